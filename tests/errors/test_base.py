@@ -1,0 +1,273 @@
+"""The exception itself: what it carries, how it reads, and how it travels."""
+
+import copy
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from waiaas.errors import LANGUAGES, REASONS, WAIaaSError, refusal
+
+ATTRIBUTES = (
+    "code",
+    "domain",
+    "http_status",
+    "retryable",
+    "reason",
+    "message",
+    "details",
+    "hint",
+    "args",
+)
+
+
+def by_pickle(error: WAIaaSError) -> WAIaaSError:
+    """Send the error through pickle, as a process pool does."""
+    restored = pickle.loads(pickle.dumps(error))
+    assert isinstance(restored, WAIaaSError)
+    return restored
+
+
+class TestWAIaaSError:
+    """An error built from a code."""
+
+    def test_follows_its_code(self) -> None:
+        """Domain, HTTP status and retryable are those of the code."""
+        error = WAIaaSError("RENEWAL_TOO_EARLY")
+        assert (error.code, error.domain, error.http_status, error.retryable) == (
+            "RENEWAL_TOO_EARLY",
+            "SESSION",
+            403,
+            True,
+        )
+
+    def test_says_the_message_of_the_code(self) -> None:
+        """Without a message of its own an error says the code's, and has no hint or details."""
+        error = WAIaaSError("WALLET_NOT_FOUND")
+        assert error.message == "There is no such wallet."
+        assert (error.hint, error.details, error.reason) == (None, None, None)
+
+    def test_says_its_own_message_and_hint(self) -> None:
+        """A message and a hint that were given take the place of the code's."""
+        error = WAIaaSError("WALLET_NOT_FOUND", "No wallet w-1.", hint="List them.")
+        assert (error.message, error.hint) == ("No wallet w-1.", "List them.")
+
+    def test_keeps_an_empty_message(self) -> None:
+        """An empty message was given, so the code's does not replace it."""
+        assert WAIaaSError("WALLET_NOT_FOUND", "").message == ""
+
+    def test_is_printed_as_its_message_alone(self) -> None:
+        """The text of the exception is the message; the hint is not mixed into it."""
+        assert str(WAIaaSError("WALLET_NOT_FOUND", "Gone.", hint="Look.")) == "Gone."
+
+    def test_refuses_an_unknown_code(self) -> None:
+        """A code that is not in the table is a mistake of the program, and is named."""
+        with pytest.raises(ValueError, match="'NO_SUCH_CODE'"):
+            WAIaaSError("NO_SUCH_CODE")
+
+    def test_keeps_details_from_later_changes(self) -> None:
+        """Details are copied, so that the caller's mapping can change."""
+        given: dict[str, object] = {"walletId": "w-1"}
+        error = WAIaaSError("WALLET_NOT_FOUND", details=given)
+        given["walletId"] = "w-2"
+        assert error.details == {"walletId": "w-1"}
+
+    def test_does_not_fill_its_own_message(self) -> None:
+        """Braces in a message that was given are text, not placeholders."""
+        error = WAIaaSError("CHAIN_ERROR", "got {path}", details={"path": "x"})
+        assert error.message == "got {path}"
+
+
+class TestReason:
+    """The reason in the details of a refused database file."""
+
+    def test_decides_message_hint_and_retryable(self) -> None:
+        """A reason's texts and retryable stand before those of the code."""
+        error = WAIaaSError(
+            "SCHEMA_INCOMPATIBLE",
+            details={"reason": "database_busy", "path": "a.db", "seconds": 5},
+        )
+        assert error.reason == "database_busy"
+        assert error.retryable is True
+        assert error.message == ("a.db is locked by another connection, which did not let go within 5 s.")
+        assert error.hint is not None and error.hint.startswith("Stop the daemon")
+
+    def test_gives_way_to_an_own_message(self) -> None:
+        """A message that was given stands before the reason's, whose hint stays."""
+        error = WAIaaSError("SCHEMA_INCOMPATIBLE", "No.", details={"reason": "disk_full"})
+        assert (error.message, error.hint) == ("No.", "Free some space, then try again.")
+
+    @pytest.mark.parametrize("value", ["no_such_reason", None, 7, ["disk_full"]])
+    def test_is_none_where_it_is_not_known(self, value: object) -> None:
+        """Details with some other reason leave the error what its code says."""
+        error = WAIaaSError("SCHEMA_INCOMPATIBLE", details={"reason": value})
+        assert (error.reason, error.retryable, error.hint) == (None, False, None)
+        assert error.message == WAIaaSError("SCHEMA_INCOMPATIBLE").message
+
+    def test_belongs_to_refusals_only(self) -> None:
+        """Another code's details may have a reason of the same name that means something else."""
+        error = WAIaaSError("CONSTRAINT_VIOLATED", details={"reason": "io_error"})
+        assert (error.reason, error.retryable) == (None, False)
+        assert error.message == WAIaaSError("CONSTRAINT_VIOLATED").message
+
+
+class TestRefusal:
+    """The helper that builds a refusal."""
+
+    @pytest.mark.parametrize("reason", REASONS)
+    def test_carries_the_reason(self, reason: str) -> None:
+        """Every reason makes a SCHEMA_INCOMPATIBLE error that names it and retries as it says."""
+        error = refusal(reason)
+        assert (error.code, error.reason) == ("SCHEMA_INCOMPATIBLE", reason)
+        assert error.retryable is REASONS[reason].retryable
+
+    @pytest.mark.parametrize("lang", LANGUAGES)
+    @pytest.mark.parametrize("reason", REASONS)
+    def test_missing_details_read_as_question_marks(self, reason: str, lang: str) -> None:
+        """A detail that was left out is shown as ?, and never hides the error."""
+        body = refusal(reason).to_dict(lang)
+        assert "{" not in f"{body['message']}{body['hint']}"
+        assert ("?" in str(body["message"])) is (reason != "inside_transaction")
+
+    def test_keeps_the_details(self) -> None:
+        """The values stay in the details as they were given, beside the reason."""
+        error = refusal("links_lost", sessions=["s-1", "s-2"], count=2)
+        assert error.details == {"reason": "links_lost", "sessions": ["s-1", "s-2"], "count": 2}
+
+    def test_refuses_an_unknown_reason(self) -> None:
+        """A reason that is not in the table is a mistake of the program, and is named."""
+        with pytest.raises(ValueError, match="'no_such_reason'"):
+            refusal("no_such_reason")
+
+
+class TestPlaceholders:
+    """How details are shown in a reason's texts."""
+
+    @pytest.mark.parametrize(
+        ("sessions", "shown"),
+        [
+            (["a"], "a"),
+            (("a", "b"), "a, b"),
+            (["a", "b", "c", "d", "e"], "a, b, c, d, e"),
+            (["a", "b", "c", "d", "e", "f"], "a, b, c, d, e … (+1)"),
+            (list("abcdefghijkl"), "a, b, c, d, e … (+7)"),
+        ],
+    )
+    def test_shows_five_of_a_list(self, sessions: object, shown: str) -> None:
+        """A list is shown with commas, at most five of it, and the number of those left out."""
+        error = refusal("orphan_sessions", sessions=sessions, count=1)
+        assert error.message.endswith(f": {shown}.")
+
+    def test_shows_none_as_unknown(self) -> None:
+        """A detail whose value is None is shown like a missing one."""
+        assert refusal("file_not_found", path=None).message == "There is no file ?."
+
+    def test_shows_a_path(self) -> None:
+        """A path object is shown as its text."""
+        assert refusal("file_not_found", path=Path("a.db")).message == "There is no file a.db."
+
+    def test_leaves_braces_in_values_alone(self) -> None:
+        """A value is text: braces in it are not filled again."""
+        error = refusal("file_not_found", path="{cause}{0}")
+        assert error.message == "There is no file {cause}{0}."
+
+
+class TestToDict:
+    """The error as it goes over the wire."""
+
+    def test_has_every_key(self) -> None:
+        """All keys are there, with None for details and hint that do not exist."""
+        assert WAIaaSError("TOKEN_EXPIRED").to_dict() == {
+            "code": "TOKEN_EXPIRED",
+            "domain": "AUTH",
+            "http_status": 401,
+            "retryable": False,
+            "message": "The session token has expired.",
+            "details": None,
+            "hint": None,
+        }
+
+    def test_speaks_korean(self) -> None:
+        """Message and hint come in the language asked for, filled with the same details."""
+        body = refusal("code_too_old", path="a.db", version=20, latest=19).to_dict(lang="ko")
+        assert body["message"] == (
+            "설치된 waiaas 릴리스가 너무 오래되었습니다. "
+            "스키마 버전 19까지만 지원하는데 a.db 파일의 스키마 버전은 20입니다."
+        )
+        assert body["hint"] == ("`pip install --upgrade waiaas` 명령으로 최신 릴리스를 설치하십시오.")
+
+    @pytest.mark.parametrize("lang", LANGUAGES)
+    def test_keeps_own_texts_in_every_language(self, lang: str) -> None:
+        """A message and a hint that were given are not translated away."""
+        error = WAIaaSError("SCHEMA_INCOMPATIBLE", "A", details={"reason": "corrupt"}, hint="B")
+        body = error.to_dict(lang)
+        assert (body["message"], body["hint"]) == ("A", "B")
+
+    def test_refuses_an_unknown_language(self) -> None:
+        """A language without texts is refused with the list of those that have them."""
+        with pytest.raises(ValueError, match=r"'fr'.*en, ko"):
+            WAIaaSError("TOKEN_EXPIRED").to_dict("fr")
+
+    def test_gives_a_dictionary_of_its_own(self) -> None:
+        """Changing the returned details does not change the error."""
+        error = refusal("file_not_found", path="a.db")
+        details = error.to_dict()["details"]
+        assert isinstance(details, dict)
+        details.clear()
+        assert error.details == {"reason": "file_not_found", "path": "a.db"}
+
+
+class TestRepr:
+    """What stands in logs and tracebacks of collections."""
+
+    def test_names_the_code(self) -> None:
+        """An error without a reason shows its code alone."""
+        assert repr(WAIaaSError("INVALID_TOKEN")) == "WAIaaSError('INVALID_TOKEN')"
+
+    def test_names_the_reason(self) -> None:
+        """A refusal shows its reason too."""
+        assert repr(refusal("database_busy", path="/home/kim/a.db", seconds=5)) == (
+            "WAIaaSError('SCHEMA_INCOMPATIBLE', reason='database_busy')"
+        )
+
+    def test_hides_details_message_and_hint(self) -> None:
+        """Nothing that may be secret is shown."""
+        error = WAIaaSError("INVALID_TOKEN", "s3cret", details={"t": "s3cret"}, hint="s3cret")
+        assert "s3cret" not in repr(error)
+
+
+@pytest.mark.parametrize("travel", [by_pickle, copy.copy, copy.deepcopy])
+@pytest.mark.parametrize(
+    "error",
+    [
+        WAIaaSError("INVALID_TOKEN"),
+        WAIaaSError("INVALID_TOKEN", "own", details={"a": [1]}, hint="do"),
+        refusal("orphan_sessions", sessions=["s-1"], count=1),
+    ],
+    ids=["plain", "own texts", "refusal"],
+)
+class TestTravel:
+    """Errors that go to another process or are copied."""
+
+    def test_keeps_every_attribute(self, error: WAIaaSError, travel: Callable[[WAIaaSError], WAIaaSError]) -> None:
+        """What arrives is another object that is equal in everything it carries."""
+        arrived = travel(error)
+        assert arrived is not error
+        assert type(arrived) is WAIaaSError
+        assert {a: getattr(arrived, a) for a in ATTRIBUTES} == {a: getattr(error, a) for a in ATTRIBUTES}
+
+    def test_speaks_every_language_as_before(
+        self, error: WAIaaSError, travel: Callable[[WAIaaSError], WAIaaSError]
+    ) -> None:
+        """What arrives says the same in every language."""
+        arrived = travel(error)
+        assert [arrived.to_dict(lang) for lang in LANGUAGES] == [error.to_dict(lang) for lang in LANGUAGES]
+
+
+def test_deepcopy_shares_no_details() -> None:
+    """A deep copy has details of its own, down to the lists in them."""
+    error = refusal("orphan_sessions", sessions=["s-1"], count=1)
+    copied = copy.deepcopy(error)
+    assert error.details is not None and copied.details is not None
+    assert copied.details["sessions"] is not error.details["sessions"]

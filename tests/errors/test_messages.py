@@ -1,0 +1,170 @@
+"""The texts of every language: complete, alike in shape, and fit to be read."""
+
+import re
+from string import Formatter
+
+import pytest
+
+from waiaas.errors import ERROR_CODES, LANGUAGES, REASONS, en, ko
+
+CATALOGUES = {"en": en, "ko": ko}
+
+#: Reason -> the details that its message and hint speak of.
+PLACEHOLDERS: dict[str, str] = {
+    "file_not_found": "path",
+    "file_exists": "path",
+    "not_a_database": "path",
+    "other_program": "path tables",
+    "schema_version_missing": "path",
+    "schema_version_empty": "path",
+    "code_too_old": "path version latest",
+    "version_too_old": "path version oldest",
+    "empty_database": "path",
+    "not_sqlite": "backend",
+    "inside_transaction": "",
+    "database_busy": "path seconds",
+    "read_only": "path",
+    "cannot_open": "path cause",
+    "disk_full": "path",
+    "io_error": "path cause",
+    "corrupt": "path cause",
+    "backup_failed": "path cause",
+    "unexpected_schema": "table problem",
+    "leftover_table": "table rows",
+    "dependent_object": "kind name table column",
+    "foreign_key_elsewhere": "table column parent expected",
+    "orphan_sessions": "sessions count",
+    "links_lost": "sessions count",
+    "cannot_downgrade": "version target",
+    "rebuild_refused": "table problem",
+    "foreign_key_violations": "table count",
+    "rows_lost": "table before after",
+    "migration_failed": "version cause",
+}
+
+#: What a message or hint tells the reader to type or to look for, in every language.
+WORDS_TO_TYPE = {
+    "file_not_found": "`waiaas init PATH`",
+    "file_exists": "`waiaas upgrade`",
+    "code_too_old": "`pip install --upgrade waiaas`",
+    "empty_database": "`waiaas init`",
+    "corrupt": "`sqlite3 FILE .recover`",
+    "backup_failed": "`--no-backup`",
+    "orphan_sessions": "`--skip-orphans`",
+    "links_lost": "`--drop-links`",
+    "foreign_key_violations": "`waiaas check`",
+    "migration_failed": "`waiaas check`",
+}
+
+HANGUL = re.compile("[가-힣]")
+#: Korean particles whose form depends on the last sound of the word before them.
+UNSAFE_PARTICLE = re.compile(r"\}(을|를|이|가|은|는|과|와|로|으로|나|라)(?![가-힣])|\}이[가-힣]")
+
+
+def placeholders(template: str) -> set[str]:
+    """Give the names between braces; a lone brace is an error."""
+    return {name for _, name, _, _ in Formatter().parse(template) if name is not None}
+
+
+def texts(lang: str) -> list[str]:
+    """Give every message and hint of a language."""
+    catalogue = CATALOGUES[lang]
+    return [
+        *catalogue.MESSAGES.values(),
+        *(t for pair in catalogue.REASONS.values() for t in pair),
+    ]
+
+
+def test_these_are_all_languages() -> None:
+    """The languages on offer are those that are tested here."""
+    assert tuple(CATALOGUES) == LANGUAGES
+
+
+@pytest.mark.parametrize("lang", CATALOGUES)
+def test_every_code_has_a_message(lang: str) -> None:
+    """A language has one message for each code, in the order of the codes."""
+    assert list(CATALOGUES[lang].MESSAGES) == list(ERROR_CODES)
+
+
+@pytest.mark.parametrize("lang", CATALOGUES)
+def test_every_reason_has_a_message_and_a_hint(lang: str) -> None:
+    """A language has message and hint for each reason, in the order of the reasons."""
+    assert list(CATALOGUES[lang].REASONS) == list(REASONS)
+
+
+def test_these_are_all_reasons() -> None:
+    """The reasons on offer are those whose details are listed here."""
+    assert list(REASONS) == list(PLACEHOLDERS)
+
+
+@pytest.mark.parametrize("lang", CATALOGUES)
+def test_texts_are_one_clean_line(lang: str) -> None:
+    """A text is not empty, has no stray white space, and ends its last sentence."""
+    assert [t for t in texts(lang) if t != " ".join(t.split()) or not t.endswith(".")] == []
+
+
+@pytest.mark.parametrize("lang", CATALOGUES)
+def test_messages_of_codes_stand_alone(lang: str) -> None:
+    """A code's message has no placeholder, because it must make sense without details."""
+    assert [m for m in CATALOGUES[lang].MESSAGES.values() if "{" in m or "}" in m] == []
+
+
+@pytest.mark.parametrize("lang", CATALOGUES)
+def test_messages_tell_codes_apart(lang: str) -> None:
+    """No two codes share a message."""
+    messages = list(CATALOGUES[lang].MESSAGES.values())
+    assert len(set(messages)) == len(messages)
+
+
+@pytest.mark.parametrize("lang", CATALOGUES)
+@pytest.mark.parametrize("reason", PLACEHOLDERS)
+def test_texts_speak_of_every_detail(reason: str, lang: str) -> None:
+    """Message and hint of a reason use all of its details and no other."""
+    message, hint = CATALOGUES[lang].REASONS[reason]
+    assert placeholders(message) | placeholders(hint) == set(PLACEHOLDERS[reason].split())
+
+
+@pytest.mark.parametrize("reason", PLACEHOLDERS)
+def test_languages_use_the_same_placeholders(reason: str) -> None:
+    """The message has the same placeholders in both languages, and so has the hint."""
+    english, korean = en.REASONS[reason], ko.REASONS[reason]
+    assert [placeholders(t) for t in korean] == [placeholders(t) for t in english]
+
+
+@pytest.mark.parametrize("lang", CATALOGUES)
+@pytest.mark.parametrize("reason", WORDS_TO_TYPE)
+def test_hint_names_what_to_type(reason: str, lang: str) -> None:
+    """A hint quotes the command or option that helps, in every language."""
+    assert WORDS_TO_TYPE[reason] in CATALOGUES[lang].REASONS[reason][1]
+
+
+def test_code_too_old_says_so() -> None:
+    """The refusal of a newer file says the daemon's words, which people search for."""
+    assert "code too old" in en.REASONS["code_too_old"][0]
+
+
+def test_english_is_written_in_ascii() -> None:
+    """No English text holds a character that a plain terminal cannot show."""
+    assert [t for t in texts("en") if not t.isascii()] == []
+
+
+def test_korean_is_written_in_hangul() -> None:
+    """Every Korean text holds Hangul, so none was left in English."""
+    assert [t for t in texts("ko") if not HANGUL.search(t)] == []
+
+
+def test_korean_is_polite() -> None:
+    """Every Korean sentence that ends a text is in the polite form, or closes a list of values."""
+    endings = ("니다.", "십시오.", "}.", ").")
+    assert [t for t in texts("ko") if not t.endswith(endings)] == []
+
+
+def test_korean_particles_fit_any_value() -> None:
+    """No Korean particle that depends on the sound before it follows a placeholder."""
+    assert [t for t in texts("ko") if UNSAFE_PARTICLE.search(t)] == []
+
+
+@pytest.mark.parametrize("text", ["{path}을 엽니다.", "{path}이 없습니다.", "{n}이지만", "{n}로 갑니다."])
+def test_unsafe_particle_is_recognised(text: str) -> None:
+    """The check of particles finds one right after a placeholder."""
+    assert UNSAFE_PARTICLE.search(text)

@@ -1,0 +1,410 @@
+"""What every request schema shares: wire keys, strict fields, and the one error."""
+
+import copy
+import json
+import pickle
+import uuid
+from decimal import Decimal
+from types import MappingProxyType
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from marshmallow import (
+    EXCLUDE,
+    INCLUDE,
+    Schema,
+    ValidationError,
+    fields,
+    validate,
+    validates_schema,
+)
+
+from waiaas.errors import WAIaaSError
+from waiaas.schemas import (
+    JSONObject,
+    RequestValidationError,
+    StrictInteger,
+    StrictList,
+    UUIDText,
+    WireSchema,
+)
+
+WALLET = "0190a3f0-1111-7abc-8def-0123456789ab"
+HEX_DIGITS = WALLET.replace("-", "")
+
+
+class Limit(WireSchema):
+    """A schema with a rule over two fields that runs whatever the fields say."""
+
+    wallet_id = UUIDText(required=True)
+    daily_max_count = StrictInteger()
+    note = fields.String(data_key="NOTE")
+
+    @validates_schema(pass_original=True, skip_on_field_errors=False)
+    def _rule(self, data, original, **kwargs):
+        if original.get("NOTE") == "forbidden":
+            raise ValidationError({"NOTE": ["Must not be forbidden."]})
+
+
+class Batch(WireSchema):
+    """A schema that nests another, once and many times."""
+
+    one_limit = fields.Nested(Limit)
+    all_limits = fields.List(fields.Nested(Limit))
+
+
+def errors_of(field, value):
+    """Give the messages that a field refuses a value with."""
+    with pytest.raises(ValidationError) as caught:
+        field.deserialize(value)
+    return caught.value.messages
+
+
+class TestUUIDText:
+    """A UUID as the 36 characters of its hyphenated form."""
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            WALLET,
+            WALLET.upper(),
+            "0190A3f0-1111-7aBC-8deF-0123456789Ab",
+            "00000000-0000-0000-0000-000000000000",
+            "ffffffff-ffff-ffff-ffff-ffffffffffff",
+        ],
+    )
+    def test_loads_in_lower_case(self, text):
+        """A UUID of any version and either case loads in lower case."""
+        assert UUIDText().deserialize(text) == text.lower()
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            pytest.param("", id="empty"),
+            pytest.param(f"{{{WALLET}}}", id="braces"),
+            pytest.param(f"urn:uuid:{WALLET}", id="urn"),
+            pytest.param(WALLET.encode(), id="bytes"),
+            pytest.param(uuid.UUID(WALLET).bytes, id="16-bytes"),
+            pytest.param(uuid.UUID(WALLET), id="uuid-object"),
+            pytest.param(f" {WALLET}", id="leading-blank"),
+            pytest.param(f"{WALLET} ", id="trailing-blank"),
+            pytest.param(f"{WALLET}\n", id="trailing-newline"),
+            pytest.param(f"{WALLET}\x00", id="trailing-nul"),
+            pytest.param(HEX_DIGITS, id="32-digits"),
+            pytest.param("\uff10" + WALLET[1:], id="fullwidth-digit"),
+            pytest.param("\u0661" + WALLET[1:], id="arabic-digit"),
+            pytest.param("\uff41" + WALLET[1:], id="fullwidth-letter"),
+            pytest.param(WALLET.replace("-", "\u2010"), id="unicode-hyphens"),
+            pytest.param(WALLET.replace("-", "_"), id="underscores"),
+            pytest.param("0190a3f-01111-7abc-8def-0123456789ab", id="wrong-grouping"),
+            pytest.param("0190a3f01111-7abc-8def-0123-456789ab", id="groups-moved"),
+            pytest.param(f"{WALLET}0", id="37-characters"),
+            pytest.param(WALLET[:-1], id="35-characters"),
+            pytest.param("g" + WALLET[1:], id="no-hex-digit"),
+            pytest.param(int(HEX_DIGITS, 16), id="integer"),
+            pytest.param(True, id="boolean"),
+            pytest.param([WALLET], id="list"),
+            pytest.param({"id": WALLET}, id="object"),
+            pytest.param(None, id="null"),
+        ],
+    )
+    def test_refuses_every_other_form(self, value):
+        """Whatever is not exactly those 36 characters is refused with what is expected."""
+        assert errors_of(UUIDText(), value) == [
+            "Must be a UUID: 32 hexadecimal digits in groups of 8-4-4-4-12, joined by hyphens."
+        ]
+
+    @given(st.uuids(), st.data())
+    @settings(derandomize=True, deadline=None)
+    def test_case_does_not_matter(self, identifier, data):
+        """However its letters are cased, a UUID loads as the text that Python gives it."""
+        text = "".join(data.draw(st.sampled_from([letter, letter.upper()])) for letter in str(identifier))
+        assert UUIDText().deserialize(text) == str(identifier)
+
+    @given(st.text())
+    @settings(derandomize=True, deadline=None)
+    def test_loaded_text_is_a_uuid(self, text):
+        """Any text is refused or is what Python writes for some UUID."""
+        try:
+            loaded = UUIDText().deserialize(text)
+        except ValidationError:
+            return
+        assert str(uuid.UUID(loaded)) == loaded
+
+
+class TestStrictInteger:
+    """An integer as JSON has it."""
+
+    @pytest.mark.parametrize(
+        ("value", "integer"),
+        [(0, 0), (-5, -5), (300, 300), (300.0, 300), (-0.0, 0), (1e20, 10**20)],
+    )
+    def test_loads_integers(self, value, integer):
+        """A number with an integral value loads as that `int`."""
+        loaded = StrictInteger().deserialize(value)
+        assert (type(loaded), loaded) == (int, integer)
+
+    def test_loads_huge_integers(self):
+        """An integer of any length loads unchanged."""
+        assert StrictInteger().deserialize(10**10_000) == 10**10_000
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            True,
+            False,
+            None,
+            "300",
+            "",
+            b"300",
+            300.5,
+            float("nan"),
+            float("inf"),
+            float("-inf"),
+            Decimal(300),
+            300 + 0j,
+            [300],
+            {"value": 300},
+        ],
+    )
+    def test_refuses_everything_else(self, value):
+        """Booleans, strings, fractions and numbers without end are refused."""
+        assert errors_of(StrictInteger(), value) == ["Must be an integer."]
+
+    def test_first_failing_validator_speaks_alone(self):
+        """Of several validators only the first that fails gives a message."""
+        field = StrictInteger(validate=[validate.Range(5, error="too small"), validate.Range(9, error="smaller")])
+        assert errors_of(field, 1) == ["too small"]
+        assert errors_of(field, 7) == ["smaller"]
+        assert field.deserialize(9) == 9
+
+
+class TestStrictList:
+    """A list that is good as a whole."""
+
+    def test_gives_a_new_list(self):
+        """A list loads as another list, and a tuple as a list."""
+        given_list = [1, 2]
+        loaded = StrictList(StrictInteger()).deserialize(given_list)
+        assert loaded == given_list
+        assert loaded is not given_list
+        assert StrictList(StrictInteger()).deserialize((1, 2)) == [1, 2]
+
+    @pytest.mark.parametrize("value", ["12", b"12", {1, 2}, {1: 2}, {}, iter([1]), range(2), 1, True, None])
+    def test_refuses_what_is_no_list(self, value):
+        """Strings, sets, objects and iterators are no lists."""
+        assert errors_of(StrictList(StrictInteger()), value) == ["Must be a list."]
+
+    def test_names_wrong_items_by_index(self):
+        """The messages of items stand under their indexes, and no part of the list is kept."""
+        with pytest.raises(ValidationError) as caught:
+            StrictList(StrictInteger()).deserialize([1, "2", 3, None])
+        assert caught.value.messages == {1: ["Must be an integer."], 3: ["Must be an integer."]}
+        assert caught.value.valid_data is None
+
+
+class TestJSONObject:
+    """A JSON object."""
+
+    @pytest.mark.parametrize("value", [{}, {"a": None}, {"": [1, {"b": 2}]}])
+    def test_gives_a_new_dict(self, value):
+        """An object loads as another `dict` with the same content."""
+        loaded = JSONObject().deserialize(value)
+        assert loaded == value
+        assert loaded is not value
+
+    @pytest.mark.parametrize("value", [[], [["a", 1]], "{}", 1, True, None, {1: 2}, {None: 1}, {b"a": 1}])
+    def test_refuses_everything_else(self, value):
+        """What is no `dict`, or has a key that is no string, is refused."""
+        assert errors_of(JSONObject(), value) == ["Must be an object."]
+
+
+class TestWireKeys:
+    """camelCase outside, snake_case inside."""
+
+    def test_loads_camel_case_and_dumps_it(self):
+        """An attribute is read and written under the camelCase form of its name."""
+        wire = {"walletId": WALLET, "dailyMaxCount": 3}
+        loaded = Limit().load(wire)
+        assert loaded == {"wallet_id": WALLET, "daily_max_count": 3}
+        assert Limit().dump(loaded) == wire
+
+    def test_keeps_a_given_data_key(self):
+        """A field that has a `data_key` keeps it."""
+        assert Limit().load({"walletId": WALLET, "NOTE": "x"})["note"] == "x"
+
+    def test_instances_do_not_share_fields(self):
+        """Binding a schema leaves the fields of its class as they were."""
+        Limit()
+        assert Limit._declared_fields["wallet_id"].data_key is None
+
+    def test_refuses_unknown_keys_by_name(self):
+        """Each unknown key is refused under its own name, the attribute's name among them."""
+        unknown = ["wallet_id", "walletID", "WalletId", " walletId", "_schema", ""]
+        messages = Limit().validate({"walletId": WALLET} | dict.fromkeys(unknown, WALLET))
+        assert messages == {key: ["Unknown field."] for key in unknown}
+
+    def test_can_be_told_to_skip_unknown_keys(self):
+        """A caller may leave unknown keys out."""
+        wire = {"walletId": WALLET, "more": 1}
+        assert Limit().load(wire, unknown=EXCLUDE) == {"wallet_id": WALLET}
+
+    def test_cannot_include_unknown_keys(self):
+        """Unknown keys cannot be included: one could pose as a checked attribute."""
+        with pytest.raises(ValueError, match="cannot include unknown keys"):
+            Limit(unknown=INCLUDE)
+        with pytest.raises(ValueError, match="cannot include unknown keys"):
+            Limit().load({"wallet_id": "unchecked"}, unknown=INCLUDE)
+
+
+class TestShapes:
+    """What is no object is refused before any rule looks at it."""
+
+    @pytest.mark.parametrize("data", [None, [], [{}], "text", b"{}", 1, 1.5, True, {1}])
+    def test_refuses_what_is_no_object(self, data):
+        """Anything but an object is refused as a whole, by `load` and by `validate`."""
+        messages = {"_schema": ["Must be an object."]}
+        with pytest.raises(RequestValidationError) as caught:
+            Limit().load(data)
+        assert caught.value.messages == messages
+        assert caught.value.data is data
+        assert Limit().validate(data) == messages
+
+    @pytest.mark.parametrize("data", [None, {}, {"walletId": WALLET}, "text", b"x", 1, {1}])
+    def test_refuses_what_is_no_list_of_objects(self, data):
+        """With `many`, however it was asked for, anything but a list is refused as a whole."""
+        messages = {"_schema": ["Must be a list of objects."]}
+        assert Limit().validate(data, many=True) == messages
+        assert Limit(many=True).validate(data) == messages
+        with pytest.raises(RequestValidationError):
+            Limit(many=True).load(data)
+
+    def test_names_items_that_are_no_objects(self):
+        """With `many`, each item that is no object is named by its index."""
+        data = [{"walletId": WALLET}, None, "text", []]
+        assert Limit().validate(data, many=True) == {index: {"_schema": ["Must be an object."]} for index in (1, 2, 3)}
+
+    def test_many_can_be_turned_off_for_one_load(self):
+        """A schema for lists loads one object where a call says so."""
+        assert Limit(many=True).load({"walletId": WALLET}, many=False) == {"wallet_id": WALLET}
+
+    def test_loads_many(self):
+        """A list of objects loads item by item, and wrong items are named by index."""
+        good = {"walletId": WALLET}
+        assert Limit().load([good, good], many=True) == [{"wallet_id": WALLET}] * 2
+        assert Limit().load([], many=True) == []
+        bad = {"dailyMaxCount": "1", "NOTE": "forbidden"}
+        assert set(Limit().validate([good, bad], many=True)[1]) == {
+            "walletId",
+            "dailyMaxCount",
+            "NOTE",
+        }
+
+    def test_takes_any_mapping(self):
+        """An object need not be a `dict`."""
+        assert Limit().load(MappingProxyType({"walletId": WALLET})) == {"wallet_id": WALLET}
+
+
+class TestNesting:
+    """Schemas inside others, of this library and of marshmallow."""
+
+    def test_nested_schemas_load(self):
+        """Nested objects load with the wire keys of their own schema."""
+        limit = {"walletId": WALLET, "dailyMaxCount": 1}
+        loaded = {"wallet_id": WALLET, "daily_max_count": 1}
+        assert Batch().load({"oneLimit": limit, "allLimits": [limit, limit]}) == {
+            "one_limit": loaded,
+            "all_limits": [loaded, loaded],
+        }
+
+    def test_nested_errors_stand_under_the_outer_key(self):
+        """The errors of nested objects stand under the key, and the index, that held them."""
+        messages = Batch().validate(
+            {
+                "oneLimit": {"walletId": WALLET, "x": 1},
+                "allLimits": [{"walletId": WALLET}, None, 5],
+            }
+        )
+        assert messages["oneLimit"] == {"x": ["Unknown field."]}
+        assert messages["allLimits"][1] == ["Field may not be null."]
+        assert messages["allLimits"][2] == {"_schema": ["Must be an object."]}
+
+    def test_works_in_a_plain_schema(self):
+        """Inside a plain marshmallow schema the error is marshmallow's own, messages intact."""
+        plain = Schema.from_dict({"limit": fields.Nested(Limit)})
+        with pytest.raises(ValidationError) as caught:
+            plain().load({"limit": {"walletId": WALLET, "dailyMaxCount": "1"}})
+        assert caught.value.messages == {"limit": {"dailyMaxCount": ["Must be an integer."]}}
+        assert not isinstance(caught.value, WAIaaSError)
+
+
+class TestRequestValidationError:
+    """One error that both kinds of handler understand."""
+
+    MESSAGES = {"walletId": ["Missing data for required field."]}
+
+    def raised(self):
+        """Give the error of an empty request."""
+        with pytest.raises(RequestValidationError) as caught:
+            Limit().load({})
+        return caught.value
+
+    @pytest.mark.parametrize("kind", [ValidationError, WAIaaSError, RequestValidationError])
+    def test_is_caught_as_either(self, kind):
+        """`except ValidationError` and `except WAIaaSError` both catch it."""
+        with pytest.raises(kind):
+            Limit().load({})
+
+    def test_speaks_marshmallow(self):
+        """It carries what marshmallow's error carries."""
+        error = self.raised()
+        assert error.messages == self.MESSAGES
+        assert error.messages_dict == self.MESSAGES
+        assert error.normalized_messages() == self.MESSAGES
+        assert error.field_name == "_schema"
+        assert error.data == {}
+        assert error.valid_data == {}
+
+    def test_speaks_waiaas(self):
+        """It carries what every error of the library carries."""
+        error = self.raised()
+        assert error.code == "ACTION_VALIDATION_FAILED"
+        assert error.http_status == 400
+        assert error.retryable is False
+        assert error.details == {"fields": self.MESSAGES}
+
+    @pytest.mark.parametrize("lang", ["en", "ko"])
+    def test_goes_over_the_wire(self, lang):
+        """Its dictionary is JSON, with the message of the code and the fields in the details."""
+        body = self.raised().to_dict(lang=lang)
+        assert json.loads(json.dumps(body)) == body
+        assert body["details"] == {"fields": self.MESSAGES}
+        assert body["message"] == WAIaaSError("ACTION_VALIDATION_FAILED").to_dict(lang)["message"]
+
+    def test_text_names_the_fields(self):
+        """Its text says what is wrong, field by field; its repr only which error it is."""
+        error = self.raised()
+        assert "walletId" in str(error)
+        assert "Missing data for required field." in str(error)
+        assert repr(error) == "RequestValidationError('ACTION_VALIDATION_FAILED')"
+
+    def test_has_no_cause(self):
+        """It is raised afresh, without marshmallow's error behind it."""
+        error = self.raised()
+        assert error.__cause__ is None
+        assert error.__context__ is None
+
+    @pytest.mark.parametrize("clone", [copy.copy, lambda e: pickle.loads(pickle.dumps(e))])
+    def test_survives_copy_and_pickle(self, clone):
+        """A copy, also one from another process, says the same."""
+        error = clone(self.raised())
+        assert type(error) is RequestValidationError
+        assert error.messages == self.MESSAGES
+        assert error.to_dict() == self.raised().to_dict()
+        assert str(error) == str(self.raised())
+
+    def test_validate_returns_the_messages(self):
+        """`validate` returns the messages and raises nothing; a good request has none."""
+        assert Limit().validate({}) == self.MESSAGES
+        assert Limit().validate({"walletId": WALLET}) == {}

@@ -1,0 +1,415 @@
+"""The request that creates a session, rule by rule."""
+
+import copy
+import json
+import uuid
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from marshmallow import EXCLUDE, ValidationError
+
+from waiaas.errors import WAIaaSError
+from waiaas.schemas import (
+    MAX_TTL_SECONDS,
+    MIN_TTL_SECONDS,
+    CreateSessionRequest,
+    CreateSessionRequestSchema,
+)
+
+A = "0190a3f0-aaaa-7abc-8def-0123456789ab"
+B = "0190a3f0-bbbb-7abc-8def-0123456789ab"
+C = "0190a3f0-cccc-7abc-8def-0123456789ab"
+
+TTL = "Must be an integer from 300 to 604800 (seconds)."
+NONE_GIVEN = "Name at least one wallet, in walletIds or in walletId."
+BOTH_GIVEN = "Give either walletId or walletIds, not both."
+NO_UUID = "Must be a UUID: 32 hexadecimal digits in groups of 8-4-4-4-12, joined by hyphens."
+FOREIGN_DEFAULT = "Must be one of the wallets named in the request."
+
+SCHEMA = CreateSessionRequestSchema()
+
+BAD_IDS = [
+    pytest.param("", id="empty"),
+    pytest.param(f"{{{A}}}", id="braces"),
+    pytest.param(f"urn:uuid:{A}", id="urn"),
+    pytest.param(A.encode(), id="bytes"),
+    pytest.param(uuid.UUID(A), id="uuid-object"),
+    pytest.param(f" {A}", id="leading-blank"),
+    pytest.param(f"{A} ", id="trailing-blank"),
+    pytest.param(f"{A}\n", id="trailing-newline"),
+    pytest.param(A.replace("-", ""), id="32-digits"),
+    pytest.param("\uff10" + A[1:], id="fullwidth-digit"),
+    pytest.param("0190a3f-0aaaa-7abc-8def-0123456789ab", id="wrong-grouping"),
+    pytest.param(f"{A}0", id="37-characters"),
+    pytest.param(5, id="number"),
+    pytest.param(True, id="boolean"),
+    pytest.param([A], id="list"),
+    pytest.param(None, id="null"),
+]
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just(A),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=6,
+)
+wire_keys = st.sampled_from(["walletId", "walletIds", "defaultWalletId", "ttl", "constraints"])
+wallets = st.lists(st.uuids(), min_size=1, max_size=6, unique=True)
+
+
+def in_mixed_case(draw, text):
+    """Give a text with each letter in a case of its own."""
+    return "".join(draw(st.sampled_from([letter, letter.upper()])) for letter in text)
+
+
+def errors_of(data, **options):
+    """Give the messages that a request is refused with, the same from `load` and `validate`."""
+    with pytest.raises(ValidationError) as caught:
+        SCHEMA.load(data, **options)
+    assert SCHEMA.validate(data, **options) == caught.value.messages
+    return caught.value.messages
+
+
+class TestResult:
+    """One normalised value, whichever form came in."""
+
+    def test_single_form(self):
+        """One wallet loads as a list of it, and as the default."""
+        assert SCHEMA.load({"walletId": A}) == {
+            "wallet_ids": [A],
+            "default_wallet_id": A,
+            "ttl": None,
+            "constraints": None,
+        }
+
+    def test_both_forms_load_alike(self):
+        """The form for one wallet and the form for many give the same value."""
+        assert SCHEMA.load({"walletId": A}) == SCHEMA.load({"walletIds": [A]})
+
+    def test_full_form(self):
+        """Every key that is given is taken."""
+        request = {
+            "walletIds": [A, B],
+            "defaultWalletId": B,
+            "ttl": 3600,
+            "constraints": {"maxAmount": "10"},
+        }
+        assert SCHEMA.load(request) == {
+            "wallet_ids": [A, B],
+            "default_wallet_id": B,
+            "ttl": 3600,
+            "constraints": {"maxAmount": "10"},
+        }
+
+    @pytest.mark.parametrize("form", [{"walletId": A}, {"walletIds": [A, B]}])
+    def test_has_exactly_the_keys_of_its_type(self, form):
+        """The result is a `dict` with the keys of CreateSessionRequest and no other."""
+        result = SCHEMA.load(form)
+        assert type(result) is dict
+        assert set(result) == CreateSessionRequest.__required_keys__
+
+    def test_first_wallet_is_the_default(self):
+        """Without a default the first wallet in the order given is it."""
+        assert SCHEMA.load({"walletIds": [C, A, B]})["default_wallet_id"] == C
+
+    def test_default_in_the_single_form(self):
+        """The single form may name its wallet as the default."""
+        assert SCHEMA.load({"walletId": A, "defaultWalletId": A.upper()})["wallet_ids"] == [A]
+
+    def test_input_is_not_changed(self):
+        """Neither the input nor what is in it is changed, nor changed with the result."""
+        for form in ({"walletId": A.upper()}, {"walletIds": [A.upper(), B]}):
+            request = form | {"constraints": {"a": {"b": [1]}}, "ttl": 300.0}
+            before = copy.deepcopy(request)
+            result = SCHEMA.load(request)
+            result["wallet_ids"].append(C)
+            result["constraints"]["new"] = 1
+            assert request == before
+
+    def test_loads_do_not_touch_each_other(self):
+        """A refused request leaves nothing behind for the next one."""
+        errors_of({"walletIds": [A, A], "ttl": 1})
+        assert SCHEMA.load({"walletId": B})["wallet_ids"] == [B]
+
+    @given(wallets, st.data())
+    @settings(derandomize=True, deadline=None)
+    def test_ids_load_in_lower_case_and_order(self, identifiers, data):
+        """Any wallets in any case load as the lower-case list in the order given."""
+        texts = [str(identifier) for identifier in identifiers]
+        default = data.draw(st.sampled_from(texts))
+        request = {
+            "walletIds": [in_mixed_case(data.draw, text) for text in texts],
+            "defaultWalletId": in_mixed_case(data.draw, default),
+        }
+        result = SCHEMA.load(request)
+        assert result["wallet_ids"] == texts
+        assert result["default_wallet_id"] == default
+
+
+class TestWhichWallets:
+    """Exactly one of `walletId` and `walletIds`."""
+
+    def test_none_given(self):
+        """A request without wallets is refused under `walletIds`."""
+        assert errors_of({}) == {"walletIds": [NONE_GIVEN]}
+
+    def test_none_given_with_a_default(self):
+        """A default names no wallet by itself, and is not blamed for it."""
+        assert errors_of({"defaultWalletId": A}) == {"walletIds": [NONE_GIVEN]}
+
+    @pytest.mark.parametrize("default", [{}, {"defaultWalletId": C}])
+    def test_both_given(self, default):
+        """Both forms at once are refused under both keys, even where they agree."""
+        request = {"walletId": A, "walletIds": [A]} | default
+        assert errors_of(request) == {"walletId": [BOTH_GIVEN], "walletIds": [BOTH_GIVEN]}
+
+    def test_both_given_and_one_wrong(self):
+        """That both were given is said also where one of them is wrong in itself."""
+        assert errors_of({"walletId": None, "walletIds": [A]}) == {
+            "walletId": [NO_UUID, BOTH_GIVEN],
+            "walletIds": [BOTH_GIVEN],
+        }
+        assert errors_of({"walletId": A, "walletIds": ["x"]}) == {
+            "walletId": [BOTH_GIVEN],
+            "walletIds": {0: [NO_UUID], "_schema": [BOTH_GIVEN]},
+        }
+
+    @pytest.mark.parametrize("bad", BAD_IDS)
+    def test_bad_single_wallet(self, bad):
+        """A `walletId` that is no UUID is refused, and nothing else is said."""
+        assert errors_of({"walletId": bad}) == {"walletId": [NO_UUID]}
+
+    @pytest.mark.parametrize("bad", BAD_IDS)
+    def test_bad_wallet_in_a_list(self, bad):
+        """A bad item of `walletIds` is named by its index."""
+        assert errors_of({"walletIds": [A, bad, B]}) == {"walletIds": {1: [NO_UUID]}}
+
+    @pytest.mark.parametrize("bad", [A, None, {}, {"0": A}, {A, B}, 1, True, A.encode()])
+    def test_no_list(self, bad):
+        """`walletIds` that is no list is refused."""
+        assert errors_of({"walletIds": bad}) == {"walletIds": ["Must be a list."]}
+
+    def test_empty_list(self):
+        """An empty list of wallets is refused."""
+        assert errors_of({"walletIds": []}) == {"walletIds": ["Must name at least one wallet."]}
+
+    @pytest.mark.parametrize("again", [A, A.upper(), A.replace("aaaa", "aAaA")])
+    def test_duplicates(self, again):
+        """A wallet named twice is refused, in whatever case it stands."""
+        assert errors_of({"walletIds": [A, B, again]}) == {"walletIds": [f"Must not name a wallet twice: {A}."]}
+
+    def test_duplicates_are_all_named_once(self):
+        """Every wallet that is named more than once is told, each once."""
+        assert errors_of({"walletIds": [B, A, B, C, B, A]}) == {
+            "walletIds": [f"Must not name a wallet twice: {B}, {A}."]
+        }
+
+
+class TestDefault:
+    """The default is one of the wallets named."""
+
+    @pytest.mark.parametrize("wallets_named", [{"walletId": A}, {"walletIds": [A, B]}])
+    def test_default_that_was_not_named(self, wallets_named):
+        """A default that is not among the wallets is refused in either form."""
+        request = wallets_named | {"defaultWalletId": C}
+        assert errors_of(request) == {"defaultWalletId": [FOREIGN_DEFAULT]}
+
+    @pytest.mark.parametrize("bad", BAD_IDS)
+    def test_bad_default(self, bad):
+        """A default that is no UUID is refused for that alone."""
+        assert errors_of({"walletIds": [A], "defaultWalletId": bad}) == {"defaultWalletId": [NO_UUID]}
+
+    @pytest.mark.parametrize("wallets_named", [{"walletIds": [A, "x"]}, {"walletId": "x"}])
+    def test_default_is_not_judged_beside_bad_wallets(self, wallets_named):
+        """Where a wallet is wrong, the default may mean it and is not blamed."""
+        request = wallets_named | {"defaultWalletId": C}
+        assert set(errors_of(request)) == set(wallets_named)
+
+    def test_default_is_judged_beside_duplicates(self):
+        """Beside duplicates a default that was not named is told as well."""
+        assert set(errors_of({"walletIds": [A, A], "defaultWalletId": C})) == {
+            "walletIds",
+            "defaultWalletId",
+        }
+
+    @given(wallets, st.uuids(), st.booleans())
+    @settings(derandomize=True, deadline=None)
+    def test_any_default_not_named_is_refused(self, identifiers, default, upper):
+        """Any UUID that is not listed is refused as the default."""
+        texts = [str(identifier) for identifier in identifiers if identifier != default]
+        if not texts:
+            return
+        other = str(default).upper() if upper else str(default)
+        request = {"walletIds": texts, "defaultWalletId": other}
+        assert errors_of(request) == {"defaultWalletId": [FOREIGN_DEFAULT]}
+
+
+class TestTtl:
+    """The time to live in seconds."""
+
+    @pytest.mark.parametrize("ttl", [300, 300.0, 301, 86_400, 604_800, 604_800.0])
+    def test_good(self, ttl):
+        """An integer from 300 to 604800 loads as an `int`."""
+        loaded = SCHEMA.load({"walletId": A, "ttl": ttl})["ttl"]
+        assert (type(loaded), loaded) == (int, ttl)
+
+    @pytest.mark.parametrize(
+        "ttl",
+        [
+            299,
+            604_801,
+            0,
+            -300,
+            300.5,
+            "300",
+            "",
+            True,
+            False,
+            None,
+            float("nan"),
+            float("inf"),
+            float("-inf"),
+            pytest.param(10**400, id="10**400"),
+            pytest.param(10**10_000, id="10**10000"),
+            pytest.param(json.loads("1e400"), id="1e400"),
+            [300],
+            {"seconds": 300},
+        ],
+    )
+    def test_bad(self, ttl):
+        """Everything else is refused with the range and the unit, in one message."""
+        assert errors_of({"walletId": A, "ttl": ttl}) == {"ttl": [TTL]}
+
+    def test_bounds_are_public(self):
+        """The bounds in the message are the ones that a program can read."""
+        assert f"from {MIN_TTL_SECONDS} to {MAX_TTL_SECONDS} " in TTL
+
+    @given(st.integers() | st.floats() | st.integers(250, 700_000))
+    @settings(derandomize=True, deadline=None)
+    def test_any_number(self, ttl):
+        """A number loads exactly where it is integral and within the bounds."""
+        good = 300 <= ttl <= 604_800 and ttl == int(ttl)
+        assert SCHEMA.validate({"walletId": A, "ttl": ttl}) == ({} if good else {"ttl": [TTL]})
+
+
+class TestConstraints:
+    """An object or null."""
+
+    @pytest.mark.parametrize("constraints", [None, {}, {"a": 1}, {"a": {"b": [None, {"c": 1}]}}])
+    def test_good(self, constraints):
+        """An object of any content loads as it is, and null as None."""
+        request = {"walletId": A, "constraints": constraints}
+        assert SCHEMA.load(request)["constraints"] == constraints
+
+    @pytest.mark.parametrize("constraints", [[], [{}], "", "{}", 0, 1.5, True, {1: "a"}])
+    def test_bad(self, constraints):
+        """Everything else is refused."""
+        assert errors_of({"walletId": A, "constraints": constraints}) == {
+            "constraints": ["Must be an object or null."]
+        }
+
+
+class TestOtherInput:
+    """Unknown keys, input that is no object, and several errors at once."""
+
+    @pytest.mark.parametrize("key", ["walletID", "wallet_ids", "expiresIn", "", "_schema", "TTL"])
+    def test_unknown_key(self, key):
+        """An unknown key is refused under its name."""
+        assert errors_of({"walletId": A, key: 1}) == {key: ["Unknown field."]}
+
+    def test_misspelt_wallet(self):
+        """A misspelt `walletId` is named, and so is the wallet that is missing."""
+        assert errors_of({"walletID": A}) == {
+            "walletID": ["Unknown field."],
+            "walletIds": [NONE_GIVEN],
+        }
+
+    def test_unknown_key_cannot_pose_as_an_attribute(self):
+        """Where unknown keys are skipped, the names inside the result are skipped too."""
+        request = {"walletId": A, "wallet_ids": ["unchecked"], "default_wallet_id": B}
+        assert SCHEMA.load(request, unknown=EXCLUDE) == SCHEMA.load({"walletId": A})
+
+    @pytest.mark.parametrize("data", [None, [], [{"walletId": A}], "walletId", A, 5, 0.5, True])
+    def test_no_object(self, data):
+        """Input that is no object is refused as a whole."""
+        assert errors_of(data) == {"_schema": ["Must be an object."]}
+
+    def test_errors_of_all_keys_come_together(self):
+        """One answer tells the errors of every key."""
+        request = {"defaultWalletId": "x", "ttl": 1, "constraints": [], "name": "bot"}
+        assert errors_of(request) == {
+            "walletIds": [NONE_GIVEN],
+            "defaultWalletId": [NO_UUID],
+            "ttl": [TTL],
+            "constraints": ["Must be an object or null."],
+            "name": ["Unknown field."],
+        }
+
+    def test_wallets_are_judged_beside_a_bad_ttl(self):
+        """An error in one key does not hide the errors in the relation of others."""
+        request = {"walletIds": [A, A], "defaultWalletId": B, "ttl": "1"}
+        assert set(errors_of(request)) == {"walletIds", "defaultWalletId", "ttl"}
+
+    def test_is_an_error_of_the_library(self):
+        """The refusal has its code, and the fields in its details."""
+        with pytest.raises(WAIaaSError) as caught:
+            SCHEMA.load({"walletId": A, "ttl": 1})
+        assert caught.value.code == "ACTION_VALIDATION_FAILED"
+        assert caught.value.details == {"fields": {"ttl": [TTL]}}
+
+    def test_many(self):
+        """A list of requests loads each by itself, with errors under the index."""
+        loaded = SCHEMA.load([{"walletId": A}, {"walletIds": [B]}], many=True)
+        assert [request["default_wallet_id"] for request in loaded] == [A, B]
+        assert errors_of([{"walletId": A}, {}, {"walletId": B, "ttl": 1}], many=True) == {
+            1: {"walletIds": [NONE_GIVEN]},
+            2: {"ttl": [TTL]},
+        }
+
+    @given(json_values)
+    @settings(derandomize=True, deadline=None)
+    def test_any_json_value(self, data):
+        """No JSON value raises anything but a ValidationError."""
+        for many in (False, True):
+            assert isinstance(SCHEMA.validate(data, many=many), dict)
+
+    @given(st.dictionaries(wire_keys | st.text(max_size=3), json_values), st.booleans())
+    @settings(derandomize=True, deadline=None)
+    def test_any_object(self, data, partial):
+        """No object, whatever its wire keys hold, raises anything but a ValidationError."""
+        before = copy.deepcopy(data)
+        try:
+            SCHEMA.load(data, partial=partial)
+        except ValidationError as error:
+            assert error.messages
+        assert repr(data) == repr(before)
+
+
+class TestPartial:
+    """Loading a part of a request."""
+
+    def test_nothing(self):
+        """An empty part loads as nothing."""
+        assert SCHEMA.load({}, partial=True) == {}
+
+    def test_without_wallets(self):
+        """A part without wallets gives what it says; its default cannot be judged."""
+        part = {"ttl": 300, "defaultWalletId": A.upper()}
+        assert SCHEMA.load(part, partial=True) == {"ttl": 300, "default_wallet_id": A}
+
+    def test_with_wallets(self):
+        """Wallets in a part are normalised and judged as ever."""
+        assert SCHEMA.load({"walletId": A}, partial=True) == {
+            "wallet_ids": [A],
+            "default_wallet_id": A,
+        }
+        assert errors_of({"walletId": A, "walletIds": [B]}, partial=True) == {
+            "walletId": [BOTH_GIVEN],
+            "walletIds": [BOTH_GIVEN],
+        }
+        assert errors_of({"walletIds": [A, "x"]}, partial=True) == {"walletIds": {1: [NO_UUID]}}
+
+    def test_of_named_fields(self):
+        """Wallets may be left out only where `partial` names them."""
+        assert SCHEMA.load({}, partial=("wallet_ids",)) == {"ttl": None, "constraints": None}
+        assert errors_of({}, partial=("ttl",)) == {"walletIds": [NONE_GIVEN]}

@@ -1,0 +1,162 @@
+"""The demonstration behind `waiaas demo`: a version-18 file with example rows, upgraded before one's eyes."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from peewee import SqliteDatabase
+
+from waiaas.database import close, connect
+from waiaas.integrity import CheckReport, check
+from waiaas.migrations import Plan, UpgradeReport, downgrade, plan, upgrade
+from waiaas.models import MODELS, Policy, Session, SessionWallet, Transaction, Wallet
+
+_START = datetime(2026, 1, 15, 9, 0, tzinfo=timezone.utc)
+_WALLETS = (
+    ("trading on Solana", "solana", "mainnet", "mainnet"),
+    ("payments on Base", "ethereum", "mainnet", "base-mainnet"),
+    ("연구용 테스트 지갑", "ethereum", "testnet", "ethereum-sepolia"),
+)
+_SESSIONS_A_WALLET = 4
+_TRANSACTIONS_A_SESSION = 5
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What the demonstration saw: the texts `before`, `after` and `linked` list sessions and their wallets."""
+
+    path: Path
+    counts: str
+    before: str
+    plan: Plan
+    report: UpgradeReport
+    after: str
+    linked_session: str
+    linked: str
+    check: CheckReport
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what was seen as plain values that `json.dumps` takes."""
+        return {
+            "path": str(self.path),
+            "before": self.before.splitlines(),
+            "plan": self.plan.to_dict(),
+            "upgrade": self.report.to_dict(),
+            "after": self.after.splitlines(),
+            "linked": self.linked.splitlines(),
+            "check": self.check.to_dict(),
+        }
+
+
+def run(path: Path) -> Demo:
+    """Make the file at `path`, upgrade it, give one session a second wallet, and return what there was to see."""
+    make_version_18(path)
+    database = connect(path, upgrade=False)
+    try:
+        counts = ", ".join(f"{_count(database, table)} {table}" for table in ("wallets", "sessions", "transactions"))
+        before = _listing(database, "SELECT s.id, w.name FROM sessions s JOIN wallets w ON w.id = s.wallet_id")
+        planned, report = plan(database), upgrade(database)
+        after = _listing(database, _LINKS)
+        session = _link_second_wallet(database)
+        return Demo(
+            path=path,
+            counts=counts,
+            before=before,
+            plan=planned,
+            report=report,
+            after=after,
+            linked_session=session,
+            linked=_listing(database, f"{_LINKS} WHERE s.id = '{session}'"),
+            check=check(database),
+        )
+    finally:
+        close(database)
+
+
+def make_version_18(path: Path) -> None:
+    """Write a file as a daemon at schema version 18 would: made at the latest version and taken back."""
+    database = connect(path)
+    with database.bind_ctx(MODELS), database.atomic():
+        for number, (name, chain, environment, network) in enumerate(_WALLETS):
+            _make_wallet(number, name=name, chain=chain, environment=environment, default_network=network)
+    downgrade(database, 18, backup=False)
+    close(database)
+
+
+def _make_wallet(number: int, **columns: str) -> None:
+    wallet = Wallet.create(
+        id=_id("wallet", number),
+        public_key=sha256(columns["name"].encode()).hexdigest(),
+        status="ACTIVE",
+        created_at=_START,
+        updated_at=_START,
+        **columns,
+    )
+    Policy.create(
+        id=_id("policy", number),
+        wallet=wallet,
+        type="SPENDING_LIMIT",
+        rules={"instantMax": "1000000", "dailyLimit": "5000000"},
+        created_at=_START,
+        updated_at=_START,
+    )
+    for session in range(_SESSIONS_A_WALLET):
+        _make_session(wallet, number * _SESSIONS_A_WALLET + session)
+
+
+def _make_session(wallet: Wallet, number: int) -> None:
+    made = _START + timedelta(hours=number)
+    session = Session.create(
+        id=_id("session", number),
+        token_hash=sha256(f"token {number}".encode()).hexdigest(),
+        expires_at=made + timedelta(days=30),
+        absolute_expires_at=made + timedelta(days=365),
+        created_at=made,
+    )
+    SessionWallet.create(session=session, wallet=wallet, is_default=True, created_at=made)
+    for transaction in range(_TRANSACTIONS_A_SESSION):
+        Transaction.create(
+            id=_id("transaction", number * _TRANSACTIONS_A_SESSION + transaction),
+            wallet=wallet,
+            session=session,
+            chain=wallet.chain,
+            network=wallet.default_network,
+            type="TRANSFER",
+            amount=str(10_000 * (transaction + 1)),
+            status="CONFIRMED",
+            created_at=made + timedelta(minutes=transaction),
+        )
+
+
+def _link_second_wallet(database: SqliteDatabase) -> str:
+    with database.bind_ctx(MODELS):
+        link = SessionWallet.select().order_by(SessionWallet.session).first()
+        other = Wallet.select().where(Wallet.id != link.wallet_id).order_by(Wallet.id.desc()).first()
+        SessionWallet.create(session=link.session_id, wallet=other, created_at=_START + timedelta(days=1))
+        return str(link.session_id)
+
+
+_LINKS = (
+    "SELECT s.id, w.name || CASE l.is_default WHEN 1 THEN ' (default)' ELSE '' END"
+    " FROM sessions s JOIN session_wallets l ON l.session_id = s.id JOIN wallets w ON w.id = l.wallet_id"
+)
+
+
+def _listing(database: SqliteDatabase, query: str) -> str:
+    rows = database.execute_sql(f"{query} ORDER BY 1, 2").fetchall()
+    return "\n".join(f"  session {session} -> {wallet}" for session, wallet in rows)
+
+
+def _count(database: SqliteDatabase, table: str) -> int:
+    (count,) = database.execute_sql(f"SELECT count(*) FROM {table}").fetchone()
+    return int(count)
+
+
+def _id(kind: str, number: int) -> str:
+    """An id that is the same at each run, so that the demonstration is too."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"waiaas demo {kind} {number}"))

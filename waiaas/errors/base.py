@@ -1,0 +1,204 @@
+"""The exception that every part of this library raises."""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from waiaas.errors import en, ko
+from waiaas.errors.codes import ERROR_CODES
+from waiaas.errors.reasons import REASONS
+
+_REFUSAL_CODE: Final = "SCHEMA_INCOMPATIBLE"
+_UNKNOWN: Final = "?"
+_LISTED_AT_MOST: Final = 5
+
+
+class _Texts(NamedTuple):
+    messages: Mapping[str, str]
+    reasons: Mapping[str, tuple[str, str]]
+
+
+_TEXTS: Final[Mapping[str, _Texts]] = {
+    "en": _Texts(en.MESSAGES, en.REASONS),
+    "ko": _Texts(ko.MESSAGES, ko.REASONS),
+}
+
+#: The languages that :meth:`WAIaaSError.to_dict` knows.
+LANGUAGES: Final[tuple[str, ...]] = tuple(_TEXTS)
+
+
+class WAIaaSError(Exception):
+    """An error of the wallet service, named by one of its error codes.
+
+    :param code: one of :data:`waiaas.errors.ERROR_CODES`.
+    :param message: a text of your own in place of the code's; it is kept in every language.
+    :param details: what the error is about, for programs. Where the code is
+        ``SCHEMA_INCOMPATIBLE`` and ``details["reason"]`` is one of
+        :data:`waiaas.errors.REASONS`, message, hint and ``retryable`` are that reason's.
+    :param hint: what to do next, in place of the reason's; it is kept in every language.
+    :raises ValueError: where there is no such code.
+
+    >>> error = WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": "s-1"})
+    >>> error.code, error.domain, error.http_status, error.retryable
+    ('SESSION_NOT_FOUND', 'SESSION', 404, False)
+    >>> error
+    WAIaaSError('SESSION_NOT_FOUND')
+    >>> print(error)
+    There is no such session.
+    """
+
+    #: The name of the error code.
+    code: str
+    #: What the error is about; None where nothing was given.
+    details: dict[str, object] | None
+
+    def __init__(
+        self,
+        code: str,
+        message: str | None = None,
+        *,
+        details: Mapping[str, object] | None = None,
+        hint: str | None = None,
+    ) -> None:
+        """Take the code, and what is to be said beside or instead of its own message."""
+        if code not in ERROR_CODES:
+            raise ValueError(f"unknown error code: {code!r}")
+        # pickle and copy call the class with `args`, then restore the rest from `__dict__`.
+        super().__init__(code)
+        self.code = code
+        self.details = None if details is None else dict(details)
+        self._own_message = message
+        self._own_hint = hint
+
+    @property
+    def domain(self) -> str:
+        """The part of the service that the code belongs to, such as ``SESSION``."""
+        return ERROR_CODES[self.code].domain
+
+    @property
+    def http_status(self) -> int:
+        """The HTTP status that the daemon answers with."""
+        return ERROR_CODES[self.code].http_status
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same request may succeed later with nothing changed."""
+        if self.reason is not None:
+            return REASONS[self.reason].retryable
+        return ERROR_CODES[self.code].retryable
+
+    @property
+    def reason(self) -> str | None:
+        """Which refusal of a database file this is; None for every other error.
+
+        >>> refusal("inside_transaction").reason
+        'inside_transaction'
+        >>> WAIaaSError("INVALID_TOKEN").reason is None
+        True
+        """
+        if self.code != _REFUSAL_CODE or self.details is None:
+            return None
+        name = self.details.get("reason")
+        return name if isinstance(name, str) and name in REASONS else None
+
+    @property
+    def message(self) -> str:
+        """What is wrong, in English."""
+        return self._message_in("en")
+
+    @property
+    def hint(self) -> str | None:
+        """What to do next, in English; None where nothing general can be said."""
+        return self._hint_in("en")
+
+    def to_dict(self, lang: str = "en") -> dict[str, object]:
+        """Give the error as the dictionary that goes over the wire; every key is always there.
+
+        :param lang: the language of message and hint, one of :data:`waiaas.errors.LANGUAGES`.
+        :returns: ``code``, ``domain``, ``http_status``, ``retryable``, ``message``, ``details``
+            and ``hint``; the values in ``details`` are the ones that were given.
+        :raises ValueError: where the language is not known.
+
+        >>> body = WAIaaSError("INVALID_TOKEN").to_dict(lang="ko")
+        >>> body["message"], body["details"]
+        ('세션 토큰이 올바르지 않습니다.', None)
+        """
+        if lang not in _TEXTS:
+            raise ValueError(f"unknown language: {lang!r} (known: {', '.join(LANGUAGES)})")
+        return {
+            "code": self.code,
+            "domain": self.domain,
+            "http_status": self.http_status,
+            "retryable": self.retryable,
+            "message": self._message_in(lang),
+            "details": None if self.details is None else dict(self.details),
+            "hint": self._hint_in(lang),
+        }
+
+    def __str__(self) -> str:
+        """Give the English message."""
+        return self.message
+
+    def __repr__(self) -> str:
+        """Name the code and the reason, never the details: they may hold what no log should."""
+        reason = "" if self.reason is None else f", reason={self.reason!r}"
+        return f"{type(self).__name__}({self.code!r}{reason})"
+
+    def _message_in(self, lang: str) -> str:
+        if self._own_message is not None:
+            return self._own_message
+        if self.reason is None:
+            return _TEXTS[lang].messages[self.code]
+        template, _ = _TEXTS[lang].reasons[self.reason]
+        return _fill(template, self.details or {})
+
+    def _hint_in(self, lang: str) -> str | None:
+        if self._own_hint is not None or self.reason is None:
+            return self._own_hint
+        _, template = _TEXTS[lang].reasons[self.reason]
+        return _fill(template, self.details or {})
+
+
+def refusal(reason: str, **details: object) -> WAIaaSError:
+    """Build the error that refuses to open, create, upgrade or downgrade a database file.
+
+    :param reason: one of :data:`waiaas.errors.REASONS`.
+    :param details: the values of the reason's placeholders; one that is left out reads ``?``.
+    :returns: a ``SCHEMA_INCOMPATIBLE`` error with the reason and the values in its details.
+    :raises ValueError: where there is no such reason.
+
+    >>> error = refusal("database_busy", path="wallet.db", seconds=5)
+    >>> error, error.retryable
+    (WAIaaSError('SCHEMA_INCOMPATIBLE', reason='database_busy'), True)
+    >>> print(error)
+    wallet.db is locked by another connection, which did not let go within 5 s.
+    >>> error.details
+    {'reason': 'database_busy', 'path': 'wallet.db', 'seconds': 5}
+    """
+    if reason not in REASONS:
+        raise ValueError(f"unknown reason: {reason!r}")
+    return WAIaaSError(_REFUSAL_CODE, details={"reason": reason, **details})
+
+
+class _Values(dict[str, str]):
+    """Placeholder values; a missing one must not hide the error that is being told."""
+
+    def __missing__(self, name: str) -> str:
+        return _UNKNOWN
+
+
+def _fill(template: str, details: Mapping[str, object]) -> str:
+    return template.format_map(_Values({name: _shown(details[name]) for name in details}))
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return _UNKNOWN
+    if isinstance(value, (list, tuple)):
+        return _listed([str(item) for item in value])
+    return str(value)
+
+
+def _listed(items: list[str]) -> str:
+    shown = ", ".join(items[:_LISTED_AT_MOST])
+    hidden = len(items) - _LISTED_AT_MOST
+    return f"{shown} … (+{hidden})" if hidden > 0 else shown

@@ -1,0 +1,257 @@
+"""The English messages: one for each error code, and one with a hint for each reason."""
+
+from typing import Final
+
+#: Error code -> message; it stands alone, without details.
+MESSAGES: Final[dict[str, str]] = {
+    # AUTH
+    "INVALID_TOKEN": "The session token is not valid.",
+    "TOKEN_EXPIRED": "The session token has expired.",
+    "SESSION_REVOKED": "The session has been revoked.",
+    "INVALID_SIGNATURE": "The signature could not be verified.",
+    "INVALID_NONCE": "The nonce is unknown, already used or expired.",
+    "INVALID_MASTER_PASSWORD": "The master password is wrong.",
+    "MASTER_PASSWORD_LOCKED": "The master password is locked after too many wrong attempts.",
+    "SYSTEM_LOCKED": "The system is locked and takes no requests.",
+    # SESSION
+    "SESSION_NOT_FOUND": "There is no such session.",
+    "SESSION_EXPIRED": "The session has expired.",
+    "SESSION_LIMIT_EXCEEDED": "The wallet already has as many active sessions as it may have.",
+    "CONSTRAINT_VIOLATED": "The request goes against a constraint of the session.",
+    "RENEWAL_LIMIT_REACHED": "The session has been renewed as often as it may be.",
+    "SESSION_ABSOLUTE_LIFETIME_EXCEEDED": "The absolute lifetime of the session is over.",
+    "RENEWAL_TOO_EARLY": "The session can be renewed only after half of its time to live.",
+    "SESSION_RENEWAL_MISMATCH": "The token to renew is not the session's current one.",
+    "WALLET_ACCESS_DENIED": "The wallet is not linked to this session.",
+    "WALLET_ALREADY_LINKED": "The wallet is already linked to this session.",
+    "CANNOT_REMOVE_DEFAULT_WALLET": (
+        "The session's default wallet cannot be unlinked. Make another wallet the default first."
+    ),
+    "SESSION_REQUIRES_WALLET": "A session must keep at least one wallet.",
+    # TX
+    "PIPELINE_HALTED": "The transaction is on hold until its delay ends or the owner approves it.",
+    "INSUFFICIENT_BALANCE": "The wallet's balance does not cover the transaction.",
+    "INVALID_ADDRESS": "The address is not valid on this chain.",
+    "TX_NOT_FOUND": "There is no such transaction.",
+    "TX_EXPIRED": "The transaction has expired.",
+    "TX_ALREADY_PROCESSED": "The transaction has already been processed.",
+    "CHAIN_ERROR": "The blockchain node answered with an error.",
+    "SIMULATION_FAILED": "The transaction failed in simulation and was not sent.",
+    "TOKEN_NOT_FOUND": "There is no such token on this network.",
+    "TOKEN_NOT_ALLOWED": "The wallet's policies do not allow this token.",
+    "INSUFFICIENT_TOKEN_BALANCE": "The wallet does not hold enough of the token.",
+    "CONTRACT_CALL_DISABLED": "Contract calls are not enabled for this wallet.",
+    "CONTRACT_NOT_WHITELISTED": "The contract is not on the whitelist.",
+    "METHOD_NOT_WHITELISTED": "The contract method is not on the whitelist.",
+    "APPROVE_DISABLED": "Token approvals are not enabled for this wallet.",
+    "SPENDER_NOT_APPROVED": "The spender is not one of the approved spenders.",
+    "APPROVE_AMOUNT_EXCEEDED": "The token approval is for more than the limit allows.",
+    "UNLIMITED_APPROVE_BLOCKED": "Token approvals without a limit are blocked.",
+    "BATCH_NOT_SUPPORTED": "This chain does not support batch transactions.",
+    "BATCH_SIZE_EXCEEDED": "The batch holds more instructions than it may.",
+    "BATCH_POLICY_VIOLATION": "An instruction of the batch goes against a policy.",
+    "ENVIRONMENT_NETWORK_MISMATCH": "The network does not belong to the wallet's environment.",
+    "INVALID_TRANSACTION": "The transaction is malformed.",
+    "WALLET_NOT_SIGNER": "The wallet is not a signer of the transaction.",
+    "UNSUPPORTED_TX_TYPE": "This type of transaction is not supported.",
+    "CHAIN_ID_MISMATCH": "The transaction's chain ID is not that of the network.",
+    "ABI_ENCODING_FAILED": "The contract call could not be ABI-encoded.",
+    # POLICY
+    "POLICY_NOT_FOUND": "There is no such policy.",
+    "POLICY_DENIED": "A policy denied the request.",
+    "SPENDING_LIMIT_EXCEEDED": "The amount is above the spending limit.",
+    "RATE_LIMIT_EXCEEDED": "There were too many requests. Wait a moment and try again.",
+    "WHITELIST_DENIED": "The recipient's address is not on the whitelist.",
+    # OWNER
+    "OWNER_ALREADY_CONNECTED": "An owner is already connected.",
+    "OWNER_NOT_CONNECTED": "No owner is connected.",
+    "OWNER_NOT_FOUND": "There is no such owner.",
+    "APPROVAL_TIMEOUT": "The owner did not approve in time.",
+    "APPROVAL_NOT_FOUND": "There is no such approval request.",
+    "OWNER_NOT_SET": "No owner address is set for the wallet.",
+    "OWNER_ADDRESS_MISMATCH": "The address is not the owner's.",
+    # SYSTEM
+    "KILL_SWITCH_ACTIVE": "The kill switch is on, so the request was refused.",
+    "KILL_SWITCH_NOT_ACTIVE": "The kill switch is not on.",
+    "KILL_SWITCH_ALREADY_ACTIVE": "The kill switch is already on.",
+    "INVALID_STATE_TRANSITION": "The current state does not allow this change.",
+    "KEYSTORE_LOCKED": "The keystore is locked. Try again once it is unlocked.",
+    "CHAIN_NOT_SUPPORTED": "This chain is not supported.",
+    "SHUTTING_DOWN": "The service is shutting down and takes no new requests.",
+    "ADAPTER_NOT_AVAILABLE": "The adapter of this chain is not available at the moment.",
+    "SKILL_NOT_FOUND": "There is no such skill.",
+    "SCHEMA_INCOMPATIBLE": "The database does not have a schema that this version can work with.",
+    # WALLET
+    "WALLET_NOT_FOUND": "There is no such wallet.",
+    "WALLET_SUSPENDED": "The wallet is suspended.",
+    "WALLET_TERMINATED": "The wallet has been terminated.",
+    "WC_SESSION_EXISTS": "The wallet already has a WalletConnect session.",
+    "WC_SESSION_NOT_FOUND": "The wallet has no WalletConnect session.",
+    # SYSTEM
+    "WC_NOT_CONFIGURED": "WalletConnect is not configured.",
+    "WC_SIGNING_FAILED": "Signing over WalletConnect failed.",
+    # WITHDRAW
+    "NO_OWNER": "The wallet has no owner to withdraw to.",
+    "WITHDRAW_LOCKED_ONLY": "Only a wallet whose owner state is LOCKED can be withdrawn from.",
+    "SWEEP_TOTAL_FAILURE": "Every transfer of the withdrawal failed.",
+    # TX
+    "INSUFFICIENT_FOR_FEE": "The wallet's balance does not cover the network fee.",
+    # ACTION
+    "ACTION_NOT_FOUND": "There is no such action.",
+    "API_KEY_REQUIRED": "The action needs an API key, and none is set.",
+    "ACTION_VALIDATION_FAILED": "The input is not valid.",
+    "ACTION_RESOLVE_FAILED": "The action could not be turned into a transaction.",
+    "ACTION_RETURN_INVALID": "The action returned a result of the wrong form.",
+    "ACTION_PLUGIN_LOAD_FAILED": "The action plugin could not be loaded.",
+    "ACTION_NAME_CONFLICT": "An action of this name is already registered.",
+    "ACTION_CHAIN_MISMATCH": "The action does not work on the wallet's chain.",
+    # ADMIN
+    "ROTATION_TOO_RECENT": "The key was rotated a short while ago. Wait before rotating it again.",
+    # X402
+    "X402_DISABLED": "x402 payments are disabled.",
+    "X402_DOMAIN_NOT_ALLOWED": "The wallet's policies do not allow x402 payments to this domain.",
+    "X402_SSRF_BLOCKED": "The URL leads to an internal address and was blocked.",
+    "X402_UNSUPPORTED_SCHEME": "The server asks for an x402 payment scheme that is not supported.",
+    "X402_PAYMENT_REJECTED": "The server rejected the x402 payment.",
+    "X402_DELAY_TIMEOUT": "The delay of the x402 payment did not end while the request waited.",
+    "X402_APPROVAL_REQUIRED": "The x402 payment needs the owner's approval.",
+    "X402_SERVER_ERROR": "The server of the x402 payment answered with an error.",
+    # SIGNING
+    "WALLET_NOT_REGISTERED": "The wallet app is not registered for signing.",
+    "SIGNING_SDK_DISABLED": "The signing SDK is disabled.",
+    "SIGN_REQUEST_NOT_FOUND": "There is no such sign request.",
+    "SIGN_REQUEST_EXPIRED": "The sign request has expired.",
+    "SIGNER_ADDRESS_MISMATCH": "The sign request was signed by another address than the owner's.",
+    "INVALID_SIGN_RESPONSE": "The response to the sign request is malformed.",
+    "SIGN_REQUEST_ALREADY_PROCESSED": "The sign request has already been processed.",
+}
+
+#: Reason -> templates of message and hint; the placeholders are filled from the details.
+REASONS: Final[dict[str, tuple[str, str]]] = {
+    "file_not_found": (
+        "There is no file {path}.",
+        "Check the path. `waiaas init PATH` creates a new database.",
+    ),
+    "file_exists": (
+        "A file that is not empty already stands at {path}.",
+        "Choose another path, or bring an existing database up to date with `waiaas upgrade`.",
+    ),
+    "not_a_database": (
+        "{path} is not an SQLite database, or it is encrypted.",
+        "Name the right file. If it was a database once, restore it from a backup.",
+    ),
+    "other_program": (
+        "{path} is the SQLite database of another program: it lacks the WAIaaS tables {tables}.",
+        "Name the database file of WAIaaS.",
+    ),
+    "schema_version_missing": (
+        "{path} has WAIaaS tables but no table schema_version, so its version cannot be known.",
+        "Restore the database from a backup.",
+    ),
+    "schema_version_empty": (
+        "The table schema_version of {path} has no usable row, so its version cannot be known.",
+        "Restore the database from a backup.",
+    ),
+    "code_too_old": (
+        "code too old: {path} is at schema version {version}, "
+        "and this release of waiaas knows versions up to {latest} only.",
+        "Install a newer release with `pip install --upgrade waiaas`.",
+    ),
+    "version_too_old": (
+        "{path} is at schema version {version}, "
+        "and the oldest one that this release of waiaas can upgrade is {oldest}.",
+        "Upgrade the database with an older release of WAIaaS first.",
+    ),
+    "empty_database": (
+        "{path} has no tables yet, so there is nothing to upgrade.",
+        "Create the tables with connect() or `waiaas init`.",
+    ),
+    "not_sqlite": (
+        "Migrations run on SQLite databases only, and this one is on {backend}.",
+        "Run the upgrade on an SQLite database file.",
+    ),
+    "inside_transaction": (
+        "A transaction is open on this connection, and an upgrade or downgrade needs its own.",
+        "Commit it or roll it back first, then run again.",
+    ),
+    "database_busy": (
+        "{path} is locked by another connection, which did not let go within {seconds} s.",
+        "Stop the daemon or the other program that uses the file, then try again.",
+    ),
+    "read_only": (
+        "{path} cannot be written: the file or its folder is read-only.",
+        "Give write permission to the file and to its folder, because SQLite writes its journal beside the file.",
+    ),
+    "cannot_open": (
+        "SQLite cannot open {path}: {cause}.",
+        "Check the permissions of the file and of its folder.",
+    ),
+    "disk_full": (
+        "There is no room left to write {path}: the disk is full or a file-size limit is reached. "
+        "The file is as it was.",
+        "Free some space, then try again.",
+    ),
+    "io_error": (
+        "The operating system reported an I/O error on {path}: {cause}.",
+        "Check the disk and its connection, then try again.",
+    ),
+    "corrupt": (
+        "The database file {path} is damaged: {cause}.",
+        "Restore it from a backup, or recover what can be read with `sqlite3 FILE .recover`.",
+    ),
+    "backup_failed": (
+        "The backup of {path} could not be written or verified: {cause}. Nothing was changed.",
+        "Free some space and check the permissions of the folder, "
+        "or run with `--no-backup` when you have a backup of your own.",
+    ),
+    "unexpected_schema": (
+        "The table {table} is not what this schema version has: {problem}.",
+        "Restore the database from a backup, or report this.",
+    ),
+    "leftover_table": (
+        "A table left by an interrupted tool stands in the way: {table} "
+        "is not empty or has another shape (rows: {rows}).",
+        "Look at the table, move the rows that you need, drop or rename it, and run again.",
+    ),
+    "dependent_object": (
+        "The {kind} {name} depends on {table}.{column}, which the upgrade drops.",
+        "Drop or change it, upgrade, and create it anew.",
+    ),
+    "foreign_key_elsewhere": (
+        "The foreign key of {table}.{column} names the table {parent} instead of {expected}.",
+        "Restore the database from a backup, or mend the foreign key, and run again.",
+    ),
+    "orphan_sessions": (
+        "Some sessions name a wallet that does not exist ({count} in all): {sessions}.",
+        "Add the wallets back, or run again with `--skip-orphans` (`skip_orphans=True`) "
+        "to leave these sessions without a wallet.",
+    ),
+    "links_lost": (
+        "Going back to schema version 18 would lose links: "
+        "some sessions are linked to more than one wallet ({count} in all): {sessions}.",
+        "Unlink the other wallets, or run again with `--drop-links` (`drop_links=True`) "
+        "to keep the link of the default wallet only.",
+    ),
+    "cannot_downgrade": (
+        "The database cannot be taken back from schema version {version} to {target}.",
+        "Restore the backup of the version that you need instead.",
+    ),
+    "rebuild_refused": (
+        "Rebuilding the table {table} would lose something: {problem}. Nothing was changed.",
+        "Remove or change what is named, run again, and put it back afterwards.",
+    ),
+    "foreign_key_violations": (
+        "The change would leave new foreign-key violations in the table {table} "
+        "({count} in all), so it was rolled back.",
+        "Run `waiaas check` and report what it says.",
+    ),
+    "rows_lost": (
+        "The table {table} does not have the rows that it should have "
+        "(before: {before}, after: {after}), so the change was rolled back.",
+        "The file is as it was. Report this.",
+    ),
+    "migration_failed": (
+        "The step to schema version {version} failed: {cause}. Nothing was changed.",
+        "Run `waiaas check` and report what it says together with this message.",
+    ),
+}

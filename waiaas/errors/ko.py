@@ -1,0 +1,257 @@
+"""The Korean messages, with the keys and placeholders of :mod:`waiaas.errors.en`.
+
+No particle whose form depends on the sound before it (을/를, 이/가, 은/는, 으로/로) follows a
+placeholder: nobody knows what the value will end in.
+"""
+
+from typing import Final
+
+#: Error code -> message; it stands alone, without details.
+MESSAGES: Final[dict[str, str]] = {
+    # AUTH
+    "INVALID_TOKEN": "세션 토큰이 올바르지 않습니다.",
+    "TOKEN_EXPIRED": "세션 토큰이 만료되었습니다.",
+    "SESSION_REVOKED": "취소된 세션입니다.",
+    "INVALID_SIGNATURE": "서명을 검증할 수 없습니다.",
+    "INVALID_NONCE": "논스(nonce)가 올바르지 않거나 이미 사용되었거나 만료되었습니다.",
+    "INVALID_MASTER_PASSWORD": "마스터 비밀번호가 올바르지 않습니다.",
+    "MASTER_PASSWORD_LOCKED": "마스터 비밀번호를 여러 번 잘못 입력하여 잠겼습니다.",
+    "SYSTEM_LOCKED": "시스템이 잠겨 있어 요청을 처리할 수 없습니다.",
+    # SESSION
+    "SESSION_NOT_FOUND": "세션을 찾을 수 없습니다.",
+    "SESSION_EXPIRED": "세션이 만료되었습니다.",
+    "SESSION_LIMIT_EXCEEDED": "지갑의 활성 세션 수가 한도에 도달했습니다.",
+    "CONSTRAINT_VIOLATED": "세션에 설정된 제약 조건에 어긋나는 요청입니다.",
+    "RENEWAL_LIMIT_REACHED": "세션의 최대 갱신 횟수에 도달했습니다.",
+    "SESSION_ABSOLUTE_LIFETIME_EXCEEDED": "세션의 최대 수명이 끝났습니다.",
+    "RENEWAL_TOO_EARLY": "아직 세션을 갱신할 수 없습니다. 유효 기간이 절반 이상 지나야 합니다.",
+    "SESSION_RENEWAL_MISMATCH": "갱신에 사용한 토큰이 세션의 현재 토큰과 다릅니다.",
+    "WALLET_ACCESS_DENIED": "이 세션에 연결되지 않은 지갑입니다.",
+    "WALLET_ALREADY_LINKED": "이미 이 세션에 연결된 지갑입니다.",
+    "CANNOT_REMOVE_DEFAULT_WALLET": (
+        "세션의 기본 지갑은 연결을 해제할 수 없습니다. 먼저 다른 지갑을 기본 지갑으로 지정하십시오."
+    ),
+    "SESSION_REQUIRES_WALLET": "세션에는 지갑이 하나 이상 있어야 합니다.",
+    # TX
+    "PIPELINE_HALTED": "트랜잭션이 지연 시간 경과 또는 소유자 승인을 기다리고 있습니다.",
+    "INSUFFICIENT_BALANCE": "지갑 잔액이 부족합니다.",
+    "INVALID_ADDRESS": "이 체인에서 사용할 수 없는 주소입니다.",
+    "TX_NOT_FOUND": "트랜잭션을 찾을 수 없습니다.",
+    "TX_EXPIRED": "트랜잭션이 만료되었습니다.",
+    "TX_ALREADY_PROCESSED": "이미 처리된 트랜잭션입니다.",
+    "CHAIN_ERROR": "블록체인 노드에서 오류를 반환했습니다.",
+    "SIMULATION_FAILED": "시뮬레이션에 실패하여 트랜잭션을 전송하지 않았습니다.",
+    "TOKEN_NOT_FOUND": "이 네트워크에서 토큰을 찾을 수 없습니다.",
+    "TOKEN_NOT_ALLOWED": "지갑 정책에서 허용하지 않는 토큰입니다.",
+    "INSUFFICIENT_TOKEN_BALANCE": "지갑의 토큰 잔액이 부족합니다.",
+    "CONTRACT_CALL_DISABLED": "이 지갑에는 컨트랙트 호출이 허용되어 있지 않습니다.",
+    "CONTRACT_NOT_WHITELISTED": "화이트리스트에 없는 컨트랙트입니다.",
+    "METHOD_NOT_WHITELISTED": "화이트리스트에 없는 컨트랙트 메서드입니다.",
+    "APPROVE_DISABLED": "이 지갑에는 토큰 승인(approve)이 허용되어 있지 않습니다.",
+    "SPENDER_NOT_APPROVED": "승인된 지출자(spender) 목록에 없는 주소입니다.",
+    "APPROVE_AMOUNT_EXCEEDED": "토큰 승인(approve) 금액이 한도를 초과했습니다.",
+    "UNLIMITED_APPROVE_BLOCKED": "무제한 토큰 승인(approve)은 차단되어 있습니다.",
+    "BATCH_NOT_SUPPORTED": "이 체인은 배치 트랜잭션을 지원하지 않습니다.",
+    "BATCH_SIZE_EXCEEDED": "배치에 담을 수 있는 명령 수를 초과했습니다.",
+    "BATCH_POLICY_VIOLATION": "배치에 정책을 위반하는 명령이 있습니다.",
+    "ENVIRONMENT_NETWORK_MISMATCH": "지갑 환경에 속하지 않는 네트워크입니다.",
+    "INVALID_TRANSACTION": "트랜잭션 형식이 올바르지 않습니다.",
+    "WALLET_NOT_SIGNER": "지갑이 트랜잭션의 서명자가 아닙니다.",
+    "UNSUPPORTED_TX_TYPE": "지원하지 않는 트랜잭션 유형입니다.",
+    "CHAIN_ID_MISMATCH": "트랜잭션의 체인 ID가 네트워크와 일치하지 않습니다.",
+    "ABI_ENCODING_FAILED": "컨트랙트 호출을 ABI로 인코딩하지 못했습니다.",
+    # POLICY
+    "POLICY_NOT_FOUND": "정책을 찾을 수 없습니다.",
+    "POLICY_DENIED": "정책에 따라 요청이 거부되었습니다.",
+    "SPENDING_LIMIT_EXCEEDED": "지출 한도를 초과하는 금액입니다.",
+    "RATE_LIMIT_EXCEEDED": "요청이 너무 많습니다. 잠시 후 다시 시도하십시오.",
+    "WHITELIST_DENIED": "받는 주소가 화이트리스트에 없습니다.",
+    # OWNER
+    "OWNER_ALREADY_CONNECTED": "이미 소유자가 연결되어 있습니다.",
+    "OWNER_NOT_CONNECTED": "연결된 소유자가 없습니다.",
+    "OWNER_NOT_FOUND": "소유자를 찾을 수 없습니다.",
+    "APPROVAL_TIMEOUT": "소유자가 제한 시간 안에 승인하지 않았습니다.",
+    "APPROVAL_NOT_FOUND": "승인 요청을 찾을 수 없습니다.",
+    "OWNER_NOT_SET": "지갑에 소유자 주소가 설정되어 있지 않습니다.",
+    "OWNER_ADDRESS_MISMATCH": "소유자의 주소와 일치하지 않습니다.",
+    # SYSTEM
+    "KILL_SWITCH_ACTIVE": "킬 스위치가 작동 중이므로 요청을 거부했습니다.",
+    "KILL_SWITCH_NOT_ACTIVE": "킬 스위치가 작동 중이 아닙니다.",
+    "KILL_SWITCH_ALREADY_ACTIVE": "킬 스위치가 이미 작동 중입니다.",
+    "INVALID_STATE_TRANSITION": "현재 상태에서는 이렇게 변경할 수 없습니다.",
+    "KEYSTORE_LOCKED": "키 저장소가 잠겨 있습니다. 잠금을 해제한 후 다시 시도하십시오.",
+    "CHAIN_NOT_SUPPORTED": "지원하지 않는 체인입니다.",
+    "SHUTTING_DOWN": "서비스가 종료되는 중이므로 새 요청을 받지 않습니다.",
+    "ADAPTER_NOT_AVAILABLE": "현재 이 체인의 어댑터를 사용할 수 없습니다.",
+    "SKILL_NOT_FOUND": "스킬을 찾을 수 없습니다.",
+    "SCHEMA_INCOMPATIBLE": "데이터베이스 스키마가 이 버전과 호환되지 않습니다.",
+    # WALLET
+    "WALLET_NOT_FOUND": "지갑을 찾을 수 없습니다.",
+    "WALLET_SUSPENDED": "사용이 정지된 지갑입니다.",
+    "WALLET_TERMINATED": "사용이 종료된 지갑입니다.",
+    "WC_SESSION_EXISTS": "지갑에 이미 WalletConnect 세션이 있습니다.",
+    "WC_SESSION_NOT_FOUND": "지갑에 WalletConnect 세션이 없습니다.",
+    # SYSTEM
+    "WC_NOT_CONFIGURED": "WalletConnect가 설정되어 있지 않습니다.",
+    "WC_SIGNING_FAILED": "WalletConnect를 통한 서명에 실패했습니다.",
+    # WITHDRAW
+    "NO_OWNER": "지갑에 출금받을 소유자가 없습니다.",
+    "WITHDRAW_LOCKED_ONLY": "소유자 상태가 LOCKED인 지갑에서만 출금할 수 있습니다.",
+    "SWEEP_TOTAL_FAILURE": "출금의 모든 전송이 실패했습니다.",
+    # TX
+    "INSUFFICIENT_FOR_FEE": "지갑 잔액이 네트워크 수수료보다 적습니다.",
+    # ACTION
+    "ACTION_NOT_FOUND": "액션을 찾을 수 없습니다.",
+    "API_KEY_REQUIRED": "액션에 필요한 API 키가 설정되어 있지 않습니다.",
+    "ACTION_VALIDATION_FAILED": "입력값이 올바르지 않습니다.",
+    "ACTION_RESOLVE_FAILED": "액션을 트랜잭션으로 변환하지 못했습니다.",
+    "ACTION_RETURN_INVALID": "액션이 반환한 결과의 형식이 올바르지 않습니다.",
+    "ACTION_PLUGIN_LOAD_FAILED": "액션 플러그인을 불러오지 못했습니다.",
+    "ACTION_NAME_CONFLICT": "같은 이름의 액션이 이미 등록되어 있습니다.",
+    "ACTION_CHAIN_MISMATCH": "지갑의 체인에서 사용할 수 없는 액션입니다.",
+    # ADMIN
+    "ROTATION_TOO_RECENT": "키를 교체한 지 얼마 되지 않았습니다. 잠시 후 다시 교체하십시오.",
+    # X402
+    "X402_DISABLED": "x402 결제가 비활성화되어 있습니다.",
+    "X402_DOMAIN_NOT_ALLOWED": "지갑 정책에서 x402 결제를 허용하지 않는 도메인입니다.",
+    "X402_SSRF_BLOCKED": "내부 주소로 연결되는 URL이므로 차단했습니다.",
+    "X402_UNSUPPORTED_SCHEME": "서버에서 요구하는 x402 결제 방식을 지원하지 않습니다.",
+    "X402_PAYMENT_REJECTED": "서버가 x402 결제를 거절했습니다.",
+    "X402_DELAY_TIMEOUT": "요청 대기 시간 안에 x402 결제의 지연 시간이 끝나지 않았습니다.",
+    "X402_APPROVAL_REQUIRED": "x402 결제에 소유자의 승인이 필요합니다.",
+    "X402_SERVER_ERROR": "x402 결제 서버에서 오류를 반환했습니다.",
+    # SIGNING
+    "WALLET_NOT_REGISTERED": "서명용으로 등록되지 않은 지갑 앱입니다.",
+    "SIGNING_SDK_DISABLED": "서명 SDK가 비활성화되어 있습니다.",
+    "SIGN_REQUEST_NOT_FOUND": "서명 요청을 찾을 수 없습니다.",
+    "SIGN_REQUEST_EXPIRED": "서명 요청이 만료되었습니다.",
+    "SIGNER_ADDRESS_MISMATCH": "소유자가 아닌 주소로 서명되었습니다.",
+    "INVALID_SIGN_RESPONSE": "서명 응답의 형식이 올바르지 않습니다.",
+    "SIGN_REQUEST_ALREADY_PROCESSED": "이미 처리된 서명 요청입니다.",
+}
+
+#: Reason -> templates of message and hint; the placeholders are filled from the details.
+REASONS: Final[dict[str, tuple[str, str]]] = {
+    "file_not_found": (
+        "{path} 파일이 없습니다.",
+        "경로를 확인하십시오. 새 데이터베이스는 `waiaas init PATH` 명령으로 만들 수 있습니다.",
+    ),
+    "file_exists": (
+        "{path} 경로에 비어 있지 않은 파일이 이미 있습니다.",
+        "다른 경로를 지정하십시오. 기존 데이터베이스라면 `waiaas upgrade` 명령을 사용하십시오.",
+    ),
+    "not_a_database": (
+        "{path} 파일은 SQLite 데이터베이스가 아니거나 암호화되어 있습니다.",
+        "올바른 파일을 지정하십시오. 원래 데이터베이스였다면 백업에서 복원하십시오.",
+    ),
+    "other_program": (
+        "{path} 파일은 다른 프로그램의 SQLite 데이터베이스입니다. 다음 WAIaaS 테이블이 없습니다: {tables}.",
+        "WAIaaS 데이터베이스 파일을 지정하십시오.",
+    ),
+    "schema_version_missing": (
+        "{path} 파일에 WAIaaS 테이블은 있지만 schema_version 테이블이 없어 스키마 버전을 알 수 없습니다.",
+        "백업에서 데이터베이스를 복원하십시오.",
+    ),
+    "schema_version_empty": (
+        "{path} 파일의 schema_version 테이블에 유효한 행이 없어 스키마 버전을 알 수 없습니다.",
+        "백업에서 데이터베이스를 복원하십시오.",
+    ),
+    "code_too_old": (
+        "설치된 waiaas 릴리스가 너무 오래되었습니다. 스키마 버전 {latest}까지만 지원하는데 "
+        "{path} 파일의 스키마 버전은 {version}입니다.",
+        "`pip install --upgrade waiaas` 명령으로 최신 릴리스를 설치하십시오.",
+    ),
+    "version_too_old": (
+        "{path} 파일의 스키마 버전은 {version}입니다. 이 릴리스는 {oldest} 버전부터 업그레이드할 수 있습니다.",
+        "먼저 이전 WAIaaS 릴리스로 데이터베이스를 업그레이드하십시오.",
+    ),
+    "empty_database": (
+        "{path} 데이터베이스에 아직 테이블이 없어 업그레이드할 내용이 없습니다.",
+        "connect() 함수나 `waiaas init` 명령으로 테이블을 만드십시오.",
+    ),
+    "not_sqlite": (
+        "마이그레이션은 SQLite 데이터베이스에서만 실행할 수 있습니다. 현재 데이터베이스: {backend}.",
+        "SQLite 데이터베이스 파일에서 업그레이드를 실행하십시오.",
+    ),
+    "inside_transaction": (
+        "이 연결에 열려 있는 트랜잭션이 있어 업그레이드나 다운그레이드를 시작할 수 없습니다.",
+        "먼저 트랜잭션을 커밋하거나 롤백한 후 다시 실행하십시오.",
+    ),
+    "database_busy": (
+        "다른 연결이 {path} 데이터베이스를 잠그고 있으며 {seconds}초 안에 잠금을 풀지 않았습니다.",
+        "데몬이나 파일을 사용하는 다른 프로그램을 중지한 후 다시 시도하십시오.",
+    ),
+    "read_only": (
+        "{path} 파일에 쓸 수 없습니다. 파일이나 폴더가 읽기 전용입니다.",
+        "파일과 폴더에 모두 쓰기 권한을 부여하십시오. SQLite는 파일과 같은 폴더에 저널을 기록합니다.",
+    ),
+    "cannot_open": (
+        "SQLite에서 {path} 파일을 열 수 없습니다. 원인: {cause}.",
+        "파일과 폴더의 권한을 확인하십시오.",
+    ),
+    "disk_full": (
+        "디스크 공간이 부족하거나 파일 크기 제한에 도달하여 {path} 파일에 쓸 수 없습니다. "
+        "파일은 이전 상태 그대로입니다.",
+        "공간을 확보한 후 다시 시도하십시오.",
+    ),
+    "io_error": (
+        "{path} 파일에서 운영 체제 입출력 오류가 발생했습니다. 원인: {cause}.",
+        "디스크와 연결 상태를 확인한 후 다시 시도하십시오.",
+    ),
+    "corrupt": (
+        "{path} 데이터베이스 파일이 손상되었습니다. 원인: {cause}.",
+        "백업에서 복원하거나 `sqlite3 FILE .recover` 명령으로 읽을 수 있는 데이터를 복구하십시오.",
+    ),
+    "backup_failed": (
+        "{path} 파일의 백업을 쓰거나 검증하지 못했습니다. 원인: {cause}. 변경된 내용은 없습니다.",
+        "공간을 확보하고 폴더 권한을 확인하십시오. 직접 만든 백업이 있다면 `--no-backup` 옵션으로 실행할 수 있습니다.",
+    ),
+    "unexpected_schema": (
+        "{table} 테이블이 이 스키마 버전의 구조와 다릅니다. 문제: {problem}.",
+        "백업에서 데이터베이스를 복원하거나 이 문제를 제보하십시오.",
+    ),
+    "leftover_table": (
+        "중단된 작업이 남긴 {table} 테이블 때문에 진행할 수 없습니다. "
+        "테이블이 비어 있지 않거나 구조가 다릅니다(행 수: {rows}).",
+        "테이블을 살펴보고 필요한 행을 옮긴 다음, 테이블을 삭제하거나 이름을 바꾸고 다시 실행하십시오.",
+    ),
+    "dependent_object": (
+        "{name} 객체({kind})가 업그레이드 중에 삭제될 {table}.{column} 열에 의존합니다.",
+        "객체를 삭제하거나 수정하고 업그레이드한 다음 다시 만드십시오.",
+    ),
+    "foreign_key_elsewhere": (
+        "{table}.{column} 열의 외래 키가 {expected} 테이블이 아닌 {parent} 테이블을 참조합니다.",
+        "백업에서 데이터베이스를 복원하거나 외래 키를 바로잡은 후 다시 실행하십시오.",
+    ),
+    "orphan_sessions": (
+        "존재하지 않는 지갑을 가리키는 세션이 {count}개 있습니다: {sessions}.",
+        "지갑을 다시 추가하십시오. 세션을 지갑 없이 남겨 두려면 "
+        "`--skip-orphans`(`skip_orphans=True`) 옵션으로 다시 실행하십시오.",
+    ),
+    "links_lost": (
+        "스키마 버전 18로 되돌리면 지갑 연결을 잃게 됩니다. "
+        "지갑이 둘 이상 연결된 세션이 {count}개 있습니다: {sessions}.",
+        "나머지 지갑의 연결을 해제하십시오. 기본 지갑의 연결만 남기려면 "
+        "`--drop-links`(`drop_links=True`) 옵션으로 다시 실행하십시오.",
+    ),
+    "cannot_downgrade": (
+        "스키마 버전 {version}에서 {target} 버전으로 되돌릴 수 없습니다.",
+        "대신 필요한 버전의 백업을 복원하십시오.",
+    ),
+    "rebuild_refused": (
+        "{table} 테이블을 다시 만들면 일부 내용이 손실됩니다. 문제: {problem}. 변경된 내용은 없습니다.",
+        "해당 항목을 제거하거나 수정하고 다시 실행한 다음 원래대로 되돌리십시오.",
+    ),
+    "foreign_key_violations": (
+        "변경하면 {table} 테이블에 외래 키 위반이 새로 {count}건 생기므로 롤백했습니다.",
+        "`waiaas check` 명령을 실행하고 그 결과를 제보하십시오.",
+    ),
+    "rows_lost": (
+        "{table} 테이블의 행 수가 맞지 않아 변경을 롤백했습니다(변경 전: {before}, 변경 후: {after}).",
+        "파일은 이전 상태 그대로입니다. 이 문제를 제보하십시오.",
+    ),
+    "migration_failed": (
+        "스키마 버전 {version} 마이그레이션이 실패했습니다. 원인: {cause}. 변경된 내용은 없습니다.",
+        "`waiaas check` 명령을 실행하고 그 결과를 이 메시지와 함께 제보하십시오.",
+    ),
+}

@@ -1,0 +1,56 @@
+"""Why a database file was not opened, created, upgraded or downgraded.
+
+Every such refusal carries the one code ``SCHEMA_INCOMPATIBLE``; its reason says which it is.
+Build one with :func:`waiaas.errors.refusal`.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+
+class Reason(NamedTuple):
+    """A refusal, and whether trying again without changing the file may succeed."""
+
+    name: str
+    retryable: bool
+
+
+_ROWS: Final = (
+    # The file is not one that this library can take on.
+    Reason("file_not_found", False),
+    Reason("file_exists", False),
+    Reason("not_a_database", False),
+    Reason("other_program", False),
+    Reason("schema_version_missing", False),
+    Reason("schema_version_empty", False),
+    Reason("code_too_old", False),
+    Reason("version_too_old", False),
+    Reason("empty_database", False),
+    Reason("not_sqlite", False),
+    # The surroundings do not let it work.
+    Reason("inside_transaction", False),
+    Reason("database_busy", True),
+    Reason("read_only", False),
+    Reason("cannot_open", False),
+    Reason("disk_full", True),
+    Reason("io_error", True),
+    Reason("corrupt", False),
+    Reason("backup_failed", False),
+    # The tables or their rows do not let a migration begin.
+    Reason("unexpected_schema", False),
+    Reason("leftover_table", False),
+    Reason("dependent_object", False),
+    Reason("foreign_key_elsewhere", False),
+    Reason("orphan_sessions", False),
+    Reason("links_lost", False),
+    Reason("cannot_downgrade", False),
+    # A migration began and was rolled back.
+    Reason("rebuild_refused", False),
+    Reason("foreign_key_violations", False),
+    Reason("rows_lost", False),
+    Reason("migration_failed", False),
+)
+
+#: Every reason by its name; read-only.
+REASONS: Final[Mapping[str, Reason]] = MappingProxyType({row.name: row for row in _ROWS})

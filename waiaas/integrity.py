@@ -1,0 +1,248 @@
+"""Is a WAIaaS database file as it should be? Its pages, its tables against the models, its links, its references."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
+
+from peewee import SchemaManager, SqliteDatabase
+
+from waiaas.errors import refusal
+from waiaas.migrations import LATEST_SCHEMA_VERSION
+from waiaas.migrations.faults import file_of, refusing
+from waiaas.migrations.schema import Column, Table, canonical, describe, same_index, stored_objects
+from waiaas.migrations.sql import fold
+from waiaas.migrations.version import schema_version
+from waiaas.models import MODELS
+
+if TYPE_CHECKING:
+    from peewee import Database
+
+# What migrated files lack against fresh ones since the daemon's own migrations: (table, CHECK expression).
+_KNOWN_MISSING_CHECKS = frozenset({("wallets", "owner_approval_method")})
+_IDS_IN_MESSAGE = 5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is not as it should be.
+
+    `severity` is `problem`, or `note` for what is merely not the library's own (an index that a user added).
+    `kind` says what it is in one word, `where` the table, column or object, and `rows` the rows concerned: session
+    ids, or rowids for `foreign_key`.
+    """
+
+    severity: Literal["problem", "note"]
+    kind: str
+    where: str
+    message: str
+    rows: list[Any] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What `check` found. `ok` is False as soon as one finding is a problem."""
+
+    version: int
+    latest_version: int
+    findings: list[Finding]
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is no problem; notes do not count."""
+        return not any(finding.severity == "problem" for finding in self.findings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain values that `json.dumps` takes."""
+        return {"ok": self.ok, **asdict(self)}
+
+
+def check(database: Database) -> CheckReport:
+    """Look a WAIaaS database over; nothing is changed.
+
+    Takes an open Peewee SQLite database at any schema version. Always looks at the pages (`PRAGMA quick_check`) and
+    at all foreign keys; at the latest version also compares every table with the models (columns, types, NOT NULL,
+    defaults, keys, actions, indexes, CHECKs, AUTOINCREMENT, objects that are not the library's) and looks at the
+    links: a session that is not revoked has at least one wallet and exactly one default.
+
+    Raises WAIaaSError `SCHEMA_INCOMPATIBLE` where the file is not one that this library can work with.
+    """
+    version = schema_version(database)
+    assert isinstance(database, SqliteDatabase)
+    if version == 0:
+        raise refusal("empty_database", path=file_of(database))
+    with refusing(database):
+        findings = [*_damage(database), *_foreign_keys(database)]
+        if version == LATEST_SCHEMA_VERSION:
+            findings += [*_drift(database), *_links(database)]
+    return CheckReport(version, LATEST_SCHEMA_VERSION, findings)
+
+
+def _problem(kind: str, where: str, message: str, rows: list[Any] | None = None) -> Finding:
+    return Finding("problem", kind, where, message, rows or [])
+
+
+def _note(kind: str, where: str, message: str) -> Finding:
+    return Finding("note", kind, where, message)
+
+
+def _damage(database: SqliteDatabase) -> Iterator[Finding]:
+    for (line,) in database.execute_sql("PRAGMA main.quick_check").fetchall():
+        if line != "ok":
+            yield _problem("damage", "file", line)
+
+
+def _foreign_keys(database: SqliteDatabase) -> Iterator[Finding]:
+    broken: dict[tuple[str, str], list[Any]] = {}
+    for table, rowid, parent, _ in database.execute_sql("PRAGMA main.foreign_key_check").fetchall():
+        broken.setdefault((table, parent), []).append(rowid)
+    for (table, parent), rows in broken.items():
+        yield _problem("foreign_key", table, f"{_rows(rows)} of {table} refer to a missing row of {parent}", rows)
+
+
+def _links(database: SqliteDatabase) -> Iterator[Finding]:
+    rows = database.execute_sql(
+        "SELECT id, count(session_id), total(is_default <> 0)"
+        " FROM sessions LEFT JOIN session_wallets ON session_id = id WHERE revoked_at IS NULL GROUP BY id HAVING total(is_default <> 0) <> 1 ORDER BY id"
+    ).fetchall()
+    unlinked = [session for session, links, _ in rows if not links]
+    undecided = [session for session, links, defaults in rows if links and not defaults]
+    ambiguous = [session for session, _, defaults in rows if defaults > 1]
+    for kind, ids, problem in (
+        ("session_without_wallet", unlinked, "reaches no wallet"),
+        ("session_without_default", undecided, "has no default wallet"),
+        ("session_with_many_defaults", ambiguous, "has more than one default wallet"),
+    ):
+        if ids:
+            yield _problem(kind, "session_wallets", f"a session that is not revoked {problem}: {_listed(ids)}", ids)
+
+
+def _drift(database: SqliteDatabase) -> Iterator[Finding]:
+    wanted, actual = _wanted(), describe(database)
+    for name, table in wanted.items():
+        if name in actual:
+            yield from _table_drift(table, actual[name])
+        else:
+            yield _problem("missing_table", table.name, f"table {table.name} is missing")
+    for name in sorted(actual.keys() - wanted.keys()):
+        yield _note("extra_table", actual[name].name, f"table {actual[name].name} is not one of WAIaaS")
+    for stored in stored_objects(database, "trigger", "view"):
+        yield _note(f"extra_{stored.kind}", stored.name, f"{stored.kind} {stored.name} is not one of WAIaaS")
+
+
+@cache
+def _wanted() -> dict[str, Table]:
+    """The tables as the models make them."""
+    database = SqliteDatabase(":memory:")
+    for model in MODELS:
+        SchemaManager(model, database).create_all(safe=False)
+    tables = describe(database)
+    database.close()
+    return tables
+
+
+def _table_drift(wanted: Table, actual: Table) -> Iterator[Finding]:
+    for column in wanted.columns:
+        found = actual.column(column.name)
+        where = f"{wanted.name}.{column.name}"
+        if found is None:
+            yield _problem("missing_column", where, f"column {where} is missing")
+        else:
+            yield from _column_drift(where, column, found)
+    for column in actual.columns:
+        if wanted.column(column.name) is None:
+            where = f"{wanted.name}.{column.name}"
+            yield _note("extra_column", where, f"column {where} is not one of WAIaaS")
+    yield from _key_drift(wanted, actual)
+    yield from _index_drift(wanted, actual)
+    yield from _check_drift(wanted, actual)
+    if wanted.autoincrement != actual.autoincrement:
+        yield _differs("autoincrement", wanted.name, wanted.autoincrement, actual.autoincrement)
+    if wanted.definition.options != actual.definition.options:
+        yield _differs(
+            "table_options", wanted.name, sorted(wanted.definition.options), sorted(actual.definition.options)
+        )
+
+
+def _differs(kind: str, where: str, wanted: object, actual: object) -> Finding:
+    return _problem(kind, where, f"{kind.replace('_', ' ')} of {where} is {actual}, not {wanted}")
+
+
+def _column_drift(where: str, wanted: Column, actual: Column) -> Iterator[Finding]:
+    if fold(wanted.type) != fold(actual.type):
+        yield _differs("column_type", where, wanted.type, actual.type or "none")
+    if wanted.not_null != actual.not_null:
+        yield _differs("not_null", where, wanted.not_null, actual.not_null)
+    if canonical(wanted.default or "") != canonical(actual.default or ""):
+        yield _differs("column_default", where, wanted.default, actual.default)
+    if wanted.primary_key != actual.primary_key:
+        yield _differs("primary_key", where, wanted.primary_key, actual.primary_key)
+    if wanted.hidden != actual.hidden:
+        yield _differs("generated_column", where, wanted.hidden, actual.hidden)
+
+
+def _key_drift(wanted: Table, actual: Table) -> Iterator[Finding]:
+    texts = [{_key_text(table, key): key for key in table.foreign_keys} for table in (wanted, actual)]
+    for text in texts[0].keys() - texts[1].keys():
+        yield _problem("missing_foreign_key", wanted.name, f"table {wanted.name} lacks the foreign key {text}")
+    for text in texts[1].keys() - texts[0].keys():
+        yield _note(
+            "extra_foreign_key", wanted.name, f"table {wanted.name} has the foreign key {text}, not one of WAIaaS"
+        )
+
+
+def _key_text(table: Table, key: Any) -> str:
+    columns = ", ".join(map(fold, key.columns))
+    parents = ", ".join(fold(column or "") for column in key.parent_columns)
+    deferred = " DEFERRABLE INITIALLY DEFERRED" if key.deferred else ""
+    actions = f"ON UPDATE {key.on_update} ON DELETE {key.on_delete}"
+    return f"({columns}) REFERENCES {fold(key.parent)} ({parents}) {actions}{deferred}"
+
+
+def _index_drift(wanted: Table, actual: Table) -> Iterator[Finding]:
+    for index in wanted.indexes:
+        if index.sql is None:
+            same = any(other.sql is None and same_index(index, other) for other in actual.indexes)
+            kind, name = "missing_unique", f"UNIQUE ({', '.join(str(column) for column in index.columns)})"
+        else:
+            found = actual.index(index.name)
+            same, name = found is not None and same_index(index, found), index.name
+            kind = "missing_index" if found is None else "index_differs"
+        if not same:
+            yield _problem(kind, name, f"index {name} of {wanted.name} is missing or over other columns")
+    for index in actual.indexes:
+        if index.sql is not None and wanted.index(index.name) is None:
+            yield _note("extra_index", index.name, f"index {index.name} of {wanted.name} is not one of WAIaaS")
+
+
+def _check_drift(wanted: Table, actual: Table) -> Iterator[Finding]:
+    ours, theirs = ({_check_rule(check) for check in table.checks()} for table in (wanted, actual))
+    for rule in sorted(ours - theirs):
+        if (wanted.name, rule.split(" ")[0]) not in _KNOWN_MISSING_CHECKS:
+            yield _problem("missing_check", wanted.name, f"table {wanted.name} lacks CHECK ({rule})")
+    for rule in sorted(theirs - ours):
+        yield _problem("check_differs", wanted.name, f"table {wanted.name} has CHECK ({rule}), not one of WAIaaS")
+
+
+def _check_rule(check: str) -> str:
+    """Bring a CHECK on a set of values into one form: the order of the values and `IS NULL OR` do not count.
+
+    NULL passes `IN` anyway (https://www.sqlite.org/lang_createtable.html#check_constraints).
+    """
+    match = re.fullmatch(r"(?:(\S+) is null or )?(\S+) in \( (.*) \)", check)
+    if match is None or match[1] not in (None, match[2]):
+        return check
+    values = re.findall(r"'(?:[^']|'')*'|[^\s,]+", match[3])
+    return f"{match[2]} in ( {' , '.join(sorted(values))} )"
+
+
+def _rows(rows: list[Any]) -> str:
+    return "1 row" if len(rows) == 1 else f"{len(rows)} rows"
+
+
+def _listed(ids: list[str]) -> str:
+    shown = ", ".join(ids[:_IDS_IN_MESSAGE])
+    return shown if len(ids) <= _IDS_IN_MESSAGE else f"{shown} … (+{len(ids) - _IDS_IN_MESSAGE})"

@@ -1,0 +1,225 @@
+"""What in a database depends on a column or on a table's shape: indexes, triggers, views, constraints.
+
+SQLite does not say, and for a trigger on another table its own DROP COLUMN does not even look. So the file's
+schema is copied, without rows, into databases in memory, and each view and trigger is compiled there. SQLite's
+authorizer names every column that it reads (https://www.sqlite.org/c3ref/set_authorizer.html), and a copy in
+which the table has its new shape tells what would no longer compile.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import closing
+from typing import TYPE_CHECKING, NamedTuple
+
+from waiaas.migrations.schema import StoredObject, Table, children, foreign_key_clauses, stored_objects
+from waiaas.migrations.sql import CreateTable, Item, Token, fold, names, quote, tokens
+
+if TYPE_CHECKING:
+    from peewee import SqliteDatabase
+
+
+class Dependent(NamedTuple):
+    """Something that needs a column: its kind (index, trigger, view, constraint, foreign key) and its name."""
+
+    kind: str
+    name: str
+
+
+class _Compiled(NamedTuple):
+    """Whether a stored object compiles, and the columns that it reads or writes, in lower case."""
+
+    works: bool
+    columns: frozenset[tuple[str, str]]
+
+
+def dependents(
+    database: SqliteDatabase, table: Table, column: str, dropped_indexes: Collection[str]
+) -> list[Dependent]:
+    """Return what would break or lose its meaning without a column.
+
+    `dropped_indexes` are those that go with the column. The column's own CHECK and REFERENCES go with it too, and
+    so does a foreign key of that one column written as a table constraint.
+    """
+    gone = {fold(name) for name in dropped_indexes}
+    found = [*_constraints(table, column), *_foreign_keys_to(database, table, column)]
+    found += [
+        Dependent("index", index.name)
+        for index in table.indexes
+        if index.sql and fold(index.name) not in gone and names(_after_on(index.sql), column)
+    ]
+    if not found:
+        shape = without_column(table.definition, column).sql
+        found += _broken_by(database, table, column, shape)
+    return found
+
+
+def dependents_on_table(database: SqliteDatabase, table: Table, known: Table) -> list[Dependent]:
+    """Return what would be lost with a table beyond what `known`, the table as it should be, has itself."""
+    found = [Dependent("column", c.name) for c in table.columns if known.column(c.name) is None]
+    found += [Dependent("index", i.name) for i in table.indexes if i.sql and known.index(i.name) is None]
+    found += [Dependent("foreign key", child) for child in children(database, table.name) if child != table.name]
+    with closing(_copy(database, {})) as now, closing(_copy(database, {fold(table.name): ""})) as then:
+        for stored in stored_objects(database, "view", "trigger"):
+            on_it = fold(stored.table) == fold(table.name)
+            if on_it or (_compile(now, stored).works and not _compile(then, stored).works):
+                found.append(Dependent(stored.kind, stored.name))
+    return found
+
+
+def without_column(definition: CreateTable, column: str) -> CreateTable:
+    """Return a definition without a column and without the table-level foreign key of that column alone."""
+    for item in definition.items:
+        if item.kind == "constraint" and _is_foreign_key_of(definition, item, column):
+            return without_column(definition.without(item), column)
+    return definition.without(definition.column(column))
+
+
+def in_table_constraint(table: Table, column: str) -> bool:
+    """Tell whether a column stands in a table-level foreign key, which SQLite's own DROP COLUMN refuses."""
+    definition = table.definition
+    return any(item.kind == "constraint" and _is_foreign_key_of(definition, item, column) for item in definition.items)
+
+
+def broken_objects(database: SqliteDatabase) -> set[Dependent]:
+    """Return the views and triggers that do not compile on the schema as it stands."""
+    with closing(_copy(database, {})) as copy:
+        return {
+            Dependent(stored.kind, stored.name)
+            for stored in stored_objects(database, "view", "trigger")
+            if not _compile(copy, stored).works
+        }
+
+
+def _broken_by(database: SqliteDatabase, table: Table, column: str, shape: str) -> Iterator[Dependent]:
+    with closing(_copy(database, {})) as now, closing(_copy(database, {fold(table.name): shape})) as then:
+        for stored in stored_objects(database, "view", "trigger"):
+            before = _compile(now, stored)
+            reads = (fold(table.name), fold(column)) in before.columns
+            if reads or _fires_on(stored, table, column) or (before.works and not _compile(then, stored).works):
+                yield Dependent(stored.kind, stored.name)
+            elif not before.works and names(stored.sql, table.name) and names(stored.sql, column):
+                # It cannot be compiled here (a function of the program's own, say): its text has to do.
+                yield Dependent(stored.kind, stored.name)
+
+
+def _constraints(table: Table, column: str) -> Iterator[Dependent]:
+    """Table constraints, and clauses of other columns, that name the column; its key, if it is part of one."""
+    definition = table.definition
+    for item in definition.items:
+        own = item.kind == "column" and item.name == fold(column)
+        if own and any(token.is_word("primary", "unique") for token in item.tokens):
+            yield Dependent("constraint", f"PRIMARY KEY or UNIQUE of column {column}")
+        elif not own and not _is_foreign_key_of(definition, item, column):
+            clauses = item.tokens[1:] if item.kind == "column" else item.tokens
+            if any(token.name == fold(column) for token in _without_parents(clauses)):
+                yield Dependent("constraint", definition.sql[item.start : item.end])
+
+
+def _without_parents(clauses: tuple[Token, ...]) -> list[Token]:
+    """Leave out what follows REFERENCES: those names belong to another table."""
+    kept, skipping = [], False
+    for previous, token in zip((None, *clauses), clauses, strict=False):
+        if previous is not None and previous.is_word("references"):
+            skipping = True
+        elif skipping and token.text not in "(,)" and previous is not None and previous.text not in "(,":
+            skipping = False
+        if not skipping:
+            kept.append(token)
+    return kept
+
+
+def _is_foreign_key_of(definition: CreateTable, item: Item, column: str) -> bool:
+    if item.kind != "constraint" or not any(token.is_word("foreign") for token in item.tokens):
+        return False
+    alone = [clause.columns for clause in foreign_key_clauses(definition) if clause.parent in item.tokens]
+    others = any(token.is_word("check", "unique", "primary") for token in item.tokens)
+    return alone == [(fold(column),)] and not others
+
+
+def _foreign_keys_to(database: SqliteDatabase, table: Table, column: str) -> Iterator[Dependent]:
+    for child, keys in children(database, table.name).items():
+        for key in keys:
+            if any(name is not None and fold(name) == fold(column) for name in key.parent_columns):
+                yield Dependent("foreign key", f"{child}.{', '.join(key.columns)}")
+
+
+def _after_on(index_sql: str) -> str:
+    """The part of CREATE INDEX that can name columns: behind ON and the table's name."""
+    on = next(token for token in tokens(index_sql) if token.is_word("on"))
+    return index_sql[index_sql.index("(", on.end) :]
+
+
+def _fires_on(trigger: StoredObject, table: Table, column: str) -> bool:
+    """Whether the head of a trigger says UPDATE OF the column: SQLite accepts an unknown one there silently."""
+    if trigger.kind != "trigger" or fold(trigger.table) != fold(table.name):
+        return False
+    words = list(tokens(trigger.sql))
+    on = next(i for i, token in enumerate(words) if token.is_word("on"))
+    of = next(
+        (i for i, token in enumerate(words[:on]) if token.is_word("of") and not words[i - 1].is_word("instead")), on
+    )
+    return any(token.name == fold(column) for token in words[of:on])
+
+
+def _copy(database: SqliteDatabase, shapes: Mapping[str, str]) -> sqlite3.Connection:
+    """Copy the schema without its triggers into memory; `shapes` gives tables (in lower case) another definition."""
+    copy = sqlite3.connect(":memory:", isolation_level=None)
+    for kind in ("table", "index", "view"):
+        for stored in stored_objects(database, kind):
+            # What cannot be made here (a virtual table of a missing module) leaves its dependents uncompiled too.
+            _works(copy, shapes.get(fold(stored.name), stored.sql) if kind == "table" else stored.sql)
+    return copy
+
+
+def _compile(copy: sqlite3.Connection, stored: StoredObject) -> _Compiled:
+    """Compile one view or trigger in a copy of the schema, and note what it reads and writes there."""
+    seen: set[tuple[str, str]] = set()
+
+    def note(action: int, table: str | None, column: str | None, _: str | None, source: str | None) -> int:
+        if action in (sqlite3.SQLITE_READ, sqlite3.SQLITE_UPDATE) and source == stored.name and table and column:
+            seen.add((fold(table), fold(column)))
+        return sqlite3.SQLITE_OK
+
+    if stored.kind == "trigger" and not _works(copy, stored.sql):
+        return _Compiled(False, frozenset())
+    copy.set_authorizer(note)
+    try:
+        works = _works(copy, "EXPLAIN " + _statement_using(copy, stored))
+    finally:
+        copy.set_authorizer(_allow_all)
+        if stored.kind == "trigger":
+            copy.execute(f"DROP TRIGGER {quote(stored.name)}")
+    return _Compiled(works, frozenset(seen))
+
+
+def _allow_all(*_: object) -> int:
+    # Python 3.10 cannot take an authorizer off again (set_authorizer(None) denies everything there).
+    return sqlite3.SQLITE_OK
+
+
+def _statement_using(copy: sqlite3.Connection, stored: StoredObject) -> str:
+    """A statement that makes SQLite compile a view, or all that a trigger does."""
+    name = quote(stored.table)
+    if stored.kind == "view":
+        return f"SELECT * FROM {quote(stored.name)}"
+    event = next(token for token in tokens(stored.sql) if token.is_word("insert", "update", "delete"))
+    columns = [
+        quote(column)
+        for _, column, *_, hidden in copy.execute(f"PRAGMA table_xinfo({name})").fetchall()
+        if hidden == 0
+    ]
+    return {
+        "insert": f"INSERT INTO {name} ({', '.join(columns)}) VALUES ({', '.join('NULL' for _ in columns)})",
+        "update": f"UPDATE {name} SET {', '.join(f'{column} = NULL' for column in columns)}",
+        "delete": f"DELETE FROM {name}",
+    }[fold(event.text)]
+
+
+def _works(copy: sqlite3.Connection, sql: str) -> bool:
+    try:
+        copy.execute(sql)
+    except sqlite3.Error:
+        return False
+    return True

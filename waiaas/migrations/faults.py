@@ -1,0 +1,59 @@
+"""What SQLite and the operating system say when something is wrong, turned into refusals with a reason."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from peewee import PeeweeException
+
+from waiaas.errors import WAIaaSError, refusal
+
+if TYPE_CHECKING:
+    from peewee import Database
+
+# SQLite's message texts (sqlite3ErrStr in its main.c), since Python 3.10 does not give the result code.
+_MESSAGES = (
+    ("database is locked", "database_busy"),
+    ("database table is locked", "database_busy"),
+    ("database schema is locked", "database_busy"),
+    ("readonly", "read_only"),
+    ("database or disk is full", "disk_full"),
+    ("unable to open", "cannot_open"),
+    ("disk I/O error", "io_error"),
+    ("file is not a database", "not_a_database"),
+    ("malformed", "corrupt"),
+)
+
+
+@contextmanager
+def refusing(database: Database) -> Iterator[None]:
+    """Turn an error of SQLite, of Peewee or of the file system into a WAIaaSError with the file's name.
+
+    A WAIaaSError passes as it is, and so does every other exception: it is a defect, not a refusal.
+    """
+    try:
+        yield
+    except (PeeweeException, sqlite3.Error, OSError) as error:
+        raise translated(error, database) from error
+
+
+def translated(error: Exception, database: Database) -> WAIaaSError:
+    """Return the refusal that says what an exception of SQLite, Peewee or the file system means."""
+    reason = known_reason(error) or "cannot_open"
+    seconds = getattr(database, "timeout", None)
+    return refusal(reason, path=file_of(database), cause=str(error), seconds=seconds)
+
+
+def known_reason(error: Exception) -> str | None:
+    """Return the reason that SQLite's message stands for, or None for a message that is not known."""
+    return next((reason for text, reason in _MESSAGES if text in str(error)), None)
+
+
+def file_of(database: Database) -> str:
+    """Return the path of a database as a person would write it, also where it was opened by a URI."""
+    name = str(database.database)
+    return unquote(urlsplit(name).path) if name.startswith("file:") else name

@@ -1,0 +1,427 @@
+"""Schema operations for SQLite that lose nothing or refuse.
+
+`WaiaasMigrator` is playhouse's `SqliteMigrator` with what a database worth money needs on top: a table rebuild
+after SQLite's documented twelve steps (https://www.sqlite.org/lang_altertable.html#otheralter), foreign-key
+reconnection, and a foreign-key column turned into a junction table. Renames, added columns and indexes are
+playhouse's own operations, and so is SQLite's DROP COLUMN where SQLite can do it in place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from peewee import SqliteDatabase
+from playhouse.migrate import Operation, SqliteMigrator
+from playhouse.migrate import operation as playhouse_operation
+
+from waiaas.errors import WAIaaSError, refusal
+from waiaas.migrations.dependents import (
+    Dependent,
+    dependents,
+    dependents_on_table,
+    in_table_constraint,
+    without_column,
+)
+from waiaas.migrations.rebuild import REBUILD_NAME, TableRebuild
+from waiaas.migrations.report import Options, Progress, ProgressCallback, Told
+from waiaas.migrations.schema import (
+    ForeignKey,
+    Table,
+    children,
+    describe_table,
+    described,
+    find_table,
+    renamed_parents,
+    same_index,
+    same_shape,
+    stored_objects,
+    table_names,
+)
+from waiaas.migrations.sql import fold, quote, tokens, unquote
+
+# Names under which tools keep a table while they rebuild it: playhouse, Alembic, Django, Drizzle, SQLite's
+# documentation, hand-written scripts.
+_TEMPORARY_NAMES = ("{}__tmp__", "_alembic_tmp_{}", "new__{}", "__new_{}", "new_{}", "{}_new", "{}_tmp", "tmp_{}")
+# A rename takes the foreign keys along: names that a dangling one can have beside those.
+_FORMER_NAMES = (*_TEMPORARY_NAMES, "{}_old", "old_{}", "_{}_old", "{}_backup", "{}_bak")
+# https://www.sqlite.org/releaselog/3_35_0.html
+_DROP_COLUMN_SINCE = (3, 35, 0)
+
+
+_Migrator = TypeVar("_Migrator")
+_Arguments = ParamSpec("_Arguments")
+
+
+def operation(
+    method: Callable[Concatenate[_Migrator, _Arguments], Any],
+) -> Callable[Concatenate[_Migrator, _Arguments], Operation]:
+    """Make a method return an `Operation` to be run, as playhouse's decorator does, and keep its types."""
+    decorated: Callable[Concatenate[_Migrator, _Arguments], Operation] = playhouse_operation(method)
+    return decorated
+
+
+class WaiaasMigrator(SqliteMigrator):
+    """Schema operations on one SQLite database, each lossless or refused.
+
+    Takes an open `peewee.SqliteDatabase`; `options` say what a migration may leave out, `progress` is called with
+    each sign of life. The operations run inside `migration_context`, which `upgrade` and `downgrade` enter
+    themselves; by hand:
+
+    >>> database = SqliteDatabase(":memory:")
+    >>> _ = database.execute_sql("CREATE TABLE note (id INTEGER PRIMARY KEY, body TEXT, draft INTEGER)")
+    >>> migrator = WaiaasMigrator(database)
+    >>> with migrator.migration_context():
+    ...     migrator.migrate(migrator.drop_column("note", "draft"))
+    >>> [column.name for column in database.get_columns("note")]
+    ['id', 'body']
+
+    Every refusal is a WAIaaSError `SCHEMA_INCOMPATIBLE` with a reason, raised inside the transaction, so that
+    nothing of the change stays.
+    """
+
+    def __init__(
+        self,
+        database: SqliteDatabase,
+        options: Options | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> None:
+        """Take the database, what may be left out, and whom to tell of progress."""
+        super().__init__(database)  # type: ignore[no-untyped-call]
+        self.options = options or Options()
+        self.told = Told()
+        self.version: int | None = None
+        self._progress = progress
+        self._violations_before: dict[str, Counter[int | None]] = {}
+
+    def tell(self, phase: str, done: int = 0, total: int = 0) -> None:
+        """Report progress to the caller of the migration; `done` and `total` are rows."""
+        if self._progress is not None:
+            self._progress(Progress(phase, self.version, done, total))
+
+    def table(self, name: str) -> Table:
+        """Describe a table that must be there; refuses with `unexpected_schema` where it is not."""
+        table = describe_table(self.database, name)
+        if table is None:
+            raise refusal("unexpected_schema", table=name, problem="it is missing")
+        return table
+
+    @contextmanager
+    def migration_context(self, atomic: bool = True) -> Iterator[None]:
+        """Hold the one transaction of a migration: foreign keys off, write lock taken, all or nothing.
+
+        Foreign keys are off because a table rebuild drops the table, and with them on SQLite would delete or
+        change the rows that refer to it (https://www.sqlite.org/lang_droptable.html); the pragma is a no-op
+        inside a transaction, so one that is open already is refused (`inside_transaction`). What the change broke
+        is looked for before the commit (`foreign_key_violations`). `atomic=False`, which playhouse has for
+        other databases, is refused with ValueError: half a migration is what must not be.
+        """
+        if not atomic:
+            raise ValueError("a migration of a SQLite database is always one transaction")
+        if self.database.in_transaction() or self.database.connection().in_transaction:
+            raise refusal("inside_transaction")
+        self._violations_before.clear()
+        with _migration_pragmas(self.database), _immediate_transaction(self.database):
+            yield
+            self._verify_foreign_keys()
+
+    @operation
+    def drop_column(self, table: str, column_name: str, cascade: bool = True, legacy: bool = False) -> None:
+        """Drop a column: in place where SQLite can, else (or if `legacy`) by `rebuild_table`.
+
+        The column's own REFERENCES and CHECK go with it, and a table-level foreign key of that column alone.
+        Refuses with `dependent_object` where an index, trigger (on any table), view, constraint, generated column
+        or another table's foreign key needs the column; SQLite's own DROP COLUMN overlooks triggers on other
+        tables. `cascade` is playhouse's, and does nothing on SQLite.
+        """
+        found = self.table(table)
+        column = self._column(found, column_name)
+        for dependent in self.dependents(found, column):
+            raise self.depends(dependent, found.name, column)
+        self.tell(f"dropping {found.name}.{column}")
+        if legacy or not self.drops_in_place(found, column):
+            definition = without_column(found.definition, column).sql
+            self.rebuild_table(found.name, definition, drop=(column,)).run()
+        else:
+            self.migrate(super().drop_column(found.name, column))
+
+    def drops_in_place(self, table: Table, column: str) -> bool:
+        """Tell whether SQLite can drop a column without a table rebuild (3.35 and no table-level foreign key)."""
+        return bool(self.sqlite_version >= _DROP_COLUMN_SINCE) and not in_table_constraint(table, column)
+
+    def dependents(self, table: Table, column: str, drop_indexes: Sequence[str] = ()) -> list[Dependent]:
+        """Return what needs a column; an index of `drop_indexes` does not count if it is of that column alone."""
+        going = []
+        for name in drop_indexes:
+            index = table.index(name)
+            if index is not None and [fold(indexed or "") for indexed in index.columns] == [fold(column)]:
+                going.append(name)
+        return dependents(self.database, table, column, going)
+
+    def leftover(self, table: str) -> WAIaaSError:
+        """Return the refusal that names a table which an interrupted tool left."""
+        return refusal("leftover_table", table=table, rows=self.count(table))
+
+    @staticmethod
+    def depends(dependent: Dependent, table: str, column: str) -> WAIaaSError:
+        """Return the refusal that names what depends on a column."""
+        return refusal("dependent_object", kind=dependent.kind, name=dependent.name, table=table, column=column)
+
+    @operation
+    def rebuild_table(
+        self,
+        table: str,
+        definition: str,
+        copy: Mapping[str, str] | None = None,
+        drop: Sequence[str] = (),
+    ) -> None:
+        """Give a table a new definition by SQLite's twelve steps, and keep everything that it has.
+
+        `definition` is the CREATE TABLE statement of the new table, under the same name. Columns are copied by
+        name; `copy` maps a column to an SQL expression over the old row instead. A column that the new table
+        lacks must be named in `drop`. Indexes, triggers, views over the table, hidden rowids, the AUTOINCREMENT
+        high-water mark and the planner's statistics are carried over.
+
+        Refuses with `rebuild_refused` where something would be lost (a column, a table option, a temporary
+        trigger), `dependent_object` where an index, trigger or view cannot work on the new table, and
+        `rows_lost` where the counts differ.
+
+        >>> database = SqliteDatabase(":memory:")
+        >>> _ = database.execute_sql("CREATE TABLE note (id INTEGER PRIMARY KEY, body TEXT)")
+        >>> migrator = WaiaasMigrator(database)
+        >>> with migrator.migration_context():
+        ...     migrator.migrate(
+        ...         migrator.rebuild_table(
+        ...             "note",
+        ...             "CREATE TABLE note (id INTEGER PRIMARY KEY, body TEXT NOT NULL)",
+        ...             copy={"body": "coalesce(body, '')"},
+        ...         )
+        ...     )
+        """
+        old = self.table(table)
+        if self.database.foreign_keys:
+            raise refusal("rebuild_refused", table=old.name, problem="foreign keys are on: use migration_context")
+        for child in {old.name, *children(self.database, old.name)}:
+            self._watch_foreign_keys(child)
+        TableRebuild(self, old, definition, copy or {}, drop).run()
+
+    @operation
+    def extract_junction(
+        self,
+        table: str,
+        column: str,
+        *,
+        junction: str,
+        definition: str,
+        indexes: Sequence[str],
+        fill: Mapping[str, str],
+        where: str = "1",
+        drop_indexes: Sequence[str] = (),
+    ) -> None:
+        """Turn a foreign-key column into a junction table: create it, fill it, drop the column.
+
+        `definition` and `indexes` are the CREATE statements of the junction table, whose name is `junction`.
+        `fill` maps each of its columns, the first of its key first, to an SQL expression over the old row; a row
+        whose column is NULL gets no link, nor does one that does not satisfy `where`. `drop_indexes` go with the
+        column. An empty junction table of the right shape that stands there already is used; any other refuses
+        with `leftover_table`. `told.links_created` grows by the links made.
+        """
+        source = self.table(table)
+        name = self._column(source, column)
+        self._create_or_adopt(junction, [definition, *indexes])
+        self._watch_foreign_keys(junction, new=True)
+        wanted = f"{quote(name)} IS NOT NULL AND ({where})"
+        expected = self.count(source.name, wanted)
+        self.tell(f"filling {junction}", 0, expected)
+        # In key order every page of the new table and of its key's index is written once, whatever the old order.
+        self.database.execute_sql(
+            f"INSERT INTO main.{quote(junction)} ({', '.join(map(quote, fill))}) "
+            f"SELECT {', '.join(fill.values())} FROM main.{quote(source.name)} WHERE {wanted} ORDER BY 1"
+        )
+        created = self.count(junction)
+        if created != expected:
+            raise refusal("rows_lost", table=junction, before=expected, after=created)
+        self.told.links_created += created
+        self.told.rows += created
+        self.tell(f"filling {junction}", created, expected)
+        for index in filter(None, map(source.index, drop_indexes)):
+            if [fold(indexed or "") for indexed in index.columns] == [fold(name)]:
+                self.migrate(self.drop_index(source.name, index.name))
+        self.drop_column(source.name, name).run()
+
+    @operation
+    def absorb_junction(
+        self,
+        junction: str,
+        *,
+        definition: Sequence[str],
+        into: str,
+        column: str,
+        after: str,
+        value: str,
+        indexes: Sequence[str],
+    ) -> None:
+        """Turn a junction table back into a column: the way back of `extract_junction`.
+
+        `definition` holds the CREATE statements that made the junction table; what it has beyond them (columns,
+        indexes, triggers, views over it) is refused with `dependent_object`. The table `into` gets `column`, the
+        SQL of a column definition, behind the column `after`, filled by `value`, an SQL expression over its row;
+        then `indexes` are made and the junction table is dropped.
+        """
+        standing = self.table(junction)
+        for dependent in dependents_on_table(self.database, standing, described(*definition)):
+            raise self.depends(dependent, standing.name, "*")
+        target = self.table(into)
+        name = unquote(next(tokens(column)).text)
+        widened = target.definition.with_column_after(after, column)
+        self.rebuild_table(target.name, widened, copy={name: value}).run()
+        for index in indexes:
+            self.database.execute_sql(index)
+        self.migrate(self.drop_table(standing.name))
+
+    @operation
+    def reconnect_foreign_keys(self, table: str, expected: Mapping[str, Sequence[str]] | None = None) -> None:
+        """Make every foreign key that depends on a table name it again.
+
+        A rename keeps foreign keys pointing at the renamed table; a tool that then dropped it leaves them on a
+        name that no longer exists. Such a dangling key is mended by rebuilding its table alone, if its name is
+        one that tools give, or if `expected` (child table to columns) says that it is this table's. A key that
+        `expected` names and that refers to another existing table is refused (`foreign_key_elsewhere`).
+        """
+        for misdirected in self.misdirected_foreign_keys(table, expected or {}):
+            raise misdirected
+        parent = self.table(table).name
+        former = {fold(pattern.format(parent)) for pattern in _FORMER_NAMES}
+        existing = {fold(name) for name in table_names(self.database)}
+        for child in map(self.table, table_names(self.database)):
+            dangling = [
+                key
+                for key in child.foreign_keys
+                if fold(key.parent) not in existing
+                and (fold(key.parent) in former or _is_expected(child, key, expected))
+            ]
+            if dangling:
+                self.tell(f"reconnecting the foreign keys of {child.name}")
+                parents = {fold(key.parent) for key in dangling}
+                self.rebuild_table(child.name, renamed_parents(child.definition, parents, parent)).run()
+                self.told.foreign_keys_reconnected += [f"{child.name}.{', '.join(key.columns)}" for key in dangling]
+
+    def misdirected_foreign_keys(self, table: str, expected: Mapping[str, Sequence[str]]) -> Iterator[WAIaaSError]:
+        """Yield a refusal for each expected foreign key of a table that names another existing table instead."""
+        existing = {fold(name) for name in table_names(self.database)}
+        for child in filter(None, (describe_table(self.database, name) for name in expected)):
+            for key in child.foreign_keys:
+                elsewhere = fold(key.parent) in existing and fold(key.parent) != fold(table)
+                if elsewhere and _is_expected(child, key, expected):
+                    column = ", ".join(key.columns)
+                    yield refusal(
+                        "foreign_key_elsewhere", table=child.name, column=column, parent=key.parent, expected=table
+                    )
+
+    def leftovers(self, table: str) -> list[str]:
+        """Return the existing tables that bear a name which tools give to a table while they rebuild it."""
+        temporary = {fold(pattern.format(table)) for pattern in (*_TEMPORARY_NAMES, REBUILD_NAME)}
+        return [name for name in table_names(self.database) if fold(name) in temporary]
+
+    def _column(self, table: Table, name: str) -> str:
+        column = table.column(name)
+        if column is None:
+            raise refusal("unexpected_schema", table=table.name, problem=f"it has no column {name}")
+        return column.name
+
+    def count(self, table: str, where: str = "1") -> int:
+        """Count the rows of a table that satisfy an SQL condition."""
+        (count,) = self.database.execute_sql(f"SELECT count(*) FROM main.{quote(table)} WHERE {where}").fetchone()
+        return int(count)
+
+    def _create_or_adopt(self, name: str, statements: Sequence[str]) -> None:
+        standing = describe_table(self.database, name)
+        if standing is not None and not self.adoptable(standing, statements):
+            raise self.leftover(standing.name)
+        if standing is not None:
+            self.told.leftovers_used.append(standing.name)
+        for statement in statements:
+            self.database.execute_sql(_if_not_exists(statement))
+
+    def adoptable(self, standing: Table, statements: Sequence[str]) -> bool:
+        """Tell whether a table that stands already is what the statements would make, and empty."""
+        wanted = described(*statements)
+        known = {fold(index.name) for index in wanted.indexes}
+        return (
+            same_shape(standing, wanted)
+            and all(same_index(index, wanted.index(index.name)) for index in standing.indexes if index.sql)
+            and {fold(index.name) for index in standing.indexes if index.sql} <= known
+            and not any(fold(o.table) == fold(standing.name) for o in stored_objects(self.database, "trigger"))
+            and self.count(standing.name) == 0
+        )
+
+    def _watch_foreign_keys(self, table: str, *, new: bool = False) -> None:
+        """Note the violations that a table has before the change; a new table has none."""
+        if fold(table) not in self._violations_before:
+            self._violations_before[fold(table)] = Counter() if new else self._violations(table)
+
+    def _verify_foreign_keys(self) -> None:
+        for table, before in self._violations_before.items():
+            self.tell(f"checking the foreign keys of {table}")
+            new = self._violations(table) - before
+            if new:
+                raise refusal("foreign_key_violations", table=table, count=sum(new.values()))
+
+    def _violations(self, table: str) -> Counter[int | None]:
+        """The rows of a table that violate a foreign key, by rowid, each as often as it does."""
+        if find_table(self.database, table) is None:
+            return Counter()
+        rows = self.database.execute_sql(f"PRAGMA main.foreign_key_check({quote(table)})")
+        return Counter(row[1] for row in rows)
+
+
+def _if_not_exists(statement: str) -> str:
+    return re.sub(r"^CREATE (TABLE|UNIQUE INDEX|INDEX)", r"CREATE \1 IF NOT EXISTS", statement)
+
+
+def _is_expected(child: Table, key: ForeignKey, expected: Mapping[str, Sequence[str]] | None) -> bool:
+    columns = next((columns for name, columns in (expected or {}).items() if fold(name) == fold(child.name)), ())
+    return [fold(column) for column in key.columns] in [[fold(column)] for column in columns]
+
+
+@contextmanager
+def _immediate_transaction(database: SqliteDatabase) -> Iterator[None]:
+    """One transaction with the write lock from its start.
+
+    After some errors, a full disk among them, SQLite has rolled back by itself
+    (https://www.sqlite.org/lang_transaction.html#immediate), and Peewee's `atomic` would then hide the error behind
+    "cannot rollback - no transaction is active".
+    """
+    with database.manual_commit():
+        database.begin("IMMEDIATE")
+        try:
+            yield
+            database.commit()
+        except BaseException:
+            if database.connection().in_transaction:
+                database.rollback()
+            raise
+
+
+@contextmanager
+def _migration_pragmas(database: SqliteDatabase) -> Iterator[None]:
+    """Set what holds during a migration, outside the transaction since SQLite takes it nowhere else, and restore it.
+
+    `synchronous` is FULL: what was reported as done is on the disk. `temp_store` is FILE: SQLite's own undo data of
+    one big statement would else grow in memory with the table. Changing it deletes temporary tables
+    (https://www.sqlite.org/pragma.html#pragma_temp_store), so it stays where the program has any.
+    """
+    wanted = {"foreign_keys": 0, "synchronous": 2}
+    if not database.execute_sql("SELECT 1 FROM temp.sqlite_master").fetchone():
+        wanted["temp_store"] = 1
+    before = {name: database.pragma(name) for name in wanted}
+    try:
+        for name, value in wanted.items():
+            database.pragma(name, value)
+        yield
+    finally:
+        for name, value in before.items():
+            database.pragma(name, value)

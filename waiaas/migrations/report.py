@@ -1,0 +1,144 @@
+"""What the migrations tell: reports of what was done, plans of what would be done, progress meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
+
+from waiaas.errors import WAIaaSError
+
+
+class Progress(NamedTuple):
+    """A sign of life from a long change.
+
+    `phase` says what is being done, `version` is the schema version being made (None outside a step). Where the
+    size of the work is known, `done` of `total` units are behind (rows, or pages of a backup); else both are 0.
+    """
+
+    phase: str
+    version: int | None = None
+    done: int = 0
+    total: int = 0
+
+
+ProgressCallback = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the caller allows a migration to leave out: sessions of missing wallets, or surplus links."""
+
+    skip_orphans: bool = False
+    drop_links: bool = False
+
+
+@dataclass
+class Told:
+    """What the steps of one run have to tell, gathered while they run; the report is made from it."""
+
+    rows: int = 0
+    links_created: int = 0
+    sessions_without_wallet: list[str] = field(default_factory=list)
+    orphans_skipped: list[dict[str, str]] = field(default_factory=list)
+    links_dropped: list[dict[str, str]] = field(default_factory=list)
+    leftovers_used: list[str] = field(default_factory=list)
+    foreign_keys_reconnected: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One version's step: how long it took (seconds) and how many rows it wrote."""
+
+    version: int
+    description: str
+    seconds: float
+    rows: int
+
+
+@dataclass(frozen=True)
+class UpgradeReport:
+    """What `upgrade` did.
+
+    `applied` holds the versions that were added, oldest first, and is empty where there was nothing to do.
+    `sessions_without_wallet` holds the ids of all sessions that got no link, because their wallet was NULL or
+    (these stand in `orphans_skipped` too, with the wallet id that they named) because that wallet is missing.
+    `leftovers_used` names empty tables of an interrupted tool that were used or removed, and
+    `foreign_keys_reconnected` the foreign keys that had lost their table. `backup` is a path, or None.
+    """
+
+    from_version: int
+    to_version: int
+    applied: list[int]
+    steps: list[Step]
+    links_created: int
+    sessions_without_wallet: list[str]
+    orphans_skipped: list[dict[str, str]]
+    leftovers_used: list[str]
+    foreign_keys_reconnected: list[str]
+    backup: str | None
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain values that `json.dumps` takes."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class DowngradeReport:
+    """What `downgrade` did.
+
+    `undone` holds the versions that were taken back, newest first. `links_dropped` holds the links (session and
+    wallet id) that version 18 could not hold and that the caller said to drop; `sessions_without_wallet` the ids
+    of the sessions that had no link and so have no wallet at version 18 either.
+    """
+
+    from_version: int
+    to_version: int
+    undone: list[int]
+    steps: list[Step]
+    links_dropped: list[dict[str, str]]
+    sessions_without_wallet: list[str]
+    backup: str | None
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain values that `json.dumps` takes."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """A step that `upgrade` would take."""
+
+    version: int
+    description: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `upgrade` would do to a database as it stands now.
+
+    `obstacles` are the errors with which `upgrade` would refuse; it is empty where nothing stands in the way.
+    `foreign_key_violations` counts, by table, the broken references that the file has already: they are no
+    obstacle and stay as they are.
+    """
+
+    from_version: int
+    to_version: int
+    steps: list[PlannedStep]
+    sessions: int
+    links_to_create: int
+    sessions_without_wallet: list[str]
+    orphan_sessions: list[dict[str, str]]
+    drop_column_by: str | None
+    foreign_key_violations: dict[str, int]
+    obstacles: list[WAIaaSError]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as plain values that `json.dumps` takes."""
+        return {
+            **{name: value for name, value in vars(self).items() if name not in ("steps", "obstacles")},
+            "steps": [asdict(step) for step in self.steps],
+            "obstacles": [error.to_dict() for error in self.obstacles],
+        }

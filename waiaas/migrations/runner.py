@@ -1,0 +1,274 @@
+"""The runner: the one place that takes the lock, backs up, runs the steps, records them and commits.
+
+The whole of an upgrade, its checks and its `schema_version` rows included, is one transaction, so that at any
+moment the file is wholly at the version that it had or wholly at the newest.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from peewee import PeeweeException, SqliteDatabase
+
+from waiaas.errors import WAIaaSError, refusal
+from waiaas.migrations import v19_session_wallets as v19
+from waiaas.migrations.backup import remove, write_backup
+from waiaas.migrations.faults import file_of, known_reason, refusing
+from waiaas.migrations.history import LATEST_SCHEMA_VERSION, MIGRATIONS, Migration
+from waiaas.migrations.operations import WaiaasMigrator
+from waiaas.migrations.report import (
+    DowngradeReport,
+    Options,
+    Plan,
+    PlannedStep,
+    ProgressCallback,
+    Step,
+    UpgradeReport,
+)
+from waiaas.migrations.version import schema_version
+
+if TYPE_CHECKING:
+    from peewee import Database
+
+Clock = Callable[[], float]
+Backup = bool | str | PathLike[str]
+# After these the original itself may be in danger, so that a good copy beside it is kept.
+_KEEP_BACKUP_AFTER = frozenset({"io_error", "corrupt"})
+
+
+def upgrade(
+    database: Database,
+    *,
+    backup: Backup = True,
+    skip_orphans: bool = False,
+    progress: ProgressCallback | None = None,
+    clock: Clock = time.time,
+) -> UpgradeReport:
+    """Bring a WAIaaS database to the latest schema version, wholly or not at all.
+
+    Takes an open Peewee SQLite database outside any transaction. `backup` writes a verified copy beside the file
+    before the first change (`FILE.v18-20260102T030405Z.backup`), True by default; a path puts it there, False
+    writes none, and a database in memory has none. `skip_orphans` leaves sessions that name a missing wallet
+    without one instead of refusing. `progress` is called with a `Progress` at each sign of life. `clock` gives
+    the time (Unix seconds) that goes into `schema_version` and the backup's name.
+
+    Returns an `UpgradeReport`; for a database that is at the latest version already, one without steps.
+
+    Raises WAIaaSError `SCHEMA_INCOMPATIBLE`, with the database as it was. Its `reason` says why: among others
+    `inside_transaction`, `database_busy`, `code_too_old`, `orphan_sessions` (ids in `details["sessions"]`),
+    `leftover_table`, `dependent_object`, `backup_failed`, `disk_full`.
+    """
+    started = time.perf_counter()
+    migrator = _migrator(database, Options(skip_orphans=skip_orphans), progress)
+    steps: list[Step] = []
+    with _change(migrator) as change:
+        for migration in _pending(change.version):
+            _refuse_obstacles(migrator, migration)
+            change.back_up_once(backup, clock)
+            steps.append(_step(migrator, migration.VERSION, migration.DESCRIPTION, migration.up))
+            _record(migrator, migration, clock)
+    told = migrator.told
+    return UpgradeReport(
+        from_version=change.version,
+        to_version=LATEST_SCHEMA_VERSION,
+        applied=[step.version for step in steps],
+        steps=steps,
+        links_created=told.links_created,
+        sessions_without_wallet=told.sessions_without_wallet,
+        orphans_skipped=told.orphans_skipped,
+        leftovers_used=told.leftovers_used,
+        foreign_keys_reconnected=told.foreign_keys_reconnected,
+        backup=str(change.copy) if change.copy else None,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def downgrade(
+    database: Database,
+    to_version: int,
+    *,
+    drop_links: bool = False,
+    backup: Backup = True,
+    progress: ProgressCallback | None = None,
+    clock: Clock = time.time,
+) -> DowngradeReport:
+    """Take a database back to version 18, for a daemon that knows no later one; wholly or not at all.
+
+    Each session keeps its default wallet. Links that version 18 cannot hold (a session's second wallet and
+    further ones) are refused unless `drop_links` says to drop them; the report then names each. When a link was
+    made, and that a session without a wallet has none, version 18 does not record. The other arguments are those
+    of `upgrade`. A database that is at `to_version` already is left alone.
+
+    Raises WAIaaSError `SCHEMA_INCOMPATIBLE`, with the database as it was: `links_lost` (the sessions' ids in
+    `details["sessions"]`), `cannot_downgrade` for any other version, `dependent_object` where a view, trigger,
+    index or column of your own needs the table `session_wallets`, and what `upgrade` raises.
+    """
+    started = time.perf_counter()
+    migrator = _migrator(database, Options(drop_links=drop_links), progress)
+    steps: list[Step] = []
+    with _change(migrator) as change:
+        for version, description, down in _undoable(change.version, to_version):
+            change.back_up_once(backup, clock)
+            steps.append(_step(migrator, version, f"undo: {description}", down))
+            migrator.database.execute_sql("DELETE FROM main.schema_version WHERE version = ?", (version,))
+    return DowngradeReport(
+        from_version=change.version,
+        to_version=to_version,
+        undone=[step.version for step in steps],
+        steps=steps,
+        links_dropped=migrator.told.links_dropped,
+        sessions_without_wallet=migrator.told.sessions_without_wallet,
+        backup=str(change.copy) if change.copy else None,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def plan(database: Database, *, skip_orphans: bool = False) -> Plan:
+    """Tell what `upgrade` would do to a database as it stands, and what stands in its way; nothing is changed.
+
+    Takes an open Peewee SQLite database and `upgrade`'s `skip_orphans`. Returns a `Plan`; for a database at the
+    latest version, one without steps. Where several versions are pending, the obstacles are those of the first:
+    what later steps meet shows only once the earlier ones are done.
+
+    Raises WAIaaSError `SCHEMA_INCOMPATIBLE` for what this library cannot upgrade at all (as `compatibility` says).
+    """
+    migrator = _migrator(database, Options(skip_orphans=skip_orphans), None)
+    with refusing(migrator.database), _snapshot(migrator.database):
+        version = _version_to_upgrade(migrator)
+        pending = _pending(version)
+        forecast = v19.forecast(migrator) if pending else v19.NOTHING_TO_DO
+        return Plan(
+            from_version=version,
+            to_version=LATEST_SCHEMA_VERSION,
+            steps=[PlannedStep(migration.VERSION, migration.DESCRIPTION) for migration in pending],
+            foreign_key_violations=foreign_key_violations(migrator.database),
+            obstacles=[obstacle for migration in pending[:1] for obstacle in migration.obstacles(migrator)],
+            **forecast,
+        )
+
+
+def foreign_key_violations(database: SqliteDatabase) -> dict[str, int]:
+    """Count the rows that refer to a row which does not exist, by table, over the whole file."""
+    counts: dict[str, int] = {}
+    for table, *_ in database.execute_sql("PRAGMA main.foreign_key_check"):
+        counts[table] = counts.get(table, 0) + 1
+    return counts
+
+
+class _Change:
+    """One run under the lock: the version that it found, and the backup once there is one."""
+
+    def __init__(self, migrator: WaiaasMigrator) -> None:
+        self.version = _version_to_upgrade(migrator)
+        self.copy: Path | None = None
+        self._migrator = migrator
+
+    def back_up_once(self, backup: Backup, clock: Clock) -> None:
+        path = _path(self._migrator.database)
+        if self.copy is not None or backup is False or path is None:
+            return
+        if backup is True:
+            moment = datetime.fromtimestamp(clock(), timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+            target = path.with_name(f"{path.name}.v{self.version}-{moment}.backup")
+        else:
+            target = Path(backup)
+        self.copy = write_backup(path, target, lambda done, total: self._migrator.tell("backing up", done, total))
+
+
+@contextmanager
+def _change(migrator: WaiaasMigrator) -> Iterator[_Change]:
+    """Hold the lock and the transaction; take back all of it, the backup too, where the change is refused."""
+    change: _Change | None = None
+    migrator.tell("waiting for the write lock")
+    try:
+        with refusing(migrator.database), migrator.migration_context():
+            change = _Change(migrator)
+            yield change
+            migrator.tell("committing")
+    except BaseException as error:
+        if change is not None and change.copy is not None:
+            _discard(change.copy, error)
+        raise
+
+
+def _discard(copy: Path, error: BaseException) -> None:
+    """Remove the backup of a change that did not happen: the file itself is what it holds."""
+    if isinstance(error, WAIaaSError) and error.reason in _KEEP_BACKUP_AFTER:
+        error.details = {**(error.details or {}), "backup": str(copy)}
+    else:
+        remove(copy)
+
+
+@contextmanager
+def _snapshot(database: SqliteDatabase) -> Iterator[None]:
+    """Read from one moment of the database, within the caller's transaction where there is one."""
+    if database.in_transaction() or database.connection().in_transaction:
+        yield
+        return
+    with database.atomic():
+        yield
+
+
+def _migrator(database: Database, options: Options, progress: ProgressCallback | None) -> WaiaasMigrator:
+    if not isinstance(database, SqliteDatabase):
+        raise refusal("not_sqlite", backend=type(database).__name__)
+    return WaiaasMigrator(database, options, progress)
+
+
+def _version_to_upgrade(migrator: WaiaasMigrator) -> int:
+    """Read the version under the lock: another process may just have upgraded the file."""
+    version = schema_version(migrator.database)
+    if version == 0:
+        raise refusal("empty_database", path=file_of(migrator.database))
+    return version
+
+
+def _pending(version: int) -> list[Migration]:
+    return [migration for migration in MIGRATIONS if migration.VERSION > version]
+
+
+def _undoable(version: int, to_version: int) -> list[tuple[int, str, Callable[[WaiaasMigrator], None]]]:
+    """The steps back from a version to another, newest first; refuses where one cannot be undone."""
+    if version == to_version:
+        return []
+    if version != v19.VERSION or to_version != v19.VERSION - 1:
+        raise refusal("cannot_downgrade", version=version, target=to_version)
+    return [(v19.VERSION, v19.DESCRIPTION, v19.down)]
+
+
+def _refuse_obstacles(migrator: WaiaasMigrator, migration: Migration) -> None:
+    for obstacle in migration.obstacles(migrator):
+        raise obstacle
+
+
+def _step(migrator: WaiaasMigrator, version: int, description: str, change: Callable[[WaiaasMigrator], None]) -> Step:
+    started, rows = time.perf_counter(), migrator.told.rows
+    migrator.version = version
+    try:
+        change(migrator)
+    except PeeweeException as error:
+        if known_reason(error):
+            raise
+        raise refusal("migration_failed", version=version, cause=str(error)) from error
+    finally:
+        migrator.version = None
+    return Step(version, description, time.perf_counter() - started, migrator.told.rows - rows)
+
+
+def _record(migrator: WaiaasMigrator, migration: Migration, clock: Clock) -> None:
+    migrator.database.execute_sql(
+        "INSERT INTO main.schema_version (version, applied_at, description) VALUES (?, ?, ?)",
+        (migration.VERSION, int(clock()), migration.DESCRIPTION),
+    )
+
+
+def _path(database: SqliteDatabase) -> Path | None:
+    """The file of a database; None for one in memory."""
+    files = {name: file for _, name, file in database.execute_sql("PRAGMA database_list").fetchall()}
+    return Path(files["main"]) if files["main"] else None

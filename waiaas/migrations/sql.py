@@ -1,0 +1,206 @@
+"""SQL text: tokens, quoting, and the parts of a CREATE TABLE statement.
+
+SQLite keeps each definition as the text that its author typed. A migration that edits such a text, or asks
+whether it names a column, needs real tokens: a regular expression is fooled by quotes, comments and
+parentheses inside string literals. The token rules are those of SQLite's own tokenizer
+(https://www.sqlite.org/lang_keywords.html, https://www.sqlite.org/lang_comment.html).
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Iterator
+from typing import NamedTuple
+
+_TOKEN = re.compile(
+    r"""
+    (?P<space>\s+ | --[^\n]* | /\*.*?(?:\*/|\Z))
+  | (?P<blob>[xX]'[^']*')
+  | (?P<string>'(?:[^']|'')*')
+  | (?P<quoted>"(?:[^"]|"")*" | `(?:[^`]|``)*` | \[[^\]]*\])
+  | (?P<number>0[xX][0-9a-fA-F]+ | (?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)
+  | (?P<word>[A-Za-z_\x80-\U0010ffff][\w$\x80-\U0010ffff]*)
+  | (?P<mark>.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+_CONSTRAINT_WORDS = frozenset({"constraint", "primary", "unique", "check", "foreign"})
+
+
+class Token(NamedTuple):
+    """One token of an SQL text: its kind, its text, and where it stands."""
+
+    kind: str
+    text: str
+    start: int
+    end: int
+
+    @property
+    def name(self) -> str | None:
+        """The identifier this token may be, unquoted and in lower case; None for any other token."""
+        if self.kind == "word":
+            return fold(self.text)
+        if self.kind == "quoted":
+            return fold(unquote(self.text))
+        return None
+
+    def is_word(self, *words: str) -> bool:
+        """Whether this is one of these keywords (given in lower case)."""
+        return self.kind == "word" and fold(self.text) in words
+
+
+class Item(NamedTuple):
+    """One entry between the parentheses of CREATE TABLE: a column definition or a table constraint."""
+
+    kind: str
+    name: str | None
+    tokens: tuple[Token, ...]
+
+    @property
+    def start(self) -> int:
+        """Where the entry's first token starts in the statement."""
+        return self.tokens[0].start
+
+    @property
+    def end(self) -> int:
+        """Where the entry's last token ends in the statement."""
+        return self.tokens[-1].end
+
+
+class CreateTable(NamedTuple):
+    """A CREATE TABLE statement in its parts; `body` is where the outer parentheses open and close."""
+
+    sql: str
+    items: tuple[Item, ...]
+    body: tuple[int, int]
+
+    @property
+    def options(self) -> frozenset[str]:
+        """The table options behind the closing parenthesis, in lower case (`strict`, `without rowid`)."""
+        words = " ".join(token.text for token in tokens(self.sql[self.body[1] + 1 :]))
+        return frozenset(" ".join(fold(option).split()) for option in words.split(",") if option.strip())
+
+    def column(self, name: str) -> Item:
+        """Return the definition of a column, found as SQLite finds it: without regard to ASCII case.
+
+        Raises KeyError where the statement has no such column.
+        """
+        for item in self.items:
+            if item.kind == "column" and item.name == fold(name):
+                return item
+        raise KeyError(name)
+
+    def renamed(self, name: str) -> str:
+        """Return the statement for a table of another name with the same columns and constraints."""
+        return f"CREATE TABLE {quote(name)} {self.sql[self.body[0] :]}"
+
+    def without(self, item: Item) -> CreateTable:
+        """Return the statement without one of its entries, cut as SQLite's own DROP COLUMN cuts it.
+
+        That is up to the start of the next entry, or from the comma before where it is the last one.
+        """
+        index = self.items.index(item)
+        if index + 1 < len(self.items):
+            start, end = item.start, self.items[index + 1].start
+        else:
+            start, end = self._comma_before(index), item.end
+        return parse_create_table(self.sql[:start] + self.sql[end:])
+
+    def with_column_after(self, name: str, definition: str) -> str:
+        """Return the statement with one more column definition, behind the column `name`."""
+        end = self.column(name).end
+        return f"{self.sql[:end]}, {definition}{self.sql[end:]}"
+
+    def _comma_before(self, index: int) -> int:
+        between = range(self.items[index - 1].end, self.items[index].start)
+        return next(t.start for t in tokens(self.sql) if t.text == "," and t.start in between)
+
+
+def fold(name: str) -> str:
+    """Lower-case a name as SQLite compares names: ASCII letters only."""
+    return name.translate(_ASCII_LOWER)
+
+
+def quote(name: str) -> str:
+    """Quote an identifier.
+
+    >>> print(quote('odd "name" of a table'))
+    "odd ""name"" of a table"
+    """
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Quote a text as an SQL string literal.
+
+    >>> print(literal("it's"))
+    'it''s'
+    """
+    return "'" + text.replace("'", "''") + "'"
+
+
+def unquote(text: str) -> str:
+    """Take the quotes off an identifier written in any of SQLite's ways, string quotes among them.
+
+    >>> unquote("[my table]"), unquote('"a""b"'), unquote("plain")
+    ('my table', 'a"b', 'plain')
+    """
+    if text[:1] == "[":
+        return text[1:-1]
+    if text[:1] in ('"', "`", "'"):
+        return text[1:-1].replace(text[0] * 2, text[0])
+    return text
+
+
+def tokens(sql: str) -> Iterator[Token]:
+    """Yield the tokens of an SQL text, without white space and comments.
+
+    >>> [token.text for token in tokens("a /* , */ IN ('x, y') -- end")]
+    ['a', 'IN', '(', "'x, y'", ')']
+    """
+    for match in _TOKEN.finditer(sql):
+        kind = match.lastgroup
+        if kind and kind != "space":
+            yield Token(kind, match.group(), match.start(), match.end())
+
+
+def names(sql: str, name: str) -> bool:
+    """Tell whether an SQL text holds an identifier, whatever its case and quotes.
+
+    >>> names('CREATE INDEX i ON t(lower("Wallet_ID"))', "wallet_id")
+    True
+    >>> names("CREATE INDEX i ON t(id) WHERE note <> 'wallet_id'", "wallet_id")
+    False
+    """
+    return any(token.name == fold(name) for token in tokens(sql))
+
+
+def parse_create_table(sql: str) -> CreateTable:
+    """Split a CREATE TABLE statement, as SQLite stores it, into its entries.
+
+    Raises ValueError for a statement without a column list (a virtual table).
+    """
+    all_tokens = list(tokens(sql))
+    opening = next((i for i, token in enumerate(all_tokens) if token.text == "("), None)
+    if opening is None or any(token.is_word("virtual") for token in all_tokens[:opening]):
+        raise ValueError(f"not a CREATE TABLE statement with a column list: {sql}")
+    entries: list[list[Token]] = [[]]
+    depth = 0
+    for token in all_tokens[opening:]:
+        depth += {"(": 1, ")": -1}.get(token.text, 0)
+        if depth == 0:
+            items = tuple(_item(entry) for entry in entries)
+            return CreateTable(sql, items, (all_tokens[opening].start, token.start))
+        if depth == 1 and token.text == ",":
+            entries.append([])
+        elif token is not all_tokens[opening]:
+            entries[-1].append(token)
+    raise ValueError(f"unbalanced parentheses: {sql}")
+
+
+def _item(entry: list[Token]) -> Item:
+    if entry[0].is_word(*_CONSTRAINT_WORDS):
+        return Item("constraint", None, tuple(entry))
+    return Item("column", fold(unquote(entry[0].text)), tuple(entry))

@@ -1,0 +1,103 @@
+"""Which schema version a database file is at, and whether this library may work with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from peewee import SqliteDatabase
+
+from waiaas.errors import WAIaaSError, refusal
+from waiaas.migrations.faults import file_of, refusing
+from waiaas.migrations.history import LATEST_SCHEMA_VERSION, MIN_COMPATIBLE_SCHEMA_VERSION
+from waiaas.migrations.schema import find_table
+from waiaas.migrations.sql import fold
+
+if TYPE_CHECKING:
+    from peewee import Database
+
+# The tables that every version has, under the name of their day: version 3 renamed `agents` to `wallets`.
+_CORE_TABLES = frozenset(
+    {"agents", "wallets", "sessions", "transactions", "policies", "pending_approvals", "audit_log", "key_value_store"}
+)
+_CORE_TABLES_TO_KNOW_IT_BY = 3
+
+
+@dataclass(frozen=True)
+class Compatibility:
+    """The answer of :func:`compatibility`.
+
+    `action` is `"ok"` (the file is at the latest version), `"migrate"` (it is older, or empty: version 0) or
+    `"refuse"`. `version` is the file's, or None where it cannot be known; `latest_version` is the one that this
+    library works with. `reason` says why in one word and `error` is the refusal itself, None unless refused.
+    """
+
+    action: Literal["ok", "migrate", "refuse"]
+    version: int | None
+    latest_version: int
+    reason: str
+    error: WAIaaSError | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the answer as plain values that `json.dumps` takes."""
+        return {**vars(self), "error": self.error.to_dict() if self.error else None}
+
+
+def compatibility(database: Database) -> Compatibility:
+    """Tell whether this library can work with a database as it is; nothing is changed.
+
+    Takes an open Peewee database. Answers `ok` at the latest schema version, `migrate` at an older one or for a
+    database without tables (version 0: `connect` creates it), `refuse` for one that is newer than this library or
+    is no WAIaaS database. Raises nothing but what is a defect: a refusal is in the answer's `error`.
+
+    >>> compatibility(SqliteDatabase(":memory:")).action
+    'migrate'
+    """
+    try:
+        version = schema_version(database)
+    except WAIaaSError as error:
+        known = (error.details or {}).get("version")
+        refused = known if isinstance(known, int) else None
+        return Compatibility("refuse", refused, LATEST_SCHEMA_VERSION, str(error.reason), error)
+    if version == LATEST_SCHEMA_VERSION:
+        return Compatibility("ok", version, LATEST_SCHEMA_VERSION, "latest_version")
+    reason = "older_version" if version else "empty_database"
+    return Compatibility("migrate", version, LATEST_SCHEMA_VERSION, reason)
+
+
+def schema_version(database: Database) -> int:
+    """Return the schema version of a WAIaaS database: the highest that its table `schema_version` holds, 0 if empty.
+
+    Raises WAIaaSError `SCHEMA_INCOMPATIBLE` where this library cannot work with it, with the reason `not_sqlite`,
+    `not_a_database`, `other_program`, `schema_version_missing`, `schema_version_empty`, `code_too_old` or
+    `version_too_old`, or with what keeps the file from being read (`database_busy`, `cannot_open`, `corrupt`, …).
+    """
+    if not isinstance(database, SqliteDatabase):
+        raise refusal("not_sqlite", backend=type(database).__name__)
+    with refusing(database):
+        version = _read(database)
+    path = file_of(database)
+    if version > LATEST_SCHEMA_VERSION:
+        raise refusal("code_too_old", path=path, version=version, latest=LATEST_SCHEMA_VERSION)
+    if 0 < version < MIN_COMPATIBLE_SCHEMA_VERSION:
+        raise refusal("version_too_old", path=path, version=version, oldest=MIN_COMPATIBLE_SCHEMA_VERSION)
+    return version
+
+
+def _read(database: SqliteDatabase) -> int:
+    stored = database.execute_sql("SELECT type, name FROM main.sqlite_master").fetchall()
+    if not stored:
+        return 0
+    path = file_of(database)
+    tables = {fold(name) for type_, name in stored if type_ == "table"}
+    if len(tables & _CORE_TABLES) < _CORE_TABLES_TO_KNOW_IT_BY:
+        raise refusal("other_program", path=path, tables=sorted(tables))
+    table = find_table(database, "schema_version")
+    if table is None:
+        raise refusal("schema_version_missing", path=path)
+    (version,) = database.execute_sql(
+        "SELECT max(version) FROM main.schema_version WHERE typeof(version) = 'integer' AND version > 0"
+    ).fetchone()
+    if version is None:
+        raise refusal("schema_version_empty", path=path)
+    return int(version)

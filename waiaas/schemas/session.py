@@ -1,0 +1,143 @@
+"""Requests about sessions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from typing import Any, TypedDict
+
+from marshmallow import ValidationError, validate, validates_schema
+
+from waiaas.schemas.base import JSONObject, StrictInteger, StrictList, UUIDText, WireSchema
+
+__all__ = [
+    "MAX_TTL_SECONDS",
+    "MIN_TTL_SECONDS",
+    "CreateSessionRequest",
+    "CreateSessionRequestSchema",
+]
+
+#: The shortest time to live that a request may ask for, in seconds: 5 minutes.
+MIN_TTL_SECONDS = 300
+
+#: The longest time to live that a request may ask for, in seconds: 7 days.
+MAX_TTL_SECONDS = 604_800
+
+_TTL_EXPECTED = f"Must be an integer from {MIN_TTL_SECONDS} to {MAX_TTL_SECONDS} (seconds)."
+_CONSTRAINTS_EXPECTED = "Must be an object or null."
+_NONE_GIVEN = "Name at least one wallet, in walletIds or in walletId."
+_BOTH_GIVEN = "Give either walletId or walletIds, not both."
+_FOREIGN_DEFAULT = "Must be one of the wallets named in the request."
+
+
+class CreateSessionRequest(TypedDict):
+    """A request to create a session, checked and normalised.
+
+    ``wallet_ids``: the wallets in the order given, at least one, lower case, no two equal.
+    ``default_wallet_id``: one of them, the first unless another was named.
+    ``ttl``: the time to live in seconds, or None where the request leaves it to the service.
+    ``constraints``: the object as it came, or None.
+    """
+
+    wallet_ids: list[str]
+    default_wallet_id: str
+    ttl: int | None
+    constraints: dict[str, Any] | None
+
+
+class CreateSessionRequestSchema(WireSchema):
+    """The request that creates a session for one wallet or many.
+
+    ``load`` takes an object with these wire keys and gives a :class:`CreateSessionRequest`,
+    the same whichever form came in:
+
+    ``walletId``
+        a UUID; the form of clients that know one wallet.
+    ``walletIds``
+        a list of UUIDs, at least one, no two equal. Exactly one of the two is given.
+    ``defaultWalletId``
+        one of the wallets named; optional.
+    ``ttl``
+        an integer from 300 to 604800, in seconds; optional.
+    ``constraints``
+        an object or null; optional.
+
+    UUIDs that differ only in case name the same wallet. The input is not changed. With
+    ``partial``, wallets need not be named, and keys of the result that nothing was said about
+    may be left out.
+
+    :raises RequestValidationError: a rule is broken (code ``ACTION_VALIDATION_FAILED``); every
+        message stands under the wire key that it is about.
+
+    >>> schema = CreateSessionRequestSchema()
+    >>> request = schema.load({"walletId": "0190A3F0-1111-7ABC-8DEF-0123456789AB", "ttl": 3600})
+    >>> request["wallet_ids"]
+    ['0190a3f0-1111-7abc-8def-0123456789ab']
+    >>> request["default_wallet_id"]
+    '0190a3f0-1111-7abc-8def-0123456789ab'
+    >>> request["ttl"], request["constraints"]
+    (3600, None)
+    >>> schema.validate({"ttl": 1}) == {
+    ...     "ttl": ["Must be an integer from 300 to 604800 (seconds)."],
+    ...     "walletIds": ["Name at least one wallet, in walletIds or in walletId."],
+    ... }
+    True
+    """
+
+    wallet_id = UUIDText()
+    wallet_ids = StrictList(UUIDText(), validate=validate.Length(min=1, error="Must name at least one wallet."))
+    default_wallet_id = UUIDText()
+    ttl = StrictInteger(
+        load_default=None,
+        # marshmallow would otherwise take null too, because of the default.
+        allow_none=False,
+        validate=validate.Range(MIN_TTL_SECONDS, MAX_TTL_SECONDS, error=_TTL_EXPECTED),
+        error_messages={"invalid": _TTL_EXPECTED, "null": _TTL_EXPECTED},
+    )
+    constraints = JSONObject(load_default=None, allow_none=True, error_messages={"invalid": _CONSTRAINTS_EXPECTED})
+
+    # Runs despite errors of single fields, so that all are reported in one answer. It settles
+    # the wallets as well as checking them: a second hook would cost a load a fifth more time.
+    @validates_schema(pass_original=True, skip_on_field_errors=False)
+    def _settle_wallets(
+        self,
+        data: dict[str, Any],
+        original: Mapping[str, Any],
+        *,
+        partial: bool | Collection[str] | None,
+        **kwargs: Any,
+    ) -> None:
+        _check_form(original, partial)
+        if "wallet_id" in data:
+            data["wallet_ids"] = [data.pop("wallet_id")]
+        # Without wallets here those given had an error of their own, or partial loading excuses
+        # their absence: nothing can be said about the default.
+        if "wallet_ids" in data:
+            _settle_default(data, data["wallet_ids"])
+
+
+def _check_form(original: Mapping[str, Any], partial: bool | Collection[str] | None) -> None:
+    """Raise unless exactly one of the two forms was used; with `partial` none will do."""
+    if "walletId" in original:
+        if "walletIds" in original:
+            raise ValidationError({"walletId": [_BOTH_GIVEN], "walletIds": [_BOTH_GIVEN]})
+    elif "walletIds" not in original:
+        excused = "wallet_ids" in partial if isinstance(partial, Collection) else partial
+        if not excused:
+            raise ValidationError({"walletIds": [_NONE_GIVEN]})
+
+
+def _settle_default(data: dict[str, Any], wallet_ids: list[str]) -> None:
+    """Check the wallets and the default among them; the first is the default if none is named."""
+    errors = {}
+    if len(set(wallet_ids)) < len(wallet_ids):
+        errors["walletIds"] = [f"Must not name a wallet twice: {_repeated(wallet_ids)}."]
+    if data.setdefault("default_wallet_id", wallet_ids[0]) not in wallet_ids:
+        errors["defaultWalletId"] = [_FOREIGN_DEFAULT]
+    if errors:
+        raise ValidationError(errors)
+
+
+def _repeated(wallet_ids: list[str]) -> str:
+    """Give the ids that occur more than once, each once, in their order."""
+    return ", ".join(wallet for wallet, count in Counter(wallet_ids).items() if count > 1)
