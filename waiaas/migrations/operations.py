@@ -8,7 +8,6 @@ playhouse's own operations, and so is SQLite's DROP COLUMN where SQLite can do i
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -231,10 +230,14 @@ class WaiaasMigrator(SqliteMigrator):
         """
         source = self.table(table)
         name = self._column(source, column)
-        self._create_or_adopt(junction, [definition, *indexes])
-        self._watch_foreign_keys(junction, new=True)
         wanted = f"{quote(name)} IS NOT NULL AND ({where})"
         expected = self.count(source.name, wanted)
+        self._create_or_adopt(junction, definition, indexes)
+        # Dropped first, the old index leaves its pages to the new table.
+        for index in filter(None, map(source.index, drop_indexes)):
+            if [fold(indexed or "") for indexed in index.columns] == [fold(name)]:
+                self.migrate(self.drop_index(source.name, index.name))
+        self._watch_foreign_keys(junction, new=True)
         self.tell(f"filling {junction}", 0, expected)
         # In key order every page of the new table and of its key's index is written once, whatever the old order.
         self.database.execute_sql(
@@ -242,14 +245,15 @@ class WaiaasMigrator(SqliteMigrator):
             f"SELECT {', '.join(fill.values())} FROM main.{quote(source.name)} WHERE {wanted} ORDER BY 1"
         )
         created = self.count(junction)
+        self.tell(f"filling {junction}", created, expected)
         if created != expected:
             raise refusal("rows_lost", table=junction, before=expected, after=created)
+        self.tell(f"indexing {junction}")
+        for statement in indexes:
+            # One sort for the whole index costs less than a place in it for each row.
+            self.database.execute_sql(statement)
         self.told.links_created += created
         self.told.rows += created
-        self.tell(f"filling {junction}", created, expected)
-        for index in filter(None, map(source.index, drop_indexes)):
-            if [fold(indexed or "") for indexed in index.columns] == [fold(name)]:
-                self.migrate(self.drop_index(source.name, index.name))
         self.drop_column(source.name, name).run()
 
     @operation
@@ -337,14 +341,18 @@ class WaiaasMigrator(SqliteMigrator):
         (count,) = self.database.execute_sql(f"SELECT count(*) FROM main.{quote(table)} WHERE {where}").fetchone()
         return int(count)
 
-    def _create_or_adopt(self, name: str, statements: Sequence[str]) -> None:
+    def _create_or_adopt(self, name: str, definition: str, indexes: Sequence[str]) -> None:
+        """Make sure that there is an empty junction table without indexes of its own."""
         standing = describe_table(self.database, name)
-        if standing is not None and not self.adoptable(standing, statements):
-            raise self.leftover(standing.name)
-        if standing is not None:
+        if standing is None:
+            self.database.execute_sql(definition)
+        elif self.adoptable(standing, [definition, *indexes]):
+            for index in standing.indexes:
+                if index.sql:
+                    self.migrate(self.drop_index(standing.name, index.name))
             self.told.leftovers_used.append(standing.name)
-        for statement in statements:
-            self.database.execute_sql(_if_not_exists(statement))
+        else:
+            raise self.leftover(standing.name)
 
     def adoptable(self, standing: Table, statements: Sequence[str]) -> bool:
         """Tell whether a table that stands already is what the statements would make, and empty."""
@@ -378,10 +386,6 @@ class WaiaasMigrator(SqliteMigrator):
         return Counter(row[1] for row in rows)
 
 
-def _if_not_exists(statement: str) -> str:
-    return re.sub(r"^CREATE (TABLE|UNIQUE INDEX|INDEX)", r"CREATE \1 IF NOT EXISTS", statement)
-
-
 def _is_expected(child: Table, key: ForeignKey, expected: Mapping[str, Sequence[str]] | None) -> bool:
     columns = next((columns for name, columns in (expected or {}).items() if fold(name) == fold(child.name)), ())
     return [fold(column) for column in key.columns] in [[fold(column)] for column in columns]
@@ -411,10 +415,11 @@ def _migration_pragmas(database: SqliteDatabase) -> Iterator[None]:
     """Set what holds during a migration, outside the transaction since SQLite takes it nowhere else, and restore it.
 
     `synchronous` is FULL: what was reported as done is on the disk. `temp_store` is FILE: SQLite's own undo data of
-    one big statement would else grow in memory with the table. Changing it deletes temporary tables
+    one big statement would else grow in memory with the table; a sort takes as much memory again as `cache_size` (KiB
+    where negative). Changing it deletes temporary tables
     (https://www.sqlite.org/pragma.html#pragma_temp_store), so it stays where the program has any.
     """
-    wanted = {"foreign_keys": 0, "synchronous": 2}
+    wanted = {"foreign_keys": 0, "synchronous": 2, "cache_size": -32000}
     if not database.execute_sql("SELECT 1 FROM temp.sqlite_master").fetchone():
         wanted["temp_store"] = 1
     before = {name: database.pragma(name) for name in wanted}

@@ -90,7 +90,7 @@ def up(migrator: WaiaasMigrator) -> None:
             definition=_SESSION_WALLETS,
             indexes=_INDEXES,
             fill=_FILL,
-            where=_WALLET_EXISTS,
+            where=_WALLET_EXISTS if orphans else "1",
             drop_indexes=[_OLD_INDEX],
         ),
         migrator.reconnect_foreign_keys("sessions", _CHILDREN),
@@ -144,14 +144,14 @@ def forecast(migrator: WaiaasMigrator) -> dict[str, Any]:
 
 def sessions_without_wallet(migrator: WaiaasMigrator) -> list[str]:
     """Return the ids of the sessions whose `wallet_id` is NULL."""
-    return _ids(migrator, "SELECT id FROM main.sessions WHERE wallet_id IS NULL ORDER BY id")
+    return _ids(migrator, "SELECT id FROM main.sessions WHERE wallet_id IS NULL")
 
 
 def orphan_sessions(migrator: WaiaasMigrator) -> list[dict[str, str]]:
     """Return the sessions that name a wallet which does not exist: their ids and that wallet's."""
     return _links(
         migrator,
-        f"SELECT id, wallet_id FROM main.sessions WHERE wallet_id IS NOT NULL AND NOT {_WALLET_EXISTS} ORDER BY id",
+        f"SELECT id, wallet_id FROM main.sessions WHERE wallet_id IS NOT NULL AND NOT {_WALLET_EXISTS}",
     )
 
 
@@ -191,7 +191,7 @@ def _unexpected(migrator: WaiaasMigrator) -> Iterator[WAIaaSError]:
 def _unlinked_sessions(migrator: WaiaasMigrator) -> list[str]:
     return _ids(
         migrator,
-        "SELECT id FROM main.sessions WHERE id NOT IN (SELECT session_id FROM main.session_wallets) ORDER BY id",
+        "SELECT id FROM main.sessions WHERE id NOT IN (SELECT session_id FROM main.session_wallets)",
     )
 
 
@@ -201,14 +201,14 @@ def _surplus_links(migrator: WaiaasMigrator) -> list[dict[str, str]]:
         migrator,
         "SELECT session_id, wallet_id FROM main.session_wallets AS link WHERE wallet_id <> (SELECT wallet_id"
         " FROM main.session_wallets AS kept WHERE kept.session_id = link.session_id"
-        " ORDER BY kept.is_default DESC, kept.created_at, kept.wallet_id LIMIT 1) ORDER BY session_id, wallet_id",
+        " ORDER BY kept.is_default DESC, kept.created_at, kept.wallet_id LIMIT 1)",
     )
 
 
 def _ids(migrator: WaiaasMigrator, query: str) -> list[str]:
-    return [id_ for (id_,) in migrator.database.execute_sql(query).fetchall()]
+    return sorted((id_ for (id_,) in migrator.database.execute_sql(query).fetchall()), key=str)
 
 
 def _links(migrator: WaiaasMigrator, query: str) -> list[dict[str, str]]:
     rows = migrator.database.execute_sql(query).fetchall()
-    return [{"session_id": session, "wallet_id": wallet} for session, wallet in rows]
+    return [{"session_id": session, "wallet_id": wallet} for session, wallet in sorted(rows, key=str)]
