@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from peewee import SqliteDatabase
 
 from waiaas import __version__, database, demo, migrations
 from waiaas.errors import LANGUAGES, WAIaaSError, refusal
@@ -164,7 +162,7 @@ def upgrade(path: Path, as_json: bool, no_backup: bool, skip_orphans: bool) -> N
     and the time. Stop the daemon first: it works with the version that it knows. What was left out (sessions
     without a wallet) is reported one by one.
     """
-    with _opened(path) as opened:
+    with database.open_to_change(path) as opened:
         report = migrations.upgrade(
             opened, backup=not no_backup, skip_orphans=skip_orphans, progress=_terminal_progress()
         )
@@ -187,7 +185,7 @@ def downgrade(path: Path, as_json: bool, no_backup: bool, to_version: int, drop_
     Each session keeps its default wallet. A file in which a session has more wallets than that is refused unless
     you say --drop-links. To go back to the very file from before an upgrade, put its backup in its place instead.
     """
-    with _opened(path) as opened:
+    with database.open_to_change(path) as opened:
         report = migrations.downgrade(
             opened, to_version, drop_links=drop_links, backup=not no_backup, progress=_terminal_progress()
         )
@@ -225,18 +223,6 @@ def demo_command(path: Path | None, as_json: bool) -> None:
         shown = demo.run(path or Path(folder) / "wallets.db")
     kept = f"\nThe file stays at {path}." if path else "\nThe demo's files are removed again."
     _show(shown.to_dict(), as_json, _demo_text(shown) + kept)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[SqliteDatabase]:
-    """Open an existing file without upgrading it, and close it again."""
-    if not path.exists():
-        raise refusal("file_not_found", path=str(path))
-    opened = database.connect(path, upgrade=False)
-    try:
-        yield opened
-    finally:
-        database.close(opened)
 
 
 def _show(result: dict[str, Any], as_json: bool, text: str) -> None:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 #: Seconds that a statement waits for another connection's lock, unless told otherwise.
 BUSY_TIMEOUT = 5.0
 _IN_MEMORY = ":memory:"
-# What the daemon sets on each connection, but for journal_mode: that one is a change of the file itself, so it
-# waits until the file is known to be ours and at the latest version.
+# What the daemon sets on each connection, but for busy_timeout, which is Peewee's `timeout`, and journal_mode: that
+# one is a change of the file itself, so it waits until the file is known to be ours and at the latest version.
 _PRAGMAS: dict[str, str | int] = {
     "synchronous": "NORMAL",
     "foreign_keys": "ON",
@@ -68,7 +68,7 @@ def connect(
     if path != _IN_MEMORY:
         _reserve(path)
         _refuse_incompatible(path)
-    database = SqliteDatabase(path, pragmas=_pragmas(busy_timeout), timeout=busy_timeout)
+    database = SqliteDatabase(path, pragmas=_PRAGMAS, timeout=busy_timeout)
     try:
         with refusing(database):
             _bring_up(database, upgrade, backup, skip_orphans, progress)
@@ -116,6 +116,24 @@ def open_as_it_is(path: str | PathLike[str]) -> Iterator[SqliteDatabase]:
         database.close()
 
 
+@contextmanager
+def open_to_change(path: str | PathLike[str]) -> Iterator[SqliteDatabase]:
+    """Open an existing file for `upgrade` or `downgrade`: not a byte changes but by what they do.
+
+    An empty file is created as `connect` does it. Raises WAIaaSError `SCHEMA_INCOMPATIBLE` as `connect` does, with
+    the reason `file_not_found` where there is no file.
+    """
+    with open_as_it_is(path) as database:
+        is_empty = schema_version(database) == 0
+    if is_empty:
+        close(connect(path))
+    database = SqliteDatabase(os.fspath(path), pragmas=_PRAGMAS, timeout=BUSY_TIMEOUT)
+    try:
+        yield database
+    finally:
+        close(database)
+
+
 def _reserve(path: str) -> None:
     """Make sure that there is a file, and that an empty one is its owner's alone before anything is in it."""
     try:
@@ -134,10 +152,6 @@ def _reserve(path: str) -> None:
 def _refuse_incompatible(path: str) -> None:
     with open_as_it_is(path) as database:
         schema_version(database)
-
-
-def _pragmas(busy_timeout: float) -> dict[str, str | int]:
-    return {**_PRAGMAS, "busy_timeout": int(busy_timeout * 1000)}
 
 
 def _bring_up(

@@ -106,7 +106,8 @@ def _foreign_keys(database: SqliteDatabase) -> Iterator[Finding]:
 def _links(database: SqliteDatabase) -> Iterator[Finding]:
     rows = database.execute_sql(
         "SELECT id, count(session_id), total(is_default <> 0)"
-        " FROM sessions LEFT JOIN session_wallets ON session_id = id WHERE revoked_at IS NULL GROUP BY id HAVING total(is_default <> 0) <> 1 ORDER BY id"
+        " FROM sessions LEFT JOIN session_wallets ON session_id = id"
+        " WHERE revoked_at IS NULL GROUP BY id HAVING total(is_default <> 0) <> 1 ORDER BY id"
     ).fetchall()
     unlinked = [session for session, links, _ in rows if not links]
     undecided = [session for session, links, defaults in rows if links and not defaults]

@@ -230,14 +230,14 @@ def _version_to_upgrade(migrator: WaiaasMigrator) -> int:
 
 
 def _pending(version: int) -> list[Migration]:
-    return [migration for migration in MIGRATIONS if migration.VERSION > version]
+    return [migration for migration in MIGRATIONS if version < migration.VERSION]
 
 
 def _undoable(version: int, to_version: int) -> list[tuple[int, str, Callable[[WaiaasMigrator], None]]]:
     """The steps back from a version to another, newest first; refuses where one cannot be undone."""
     if version == to_version:
         return []
-    if version != v19.VERSION or to_version != v19.VERSION - 1:
+    if not (version == v19.VERSION and to_version == v19.VERSION - 1):
         raise refusal("cannot_downgrade", version=version, target=to_version)
     return [(v19.VERSION, v19.DESCRIPTION, v19.down)]
 

@@ -15,7 +15,7 @@ from waiaas.migrations.sql import CreateTable, Token, fold, parse_create_table, 
 
 
 class Column(NamedTuple):
-    """One column: `default` is SQL text, `primary_key` its place in the key (from 1) or 0, `hidden` as in table_xinfo."""
+    """One column: `default` is SQL text, `primary_key` its place in the key or 0, `hidden` as in table_xinfo."""
 
     name: str
     type: str

@@ -1,0 +1,120 @@
+"""The backup: the original row by row, private, verified, and never in another file's place."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import stat
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from old_files import dump, make_file
+
+import waiaas
+from waiaas import WAIaaSError
+from waiaas.database import open_to_change
+
+
+def upgraded(path: Path, **options: object) -> Path:
+    with open_to_change(path) as database:
+        report = waiaas.upgrade(database, **options)
+    assert report.backup is not None
+    return Path(report.backup)
+
+
+@pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
+def test_it_equals_the_original(tmp_path: Path, wal: bool) -> None:
+    """The backup opens at version 18 and equals the original row by row and definition by definition."""
+    path = make_file(tmp_path / "wallets.db", wal=wal)
+    before = dump(path)
+    copy = upgraded(path)
+    assert {file.name for file in tmp_path.iterdir()} == {path.name, copy.name}
+    with open_to_change(copy) as database:
+        assert waiaas.compatibility(database).version == 18
+        assert waiaas.check(database).findings == []
+    assert dump(copy) == before
+
+
+def test_it_holds_what_a_killed_daemon_had_committed(tmp_path: Path) -> None:
+    """Rows that are only in the write-ahead log of a killed daemon are in the backup and in the upgraded file."""
+    original = make_file(tmp_path / "original.db", wal=True)
+    path = tmp_path / "wallets.db"
+    with closing(sqlite3.connect(original, isolation_level=None)) as daemon:
+        daemon.execute("UPDATE sessions SET source = 'only in the log'")
+        shutil.copy(original, path)
+        shutil.copy(f"{original}-wal", f"{path}-wal")
+    assert b"only in the log" not in path.read_bytes()
+    copy = upgraded(path)
+    for file in (copy, path):
+        assert {dict(row)["source"] for row in dump(file)["sessions"]} == {"only in the log"}
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o444])
+def test_it_has_the_file_mode_of_the_original(v18: Path, mode: int) -> None:
+    """The backup is as private as the original, whatever the umask."""
+    if mode == 0o444 and os.geteuid() != 0:
+        pytest.skip("only root can upgrade a read-only file")
+    v18.chmod(mode)
+    before = os.umask(0)
+    try:
+        copy = upgraded(v18)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(copy.stat().st_mode) == mode
+
+
+def test_a_second_run_does_not_overwrite_it(v18: Path) -> None:
+    """Two backups of one second have two names, and the first keeps its bytes."""
+    first = upgraded(v18, clock=lambda: 5)
+    content = first.read_bytes()
+    with open_to_change(v18) as database:
+        waiaas.downgrade(database, 18, backup=False)
+    second = upgraded(v18, clock=lambda: 5)
+    assert second.name == f"{first.name}-2"
+    assert first.read_bytes() == content
+
+
+def test_a_path_of_ones_own(v18: Path, tmp_path: Path) -> None:
+    """A path given as backup is where the backup goes, and an existing file there is not touched."""
+    target = tmp_path / "folder" / "my backup.db"
+    target.parent.mkdir()
+    target.write_text("precious")
+    copy = upgraded(v18, backup=target)
+    assert copy == target.with_name("my backup.db-2")
+    assert target.read_text() == "precious"
+
+
+def test_one_that_cannot_be_written_stops_the_upgrade(v18: Path, tmp_path: Path) -> None:
+    """Without a place for the backup nothing is changed, and the error says why and how to go on."""
+    before = v18.read_bytes()
+    with open_to_change(v18) as database, pytest.raises(WAIaaSError) as caught:
+        waiaas.upgrade(database, backup=tmp_path / "no such folder" / "backup.db")
+    assert caught.value.reason == "backup_failed"
+    assert "--no-backup" in str(caught.value.hint)
+    assert v18.read_bytes() == before
+
+
+def test_a_damaged_file_is_found_by_its_backup(tmp_path: Path) -> None:
+    """Where pages of the original are damaged the copy's check fails, nothing is changed and no copy is left."""
+    path = make_file(tmp_path / "wallets.db", rows=300)
+    content = bytearray(path.read_bytes())
+    for page in range(5, len(content) // 4096, 7):
+        content[page * 4096 : page * 4096 + 64] = bytes(64)
+    path.write_bytes(content)
+    with pytest.raises(WAIaaSError) as caught:
+        upgraded(path)
+    assert caught.value.reason in ("backup_failed", "corrupt")
+    assert path.read_bytes() == bytes(content)
+    assert [file.name for file in tmp_path.iterdir()] == ["wallets.db"]
+
+
+def test_its_progress_is_told(v18: Path) -> None:
+    """While the backup is written the caller hears of pages done and in all."""
+    told = []
+    with open_to_change(v18) as database:
+        waiaas.upgrade(database, progress=told.append)
+    pages = [progress for progress in told if progress.phase == "backing up"]
+    assert pages
+    assert pages[-1].done == pages[-1].total == v18.with_name(v18.name).stat().st_size // 4096 or pages[-1].total > 0

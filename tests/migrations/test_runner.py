@@ -1,0 +1,375 @@
+"""The runner: one transaction, the lock, the pragmas, and what a fault at any moment leaves behind."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import resource
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import peewee
+import pytest
+from old_files import dump, execute, make_file, query
+from peewee import SqliteDatabase
+
+import waiaas
+from waiaas import Progress, WAIaaSError
+from waiaas.database import open_to_change
+
+PRAGMAS = ("foreign_keys", "synchronous", "cache_size", "temp_store", "journal_mode", "legacy_alter_table")
+
+
+def pragmas(database: SqliteDatabase) -> dict[str, object]:
+    return {name: database.pragma(name) for name in PRAGMAS}
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()}
+
+
+def test_an_open_transaction_is_refused(v18: Path) -> None:
+    """Inside a caller's transaction, Peewee's or SQLite's own, neither upgrade nor downgrade does anything."""
+    before = dump(v18)
+    with open_to_change(v18) as database:
+        for change in (waiaas.upgrade, lambda database: waiaas.downgrade(database, 18)):
+            with database.atomic(), pytest.raises(WAIaaSError) as caught:
+                change(database)
+            assert caught.value.reason == "inside_transaction"
+            database.execute_sql("BEGIN")
+            with pytest.raises(WAIaaSError) as caught:
+                change(database)
+            assert caught.value.reason == "inside_transaction"
+            assert database.connection().in_transaction
+            database.execute_sql("ROLLBACK")
+    assert dump(v18) == before
+
+
+def test_the_pragmas_are_restored(v18: Path) -> None:
+    """After an upgrade, and after a refused one, the connection has the PRAGMAs that it had."""
+    execute(v18, "CREATE INDEX mine ON sessions (wallet_id)")
+    with open_to_change(v18) as database:
+        database.pragma("synchronous", 0)
+        before = pragmas(database)
+        with pytest.raises(WAIaaSError):
+            waiaas.upgrade(database)
+        assert pragmas(database) == before
+        database.execute_sql("DROP INDEX mine")
+        waiaas.upgrade(database, backup=False)
+        assert pragmas(database) == before
+        database.pragma("foreign_keys", 0)
+        waiaas.downgrade(database, 18, backup=False)
+        assert database.pragma("foreign_keys") == 0
+
+
+def test_temporary_tables_survive(v18: Path) -> None:
+    """A program's temporary tables, which changing temp_store would delete, are there after the upgrade."""
+    with open_to_change(v18) as database:
+        database.execute_sql("CREATE TEMP TABLE mine AS SELECT 42 AS answer")
+        waiaas.upgrade(database, backup=False)
+        assert database.execute_sql("SELECT answer FROM mine").fetchall() == [(42,)]
+
+
+def test_only_sqlite_is_migrated() -> None:
+    """A database of another kind is refused before anything is asked of it."""
+    database = peewee.PostgresqlDatabase("wallets")
+    for change in (waiaas.upgrade, waiaas.plan, lambda database: waiaas.downgrade(database, 18)):
+        with pytest.raises(WAIaaSError) as caught:
+            change(database)
+        assert caught.value.reason == "not_sqlite"
+    assert waiaas.compatibility(database).action == "refuse"
+
+
+def test_a_database_without_tables_is_refused() -> None:
+    """Upgrade, downgrade and plan say of an empty database that it is one."""
+    database = SqliteDatabase(":memory:")
+    for change in (waiaas.upgrade, waiaas.plan, lambda database: waiaas.downgrade(database, 18)):
+        with pytest.raises(WAIaaSError) as caught:
+            change(database)
+        assert caught.value.reason == "empty_database"
+
+
+def test_a_database_in_memory_is_upgraded(v18: Path) -> None:
+    """A database in memory is upgraded like a file, without a backup."""
+    database = SqliteDatabase(":memory:")
+    with closing(sqlite3.connect(v18)) as source:
+        source.backup(database.connection())
+    report = waiaas.upgrade(database)
+    assert (report.applied, report.links_created, report.backup) == ([19], 12, None)
+
+
+def test_the_time_comes_from_the_clock(v18: Path) -> None:
+    """The clock that is given dates the version row and names the backup."""
+    with open_to_change(v18) as database:
+        report = waiaas.upgrade(database, clock=lambda: 1_767_323_045.9)
+    assert report.backup == f"{v18}.v18-20260102T030405Z.backup"
+    assert query(v18, "SELECT applied_at FROM schema_version WHERE version = 19") == [(1_767_323_045,)]
+
+
+@pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
+def test_a_lock_of_another_connection_is_waited_for_and_then_told(tmp_path: Path, wal: bool) -> None:
+    """Where another connection holds the write lock past the busy timeout, the error says so and nothing changes."""
+    path = make_file(tmp_path / "wallets.db", wal=wal)
+    before = dump(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other, open_to_change(path) as database:
+        other.execute("BEGIN IMMEDIATE")
+        database.timeout = 0.2
+        with pytest.raises(WAIaaSError) as caught:
+            waiaas.upgrade(database)
+        assert (caught.value.reason, caught.value.retryable) == ("database_busy", True)
+        assert "0.2 s" in str(caught.value)
+        other.execute("ROLLBACK")
+        assert dump(path) == before
+        assert waiaas.upgrade(database).applied == [19]
+
+
+def test_a_reader_keeps_its_snapshot(tmp_path: Path) -> None:
+    """In a file with a write-ahead log, a reader in the middle of a transaction goes on seeing version 18."""
+    path = make_file(tmp_path / "wallets.db", wal=True)
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader, open_to_change(path) as database:
+        reader.execute("BEGIN")
+        count = "SELECT count(wallet_id) FROM sessions"
+        assert reader.execute(count).fetchone() == (12,)
+        assert waiaas.upgrade(database).applied == [19]
+        assert reader.execute(count).fetchone() == (12,)
+        reader.execute("COMMIT")
+        with pytest.raises(sqlite3.OperationalError, match="no such column"):
+            reader.execute(count)
+
+
+def test_a_reader_of_a_rollback_journal_file_is_told_of(v18: Path) -> None:
+    """Without a write-ahead log a reader that does not end keeps the commit from happening: refused, untouched."""
+    before = dump(v18)
+    with closing(sqlite3.connect(v18, isolation_level=None)) as reader, open_to_change(v18) as database:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM sessions").fetchone()
+        database.timeout = 0.2
+        with pytest.raises(WAIaaSError) as caught:
+            waiaas.upgrade(database)
+        assert caught.value.reason == "database_busy"
+        assert list(v18.parent.glob("*.backup")) == []
+    assert dump(v18) == before
+
+
+def test_two_upgrades_at_once_do_it_once(v18: Path) -> None:
+    """Of two threads that upgrade one file at the same moment, one does it and the other finds it done."""
+    start, reports = threading.Barrier(2), []
+
+    def run() -> None:
+        with open_to_change(v18) as database:
+            start.wait()
+            reports.append(waiaas.upgrade(database, backup=False))
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(report.applied for report in reports) == [[], [19]]
+    assert query(v18, "SELECT count(*) FROM schema_version WHERE version = 19") == [(1,)]
+
+
+def phases(path: Path) -> list[str]:
+    """The phases of an upgrade of a copy of a file."""
+    seen: list[str] = []
+    copy = Path(shutil.copy(path, path.with_suffix(".copy")))
+    with open_to_change(copy) as database:
+        waiaas.upgrade(database, progress=lambda progress: seen.append(progress.phase))
+    for left in path.parent.glob(f"{copy.name}*"):
+        left.unlink()
+    return seen
+
+
+class Interrupt(BaseException):
+    """What Ctrl-C is like, at a chosen moment."""
+
+
+def test_an_interruption_in_any_phase_leaves_the_file_as_it_was(v18: Path) -> None:
+    """Ctrl-C in any phase takes back all of the upgrade, the backup too."""
+    before = digests(v18.parent)
+    seen = phases(v18)
+    assert "backing up" in seen
+    assert "committing" in seen
+    for number in range(len(seen)):
+        calls: list[Progress] = []
+
+        def interrupt(progress: Progress, calls: list[Progress] = calls, number: int = number) -> None:
+            calls.append(progress)
+            if len(calls) > number:
+                raise Interrupt
+
+        with open_to_change(v18) as database, pytest.raises(Interrupt):
+            waiaas.upgrade(database, progress=interrupt)
+        assert digests(v18.parent) == before
+
+
+KILLED_IN_PHASE = """
+import os, signal, sys, waiaas
+from waiaas.database import open_to_change
+number = int(sys.argv[2])
+def kill(progress, calls=[]):
+    calls.append(progress)
+    if len(calls) > number:
+        os.kill(os.getpid(), signal.SIGKILL)
+with open_to_change(sys.argv[1]) as database:
+    waiaas.upgrade(database, progress=kill)
+"""
+KILLED_AFTER_STATEMENT = """
+import os, signal, sys, waiaas
+from waiaas.database import open_to_change
+number = int(sys.argv[2])
+with open_to_change(sys.argv[1]) as database:
+    seen = []
+    def kill(event):
+        seen.append(event)
+        if len(seen) > number:
+            os.kill(os.getpid(), signal.SIGKILL)
+    database.query_hooks.append(kill)
+    waiaas.upgrade(database, backup=False)
+"""
+
+
+def killed(script: str, path: Path, number: int) -> bool:
+    """Run an upgrade in a process of its own that kills itself; tell whether it came to that."""
+    status = subprocess.run([sys.executable, "-c", script, str(path), str(number)], timeout=60).returncode
+    assert status in (0, -signal.SIGKILL)
+    return status != 0
+
+
+@pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
+def test_kill_9_in_any_phase_loses_nothing(tmp_path: Path, wal: bool) -> None:
+    """A process killed in any phase leaves the file wholly at 18, with every row, and the next upgrade finishes."""
+    original = make_file(tmp_path / "wallets.db", rows=200, wal=wal)
+    before = dump(original)
+    for number in range(len(phases(original))):
+        path = Path(shutil.copy(original, tmp_path / f"killed-{number}.db"))
+        assert killed(KILLED_IN_PHASE, path, number)
+        with open_to_change(path) as database:
+            assert waiaas.compatibility(database).version == 18
+        assert dump(path) == before
+        with open_to_change(path) as database:
+            assert waiaas.upgrade(database, backup=False).links_created == 200
+            assert waiaas.check(database).findings == []
+
+
+def test_kill_9_between_statements_loses_nothing(tmp_path: Path) -> None:
+    """A process killed after any of its SQL statements leaves the file wholly at 18 or wholly at 19."""
+    original = make_file(tmp_path / "wallets.db", rows=50, wal=True)
+    before = dump(original)
+    every = 1 if os.environ.get("WAIAAS_STRESS") else 25
+    versions = set()
+    for number in range(0, 10_000, every):
+        path = Path(shutil.copy(original, tmp_path / "killed.db"))
+        was_killed = killed(KILLED_AFTER_STATEMENT, path, number)
+        with open_to_change(path) as database:
+            version = waiaas.compatibility(database).version
+            versions.add(version)
+            if version == 18:
+                assert dump(path) == before
+                assert waiaas.upgrade(database, backup=False).links_created == 50
+            assert waiaas.check(database).findings == []
+        for left in tmp_path.glob("killed.db*"):
+            left.unlink()
+        if not was_killed:
+            break
+    assert versions == {18, 19}
+
+
+def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    """Where the file may not grow at any point of the upgrade, the error says so and no row is lost."""
+    path = make_file(tmp_path / "wallets.db", rows=300, wal=True)
+    before = dump(path)
+    (pages,) = query(path, "PRAGMA page_count")[0]
+    refused = 0
+    for more in range(0, 60, 6):
+        with open_to_change(path) as database:
+            database.pragma("max_page_count", pages + more)
+            try:
+                waiaas.upgrade(database)
+            except WAIaaSError as error:
+                assert (error.reason, error.retryable) == ("disk_full", True)
+                refused += 1
+                assert dump(path) == before
+                assert list(tmp_path.glob("*.backup")) == []
+            else:
+                break
+    assert refused >= 2
+    assert query(path, "SELECT count(*) FROM session_wallets") == [(300,)]
+
+
+FILE_SIZE_LIMITED = """
+import resource, signal, sys, waiaas
+from waiaas.database import open_to_change
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
+try:
+    with open_to_change(sys.argv[1]) as database:
+        waiaas.upgrade(database)
+except waiaas.WAIaaSError as error:
+    sys.exit(f"{error.reason}")
+"""
+
+
+@pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
+def test_a_file_size_limit_leaves_the_file_as_it_was(tmp_path: Path, wal: bool) -> None:
+    """A limit of the operating system that stops backup, journal or file leaves every row where it was."""
+    original = make_file(tmp_path / "wallets.db", rows=300, wal=wal)
+    before, size = dump(original), original.stat().st_size
+    reasons = set()
+    for limit in range(size // 4, size * 3, size // 4):
+        path = Path(shutil.copy(original, tmp_path / f"limited-{limit}.db"))
+        command = [sys.executable, "-c", FILE_SIZE_LIMITED, str(path), str(limit)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        if done.returncode == 0:
+            break
+        reason = done.stderr.strip()
+        reasons.add(reason)
+        assert dump(path) == before
+        for copy in tmp_path.glob(f"limited-{limit}.db*.backup"):
+            # What the system calls an I/O error may be one: a good copy is kept then.
+            assert (reason, dump(copy)) == ("io_error", before)
+    else:
+        pytest.fail("no limit was high enough")
+    assert "backup_failed" in reasons
+    assert reasons <= {"backup_failed", "disk_full", "io_error"}
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
+
+
+def test_a_step_that_fails_is_named(v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step that meets an error of SQLite nobody foresaw is rolled back, named, and its cause told."""
+    from waiaas.migrations import v19_session_wallets as v19
+
+    monkeypatch.setattr(v19, "up", lambda migrator: migrator.database.execute_sql("SELECT * FROM nowhere"))
+    before = digests(v18.parent)
+    with open_to_change(v18) as database, pytest.raises(WAIaaSError) as caught:
+        waiaas.upgrade(database)
+    assert caught.value.reason == "migration_failed"
+    assert "no such table: nowhere" in str(caught.value)
+    assert isinstance(caught.value.__cause__, peewee.OperationalError)
+    assert digests(v18.parent) == before
+
+
+def test_a_step_that_breaks_a_reference_is_rolled_back(v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step that leaves a foreign-key violation that was not there is refused before the commit."""
+    from waiaas.migrations import v19_session_wallets as v19
+
+    up = v19.up
+
+    def breaking(migrator: waiaas.migrations.WaiaasMigrator) -> None:
+        up(migrator)
+        migrator.database.execute_sql("UPDATE session_wallets SET wallet_id = 'gone'")
+
+    monkeypatch.setattr(v19, "up", breaking)
+    before = digests(v18.parent)
+    with open_to_change(v18) as database, pytest.raises(WAIaaSError) as caught:
+        waiaas.upgrade(database)
+    assert caught.value.reason == "foreign_key_violations"
+    assert caught.value.details is not None
+    assert (caught.value.details["table"], caught.value.details["count"]) == ("session_wallets", 12)
+    assert digests(v18.parent) == before
