@@ -97,9 +97,10 @@ class CreateTable(NamedTuple):
         return f"CREATE TABLE {quote(name)} {self.sql[self.body[0] :]}"
 
     def without(self, item: Item) -> CreateTable:
-        """Return the statement without one of its entries, cut as SQLite's own DROP COLUMN cuts it.
+        """Return the statement without one of its entries.
 
-        That is up to the start of the next entry, or from the comma before where it is the last one.
+        As SQLite's own DROP COLUMN does it: up to the start of the next entry, or from the comma before where it is
+        the last one.
         """
         index = self.items.index(item)
         if index + 1 < len(self.items):

@@ -1,0 +1,63 @@
+"""Imports run one way: from what knows little to what knows more."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "waiaas"
+# What each part may import of the others; itself and the standard library go without saying.
+MAY_IMPORT = {
+    "enums": set(),
+    "errors": set(),
+    "fields": set(),
+    "models": {"enums", "errors", "fields"},
+    "schemas": {"enums", "errors"},
+    "migrations": {"errors"},
+    "database": {"errors", "models", "migrations"},
+    "integrity": {"errors", "models", "migrations"},
+    "demo": {"database", "integrity", "models", "migrations"},
+    "cli": {"database", "demo", "errors", "integrity", "migrations", ""},
+    "__main__": {"cli"},
+}
+
+
+def part_of(module: str) -> str:
+    """`waiaas.errors.codes` belongs to `errors`; the package itself is the empty part."""
+    return [*module.split("."), ""][1]
+
+
+def imports_of(file: Path) -> set[str]:
+    """Every module of the package that a file imports, in functions and under TYPE_CHECKING too."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: relative import"
+            module = str(node.module)
+            submodules = {f"{module}.{alias.name}" for alias in node.names}
+            found |= {name for name in submodules if is_module(name)} or {module}
+    return {name for name in found if name.split(".")[0] == "waiaas"}
+
+
+def is_module(name: str) -> bool:
+    path = PACKAGE.parent.joinpath(*name.split("."))
+    return path.with_suffix(".py").exists() or path.is_dir()
+
+
+@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_imports_run_one_way(file: Path) -> None:
+    """A module imports only what stands below it; the package's front door may import everything."""
+    part = file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    if part == "__init__":
+        return
+    assert {part_of(name) for name in imports_of(file)} <= MAY_IMPORT[part] | {part}
+
+
+@pytest.mark.parametrize("file", sorted(PACKAGE.glob("migrations/v[0-9]*.py")), ids=lambda file: file.stem)
+def test_a_version_module_speaks_in_literals(file: Path) -> None:
+    """A shipped migration knows nothing of models, vocabularies or schemas: those are of today."""
+    assert {part_of(name) for name in imports_of(file)} <= {"errors", "migrations"}
