@@ -81,21 +81,21 @@ def make_file(path: Path, sessions: int, *, ids: str) -> None:
                 database.execute(statement)
         database.executemany("INSERT INTO schema_version VALUES (?, 1700000000, '')", [(n,) for n in range(1, 19)])
         database.executemany(
-            "INSERT INTO wallets (id, name, chain, environment, default_network, public_key, status, created_at, updated_at)"
-            " VALUES (?, 'wallet', 'solana', 'testnet', 'devnet', ?, 'ACTIVE', 1700000000, 1700000000)",
+            "INSERT INTO wallets (id, name, chain, environment, default_network, public_key, status, created_at,"
+            " updated_at) VALUES (?, 'wallet', 'solana', 'testnet', 'devnet', ?, 'ACTIVE', 1700000000, 1700000000)",
             [(wallet, wallet) for wallet in wallets],
         )
         database.executemany(
-            "INSERT INTO sessions (id, wallet_id, token_hash, expires_at, constraints, absolute_expires_at, created_at)"
-            """ VALUES (?, ?, ?, 1800000000, '{"maxAmount":"1000000"}', 1900000000, ?)""",
+            "INSERT INTO sessions (id, wallet_id, token_hash, expires_at, constraints, absolute_expires_at,"
+            """ created_at) VALUES (?, ?, ?, 1800000000, '{"maxAmount":"1000000"}', 1900000000, ?)""",
             (
                 (session, dice.choice(wallets), f"{dice.getrandbits(256):064x}", 1_700_000_000 + number)
                 for number, session in enumerate(session_ids)
             ),
         )
         database.executemany(
-            "INSERT INTO transactions (id, wallet_id, session_id, chain, tx_hash, type, amount, to_address, status, created_at)"
-            " VALUES (?, ?, ?, 'solana', ?, 'TRANSFER', ?, ?, 'CONFIRMED', ?)",
+            "INSERT INTO transactions (id, wallet_id, session_id, chain, tx_hash, type, amount, to_address, status,"
+            " created_at) VALUES (?, ?, ?, 'solana', ?, 'TRANSFER', ?, ?, 'CONFIRMED', ?)",
             (
                 (
                     new_id(10_000_000 + number),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import tempfile
 from collections.abc import Callable
@@ -19,12 +20,14 @@ from waiaas.migrations import Compatibility, DowngradeReport, Plan, Progress, Up
 REFUSED = 1
 PENDING = 3
 _IDS_SHOWN = 20
+_ERROR = {"en": "Error", "ko": "오류"}
+_WHAT_TO_DO = {"en": "What to do", "ko": "해결 방법"}
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _EXIT_CODES = """\b
 Exit codes:
   0  done, or nothing to do
-  1  refused or failed: the error is on standard error, nothing was changed
+  1  refused or failed: the error is on standard error, nothing was changed; for check: problems were found
   2  wrong usage
   3  (status only) an upgrade is pending"""
 
@@ -55,7 +58,7 @@ class _Waiaas(click.Group):
     help="The language of error messages.",
 )
 def main(lang: str) -> None:
-    r"""Look after the database file of a WAIaaS wallet service.
+    """Look after the database file of a WAIaaS wallet service.
 
     Brings a file of an older schema version to the latest one, in which an AI agent's session reaches one or many
     wallets. An upgrade happens wholly or not at all, and writes a backup first.
@@ -68,11 +71,17 @@ def main(lang: str) -> None:
       waiaas check wallets.db      is everything as it should be?
 
     No file at hand? See it work on one made for the purpose: waiaas demo
-    """
+    """  # noqa: D301 (click takes the backspace itself, not an escaped one)
+
+
+def _file(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:
+    if str(path) == ":memory:":
+        raise click.BadParameter("a database in memory ends with the command; name a file.")
+    return path
 
 
 def _path(command: _Command) -> _Command:
-    return click.argument("path", type=click.Path(path_type=Path))(command)
+    return click.argument("path", type=click.Path(path_type=Path), callback=_file)(command)
 
 
 def _remember_json(ctx: click.Context, _: click.Parameter, value: bool) -> bool:
@@ -98,7 +107,7 @@ _no_backup = click.option(
 )
 
 
-@main.command(epilog="\b\nExample:\n  waiaas init wallets.db")
+@main.command(short_help="Create a new, empty database.", epilog="\b\nExample:\n  waiaas init wallets.db")
 @_path
 @_json
 def init(path: Path, as_json: bool) -> None:
@@ -106,14 +115,15 @@ def init(path: Path, as_json: bool) -> None:
 
     The file is readable and writable by you alone (mode 0600). A file that holds anything already is left alone.
     """
-    if path.exists() and path.stat().st_size:
-        raise refusal("file_exists", path=str(path))
+    _refuse_existing(path)
     database.close(database.connect(path))
-    version = migrations.LATEST_SCHEMA_VERSION
-    _show({"path": str(path), "version": version}, as_json, f"Created {path} at schema version {version}.")
+    _show({"path": str(path), "version": migrations.LATEST_SCHEMA_VERSION}, as_json, _created_text(path))
 
 
-@main.command(epilog="\b\nExample:\n  waiaas status wallets.db && echo up to date")
+@main.command(
+    short_help="Tell the schema version of a file.",
+    epilog="\b\nExample:\n  waiaas status wallets.db && echo up to date",
+)
 @_path
 @_json
 @click.pass_context
@@ -132,21 +142,26 @@ def status(ctx: click.Context, path: Path, as_json: bool) -> None:
         ctx.exit(PENDING)
 
 
-@main.command(epilog="\b\nExample:\n  waiaas plan wallets.db")
+@main.command(short_help="Tell what an upgrade would do.", epilog="\b\nExample:\n  waiaas plan wallets.db")
 @_path
 @_json
 @click.option("--skip-orphans", is_flag=True, help="Plan for an upgrade with --skip-orphans.")
-def plan(path: Path, as_json: bool, skip_orphans: bool) -> None:
+@click.pass_context
+def plan(ctx: click.Context, path: Path, as_json: bool, skip_orphans: bool) -> None:
     """Tell what `waiaas upgrade` would do to the file at PATH, and what stands in its way.
 
     Nothing is changed, and obstacles do not change the exit code: 0 means that the plan was made.
     """
     with database.open_as_it_is(path) as opened:
         planned = migrations.plan(opened, skip_orphans=skip_orphans)
-    _show({"path": str(path), **planned.to_dict()}, as_json, _plan_text(path, planned))
+    lang = ctx.find_root().params["lang"]
+    _show({"path": str(path), **planned.to_dict(lang)}, as_json, _plan_text(path, planned, skip_orphans, lang))
 
 
-@main.command(epilog="\b\nExamples:\n  waiaas upgrade wallets.db\n  waiaas upgrade wallets.db --json --skip-orphans")
+@main.command(
+    short_help="Bring a file to the latest version.",
+    epilog="\b\nExamples:\n  waiaas upgrade wallets.db\n  waiaas upgrade wallets.db --json --skip-orphans",
+)
 @_path
 @_json
 @_no_backup
@@ -160,16 +175,22 @@ def upgrade(path: Path, as_json: bool, no_backup: bool, skip_orphans: bool) -> N
 
     Before the first change a verified backup is written beside the file, under a name that holds the old version
     and the time. Stop the daemon first: it works with the version that it knows. What was left out (sessions
-    without a wallet) is reported one by one.
+    without a wallet) is reported one by one. An empty file is created at the latest version.
     """
+    is_empty = path.is_file() and path.stat().st_size == 0
+    if is_empty:
+        database.close(database.connect(path))
     with database.open_to_change(path) as opened:
         report = migrations.upgrade(
             opened, backup=not no_backup, skip_orphans=skip_orphans, progress=_terminal_progress()
         )
-    _show({"path": str(path), **report.to_dict()}, as_json, _upgrade_text(path, report))
+    text = _created_text(path) if is_empty else _upgrade_text(path, report)
+    _show({"path": str(path), "created": is_empty, **report.to_dict()}, as_json, text)
 
 
-@main.command(epilog="\b\nExample:\n  waiaas downgrade wallets.db --to 18")
+@main.command(
+    short_help="Take a file back to version 18.", epilog="\b\nExample:\n  waiaas downgrade wallets.db --to 18"
+)
 @_path
 @_json
 @_no_backup
@@ -192,7 +213,11 @@ def downgrade(path: Path, as_json: bool, no_backup: bool, to_version: int, drop_
     _show({"path": str(path), **report.to_dict()}, as_json, _downgrade_text(path, report))
 
 
-@main.command("check", epilog="\b\nExample:\n  waiaas check wallets.db && echo all is well")
+@main.command(
+    "check",
+    short_help="Look a file over: damage, tables, links.",
+    epilog="\b\nExample:\n  waiaas check wallets.db && echo all is well",
+)
 @_path
 @_json
 @click.pass_context
@@ -209,33 +234,50 @@ def check_command(ctx: click.Context, path: Path, as_json: bool) -> None:
         ctx.exit(REFUSED)
 
 
-@main.command("demo", epilog="\b\nExamples:\n  waiaas demo\n  waiaas demo keep-it-here.db")
-@click.argument("path", type=click.Path(path_type=Path), required=False)
+@main.command(
+    "demo",
+    short_help="See an upgrade of an example file.",
+    epilog="\b\nExamples:\n  waiaas demo\n  waiaas demo keep-it-here.db",
+)
+@click.argument("path", type=click.Path(path_type=Path), callback=_file, required=False)
 @_json
 def demo_command(path: Path | None, as_json: bool) -> None:
     """Make a version-18 file with example rows, upgrade it, and show before, plan, report and after.
 
     The file is made in a temporary folder and removed at the end, unless you give a PATH for it.
     """
-    if path is not None and path.exists():
-        raise refusal("file_exists", path=str(path))
+    if path is not None:
+        _refuse_existing(path)
     with tempfile.TemporaryDirectory(prefix="waiaas-demo-") as folder:
         shown = demo.run(path or Path(folder) / "wallets.db")
     kept = f"\nThe file stays at {path}." if path else "\nThe demo's files are removed again."
     _show(shown.to_dict(), as_json, _demo_text(shown) + kept)
 
 
+def _refuse_existing(path: Path) -> None:
+    if path.exists() and (not path.is_file() or path.stat().st_size):
+        raise refusal("file_exists", path=str(path))
+
+
 def _show(result: dict[str, Any], as_json: bool, text: str) -> None:
-    click.echo(json.dumps(result, ensure_ascii=False) if as_json else text)
+    click.echo(_printable(json.dumps(result, ensure_ascii=False) if as_json else text))
+
+
+def _printable(text: str) -> str:
+    """Escape the bytes of a file name that are not UTF-8: they are no reason to fail."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _show_error(error: WAIaaSError, lang: str, as_json: bool) -> None:
     told = error.to_dict(lang)
-    click.echo(f"Error: {told['message']}", err=True)
+    click.echo(f"{_ERROR[lang]}: {told['message']}", err=True)
     if told["hint"]:
-        click.echo(f"What to do: {told['hint']}", err=True)
+        click.echo(f"{_WHAT_TO_DO[lang]}: {told['hint']}", err=True)
+    sessions = (error.details or {}).get("sessions")
+    if isinstance(sessions, list):
+        click.echo("\n".join(_list("sessions", sessions)), err=True)
     if as_json:
-        click.echo(json.dumps({"error": told}, ensure_ascii=False))
+        click.echo(_printable(json.dumps({"error": told}, ensure_ascii=False)))
 
 
 def _terminal_progress() -> Callable[[Progress], None] | None:
@@ -252,18 +294,27 @@ def _terminal_progress() -> Callable[[Progress], None] | None:
     return show
 
 
+def _quoted(path: Path) -> str:
+    """A path as it can be pasted into a shell."""
+    return shlex.quote(str(path))
+
+
+def _created_text(path: Path) -> str:
+    return f"Created {path} at schema version {migrations.LATEST_SCHEMA_VERSION}."
+
+
 def _status_text(path: Path, answer: Compatibility) -> str:
     if answer.action == "ok":
         return f"{path} is at schema version {answer.version}, the latest."
     if answer.version == 0:
-        return f"{path} is empty.\nWhat to do: waiaas init {path}"
+        return f"{path} is empty.\nWhat to do: waiaas init {_quoted(path)}"
     return (
         f"{path} is at schema version {answer.version}; an upgrade to {answer.latest_version} is pending.\n"
-        f"What to do: waiaas plan {path}, then waiaas upgrade {path}"
+        f"What to do: waiaas plan {_quoted(path)}, then waiaas upgrade {_quoted(path)}"
     )
 
 
-def _plan_text(path: Path, planned: Plan) -> str:
+def _plan_text(path: Path, planned: Plan, skip_orphans: bool = False, lang: str = "en") -> str:
     if not planned.steps:
         return f"{path} is at schema version {planned.from_version}, the latest: nothing to do."
     lines = [f"{path}: schema version {planned.from_version} to {planned.to_version}"]
@@ -279,8 +330,11 @@ def _plan_text(path: Path, planned: Plan) -> str:
         for table, count in planned.foreign_key_violations.items()
     ]
     for obstacle in planned.obstacles:
-        lines += [f"In the way: {obstacle}", f"  {obstacle.hint}"]
-    lines.append("Nothing was changed." if planned.obstacles else f"Nothing was changed. Do it: waiaas upgrade {path}")
+        told = obstacle.to_dict(lang)
+        lines += [f"In the way: {told['message']}", f"  {_WHAT_TO_DO[lang]}: {told['hint']}"]
+    option = " --skip-orphans" if skip_orphans else ""
+    command = f" Do it: waiaas upgrade {_quoted(path)}{option}" if not planned.obstacles else ""
+    lines.append(f"Nothing was changed.{command}")
     return "\n".join(lines)
 
 

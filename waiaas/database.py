@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from os import PathLike
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from peewee import OperationalError, SchemaManager, SqliteDatabase
 
 from waiaas import migrations
 from waiaas.errors import refusal
-from waiaas.migrations.faults import known_reason, refusing
+from waiaas.migrations.faults import known_reason, refusing, uri
 from waiaas.migrations.version import schema_version
 from waiaas.models import MODELS, SchemaVersion
 
@@ -107,7 +106,7 @@ def open_as_it_is(path: str | PathLike[str]) -> Iterator[SqliteDatabase]:
     # that was killed, or in use) the file is opened for reading only. Without one, a connection for reading only
     # would leave an empty log behind, and could not roll back what a crash left half-written.
     mode = "ro" if os.path.exists(f"{path}-wal") else "rw"
-    database = SqliteDatabase(f"file:{quote(os.path.abspath(path))}?mode={mode}", uri=True, timeout=BUSY_TIMEOUT)
+    database = SqliteDatabase(uri(path, mode), uri=True, timeout=BUSY_TIMEOUT)
     try:
         with refusing(database):
             database.execute_sql("SELECT count(*) FROM sqlite_master")
@@ -120,13 +119,11 @@ def open_as_it_is(path: str | PathLike[str]) -> Iterator[SqliteDatabase]:
 def open_to_change(path: str | PathLike[str]) -> Iterator[SqliteDatabase]:
     """Open an existing file for `upgrade` or `downgrade`: not a byte changes but by what they do.
 
-    An empty file is created as `connect` does it. Raises WAIaaSError `SCHEMA_INCOMPATIBLE` as `connect` does, with
-    the reason `file_not_found` where there is no file.
+    Raises WAIaaSError `SCHEMA_INCOMPATIBLE` as `connect` does, with the reason `file_not_found` where there is no file
+    and `empty_database` where there is nothing in it.
     """
-    with open_as_it_is(path) as database:
-        is_empty = schema_version(database) == 0
-    if is_empty:
-        close(connect(path))
+    if _refuse_incompatible(path) == 0:
+        raise refusal("empty_database", path=os.fspath(path))
     database = SqliteDatabase(os.fspath(path), pragmas=_PRAGMAS, timeout=BUSY_TIMEOUT)
     try:
         yield database
@@ -149,9 +146,10 @@ def _reserve(path: str) -> None:
         os.close(descriptor)
 
 
-def _refuse_incompatible(path: str) -> None:
+def _refuse_incompatible(path: str | PathLike[str]) -> int:
+    """Return the schema version of a file that this library can work with."""
     with open_as_it_is(path) as database:
-        schema_version(database)
+        return schema_version(database)
 
 
 def _bring_up(

@@ -32,6 +32,8 @@ PLACEHOLDERS: dict[str, str] = {
     "unexpected_schema": "table problem",
     "leftover_table": "table rows",
     "dependent_object": "kind name table column",
+    "dependent_on_table": "kind name table",
+    "value_not_allowed": "table column values rows count",
     "foreign_key_elsewhere": "table column parent expected",
     "orphan_sessions": "sessions count",
     "links_lost": "sessions count",

@@ -499,7 +499,7 @@ def test_downgrade_refuses_to_lose_what_depends_on_the_links(v18: Path, statemen
     before = files_in(v18.parent)
     with opened(v18) as database, pytest.raises(WAIaaSError) as caught:
         waiaas.downgrade(database, 18)
-    assert caught.value.reason == "dependent_object"
+    assert caught.value.reason == "dependent_on_table"
     assert "mine" in str(caught.value)
     assert files_in(v18.parent) == before
 

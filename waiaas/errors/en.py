@@ -184,7 +184,7 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     ),
     "cannot_open": (
         "SQLite cannot open {path}: {cause}.",
-        "Check the permissions of the file and of its folder.",
+        "Check the path, and the permissions of the file and of its folder.",
     ),
     "disk_full": (
         "There is no room left to write {path}: the disk is full or a file-size limit is reached. "
@@ -214,8 +214,17 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "Look at the table, move the rows that you need, drop or rename it, and run again.",
     ),
     "dependent_object": (
-        "The {kind} {name} depends on {table}.{column}, which the upgrade drops.",
-        "Drop or change it, upgrade, and create it anew.",
+        "The {kind} {name} depends on {table}.{column}, which would be dropped or changed.",
+        "Drop or change the {kind}, run again, and create it anew in a form that does without.",
+    ),
+    "dependent_on_table": (
+        "The {kind} {name} depends on the table {table}, which would be dropped.",
+        "Drop or change the {kind}, then run again.",
+    ),
+    "value_not_allowed": (
+        "The table {table} has values in {column} that the new schema version does not allow: {values} "
+        "(rows: {rows}; {count} in all). Nothing was changed.",
+        "Correct these rows, then run again.",
     ),
     "foreign_key_elsewhere": (
         "The foreign key of {table}.{column} names the table {parent} instead of {expected}.",

@@ -187,7 +187,7 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     ),
     "cannot_open": (
         "SQLite에서 {path} 파일을 열 수 없습니다. 원인: {cause}.",
-        "파일과 폴더의 권한을 확인하십시오.",
+        "경로와 파일 및 폴더의 권한을 확인하십시오.",
     ),
     "disk_full": (
         "디스크 공간이 부족하거나 파일 크기 제한에 도달하여 {path} 파일에 쓸 수 없습니다. "
@@ -216,8 +216,17 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "테이블을 살펴보고 필요한 행을 옮긴 다음, 테이블을 삭제하거나 이름을 바꾸고 다시 실행하십시오.",
     ),
     "dependent_object": (
-        "{name} 객체({kind})가 업그레이드 중에 삭제될 {table}.{column} 열에 의존합니다.",
-        "객체를 삭제하거나 수정하고 업그레이드한 다음 다시 만드십시오.",
+        "{name} 객체({kind})가 삭제되거나 변경될 {table}.{column} 열에 의존합니다.",
+        "해당 객체({kind})를 삭제하거나 수정하고 다시 실행한 다음, 이 열 없이 동작하는 형태로 다시 만드십시오.",
+    ),
+    "dependent_on_table": (
+        "{name} 객체({kind})가 삭제될 {table} 테이블에 의존합니다.",
+        "해당 객체({kind})를 삭제하거나 수정한 후 다시 실행하십시오.",
+    ),
+    "value_not_allowed": (
+        "{table} 테이블의 {column} 항목에 새 스키마 버전에서 허용하지 않는 값이 있습니다: {values} "
+        "(행: {rows}, 모두 {count}개). 변경된 내용은 없습니다.",
+        "해당 행의 값을 바로잡은 후 다시 실행하십시오.",
     ),
     "foreign_key_elsewhere": (
         "{table}.{column} 열의 외래 키가 {expected} 테이블이 아닌 {parent} 테이블을 참조합니다.",

@@ -41,6 +41,8 @@ _ROWS: Final = (
     Reason("unexpected_schema", False),
     Reason("leftover_table", False),
     Reason("dependent_object", False),
+    Reason("dependent_on_table", False),
+    Reason("value_not_allowed", False),
     Reason("foreign_key_elsewhere", False),
     Reason("orphan_sessions", False),
     Reason("links_lost", False),

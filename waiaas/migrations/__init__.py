@@ -7,7 +7,7 @@ from waiaas.migrations.history import (
     MIN_COMPATIBLE_SCHEMA_VERSION,
 )
 from waiaas.migrations.operations import WaiaasMigrator
-from waiaas.migrations.report import DowngradeReport, Options, Plan, Progress, Step, UpgradeReport
+from waiaas.migrations.report import DowngradeReport, Options, Plan, PlannedStep, Progress, Step, UpgradeReport
 from waiaas.migrations.runner import Backup, downgrade, plan, upgrade
 from waiaas.migrations.version import Compatibility, compatibility
 
@@ -21,6 +21,7 @@ __all__ = [
     "DowngradeReport",
     "Options",
     "Plan",
+    "PlannedStep",
     "Progress",
     "Step",
     "UpgradeReport",

@@ -9,9 +9,9 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import quote as quote_url
 
 from waiaas.errors import refusal
+from waiaas.migrations.faults import uri
 
 _PAGES_AT_ONCE = 4096
 
@@ -35,7 +35,7 @@ def write_backup(path: Path, target: Path, progress: Callable[[int, int], None])
         if copy is not None:
             remove(copy)
         if isinstance(error, (sqlite3.Error, OSError)):
-            raise refusal("backup_failed", path=str(target), cause=str(error)) from error
+            raise refusal("backup_failed", path=str(path), target=str(target), cause=str(error)) from error
         raise
     return copy
 
@@ -66,7 +66,7 @@ def _names(target: Path) -> Iterator[Path]:
 
 def _copy_pages(path: Path, copy: Path, progress: Callable[[int, int], None]) -> None:
     with (
-        closing(sqlite3.connect(f"file:{quote_url(str(path))}?mode=ro", uri=True)) as source,
+        closing(sqlite3.connect(uri(path, "ro"), uri=True)) as source,
         closing(sqlite3.connect(copy)) as target,
     ):
         # One reading transaction: the copy is of one moment, whoever writes meanwhile.
@@ -79,7 +79,7 @@ def _copy_pages(path: Path, copy: Path, progress: Callable[[int, int], None]) ->
 
 
 def _verify(copy: Path) -> None:
-    with closing(sqlite3.connect(f"file:{quote_url(str(copy))}?mode=ro&immutable=1", uri=True)) as database:
+    with closing(sqlite3.connect(f"{uri(copy, 'ro')}&immutable=1", uri=True)) as database:
         (result,) = database.execute("PRAGMA quick_check(1)").fetchone()
     if result != "ok":
         raise sqlite3.DatabaseError(f"the copy is damaged, and so may be the original: {result}")

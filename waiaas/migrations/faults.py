@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from os import PathLike
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from peewee import PeeweeException
 
@@ -53,7 +55,12 @@ def known_reason(error: Exception) -> str | None:
     return next((reason for text, reason in _MESSAGES if text in str(error)), None)
 
 
+def uri(path: str | PathLike[str], mode: str) -> str:
+    """Return the URI of a file for SQLite (https://www.sqlite.org/uri.html), whatever bytes its name is made of."""
+    return f"file:{quote(os.fsencode(os.path.abspath(path)))}?mode={mode}"
+
+
 def file_of(database: Database) -> str:
     """Return the path of a database as a person would write it, also where it was opened by a URI."""
     name = str(database.database)
-    return unquote(urlsplit(name).path) if name.startswith("file:") else name
+    return os.fsdecode(unquote_to_bytes(urlsplit(name).path)) if name.startswith("file:") else name

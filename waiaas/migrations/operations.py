@@ -30,6 +30,7 @@ from waiaas.migrations.report import Options, Progress, ProgressCallback, Told
 from waiaas.migrations.schema import (
     ForeignKey,
     Table,
+    canonical,
     children,
     describe_table,
     described,
@@ -126,6 +127,7 @@ class WaiaasMigrator(SqliteMigrator):
         with _migration_pragmas(self.database), _immediate_transaction(self.database):
             yield
             self._verify_foreign_keys()
+            self.tell("committing")
 
     @operation
     def drop_column(self, table: str, column_name: str, cascade: bool = True, legacy: bool = False) -> None:
@@ -176,16 +178,20 @@ class WaiaasMigrator(SqliteMigrator):
         definition: str,
         copy: Mapping[str, str] | None = None,
         drop: Sequence[str] = (),
+        change: Sequence[str] = (),
     ) -> None:
         """Give a table a new definition by SQLite's twelve steps, and keep everything that it has.
 
         `definition` is the CREATE TABLE statement of the new table, under the same name. Columns are copied by
-        name; `copy` maps a column to an SQL expression over the old row instead. A column that the new table
-        lacks must be named in `drop`. Indexes, triggers, views over the table, hidden rowids, the AUTOINCREMENT
-        high-water mark and the planner's statistics are carried over.
+        name; `copy` maps a column to an SQL expression over the old row instead. What is meant to go, columns or
+        named constraints, must be named in `drop`, and columns whose definition is meant to differ in `change`;
+        all else must stand in the new definition as it stood in the old one, comments too. Indexes, triggers,
+        views over the table, hidden rowids, the AUTOINCREMENT high-water mark and the planner's statistics are
+        carried over.
 
-        Refuses with `rebuild_refused` where something would be lost (a column, a table option, a temporary
-        trigger), `dependent_object` where an index, trigger or view cannot work on the new table, and
+        Refuses with `rebuild_refused` where something would be lost or a value would change with its column's
+        type, `value_not_allowed` where a new CHECK or NOT NULL does not hold (table, column, values and rows in
+        `details`), `dependent_object` where an index, trigger or view cannot work on the new table, and
         `rows_lost` where the counts differ.
 
         >>> database = SqliteDatabase(":memory:")
@@ -197,6 +203,7 @@ class WaiaasMigrator(SqliteMigrator):
         ...             "note",
         ...             "CREATE TABLE note (id INTEGER PRIMARY KEY, body TEXT NOT NULL)",
         ...             copy={"body": "coalesce(body, '')"},
+        ...             change=["body"],
         ...         )
         ...     )
         """
@@ -205,7 +212,51 @@ class WaiaasMigrator(SqliteMigrator):
             raise refusal("rebuild_refused", table=old.name, problem="foreign keys are on: use migration_context")
         for child in {old.name, *children(self.database, old.name)}:
             self._watch_foreign_keys(child)
-        TableRebuild(self, old, definition, copy or {}, drop).run()
+        TableRebuild(self, old, definition, copy or {}, drop, change).run()
+
+    @operation
+    def change_columns(
+        self, table: str, definitions: Mapping[str, str], copy: Mapping[str, str] | None = None
+    ) -> None:
+        """Give columns other definitions, where they stand, by a table rebuild that leaves all else as it is.
+
+        `definitions` maps a column to the SQL of its new definition; with a comma, to those of several columns that
+        take its place. `copy` gives new columns their values, as for `rebuild_table`, which also says what is
+        refused. Where every definition is what the table has already, nothing is done.
+        """
+        old = self.table(table)
+        new = old.definition
+        for column, definition in definitions.items():
+            new = new.with_entry(new.column(self._column(old, column)), definition)
+        if canonical(new.sql) != canonical(old.sql):
+            self.rebuild_table(old.name, new.sql, copy=copy, change=tuple(definitions)).run()
+
+    @operation
+    def create_table(self, definition: str, indexes: Sequence[str] = ()) -> None:
+        """Create a table and its indexes, or use an empty one of the right shape that stands there already.
+
+        Any other table of that name is refused with `leftover_table`.
+        """
+        self._create_or_adopt(described(definition).name, definition, indexes)
+        for statement in indexes:
+            self.database.execute_sql(statement)
+
+    @operation
+    def replace_index(self, table: str, name: str, statement: str) -> None:
+        """Make an index under a new name, and drop the one that it replaces if that is over the same columns.
+
+        An index `name` over anything else is somebody's own and stays. One that stands under the new name already
+        is used if it is the same, and refused with `dependent_object` else.
+        """
+        found = self.table(table)
+        (wanted,) = (index for index in described(found.sql, statement).indexes if index.sql)
+        old, standing = found.index(name), found.index(wanted.name)
+        if standing is None:
+            self.database.execute_sql(statement)
+        elif not same_index(standing, wanted):
+            raise self.depends(Dependent("index", standing.name), found.name, ", ".join(map(str, wanted.columns)))
+        if old is not None and same_index(old, wanted):
+            self.migrate(self.drop_index(found.name, old.name))
 
     @operation
     def extract_junction(
@@ -271,13 +322,13 @@ class WaiaasMigrator(SqliteMigrator):
         """Turn a junction table back into a column: the way back of `extract_junction`.
 
         `definition` holds the CREATE statements that made the junction table; what it has beyond them (columns,
-        indexes, triggers, views over it) is refused with `dependent_object`. The table `into` gets `column`, the
+        indexes, triggers, views over it) is refused with `dependent_on_table`. The table `into` gets `column`, the
         SQL of a column definition, behind the column `after`, filled by `value`, an SQL expression over its row;
         then `indexes` are made and the junction table is dropped.
         """
         standing = self.table(junction)
         for dependent in dependents_on_table(self.database, standing, described(*definition)):
-            raise self.depends(dependent, standing.name, "*")
+            raise refusal("dependent_on_table", kind=dependent.kind, name=dependent.name, table=standing.name)
         target = self.table(into)
         name = unquote(next(tokens(column)).text)
         widened = target.definition.with_column_after(after, column)
@@ -310,7 +361,9 @@ class WaiaasMigrator(SqliteMigrator):
             if dangling:
                 self.tell(f"reconnecting the foreign keys of {child.name}")
                 parents = {fold(key.parent) for key in dangling}
-                self.rebuild_table(child.name, renamed_parents(child.definition, parents, parent)).run()
+                columns = [column for key in dangling for column in key.columns]
+                renamed = renamed_parents(child.definition, parents, parent)
+                self.rebuild_table(child.name, renamed, change=columns).run()
                 self.told.foreign_keys_reconnected += [f"{child.name}.{', '.join(key.columns)}" for key in dangling]
 
     def misdirected_foreign_keys(self, table: str, expected: Mapping[str, Sequence[str]]) -> Iterator[WAIaaSError]:
@@ -419,7 +472,7 @@ def _migration_pragmas(database: SqliteDatabase) -> Iterator[None]:
     where negative). Changing it deletes temporary tables
     (https://www.sqlite.org/pragma.html#pragma_temp_store), so it stays where the program has any.
     """
-    wanted = {"foreign_keys": 0, "synchronous": 2, "cache_size": -32000}
+    wanted = {"foreign_keys": 0, "synchronous": 2, "cache_size": -16000}
     if not database.execute_sql("SELECT 1 FROM temp.sqlite_master").fetchone():
         wanted["temp_store"] = 1
     before = {name: database.pragma(name) for name in wanted}

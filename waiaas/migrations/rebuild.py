@@ -13,8 +13,18 @@ from peewee import PeeweeException
 
 from waiaas.errors import refusal
 from waiaas.migrations.dependents import broken_objects
-from waiaas.migrations.schema import ForeignKey, StoredObject, Table, children, find_table, stored_objects
-from waiaas.migrations.sql import fold, parse_create_table, quote, tokens
+from waiaas.migrations.schema import (
+    ForeignKey,
+    StoredObject,
+    Table,
+    canonical,
+    check_clauses,
+    children,
+    find_table,
+    foreign_key_clauses,
+    stored_objects,
+)
+from waiaas.migrations.sql import Item, comments, fold, parse_create_table, quote, tokens
 
 if TYPE_CHECKING:
     from waiaas.migrations.operations import WaiaasMigrator
@@ -35,14 +45,16 @@ class TableRebuild:
         definition: str,
         copy: Mapping[str, str],
         drop: Sequence[str],
+        change: Sequence[str],
     ) -> None:
-        """Take the table as it is, its new definition, expressions for columns, and the columns to leave out."""
+        """Take the table as it is, its new definition, expressions for columns, and what is meant to differ."""
         self._migrator = migrator
         self._database = migrator.database
         self._old = old
         self._definition = definition
         self._copy = {fold(name): expression for name, expression in copy.items()}
         self._drop = {fold(name) for name in drop}
+        self._change = {fold(name) for name in change}
 
     def run(self) -> None:
         """Rebuild the table, or raise a refusal; the caller's transaction takes back what was begun."""
@@ -56,8 +68,11 @@ class TableRebuild:
         # Step 4: construct a new table "new_X" that is in the desired revised format of table X.
         new = self._create_new()
         self._refuse_loss(new)
+        self._refuse_lost_clauses(new)
+        self._refuse_values(new)
         # Step 5: transfer content from X into new_X.
         self._copy_rows(new)
+        self._refuse_converted_values(new)
         # Step 6: drop the old table X.
         self._migrator.tell(f"replacing {table}")
         self._database.execute_sql(f"DROP TABLE main.{quote(table)}")
@@ -100,30 +115,110 @@ class TableRebuild:
             if fold(table) == fold(self._old.name):
                 self._refuse(f"it has the temporary trigger {name}")
 
+    def _refuse_lost_clauses(self, new: Table) -> None:
+        """Each entry of the old definition, and each comment in it, stands in the new one too.
+
+        Unless it is an entry of a column that goes or changes: its definition, or a foreign key of it.
+        """
+        definition = self._old.definition
+        kept = {canonical(new.sql[item.start : item.end]) for item in new.definition.items}
+        meant = [item for item in definition.items if self._is_meant_to_differ(item)]
+        for item in definition.items:
+            text = definition.sql[item.start : item.end]
+            if item not in meant and canonical(text) not in kept:
+                self._refuse(f"the new definition lacks {text}")
+        for start, comment in comments(definition.sql):
+            of_what_differs = any(item.start <= start < definition.end_of(item) for item in meant)
+            if not of_what_differs and comment not in self._definition:
+                self._refuse(f"the new definition lacks the comment {comment}")
+
+    def _is_meant_to_differ(self, item: Item) -> bool:
+        named = self._drop | self._change
+        if item.name is not None:
+            return item.name in named
+        if item.tokens[0].is_word("constraint") and item.tokens[1].name in named:
+            return True
+        keys = [clause for clause in foreign_key_clauses(self._old.definition) if clause.parent in item.tokens]
+        return any(set(key.columns) & named for key in keys)
+
+    def _refuse_values(self, new: Table) -> None:
+        """Name the rows that a new CHECK or NOT NULL does not allow, which SQLite itself does not."""
+        old_checks = set(self._old.checks())
+        for clause in check_clauses(new.definition):
+            if canonical(clause.expression) not in old_checks:
+                self._refuse_rows(new, clause.column, f"NOT ({clause.expression})")
+        sources = self._sources(new)
+        for column in new.columns:
+            before = self._old.column(column.name)
+            if column.not_null and not (before and before.not_null) and column.name in sources:
+                self._refuse_rows(new, column.name, f"{quote(column.name)} IS NULL")
+
+    def _refuse_rows(self, new: Table, column: str | None, condition: str) -> None:
+        mapped = ", ".join(f"{source} AS {quote(name)}" for name, source in self._sources(new).items())
+        bad = self._database.execute_sql(
+            f"SELECT waiaas_row, {quote(column) if column else 'NULL'}"
+            f" FROM (SELECT {self._row_name()} AS waiaas_row, {mapped} FROM main.{quote(self._old.name)})"
+            f" WHERE {condition}"
+        ).fetchall()
+        if bad:
+            raise refusal(
+                "value_not_allowed",
+                table=self._old.name,
+                column=column or condition,
+                values=sorted({repr(value) for _, value in bad}),
+                rows=[row for row, _ in bad],
+                count=len(bad),
+            )
+
+    def _refuse_converted_values(self, new: Table) -> None:
+        """Refuse a change of type that changed a value: '007' in a column that is INTEGER now is 7."""
+        for column in new.columns:
+            before = self._old.column(column.name)
+            if before is None or fold(before.type) == fold(column.type) or fold(column.name) in self._copy:
+                continue
+            name, key = quote(column.name), self._row_name()
+            (changed,) = self._database.execute_sql(
+                f"SELECT count(*) FROM main.{quote(self._old.name)} AS old JOIN main.{quote(new.name)} AS new"
+                f" ON new.{key} = old.{key}"
+                f" WHERE old.{name} IS NOT new.{name} OR typeof(old.{name}) <> typeof(new.{name})"
+            ).fetchone()
+            if changed:
+                self._refuse(f"{changed} values of column {column.name} would change with its type")
+
+    def _row_name(self) -> str:
+        """What names a row to a person: the primary key where it is one column, else the rowid."""
+        keys = [column.name for column in self._old.columns if column.primary_key]
+        return quote(keys[0]) if len(keys) == 1 else (_hidden_rowid(self._old) or quote(keys[0]))
+
     def _refuse(self, problem: str) -> None:
         raise refusal("rebuild_refused", table=self._old.name, problem=problem)
 
     def _copy_rows(self, new: Table) -> None:
-        pairs = [
-            (quote(column.name), self._copy.get(fold(column.name), quote(column.name)))
-            for column in new.columns
-            # A generated column is computed, never written.
-            if column.hidden == 0 and (fold(column.name) in self._copy or self._old.column(column.name) is not None)
-        ]
+        sources = {quote(name): source for name, source in self._sources(new).items()}
         rowid = _hidden_rowid(self._old)
         if rowid and rowid == _hidden_rowid(new):
-            pairs.insert(0, (rowid, rowid))
-        columns, values = (", ".join(side) for side in zip(*pairs, strict=True))
+            sources = {rowid: rowid, **sources}
+        columns, values = ", ".join(sources), ", ".join(sources.values())
         total = self._migrator.count(self._old.name)
         self._migrator.tell(f"copying {self._old.name}", 0, total)
+        # OR ABORT overrides ON CONFLICT clauses of the table, by which SQLite would drop or change rows.
+        old_name = quote(self._old.name)
         self._database.execute_sql(
-            f"INSERT INTO main.{quote(new.name)} ({columns}) SELECT {values} FROM main.{quote(self._old.name)}"
+            f"INSERT OR ABORT INTO main.{quote(new.name)} ({columns}) SELECT {values} FROM main.{old_name}"
         )
         copied = self._migrator.count(new.name)
         if copied != total:
             raise refusal("rows_lost", table=self._old.name, before=total, after=copied)
         self._migrator.told.rows += copied
         self._migrator.tell(f"copying {self._old.name}", copied, total)
+
+    def _sources(self, new: Table) -> dict[str, str]:
+        """What each column of the new table is copied from; a generated column is computed, never written."""
+        return {
+            column.name: self._copy.get(fold(column.name), quote(column.name))
+            for column in new.columns
+            if column.hidden == 0 and (fold(column.name) in self._copy or self._old.column(column.name) is not None)
+        }
 
     def _rename_without_rewriting(self, name: str) -> None:
         """Rename without SQLite's look at views and triggers, which name a table that is not there just now."""
@@ -182,8 +277,9 @@ class TableRebuild:
 
 def _hidden_rowid(table: Table) -> str | None:
     """A name by which the rowid can be reached that is no column of the table; None where there is none."""
-    keys = [column for column in table.columns if column.primary_key]
-    is_the_key = len(keys) == 1 and fold(keys[0].type) == "integer"
-    if "without rowid" in table.definition.options or is_the_key:
+    is_the_key = any(column.primary_key for column in table.columns) and not any(
+        index.origin == "pk" for index in table.indexes
+    )
+    if is_the_key or "without rowid" in table.definition.options:
         return None
     return next((name for name in _ROWID_NAMES if table.column(name) is None), None)

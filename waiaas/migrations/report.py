@@ -135,10 +135,10 @@ class Plan:
     foreign_key_violations: dict[str, int]
     obstacles: list[WAIaaSError]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the plan as plain values that `json.dumps` takes."""
+    def to_dict(self, lang: str = "en") -> dict[str, Any]:
+        """Return the plan as plain values that `json.dumps` takes; `lang` is the language of the obstacles."""
         return {
             **{name: value for name, value in vars(self).items() if name not in ("steps", "obstacles")},
             "steps": [asdict(step) for step in self.steps],
-            "obstacles": [error.to_dict() for error in self.obstacles],
+            "obstacles": [error.to_dict(lang) for error in self.obstacles],
         }

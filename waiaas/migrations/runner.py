@@ -106,8 +106,8 @@ def downgrade(
     of `upgrade`. A database that is at `to_version` already is left alone.
 
     Raises WAIaaSError `SCHEMA_INCOMPATIBLE`, with the database as it was: `links_lost` (the sessions' ids in
-    `details["sessions"]`), `cannot_downgrade` for any other version, `dependent_object` where a view, trigger,
-    index or column of your own needs the table `session_wallets`, and what `upgrade` raises.
+    `details["sessions"]`), `cannot_downgrade` for any other version, `dependent_on_table` where a view,
+    trigger, index or column of your own needs the table `session_wallets`, and what `upgrade` raises.
     """
     started = time.perf_counter()
     migrator = _migrator(database, Options(drop_links=drop_links), progress)
@@ -190,7 +190,6 @@ def _change(migrator: WaiaasMigrator) -> Iterator[_Change]:
         with refusing(migrator.database), migrator.migration_context():
             change = _Change(migrator)
             yield change
-            migrator.tell("committing")
     except BaseException as error:
         if change is not None and change.copy is not None:
             _discard(change.copy, error)

@@ -81,7 +81,7 @@ class Table:
 
     def checks(self) -> tuple[str, ...]:
         """Return the CHECK expressions in the order in which they stand, each in one canonical spelling."""
-        return tuple(canonical(check) for check in _check_expressions(self.definition))
+        return tuple(canonical(clause.expression) for clause in check_clauses(self.definition))
 
 
 class StoredObject(NamedTuple):
@@ -297,14 +297,22 @@ def _indexes(database: SqliteDatabase, table: str) -> tuple[Index, ...]:
     return tuple(sorted(indexes, key=lambda index: (index.origin, index.name)))
 
 
-def _check_expressions(definition: CreateTable) -> list[str]:
-    expressions = []
+class CheckClause(NamedTuple):
+    """A CHECK in a CREATE TABLE statement: the column that it stands with (None for a table constraint), its text."""
+
+    column: str | None
+    expression: str
+
+
+def check_clauses(definition: CreateTable) -> list[CheckClause]:
+    """Return the CHECKs of a CREATE TABLE statement in the order in which they stand."""
+    clauses = []
     for item in definition.items:
         for i, token in enumerate(item.tokens):
             if token.is_word("check") and item.tokens[i + 1].text == "(":
                 start, end = _parentheses(item.tokens[i + 1 :])
-                expressions.append(definition.sql[start:end])
-    return expressions
+                clauses.append(CheckClause(item.name, definition.sql[start:end]))
+    return clauses
 
 
 def _parentheses(following: tuple[Token, ...]) -> tuple[int, int]:

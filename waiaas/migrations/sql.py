@@ -109,6 +109,19 @@ class CreateTable(NamedTuple):
             start, end = self._comma_before(index), item.end
         return parse_create_table(self.sql[:start] + self.sql[end:])
 
+    def replaced(self, item: Item, text: str) -> CreateTable:
+        """Return the statement with other text in the place of one of its entries."""
+        return parse_create_table(self.sql[: item.start] + text + self.sql[item.end :])
+
+    def end_of(self, item: Item) -> int:
+        """Where the next entry starts, or the closing parenthesis stands: what is before belongs to the entry."""
+        index = self.items.index(item) + 1
+        return self.items[index].start if index < len(self.items) else self.body[1]
+
+    def with_entry(self, item: Item, text: str) -> CreateTable:
+        """Return the statement with other text in the place of one of its entries."""
+        return parse_create_table(self.sql[: item.start] + text + self.sql[item.end :])
+
     def with_column_after(self, name: str, definition: str) -> str:
         """Return the statement with one more column definition, behind the column `name`."""
         end = self.column(name).end
@@ -165,6 +178,14 @@ def tokens(sql: str) -> Iterator[Token]:
         kind = match.lastgroup
         if kind and kind != "space":
             yield Token(kind, match.group(), match.start(), match.end())
+
+
+def comments(sql: str) -> Iterator[tuple[int, str]]:
+    """Yield the comments of an SQL text, each with where it starts."""
+    for match in _TOKEN.finditer(sql):
+        text = match.group()
+        if match.lastgroup == "space" and text[:2] in ("--", "/*"):
+            yield match.start(), text
 
 
 def names(sql: str, name: str) -> bool:

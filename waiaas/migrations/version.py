@@ -91,7 +91,7 @@ def _read(database: SqliteDatabase) -> int:
     path = file_of(database)
     tables = {fold(name) for type_, name in stored if type_ == "table"}
     if len(tables & _CORE_TABLES) < _CORE_TABLES_TO_KNOW_IT_BY:
-        raise refusal("other_program", path=path, tables=sorted(tables))
+        raise refusal("other_program", path=path, tables=sorted({"wallets", "sessions", "transactions"} - tables))
     table = find_table(database, "schema_version")
     if table is None:
         raise refusal("schema_version_missing", path=path)

@@ -1,0 +1,166 @@
+"""Sphinx configuration; what the pages list (errors, reasons, columns) is taken from the library at build time."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from marshmallow import Schema
+from marshmallow.fields import Field as MarshmallowField
+from peewee import Database, Field, ForeignKeyField, Model
+from sphinx.addnodes import pending_xref
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.pycode import ModuleAnalyzer
+from sphinx.util.docutils import SphinxDirective
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import waiaas
+from waiaas.errors import ERROR_CODES, REASONS, en, ko
+from waiaas.migrations.report import ProgressCallback
+
+project = "waiaas"
+author = "The waiaas authors"
+project_copyright = f"2026, {author}"
+release = version = waiaas.__version__
+
+extensions = ["sphinx.ext.autodoc"]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = f"waiaas {release}"
+# The docstrings write code in single backticks.
+default_role = "literal"
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+# Their pages are elsewhere, and a build needs no network.
+nitpick_ignore_regex = [("py:.*", r"(marshmallow|peewee|playhouse)\..*")]
+
+# Names that the library imports for type checkers only: with them in place, signatures show what they stand for.
+_MODULES = [module for name, module in sorted(sys.modules.items()) if name.split(".")[0] == "waiaas"]
+for _module in _MODULES:
+    vars(_module).update(Database=Database, ProgressCallback=ProgressCallback)
+
+_PYTHON_MODULES = ("collections.abc", "os", "pathlib")
+_PYTHON_TYPES = {
+    "Text": "str",
+    "Integer": "int",
+    "AutoIncrement": "int, given by the database",
+    "DoubleField": "float",
+    "Flag": "bool",
+    "UTCDateTime": "aware UTC datetime",
+    "JSONText": "JSON value",
+}
+
+
+class LibraryTable(SphinxDirective):
+    """`.. library-table:: codes` (or `reasons`): a table made from what the library itself has."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        return [{"codes": _codes, "reasons": _reasons}[self.arguments[0]]()]
+
+
+def _codes() -> nodes.table:
+    rows = [
+        (f"`{row.code}`", row.domain, str(row.http_status), _yes_or_no(row.retryable), en.MESSAGES[row.code])
+        for row in ERROR_CODES.values()
+    ]
+    return _table(("Code", "Domain", "Status", "Retryable", "Message"), rows)
+
+
+def _reasons() -> nodes.table:
+    rows = [
+        (f"`{name}`", _yes_or_no(reason.retryable), "\n".join(en.REASONS[name]), "\n".join(ko.REASONS[name]))
+        for name, reason in REASONS.items()
+    ]
+    return _table(("Reason", "Retryable", "What it says, and what to do", "한국어"), rows)
+
+
+def _yes_or_no(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> nodes.table:
+    group = nodes.tgroup("", *(nodes.colspec(colwidth=1) for _ in header), cols=len(header))
+    group += nodes.thead("", _row(header))
+    group += nodes.tbody("", *map(_row, rows))
+    return nodes.table("", group)
+
+
+def _row(cells: Sequence[str]) -> nodes.row:
+    return nodes.row("", *(nodes.entry("", *map(_paragraph, cell.split("\n"))) for cell in cells))
+
+
+def _paragraph(text: str) -> nodes.paragraph:
+    """A paragraph in which every second part between backticks is code, whatever stands next to the backticks."""
+    parts = enumerate(text.split("`"))
+    return nodes.paragraph("", "", *(nodes.literal(part, part) if i % 2 else nodes.Text(part) for i, part in parts))
+
+
+def _complete(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Take a constant's text from where it is defined, and list the columns of a model under its docstring."""
+    if what == "data":
+        lines[:] = _comment_on(name.rpartition(".")[2], obj)
+    elif what == "class" and issubclass(obj, Model):
+        lines += ["", f"Table ``{obj._meta.table_name}``, by attribute:", ""]
+        lines += [f"* ``{field.name}``: {', '.join(_about(field))}" for field in obj._meta.sorted_fields]
+        lines.append("")
+
+
+def _comment_on(name: str, value: object) -> list[str]:
+    homes = (module.__name__ for module in _MODULES if vars(module).get(name) is value)
+    comments = (ModuleAnalyzer.for_module(home).find_attr_docs() for home in homes)
+    return next(found["", name] for found in comments if ("", name) in found)
+
+
+def _about(field: Field) -> Iterator[str]:
+    if isinstance(field, ForeignKeyField):
+        yield f"a :class:`~waiaas.{field.rel_model.__name__}`, whose ``{field.backref}`` lead back here"
+        yield f"column ``{field.column_name}``"
+    else:
+        yield _PYTHON_TYPES[type(field).__name__]
+    if field.primary_key:
+        yield "the key"
+    elif field.null:
+        yield "or None"
+    values = getattr(field, "values", None)
+    if values and isinstance(values[0], str):
+        yield "one of " + " ".join(f"``{value}``" for value in values)
+    if field.default is not None:
+        yield f"by default ``{field.default!r}``"
+
+
+def _without_signature(
+    app: Sphinx, what: str, name: str, obj: Any, options: Any, signature: str, returns: str
+) -> tuple[str, None] | None:
+    """Leave out constructors that are Peewee's or marshmallow's."""
+    return ("", None) if what == "class" and issubclass(obj, (Model, Schema, MarshmallowField)) else None
+
+
+def _resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: nodes.Element) -> nodes.Element | None:
+    """Link the standard library's types, and our own names that a docstring gives as its own module sees them."""
+    target = node["reftarget"]
+    module = target.rpartition(".")[0]
+    if module in _PYTHON_MODULES:
+        page = f"https://docs.python.org/3/library/{module}.html#{target}"
+        return nodes.reference("", "", contnode, refuri=page, internal=False)
+    if node.get("refdomain") != "py":
+        return None
+    node["refspecific"] = True
+    name = re.sub(r"^waiaas\.([a-z_]+\.)*", "", target)
+    return env.domains["py"].resolve_xref(env, node["refdoc"], app.builder, node["reftype"], name, node, contnode)
+
+
+def setup(app: Sphinx) -> None:
+    app.add_directive("library-table", LibraryTable)
+    app.connect("autodoc-process-docstring", _complete)
+    app.connect("autodoc-process-signature", _without_signature)
+    app.connect("missing-reference", _resolve)

@@ -1,0 +1,882 @@
+"""The command `waiaas`: what it prints and where, its exit codes, and that a refusal changes nothing."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import pty
+import re
+import shlex
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+from old_files import create_statements, dump, execute, make_file, query, session_id, wallet_id
+
+import waiaas
+from waiaas.cli import main
+
+LATEST = waiaas.LATEST_SCHEMA_VERSION
+COMMANDS = sorted(main.commands)
+ON_A_FILE = [name for name in COMMANDS if name not in ("init", "demo")]
+OLD_WALLET, OTHER_WALLET = wallet_id(1), wallet_id(5)
+UPGRADE_KEYS = {"from_version", "to_version", "applied", "links_created", "sessions_without_wallet", "backup"}
+
+# click 8.1 mixes standard error into standard output unless told otherwise; 8.2 knows no such option any more.
+_SEPARATE = {"mix_stderr": False} if "mix_stderr" in inspect.signature(CliRunner).parameters else {}
+
+
+def run(*arguments: str | Path, **environment: str) -> Result:
+    """Run the command in this process."""
+    variables = {"WAIAAS_LANG": None, **environment}
+    return CliRunner(**_SEPARATE).invoke(main, [*map(str, arguments)], env=variables, catch_exceptions=False)
+
+
+def program(*arguments: str | Path, stderr: int = subprocess.PIPE, **environment: str) -> Any:
+    """Run the real program."""
+    variables = {name: value for name, value in os.environ.items() if name != "WAIAAS_LANG"}
+    variables["PYTHONPATH"] = str(Path(waiaas.__file__).parent.parent)
+    return subprocess.run(
+        [sys.executable, "-m", "waiaas", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        encoding="utf-8",
+        env={**variables, "PYTHONUTF8": "1", **environment},
+        check=False,
+    )
+
+
+def only_object(stdout: str) -> dict[str, Any]:
+    """The one JSON object that a standard output is made of, on one line."""
+    assert stdout.endswith("}\n")
+    assert stdout.count("\n") == 1
+    found = json.loads(stdout)
+    assert isinstance(found, dict)
+    return found
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """The files of a folder, each with the SHA-256 of its bytes."""
+    return {path.name: sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+
+
+def make_orphans(path: Path, *wallets: str) -> list[str]:
+    """Delete wallets behind the back of their sessions, and return those sessions' ids."""
+    marks = ", ".join(f"'{wallet}'" for wallet in wallets)
+    execute(path, f"DELETE FROM wallets WHERE id IN ({marks})")
+    return [id_ for (id_,) in query(path, f"SELECT id FROM sessions WHERE wallet_id IN ({marks}) ORDER BY id")]
+
+
+def make_wallets_null(path: Path, *sessions: str) -> list[str]:
+    """Set the wallet of sessions to NULL, which only a column without NOT NULL takes, and return their ids."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("PRAGMA writable_schema = ON")
+        database.execute(
+            "UPDATE sqlite_master SET sql = replace(sql, 'wallet_id TEXT NOT NULL', 'wallet_id TEXT')"
+            " WHERE name = 'sessions'"
+        )
+    execute(path, *(f"UPDATE sessions SET wallet_id = NULL WHERE id = '{session}'" for session in sessions))
+    return sorted(sessions)
+
+
+def make_latest(path: Path) -> Path:
+    """Make a file at the latest version, in write-ahead-log mode as the daemon has it."""
+    return make_file(path, LATEST, wal=True)
+
+
+def add_link(path: Path, session: str, wallet: str) -> None:
+    execute(path, f"INSERT INTO session_wallets VALUES ('{session}', '{wallet}', 0, 1)")
+
+
+# What a refusal is provoked by: each makes a file that is bad in one way.
+
+
+def no_file(path: Path) -> None:
+    assert not path.exists()
+
+
+def no_database(path: Path) -> None:
+    path.write_text("Dear diary, I lost my key again. " * 40)
+
+
+def of_another_program(path: Path) -> None:
+    execute(path, "CREATE TABLE notes (id INTEGER)", "CREATE TABLE wallets (id TEXT)")
+
+
+def too_new(path: Path) -> None:
+    make_latest(path)
+    execute(path, f"INSERT INTO schema_version VALUES ({LATEST + 1}, 1, 'from the future')")
+
+
+def too_old(path: Path) -> None:
+    make_file(path, 18)
+    execute(path, f"DELETE FROM schema_version WHERE version >= {waiaas.MIN_COMPATIBLE_SCHEMA_VERSION}")
+
+
+def without_version(path: Path) -> None:
+    make_file(path, 18)
+    execute(path, "DROP TABLE schema_version")
+
+
+def with_an_empty_version_table(path: Path) -> None:
+    make_file(path, 18)
+    execute(path, "DELETE FROM schema_version")
+
+
+def empty(path: Path) -> None:
+    path.touch()
+
+
+def at_18(path: Path) -> None:
+    make_file(path, 18)
+
+
+def with_orphans(path: Path) -> None:
+    make_file(path, 18)
+    make_orphans(path, OLD_WALLET)
+
+
+def with_a_leftover(path: Path) -> None:
+    make_file(path, 18)
+    execute(path, "CREATE TABLE new_sessions (id TEXT)", "INSERT INTO new_sessions VALUES ('kept')")
+
+
+def with_a_view(path: Path) -> None:
+    make_file(path, 18)
+    execute(path, "CREATE VIEW mine AS SELECT wallet_id FROM sessions")
+
+
+def at_latest(path: Path) -> None:
+    make_latest(path)
+
+
+def with_surplus_links(path: Path) -> None:
+    make_latest(path)
+    add_link(path, session_id(0), OTHER_WALLET)
+
+
+NOT_OURS = [
+    (no_file, "file_not_found"),
+    (no_database, "not_a_database"),
+    (of_another_program, "other_program"),
+    (too_new, "code_too_old"),
+    (too_old, "version_too_old"),
+    (without_version, "schema_version_missing"),
+    (with_an_empty_version_table, "schema_version_empty"),
+]
+_REFUSALS: list[tuple[list[str], Callable[[Path], None], str]] = [
+    *(([name], make, reason) for name in ON_A_FILE for make, reason in NOT_OURS),
+    *(([name], empty, "empty_database") for name in ("plan", "downgrade", "check")),
+    (["upgrade"], with_orphans, "orphan_sessions"),
+    (["upgrade"], with_a_leftover, "leftover_table"),
+    (["upgrade"], with_a_view, "dependent_object"),
+    (["upgrade", "--skip-orphans"], with_a_view, "dependent_object"),
+    (["downgrade"], with_surplus_links, "links_lost"),
+    (["downgrade", "--to", "17"], at_latest, "cannot_downgrade"),
+    (["downgrade", "--to", "17"], at_18, "cannot_downgrade"),
+    (["downgrade", "--to", "19"], at_18, "cannot_downgrade"),
+    (["init"], at_18, "file_exists"),
+    (["init"], no_database, "file_exists"),
+    (["demo"], at_18, "file_exists"),
+]
+REFUSALS = [pytest.param(*case, id=f"{' '.join(case[0])}: {case[1].__name__}") for case in _REFUSALS]
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(("arguments", "make", "reason"), REFUSALS)
+    def test_are_told_and_change_nothing(
+        self, tmp_path: Path, arguments: list[str], make: Callable[[Path], None], reason: str
+    ) -> None:
+        """A refusal says on standard error what is wrong and what to do, exits with 1, and changes nothing."""
+        make(tmp_path / "wallets.db")
+        before = contents(tmp_path)
+        result = run(*arguments, tmp_path / "wallets.db")
+        error, hint, *ids = result.stderr.splitlines()
+        assert all(line.startswith("  ") for line in ids)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert error.startswith("Error: ")
+        assert hint.startswith("What to do: ")
+        assert "?" not in error, "a value is missing from the message"
+        assert contents(tmp_path) == before
+
+    @pytest.mark.parametrize(("arguments", "make", "reason"), REFUSALS)
+    def test_with_json_are_one_object_too(
+        self, tmp_path: Path, arguments: list[str], make: Callable[[Path], None], reason: str
+    ) -> None:
+        """With --json a refusal is one JSON object on standard output, and told on standard error all the same."""
+        make(tmp_path / "wallets.db")
+        before = contents(tmp_path)
+        result = run(*arguments, "--json", tmp_path / "wallets.db")
+        answer = only_object(result.stdout)
+        assert list(answer) == ["error"]
+        assert list(answer["error"]) == ["code", "domain", "http_status", "retryable", "message", "details", "hint"]
+        assert answer["error"]["code"] == "SCHEMA_INCOMPATIBLE"
+        assert answer["error"]["details"]["reason"] == reason
+        assert result.exit_code == 1
+        assert result.stderr.splitlines()[0] == f"Error: {answer['error']['message']}"
+        assert contents(tmp_path) == before
+
+    def test_of_the_real_program(self, tmp_path: Path) -> None:
+        """The program as it is installed does the same: no traceback, exit code 1."""
+        result = program("upgrade", tmp_path / "wallets.db", "--json")
+        assert result.returncode == 1
+        assert only_object(result.stdout)["error"]["details"]["reason"] == "file_not_found"
+        assert result.stderr.startswith("Error: There is no file ")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_init_where_there_is_no_folder(self, tmp_path: Path) -> None:
+        """A path in a folder that does not exist is refused, and no folder is made."""
+        result = run("init", tmp_path / "nowhere" / "wallets.db", "--json")
+        assert result.exit_code == 1
+        assert only_object(result.stdout)["error"]["details"]["reason"] == "cannot_open"
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize("command", ON_A_FILE)
+    def test_a_folder(self, tmp_path: Path, command: str) -> None:
+        """A folder in the place of a file is refused, not a crash."""
+        result = run(command, tmp_path, "--json")
+        assert result.exit_code == 1
+        assert only_object(result.stdout)["error"]["details"]["reason"] == "cannot_open"
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize("arguments", [["upgrade"], ["downgrade", "--to", "17"], ["downgrade", "--to", "19"]])
+    def test_and_nothing_to_do_leave_the_journal_mode(self, tmp_path: Path, arguments: list[str]) -> None:
+        """A file at the latest version in which nothing is changed keeps its bytes, its journal mode among them."""
+        path = make_file(tmp_path / "wallets.db", LATEST)
+        before = contents(tmp_path)
+        run(*arguments, path)
+        assert contents(tmp_path) == before
+
+    def test_other_program_does_not_call_tables_missing_that_are_there(self, tmp_path: Path) -> None:
+        """The tables that a foreign file is said to lack are not the ones that it has."""
+        of_another_program(tmp_path / "wallets.db")
+        result = run("status", tmp_path / "wallets.db")
+        assert "notes" not in result.stderr
+        assert "sessions" in result.stderr
+
+    def test_a_dependent_object_of_a_downgrade_does_not_speak_of_an_upgrade(self, tmp_path: Path) -> None:
+        """Who goes back is not told what an upgrade drops, nor to upgrade next."""
+        path = make_latest(tmp_path / "wallets.db")
+        execute(path, "CREATE VIEW mine AS SELECT * FROM session_wallets")
+        result = run("downgrade", path)
+        assert result.exit_code == 1
+        assert "mine" in result.stderr
+        assert "upgrade" not in result.stderr.replace("downgrade", "")
+
+    def test_demo_on_an_empty_file_does_not_call_it_full(self, tmp_path: Path) -> None:
+        """An empty file in the way of the demo is used, or called what it is."""
+        empty(tmp_path / "wallets.db")
+        assert "not empty" not in run("demo", tmp_path / "wallets.db").stderr
+
+    def test_init_does_not_claim_a_file_that_is_not_there(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """SQLite's name for a database in memory creates no file, so that it is not reported as created."""
+        monkeypatch.chdir(tmp_path)
+        assert run("init", ":memory:").exit_code != 0 or Path(":memory:").exists()
+
+
+class TestUsage:
+    @pytest.mark.parametrize("command", [name for name in COMMANDS if name != "demo"])
+    @pytest.mark.parametrize("options", [[], ["--json"]])
+    def test_a_missing_path(self, command: str, options: list[str]) -> None:
+        """A command without its path exits with 2, names what is missing, and leaves standard output alone."""
+        result = run(command, *options)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "Missing argument 'PATH'" in result.stderr
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ["explode", "wallets.db"],
+            ["status", "wallets.db", "other.db"],
+            ["status", "--force", "wallets.db"],
+            ["downgrade", "--to", "eighteen", "wallets.db"],
+            ["--lang", "fr", "status", "wallets.db"],
+        ],
+    )
+    def test_what_it_does_not_know(self, arguments: list[str]) -> None:
+        """An unknown command, option or value exits with 2 and shows the usage on standard error."""
+        result = run(*arguments)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.startswith("Usage: ")
+
+    def test_an_unknown_language_in_the_environment(self) -> None:
+        """A wrong WAIAAS_LANG is a usage error that names the option which it stands for."""
+        result = run("status", "wallets.db", WAIAAS_LANG="fr")
+        assert result.exit_code == 2
+        assert "--lang" in result.stderr
+
+    def test_the_real_program_without_a_path(self) -> None:
+        """The program as it is installed exits with 2 as well, under its own name."""
+        result = program("upgrade")
+        assert (result.returncode, result.stdout) == (2, "")
+        assert result.stderr.startswith("Usage: waiaas upgrade ")
+
+    def test_version(self) -> None:
+        """--version tells the library's version."""
+        result = run("--version")
+        assert (result.exit_code, result.stdout) == (0, f"waiaas, version {waiaas.__version__}\n")
+
+
+class TestHelp:
+    def test_of_the_program_is_what_a_reader_expects(self) -> None:
+        """`python -m waiaas --help` names the program, its commands and exit codes, and shows no markup."""
+        result = program("--help")
+        assert (result.returncode, result.stderr) == (0, "")
+        assert result.stdout.startswith("Usage: waiaas [OPTIONS] COMMAND [ARGS]...")
+        assert all(re.search(rf"^  {name} ", result.stdout, re.MULTILINE) for name in COMMANDS)
+        assert "WAIAAS_LANG" in result.stdout
+        assert [code for code in "0123" if re.search(rf"^    {code}  ", result.stdout, re.MULTILINE)] == [*"0123"]
+        assert not re.search(r"\\|\x08|None|Sentinel", result.stdout)
+
+    @pytest.mark.parametrize("command", ["status", "plan", "upgrade", "check"])
+    def test_of_the_program_shows_each_step_on_a_line_of_its_own(self, command: str) -> None:
+        """The steps that the help proposes can be read, and pasted, line by line."""
+        assert re.search(rf"^ +waiaas {command} wallets\.db  ", run("--help").stdout, re.MULTILINE)
+
+    def test_of_the_program_tells_each_command_in_a_whole_sentence(self) -> None:
+        """No command's line in the overview is cut off."""
+        listed = run("--help").stdout.split("Commands:")[1].split("Exit codes:")[0]
+        assert "..." not in listed
+
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_of_a_command(self, command: str) -> None:
+        """Each command's help has an example that begins with the command, and says what each option is for."""
+        result = run(command, "--help")
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert re.search(rf"^  Examples?:\n    waiaas {command}\b", result.stdout, re.MULTILINE)
+        assert "\\" not in result.stdout
+        assert all(option.help for option in main.commands[command].params if isinstance(option, click.Option))
+
+    def test_short_option(self) -> None:
+        """-h is --help."""
+        assert run("plan", "-h").stdout == run("plan", "--help").stdout
+
+
+class TestInit:
+    def test_creates_a_file_for_its_owner_alone(self, tmp_path: Path) -> None:
+        """The real program makes one file at the latest version with mode 0600, whatever the umask."""
+        path = tmp_path / "wallets.db"
+        result = program("init", path)
+        assert (result.returncode, result.stderr) == (0, "")
+        assert result.stdout == f"Created {path} at schema version {LATEST}.\n"
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert list(tmp_path.iterdir()) == [path]
+        assert run("check", path).exit_code == run("status", path).exit_code == 0
+
+    def test_json(self, tmp_path: Path) -> None:
+        """With --json it tells path and version."""
+        path = tmp_path / "wallets.db"
+        assert only_object(run("init", path, "--json").stdout) == {"path": str(path), "version": LATEST}
+
+    def test_takes_an_empty_file(self, tmp_path: Path) -> None:
+        """An empty file becomes a database, and its owner's alone."""
+        path = tmp_path / "wallets.db"
+        path.touch(0o644)
+        assert run("init", path).exit_code == 0
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert run("status", path).exit_code == 0
+
+
+class TestStatus:
+    def test_before_and_after_an_upgrade(self, v18: Path) -> None:
+        """The exit code is 3 while an upgrade is pending and 0 after it."""
+        before = contents(v18.parent)
+        pending = run("status", v18)
+        assert (pending.exit_code, pending.stderr) == (3, "")
+        assert f"{v18} is at schema version 18; an upgrade to {LATEST} is pending." in pending.stdout
+        assert contents(v18.parent) == before
+        run("upgrade", v18)
+        done = run("status", v18)
+        assert (done.exit_code, done.stdout) == (0, f"{v18} is at schema version {LATEST}, the latest.\n")
+
+    def test_json(self, v18: Path) -> None:
+        """With --json it tells the action to take, in the exit code too."""
+        result = run("status", v18, "--json")
+        assert result.exit_code == 3
+        assert only_object(result.stdout) == {
+            "path": str(v18),
+            "action": "migrate",
+            "version": 18,
+            "latest_version": LATEST,
+            "reason": "older_version",
+            "error": None,
+        }
+
+    def test_of_an_empty_file(self, tmp_path: Path) -> None:
+        """An empty file is one that `init` can take, and stays empty."""
+        empty(tmp_path / "wallets.db")
+        result = run("status", tmp_path / "wallets.db")
+        assert result.exit_code == 3
+        assert "waiaas init" in result.stdout
+        assert (tmp_path / "wallets.db").stat().st_size == 0
+
+    @pytest.mark.parametrize("command", ["status", "plan"])
+    def test_the_command_that_it_proposes_can_be_pasted(self, tmp_path: Path, command: str) -> None:
+        """A path that the shell would take apart is quoted where a command is proposed."""
+        path = make_file(tmp_path / "my wallets.db", 18)
+        assert f"waiaas upgrade {shlex.quote(str(path))}" in run(command, path).stdout
+
+    def test_while_a_writer_holds_the_file(self, tmp_path: Path) -> None:
+        """A daemon at work does not keep anybody from looking."""
+        path = make_file(tmp_path / "wallets.db", 18, wal=True)
+        with closing(sqlite3.connect(path, isolation_level=None)) as daemon:
+            daemon.execute("BEGIN IMMEDIATE")
+            daemon.execute("UPDATE wallets SET name = 'busy'")
+            assert run("status", path).exit_code == 3
+            assert run("plan", path).exit_code == run("check", path).exit_code == 0
+
+    @pytest.mark.skipif(sys.platform == "darwin", reason="macOS has no such file names")
+    @pytest.mark.parametrize("options", [[], ["--json"]])
+    def test_of_a_file_whose_name_is_no_text(self, tmp_path: Path, options: list[str]) -> None:
+        """A name that is not UTF-8 is a file name like another on Linux."""
+        path = tmp_path / os.fsdecode(b"caf\xe9.db")
+        make_file(tmp_path / "wallets.db", 18).rename(path)
+        result = program("status", path, *options)
+        assert (result.returncode, result.stderr) == (3, "")
+
+
+class TestPlan:
+    def test_tells_what_would_happen(self, v18: Path) -> None:
+        """The plan names the step and the links, and changes nothing."""
+        before = contents(v18.parent)
+        result = run("plan", v18)
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert f"{v18}: schema version 18 to {LATEST}" in result.stdout
+        assert "links to create: 12 for 12 sessions" in result.stdout
+        assert result.stdout.endswith(f"Nothing was changed. Do it: waiaas upgrade {v18}\n")
+        assert contents(v18.parent) == before
+
+    def test_json(self, v18: Path) -> None:
+        """With --json it gives the plan whole."""
+        answer = only_object(run("plan", v18, "--json").stdout)
+        assert (answer["from_version"], answer["to_version"]) == (18, LATEST)
+        assert (answer["sessions"], answer["links_to_create"], answer["obstacles"]) == (12, 12, [])
+        assert [step["version"] for step in answer["steps"]] == [*range(19, LATEST + 1)]
+
+    def test_forecasts_what_the_upgrade_then_does(self, v18: Path) -> None:
+        """The links and the sessions without one are those of the upgrade that follows."""
+        unlinked = make_wallets_null(v18, session_id(2), session_id(7))
+        planned = only_object(run("plan", v18, "--json").stdout)
+        done = only_object(run("upgrade", v18, "--json").stdout)
+        assert planned["links_to_create"] == done["links_created"] == 10
+        assert planned["sessions_without_wallet"] == done["sessions_without_wallet"] == unlinked
+
+    def test_obstacles_are_no_failure(self, v18: Path) -> None:
+        """What stands in the way is named with what to do, and the exit code stays 0."""
+        orphans = make_orphans(v18, OLD_WALLET)
+        before = contents(v18.parent)
+        text, answer = run("plan", v18), only_object(run("plan", v18, "--json").stdout)
+        assert text.exit_code == 0
+        assert "In the way: " in text.stdout
+        assert "--skip-orphans" in text.stdout
+        assert all(session in text.stdout for session in orphans)
+        assert [obstacle["details"]["reason"] for obstacle in answer["obstacles"]] == ["orphan_sessions"]
+        assert [orphan["session_id"] for orphan in answer["orphan_sessions"]] == orphans
+        assert contents(v18.parent) == before
+
+    def test_with_skip_orphans_proposes_the_same_upgrade(self, v18: Path) -> None:
+        """The upgrade that is proposed is the one that was planned for, not one that would refuse."""
+        make_orphans(v18, OLD_WALLET)
+        result = run("plan", v18, "--skip-orphans")
+        proposed = result.stdout.splitlines()[-1].partition("Do it: ")[2]
+        assert "In the way: " not in result.stdout
+        assert "--skip-orphans" in proposed
+
+    def test_of_a_file_at_the_latest_version(self, tmp_path: Path) -> None:
+        """There is nothing to do."""
+        result = run("plan", make_latest(tmp_path / "wallets.db"))
+        assert result.exit_code == 0
+        assert result.stdout.endswith("the latest: nothing to do.\n")
+
+
+@pytest.fixture(scope="module")
+def upgraded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A file of 100 sessions over 10 wallets, 3 transactions each, upgraded by the real program; and its answer."""
+    path = tmp_path_factory.mktemp("upgraded") / "wallets.db"
+    with closing(sqlite3.connect(path)) as database:
+        for statement in create_statements(18):
+            database.execute(statement)
+        database.executemany(
+            "INSERT INTO wallets (id, name, chain, environment, public_key, status, created_at, updated_at)"
+            " VALUES (?, 'wallet', 'solana', 'mainnet', ?, 'ACTIVE', 1, 1)",
+            [(f"w{number}", f"key {number}") for number in range(10)],
+        )
+        database.executemany(
+            "INSERT INTO sessions (id, wallet_id, token_hash, expires_at, absolute_expires_at, created_at)"
+            " VALUES (?, ?, ?, 9, 9, ?)",
+            [(f"s{number}", f"w{number % 10}", f"hash {number}", 1000 + number) for number in range(100)],
+        )
+        database.executemany(
+            "INSERT INTO transactions (id, wallet_id, session_id, chain, type, status, created_at)"
+            " VALUES (?, ?, ?, 'solana', 'TRANSFER', 'CONFIRMED', 1)",
+            [(f"t{number}", f"w{number % 100 % 10}", f"s{number % 100}") for number in range(300)],
+        )
+        database.executemany("INSERT INTO schema_version VALUES (?, 1, '')", [(number,) for number in range(1, 19)])
+        database.commit()
+    path.chmod(0o640)
+    result = program("upgrade", path, "--json")
+    assert (result.returncode, result.stderr) == (0, "")
+    return path, only_object(result.stdout)
+
+
+class TestUpgrade:
+    def test_answers_with_a_report(self, upgraded: tuple[Path, dict[str, Any]]) -> None:
+        """The one JSON object tells versions, links, sessions without a wallet and the backup."""
+        path, answer = upgraded
+        assert set(answer) >= UPGRADE_KEYS
+        assert (answer["path"], answer["from_version"], answer["to_version"]) == (str(path), 18, LATEST)
+        assert answer["applied"] == [*range(19, LATEST + 1)]
+        assert (answer["links_created"], answer["sessions_without_wallet"]) == (100, [])
+
+    def test_links_each_session_to_its_wallet(self, upgraded: tuple[Path, dict[str, Any]]) -> None:
+        """Each session has one link, to the wallet that it had, which is its default and as old as the session."""
+        path, _ = upgraded
+        links = query(path, "SELECT session_id, wallet_id, is_default, created_at FROM session_wallets")
+        assert sorted(links) == sorted((f"s{n}", f"w{n % 10}", 1, 1000 + n) for n in range(100))
+
+    def test_drops_the_column(self, upgraded: tuple[Path, dict[str, Any]]) -> None:
+        """Sessions have no column wallet_id any more, and no index of that name."""
+        path, _ = upgraded
+        assert "wallet_id" not in [name for _, name, *_ in query(path, "PRAGMA table_info(sessions)")]
+        assert query(path, "SELECT 1 FROM sqlite_master WHERE name = 'idx_sessions_wallet_id'") == []
+
+    def test_breaks_no_reference(self, upgraded: tuple[Path, dict[str, Any]]) -> None:
+        """No foreign key is violated, and the file has the tables of the latest version."""
+        path, _ = upgraded
+        assert query(path, "PRAGMA foreign_key_check") == []
+        assert run("check", path).exit_code == 0
+
+    def test_keeps_the_transactions_tied_to_their_sessions(self, upgraded: tuple[Path, dict[str, Any]]) -> None:
+        """All transactions are there, and one whose session is deleted stays, without a session."""
+        path, _ = upgraded
+        keys = {key[3]: (key[2], key[6]) for key in query(path, "PRAGMA foreign_key_list(transactions)")}
+        assert keys["session_id"] == ("sessions", "SET NULL")
+        assert dict(query(path, "SELECT id, session_id FROM transactions")) == {
+            f"t{number}": f"s{number % 100}" for number in range(300)
+        }
+        with closing(sqlite3.connect(path, isolation_level=None)) as database:
+            database.execute("PRAGMA foreign_keys = ON")
+            database.execute("BEGIN")
+            database.execute("DELETE FROM sessions WHERE id = 's42'")
+            left = database.execute("SELECT id FROM transactions WHERE session_id IS NULL").fetchall()
+            database.execute("ROLLBACK")
+        assert sorted(left) == [("t142",), ("t242",), ("t42",)]
+
+    def test_writes_a_backup_beside_the_file(self, upgraded: tuple[Path, dict[str, Any]]) -> None:
+        """The backup is the one other file, has the file's mode, and is at version 18 with every row."""
+        path, answer = upgraded
+        backup = Path(answer["backup"])
+        assert {*path.parent.iterdir()} == {path, backup}
+        assert re.fullmatch(r"wallets\.db\.v18-\d{8}T\d{6}Z\.backup", backup.name)
+        assert stat.S_IMODE(backup.stat().st_mode) == stat.S_IMODE(path.stat().st_mode) == 0o640
+        assert only_object(run("status", backup, "--json").stdout)["version"] == 18
+        assert query(backup, "SELECT count(*) FROM sessions WHERE wallet_id IS NOT NULL") == [(100,)]
+        assert query(backup, "PRAGMA integrity_check") == [("ok",)]
+
+    def test_text(self, v18: Path) -> None:
+        """Without --json a reader is told the same: versions, links, where the backup is."""
+        result = run("upgrade", v18)
+        (backup,) = v18.parent.glob("*.backup")
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert f"Upgraded {v18} from schema version 18 to {LATEST}." in result.stdout
+        assert "links created: 12" in result.stdout
+        assert f"backup: {backup}" in result.stdout
+
+    def test_a_second_time_does_nothing(self, v18: Path) -> None:
+        """A file that is at the latest version is left alone, without a backup, and that is no failure."""
+        run("upgrade", v18)
+        before = contents(v18.parent)
+        text, answer = run("upgrade", v18), only_object(run("upgrade", v18, "--json").stdout)
+        assert (text.exit_code, text.stderr) == (0, "")
+        assert text.stdout == f"{v18} is at schema version {LATEST}, the latest: nothing to do.\n"
+        assert (answer["applied"], answer["steps"], answer["backup"]) == ([], [], None)
+        assert contents(v18.parent) == before
+
+    def test_without_backup(self, v18: Path) -> None:
+        """--no-backup writes none, and says so."""
+        answer = only_object(run("upgrade", v18, "--no-backup", "--json").stdout)
+        assert answer["backup"] is None
+        assert answer["links_created"] == 12
+        assert list(v18.parent.iterdir()) == [v18]
+
+    def test_reports_sessions_whose_wallet_is_null(self, v18: Path) -> None:
+        """Each session that gets no link is named, in text and in JSON, and is still there."""
+        unlinked = make_wallets_null(v18, *(session_id(number) for number in range(7)))
+        copy = v18.with_name("copy.db")
+        copy.write_bytes(v18.read_bytes())
+        text, answer = run("upgrade", v18), only_object(run("upgrade", copy, "--json").stdout)
+        assert text.exit_code == 0
+        assert all(f"{session} (was NULL)" in text.stdout for session in unlinked)
+        assert (answer["sessions_without_wallet"], answer["links_created"]) == (unlinked, 5)
+        assert query(v18, "SELECT count(*) FROM sessions") == [(12,)]
+
+    def test_names_orphans_when_it_refuses(self, v18: Path) -> None:
+        """The sessions of missing wallets are named on standard error, with the option that would skip them."""
+        orphans = make_orphans(v18, OLD_WALLET, OTHER_WALLET)
+        result = run("upgrade", v18)
+        assert len(orphans) == 4
+        assert all(session in result.stderr for session in orphans)
+        assert "--skip-orphans" in result.stderr
+
+    def test_with_json_names_every_orphan(self, v18: Path) -> None:
+        """However many they are, the JSON error has each with the wallet that it names."""
+        orphans = make_orphans(v18, *(wallet_id(number) for number in range(6)))
+        details = only_object(run("upgrade", v18, "--json").stdout)["error"]["details"]
+        assert details["count"] == len(orphans) == 12
+        assert details["sessions"] == [orphan["session_id"] for orphan in details["orphans"]] == orphans
+
+    def test_skips_orphans_when_told_to(self, v18: Path) -> None:
+        """--skip-orphans leaves them without a wallet and names each with the wallet that it had."""
+        orphans = make_orphans(v18, OLD_WALLET)
+        result = run("upgrade", v18, "--skip-orphans")
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert all(f"{session} (wallet {OLD_WALLET} does not exist)" in result.stdout for session in orphans)
+        assert query(v18, "SELECT count(*) FROM session_wallets") == [(10,)]
+        assert query(v18, "SELECT count(*) FROM sessions") == [(12,)]
+
+    def test_with_json_reports_skipped_orphans(self, v18: Path) -> None:
+        """The JSON object has the skipped sessions by id, and their wallets beside."""
+        orphans = make_orphans(v18, OLD_WALLET)
+        answer = only_object(run("upgrade", v18, "--skip-orphans", "--json").stdout)
+        assert answer["sessions_without_wallet"] == orphans
+        assert answer["orphans_skipped"] == [{"session_id": s, "wallet_id": OLD_WALLET} for s in orphans]
+
+
+class TestProgress:
+    def on_a_terminal(self, *arguments: str | Path) -> tuple[Any, str]:
+        """Run the real program with a terminal as its standard error; what was shown there comes second."""
+        master, slave = pty.openpty()
+        end, shown = b"<end>", b""
+        try:
+            result = program(*arguments, stderr=slave)
+            # A terminal that is closed may forget what nobody has read yet, so it is read up to a mark first.
+            os.write(slave, end)
+            while not shown.endswith(end):
+                shown += os.read(master, 4096)
+        finally:
+            os.close(slave)
+            os.close(master)
+        return result, shown.removesuffix(end).decode()
+
+    def test_is_shown_on_a_terminal(self, v18: Path) -> None:
+        """Where standard error is a terminal each phase is shown there, and standard output stays one JSON object."""
+        result, shown = self.on_a_terminal("upgrade", v18, "--json")
+        assert only_object(result.stdout)["links_created"] == 12
+        assert "backing up" in shown
+        assert "version 19: filling session_wallets 12 of 12" in shown
+
+    def test_ends_with_the_commit(self, v18: Path) -> None:
+        """The phases are told in the order in which they happen: nothing comes behind the commit."""
+        _, shown = self.on_a_terminal("upgrade", v18)
+        assert "checking the foreign keys" in shown
+        assert shown.split("\n")[-2].strip().endswith("committing")
+
+    def test_leaves_an_error_a_line_of_its_own(self, v18: Path) -> None:
+        """An error is not written behind a progress line."""
+        make_orphans(v18, OLD_WALLET)
+        result, shown = self.on_a_terminal("upgrade", v18)
+        assert result.returncode == 1
+        assert re.search(r"^Error: ", shown, re.MULTILINE)
+
+    def test_is_not_shown_elsewhere(self, v18: Path) -> None:
+        """Where standard error is a file or a pipe there is nothing in it."""
+        result = program("upgrade", v18)
+        assert (result.returncode, result.stderr) == (0, "")
+
+
+class TestDowngrade:
+    def test_there_and_back_again(self, v18: Path) -> None:
+        """An upgrade and a downgrade leave every row of the file as it was."""
+        before = dump(v18)
+        run("upgrade", v18)
+        result = program("downgrade", v18, "--to", "18")
+        assert (result.returncode, result.stderr) == (0, "")
+        assert f"Took {v18} back from schema version {LATEST} to 18." in result.stdout
+        assert dump(v18) == before
+        assert run("status", v18).exit_code == 3
+        assert only_object(run("upgrade", v18, "--json").stdout)["links_created"] == 12
+
+    def test_json(self, tmp_path: Path) -> None:
+        """With --json it tells the versions undone, the links dropped and the backup, which has the newer version."""
+        path = make_latest(tmp_path / "wallets.db")
+        answer = only_object(run("downgrade", path, "--json").stdout)
+        assert (answer["from_version"], answer["to_version"], answer["undone"]) == (LATEST, 18, [19])
+        assert answer["links_dropped"] == []
+        assert query(Path(answer["backup"]), "SELECT max(version) FROM schema_version") == [(LATEST,)]
+
+    def test_without_backup(self, tmp_path: Path) -> None:
+        """--no-backup writes none."""
+        path = make_latest(tmp_path / "wallets.db")
+        assert only_object(run("downgrade", path, "--no-backup", "--json").stdout)["backup"] is None
+        assert list(tmp_path.iterdir()) == [path]
+
+    def test_names_the_sessions_with_surplus_links(self, tmp_path: Path) -> None:
+        """What would be lost is named, with the option that would drop it."""
+        with_surplus_links(tmp_path / "wallets.db")
+        result = run("downgrade", tmp_path / "wallets.db")
+        assert session_id(0) in result.stderr
+        assert "--drop-links" in result.stderr
+
+    @pytest.mark.parametrize("options", [[], ["--json"]])
+    def test_drops_surplus_links_when_told_to(self, tmp_path: Path, options: list[str]) -> None:
+        """--drop-links keeps each session's default wallet and names the links that went."""
+        path = tmp_path / "wallets.db"
+        with_surplus_links(path)
+        default = query(
+            path, "SELECT wallet_id FROM session_wallets WHERE session_id = ? AND is_default", session_id(0)
+        )
+        result = run("downgrade", path, "--drop-links", *options)
+        assert result.exit_code == 0
+        assert query(path, "SELECT wallet_id FROM sessions WHERE id = ?", session_id(0)) == default
+        if options:
+            link = {"session_id": session_id(0), "wallet_id": OTHER_WALLET}
+            assert only_object(result.stdout)["links_dropped"] == [link]
+        else:
+            assert f"session {session_id(0)}, wallet {OTHER_WALLET}" in result.stdout
+
+    def test_of_a_file_at_that_version(self, v18: Path) -> None:
+        """A file that is at version 18 already is left alone, and that is no failure."""
+        before = contents(v18.parent)
+        result = run("downgrade", v18)
+        assert (result.exit_code, result.stdout) == (0, f"{v18} is at schema version 18 already: nothing to do.\n")
+        assert contents(v18.parent) == before
+
+
+class TestCheck:
+    def test_of_a_good_file(self, tmp_path: Path) -> None:
+        """A file as the daemon makes it has no problem, and looking does not change it."""
+        path = make_latest(tmp_path / "wallets.db")
+        before = contents(tmp_path)
+        text, answer = run("check", path), only_object(run("check", path, "--json").stdout)
+        assert (text.exit_code, text.stdout, text.stderr) == (0, f"{path}: no problem found.\n", "")
+        assert (answer["ok"], answer["version"], answer["findings"]) == (True, LATEST, [])
+        assert contents(tmp_path) == before
+
+    def test_finds_problems(self, tmp_path: Path) -> None:
+        """Broken references and a session without a default are told, and the exit code is 1."""
+        path = make_latest(tmp_path / "wallets.db")
+        execute(
+            path,
+            "UPDATE sessions SET revoked_at = NULL",
+            f"UPDATE session_wallets SET is_default = 0 WHERE session_id = '{session_id(3)}'",
+            f"UPDATE transactions SET session_id = 'gone' WHERE session_id = '{session_id(0)}'",
+        )
+        before = contents(tmp_path)
+        text, data = run("check", path), run("check", path, "--json")
+        answer = only_object(data.stdout)
+        assert text.exit_code == data.exit_code == 1
+        assert (text.stderr, data.stderr) == ("", "")
+        assert {finding["kind"] for finding in answer["findings"]} == {"foreign_key", "session_without_default"}
+        assert not answer["ok"]
+        assert all(f"problem: {finding['message']}\n" in text.stdout for finding in answer["findings"])
+        assert session_id(3) in text.stdout
+        assert contents(tmp_path) == before
+
+    def test_notes_are_no_problems(self, tmp_path: Path) -> None:
+        """An index of the user's own is mentioned, and the exit code stays 0."""
+        path = make_latest(tmp_path / "wallets.db")
+        execute(path, "CREATE INDEX my_index ON wallets (name)")
+        result = run("check", path)
+        assert result.exit_code == 0
+        assert "note: " in result.stdout
+        assert "my_index" in result.stdout
+
+    def test_of_an_older_file_says_what_was_not_compared(self, v18: Path) -> None:
+        """At an older version the tables cannot be compared, and a reader is told so."""
+        result = run("check", v18)
+        assert result.exit_code == 0
+        assert "were not compared" in result.stdout
+
+
+class TestDemo:
+    def test_shows_it_all_and_leaves_nothing(self, tmp_path: Path) -> None:
+        """The real program shows before, plan, upgrade, after and check, and removes its files again."""
+        result = program("demo", TMPDIR=str(tmp_path))
+        titles = ["at schema version 18", "$ waiaas plan", "$ waiaas upgrade", "(default)", "$ waiaas check"]
+        places = [result.stdout.find(title) for title in titles]
+        assert (result.returncode, result.stderr) == (0, "")
+        assert -1 not in places
+        assert places == sorted(places)
+        assert "no problem found" in result.stdout
+        assert list(tmp_path.iterdir()) == []
+
+    def test_json(self, tmp_path: Path) -> None:
+        """With --json it is one object with what was shown; one session then reaches two wallets."""
+        result = program("demo", "--json", TMPDIR=str(tmp_path))
+        answer = only_object(result.stdout)
+        assert set(answer) == {"path", "before", "plan", "upgrade", "after", "linked", "check"}
+        assert len(answer["before"]) == len(answer["after"]) == answer["upgrade"]["links_created"] == 12
+        assert len(answer["linked"]) == 2
+        assert answer["check"]["ok"]
+        assert list(tmp_path.iterdir()) == []
+
+    def test_with_a_path_keeps_the_file(self, tmp_path: Path) -> None:
+        """The file and its backup stay where they were asked for, and are good files."""
+        path = tmp_path / "demo.db"
+        result = run("demo", path)
+        (backup,) = tmp_path.glob("*.backup")
+        assert result.exit_code == 0
+        assert result.stdout.endswith(f"The file stays at {path}.\n")
+        assert {*tmp_path.iterdir()} == {path, backup}
+        assert run("check", path).exit_code == run("status", path).exit_code == 0
+        assert run("status", backup).exit_code == 3
+
+
+class TestLanguage:
+    def test_of_errors(self, tmp_path: Path) -> None:
+        """--lang ko and WAIAAS_LANG=ko give the error in Korean, as text and as JSON."""
+        path = tmp_path / "wallets.db"
+        by_option = run("--lang", "ko", "status", path, "--json")
+        by_variable = run("status", path, "--json", WAIAAS_LANG="ko")
+        message = only_object(by_option.stdout)["error"]["message"]
+        assert message == f"{path} 파일이 없습니다."
+        assert message in by_option.stderr
+        assert (by_option.stdout, by_option.stderr) == (by_variable.stdout, by_variable.stderr)
+        assert by_option.exit_code == by_variable.exit_code == 1
+
+    def test_of_the_real_program(self, tmp_path: Path) -> None:
+        """Korean reaches the terminal whole, also in a locale that knows no Korean."""
+        result = program("status", tmp_path / "wallets.db", WAIAAS_LANG="ko", LC_ALL="C", PYTHONUTF8="0")
+        assert result.returncode == 1
+        assert "파일이 없습니다." in result.stderr
+
+    def test_the_option_goes_before_the_variable(self, tmp_path: Path) -> None:
+        """Who says --lang en gets English whatever the environment says."""
+        result = run("--lang", "en", "status", tmp_path / "wallets.db", WAIAAS_LANG="ko")
+        assert result.stderr.startswith("Error: There is no file ")
+
+    def test_of_the_words_around_an_error(self, tmp_path: Path) -> None:
+        """In Korean the words before message and hint are Korean as well."""
+        result = run("--lang", "ko", "status", tmp_path / "wallets.db")
+        assert "Error:" not in result.stderr
+        assert "What to do:" not in result.stderr
+
+    def test_of_obstacles(self, v18: Path) -> None:
+        """The obstacles of a plan are errors too: they are told in the language asked for, in JSON as well."""
+        make_orphans(v18, OLD_WALLET)
+        korean = "존재하지 않는 지갑을 가리키는 세션이"
+        (obstacle,) = only_object(run("--lang", "ko", "plan", v18, "--json").stdout)["obstacles"]
+        assert korean in run("--lang", "ko", "plan", v18).stdout
+        assert korean in obstacle["message"]
+
+
+def test_upgrade_creates_in_an_empty_file(tmp_path: Path) -> None:
+    """An empty file becomes a fresh database, and the answer says that it was created."""
+    path = tmp_path / "wallets.db"
+    path.touch()
+    assert run("upgrade", path).stdout == f"Created {path} at schema version 19.\n"
+    assert only_object(run("status", path, "--json").stdout)["version"] == 19
+    path.write_bytes(b"")
+    assert only_object(run("upgrade", path, "--json").stdout)["created"] is True
