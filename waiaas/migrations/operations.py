@@ -25,10 +25,11 @@ from waiaas.migrations.dependents import (
     in_table_constraint,
     without_column,
 )
-from waiaas.migrations.rebuild import REBUILD_NAME, TableRebuild
+from waiaas.migrations.rebuild import REBUILD_NAME, TableRebuild, value_not_allowed
 from waiaas.migrations.report import Options, Progress, ProgressCallback, Told
 from waiaas.migrations.schema import (
     ForeignKey,
+    Index,
     Table,
     canonical,
     children,
@@ -130,6 +131,21 @@ class WaiaasMigrator(SqliteMigrator):
             self.tell("committing")
 
     @operation
+    def rename_table(self, old_name: str, new_name: str) -> None:
+        """Rename a table in place; every foreign key, trigger and view that names it follows.
+
+        That foreign keys follow is looked at afterwards (`foreign_key_elsewhere`): SQLite before 3.26, or with
+        `legacy_alter_table`, leaves them behind.
+        """
+        named_by = children(self.database, self.table(old_name).name)
+        super().rename_table(old_name, new_name).run()
+        for child, keys in named_by.items():
+            child_now = new_name if fold(child) == fold(old_name) else child
+            if len(children(self.database, new_name).get(child_now, ())) != len(keys):
+                columns = ", ".join(keys[0].columns)
+                raise refusal("foreign_key_elsewhere", table=child, column=columns, parent=old_name, expected=new_name)
+
+    @operation
     def drop_column(self, table: str, column_name: str, cascade: bool = True, legacy: bool = False) -> None:
         """Drop a column: in place where SQLite can, else (or if `legacy`) by `rebuild_table`.
 
@@ -158,7 +174,7 @@ class WaiaasMigrator(SqliteMigrator):
         going = []
         for name in drop_indexes:
             index = table.index(name)
-            if index is not None and [fold(indexed or "") for indexed in index.columns] == [fold(column)]:
+            if index is not None and _is_over(index, [column]):
                 going.append(name)
         return dependents(self.database, table, column, going)
 
@@ -242,21 +258,52 @@ class WaiaasMigrator(SqliteMigrator):
             self.database.execute_sql(statement)
 
     @operation
-    def replace_index(self, table: str, name: str, statement: str) -> None:
-        """Make an index under a new name, and drop the one that it replaces if that is over the same columns.
+    def append_column(self, table: str, definition: str) -> None:
+        """Add a column behind the others, in place, from the SQL of its definition.
 
-        An index `name` over anything else is somebody's own and stays. One that stands under the new name already
-        is used if it is the same, and refused with `dependent_object` else.
+        What SQLite demands of such a column: https://www.sqlite.org/lang_altertable.html#altertabaddcol. Playhouse's
+        `add_column` takes a Peewee field instead, and rebuilds the table for one that is NOT NULL.
+        """
+        self.database.execute_sql(f"ALTER TABLE main.{quote(self.table(table).name)} ADD COLUMN {definition}")
+
+    @operation
+    def create_index(self, table: str, statement: str, replaces: str | None = None) -> None:
+        """Make an index, and drop the one that it replaces where that is over the same columns.
+
+        An index `replaces` over anything else is somebody's own and stays. One that stands under the new name
+        already is used where it is the same, and refused with `dependent_object` else.
         """
         found = self.table(table)
         (wanted,) = (index for index in described(found.sql, statement).indexes if index.sql)
-        old, standing = found.index(name), found.index(wanted.name)
+        standing = found.index(wanted.name)
         if standing is None:
             self.database.execute_sql(statement)
         elif not same_index(standing, wanted):
             raise self.depends(Dependent("index", standing.name), found.name, ", ".join(map(str, wanted.columns)))
-        if old is not None and same_index(old, wanted):
-            self.migrate(self.drop_index(found.name, old.name))
+        if replaces is not None:
+            self.drop_index_over(table, replaces, [str(column) for column in wanted.columns]).run()
+
+    @operation
+    def drop_index_over(self, table: str, name: str, columns: Sequence[str]) -> None:
+        """Drop an index if it is there and over exactly these columns; one over anything else is somebody's own."""
+        index = self.table(table).index(name)
+        if index is not None and _is_over(index, columns):
+            self.migrate(self.drop_index(table, index.name))
+
+    def update(self, table: str, assignment: str, where: str) -> None:
+        """Change the values of the rows that satisfy an SQL condition; `told.rows` grows by them."""
+        cursor = self.database.execute_sql(
+            f"UPDATE main.{quote(self.table(table).name)} SET {assignment} WHERE {where}"
+        )
+        self.told.rows += cursor.rowcount
+
+    def refuse_values(self, table: str, column: str, condition: str) -> None:
+        """Refuse with `value_not_allowed` where rows satisfy an SQL condition; names their ids and values."""
+        name = quote(self.table(table).name)
+        query = f"SELECT id, {quote(column)} FROM main.{name} WHERE {condition}"
+        rows = self.database.execute_sql(query).fetchall()
+        if rows:
+            raise value_not_allowed(table, column, rows)
 
     @operation
     def extract_junction(
@@ -285,9 +332,8 @@ class WaiaasMigrator(SqliteMigrator):
         expected = self.count(source.name, wanted)
         self._create_or_adopt(junction, definition, indexes)
         # Dropped first, the old index leaves its pages to the new table.
-        for index in filter(None, map(source.index, drop_indexes)):
-            if [fold(indexed or "") for indexed in index.columns] == [fold(name)]:
-                self.migrate(self.drop_index(source.name, index.name))
+        for index in drop_indexes:
+            self.drop_index_over(source.name, index, [name]).run()
         self._watch_foreign_keys(junction, new=True)
         self.tell(f"filling {junction}", 0, expected)
         # In key order every page of the new table and of its key's index is written once, whatever the old order.
@@ -439,6 +485,10 @@ class WaiaasMigrator(SqliteMigrator):
         return Counter(row[1] for row in rows)
 
 
+def _is_over(index: Index, columns: Sequence[str]) -> bool:
+    return [fold(indexed or "") for indexed in index.columns] == [fold(column) for column in columns]
+
+
 def _is_expected(child: Table, key: ForeignKey, expected: Mapping[str, Sequence[str]] | None) -> bool:
     columns = next((columns for name, columns in (expected or {}).items() if fold(name) == fold(child.name)), ())
     return [fold(column) for column in key.columns] in [[fold(column)] for column in columns]
@@ -472,7 +522,7 @@ def _migration_pragmas(database: SqliteDatabase) -> Iterator[None]:
     where negative). Changing it deletes temporary tables
     (https://www.sqlite.org/pragma.html#pragma_temp_store), so it stays where the program has any.
     """
-    wanted = {"foreign_keys": 0, "synchronous": 2, "cache_size": -16000}
+    wanted = {"foreign_keys": 0, "synchronous": 2, "cache_size": -16000, "legacy_alter_table": 0}
     if not database.execute_sql("SELECT 1 FROM temp.sqlite_master").fetchone():
         wanted["temp_store"] = 1
     before = {name: database.pragma(name) for name in wanted}

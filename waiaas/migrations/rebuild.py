@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from peewee import PeeweeException
+from peewee import IntegrityError, PeeweeException
 
-from waiaas.errors import refusal
+from waiaas.errors import WAIaaSError, refusal
 from waiaas.migrations.dependents import broken_objects
 from waiaas.migrations.schema import (
     ForeignKey,
@@ -69,7 +69,6 @@ class TableRebuild:
         new = self._create_new()
         self._refuse_loss(new)
         self._refuse_lost_clauses(new)
-        self._refuse_values(new)
         # Step 5: transfer content from X into new_X.
         self._copy_rows(new)
         self._refuse_converted_values(new)
@@ -142,33 +141,24 @@ class TableRebuild:
         return any(set(key.columns) & named for key in keys)
 
     def _refuse_values(self, new: Table) -> None:
-        """Name the rows that a new CHECK or NOT NULL does not allow, which SQLite itself does not."""
-        old_checks = set(self._old.checks())
+        """Name the rows that a CHECK or NOT NULL does not allow, which SQLite itself does not."""
         for clause in check_clauses(new.definition):
-            if canonical(clause.expression) not in old_checks:
-                self._refuse_rows(new, clause.column, f"NOT ({clause.expression})")
-        sources = self._sources(new)
+            self._refuse_rows(new, clause.column, f"NOT ({clause.expression})")
         for column in new.columns:
-            before = self._old.column(column.name)
-            if column.not_null and not (before and before.not_null) and column.name in sources:
+            if column.not_null:
                 self._refuse_rows(new, column.name, f"{quote(column.name)} IS NULL")
 
     def _refuse_rows(self, new: Table, column: str | None, condition: str) -> None:
-        mapped = ", ".join(f"{source} AS {quote(name)}" for name, source in self._sources(new).items())
+        sources = self._sources(new)
+        values = {column.name: sources.get(column.name, column.default or "NULL") for column in new.columns}
+        mapped = ", ".join(f"{value} AS {quote(name)}" for name, value in values.items())
         bad = self._database.execute_sql(
             f"SELECT waiaas_row, {quote(column) if column else 'NULL'}"
             f" FROM (SELECT {self._row_name()} AS waiaas_row, {mapped} FROM main.{quote(self._old.name)})"
             f" WHERE {condition}"
         ).fetchall()
         if bad:
-            raise refusal(
-                "value_not_allowed",
-                table=self._old.name,
-                column=column or condition,
-                values=sorted({repr(value) for _, value in bad}),
-                rows=[row for row, _ in bad],
-                count=len(bad),
-            )
+            raise value_not_allowed(self._old.name, column or condition, bad)
 
     def _refuse_converted_values(self, new: Table) -> None:
         """Refuse a change of type that changed a value: '007' in a column that is INTEGER now is 7."""
@@ -203,9 +193,13 @@ class TableRebuild:
         self._migrator.tell(f"copying {self._old.name}", 0, total)
         # OR ABORT overrides ON CONFLICT clauses of the table, by which SQLite would drop or change rows.
         old_name = quote(self._old.name)
-        self._database.execute_sql(
-            f"INSERT OR ABORT INTO main.{quote(new.name)} ({columns}) SELECT {values} FROM main.{old_name}"
-        )
+        try:
+            self._database.execute_sql(
+                f"INSERT OR ABORT INTO main.{quote(new.name)} ({columns}) SELECT {values} FROM main.{old_name}"
+            )
+        except IntegrityError:
+            self._refuse_values(new)
+            raise
         copied = self._migrator.count(new.name)
         if copied != total:
             raise refusal("rows_lost", table=self._old.name, before=total, after=copied)
@@ -225,7 +219,7 @@ class TableRebuild:
         (legacy,) = self._database.execute_sql("PRAGMA legacy_alter_table").fetchone()
         self._database.execute_sql("PRAGMA legacy_alter_table = ON")
         try:
-            self._migrator.rename_table(name, self._old.name).run()
+            self._database.execute_sql(f"ALTER TABLE main.{quote(name)} RENAME TO {quote(self._old.name)}")
         finally:
             self._database.execute_sql(f"PRAGMA legacy_alter_table = {legacy}")
 
@@ -273,6 +267,13 @@ class TableRebuild:
             for row in rows:
                 marks = ", ".join("?" for _ in row)
                 self._database.execute_sql(f"INSERT INTO main.{quote(name)} VALUES ({marks})", row)
+
+
+def value_not_allowed(table: str, column: str, rows: Sequence[tuple[object, object]]) -> WAIaaSError:
+    """Return the refusal of values that a constraint does not allow; `rows` holds each row's id and its value."""
+    values = sorted({repr(value) for _, value in rows})
+    ids = [row for row, _ in rows]
+    return refusal("value_not_allowed", table=table, column=column, values=values, rows=ids, count=len(ids))
 
 
 def _hidden_rowid(table: Table) -> str | None:

@@ -7,7 +7,7 @@ moment the file is wholly at the version that it had or wholly at the newest.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from os import PathLike
@@ -69,7 +69,8 @@ def upgrade(
     steps: list[Step] = []
     with _change(migrator) as change:
         for migration in _pending(change.version):
-            _refuse_obstacles(migrator, migration)
+            for obstacle in _obstacles(migrator, migration):
+                raise obstacle
             change.back_up_once(backup, clock)
             steps.append(_step(migrator, migration.VERSION, migration.DESCRIPTION, migration.up))
             _record(migrator, migration, clock)
@@ -148,7 +149,7 @@ def plan(database: Database, *, skip_orphans: bool = False) -> Plan:
             to_version=LATEST_SCHEMA_VERSION,
             steps=[PlannedStep(migration.VERSION, migration.DESCRIPTION) for migration in pending],
             foreign_key_violations=foreign_key_violations(migrator.database),
-            obstacles=[obstacle for migration in pending[:1] for obstacle in migration.obstacles(migrator)],
+            obstacles=[obstacle for migration in pending[:1] for obstacle in _obstacles(migrator, migration)],
             **forecast,
         )
 
@@ -241,9 +242,9 @@ def _undoable(version: int, to_version: int) -> list[tuple[int, str, Callable[[W
     return [(v19.VERSION, v19.DESCRIPTION, v19.down)]
 
 
-def _refuse_obstacles(migrator: WaiaasMigrator, migration: Migration) -> None:
-    for obstacle in migration.obstacles(migrator):
-        raise obstacle
+def _obstacles(migrator: WaiaasMigrator, migration: Migration) -> Iterable[WAIaaSError]:
+    obstacles: Callable[[WaiaasMigrator], Iterable[WAIaaSError]] | None = getattr(migration, "obstacles", None)
+    return obstacles(migrator) if obstacles else ()
 
 
 def _step(migrator: WaiaasMigrator, version: int, description: str, change: Callable[[WaiaasMigrator], None]) -> Step:

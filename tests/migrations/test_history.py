@@ -1,0 +1,189 @@
+"""The whole chain: files of every version, with linked rows in every table, come out like a fresh file."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from old_files import SHIPPED, dump, execute, make_file, query, schema_of
+
+import waiaas
+from waiaas import WAIaaSError
+from waiaas.database import open_to_change
+from waiaas.migrations.schema import describe, same_index, same_shape
+
+OLD = [version for version in SHIPPED if version < waiaas.LATEST_SCHEMA_VERSION]
+MAINNETS = {f"{chain}mainnet" for chain in ("", "ethereum-", "polygon-", "arbitrum-", "optimism-", "base-")}
+KILL_SWITCH = {"NORMAL": "ACTIVE", "RECOVERING": "ACTIVE", "ACTIVATED": "SUSPENDED"}
+
+
+def upgrade(path: Path) -> waiaas.UpgradeReport:
+    with open_to_change(path) as database:
+        return waiaas.upgrade(database, backup=False, clock=lambda: 1_800_000_000)
+
+
+def expected(version: int, rows: dict[str, list[Any]]) -> dict[str, list[dict[str, Any]]]:
+    """What the rows of a version are at version 19, worked out by hand from the history of the versions."""
+    tables = {name: [dict(row) for row in table] for name, table in rows.items()}
+    if version < 3:
+        tables["wallets"] = tables.pop("agents")
+        for name in ("sessions", "transactions", "policies", "audit_log", "notification_logs"):
+            for row in tables[name]:
+                row["wallet_id"] = row.pop("agent_id")
+        for row in tables["audit_log"]:
+            row["event_type"] = re.sub("^AGENT_", "WALLET_", row["event_type"])
+    if version < 8:
+        network_of = {row["id"]: row["network"] for row in tables["wallets"]}
+        for row in tables["transactions"]:
+            row["network"] = network_of[row["wallet_id"]]
+        for row in tables["wallets"]:
+            row["default_network"] = row.pop("network")
+            row["environment"] = "mainnet" if row["default_network"] in MAINNETS else "testnet"
+        for row in tables["policies"]:
+            row["network"] = None
+    added = {
+        10: {"notification_logs": {"message": None}},
+        13: {"transactions": {"amount_usd": None, "reserved_amount_usd": None}},
+        16: {"pending_approvals": {"approval_channel": "rest_api"}},
+        17: {"sessions": {"source": "api"}},
+        18: {"wallets": {"owner_approval_method": None}},
+    }
+    for since, columns in added.items():
+        for name, values in columns.items() if version < since else ():
+            for row in tables[name]:
+                row.update(values)
+    if version < 14:
+        for row in tables["key_value_store"]:
+            if row["key"] == "kill_switch_state":
+                row["value"] = KILL_SWITCH[row["value"]]
+    for row in tables["sessions"]:
+        link = {"session_id": row["id"], "wallet_id": row.pop("wallet_id"), "is_default": 1}
+        tables.setdefault("session_wallets", []).append({**link, "created_at": row["created_at"]})
+    descriptions = waiaas.migrations.DESCRIPTIONS
+    tables["schema_version"] += [
+        {"version": number, "applied_at": 1_800_000_000, "description": descriptions[number]}
+        for number in range(version + 1, 20)
+    ]
+    return {name: tables.get(name, []) for name in schema_of(19)}
+
+
+def in_order(rows: list[dict[str, Any]]) -> list[Any]:
+    return sorted((sorted(row.items()) for row in rows), key=repr)
+
+
+@pytest.mark.parametrize("version", OLD)
+def test_every_row_arrives(tmp_path: Path, version: int) -> None:
+    """From each version on, every row of every table is at 19 what the history makes of it, value by value."""
+    path = make_file(tmp_path / "wallets.db", version, rows=14)
+    events = ["AGENT_CREATED", "AGENT_TERMINATED", "AGENT_SUSPENDED", "TX_AGENT_CREATED"]
+    if version < 3:
+        for number, event in enumerate(events, start=1):
+            execute(path, f"UPDATE audit_log SET event_type = '{event}' WHERE id = {number}")
+    if version < 14:
+        execute(path, "UPDATE key_value_store SET key = 'kill_switch_state' WHERE value = 'NORMAL'")
+    before = dump(path)
+    report = upgrade(path)
+    assert report.applied == list(range(version + 1, 20))
+    after = {name: [dict(row) for row in rows] for name, rows in dump(path).items()}
+    wanted = expected(version, before)
+    assert after.keys() == wanted.keys()
+    for name in wanted:
+        assert in_order(after[name]) == in_order(wanted[name]), name
+
+
+@pytest.mark.parametrize("version", OLD)
+def test_migrated_equals_fresh(tmp_path: Path, version: int) -> None:
+    """From each version on, the tables are those of a fresh file, columns in order, and check finds nothing."""
+    path = make_file(tmp_path / "wallets.db", version)
+    upgrade(path)
+    fresh = waiaas.connect(tmp_path / "fresh.db")
+    with open_to_change(path) as upgraded:
+        assert waiaas.check(upgraded).findings == []
+        wanted, actual = describe(fresh), describe(upgraded)
+    waiaas.close(fresh)
+    assert wanted.keys() == actual.keys()
+    for name, table in wanted.items():
+        assert same_shape(table, actual[name]), name
+        assert {index.name for index in table.indexes if index.sql} == {i.name for i in actual[name].indexes if i.sql}
+        assert all(same_index(index, actual[name].index(index.name)) for index in table.indexes if index.sql)
+
+
+@pytest.mark.parametrize("state", [*KILL_SWITCH, "ACTIVE", "LOCKED"])
+def test_the_kill_switch_keeps_its_meaning(tmp_path: Path, state: str) -> None:
+    """Each old state of the kill switch becomes the new one of the same meaning; others stay."""
+    path = make_file(tmp_path / "wallets.db", 13)
+    execute(path, f"INSERT INTO key_value_store VALUES ('kill_switch_state', '{state}', 1), ('other', 'NORMAL', 1)")
+    upgrade(path)
+    values = dict(query(path, "SELECT key, value FROM key_value_store WHERE key IN ('kill_switch_state', 'other')"))
+    assert values == {"kill_switch_state": KILL_SWITCH.get(state, state), "other": "NORMAL"}
+
+
+def test_every_version_stands_in_the_history() -> None:
+    """The migrations go from 2 to the latest without a gap, and each says what it brings."""
+    versions = [migration.VERSION for migration in waiaas.migrations.MIGRATIONS]
+    assert versions == list(range(2, waiaas.LATEST_SCHEMA_VERSION + 1))
+    assert list(waiaas.migrations.DESCRIPTIONS) == [1, *versions]
+    assert len(set(waiaas.migrations.DESCRIPTIONS.values())) == len(versions) + 1
+    assert waiaas.MIN_COMPATIBLE_SCHEMA_VERSION == 1
+
+
+@pytest.mark.parametrize(
+    ("version", "statement", "table", "column"),
+    [
+        (1, "UPDATE agents SET network = 'moonnet' WHERE id = (SELECT max(id) FROM agents)", "wallets", "network"),
+        (1, "UPDATE policies SET type = 'MAYBE' WHERE id = (SELECT max(id) FROM policies)", "policies", "type"),
+        (8, "UPDATE transactions SET tier = 'X' WHERE id = (SELECT max(id) FROM transactions)", "transactions", "tier"),
+    ],
+)  # fmt: skip
+def test_a_value_that_is_not_allowed_is_named(
+    tmp_path: Path, version: int, statement: str, table: str, column: str
+) -> None:
+    """A value that a newer CHECK does not allow stops the upgrade: table, column, value and row are named."""
+    path = make_file(tmp_path / "wallets.db", version)
+    execute(path, "PRAGMA ignore_check_constraints = ON", statement)
+    before = path.read_bytes()
+    with open_to_change(path) as database, pytest.raises(WAIaaSError) as caught:
+        waiaas.upgrade(database)
+    details = caught.value.details or {}
+    assert caught.value.reason == "value_not_allowed"
+    assert (details["table"], details["column"], details["count"]) in ((table, column, 1), ("agents", column, 1))
+    old = {"wallets": "agents"}.get(table, table) if version < 3 else table
+    assert details["rows"] == [query(path, f"SELECT max(id) FROM {old}")[0][0]]
+    assert str(details["values"][0]).strip("'") in statement
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["wallets.db"]
+
+
+def test_what_a_user_added_is_kept_from_version_1_on(tmp_path: Path) -> None:
+    """A user's own columns, index, trigger, view and comment go through the whole chain and still work."""
+    path = make_file(tmp_path / "wallets.db", 1)
+    execute(
+        path,
+        "ALTER TABLE transactions ADD COLUMN mine TEXT DEFAULT 'it''s mine' /* my own */",
+        "CREATE INDEX mine_index ON transactions (agent_id, lower(mine)) WHERE mine IS NOT NULL",
+        "CREATE VIEW mine_view AS SELECT agents.name, count(*) AS n FROM agents"
+        " JOIN transactions ON agent_id = agents.id GROUP BY agents.id",
+        "CREATE TABLE mine_table (agent TEXT REFERENCES agents (id) ON DELETE CASCADE)",
+        "CREATE TRIGGER mine_trigger AFTER INSERT ON transactions BEGIN"
+        " INSERT INTO mine_table VALUES (new.agent_id); END",
+        "INSERT INTO mine_table SELECT id FROM agents",
+    )  # fmt: skip
+    rows = query(path, "SELECT * FROM mine_view ORDER BY 1, 2")
+    upgrade(path)
+    assert query(path, "SELECT * FROM mine_view ORDER BY 1, 2") == rows
+    assert query(path, "SELECT DISTINCT mine FROM transactions") == [("it's mine",)]
+    assert query(path, "PRAGMA foreign_key_check") == []
+    (key,) = query(path, "PRAGMA foreign_key_list(mine_table)")
+    assert key[2].lower() == "wallets"
+    assert "/* my own */" in query(path, "SELECT sql FROM sqlite_master WHERE name = 'transactions'")[0][0]
+    (count,) = query(path, "SELECT count(*) FROM mine_table")[0]
+    execute(
+        path,
+        "INSERT INTO transactions (id, wallet_id, chain, type, created_at) SELECT 'new', id, 'solana', 'SIGN', 1"
+        " FROM wallets LIMIT 1",
+    )
+    assert query(path, "SELECT count(*) FROM mine_table") == [(count + 1,)]
+    with open_to_change(path) as database:
+        assert waiaas.check(database).ok
