@@ -118,11 +118,6 @@ def too_new(path: Path) -> None:
     execute(path, f"INSERT INTO schema_version VALUES ({LATEST + 1}, 1, 'from the future')")
 
 
-def too_old(path: Path) -> None:
-    make_file(path, 18)
-    execute(path, f"DELETE FROM schema_version WHERE version >= {waiaas.MIN_COMPATIBLE_SCHEMA_VERSION}")
-
-
 def without_version(path: Path) -> None:
     make_file(path, 18)
     execute(path, "DROP TABLE schema_version")
@@ -170,7 +165,6 @@ NOT_OURS = [
     (no_database, "not_a_database"),
     (of_another_program, "other_program"),
     (too_new, "code_too_old"),
-    (too_old, "version_too_old"),
     (without_version, "schema_version_missing"),
     (with_an_empty_version_table, "schema_version_empty"),
 ]

@@ -18,7 +18,6 @@ PLACEHOLDERS: dict[str, str] = {
     "schema_version_missing": "path",
     "schema_version_empty": "path",
     "code_too_old": "path version latest",
-    "version_too_old": "path version oldest",
     "empty_database": "path",
     "not_sqlite": "backend",
     "inside_transaction": "",

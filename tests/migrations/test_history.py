@@ -134,7 +134,8 @@ def test_every_version_stands_in_the_history() -> None:
     [
         (1, "UPDATE agents SET network = 'moonnet' WHERE id = (SELECT max(id) FROM agents)", "wallets", "network"),
         (1, "UPDATE policies SET type = 'MAYBE' WHERE id = (SELECT max(id) FROM policies)", "policies", "type"),
-        (8, "UPDATE transactions SET tier = 'X' WHERE id = (SELECT max(id) FROM transactions)", "transactions", "tier"),
+        (8, "UPDATE transactions SET tier = 'X' WHERE id = (SELECT max(id) FROM transactions)", "transactions",
+         "tier"),
     ],
 )  # fmt: skip
 def test_a_value_that_is_not_allowed_is_named(
@@ -187,3 +188,17 @@ def test_what_a_user_added_is_kept_from_version_1_on(tmp_path: Path) -> None:
     assert query(path, "SELECT count(*) FROM mine_table") == [(count + 1,)]
     with open_to_change(path) as database:
         assert waiaas.check(database).ok
+
+
+@pytest.mark.parametrize("version", OLD)
+def test_the_plan_of_an_old_file_is_what_happens(tmp_path: Path, version: int) -> None:
+    """The plan for each version names every step and the number of links, and the upgrade then does just that."""
+    path = make_file(tmp_path / "wallets.db", version)
+    before = path.read_bytes()
+    with open_to_change(path) as database:
+        planned = waiaas.plan(database)
+    assert path.read_bytes() == before
+    report = upgrade(path)
+    assert [step.version for step in planned.steps] == report.applied
+    assert (planned.sessions, planned.links_to_create) == (12, report.links_created)
+    assert planned.obstacles == []

@@ -157,11 +157,6 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "and this release of waiaas knows versions up to {latest} only.",
         "Install a newer release with `pip install --upgrade waiaas`.",
     ),
-    "version_too_old": (
-        "{path} is at schema version {version}, "
-        "and the oldest one that this release of waiaas can upgrade is {oldest}.",
-        "Upgrade the database with an older release of WAIaaS first.",
-    ),
     "empty_database": (
         "{path} has no tables yet, so there is nothing to upgrade.",
         "Create the tables with connect() or `waiaas init`.",

@@ -161,10 +161,6 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "{path} 파일의 스키마 버전은 {version}입니다.",
         "`pip install --upgrade waiaas` 명령으로 최신 릴리스를 설치하십시오.",
     ),
-    "version_too_old": (
-        "{path} 파일의 스키마 버전은 {version}입니다. 이 릴리스는 {oldest} 버전부터 업그레이드할 수 있습니다.",
-        "먼저 이전 WAIaaS 릴리스로 데이터베이스를 업그레이드하십시오.",
-    ),
     "empty_database": (
         "{path} 데이터베이스에 아직 테이블이 없어 업그레이드할 내용이 없습니다.",
         "connect() 함수나 `waiaas init` 명령으로 테이블을 만드십시오.",

@@ -25,7 +25,6 @@ _ROWS: Final = (
     Reason("schema_version_missing", False),
     Reason("schema_version_empty", False),
     Reason("code_too_old", False),
-    Reason("version_too_old", False),
     Reason("empty_database", False),
     Reason("not_sqlite", False),
     # The surroundings do not let it work.

@@ -127,31 +127,41 @@ def down(migrator: WaiaasMigrator) -> None:
 
 
 def forecast(migrator: WaiaasMigrator) -> dict[str, Any]:
-    """Return what `up` would do to the file as it stands, under the names that a plan has for it."""
+    """Return what `up` would do to the file as it stands, under the names that a plan has for it.
+
+    A file of version 1 or 2 is seen with the names of its day, when wallets were called agents.
+    """
     sessions = describe_table(migrator.database, "sessions")
-    if sessions is None or "wallet_id" not in sessions.column_names:
+    if sessions is None or not sessions.column_names & {"wallet_id", "agent_id"}:
         return NOTHING_TO_DO
-    unlinked, orphans = sessions_without_wallet(migrator), orphan_sessions(migrator)
+    column, wallets = ("wallet_id", "wallets") if "wallet_id" in sessions.column_names else ("agent_id", "agents")
+    if describe_table(migrator.database, wallets) is None:
+        return NOTHING_TO_DO
+    unlinked = sessions_without_wallet(migrator, column)
+    orphans = orphan_sessions(migrator, column, wallets)
     count = migrator.count("sessions")
     return {
         "sessions": count,
         "links_to_create": count - len(unlinked) - len(orphans),
         "sessions_without_wallet": unlinked,
         "orphan_sessions": orphans,
-        "drop_column_by": "DROP COLUMN" if migrator.drops_in_place(sessions, "wallet_id") else "table rebuild",
+        "drop_column_by": "DROP COLUMN" if migrator.drops_in_place(sessions, column) else "table rebuild",
     }
 
 
-def sessions_without_wallet(migrator: WaiaasMigrator) -> list[str]:
-    """Return the ids of the sessions whose `wallet_id` is NULL."""
-    return _ids(migrator, "SELECT id FROM main.sessions WHERE wallet_id IS NULL")
+def sessions_without_wallet(migrator: WaiaasMigrator, column: str = "wallet_id") -> list[str]:
+    """Return the ids of the sessions whose wallet is NULL."""
+    return _ids(migrator, f"SELECT id FROM main.sessions WHERE {column} IS NULL")
 
 
-def orphan_sessions(migrator: WaiaasMigrator) -> list[dict[str, str]]:
+def orphan_sessions(
+    migrator: WaiaasMigrator, column: str = "wallet_id", wallets: str = "wallets"
+) -> list[dict[str, str]]:
     """Return the sessions that name a wallet which does not exist: their ids and that wallet's."""
     return _links(
         migrator,
-        f"SELECT id, wallet_id FROM main.sessions WHERE wallet_id IS NOT NULL AND NOT {_WALLET_EXISTS}",
+        f"SELECT id, {column} FROM main.sessions"
+        f" WHERE {column} IS NOT NULL AND {column} NOT IN (SELECT id FROM main.{wallets} WHERE id IS NOT NULL)",
     )
 
 

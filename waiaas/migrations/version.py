@@ -9,7 +9,7 @@ from peewee import SqliteDatabase
 
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.migrations.faults import file_of, refusing
-from waiaas.migrations.history import LATEST_SCHEMA_VERSION, MIN_COMPATIBLE_SCHEMA_VERSION
+from waiaas.migrations.history import LATEST_SCHEMA_VERSION
 from waiaas.migrations.schema import find_table
 from waiaas.migrations.sql import fold
 
@@ -69,8 +69,8 @@ def schema_version(database: Database) -> int:
     """Return the schema version of a WAIaaS database: the highest that its table `schema_version` holds, 0 if empty.
 
     Raises WAIaaSError `SCHEMA_INCOMPATIBLE` where this library cannot work with it, with the reason `not_sqlite`,
-    `not_a_database`, `other_program`, `schema_version_missing`, `schema_version_empty`, `code_too_old` or
-    `version_too_old`, or with what keeps the file from being read (`database_busy`, `cannot_open`, `corrupt`, …).
+    `not_a_database`, `other_program`, `schema_version_missing`, `schema_version_empty` or `code_too_old`, or
+    with what keeps the file from being read (`database_busy`, `cannot_open`, `corrupt`, …).
     """
     if not isinstance(database, SqliteDatabase):
         raise refusal("not_sqlite", backend=type(database).__name__)
@@ -79,8 +79,6 @@ def schema_version(database: Database) -> int:
     path = file_of(database)
     if version > LATEST_SCHEMA_VERSION:
         raise refusal("code_too_old", path=path, version=version, latest=LATEST_SCHEMA_VERSION)
-    if 0 < version < MIN_COMPATIBLE_SCHEMA_VERSION:
-        raise refusal("version_too_old", path=path, version=version, oldest=MIN_COMPATIBLE_SCHEMA_VERSION)
     return version
 
 
