@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sqlite3
 import stat
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -118,3 +121,36 @@ def test_its_progress_is_told(v18: Path) -> None:
     pages = [progress for progress in told if progress.phase == "backing up"]
     assert pages
     assert pages[-1].done == pages[-1].total == v18.with_name(v18.name).stat().st_size // 4096 or pages[-1].total > 0
+
+
+def test_one_that_a_crash_cut_short_never_has_its_name(v18: Path) -> None:
+    """What a killed backup leaves is not named like one, and the next backup removes it."""
+    script = (
+        "import os, signal, sys, waiaas\n"
+        "from waiaas.database import open_to_change\n"
+        "def kill(progress):\n"
+        "    if progress.phase == 'backing up': os.kill(os.getpid(), signal.SIGKILL)\n"
+        "with open_to_change(sys.argv[1]) as database: waiaas.upgrade(database, progress=kill)\n"
+    )
+    before = v18.read_bytes()
+    assert subprocess.run([sys.executable, "-c", script, str(v18)], timeout=60).returncode == -signal.SIGKILL
+    left = [file.name for file in v18.parent.iterdir() if file != v18]
+    assert all(".partial" in name for name in left)
+    assert v18.read_bytes() == before
+    copy = upgraded(v18)
+    assert {file.name for file in v18.parent.iterdir()} == {v18.name, copy.name}
+
+
+def test_a_file_system_without_hard_links_will_do(v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no hard link can be made, the backup still gets a name of its own and never another file's."""
+
+    def no_links(*_: object) -> None:
+        raise PermissionError("no hard links here")
+
+    monkeypatch.setattr(os, "link", no_links)
+    target = v18.with_name("mine")
+    target.write_text("precious")
+    before = dump(v18)
+    copy = upgraded(v18, backup=target)
+    assert (copy.name, target.read_text()) == ("mine-2", "precious")
+    assert dump(copy) == before

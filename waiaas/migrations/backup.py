@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import sqlite3
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -20,23 +21,27 @@ def write_backup(path: Path, target: Path, progress: Callable[[int, int], None])
     """Write a verified copy of a database file, committed rows of its write-ahead log included, and return its path.
 
     The copy has the original's file mode, is on the disk when this returns, and never takes the place of another
-    file: where `target` exists, `-2`, `-3`, … is added. `progress` is called with pages done and in all. Nothing
-    is left of a copy that fails. Raises WAIaaSError `SCHEMA_INCOMPATIBLE` with the reason `backup_failed`.
+    file: where `target` exists, `-2`, `-3`, … is added. It has its name only once it is whole: a crash leaves a file
+    named `.NAME.partial` at most, which the next backup of the file removes. The caller holds the database's write
+    lock, so that there is one backup of it at a time. `progress` is called with pages done and in all.
+
+    Raises WAIaaSError `SCHEMA_INCOMPATIBLE` with the reason `backup_failed`, and leaves nothing of a copy then.
     """
-    copy: Path | None = None
+    partial = target.with_name(f".{path.name}.partial")
     try:
-        copy = _reserve(target)
-        _copy_pages(path, copy, progress)
-        _verify(copy)
-        os.chmod(copy, stat.S_IMODE(path.stat().st_mode))
-        _flush(copy)
+        remove(partial)
+        os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        _copy_pages(path, partial, progress)
+        _verify(partial)
+        os.chmod(partial, stat.S_IMODE(path.stat().st_mode))
+        _flush(partial)
+        copy = _publish(partial, target)
         _flush(copy.parent)
-    except BaseException as error:
-        if copy is not None:
-            remove(copy)
-        if isinstance(error, (sqlite3.Error, OSError)):
-            raise refusal("backup_failed", path=str(path), target=str(target), cause=str(error)) from error
-        raise
+    except (sqlite3.Error, OSError) as error:
+        raise refusal("backup_failed", path=str(path), target=str(target), cause=str(error)) from error
+    finally:
+        with contextlib.suppress(OSError):
+            remove(partial)
     return copy
 
 
@@ -47,21 +52,20 @@ def remove(copy: Path) -> None:
             os.unlink(f"{copy}{suffix}")
 
 
-def _reserve(target: Path) -> Path:
-    """Create the file under the first free name, readable by its owner alone until it has the original's mode."""
-    for name in _names(target):
+def _publish(partial: Path, target: Path) -> Path:
+    """Give a finished copy the first name that is free."""
+    names = itertools.chain([target], (target.with_name(f"{target.name}-{n}") for n in itertools.count(2)))
+    for name in names:
         with contextlib.suppress(FileExistsError):
-            os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            try:
+                os.link(partial, name)
+            except FileExistsError:
+                raise
+            except OSError:  # a file system without hard links
+                os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+                os.replace(partial, name)
             return name
-    raise AssertionError("unreachable: there is always a free name")
-
-
-def _names(target: Path) -> Iterator[Path]:
-    yield target
-    number = 2
-    while True:
-        yield target.with_name(f"{target.name}-{number}")
-        number += 1
+    raise AssertionError("unreachable: the names do not end")
 
 
 def _copy_pages(path: Path, copy: Path, progress: Callable[[int, int], None]) -> None:
