@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -66,8 +67,10 @@ def connect(
     path = os.fspath(path)
     if path != _IN_MEMORY:
         _reserve(path)
-        _refuse_incompatible(path)
-    database = SqliteDatabase(path, pragmas=_PRAGMAS, timeout=busy_timeout)
+        version = _look_at(path, busy_timeout)
+        if upgrade and version < migrations.LATEST_SCHEMA_VERSION and not os.access(path, os.W_OK):
+            raise refusal("read_only", path=path)
+    database = _database(path, busy_timeout)
     try:
         with refusing(database):
             _bring_up(database, upgrade, backup, skip_orphans, progress)
@@ -89,24 +92,26 @@ def close(database: SqliteDatabase) -> None:
     if database.in_transaction() or database.connection().in_transaction:
         raise refusal("inside_transaction")
     with suppress(OperationalError):
-        database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        # A connection that has not read since another one wrote finds the log busy: it reads first.
+        database.execute_sql("SELECT count(*) FROM sqlite_master").fetchone()
+        database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     database.close()
 
 
 @contextmanager
-def open_as_it_is(path: str | PathLike[str]) -> Iterator[SqliteDatabase]:
-    """Open a file to look at it: nothing is created, changed or left behind, whatever the file is.
+def open_as_it_is(path: str | PathLike[str], busy_timeout: float = BUSY_TIMEOUT) -> Iterator[SqliteDatabase]:
+    """Open a file to look at it: nothing is created in it or changed, whatever the file is.
 
+    Beside a file with a write-ahead log that a killed daemon left, SQLite makes the log's index (`-shm`) anew.
     Raises WAIaaSError `SCHEMA_INCOMPATIBLE` with the reason `file_not_found` where there is no file.
     """
     path = os.fspath(path)
     if not os.path.exists(path):
         raise refusal("file_not_found", path=path)
-    # Whoever closes a database last writes its log back into the file, so where there is one (left by a daemon
-    # that was killed, or in use) the file is opened for reading only. Without one, a connection for reading only
-    # would leave an empty log behind, and could not roll back what a crash left half-written.
-    mode = "ro" if os.path.exists(f"{path}-wal") else "rw"
-    database = SqliteDatabase(uri(path, mode), uri=True, timeout=BUSY_TIMEOUT)
+    if os.path.getsize(path) == 1 and os.path.isfile(path):
+        # SQLite takes a file of one byte for an empty one (unixFileSize in its os_unix.c) and writes over it.
+        raise refusal("not_a_database", path=path)
+    database = SqliteDatabase(uri(path, _mode_to_look(os.path.realpath(path))), uri=True, timeout=busy_timeout)
     try:
         with refusing(database):
             database.execute_sql("SELECT count(*) FROM sqlite_master")
@@ -122,33 +127,75 @@ def open_to_change(path: str | PathLike[str]) -> Iterator[SqliteDatabase]:
     Raises WAIaaSError `SCHEMA_INCOMPATIBLE` as `connect` does, with the reason `file_not_found` where there is no file
     and `empty_database` where there is nothing in it.
     """
-    if _refuse_incompatible(path) == 0:
-        raise refusal("empty_database", path=os.fspath(path))
-    database = SqliteDatabase(os.fspath(path), pragmas=_PRAGMAS, timeout=BUSY_TIMEOUT)
+    path = os.fspath(path)
+    if _look_at(path, BUSY_TIMEOUT) == 0:
+        raise refusal("empty_database", path=path)
+    database = _database(path, BUSY_TIMEOUT)
     try:
         yield database
     finally:
         close(database)
 
 
+def _database(path: str, busy_timeout: float) -> SqliteDatabase:
+    # SQLite may be built to take a name that starts with `file:` for a URI.
+    name = os.path.join(os.curdir, path) if path.startswith("file:") else path
+    return SqliteDatabase(name, pragmas=_PRAGMAS, timeout=busy_timeout)
+
+
 def _reserve(path: str) -> None:
-    """Make sure that there is a file, and that an empty one is its owner's alone before anything is in it."""
+    """Make sure that there is a file, and that an empty one is its owner's alone before anything is in it.
+
+    A file that may be in use is never opened here: closing it would drop every lock that this process has on it
+    (https://www.sqlite.org/howtocorrupt.html, section 2.2). So a new file gets its name after it was closed.
+    """
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        if os.path.basename(path) and not os.path.exists(path):
+            _make_private_file(os.path.realpath(path))
+        if not os.path.isfile(path):
+            raise refusal("cannot_open", path=path, cause="it is not a file")
+        if os.path.getsize(path) == 0:
+            if not os.access(path, os.W_OK):
+                raise refusal("read_only", path=path)
+            os.chmod(path, 0o600)
     except OSError as error:
-        if os.path.isfile(path):
-            return  # One that cannot be written may still be read; SQLite will say.
         raise refusal("cannot_open", path=path, cause=str(error)) from error
+
+
+def _make_private_file(path: str) -> None:
+    """Make an empty file of mode 0600, or leave the one that another process has just made."""
+    descriptor, name = tempfile.mkstemp(dir=os.path.dirname(path) or os.curdir, prefix=".waiaas-")
+    os.close(descriptor)
     try:
-        if os.fstat(descriptor).st_size == 0:
-            os.fchmod(descriptor, 0o600)
+        os.link(name, path)
+    except FileExistsError:
+        pass
+    except OSError:  # a file system without hard links, or a name that it does not take
+        if not os.path.exists(path):
+            os.replace(name, path)
     finally:
-        os.close(descriptor)
+        with suppress(FileNotFoundError):
+            os.unlink(name)
 
 
-def _refuse_incompatible(path: str | PathLike[str]) -> int:
-    """Return the schema version of a file that this library can work with."""
-    with open_as_it_is(path) as database:
+def _mode_to_look(path: str) -> str:
+    """How to open a file so that closing it changes nothing.
+
+    Whoever closes a database last writes its log back into the file, so where there is one (left by a daemon that was
+    killed, or in use) the file is opened for reading only. Without one, a connection for reading only would leave an
+    empty log behind, and could not roll back what a crash left half-written; in a file that cannot be written there
+    is then nothing to roll back, nor anybody who writes.
+    """
+    if os.path.exists(f"{path}-wal"):
+        return "ro"
+    if os.access(path, os.W_OK) or os.path.exists(f"{path}-journal"):
+        return "rw"
+    return "ro&immutable=1"
+
+
+def _look_at(path: str, busy_timeout: float) -> int:
+    """Return the schema version of a file that this library can work with; refuse any other."""
+    with open_as_it_is(path, busy_timeout) as database:
         return schema_version(database)
 
 

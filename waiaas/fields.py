@@ -7,11 +7,13 @@ them too, whoever inserts the rows.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Any
 
-from peewee import SQL, AutoField, BigIntegerField, Context, Field, IntegerField, Node, NodeList, TextField
+from peewee import SQL, AutoField, BigIntegerField, Context, Field, IntegerField, Node, NodeList, TextField, Value
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -70,11 +72,13 @@ class UTCDateTime(BigIntegerField):
 
     def db_value(self, value: Any) -> Any:
         """Return Unix seconds; None stays None."""
-        if not isinstance(value, datetime):
-            return super().db_value(value)  # type: ignore[no-untyped-call]
-        if value.tzinfo is None:
-            raise ValueError(f"{self.name} takes a timezone-aware datetime, not the naive {value!r}")
-        return (value - _EPOCH) // timedelta(seconds=1)
+        if isinstance(value, datetime):
+            if value.utcoffset() is None:
+                raise ValueError(f"{self.name} takes a timezone-aware datetime, not the naive {value!r}")
+            return (value - _EPOCH) // timedelta(seconds=1)
+        if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+            return value
+        raise ValueError(f"{self.name} takes a timezone-aware datetime or Unix seconds, not {value!r}")
 
     def python_value(self, value: Any) -> Any:
         """Return an aware UTC datetime; None stays None, and a stored value that is no number as it is."""
@@ -84,7 +88,7 @@ class UTCDateTime(BigIntegerField):
 class JSONText(TextField):
     """A JSON value, stored as the text that JavaScript's `JSON.stringify` makes of it.
 
-    That is without spaces, with non-ASCII characters as they are and whole floats without a fraction. NaN and
+    That is without spaces, with non-ASCII characters as they are and numbers as JavaScript writes them. NaN and
     infinities, which JSON has not, are refused with ValueError. Peewee's own JSONField is bound to one database
     at a time for the whole process, and this library serves several in different threads.
     """
@@ -96,6 +100,18 @@ class JSONText(TextField):
     def python_value(self, value: Any) -> Any:
         """Return the value that the JSON text stands for; SQL NULL is None."""
         return value if value is None else json.loads(value)
+
+    def __eq__(self, value: object) -> Any:
+        return super().__eq__(self._sought(value))
+
+    def __ne__(self, value: object) -> Any:
+        return super().__ne__(self._sought(value))
+
+    __hash__ = TextField.__hash__
+
+    def _sought(self, value: object) -> object:
+        """A list stands for itself in a comparison, not for several SQL values."""
+        return value if value is None or isinstance(value, Node) else Value(to_json(value), converter=False)
 
 
 class AutoIncrement(AutoField):
@@ -114,21 +130,50 @@ class AutoIncrement(AutoField):
 
 
 def to_json(value: Any) -> str:
-    """Return a value as the JSON text that the daemon stores.
+    """Return a value as the JSON text that the daemon stores, which JavaScript's `JSON.stringify` makes.
 
-    >>> to_json({"limit": 1.0, "memo": "점심"})
-    '{"limit":1,"memo":"점심"}'
+    Takes None, bools, strings, numbers, lists, tuples and dictionaries with string keys. Raises TypeError for
+    anything else, and ValueError for NaN and infinities.
+
+    >>> to_json({"limit": 1.0, "small": 1e-7, "memo": "점심"})
+    '{"limit":1,"small":1e-7,"memo":"점심"}'
     """
-    text = json.dumps(_whole_floats_as_integers(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{_json_string(key)}:{to_json(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join(map(to_json, value)) + "]"
+    if isinstance(value, str):
+        return _json_string(value)
+    if isinstance(value, float):
+        return _json_number(value)
+    if value is None or isinstance(value, (bool, int)):
+        return json.dumps(value)
+    raise TypeError(f"not a JSON value: {value!r}")
+
+
+def _json_string(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"a key of a JSON object is a string, not {value!r}")
+    text = json.dumps(value, ensure_ascii=False)
     # JSON.stringify escapes lone surrogates, which UTF-8 cannot hold.
     return "".join(c if not "\ud800" <= c <= "\udfff" else f"\\u{ord(c):04x}" for c in text)
 
 
-def _whole_floats_as_integers(value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e21:
-        return int(value)
-    if isinstance(value, dict):
-        return {key: _whole_floats_as_integers(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_whole_floats_as_integers(each) for each in value]
-    return value
+def _json_number(value: float) -> str:
+    """Write a number as ECMAScript does (ECMA-262, Number::toString): the digits are Python's, the form is not."""
+    if not math.isfinite(value):
+        raise ValueError(f"JSON has no {value!r}")
+    if value == 0:
+        return "0"
+    sign, digits_of, exponent = Decimal(repr(value)).as_tuple()
+    digits = "".join(map(str, digits_of)).rstrip("0")
+    point = len(digits_of) + int(exponent)
+    minus = "-" if sign else ""
+    if len(digits) <= point <= 21:
+        return f"{minus}{digits.ljust(point, '0')}"
+    if 0 < point <= 21:
+        return f"{minus}{digits[:point]}.{digits[point:]}"
+    if -6 < point <= 0:
+        return f"{minus}0.{'0' * -point}{digits}"
+    fraction = f".{digits[1:]}" if len(digits) > 1 else ""
+    return f"{minus}{digits[0]}{fraction}e{point - 1:+d}"

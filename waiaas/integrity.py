@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from peewee import SchemaManager, SqliteDatabase
+from peewee import OperationalError, SchemaManager, SqliteDatabase
 
 from waiaas.errors import refusal
 from waiaas.migrations import LATEST_SCHEMA_VERSION
 from waiaas.migrations.faults import file_of, refusing
-from waiaas.migrations.schema import Column, Table, canonical, describe, same_index, stored_objects
-from waiaas.migrations.sql import fold
+from waiaas.migrations.schema import Column, Table, canonical, describe, same_index, stored_objects, table_names
+from waiaas.migrations.sql import fold, quote
 from waiaas.migrations.version import schema_version
 from waiaas.models import MODELS
 
@@ -57,7 +57,7 @@ class CheckReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values that `json.dumps` takes."""
-        return {"ok": self.ok, **asdict(self)}
+        return {"ok": self.ok, **_plain(asdict(self))}
 
 
 def check(database: Database) -> CheckReport:
@@ -77,8 +77,20 @@ def check(database: Database) -> CheckReport:
     with refusing(database):
         findings = [*_damage(database), *_foreign_keys(database)]
         if version == LATEST_SCHEMA_VERSION:
-            findings += [*_drift(database), *_links(database)]
+            drift = list(_drift(database))
+            findings += drift
+            if not any(finding.kind in ("missing_table", "missing_column") for finding in drift):
+                findings += _links(database)
     return CheckReport(version, LATEST_SCHEMA_VERSION, findings)
+
+
+def _plain(value: Any) -> Any:
+    """Spell bytes, which an id in a damaged file may be, as SQL does."""
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return f"x'{value.hex()}'" if isinstance(value, bytes) else value
 
 
 def _problem(kind: str, where: str, message: str, rows: list[Any] | None = None) -> Finding:
@@ -97,8 +109,15 @@ def _damage(database: SqliteDatabase) -> Iterator[Finding]:
 
 def _foreign_keys(database: SqliteDatabase) -> Iterator[Finding]:
     broken: dict[tuple[str, str], list[Any]] = {}
-    for table, rowid, parent, _ in database.execute_sql("PRAGMA main.foreign_key_check").fetchall():
-        broken.setdefault((table, parent), []).append(rowid)
+    for name in table_names(database):
+        try:
+            rows = database.execute_sql(f"PRAGMA main.foreign_key_check({quote(name)})").fetchall()
+        except OperationalError as error:
+            # A foreign key to columns that are no key (https://www.sqlite.org/foreignkeys.html#fk_indexes).
+            yield _problem("foreign_key_mismatch", name, str(error))
+            continue
+        for table, rowid, parent, _ in rows:
+            broken.setdefault((table, parent), []).append(rowid)
     for (table, parent), rows in broken.items():
         yield _problem("foreign_key", table, f"{_rows(rows)} of {table} refer to a missing row of {parent}", rows)
 
@@ -244,6 +263,6 @@ def _rows(rows: list[Any]) -> str:
     return "1 row" if len(rows) == 1 else f"{len(rows)} rows"
 
 
-def _listed(ids: list[str]) -> str:
-    shown = ", ".join(ids[:_IDS_IN_MESSAGE])
+def _listed(ids: list[Any]) -> str:
+    shown = ", ".join(map(str, ids[:_IDS_IN_MESSAGE]))
     return shown if len(ids) <= _IDS_IN_MESSAGE else f"{shown} … (+{len(ids) - _IDS_IN_MESSAGE})"

@@ -1,0 +1,715 @@
+"""What `check` finds in files that are as they should be, and in files that are not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import old_files
+import pytest
+from old_files import create_statements, session_id, wallet_id
+from peewee import PostgresqlDatabase, SqliteDatabase
+
+import waiaas
+from waiaas import CheckReport, Finding, WAIaaSError
+
+PROBLEM, NOTE = "problem", "note"
+TABLES = (
+    "wallets",
+    "sessions",
+    "session_wallets",
+    "transactions",
+    "policies",
+    "pending_approvals",
+    "audit_log",
+    "key_value_store",
+    "notification_logs",
+    "token_registry",
+    "settings",
+    "api_keys",
+    "telegram_users",
+    "wc_sessions",
+    "wc_store",
+)
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@cache
+def content(version: int, rows: int, wal: bool) -> bytes:
+    """The bytes of a file that `old_files` makes: making it once and copying it is what keeps these tests fast."""
+    with tempfile.TemporaryDirectory() as folder:
+        return old_files.make_file(Path(folder) / "wallets.db", version, rows, wal=wal).read_bytes()
+
+
+def make_file(path: Path, version: int = 18, rows: int = 12, *, wal: bool = False) -> Path:
+    """Make a file of a version with linked rows of hard values in every table."""
+    path.write_bytes(content(version, rows, wal))
+    return path
+
+
+def execute(path: Path, *statements: str) -> None:
+    """Run statements on a file with foreign keys off, each committed."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        for statement in ("PRAGMA foreign_keys = OFF", "PRAGMA synchronous = OFF", *statements):
+            database.execute(statement)
+
+
+@pytest.fixture
+def v18(tmp_path: Path) -> Path:
+    """A version-18 file with twelve linked rows in every table."""
+    return make_file(tmp_path / "wallets.db")
+
+
+def check(path: Path) -> CheckReport:
+    """Look a file over; neither it nor its folder may change by that."""
+    before = {each.name: sha256(each) for each in path.parent.iterdir()}
+    database = SqliteDatabase(path)
+    try:
+        report = waiaas.check(database)
+    finally:
+        database.close()
+        assert {each.name: sha256(each) for each in path.parent.iterdir()} == before
+    return report
+
+
+def told(report: CheckReport) -> list[tuple[str, str, str, list[Any]]]:
+    """The findings of a report without their messages."""
+    return sorted((each.severity, each.kind, each.where, each.rows) for each in report.findings)
+
+
+def found(path: Path) -> list[tuple[str, str, str, list[Any]]]:
+    """The findings on a file without their messages."""
+    return told(check(path))
+
+
+def make_edited(path: Path, edits: Iterable[tuple[str, str]]) -> Path:
+    """Make a version-19 file from the daemon's statements, in each of which a text may be replaced by another."""
+    statements = list(create_statements(19))
+    for old, new in edits:
+        (number,) = [number for number, statement in enumerate(statements) if old in statement]
+        statements[number] = statements[number].replace(old, new)
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("PRAGMA synchronous = OFF")
+        database.execute("BEGIN")
+        for statement in statements:
+            database.execute(statement)
+        for version in range(1, 20):
+            database.execute("INSERT INTO schema_version VALUES (?, ?, ?)", (version, version, f"version {version}"))
+        database.execute("COMMIT")
+    return path
+
+
+@pytest.fixture
+def v19(tmp_path: Path) -> Path:
+    """A version-19 file with twelve linked rows in every table."""
+    return make_file(tmp_path / "wallets.db", 19)
+
+
+class TestNothingToFind:
+    def test_in_a_fresh_file(self, tmp_path: Path) -> None:
+        """A file that `connect` made has no findings."""
+        path = tmp_path / "wallets.db"
+        waiaas.close(waiaas.connect(path))
+        report = check(path)
+        assert (report.findings, report.ok, report.version, report.latest_version) == ([], True, 19, 19)
+
+    @pytest.mark.parametrize("version", [1, 5, 8, 17, 18])
+    def test_in_an_upgraded_file(self, tmp_path: Path, version: int) -> None:
+        """A file of hard values of an older version has no findings once it is upgraded."""
+        path = make_file(tmp_path / "wallets.db", version)
+        waiaas.close(waiaas.connect(path))
+        report = check(path)
+        assert (report.findings, report.version) == ([], 19)
+
+    def test_in_a_file_of_the_daemon(self, v19: Path) -> None:
+        """A version-19 file as the daemon makes it, with rows in every table, has no findings."""
+        assert check(v19).findings == []
+
+    @pytest.mark.parametrize("version", [1, 5, 8, 17, 18])
+    def test_in_an_old_file(self, tmp_path: Path, version: int) -> None:
+        """A file of an older version is not measured against version 19, and has no findings."""
+        report = check(make_file(tmp_path / "wallets.db", version))
+        assert (report.findings, report.ok, report.version, report.latest_version) == ([], True, version, 19)
+
+    def test_in_a_database_in_memory(self) -> None:
+        """A database in memory can be looked over as well."""
+        database = waiaas.connect(":memory:")
+        assert waiaas.check(database).findings == []
+        waiaas.close(database)
+
+    def test_inside_a_transaction(self, v19: Path) -> None:
+        """Inside a transaction its own rows are looked at, and it stays open and can be rolled back."""
+        database = SqliteDatabase(v19)
+        with database.atomic() as transaction:
+            database.execute_sql("DELETE FROM session_wallets")
+            assert [finding.kind for finding in waiaas.check(database).findings] == ["session_without_wallet"]
+            assert database.in_transaction()
+            transaction.rollback()
+        assert waiaas.check(database).findings == []
+        database.close()
+
+
+#: Definitions that differ in their text, or in what is known of migrated files, but not in what they mean.
+SAME: dict[str, list[tuple[str, str]]] = {
+    "as-shipped": [],
+    "case-of-names": [("CREATE TABLE wallets (\n  id TEXT", "create table Wallets (\n  ID text")],
+    "quotes": [("CREATE TABLE wc_store (\n  key TEXT", 'CREATE TABLE "wc_store" (\n  [key] TEXT')],
+    "comments": [("provider_name TEXT", "/* who, what */ provider_name TEXT -- CHECK (x)\n")],
+    "order-of-values": [("CHECK (source IN ('builtin', 'custom'))", "CHECK (source IN ('custom', 'builtin'))")],
+    "null-in-check": [("CHECK (tier IS NULL OR tier IN (", "CHECK (tier IN (")],
+    "spaces-and-quotes-in-check": [
+        ("CHECK (chain IN ('solana', 'ethereum'))", "CHECK(\"chain\"IN('solana','ethereum'))")
+    ],
+    "check-as-table-constraint": [
+        (
+            "role TEXT NOT NULL DEFAULT 'PENDING' CHECK (role IN ('PENDING', 'ADMIN', 'READONLY'))",
+            "role TEXT NOT NULL DEFAULT 'PENDING'",
+        ),
+        ("approved_at INTEGER\n)", "approved_at INTEGER,\n  CHECK (role IN ('PENDING', 'ADMIN', 'READONLY'))\n)"),
+    ],
+    "key-as-table-constraint": [
+        ("tx_id TEXT NOT NULL REFERENCES transactions(id) ON DELETE CASCADE", "tx_id TEXT NOT NULL"),
+        (
+            "approval_channel TEXT DEFAULT 'rest_api',\n  created_at INTEGER NOT NULL\n)",
+            "approval_channel TEXT DEFAULT 'rest_api',\n  created_at INTEGER NOT NULL,\n"
+            "  FOREIGN KEY (tx_id) REFERENCES transactions(id) ON DELETE CASCADE\n)",
+        ),
+    ],
+    "unique-beside-its-column": [("topic TEXT NOT NULL", "topic TEXT NOT NULL UNIQUE"), (",\n  UNIQUE (topic)", "")],
+    "index-in-another-spelling": [
+        (
+            "CREATE INDEX idx_wallets_status ON wallets(status)",
+            'create index IDX_WALLETS_STATUS on "wallets" ( `Status` )',
+        )
+    ],
+    # The three known ways in which a file that the daemon migrated to version 18 differs from a fresh one.
+    "migrated-owner-approval-method": [
+        (
+            "owner_approval_method TEXT CHECK (owner_approval_method IS NULL OR owner_approval_method IN "
+            "('sdk_ntfy', 'sdk_telegram', 'walletconnect', 'telegram_bot', 'rest'))",
+            "owner_approval_method TEXT",
+        )
+    ],
+    "migrated-message": [
+        ("message TEXT,\n  created_at INTEGER NOT NULL\n)", "created_at INTEGER NOT NULL,\n  message TEXT\n)")
+    ],
+    "migrated-approval-channel": [
+        (
+            "approval_channel TEXT DEFAULT 'rest_api',\n  created_at INTEGER NOT NULL\n)",
+            "created_at INTEGER NOT NULL, approval_channel TEXT DEFAULT 'rest_api'\n)",
+        )
+    ],
+}
+
+
+@pytest.mark.parametrize("edits", SAME.values(), ids=SAME)
+def test_the_same_in_other_words_is_no_finding(tmp_path: Path, edits: list[tuple[str, str]]) -> None:
+    """Spelling, order, and the known differences of files that the daemon migrated are no findings."""
+    assert found(make_edited(tmp_path / "wallets.db", edits)) == []
+
+
+class Drift(NamedTuple):
+    """Changed definitions, statements that run afterwards, and all that must be found."""
+
+    edits: list[tuple[str, str]]
+    statements: list[str]
+    expected: list[tuple[str, str, str]]
+
+
+def edited(old: str, new: str, *expected: tuple[str, str, str]) -> Drift:
+    return Drift([(old, new)], [], list(expected))
+
+
+def after(statement: str, *expected: tuple[str, str, str]) -> Drift:
+    return Drift([], [statement], list(expected))
+
+
+DRIFTS = {
+    # Tables
+    "extra-table": after("CREATE TABLE notes (body TEXT)", (NOTE, "extra_table", "notes")),
+    "extra-view": after("CREATE VIEW v AS SELECT id FROM wallets", (NOTE, "extra_view", "v")),
+    "extra-trigger": after(
+        "CREATE TRIGGER t AFTER DELETE ON wallets BEGIN DELETE FROM wc_store; END", (NOTE, "extra_trigger", "t")
+    ),
+    "no-autoincrement": edited(
+        "id INTEGER PRIMARY KEY AUTOINCREMENT", "id INTEGER PRIMARY KEY", (PROBLEM, "autoincrement", "audit_log")
+    ),
+    "autoincrement": edited(
+        "chat_id INTEGER PRIMARY KEY",
+        "chat_id INTEGER PRIMARY KEY AUTOINCREMENT",
+        (PROBLEM, "autoincrement", "telegram_users"),
+    ),
+    "without-rowid": edited(
+        "CREATE TABLE wc_store (\n  key TEXT PRIMARY KEY,\n  value TEXT NOT NULL\n)",
+        "CREATE TABLE wc_store (\n  key TEXT PRIMARY KEY,\n  value TEXT NOT NULL\n) WITHOUT ROWID",
+        (PROBLEM, "table_options", "wc_store"),
+        (PROBLEM, "not_null", "wc_store.key"),
+    ),
+    # Columns
+    "missing-column": edited(
+        "suspension_reason TEXT,\n  ", "", (PROBLEM, "missing_column", "wallets.suspension_reason")
+    ),
+    "extra-column": after("ALTER TABLE wallets ADD COLUMN nickname TEXT", (NOTE, "extra_column", "wallets.nickname")),
+    "renamed-column": edited(
+        "symbol TEXT NOT NULL",
+        "ticker TEXT NOT NULL",
+        (PROBLEM, "missing_column", "token_registry.symbol"),
+        (NOTE, "extra_column", "token_registry.ticker"),
+    ),
+    "column-type": edited(
+        "amount TEXT,\n  to_address", "amount REAL,\n  to_address", (PROBLEM, "column_type", "transactions.amount")
+    ),
+    "column-without-type": edited("ip_address TEXT", "ip_address", (PROBLEM, "column_type", "audit_log.ip_address")),
+    "null-allowed": edited(
+        "token_hash TEXT NOT NULL", "token_hash TEXT", (PROBLEM, "not_null", "sessions.token_hash")
+    ),
+    "null-refused": edited(
+        "usage_stats TEXT", "usage_stats TEXT NOT NULL", (PROBLEM, "not_null", "sessions.usage_stats")
+    ),
+    "default": edited("DEFAULT 'api'", "DEFAULT 'web'", (PROBLEM, "column_default", "sessions.source")),
+    "no-default": edited(" DEFAULT 30", "", (PROBLEM, "column_default", "sessions.max_renewals")),
+    "default-where-none-is": edited(
+        "actor TEXT NOT NULL", "actor TEXT NOT NULL DEFAULT ''", (PROBLEM, "column_default", "audit_log.actor")
+    ),
+    "generated": edited(
+        "suspension_reason TEXT",
+        "suspension_reason TEXT GENERATED ALWAYS AS (status) VIRTUAL",
+        (PROBLEM, "generated_column", "wallets.suspension_reason"),
+    ),
+    # Keys
+    "no-primary-key": edited(
+        "provider_name TEXT PRIMARY KEY",
+        "provider_name TEXT",
+        (PROBLEM, "primary_key", "api_keys.provider_name"),
+        (PROBLEM, "missing_unique", "UNIQUE (provider_name)"),
+    ),
+    "order-of-primary-key": edited(
+        "PRIMARY KEY (session_id, wallet_id)",
+        "PRIMARY KEY (wallet_id, session_id)",
+        (PROBLEM, "primary_key", "session_wallets.session_id"),
+        (PROBLEM, "primary_key", "session_wallets.wallet_id"),
+        (PROBLEM, "missing_unique", "UNIQUE (session_id, wallet_id)"),
+    ),
+    "missing-foreign-key": edited(
+        " REFERENCES transactions(id) ON DELETE CASCADE,\n  required_by",
+        ",\n  required_by",
+        (PROBLEM, "missing_foreign_key", "pending_approvals"),
+    ),
+    "extra-foreign-key": edited(
+        "actor TEXT NOT NULL,\n  wallet_id TEXT",
+        "actor TEXT NOT NULL,\n  wallet_id TEXT REFERENCES wallets(id)",
+        (NOTE, "extra_foreign_key", "audit_log"),
+    ),
+    "action-of-foreign-key": edited(
+        "REFERENCES wallets(id) ON DELETE RESTRICT",
+        "REFERENCES wallets(id) ON DELETE CASCADE",
+        (PROBLEM, "missing_foreign_key", "transactions"),
+        (NOTE, "extra_foreign_key", "transactions"),
+    ),
+    "update-action-of-foreign-key": edited(
+        "REFERENCES sessions(id) ON DELETE SET NULL",
+        "REFERENCES sessions(id) ON DELETE SET NULL ON UPDATE CASCADE",
+        (PROBLEM, "missing_foreign_key", "transactions"),
+        (NOTE, "extra_foreign_key", "transactions"),
+    ),
+    "deferred-foreign-key": edited(
+        "REFERENCES transactions(id) ON DELETE CASCADE,\n  required_by",
+        "REFERENCES transactions(id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,\n  required_by",
+        (PROBLEM, "missing_foreign_key", "pending_approvals"),
+        (NOTE, "extra_foreign_key", "pending_approvals"),
+    ),
+    "parent-of-foreign-key": edited(
+        "session_id TEXT REFERENCES sessions(id) ON DELETE SET NULL",
+        "session_id TEXT REFERENCES sessions__tmp__(id) ON DELETE SET NULL",
+        (PROBLEM, "missing_foreign_key", "transactions"),
+        (NOTE, "extra_foreign_key", "transactions"),
+    ),
+    # Indexes
+    "missing-unique": edited(",\n  UNIQUE (topic)", "", (PROBLEM, "missing_unique", "UNIQUE (topic)")),
+    "missing-index": after("DROP INDEX idx_wallets_status", (PROBLEM, "missing_index", "idx_wallets_status")),
+    "index-on-another-table": edited(
+        "CREATE INDEX idx_settings_category ON settings(category)",
+        "CREATE INDEX idx_settings_category ON wallets(name)",
+        (PROBLEM, "missing_index", "idx_settings_category"),
+        (NOTE, "extra_index", "idx_settings_category"),
+    ),
+    "index-of-other-columns": edited(
+        "idx_policies_wallet_enabled ON policies(wallet_id, enabled)",
+        "idx_policies_wallet_enabled ON policies(enabled, wallet_id)",
+        (PROBLEM, "index_differs", "idx_policies_wallet_enabled"),
+    ),
+    "index-not-unique": edited(
+        "CREATE UNIQUE INDEX idx_transactions_tx_hash",
+        "CREATE INDEX idx_transactions_tx_hash",
+        (PROBLEM, "index_differs", "idx_transactions_tx_hash"),
+    ),
+    "index-unique": edited(
+        "CREATE INDEX idx_sessions_token_hash",
+        "CREATE UNIQUE INDEX idx_sessions_token_hash",
+        (PROBLEM, "index_differs", "idx_sessions_token_hash"),
+    ),
+    "index-partial": edited(
+        "idx_transactions_queued_at ON transactions(queued_at)",
+        "idx_transactions_queued_at ON transactions(queued_at) WHERE queued_at > 0",
+        (PROBLEM, "index_differs", "idx_transactions_queued_at"),
+    ),
+    "index-descending": edited(
+        "idx_audit_log_timestamp ON audit_log(timestamp)",
+        "idx_audit_log_timestamp ON audit_log(timestamp DESC)",
+        (PROBLEM, "index_differs", "idx_audit_log_timestamp"),
+    ),
+    "index-of-other-collation": edited(
+        "idx_wallets_public_key ON wallets(public_key)",
+        "idx_wallets_public_key ON wallets(public_key COLLATE NOCASE)",
+        (PROBLEM, "index_differs", "idx_wallets_public_key"),
+    ),
+    "extra-index": after("CREATE INDEX mine ON wallets (name)", (NOTE, "extra_index", "mine")),
+    # CHECKs
+    "missing-check": edited(
+        " CHECK (role IN ('PENDING', 'ADMIN', 'READONLY'))", "", (PROBLEM, "missing_check", "telegram_users")
+    ),
+    "narrower-check": edited(
+        "CHECK (role IN ('PENDING', 'ADMIN', 'READONLY'))",
+        "CHECK (role IN ('PENDING', 'ADMIN'))",
+        (PROBLEM, "missing_check", "telegram_users"),
+        (PROBLEM, "check_differs", "telegram_users"),
+    ),
+    "wider-check": edited(
+        "CHECK (source IN ('builtin', 'custom'))",
+        "CHECK (source IN ('builtin', 'custom', ''))",
+        (PROBLEM, "missing_check", "token_registry"),
+        (PROBLEM, "check_differs", "token_registry"),
+    ),
+    "extra-check": edited(
+        "decimals INTEGER NOT NULL",
+        "decimals INTEGER NOT NULL CHECK (decimals BETWEEN 0 AND 18)",
+        (PROBLEM, "check_differs", "token_registry"),
+    ),
+    "another-check-on-owner-approval-method": edited(
+        "(owner_approval_method IS NULL OR owner_approval_method IN "
+        "('sdk_ntfy', 'sdk_telegram', 'walletconnect', 'telegram_bot', 'rest'))",
+        "(owner_approval_method IN ('rest'))",
+        (PROBLEM, "check_differs", "wallets"),
+    ),
+}
+
+
+class TestDrift:
+    @pytest.mark.parametrize("drift", DRIFTS.values(), ids=DRIFTS)
+    def test_is_found_where_it_is(self, tmp_path: Path, drift: Drift) -> None:
+        """Each difference from the models is found by kind and place and named in words, and nothing else is found."""
+        path = make_edited(tmp_path / "wallets.db", drift.edits)
+        execute(path, *drift.statements)
+        report = check(path)
+        assert told(report) == sorted((*expected, []) for expected in drift.expected)
+        assert report.ok == all(severity == NOTE for severity, _, _ in drift.expected)
+        assert [each for each in report.findings if each.where not in each.message] == []
+
+    @pytest.mark.parametrize("table", TABLES)
+    def test_a_missing_table_is_found(self, tmp_path: Path, table: str) -> None:
+        """A table that is not there is found, whichever it is."""
+        path = make_edited(tmp_path / "wallets.db", [])
+        execute(path, f"DROP TABLE {table}")
+        assert found(path) == [(PROBLEM, "missing_table", table, [])]
+
+    @pytest.mark.parametrize(
+        ("table", "column"),
+        [
+            ("sessions", "id"),
+            ("sessions", "revoked_at"),
+            ("session_wallets", "is_default"),
+            ("session_wallets", "session_id"),
+        ],
+    )
+    def test_a_missing_column_that_links_need_is_found(self, tmp_path: Path, table: str, column: str) -> None:
+        """Where the links cannot be looked at for want of a column, the missing column is still found."""
+        path = make_edited(tmp_path / "wallets.db", [])
+        execute(path, f"ALTER TABLE {table} RENAME COLUMN {column} TO renamed")
+        findings = found(path)
+        assert (PROBLEM, "missing_column", f"{table}.{column}", []) in findings
+        assert (NOTE, "extra_column", f"{table}.renamed", []) in findings
+
+    def test_a_parent_without_its_key_is_found(self, tmp_path: Path) -> None:
+        """Where the foreign keys cannot be looked at because their parent lost its key, that is still found."""
+        key = ("CREATE TABLE wallets (\n  id TEXT PRIMARY KEY", "CREATE TABLE wallets (\n  id TEXT")
+        findings = found(make_edited(tmp_path / "wallets.db", [key]))
+        assert (PROBLEM, "primary_key", "wallets.id", []) in findings
+        assert (PROBLEM, "missing_unique", "UNIQUE (id)", []) in findings
+
+    def test_is_not_looked_for_at_an_older_version(self, v18: Path) -> None:
+        """What a version-18 file has beyond or below version 19 is no finding."""
+        execute(v18, "CREATE TABLE notes (body TEXT)", "DROP INDEX idx_wallets_status", "DROP TABLE wc_store")
+        assert found(v18) == []
+
+
+def link(session: str, wallet: str, default: int = 0) -> str:
+    return f"INSERT INTO session_wallets VALUES ('{session}', '{wallet}', {default}, 1)"
+
+
+def new_session(id_: str, revoked_at: str = "NULL") -> str:
+    return (
+        "INSERT INTO sessions (id, token_hash, expires_at, absolute_expires_at, created_at, revoked_at)"
+        f" VALUES ({id_}, 'hash', 1, 2, 3, {revoked_at})"
+    )
+
+
+class TestLinks:
+    """The seeded sessions have one link each; those with a number 2, 5, 8, 11 are not revoked."""
+
+    ACTIVE, REVOKED = (2, 5, 8, 11), (0, 1, 3, 4)
+
+    @pytest.mark.parametrize(
+        ("kind", "statement"),
+        [
+            ("session_without_wallet", "DELETE FROM session_wallets WHERE session_id = '{session}'"),
+            ("session_without_default", "UPDATE session_wallets SET is_default = 0 WHERE session_id = '{session}'"),
+            (
+                "session_with_many_defaults",
+                "INSERT INTO session_wallets SELECT '{session}', id, 1, 1 FROM wallets WHERE id NOT IN"
+                " (SELECT wallet_id FROM session_wallets WHERE session_id = '{session}') LIMIT 1",
+            ),
+        ],
+    )
+    @pytest.mark.parametrize("count", [1, 3])
+    def test_a_session_has_a_wallet_and_one_default(self, v19: Path, kind: str, statement: str, count: int) -> None:
+        """Each session that breaks the invariant is found by its id; those that are revoked do not count."""
+        ids = [session_id(number) for number in self.ACTIVE[:count]]
+        revoked = [session_id(number) for number in self.REVOKED]
+        execute(v19, *(statement.format(session=each) for each in ids + revoked))
+        report = check(v19)
+        assert told(report) == [(PROBLEM, kind, "session_wallets", sorted(ids))]
+        (finding,) = report.findings
+        assert all(each in finding.message for each in ids)
+        assert not any(each in finding.message for each in revoked)
+        assert not report.ok
+
+    def test_further_wallets_beside_the_default_are_as_it_should_be(self, v19: Path) -> None:
+        """A session may have many links as long as one of them is its default."""
+        execute(v19, *(link(session_id(2), wallet_id(number)) for number in range(5, 12)))
+        assert found(v19) == []
+
+    def test_any_number_but_0_is_a_default(self, v19: Path) -> None:
+        """A stored flag other than 0 counts as a default, as the models read it."""
+        execute(v19, f"UPDATE session_wallets SET is_default = 2 WHERE session_id = '{session_id(2)}'")
+        assert found(v19) == []
+        execute(v19, f"UPDATE session_wallets SET is_default = 0 WHERE session_id = '{session_id(2)}'")
+        execute(v19, link(session_id(2), wallet_id(9), default=-1))
+        assert found(v19) == []
+
+    def test_a_revoked_session_becomes_a_finding_when_it_is_none(self, v19: Path) -> None:
+        """The same session is found or not by its `revoked_at` alone, be it 0."""
+        execute(v19, new_session("'s'", revoked_at="0"))
+        assert found(v19) == []
+        execute(v19, "UPDATE sessions SET revoked_at = NULL WHERE id = 's'")
+        assert found(v19) == [(PROBLEM, "session_without_wallet", "session_wallets", ["s"])]
+
+    def test_all_three_kinds_at_once(self, v19: Path) -> None:
+        """The three kinds are told apart in one file."""
+        execute(
+            v19,
+            new_session("'a'"),
+            new_session("'b'"),
+            new_session("'c'"),
+            link("b", wallet_id(0)),
+            link("b", wallet_id(1)),
+            link("c", wallet_id(0), default=1),
+            link("c", wallet_id(1), default=1),
+            link("c", wallet_id(2)),
+        )
+        assert found(v19) == [
+            (PROBLEM, "session_with_many_defaults", "session_wallets", ["c"]),
+            (PROBLEM, "session_without_default", "session_wallets", ["b"]),
+            (PROBLEM, "session_without_wallet", "session_wallets", ["a"]),
+        ]
+
+    def test_many_ids_are_all_in_the_rows_and_few_in_the_message(self, v19: Path) -> None:
+        """All ids are in the finding's rows, in order; the message stays short and says how many there are besides."""
+        ids = [f"s-{number:03}" for number in range(40)]
+        execute(v19, *(new_session(f"'{each}'") for each in reversed(ids)))
+        (finding,) = check(v19).findings
+        assert finding.rows == ids
+        assert "s-000" in finding.message
+        assert "s-039" not in finding.message
+        assert "+35" in finding.message
+
+    @pytest.mark.parametrize("id_", ["NULL", "x'ff00'"], ids=["null", "blob"])
+    def test_a_session_whose_id_is_no_text_is_found_too(self, v19: Path, id_: str) -> None:
+        """SQLite takes NULL and BLOBs in the key; such a session is found, and the report is one that JSON takes."""
+        execute(v19, new_session(id_))
+        report = check(v19)
+        assert [(each.kind, len(each.rows)) for each in report.findings] == [("session_without_wallet", 1)]
+        assert json.loads(json.dumps(report.to_dict()))["ok"] is False
+
+    def test_an_upgraded_session_without_a_wallet_is_reported(self, v18: Path) -> None:
+        """A session that had no wallet before the upgrade has none after it, which `check` says."""
+        orphan = session_id(2)
+        execute(v18, f"UPDATE sessions SET wallet_id = 'nobody' WHERE id = '{orphan}'")
+        waiaas.close(waiaas.connect(v18, skip_orphans=True))
+        assert found(v18) == [(PROBLEM, "session_without_wallet", "session_wallets", [orphan])]
+
+
+class TestForeignKeys:
+    @pytest.mark.parametrize("version", [18, 19])
+    @pytest.mark.parametrize(
+        ("table", "column", "parent"),
+        [
+            ("transactions", "wallet_id", "wallets"),
+            ("transactions", "session_id", "sessions"),
+            ("transactions", "parent_id", "transactions"),
+            ("policies", "wallet_id", "wallets"),
+            ("pending_approvals", "tx_id", "transactions"),
+            ("wc_sessions", "wallet_id", "wallets"),
+        ],
+    )
+    def test_rows_that_refer_to_nothing_are_found(
+        self, tmp_path: Path, version: int, table: str, column: str, parent: str
+    ) -> None:
+        """At any version the rowids of rows that name a missing row are found, by table and parent."""
+        path = make_file(tmp_path / "wallets.db", version)
+        execute(path, f"UPDATE {table} SET {column} = 'nobody-' || rowid WHERE rowid IN (4, 7)")
+        report = check(path)
+        assert told(report) == [(PROBLEM, "foreign_key", table, [4, 7])]
+        (finding,) = report.findings
+        assert all(word in finding.message for word in ("2 rows", table, parent))
+
+    def test_links_that_refer_to_nothing_are_found(self, v19: Path) -> None:
+        """A link to a missing wallet, and one of a missing session, are findings of their own."""
+        execute(v19, link(session_id(2), "nobody"), link("nothing", wallet_id(0)))
+        report = check(v19)
+        assert told(report) == [
+            (PROBLEM, "foreign_key", "session_wallets", [13]),
+            (PROBLEM, "foreign_key", "session_wallets", [14]),
+        ]
+        messages = " ".join(finding.message for finding in report.findings)
+        assert "missing row of wallets" in messages
+        assert "missing row of sessions" in messages
+        assert messages.count("1 row of") == 2
+
+    def test_a_session_of_a_missing_wallet_is_found_at_version_18(self, v18: Path) -> None:
+        """What would stop the upgrade is found before it."""
+        execute(v18, f"UPDATE sessions SET wallet_id = 'nobody' WHERE id = '{session_id(3)}'")
+        assert found(v18) == [(PROBLEM, "foreign_key", "sessions", [4])]
+
+    def test_rows_of_a_dropped_parent_are_found(self, v19: Path) -> None:
+        """Where the parent itself is missing, each row that names one is found beside the missing table."""
+        execute(v19, "DROP TABLE transactions")
+        assert found(v19) == [
+            (PROBLEM, "foreign_key", "pending_approvals", list(range(1, 13))),
+            (PROBLEM, "missing_table", "transactions", []),
+        ]
+
+    def test_null_refers_to_nothing_and_is_as_it_should_be(self, v19: Path) -> None:
+        """A NULL reference is no finding."""
+        execute(
+            v19, "UPDATE transactions SET session_id = NULL, parent_id = NULL", "UPDATE policies SET wallet_id = NULL"
+        )
+        assert found(v19) == []
+
+
+class TestDamage:
+    @pytest.mark.parametrize("version", [18, 19])
+    def test_a_row_that_breaks_its_check_is_found(self, tmp_path: Path, version: int) -> None:
+        """A value that the table's own CHECK refuses is found at any version."""
+        path = make_file(tmp_path / "wallets.db", version)
+        execute(path, "PRAGMA ignore_check_constraints = ON", "UPDATE wallets SET chain = 'bitcoin' WHERE rowid = 1")
+        report = check(path)
+        assert told(report) == [(PROBLEM, "damage", "file", [])]
+        assert "wallets" in report.findings[0].message
+
+    def test_a_wrong_header_is_found(self, v19: Path) -> None:
+        """A header that counts free pages which are not there is found."""
+        good = v19.read_bytes()
+        v19.write_bytes(good[:36] + (7).to_bytes(4, "big") + good[40:])
+        assert found(v19) == [(PROBLEM, "damage", "file", [])]
+
+    def test_no_page_of_garbage_passes(self, v19: Path) -> None:
+        """A file of which one page, wherever it is, holds garbage is never called good, and is not written to."""
+        good = v19.read_bytes()
+        size = int.from_bytes(good[16:18], "big")
+        passed = []
+        for start in range(size, len(good), 4 * size):
+            v19.write_bytes(good[:start] + b"\xa5" * size + good[start + size :])
+            try:
+                ok = check(v19).ok
+            except WAIaaSError as error:
+                assert error.reason == "corrupt"
+                ok = False
+            if ok:
+                passed.append(start // size + 1)
+        assert len(good) > 10 * size
+        assert passed == []
+
+
+class TestRefused:
+    @pytest.mark.parametrize(
+        ("make", "reason"),
+        [
+            (lambda path: path.touch(), "empty_database"),
+            (
+                lambda path: execute(make_file(path, 19), "INSERT INTO schema_version VALUES (20, 1, '')"),
+                "code_too_old",
+            ),
+            (lambda path: execute(path, "CREATE TABLE notes (body TEXT)"), "other_program"),
+            (lambda path: path.write_text("id,name\n" * 99), "not_a_database"),
+        ],
+        ids=["empty", "newer", "other-program", "text"],
+    )
+    def test_a_file_that_is_none_of_ours(self, tmp_path: Path, make: Callable[[Path], Any], reason: str) -> None:
+        """A file that this library cannot work with is refused with its reason, and not changed."""
+        path = tmp_path / "wallets.db"
+        make(path)
+        with pytest.raises(WAIaaSError) as caught:
+            check(path)
+        assert (caught.value.code, caught.value.reason) == ("SCHEMA_INCOMPATIBLE", reason)
+
+    def test_another_backend(self) -> None:
+        """A database that is not SQLite is refused."""
+        with pytest.raises(WAIaaSError) as caught:
+            waiaas.check(PostgresqlDatabase("wallets"))
+        assert caught.value.reason == "not_sqlite"
+
+
+class TestReport:
+    NOTED = Finding("note", "extra_table", "notes", "table notes is not one of WAIaaS")
+    BROKEN = Finding("problem", "foreign_key", "policies", "1 row …", [3])
+
+    @pytest.mark.parametrize(
+        ("findings", "ok"), [([], True), ([NOTED], True), ([BROKEN], False), ([NOTED, BROKEN], False)]
+    )
+    def test_ok_is_the_absence_of_problems(self, findings: list[Finding], ok: bool) -> None:
+        """A report is good until one finding is a problem."""
+        assert CheckReport(19, 19, findings).ok is ok
+
+    def test_to_dict_is_json(self, v19: Path) -> None:
+        """The report as a dictionary holds everything in plain values that JSON takes."""
+        execute(
+            v19, "CREATE TABLE notes (body)", "DELETE FROM session_wallets", "DELETE FROM wallets WHERE rowid = 12"
+        )
+        report = check(v19)
+        told = json.loads(json.dumps(report.to_dict()))
+        assert sorted(told) == ["findings", "latest_version", "ok", "version"]
+        assert (told["ok"], told["version"], told["latest_version"]) == (False, 19, 19)
+        assert [(each["severity"], each["kind"], each["where"]) for each in told["findings"]] == [
+            (PROBLEM, "foreign_key", "wc_sessions"),
+            (NOTE, "extra_table", "notes"),
+            (PROBLEM, "session_without_wallet", "session_wallets"),
+        ]
+        assert [sorted(each) for each in told["findings"]] == [["kind", "message", "rows", "severity", "where"]] * 3
+        assert told["findings"][2]["rows"] == sorted(session_id(number) for number in (2, 5, 8, 11))
+
+    def test_to_dict_gives_copies(self) -> None:
+        """Changing the dictionary does not change the report."""
+        report = CheckReport(19, 19, [self.BROKEN])
+        report.to_dict()["findings"][0]["rows"].append(4)
+        assert report.findings == [self.BROKEN]
+        assert self.BROKEN.rows == [3]
