@@ -445,6 +445,19 @@ class TestDrift:
         findings = found(make_edited(tmp_path / "wallets.db", [key]))
         assert (PROBLEM, "primary_key", "wallets.id", []) in findings
         assert (PROBLEM, "missing_unique", "UNIQUE (id)", []) in findings
+        mismatched = [where for _, kind, where, _ in findings if kind == "foreign_key_mismatch"]
+        assert mismatched == ["policies", "session_wallets", "transactions", "wc_sessions"]
+
+    def test_a_table_of_a_module_that_is_not_there_is_noted(self, v19: Path) -> None:
+        """A virtual table whose module this SQLite lacks is noted as not ours, and hides nothing else."""
+        execute(
+            v19,
+            "CREATE VIEW v AS SELECT id FROM wallets",
+            "PRAGMA writable_schema = ON",
+            "INSERT INTO sqlite_master VALUES"
+            " ('table', 'ghost', 'ghost', 0, 'CREATE VIRTUAL TABLE ghost USING nowhere (a)')",
+        )
+        assert found(v19) == [(NOTE, "extra_table", "ghost", []), (NOTE, "extra_view", "v", [])]
 
     def test_is_not_looked_for_at_an_older_version(self, v18: Path) -> None:
         """What a version-18 file has beyond or below version 19 is no finding."""
@@ -671,6 +684,24 @@ class TestRefused:
         with pytest.raises(WAIaaSError) as caught:
             check(path)
         assert (caught.value.code, caught.value.reason) == ("SCHEMA_INCOMPATIBLE", reason)
+
+    @pytest.mark.parametrize("pragma", ["quick_check", "foreign_key_check", "table_xinfo"])
+    def test_a_file_that_is_locked_meanwhile(self, v19: Path, pragma: str) -> None:
+        """A lock that another connection holds for a while is a refusal to be tried again, and no finding."""
+        database = SqliteDatabase(v19, timeout=0.05)
+        with closing(sqlite3.connect(v19, isolation_level=None)) as other:
+
+            def lock(statement: str) -> None:
+                if (pragma in statement) != other.in_transaction:
+                    other.execute("BEGIN EXCLUSIVE" if pragma in statement else "ROLLBACK")
+
+            database.connection().set_trace_callback(lock)
+            with pytest.raises(WAIaaSError) as caught:
+                waiaas.check(database)
+            database.connection().set_trace_callback(None)
+        assert (caught.value.reason, caught.value.retryable) == ("database_busy", True)
+        assert waiaas.check(database).findings == []
+        database.close()
 
     def test_another_backend(self) -> None:
         """A database that is not SQLite is refused."""

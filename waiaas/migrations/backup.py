@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import sqlite3
 import stat
@@ -54,18 +53,28 @@ def remove(copy: Path) -> None:
 
 def _publish(partial: Path, target: Path) -> Path:
     """Give a finished copy the first name that is free."""
-    names = itertools.chain([target], (target.with_name(f"{target.name}-{n}") for n in itertools.count(2)))
-    for name in names:
-        with contextlib.suppress(FileExistsError):
-            try:
-                os.link(partial, name)
-            except FileExistsError:
-                raise
-            except OSError:  # a file system without hard links
-                os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-                os.replace(partial, name)
+    name, number = target, 1
+    while True:
+        try:
+            _rename_to_new(partial, name)
+        except FileExistsError:
+            number += 1
+            name = target.with_name(f"{target.name}-{number}")
+        else:
             return name
-    raise AssertionError("unreachable: the names do not end")
+
+
+def _rename_to_new(old: Path, new: Path) -> None:
+    """Rename a file, but never onto another one, which `os.rename` would replace."""
+    try:
+        os.link(old, new)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        os.replace(old, new)
+    else:
+        os.unlink(old)
 
 
 def _copy_pages(path: Path, copy: Path, progress: Callable[[int, int], None]) -> None:

@@ -109,10 +109,6 @@ class CreateTable(NamedTuple):
             start, end = self._comma_before(index), item.end
         return parse_create_table(self.sql[:start] + self.sql[end:])
 
-    def replaced(self, item: Item, text: str) -> CreateTable:
-        """Return the statement with other text in the place of one of its entries."""
-        return parse_create_table(self.sql[: item.start] + text + self.sql[item.end :])
-
     def end_of(self, item: Item) -> int:
         """Where the next entry starts, or the closing parenthesis stands: what is before belongs to the entry."""
         index = self.items.index(item) + 1

@@ -1,0 +1,226 @@
+"""The schema operations by themselves, as any Peewee user may use them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from peewee import SqliteDatabase
+from playhouse.migrate import Operation
+
+from waiaas import WAIaaSError
+from waiaas.migrations import WaiaasMigrator
+
+OWNERS = (
+    "CREATE TABLE owner (id INTEGER PRIMARY KEY)",
+    "CREATE TABLE pet (id INTEGER PRIMARY KEY, owner_id INT REFERENCES owner (id), name TEXT)",
+    "CREATE INDEX pet_owner ON pet (owner_id)",
+    "INSERT INTO owner VALUES (1), (2)",
+    "INSERT INTO pet VALUES (1, 1, 'Bello'), (2, 1, 'Minka'), (3, NULL, 'stray')",
+)
+JUNCTION = (
+    "CREATE TABLE pet_owner_link (pet_id INT NOT NULL REFERENCES pet (id),"
+    " owner_id INT NOT NULL REFERENCES owner (id), PRIMARY KEY (pet_id, owner_id))"
+)
+LINK_INDEX = "CREATE INDEX link_owner ON pet_owner_link (owner_id)"
+
+
+def made(*statements: str) -> SqliteDatabase:
+    database = SqliteDatabase(":memory:")
+    for statement in statements:
+        database.execute_sql(statement)
+    return database
+
+
+def rows(database: SqliteDatabase, query: str) -> list[tuple[Any, ...]]:
+    return database.execute_sql(query).fetchall()
+
+
+def run(database: SqliteDatabase, change: Callable[[WaiaasMigrator], Operation]) -> WaiaasMigrator:
+    migrator = WaiaasMigrator(database)
+    with migrator.migration_context():
+        migrator.migrate(change(migrator))
+    return migrator
+
+
+def refused(database: SqliteDatabase, change: Callable[[WaiaasMigrator], Operation]) -> WAIaaSError:
+    before = list(database.connection().iterdump())
+    with pytest.raises(WAIaaSError) as caught:
+        run(database, change)
+    assert list(database.connection().iterdump()) == before
+    return caught.value
+
+
+def extract(migrator: WaiaasMigrator, where: str = "1") -> Operation:
+    return migrator.extract_junction(
+        "pet",
+        "owner_id",
+        junction="pet_owner_link",
+        definition=JUNCTION,
+        indexes=[LINK_INDEX],
+        fill={"pet_id": "id", "owner_id": "owner_id"},
+        where=where,
+        drop_indexes=["pet_owner"],
+    )
+
+
+def absorb(migrator: WaiaasMigrator) -> Operation:
+    return migrator.absorb_junction(
+        "pet_owner_link",
+        definition=[JUNCTION, LINK_INDEX],
+        into="pet",
+        column="owner_id INT REFERENCES owner (id)",
+        after="id",
+        value="(SELECT owner_id FROM pet_owner_link WHERE pet_id = id)",
+        indexes=["CREATE INDEX pet_owner ON pet (owner_id)"],
+    )
+
+
+def test_a_column_becomes_a_junction_table_and_back() -> None:
+    """A foreign-key column turned into a junction table keeps each link, and turned back is what it was."""
+    database = made(*OWNERS)
+    before = list(database.connection().iterdump())
+    assert run(database, extract).told.links_created == 2
+    assert rows(database, "SELECT * FROM pet_owner_link") == [(1, 1), (2, 1)]
+    assert [row[1] for row in rows(database, "PRAGMA table_info(pet)")] == ["id", "name"]
+    run(database, absorb)
+    after = "\n".join(database.connection().iterdump()).replace('"pet"', "pet")
+    assert sorted(after.split("\n")) == sorted("\n".join(before).replace('"pet"', "pet").split("\n"))
+
+
+def test_links_that_get_lost_are_noticed() -> None:
+    """Where fewer links arrive than were to be made, all of it is taken back."""
+    database = made(*OWNERS)
+    answers = itertools.chain([1, 1], itertools.repeat(0))
+    database.register_function(lambda: next(answers), "flip", 0)
+    error = refused(database, lambda migrator: extract(migrator, where="flip()"))
+    assert error.reason == "rows_lost"
+    assert error.details is not None
+    assert (error.details["before"], error.details["after"]) == (2, 0)
+
+
+def test_a_junction_table_in_the_way_is_refused() -> None:
+    """A junction table that has rows is refused, never filled further."""
+    database = made(*OWNERS, JUNCTION, "INSERT INTO pet_owner_link VALUES (3, 2)")
+    assert refused(database, extract).reason == "leftover_table"
+
+
+def test_a_column_that_is_not_there_is_named() -> None:
+    """Dropping or changing a column that the table has not is refused by its name."""
+    database = made(*OWNERS)
+    for change in (
+        lambda migrator: migrator.drop_column("pet", "colour"),
+        lambda migrator: migrator.change_columns("pet", {"colour": "colour TEXT"}),
+    ):
+        assert "colour" in str(refused(database, change))
+
+
+@pytest.mark.parametrize(
+    ("statements", "named"),
+    [
+        (["CREATE INDEX mine ON pet (name)"], "mine"),
+        (["CREATE TABLE tag (pet TEXT REFERENCES pet (name))", "CREATE UNIQUE INDEX u ON pet (name)"], "tag.pet"),
+    ],
+)
+def test_a_column_that_is_needed_is_not_dropped(statements: list[str], named: str) -> None:
+    """What needs a column is named: an index, or another table's foreign key."""
+    database = made(*OWNERS, *statements)
+    error = refused(database, lambda migrator: migrator.drop_column("pet", "name"))
+    assert error.reason == "dependent_object"
+    assert named in str(error)
+
+
+@pytest.mark.parametrize("clause", ["UNIQUE", "PRIMARY KEY"])
+def test_a_key_is_not_dropped(clause: str) -> None:
+    """A column that is a key or UNIQUE by itself is refused."""
+    database = made(f"CREATE TABLE t (a TEXT {clause}, b)")
+    assert clause in str(refused(database, lambda migrator: migrator.drop_column("t", "a")))
+
+
+def test_what_cannot_be_compiled_is_judged_by_its_text() -> None:
+    """A trigger that uses a function of the program's own is refused if it names table and column, else kept."""
+    kept = "CREATE TRIGGER kept AFTER INSERT ON owner BEGIN SELECT mine(new.id); END"
+    database = made(*OWNERS, kept)
+    run(database, lambda migrator: migrator.drop_column("pet", "name"))
+    for name, text in (("one", "SELECT mine(name) FROM pet"), ("two", "UPDATE pet SET name = mine()")):
+        database = made(*OWNERS, kept, f"CREATE TRIGGER {name} AFTER INSERT ON owner BEGIN {text}; END")
+        assert name in str(refused(database, lambda migrator: migrator.drop_column("pet", "name")))
+
+
+def test_a_trigger_that_cannot_be_made_here_is_judged_by_its_text() -> None:
+    """A trigger on a virtual table that is unknown here does not stop what it has nothing to do with."""
+    database = made(*OWNERS, "CREATE VIRTUAL TABLE f USING fts5 (name)")
+    run(database, lambda migrator: migrator.drop_column("pet", "name"))
+    assert rows(database, "SELECT count(*) FROM f") == [(0,)]
+
+
+def test_create_table_uses_an_empty_one_and_refuses_another() -> None:
+    """A table that stands empty in the right shape is used; one of another shape is refused."""
+    statement, index = "CREATE TABLE note (id INTEGER PRIMARY KEY, body TEXT)", "CREATE INDEX note_body ON note (body)"
+    for before in ([], [statement], [statement, index]):
+        database = made(*before)
+        run(database, lambda migrator: migrator.create_table(statement, [index]))
+        assert rows(database, "SELECT name FROM sqlite_master ORDER BY name") == [("note",), ("note_body",)]
+    for before in (["CREATE TABLE note (id)"], [statement, "INSERT INTO note VALUES (1, 'x')"]):
+        assert refused(made(*before), lambda m: m.create_table(statement, [index])).reason == "leftover_table"
+
+
+def test_create_index_replaces_its_own_only() -> None:
+    """The index that is replaced goes if it is over the same columns; somebody's own of that name stays."""
+    statement = "CREATE INDEX new_name ON pet (name)"
+    for old, stays in (("(name)", False), ("(name, id)", True)):
+        database = made(*OWNERS, f"CREATE INDEX old_name ON pet {old}")
+        run(database, lambda migrator: migrator.create_index("pet", statement, replaces="old_name"))
+        names = {name for (name,) in rows(database, "SELECT name FROM sqlite_master WHERE type = 'index'")}
+        assert names == {"new_name", "pet_owner"} | ({"old_name"} if stays else set())
+
+
+def test_create_index_uses_the_same_one_and_refuses_another() -> None:
+    """An index that stands under the name is used if it is the same, and refused by name else."""
+    statement = "CREATE INDEX taken ON pet (name)"
+    run(made(*OWNERS, statement), lambda migrator: migrator.create_index("pet", statement))
+    error = refused(made(*OWNERS, "CREATE INDEX taken ON pet (id)"), lambda m: m.create_index("pet", statement))
+    assert "taken" in str(error)
+
+
+def test_values_are_refused_before_anything_is_done() -> None:
+    """refuse_values names the rows that satisfy its condition."""
+    migrator = WaiaasMigrator(made(*OWNERS))
+    migrator.refuse_values("pet", "name", "name = 'Rex'")
+    with pytest.raises(WAIaaSError) as caught:
+        migrator.refuse_values("pet", "name", "name LIKE 'M%'")
+    assert caught.value.details is not None
+    assert (caught.value.details["rows"], caught.value.details["values"]) == ([2], ["'Minka'"])
+
+
+def test_a_rename_that_leaves_a_foreign_key_behind_is_refused() -> None:
+    """Where SQLite does not take foreign keys along, as it did before 3.26, the rename is taken back."""
+    database = made(*OWNERS)
+
+    def rename_as_of_old(migrator: WaiaasMigrator) -> Operation:
+        database.execute_sql("PRAGMA legacy_alter_table = ON")
+        return migrator.rename_table("owner", "keeper")
+
+    assert refused(database, rename_as_of_old).reason == "foreign_key_elsewhere"
+
+
+def test_a_misdirected_foreign_key_is_not_mended() -> None:
+    """A foreign key that is expected to name a table, and names another existing one, is refused."""
+    database = made(*OWNERS, "CREATE TABLE keeper (id INTEGER PRIMARY KEY)")
+    error = refused(database, lambda m: m.reconnect_foreign_keys("keeper", {"pet": ["owner_id"]}))
+    assert error.reason == "foreign_key_elsewhere"
+
+
+def test_a_plan_can_be_made_inside_a_transaction(v18: Any) -> None:
+    """`plan` reads within the caller's own transaction, which stays open."""
+    import waiaas
+    from waiaas.database import open_to_change
+
+    with open_to_change(v18) as database:
+        database.execute_sql("BEGIN")
+        database.execute_sql("DELETE FROM sessions")
+        assert waiaas.plan(database).sessions == 0
+        database.execute_sql("ROLLBACK")
+        assert waiaas.plan(database).sessions == 12
