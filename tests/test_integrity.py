@@ -688,8 +688,10 @@ class TestRefused:
     @pytest.mark.parametrize("pragma", ["quick_check", "foreign_key_check", "table_xinfo"])
     def test_a_file_that_is_locked_meanwhile(self, v19: Path, pragma: str) -> None:
         """A lock that another connection holds for a while is a refusal to be tried again, and no finding."""
-        database = SqliteDatabase(v19, timeout=0.05)
-        with closing(sqlite3.connect(v19, isolation_level=None)) as other:
+        with (
+            closing(SqliteDatabase(v19, timeout=0.05)) as database,
+            closing(sqlite3.connect(v19, isolation_level=None)) as other,
+        ):
 
             def lock(statement: str) -> None:
                 if (pragma in statement) != other.in_transaction:
@@ -698,10 +700,8 @@ class TestRefused:
             database.connection().set_trace_callback(lock)
             with pytest.raises(WAIaaSError) as caught:
                 waiaas.check(database)
-            database.connection().set_trace_callback(None)
         assert (caught.value.reason, caught.value.retryable) == ("database_busy", True)
-        assert waiaas.check(database).findings == []
-        database.close()
+        assert found(v19) == []
 
     def test_another_backend(self) -> None:
         """A database that is not SQLite is refused."""

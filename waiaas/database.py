@@ -149,7 +149,10 @@ def _reserve(path: str) -> None:
     A file that may be in use is never opened here: closing it would drop every lock that this process has on it
     (https://www.sqlite.org/howtocorrupt.html, section 2.2). So a new file gets its name after it was closed.
     """
+    log = f"{os.path.realpath(path)}-wal"
     try:
+        if os.path.exists(log) and os.path.getsize(log) and not (os.path.exists(path) and os.path.getsize(path)):
+            raise refusal("cannot_open", path=path, cause="its write-ahead log is there, and it is not")
         if os.path.basename(path) and not os.path.exists(path):
             _make_private_file(os.path.realpath(path))
         if not os.path.isfile(path):
@@ -186,9 +189,11 @@ def _mode_to_look(path: str) -> str:
     empty log behind, and could not roll back what a crash left half-written; in a file that cannot be written there
     is then nothing to roll back, nor anybody who writes.
     """
+    if os.path.exists(f"{path}-journal"):
+        return "rw"
     if os.path.exists(f"{path}-wal"):
         return "ro"
-    if os.access(path, os.W_OK) or os.path.exists(f"{path}-journal"):
+    if os.access(path, os.W_OK):
         return "rw"
     return "ro&immutable=1"
 

@@ -12,8 +12,8 @@ from peewee import OperationalError, SchemaManager, SqliteDatabase
 
 from waiaas.errors import refusal
 from waiaas.migrations import LATEST_SCHEMA_VERSION
-from waiaas.migrations.faults import file_of, refusing
-from waiaas.migrations.schema import Column, Table, canonical, describe, same_index, stored_objects, table_names
+from waiaas.migrations.faults import file_of, is_mismatch, refusing
+from waiaas.migrations.schema import Column, Table, canonical, describe, ordinary_tables, same_index, stored_objects
 from waiaas.migrations.sql import fold, quote
 from waiaas.migrations.version import schema_version
 from waiaas.models import MODELS
@@ -109,11 +109,12 @@ def _damage(database: SqliteDatabase) -> Iterator[Finding]:
 
 def _foreign_keys(database: SqliteDatabase) -> Iterator[Finding]:
     broken: dict[tuple[str, str], list[Any]] = {}
-    for name in table_names(database):
+    for name in ordinary_tables(database):
         try:
             rows = database.execute_sql(f"PRAGMA main.foreign_key_check({quote(name)})").fetchall()
         except OperationalError as error:
-            # A foreign key to columns that are no key (https://www.sqlite.org/foreignkeys.html#fk_indexes).
+            if not is_mismatch(error):
+                raise
             yield _problem("foreign_key_mismatch", name, str(error))
             continue
         for table, rowid, parent, _ in rows:
@@ -143,7 +144,7 @@ def _links(database: SqliteDatabase) -> Iterator[Finding]:
 def _drift(database: SqliteDatabase) -> Iterator[Finding]:
     wanted, actual = _wanted(), describe(database)
     for name, table in wanted.items():
-        if name in actual:
+        if name in actual and not actual[name].is_virtual:
             yield from _table_drift(table, actual[name])
         else:
             yield _problem("missing_table", table.name, f"table {table.name} is missing")

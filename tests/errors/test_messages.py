@@ -26,6 +26,7 @@ PLACEHOLDERS: dict[str, str] = {
     "cannot_open": "path cause",
     "disk_full": "path",
     "io_error": "path cause",
+    "sqlite_error": "path cause",
     "corrupt": "path cause",
     "backup_failed": "path cause",
     "unexpected_schema": "table problem",

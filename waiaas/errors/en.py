@@ -190,6 +190,10 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "The operating system reported an I/O error on {path}: {cause}.",
         "Check the disk and its connection, then try again.",
     ),
+    "sqlite_error": (
+        "SQLite cannot work with {path}: {cause}.",
+        "Run `waiaas check` and report what it says together with this message.",
+    ),
     "corrupt": (
         "The database file {path} is damaged: {cause}.",
         "Restore it from a backup, or recover what can be read with `sqlite3 FILE .recover`.",

@@ -194,6 +194,10 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "{path} 파일에서 운영 체제 입출력 오류가 발생했습니다. 원인: {cause}.",
         "디스크와 연결 상태를 확인한 후 다시 시도하십시오.",
     ),
+    "sqlite_error": (
+        "SQLite에서 {path} 파일을 처리할 수 없습니다. 원인: {cause}.",
+        "`waiaas check` 명령을 실행하고 그 결과를 이 메시지와 함께 제보하십시오.",
+    ),
     "corrupt": (
         "{path} 데이터베이스 파일이 손상되었습니다. 원인: {cause}.",
         "백업에서 복원하거나 `sqlite3 FILE .recover` 명령으로 읽을 수 있는 데이터를 복구하십시오.",

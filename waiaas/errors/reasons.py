@@ -34,6 +34,7 @@ _ROWS: Final = (
     Reason("cannot_open", False),
     Reason("disk_full", True),
     Reason("io_error", True),
+    Reason("sqlite_error", False),
     Reason("corrupt", False),
     Reason("backup_failed", False),
     # The tables or their rows do not let a migration begin.

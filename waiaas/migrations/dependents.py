@@ -8,13 +8,14 @@ which the table has its new shape tells what would no longer compile.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, NamedTuple
 
-from waiaas.migrations.schema import StoredObject, Table, children, foreign_key_clauses, stored_objects
-from waiaas.migrations.sql import CreateTable, Item, Token, fold, names, quote, tokens
+from waiaas.migrations.schema import StoredObject, Table, check_clauses, children, foreign_key_clauses, stored_objects
+from waiaas.migrations.sql import CreateTable, Item, Token, fold, names, quote, tokens, unquote
 
 if TYPE_CHECKING:
     from peewee import SqliteDatabase
@@ -47,8 +48,11 @@ def dependents(
     found += [
         Dependent("index", index.name)
         for index in table.indexes
-        if index.sql and fold(index.name) not in gone and names(_after_on(index.sql), column)
+        if index.sql
+        and fold(index.name) not in gone
+        and (names(_after_on(index.sql), column) or fold(column) in map(fold, filter(None, index.columns)))
     ]
+    found += _virtual_tables_over(database, table.name, column)
     if not found:
         shape = without_column(table.definition, column).sql
         found += _broken_by(database, table, column, shape)
@@ -59,12 +63,25 @@ def dependents_on_table(database: SqliteDatabase, table: Table, known: Table) ->
     """Return what would be lost with a table beyond what `known`, the table as it should be, has itself."""
     found = [Dependent("column", c.name) for c in table.columns if known.column(c.name) is None]
     found += [Dependent("index", i.name) for i in table.indexes if i.sql and known.index(i.name) is None]
+    found += _virtual_tables_over(database, table.name, None)
     found += [Dependent("foreign key", child) for child in children(database, table.name) if child != table.name]
     with closing(_copy(database, {})) as now, closing(_copy(database, {fold(table.name): ""})) as then:
         for stored in stored_objects(database, "view", "trigger"):
             on_it = fold(stored.table) == fold(table.name)
             if on_it or (_compile(now, stored).works and not _compile(then, stored).works):
                 found.append(Dependent(stored.kind, stored.name))
+    return found
+
+
+def _virtual_tables_over(database: SqliteDatabase, table: str, column: str | None) -> list[Dependent]:
+    """Virtual tables whose definition names a table, as FTS5's `content='…'` does, and one of its columns."""
+    found = []
+    for stored in stored_objects(database, "table"):
+        words = list(tokens(stored.sql))
+        if len(words) > 1 and words[1].is_word("virtual"):
+            said = {fold(unquote(token.text)) for token in words}
+            if fold(table) in said and (column is None or fold(column) in said):
+                found.append(Dependent("virtual table", stored.name))
     return found
 
 
@@ -97,10 +114,13 @@ def _broken_by(database: SqliteDatabase, table: Table, column: str, shape: str) 
         for stored in stored_objects(database, "view", "trigger"):
             before = _compile(now, stored)
             reads = (fold(table.name), fold(column)) in before.columns
-            if reads or _fires_on(stored, table, column) or (before.works and not _compile(then, stored).works):
+            # SQLite's authorizer does not name the columns that a NATURAL JOIN compares.
+            joins = names(stored.sql, "natural") and names(stored.sql, table.name)
+            breaks = before.works and not _compile(then, stored).works
+            if reads or joins or breaks or _fires_on(stored, table, column):
                 yield Dependent(stored.kind, stored.name)
             elif not before.works and names(stored.sql, table.name) and names(stored.sql, column):
-                # It cannot be compiled here (a function of the program's own, say): its text has to do.
+                # It cannot be compiled here (a virtual table of a missing module, say): its text has to do.
                 yield Dependent(stored.kind, stored.name)
 
 
@@ -111,6 +131,11 @@ def _constraints(table: Table, column: str) -> Iterator[Dependent]:
         own = item.kind == "column" and item.name == fold(column)
         if own and any(token.is_word("primary", "unique") for token in item.tokens):
             yield Dependent("constraint", f"PRIMARY KEY or UNIQUE of column {column}")
+        elif own:
+            others = table.column_names - {fold(column)}
+            for clause in check_clauses(definition):
+                if clause.column == fold(column) and any(token.name in others for token in tokens(clause.expression)):
+                    yield Dependent("constraint", f"CHECK ({clause.expression})")
         elif not own and not _is_foreign_key_of(definition, item, column):
             clauses = item.tokens[1:] if item.kind == "column" else item.tokens
             if any(token.name == fold(column) for token in _without_parents(clauses)):
@@ -118,9 +143,11 @@ def _constraints(table: Table, column: str) -> Iterator[Dependent]:
 
 
 def _without_parents(clauses: tuple[Token, ...]) -> list[Token]:
-    """Leave out what follows REFERENCES: those names belong to another table."""
+    """Leave out what follows REFERENCES, for those names belong to another table, and constraints' own names."""
     kept, skipping = [], False
     for previous, token in zip((None, *clauses), clauses, strict=False):
+        if previous is not None and previous.is_word("constraint"):
+            continue  # a constraint's own name
         if previous is not None and previous.is_word("references"):
             skipping = True
         elif skipping and token.text not in "(,)" and previous is not None and previous.text not in "(,":
@@ -187,6 +214,8 @@ def _compile(copy: sqlite3.Connection, stored: StoredObject) -> _Compiled:
     copy.set_authorizer(note)
     try:
         works = _works(copy, "EXPLAIN " + _statement_using(copy, stored))
+    except sqlite3.Error:  # a trigger on a view that itself does not compile
+        works = False
     finally:
         copy.set_authorizer(_allow_all)
         if stored.kind == "trigger":
@@ -218,8 +247,25 @@ def _statement_using(copy: sqlite3.Connection, stored: StoredObject) -> str:
 
 
 def _works(copy: sqlite3.Connection, sql: str) -> bool:
+    """Whether a statement compiles, functions and collations of the program's own given."""
     try:
         copy.execute(sql)
-    except sqlite3.Error:
-        return False
+    except sqlite3.Error as error:
+        missing = re.fullmatch(r"no such (function|collation sequence): (.+)", str(error))
+        if missing is None:
+            return False
+        if missing[1] == "function":
+            copy.create_function(missing[2], -1, _nothing)
+        else:
+            copy.create_collation(missing[2], _compare)
+        return _works(copy, sql)
     return True
+
+
+def _nothing(*_: object) -> None:
+    """A stand-in for a function that only the program itself has; it is compiled against, never called."""
+
+
+def _compare(one: str, other: str) -> int:
+    """A stand-in for a collation that only the program itself has."""
+    return (one > other) - (one < other)

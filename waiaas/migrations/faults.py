@@ -39,13 +39,15 @@ def refusing(database: Database) -> Iterator[None]:
     """
     try:
         yield
-    except (PeeweeException, sqlite3.Error, OSError) as error:
+    except (PeeweeException, sqlite3.Error, OSError, UnicodeDecodeError) as error:
         raise translated(error, database) from error
 
 
 def translated(error: Exception, database: Database) -> WAIaaSError:
     """Return the refusal that says what an exception of SQLite, Peewee or the file system means."""
-    reason = known_reason(error) or "cannot_open"
+    unknown = {OSError: "cannot_open", UnicodeDecodeError: "corrupt"}
+    fallback = next((reason for kind, reason in unknown.items() if isinstance(error, kind)), "sqlite_error")
+    reason = known_reason(error) or fallback
     seconds = getattr(database, "timeout", None)
     return refusal(reason, path=file_of(database), cause=str(error), seconds=seconds)
 
@@ -53,6 +55,14 @@ def translated(error: Exception, database: Database) -> WAIaaSError:
 def known_reason(error: Exception) -> str | None:
     """Return the reason that SQLite's message stands for, or None for a message that is not known."""
     return next((reason for text, reason in _MESSAGES if text in str(error)), None)
+
+
+def is_mismatch(error: Exception) -> bool:
+    """Whether a foreign key refers to columns that are no key (https://www.sqlite.org/foreignkeys.html#fk_indexes).
+
+    SQLite can then not check the table; `waiaas check` reports it, and nothing else minds.
+    """
+    return "foreign key mismatch" in str(error)
 
 
 def uri(path: str | PathLike[str], mode: str) -> str:

@@ -20,6 +20,7 @@ from playhouse.migrate import operation as playhouse_operation
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.migrations.dependents import (
     Dependent,
+    broken_objects,
     dependents,
     dependents_on_table,
     in_table_constraint,
@@ -30,9 +31,11 @@ from waiaas.migrations.report import Options, Progress, ProgressCallback, Told
 from waiaas.migrations.schema import (
     ForeignKey,
     Index,
+    StoredObject,
     Table,
     canonical,
     children,
+    describe,
     describe_table,
     described,
     find_table,
@@ -42,13 +45,18 @@ from waiaas.migrations.schema import (
     stored_objects,
     table_names,
 )
-from waiaas.migrations.sql import fold, quote, tokens, unquote
+from waiaas.migrations.sql import comments, fold, parse_create_table, quote, tokens, unquote
 
 # Names under which tools keep a table while they rebuild it: playhouse, Alembic, Django, Drizzle, SQLite's
 # documentation, hand-written scripts.
 _TEMPORARY_NAMES = ("{}__tmp__", "_alembic_tmp_{}", "new__{}", "__new_{}", "new_{}", "{}_new", "{}_tmp", "tmp_{}")
 # A rename takes the foreign keys along: names that a dangling one can have beside those.
 _FORMER_NAMES = (*_TEMPORARY_NAMES, "{}_old", "old_{}", "_{}_old", "{}_backup", "{}_bak")
+# What a column's definition may say beside its name and type.
+_CLAUSE_WORDS = (
+    *("constraint", "primary", "unique", "check", "default", "collate", "references"),
+    *("generated", "as", "conflict", "autoincrement", "deferrable"),
+)
 # https://www.sqlite.org/releaselog/3_35_0.html
 _DROP_COLUMN_SINCE = (3, 35, 0)
 
@@ -108,6 +116,8 @@ class WaiaasMigrator(SqliteMigrator):
         table = describe_table(self.database, name)
         if table is None:
             raise refusal("unexpected_schema", table=name, problem="it is missing")
+        if table.is_virtual:
+            raise refusal("unexpected_schema", table=table.name, problem="it is a virtual table")
         return table
 
     @contextmanager
@@ -124,11 +134,56 @@ class WaiaasMigrator(SqliteMigrator):
             raise ValueError("a migration of a SQLite database is always one transaction")
         if self.database.in_transaction() or self.database.connection().in_transaction:
             raise refusal("inside_transaction")
+        self._refuse_shadows()
         self._violations_before.clear()
         with _migration_pragmas(self.database), _immediate_transaction(self.database):
             yield
             self._verify_foreign_keys()
             self.tell("committing")
+
+    def _refuse_shadows(self) -> None:
+        """A temporary table hides the one of the same name in the file from statements that name no schema."""
+        tables = {fold(name) for name in table_names(self.database)}
+        for (name,) in self.database.execute_sql("SELECT name FROM temp.sqlite_master").fetchall():
+            if fold(name) in tables:
+                problem = "a temporary table or view of this connection has the same name"
+                raise refusal("rebuild_refused", table=name, problem=problem)
+
+    @contextmanager
+    def without_triggers(self, table: str) -> Iterator[None]:
+        """Keep a user's triggers on a table from firing on the rows that a migration writes."""
+        name = self.table(table).name
+        triggers = [o for o in stored_objects(self.database, "trigger") if fold(o.table) == fold(name)]
+        for (temporary,) in self.database.execute_sql(
+            "SELECT name FROM temp.sqlite_master WHERE type = 'trigger' AND lower(tbl_name) = lower(?)", (name,)
+        ).fetchall():
+            raise refusal("rebuild_refused", table=name, problem=f"it has the temporary trigger {temporary}")
+        self._drop(triggers)
+        yield
+        self._put_back(triggers)
+
+    @contextmanager
+    def _without_broken_objects(self) -> Iterator[None]:
+        """Set views and triggers aside that do not compile: SQLite's ALTER TABLE stops at any one of them."""
+        broken = {(each.kind, each.name) for each in broken_objects(self.database)}
+        views = [o for o in stored_objects(self.database, "view") if ("view", o.name) in broken]
+        on_them = {fold(view.name) for view in views}
+        triggers = [
+            o
+            for o in stored_objects(self.database, "trigger")
+            if ("trigger", o.name) in broken or fold(o.table) in on_them
+        ]
+        self._drop([*triggers, *views])
+        yield
+        self._put_back([*views, *triggers])
+
+    def _drop(self, objects: Sequence[StoredObject]) -> None:
+        for each in objects:
+            self.database.execute_sql(f"DROP {each.kind.upper()} main.{quote(each.name)}")
+
+    def _put_back(self, objects: Sequence[StoredObject]) -> None:
+        for each in objects:
+            self.database.execute_sql(each.sql)
 
     @operation
     def rename_table(self, old_name: str, new_name: str) -> None:
@@ -138,12 +193,19 @@ class WaiaasMigrator(SqliteMigrator):
         `legacy_alter_table`, leaves them behind.
         """
         named_by = children(self.database, self.table(old_name).name)
-        super().rename_table(old_name, new_name).run()
+        with self._without_broken_objects():
+            super().rename_table(old_name, new_name).run()
         for child, keys in named_by.items():
             child_now = new_name if fold(child) == fold(old_name) else child
             if len(children(self.database, new_name).get(child_now, ())) != len(keys):
                 columns = ", ".join(keys[0].columns)
                 raise refusal("foreign_key_elsewhere", table=child, column=columns, parent=old_name, expected=new_name)
+
+    @operation
+    def rename_column(self, table: str, old_name: str, new_name: str, legacy: bool = False) -> None:
+        """Rename a column in place; indexes, triggers and views that name it follow."""
+        with self._without_broken_objects():
+            super().rename_column(table, old_name, new_name, legacy).run()
 
     @operation
     def drop_column(self, table: str, column_name: str, cascade: bool = True, legacy: bool = False) -> None:
@@ -163,11 +225,23 @@ class WaiaasMigrator(SqliteMigrator):
             definition = without_column(found.definition, column).sql
             self.rebuild_table(found.name, definition, drop=(column,)).run()
         else:
-            self.migrate(super().drop_column(found.name, column))
+            with self._without_broken_objects():
+                self.migrate(super().drop_column(found.name, column))
 
     def drops_in_place(self, table: Table, column: str) -> bool:
-        """Tell whether SQLite can drop a column without a table rebuild (3.35 and no table-level foreign key)."""
-        return bool(self.sqlite_version >= _DROP_COLUMN_SINCE) and not in_table_constraint(table, column)
+        """Tell whether SQLite can drop a column without a table rebuild, and without a neighbour's comment.
+
+        That is since 3.35, and not where the column stands in a table-level foreign key.
+        """
+        if self.sqlite_version < _DROP_COLUMN_SINCE or in_table_constraint(table, column):
+            return False
+        definition = table.definition
+        item = definition.column(column)
+        return not any(item.end <= start < definition.end_of(item) for start, _ in comments(table.sql))
+
+    def dependents_on(self, table: Table) -> list[Dependent]:
+        """Return what needs a table as it stands: views, triggers, virtual tables, other tables' foreign keys."""
+        return dependents_on_table(self.database, table, table)
 
     def dependents(self, table: Table, column: str, drop_indexes: Sequence[str] = ()) -> list[Dependent]:
         """Return what needs a column; an index of `drop_indexes` does not count if it is of that column alone."""
@@ -243,7 +317,9 @@ class WaiaasMigrator(SqliteMigrator):
         old = self.table(table)
         new = old.definition
         for column, definition in definitions.items():
-            new = new.with_entry(new.column(self._column(old, column)), definition)
+            item = new.column(self._column(old, column))
+            _refuse_lost_clauses(old.name, new.sql[item.start : item.end], definition)
+            new = new.with_entry(item, definition)
         if canonical(new.sql) != canonical(old.sql):
             self.rebuild_table(old.name, new.sql, copy=copy, change=tuple(definitions)).run()
 
@@ -264,7 +340,11 @@ class WaiaasMigrator(SqliteMigrator):
         What SQLite demands of such a column: https://www.sqlite.org/lang_altertable.html#altertabaddcol. Playhouse's
         `add_column` takes a Peewee field instead, and rebuilds the table for one that is NOT NULL.
         """
-        self.database.execute_sql(f"ALTER TABLE main.{quote(self.table(table).name)} ADD COLUMN {definition}")
+        name = self.table(table).name
+        before = broken_objects(self.database)
+        self.database.execute_sql(f"ALTER TABLE main.{quote(name)} ADD COLUMN {definition}")
+        for dependent in sorted(broken_objects(self.database) - before):
+            raise self.depends(dependent, name, "*")
 
     @operation
     def create_index(self, table: str, statement: str, replaces: str | None = None) -> None:
@@ -292,9 +372,9 @@ class WaiaasMigrator(SqliteMigrator):
 
     def update(self, table: str, assignment: str, where: str) -> None:
         """Change the values of the rows that satisfy an SQL condition; `told.rows` grows by them."""
-        cursor = self.database.execute_sql(
-            f"UPDATE main.{quote(self.table(table).name)} SET {assignment} WHERE {where}"
-        )
+        name = quote(self.table(table).name)
+        with self.without_triggers(table):
+            cursor = self.database.execute_sql(f"UPDATE main.{name} SET {assignment} WHERE {where}")
         self.told.rows += cursor.rowcount
 
     def refuse_values(self, table: str, column: str, condition: str) -> None:
@@ -397,7 +477,7 @@ class WaiaasMigrator(SqliteMigrator):
         parent = self.table(table).name
         former = {fold(pattern.format(parent)) for pattern in _FORMER_NAMES}
         existing = {fold(name) for name in table_names(self.database)}
-        for child in map(self.table, table_names(self.database)):
+        for child in describe(self.database).values():
             dangling = [
                 key
                 for key in child.foreign_keys
@@ -458,7 +538,8 @@ class WaiaasMigrator(SqliteMigrator):
         wanted = described(*statements)
         known = {fold(index.name) for index in wanted.indexes}
         return (
-            same_shape(standing, wanted)
+            not standing.is_virtual
+            and same_shape(standing, wanted)
             and all(same_index(index, wanted.index(index.name)) for index in standing.indexes if index.sql)
             and {fold(index.name) for index in standing.indexes if index.sql} <= known
             and not any(fold(o.table) == fold(standing.name) for o in stored_objects(self.database, "trigger"))
@@ -483,6 +564,17 @@ class WaiaasMigrator(SqliteMigrator):
             return Counter()
         rows = self.database.execute_sql(f"PRAGMA main.foreign_key_check({quote(table)})")
         return Counter(row[1] for row in rows)
+
+
+def _refuse_lost_clauses(table: str, old: str, new: str) -> None:
+    """Refuse to replace a column's definition that says more than the new one: a user's own clause or comment."""
+    entries = parse_create_table(f"CREATE TABLE entries ({new})").items
+    column = next(tokens(old)).name
+    same = [entry for entry in entries if entry.name == column] or entries
+    left = Counter(t.name for entry in same for t in entry.tokens if t.is_word(*_CLAUSE_WORDS))
+    left.subtract(token.name for token in tokens(old) if token.is_word(*_CLAUSE_WORDS))
+    for lost in [word for word, count in left.items() if count < 0] + [c for _, c in comments(old) if c not in new]:
+        raise refusal("rebuild_refused", table=table, problem=f"the new definition lacks {lost} of {old}")
 
 
 def _is_over(index: Index, columns: Sequence[str]) -> bool:

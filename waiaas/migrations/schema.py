@@ -6,6 +6,7 @@ as SQLite compares them, without regard to ASCII case; `Table.name` keeps the fi
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -67,6 +68,11 @@ class Table:
         return any(token.is_word("autoincrement") for token in tokens(self.sql))
 
     @property
+    def is_virtual(self) -> bool:
+        """Whether a module keeps the table, not SQLite itself (https://www.sqlite.org/vtab.html)."""
+        return _is_virtual(self.sql)
+
+    @property
     def column_names(self) -> frozenset[str]:
         """The names of the columns in lower case."""
         return frozenset(fold(column.name) for column in self.columns)
@@ -102,6 +108,19 @@ def table_names(database: SqliteDatabase) -> list[str]:
     return [name for (name,) in rows.fetchall()]
 
 
+def ordinary_tables(database: SqliteDatabase) -> list[str]:
+    """Return the names of the tables that SQLite itself keeps; a virtual one may need a module that is not here."""
+    return [table.name for table in stored_objects(database, "table") if _is_ordinary(table)]
+
+
+def _is_ordinary(table: StoredObject) -> bool:
+    return not fold(table.name).startswith("sqlite_") and not _is_virtual(table.sql)
+
+
+def _is_virtual(sql: str) -> bool:
+    return next(itertools.islice(tokens(sql), 1, None)).is_word("virtual")
+
+
 def find_table(database: SqliteDatabase, name: str) -> str | None:
     """Return a table's name in the file's own spelling, or None where there is no such table."""
     return next((found for found in table_names(database) if fold(found) == fold(name)), None)
@@ -119,13 +138,15 @@ def stored_objects(database: SqliteDatabase, *kinds: str) -> list[StoredObject]:
 
 
 def describe_table(database: SqliteDatabase, name: str) -> Table | None:
-    """Describe one table, or return None where there is no such table."""
+    """Describe one table, or return None where there is no such table; of a virtual one, name and definition."""
     found = find_table(database, name)
     if found is None:
         return None
     (sql,) = database.execute_sql(
         "SELECT sql FROM main.sqlite_master WHERE type = 'table' AND name = ?", (found,)
     ).fetchone()
+    if _is_virtual(sql):
+        return Table(found, sql, (), (), ())
     return Table(found, sql, _columns(database, found), _foreign_keys(database, found), _indexes(database, found))
 
 
@@ -138,7 +159,7 @@ def describe(database: SqliteDatabase) -> dict[str, Table]:
 def children(database: SqliteDatabase, parent: str) -> dict[str, list[ForeignKey]]:
     """Return the foreign keys that name a table, by child table; the table itself where it names itself."""
     found: dict[str, list[ForeignKey]] = {}
-    for child in table_names(database):
+    for child in ordinary_tables(database):
         keys = [key for key in _foreign_keys(database, child) if fold(key.parent) == fold(parent)]
         if keys:
             found[child] = keys
@@ -177,6 +198,7 @@ def _shape(table: Table) -> object:
         sorted(_index_shape(index) for index in table.indexes if index.sql is None),
         definition.options,
         table.autoincrement,
+        [fold(token.text) for token in tokens(table.sql) if token.is_word("collate", "conflict")],
     )
 
 

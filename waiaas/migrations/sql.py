@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 _TOKEN = re.compile(
     r"""
-    (?P<space>\s+ | --[^\n]* | /\*.*?(?:\*/|\Z))
+    (?P<space>[ \t\n\f\r]+ | --[^\n]* | /\*.*?(?:\*/|\Z))
   | (?P<blob>[xX]'[^']*')
   | (?P<string>'(?:[^']|'')*')
   | (?P<quoted>"(?:[^"]|"")*" | `(?:[^`]|``)*` | \[[^\]]*\])
-  | (?P<number>0[xX][0-9a-fA-F]+ | (?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)
+  | (?P<number>0[xX][0-9a-fA-F]+ | (?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
   | (?P<word>[A-Za-z_\x80-\U0010ffff][\w$\x80-\U0010ffff]*)
   | (?P<mark>.)
     """,
@@ -97,14 +97,13 @@ class CreateTable(NamedTuple):
         return f"CREATE TABLE {quote(name)} {self.sql[self.body[0] :]}"
 
     def without(self, item: Item) -> CreateTable:
-        """Return the statement without one of its entries.
+        """Return the statement without one of its entries and the comma that goes with it.
 
-        As SQLite's own DROP COLUMN does it: up to the start of the next entry, or from the comma before where it is
-        the last one.
+        A comment behind that comma, which may belong to the next entry, stays.
         """
         index = self.items.index(item)
         if index + 1 < len(self.items):
-            start, end = item.start, self.items[index + 1].start
+            start, end = item.start, self._comma_before(index + 1) + 1
         else:
             start, end = self._comma_before(index), item.end
         return parse_create_table(self.sql[:start] + self.sql[end:])

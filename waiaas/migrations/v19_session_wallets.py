@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from waiaas.errors import WAIaaSError, refusal
-from waiaas.migrations.schema import describe_table
+from waiaas.migrations.schema import describe_table, stored_objects
+from waiaas.migrations.sql import fold
 
 if TYPE_CHECKING:
     from waiaas.migrations.operations import WaiaasMigrator
@@ -34,7 +35,8 @@ _INDEXES = (
 _FILL = {"session_id": "id", "wallet_id": "wallet_id", "is_default": "1", "created_at": "created_at"}
 _OLD_INDEX = "idx_sessions_wallet_id"
 _CHILDREN = {"transactions": ["session_id"]}
-_WALLET_EXISTS = "wallet_id IN (SELECT id FROM main.wallets)"
+# With the wallet's id first, as a foreign key compares: by the collation of the parent.
+_WALLET_EXISTS = "EXISTS (SELECT 1 FROM main.wallets WHERE wallets.id = sessions.wallet_id)"
 
 #: The forecast for a file in which there is nothing to turn into links.
 NOTHING_TO_DO: dict[str, Any] = {
@@ -161,7 +163,8 @@ def orphan_sessions(
     return _links(
         migrator,
         f"SELECT id, {column} FROM main.sessions"
-        f" WHERE {column} IS NOT NULL AND {column} NOT IN (SELECT id FROM main.{wallets} WHERE id IS NOT NULL)",
+        f" WHERE {column} IS NOT NULL"
+        f" AND NOT EXISTS (SELECT 1 FROM main.{wallets} WHERE {wallets}.id = sessions.{column})",
     )
 
 
@@ -175,8 +178,17 @@ def _leftovers(migrator: WaiaasMigrator) -> Iterator[WAIaaSError]:
     shapes = {"sessions": (old, old - {"wallet_id"}), "session_wallets": (frozenset(_FILL),)}
     for table, allowed in shapes.items():
         for name in migrator.leftovers(table):
-            if migrator.count(name) or migrator.table(name).column_names not in allowed:
+            found = migrator.table(name)
+            is_bare = not any(index.sql for index in found.indexes) and not migrator.dependents_on(found)
+            if migrator.count(name) or found.column_names not in allowed or not is_bare:
                 yield migrator.leftover(name)
+    for stored in stored_objects(migrator.database, "index", "view", "trigger"):
+        ours = {"session_wallets", "idx_session_wallets_session", "idx_session_wallets_wallet"}
+        if (fold(stored.name) in ours and fold(stored.table) != "session_wallets") or fold(
+            stored.name
+        ) == "session_wallets":
+            taken = f"the name {stored.name} is that of a {stored.kind} of your own"
+            yield refusal("unexpected_schema", table="session_wallets", problem=taken)
 
 
 def _unexpected(migrator: WaiaasMigrator) -> Iterator[WAIaaSError]:
@@ -189,6 +201,8 @@ def _unexpected(migrator: WaiaasMigrator) -> Iterator[WAIaaSError]:
         missing = columns - (table.column_names if table else set())
         if table is None:
             yield refusal("unexpected_schema", table=name, problem="it is missing")
+        elif table.is_virtual:
+            yield refusal("unexpected_schema", table=table.name, problem="it is a virtual table")
         elif missing:
             yield refusal(
                 "unexpected_schema", table=table.name, problem=f"it has no column {', '.join(sorted(missing))}"
@@ -196,6 +210,8 @@ def _unexpected(migrator: WaiaasMigrator) -> Iterator[WAIaaSError]:
         # SQLite allows NULL in a primary key that is not INTEGER (https://www.sqlite.org/quirks.html).
         elif "id" in columns and migrator.count(table.name, "id IS NULL"):
             yield refusal("unexpected_schema", table=table.name, problem="it has a row whose id is NULL")
+        elif "created_at" in columns and migrator.count(table.name, "created_at IS NULL"):
+            yield refusal("unexpected_schema", table=table.name, problem="it has a row whose created_at is NULL")
 
 
 def _unlinked_sessions(migrator: WaiaasMigrator) -> list[str]:
@@ -216,9 +232,17 @@ def _surplus_links(migrator: WaiaasMigrator) -> list[dict[str, str]]:
 
 
 def _ids(migrator: WaiaasMigrator, query: str) -> list[str]:
-    return sorted((id_ for (id_,) in migrator.database.execute_sql(query).fetchall()), key=str)
+    return sorted(_text(id_) for (id_,) in migrator.database.execute_sql(query).fetchall())
 
 
 def _links(migrator: WaiaasMigrator, query: str) -> list[dict[str, str]]:
     rows = migrator.database.execute_sql(query).fetchall()
-    return [{"session_id": session, "wallet_id": wallet} for session, wallet in sorted(rows, key=str)]
+    return [
+        {"session_id": session, "wallet_id": wallet}
+        for session, wallet in sorted((_text(session), _text(wallet)) for session, wallet in rows)
+    ]
+
+
+def _text(id_: object) -> str:
+    """An id as text; one that is a blob, which SQLite lets stand in a TEXT column, as SQL spells it."""
+    return f"x'{id_.hex()}'" if isinstance(id_, bytes) else str(id_)
