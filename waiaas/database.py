@@ -174,8 +174,8 @@ def _make_private_file(path: str) -> None:
     except FileExistsError:
         pass
     except OSError:  # a file system without hard links, or a name that it does not take
-        if not os.path.exists(path):
-            os.replace(name, path)
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     finally:
         with suppress(FileNotFoundError):
             os.unlink(name)

@@ -32,7 +32,7 @@ PINNED = {
     "v16_walletconnect": "b2fb1a1bbd150855a7cf685da3742621d5047afea483f1eaa703197482a579a9",
     "v17_session_source": "f366a213680621e64b25da51b17dfd0accf0f554516245de4f622918be672ebf",
     "v18_owner_approval_method": "680273ed08a47808c9c51caae076858051e13e7e54f243ad0990c5a927104369",
-    "v19_session_wallets": "a3754041500c009dad152c1d047aea1c9f4d72bf7d166d29b3289073af7d60d7",
+    "v19_session_wallets": "1381e946fb9825eb0b73a39fe9820b382477face20774ae6d98a1f7e3dccd522",
 }
 
 

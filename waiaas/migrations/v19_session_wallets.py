@@ -162,9 +162,10 @@ def orphan_sessions(
     """Return the sessions that name a wallet which does not exist: their ids and that wallet's."""
     return _links(
         migrator,
-        f"SELECT id, {column} FROM main.sessions"
-        f" WHERE {column} IS NOT NULL"
-        f" AND NOT EXISTS (SELECT 1 FROM main.{wallets} WHERE {wallets}.id = sessions.{column})",
+        # Each wallet is looked up once, however many sessions name it.
+        f"SELECT id, {column} FROM main.sessions WHERE {column} IN (SELECT named.{column}"
+        f" FROM (SELECT DISTINCT {column} FROM main.sessions WHERE {column} IS NOT NULL) AS named"
+        f" WHERE NOT EXISTS (SELECT 1 FROM main.{wallets} WHERE {wallets}.id = named.{column}))",
     )
 
 
