@@ -1,7 +1,9 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from memory import OPEN
 from old_files import make_file
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
@@ -12,3 +14,11 @@ settings.load_profile("repeatable")
 def v18(tmp_path: Path) -> Path:
     """A version-18 file with linked rows of hard values in every table."""
     return make_file(tmp_path / "wallets.db")
+
+
+@pytest.fixture(autouse=True)
+def no_database_stays_open() -> Iterator[None]:
+    """Close the databases that a test made in memory."""
+    yield
+    while OPEN:
+        OPEN.pop().close()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from memory import made, rows
 from peewee import SqliteDatabase
 from playhouse.migrate import Operation
 
@@ -25,17 +26,6 @@ JUNCTION = (
     " owner_id INT NOT NULL REFERENCES owner (id), PRIMARY KEY (pet_id, owner_id))"
 )
 LINK_INDEX = "CREATE INDEX link_owner ON pet_owner_link (owner_id)"
-
-
-def made(*statements: str) -> SqliteDatabase:
-    database = SqliteDatabase(":memory:")
-    for statement in statements:
-        database.execute_sql(statement)
-    return database
-
-
-def rows(database: SqliteDatabase, query: str) -> list[tuple[Any, ...]]:
-    return database.execute_sql(query).fetchall()
 
 
 def run(database: SqliteDatabase, change: Callable[[WaiaasMigrator], Operation]) -> WaiaasMigrator:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from memory import made, rows
 from peewee import SqliteDatabase
 
 import waiaas.migrations.operations as operations
@@ -14,13 +15,6 @@ from waiaas.migrations import WaiaasMigrator
 from waiaas.migrations.sql import comments, quote, tokens
 
 OWNER = "CREATE TABLE owner (id INTEGER PRIMARY KEY)"
-
-
-def made(*statements: str) -> SqliteDatabase:
-    database = SqliteDatabase(":memory:")
-    for statement in statements:
-        database.execute_sql(statement)
-    return database
 
 
 def rebuild(database: SqliteDatabase, table: str, definition: str | None = None, **options: Any) -> None:
@@ -36,10 +30,6 @@ def drop_gone(database: SqliteDatabase, table: str) -> None:
     migrator = WaiaasMigrator(database)
     with migrator.migration_context():
         migrator.migrate(migrator.drop_column(table, "gone", legacy=True))
-
-
-def rows(database: SqliteDatabase, query: str) -> list[tuple[Any, ...]]:
-    return database.execute_sql(query).fetchall()
 
 
 def schema(database: SqliteDatabase) -> list[tuple[Any, ...]]:

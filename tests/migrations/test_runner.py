@@ -16,6 +16,7 @@ from pathlib import Path
 
 import peewee
 import pytest
+from memory import made
 from old_files import dump, execute, make_file, query
 from peewee import SqliteDatabase
 
@@ -88,7 +89,7 @@ def test_only_sqlite_is_migrated() -> None:
 
 def test_a_database_without_tables_is_refused() -> None:
     """Upgrade, downgrade and plan say of an empty database that it is one."""
-    database = SqliteDatabase(":memory:")
+    database = made()
     for change in (waiaas.upgrade, waiaas.plan, lambda database: waiaas.downgrade(database, 18)):
         with pytest.raises(WAIaaSError) as caught:
             change(database)
@@ -97,7 +98,7 @@ def test_a_database_without_tables_is_refused() -> None:
 
 def test_a_database_in_memory_is_upgraded(v18: Path) -> None:
     """A database in memory is upgraded like a file, without a backup."""
-    database = SqliteDatabase(":memory:")
+    database = made()
     with closing(sqlite3.connect(v18)) as source:
         source.backup(database.connection())
     report = waiaas.upgrade(database)
