@@ -87,6 +87,8 @@ class WaiaasMigrator(SqliteMigrator):
     ...     migrator.migrate(migrator.drop_column("note", "draft"))
     >>> [column.name for column in database.get_columns("note")]
     ['id', 'body']
+    >>> database.close()
+    True
 
     Every refusal is a WAIaaSError `SCHEMA_INCOMPATIBLE` with a reason, raised inside the transaction, so that
     nothing of the change stays.
@@ -296,6 +298,8 @@ class WaiaasMigrator(SqliteMigrator):
         ...             change=["body"],
         ...         )
         ...     )
+        >>> database.close()
+        True
         """
         old = self.table(table)
         if self.database.foreign_keys:

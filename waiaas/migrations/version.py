@@ -50,8 +50,11 @@ def compatibility(database: Database) -> Compatibility:
     database without tables (version 0: `connect` creates it), `refuse` for one that is newer than this library or
     is no WAIaaS database. Raises nothing but what is a defect: a refusal is in the answer's `error`.
 
-    >>> compatibility(SqliteDatabase(":memory:")).action
+    >>> database = SqliteDatabase(":memory:")
+    >>> compatibility(database).action
     'migrate'
+    >>> database.close()
+    True
     """
     try:
         version = schema_version(database)
