@@ -151,15 +151,20 @@ class WaiaasMigrator(SqliteMigrator):
                 problem = "a temporary table or view of this connection has the same name"
                 raise refusal("rebuild_refused", table=name, problem=problem)
 
+    def refuse_temporary_triggers(self, table: str) -> None:
+        """Refuse with `rebuild_refused` where the connection has a temporary trigger on a table: it would be lost."""
+        for name, on in self.database.execute_sql(
+            "SELECT name, tbl_name FROM temp.sqlite_master WHERE type = 'trigger'"
+        ).fetchall():
+            if fold(on) == fold(table):
+                raise refusal("rebuild_refused", table=table, problem=f"it has the temporary trigger {name}")
+
     @contextmanager
     def without_triggers(self, table: str) -> Iterator[None]:
         """Keep a user's triggers on a table from firing on the rows that a migration writes."""
         name = self.table(table).name
         triggers = [o for o in stored_objects(self.database, "trigger") if fold(o.table) == fold(name)]
-        for (temporary,) in self.database.execute_sql(
-            "SELECT name FROM temp.sqlite_master WHERE type = 'trigger' AND lower(tbl_name) = lower(?)", (name,)
-        ).fetchall():
-            raise refusal("rebuild_refused", table=name, problem=f"it has the temporary trigger {temporary}")
+        self.refuse_temporary_triggers(name)
         self._drop(triggers)
         yield
         self._put_back(triggers)

@@ -109,11 +109,7 @@ class TableRebuild:
             self._refuse(f"the new definition is not {option.upper()}")
         if self._old.autoincrement and not new.autoincrement:
             self._refuse("the new definition is not AUTOINCREMENT")
-        for name, table in self._database.execute_sql(
-            "SELECT name, tbl_name FROM temp.sqlite_master WHERE type = 'trigger'"
-        ).fetchall():
-            if fold(table) == fold(self._old.name):
-                self._refuse(f"it has the temporary trigger {name}")
+        self._migrator.refuse_temporary_triggers(self._old.name)
 
     def _refuse_dependents(self, new: Table) -> None:
         """What needs a column that goes: in quotes it would silently become a text, or never fire again."""
