@@ -23,6 +23,9 @@ EXPECTED: dict[str, str] = {
         arbitrum-sepolia optimism-mainnet optimism-sepolia base-mainnet base-sepolia
     """,
     "KILL_SWITCH_STATES": "ACTIVE SUSPENDED LOCKED",
+    "MAINNET_NETWORK_TYPES": """
+        mainnet ethereum-mainnet polygon-mainnet arbitrum-mainnet optimism-mainnet base-mainnet
+    """,
     "NETWORK_TYPES": """
         mainnet devnet testnet ethereum-mainnet ethereum-sepolia polygon-mainnet
         polygon-amoy arbitrum-mainnet arbitrum-sepolia optimism-mainnet optimism-sepolia
@@ -80,3 +83,8 @@ def test_every_network_belongs_to_one_chain() -> None:
     """The networks of Solana and of the EVM chains share no name and are all networks."""
     assert set(enums.SOLANA_NETWORK_TYPES).isdisjoint(enums.EVM_NETWORK_TYPES)
     assert enums.NETWORK_TYPES == enums.SOLANA_NETWORK_TYPES + enums.EVM_NETWORK_TYPES
+
+
+def test_every_mainnet_is_called_one() -> None:
+    """The networks of the environment `mainnet` are those whose name ends so."""
+    assert tuple(name for name in enums.NETWORK_TYPES if name.endswith("mainnet")) == enums.MAINNET_NETWORK_TYPES

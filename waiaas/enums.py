@@ -73,6 +73,16 @@ EVM_NETWORK_TYPES: Final = (
 #: ``key_value_store.value`` under the key ``kill_switch_state``.
 KILL_SWITCH_STATES: Final = ("ACTIVE", "SUSPENDED", "LOCKED")
 
+#: The networks where value is real, of the environment ``mainnet``; every other network is of ``testnet``.
+MAINNET_NETWORK_TYPES: Final = (
+    "mainnet",
+    "ethereum-mainnet",
+    "polygon-mainnet",
+    "arbitrum-mainnet",
+    "optimism-mainnet",
+    "base-mainnet",
+)
+
 #: The groups of notification events that the daemon's notification settings name; in no column.
 NOTIFICATION_CATEGORIES: Final = (
     "transaction",
