@@ -35,7 +35,7 @@ from waiaas.models import (
     WalletConnectSession,
     WalletConnectStore,
 )
-from waiaas.schemas import CreateSessionRequestSchema
+from waiaas.schemas import CreateSessionRequestSchema, CreateWalletRequestSchema
 
 __version__ = "0.1.0.dev0"
 
@@ -49,6 +49,7 @@ __all__ = [
     "CheckReport",
     "Compatibility",
     "CreateSessionRequestSchema",
+    "CreateWalletRequestSchema",
     "DowngradeReport",
     "Finding",
     "KeyValue",

@@ -15,6 +15,8 @@ from waiaas.schemas import (
     MIN_TTL_SECONDS,
     CreateSessionRequest,
     CreateSessionRequestSchema,
+    RequestValidationError,
+    check_create_session_request,
 )
 
 A = "0190a3f0-aaaa-7abc-8def-0123456789ab"
@@ -413,3 +415,77 @@ class TestPartial:
         """Wallets may be left out only where `partial` names them."""
         assert SCHEMA.load({}, partial=("wallet_ids",)) == {"ttl": None, "constraints": None}
         assert errors_of({}, partial=("ttl",)) == {"walletIds": [NONE_GIVEN]}
+
+
+class TestCheck:
+    """A request made by hand, judged by the rules of the schema."""
+
+    GOOD = {"wallet_ids": [A, B], "default_wallet_id": B, "ttl": None, "constraints": None}
+    NOT_AS_LOADED = ["Must be as CreateSessionRequestSchema().load gives it."]
+
+    def errors_with(self, **changes):
+        """Give the messages for a good request with some keys changed."""
+        with pytest.raises(RequestValidationError) as caught:
+            check_create_session_request(self.GOOD | changes)
+        return caught.value.messages
+
+    @pytest.mark.parametrize(
+        "wire", [{"walletId": A}, {"walletIds": [A, B], "defaultWalletId": B, "ttl": 300, "constraints": {"a": [1]}}]
+    )
+    def test_what_was_loaded_is_good(self, wire):
+        """Whatever the schema gave passes, and is not changed."""
+        request = SCHEMA.load(wire)
+        before = copy.deepcopy(request)
+        check_create_session_request(request)
+        assert request == before
+
+    def test_a_good_request_by_hand(self):
+        """A request made by hand that keeps the rules passes."""
+        check_create_session_request(self.GOOD)
+        check_create_session_request(self.GOOD | {"ttl": 604_800, "constraints": {}})
+
+    @pytest.mark.parametrize(
+        ("changes", "errors"),
+        [
+            ({"wallet_ids": []}, {"walletIds": ["Must name at least one wallet."]}),
+            ({"wallet_ids": [A, B, A]}, {"walletIds": [f"Must not name a wallet twice: {A}."]}),
+            ({"wallet_ids": [A, "x"]}, {"walletIds": {1: [NO_UUID]}}),
+            ({"wallet_ids": A}, {"walletIds": ["Must be a list."]}),
+            ({"default_wallet_id": C}, {"defaultWalletId": [FOREIGN_DEFAULT]}),
+            ({"default_wallet_id": None}, {"defaultWalletId": [NO_UUID]}),
+            ({"ttl": 299}, {"ttl": [TTL]}),
+            ({"ttl": 604_801}, {"ttl": [TTL]}),
+            ({"ttl": "300"}, {"ttl": [TTL]}),
+            ({"constraints": []}, {"constraints": ["Must be an object or null."]}),
+        ],
+    )
+    def test_broken_rules(self, changes, errors):
+        """A broken rule is told as the schema tells it, under the wire key."""
+        assert self.errors_with(**changes) == errors
+
+    @pytest.mark.parametrize(
+        ("changes", "key"),
+        [
+            ({"wallet_ids": [A.upper(), B]}, "walletIds"),
+            ({"wallet_ids": (A, B)}, "walletIds"),
+            ({"default_wallet_id": B.upper()}, "defaultWalletId"),
+            ({"ttl": 300.0}, "ttl"),
+        ],
+    )
+    def test_another_form(self, changes, key):
+        """What the schema would have changed was not given by it, and is refused."""
+        assert self.errors_with(**changes) == {key: self.NOT_AS_LOADED}
+
+    @pytest.mark.parametrize("key", GOOD)
+    def test_missing_key(self, key):
+        """A request without one of its keys is refused."""
+        with pytest.raises(RequestValidationError) as caught:
+            check_create_session_request({name: value for name, value in self.GOOD.items() if name != key})
+        wire_keys = {"wallet_ids": "walletIds", "default_wallet_id": "defaultWalletId"}
+        assert caught.value.messages == {wire_keys.get(key, key): self.NOT_AS_LOADED}
+
+    def test_a_request_from_the_wire(self):
+        """A request that was never loaded is refused."""
+        with pytest.raises(RequestValidationError) as caught:
+            check_create_session_request({"walletId": A})
+        assert set(caught.value.messages) == {"walletIds", "defaultWalletId", "ttl", "constraints"}

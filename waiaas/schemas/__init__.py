@@ -5,6 +5,7 @@ from waiaas.schemas.base import (
     RequestValidationError,
     StrictInteger,
     StrictList,
+    StrictText,
     UUIDText,
     WireSchema,
 )
@@ -13,17 +14,24 @@ from waiaas.schemas.session import (
     MIN_TTL_SECONDS,
     CreateSessionRequest,
     CreateSessionRequestSchema,
+    check_create_session_request,
 )
+from waiaas.schemas.wallet import MAX_NAME_LENGTH, CreateWalletRequest, CreateWalletRequestSchema
 
 __all__ = [
+    "MAX_NAME_LENGTH",
     "MAX_TTL_SECONDS",
     "MIN_TTL_SECONDS",
     "CreateSessionRequest",
     "CreateSessionRequestSchema",
+    "CreateWalletRequest",
+    "CreateWalletRequestSchema",
     "JSONObject",
     "RequestValidationError",
     "StrictInteger",
     "StrictList",
+    "StrictText",
     "UUIDText",
     "WireSchema",
+    "check_create_session_request",
 ]

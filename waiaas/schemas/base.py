@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from marshmallow import INCLUDE, RAISE, Schema, ValidationError, fields
+from marshmallow import INCLUDE, RAISE, Schema, ValidationError, fields, validate
 from marshmallow.exceptions import SCHEMA
 
 from waiaas.errors import WAIaaSError
@@ -22,6 +22,7 @@ __all__ = [
     "RequestValidationError",
     "StrictInteger",
     "StrictList",
+    "StrictText",
     "UUIDText",
     "WireSchema",
 ]
@@ -31,6 +32,9 @@ _Value = TypeVar("_Value")
 
 # Spelt out rather than `\d` or IGNORECASE: only ASCII digits are meant.
 _UUID_TEXT = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+# UTF-8 has no lone surrogates and PostgreSQL's text no NUL; JSON can name both.
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 _UUID_EXPECTED = "Must be a UUID: 32 hexadecimal digits in groups of 8-4-4-4-12, joined by hyphens."
 
@@ -105,6 +109,49 @@ class UUIDText(_LeanField[str], fields.String):
         if not isinstance(value, str) or _UUID_TEXT.fullmatch(value) is None:
             raise self.make_error("invalid")
         return value.lower()
+
+
+class StrictText(_LeanField[str], fields.String):
+    """Text that every database can hold: a ``str`` without NUL characters and lone surrogates, loaded as it is.
+
+    ``bytes``, which marshmallow decodes, are refused.
+
+    :raises marshmallow.ValidationError: the value is anything else.
+
+    >>> StrictText().deserialize(" 지갑 1 ")
+    ' 지갑 1 '
+    """
+
+    default_error_messages = {
+        "invalid": "Must be text.",
+        "null": "Must be text.",
+        "unstorable": "Must be text without NUL characters and lone surrogates.",
+    }
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        if not isinstance(value, str):
+            raise self.make_error("invalid")
+        if _UNSTORABLE.search(value) is not None:
+            raise self.make_error("unstorable")
+        return value
+
+
+# The characters that either Python or JavaScript takes for white space: the pattern, which goes into the
+# OpenAPI document too, means the same in both.
+_SPACE = r"\s\u001c-\u001f\u0085\ufeff"
+
+#: A validator of text: it has at least one character that is not white space.
+not_blank = validate.Regexp(rf"^[{_SPACE}]*[^{_SPACE}]", error="Must not be blank.")
+
+
+def word(words: Sequence[str], **options: Any) -> StrictText:
+    """Make a field for one of the words of a vocabulary, with one message for whatever else comes."""
+    expected = f"Must be one of: {', '.join(words)}."
+    return StrictText(
+        validate=validate.OneOf(words, error=expected),
+        error_messages=dict.fromkeys(("invalid", "null", "unstorable"), expected),
+        **options,
+    )
 
 
 class StrictInteger(_LeanField[int], fields.Integer):
@@ -218,7 +265,7 @@ class WireSchema(Schema):
     def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
         """Give the field its wire key, unless it has one."""
         if field_obj.data_key is None:
-            field_obj.data_key = _camel_case(field_name)
+            field_obj.data_key = wire_key(field_name)
 
     def handle_error(self, error: ValidationError, data: Any, *, many: bool, **kwargs: Any) -> None:
         """Raise marshmallow's error again as one that is a ``WAIaaSError`` too."""
@@ -268,7 +315,7 @@ class WireSchema(Schema):
         return {index: errors for index, item in enumerate(data) if (errors := self._shape_errors(item, many=False))}
 
 
-def _camel_case(name: str) -> str:
+def wire_key(name: str) -> str:
     """Give the wire key of an attribute: ``default_wallet_id`` is ``defaultWalletId``."""
     first, *rest = name.split("_")
     return first + "".join(word.capitalize() for word in rest)

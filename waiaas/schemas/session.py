@@ -8,13 +8,22 @@ from typing import Any, TypedDict
 
 from marshmallow import ValidationError, validate, validates_schema
 
-from waiaas.schemas.base import JSONObject, StrictInteger, StrictList, UUIDText, WireSchema
+from waiaas.schemas.base import (
+    JSONObject,
+    RequestValidationError,
+    StrictInteger,
+    StrictList,
+    UUIDText,
+    WireSchema,
+    wire_key,
+)
 
 __all__ = [
     "MAX_TTL_SECONDS",
     "MIN_TTL_SECONDS",
     "CreateSessionRequest",
     "CreateSessionRequestSchema",
+    "check_create_session_request",
 ]
 
 #: The shortest time to live that a request may ask for, in seconds: 5 minutes.
@@ -27,6 +36,7 @@ _TTL_EXPECTED = f"Must be an integer from {MIN_TTL_SECONDS} to {MAX_TTL_SECONDS}
 _CONSTRAINTS_EXPECTED = "Must be an object or null."
 _NONE_GIVEN = "Name at least one wallet, in walletIds or in walletId."
 _BOTH_GIVEN = "Give either walletId or walletIds, not both."
+_NOT_AS_LOADED = "Must be as CreateSessionRequestSchema().load gives it."
 _FOREIGN_DEFAULT = "Must be one of the wallets named in the request."
 
 
@@ -114,6 +124,43 @@ class CreateSessionRequestSchema(WireSchema):
         # their absence: nothing can be said about the default.
         if "wallet_ids" in data:
             _settle_default(data, data["wallet_ids"])
+
+
+_CREATE_SESSION = CreateSessionRequestSchema()
+
+
+def check_create_session_request(request: CreateSessionRequest) -> None:
+    """Refuse a request to create a session that :class:`CreateSessionRequestSchema` would not give.
+
+    For a request that was made by hand: the rules are those of the schema, which goes over it again.
+
+    :raises RequestValidationError: it breaks a rule of the schema, lacks a key, or has a value in another form
+        than ``load`` gives (an id in upper case, a whole ``float``); the messages stand under the wire keys.
+
+    >>> check_create_session_request(CreateSessionRequest(
+    ...     wallet_ids=["0190a3f0-1111-7abc-8def-0123456789ab"],
+    ...     default_wallet_id="0190a3f0-2222-7abc-8def-0123456789ab",
+    ...     ttl=None,
+    ...     constraints=None,
+    ... ))
+    Traceback (most recent call last):
+      ...
+    waiaas.schemas.base.RequestValidationError: The input is not valid. \
+{'defaultWalletId': ['Must be one of the wallets named in the request.']}
+    """
+    given: Mapping[str, object] = request
+    keys = CreateSessionRequest.__annotations__
+    if missing := [key for key in keys if key not in given]:
+        raise _not_as_loaded(missing)
+    # The wire has no null for a time to live; there the key is left out.
+    wire = {wire_key(key): given[key] for key in keys if key != "ttl" or given[key] is not None}
+    loaded = _CREATE_SESSION.load(wire)
+    if changed := [key for key in keys if (type(given[key]), given[key]) != (type(loaded[key]), loaded[key])]:
+        raise _not_as_loaded(changed)
+
+
+def _not_as_loaded(keys: list[str]) -> RequestValidationError:
+    return RequestValidationError({wire_key(key): [_NOT_AS_LOADED] for key in keys})
 
 
 def _check_form(original: Mapping[str, Any], partial: bool | Collection[str] | None) -> None:

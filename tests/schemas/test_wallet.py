@@ -1,0 +1,150 @@
+"""Requests about wallets, rule by rule."""
+
+import copy
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from marshmallow import ValidationError
+
+from waiaas.enums import EVM_NETWORK_TYPES, NETWORK_TYPES, SOLANA_NETWORK_TYPES
+from waiaas.schemas import CreateWalletRequest, CreateWalletRequestSchema
+
+CHAIN = "Must be one of: solana, ethereum."
+ENVIRONMENT = "Must be one of: testnet, mainnet."
+NETWORK = f"Must be one of: {', '.join(NETWORK_TYPES)}."
+BLANK = "Must not be blank."
+NO_TEXT = "Must be text."
+UNSTORABLE = "Must be text without NUL characters and lone surrogates."
+REQUIRED = "Missing data for required field."
+
+SMALLEST = {"name": "payments", "chain": "solana", "environment": "testnet", "publicKey": "7xKX"}
+
+NO_TEXTS = [None, 5, 1.5, True, b"payments", ["payments"], {"name": "payments"}]
+BLANKS = ["", " ", "\t\n\r", "\u00a0\u2003\u3000", "\ufeff", "\x1c\x85\u2028"]
+UNSTORABLES = ["a\0", "\0", "\ud800", "a\udfffb"]
+
+
+def errors_of(schema, data):
+    """Give the messages that a request is refused with, the same from `load` and `validate`."""
+    with pytest.raises(ValidationError) as caught:
+        schema.load(data)
+    assert schema.validate(data) == caught.value.messages
+    return caught.value.messages
+
+
+class TestCreateWallet:
+    """The request that registers a wallet."""
+
+    SCHEMA = CreateWalletRequestSchema()
+
+    def errors_with(self, **changes):
+        """Give the messages for the smallest request with some keys changed."""
+        return errors_of(self.SCHEMA, SMALLEST | changes)
+
+    def test_smallest_form(self):
+        """What may be left out loads as None."""
+        assert self.SCHEMA.load(SMALLEST) == {
+            "name": "payments",
+            "chain": "solana",
+            "environment": "testnet",
+            "public_key": "7xKX",
+            "default_network": None,
+            "owner_address": None,
+        }
+
+    def test_nulls_load_as_what_is_left_out(self):
+        """Null is the same as leaving an optional key out."""
+        nulls = {"defaultNetwork": None, "ownerAddress": None}
+        assert self.SCHEMA.load(SMALLEST | nulls) == self.SCHEMA.load(SMALLEST)
+
+    def test_full_form(self):
+        """Every key that is given is taken, texts as they came."""
+        wire = {
+            "name": " 지갑 \U0001f45b ",
+            "chain": "ethereum",
+            "environment": "mainnet",
+            "publicKey": "0xAbC",
+            "defaultNetwork": "base-mainnet",
+            "ownerAddress": "0xDeF",
+        }
+        before = copy.deepcopy(wire)
+        loaded = self.SCHEMA.load(wire)
+        assert list(loaded.values()) == list(wire.values())
+        assert set(loaded) == CreateWalletRequest.__required_keys__
+        assert wire == before
+
+    def test_required_keys(self):
+        """An empty request is told every key that is missing."""
+        assert errors_of(self.SCHEMA, {}) == {key: [REQUIRED] for key in SMALLEST}
+
+    @pytest.mark.parametrize("key", ["walletId", "public_key", "status", "ownerVerified"])
+    def test_unknown_key(self, key):
+        """An unknown key is refused under its name, one that the service alone may set among them."""
+        assert self.errors_with(**{key: "ACTIVE"}) == {key: ["Unknown field."]}
+
+    @pytest.mark.parametrize("key", ["name", "publicKey", "ownerAddress"])
+    @pytest.mark.parametrize(
+        ("values", "message"), [(NO_TEXTS, NO_TEXT), (BLANKS, BLANK), (UNSTORABLES, UNSTORABLE)], ids=str
+    )
+    def test_bad_text(self, key, values, message):
+        """What is no text, blank, or no text that a database holds, is refused with one message."""
+        for value in values:
+            if (key, value) != ("ownerAddress", None):
+                assert self.errors_with(**{key: value}) == {key: [message]}
+
+    @pytest.mark.parametrize("character", ["x", "가", "\U0001f45b", "é"])
+    def test_length_of_the_name(self, character):
+        """A name has at most 100 characters, counted as Unicode does."""
+        assert self.SCHEMA.load(SMALLEST | {"name": character * 100})["name"] == character * 100
+        assert self.errors_with(name=character * 101) == {"name": ["Must have at most 100 characters."]}
+
+    def test_long_blank_name(self):
+        """A blank name is told to be blank, however long it is."""
+        assert self.errors_with(name=" " * 1_000_000) == {"name": [BLANK]}
+
+    @pytest.mark.parametrize(
+        ("key", "message"), [("chain", CHAIN), ("environment", ENVIRONMENT), ("defaultNetwork", NETWORK)]
+    )
+    def test_bad_word(self, key, message):
+        """Whatever is no word of the vocabulary is refused with the words that are."""
+        for value in ["", "Solana", "MAINNET", "bitcoin", "solana ", "a\0", 1, True, ["solana"], {}]:
+            assert self.errors_with(**{key: value}) == {key: [message]}
+
+    @pytest.mark.parametrize("key", ["chain", "environment"])
+    def test_null_is_no_word(self, key):
+        """Chain and environment cannot be null."""
+        assert set(self.errors_with(**{key: None})) == {key}
+
+    @pytest.mark.parametrize("chain", ["solana", "ethereum"])
+    @pytest.mark.parametrize("network", NETWORK_TYPES)
+    def test_network_of_the_chain(self, chain, network):
+        """The default network is one of the chain's own, of whatever environment."""
+        networks = {"solana": SOLANA_NETWORK_TYPES, "ethereum": EVM_NETWORK_TYPES}[chain]
+        errors = self.SCHEMA.validate(SMALLEST | {"chain": chain, "defaultNetwork": network})
+        expected = f"Must be a network of {chain}: {', '.join(networks)}."
+        assert errors == ({} if network in networks else {"defaultNetwork": [expected]})
+
+    def test_network_beside_a_bad_chain(self):
+        """Where the chain is wrong, the network may be right and is not blamed."""
+        assert self.errors_with(chain="bitcoin", defaultNetwork="base-sepolia") == {"chain": [CHAIN]}
+
+    def test_errors_of_all_keys_come_together(self):
+        """One answer tells the errors of every key, the relation of two among them."""
+        errors = self.errors_with(name="", defaultNetwork="base-sepolia", environment="prod")
+        assert set(errors) == {"name", "defaultNetwork", "environment"}
+
+    def test_partial(self):
+        """A part of a request loads without the rest, and is judged as ever."""
+        assert self.SCHEMA.load({"defaultNetwork": "devnet"}, partial=True) == {"default_network": "devnet"}
+        part = {"chain": "solana", "defaultNetwork": "base-sepolia"}
+        assert set(self.SCHEMA.validate(part, partial=True)) == {"defaultNetwork"}
+
+    @given(st.text())
+    def test_any_name(self, name):
+        """A name loads unchanged exactly where it is storable, not blank and not too long."""
+        storable = "\0" not in name and not any("\ud800" <= letter <= "\udfff" for letter in name)
+        blank = all(letter.isspace() or letter == "\ufeff" for letter in name)
+        good = storable and not blank and len(name) <= 100
+        errors = self.SCHEMA.validate(SMALLEST | {"name": name})
+        assert (errors == {}) == good
