@@ -40,14 +40,14 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 # Their pages are elsewhere, and a build needs no network.
-nitpick_ignore_regex = [("py:.*", r"(marshmallow|peewee|playhouse)\..*")]
+nitpick_ignore_regex = [("py:.*", r"(marshmallow|peewee|playhouse|waiaas\.enums)\..*|waiaas\.services\.pages\.Item")]
 
 # Names that the library imports for type checkers only: with them in place, signatures show what they stand for.
 _MODULES = [module for name, module in sorted(sys.modules.items()) if name.split(".")[0] == "waiaas"]
 for _module in _MODULES:
     vars(_module).update(Database=Database, ProgressCallback=ProgressCallback)
 
-_PYTHON_MODULES = ("collections.abc", "os", "pathlib")
+_PYTHON_MODULES = ("collections.abc", "datetime", "os", "pathlib")
 _PYTHON_TYPES = {
     "Text": "str",
     "Integer": "int",

@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "schemas": {"enums", "errors"},
     "migrations": {"errors"},
     "database": {"errors", "models", "migrations"},
+    "services": {"database", "enums", "errors", "fields", "migrations", "models", "schemas"},
     "integrity": {"errors", "models", "migrations"},
     "demo": {"database", "integrity", "models", "migrations"},
     "cli": {"database", "demo", "errors", "integrity", "migrations", ""},

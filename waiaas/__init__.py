@@ -1,6 +1,6 @@
 """WAIaaS: the database of a wallet service for AI agents, whose sessions reach one or many wallets."""
 
-from waiaas.database import close, connect
+from waiaas.database import close, connect, write_transaction
 from waiaas.errors import ERROR_CODES, WAIaaSError
 from waiaas.integrity import CheckReport, Finding, check
 from waiaas.migrations import (
@@ -36,6 +36,19 @@ from waiaas.models import (
     WalletConnectStore,
 )
 from waiaas.schemas import CreateSessionRequestSchema, CreateWalletRequestSchema
+from waiaas.services import (
+    AuthenticatedSession,
+    IssuedSession,
+    LinkedWallet,
+    Page,
+    SessionDetails,
+    SessionService,
+    SessionSettings,
+    SessionTokens,
+    SessionWalletService,
+    TokenClaims,
+    WalletService,
+)
 
 __version__ = "0.1.0.dev0"
 
@@ -46,30 +59,41 @@ __all__ = [
     "MODELS",
     "ApiKey",
     "AuditLog",
+    "AuthenticatedSession",
     "CheckReport",
     "Compatibility",
     "CreateSessionRequestSchema",
     "CreateWalletRequestSchema",
     "DowngradeReport",
     "Finding",
+    "IssuedSession",
     "KeyValue",
+    "LinkedWallet",
     "NotificationLog",
+    "Page",
     "PendingApproval",
     "Plan",
     "Policy",
     "Progress",
     "SchemaVersion",
     "Session",
+    "SessionDetails",
+    "SessionService",
+    "SessionSettings",
+    "SessionTokens",
     "SessionWallet",
+    "SessionWalletService",
     "Setting",
     "TelegramUser",
     "Token",
+    "TokenClaims",
     "Transaction",
     "UpgradeReport",
     "WAIaaSError",
     "Wallet",
     "WalletConnectSession",
     "WalletConnectStore",
+    "WalletService",
     "check",
     "close",
     "compatibility",
@@ -77,4 +101,5 @@ __all__ = [
     "downgrade",
     "plan",
     "upgrade",
+    "write_transaction",
 ]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import random
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from os import PathLike
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from peewee import OperationalError, SchemaManager, SqliteDatabase
+from peewee import Database, OperationalError, SchemaManager, SqliteDatabase
 
 from waiaas import migrations
 from waiaas.errors import refusal
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 #: Seconds that a statement waits for another connection's lock, unless told otherwise.
 BUSY_TIMEOUT = 5.0
 _IN_MEMORY = ":memory:"
+# Seconds, at random: two that wait should not look at the same moments.
+_LOOK_AGAIN_AFTER = (0.001, 0.004)
 # What the daemon sets on each connection, but for busy_timeout, which is Peewee's `timeout`, and journal_mode: that
 # one is a change of the file itself, so it waits until the file is known to be ours and at the latest version.
 _PRAGMAS: dict[str, str | int] = {
@@ -33,6 +37,62 @@ _PRAGMAS: dict[str, str | int] = {
     "mmap_size": 268435456,
     "temp_store": "MEMORY",
 }
+
+
+class WaiaasDatabase(SqliteDatabase):
+    """Peewee's SQLite database, with what a program needs that writes from several threads."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """Take what Peewee takes."""
+        super().__init__(*args, **options)
+        self._write_turn = threading.RLock()
+
+    def begin(self, lock_type: str | None = None) -> None:
+        """Begin a transaction; one that takes the write lock at once waits for it up to the busy timeout.
+
+        SQLite's own wait looks again after ever longer sleeps, up to 100 ms (sqliteDefaultBusyCallback in its
+        main.c), so that in a crowd of processes one may not find the lock free for seconds. This one looks again
+        after a few milliseconds each time.
+        """
+        if lock_type != "IMMEDIATE":
+            super().begin(lock_type)
+            return
+        deadline = time.monotonic() + self.timeout
+        self.pragma("busy_timeout", 0)
+        try:
+            while True:
+                try:
+                    super().begin(lock_type)
+                    return
+                except OperationalError as error:
+                    if known_reason(error) != "database_busy" or time.monotonic() > deadline:
+                        raise
+                time.sleep(random.uniform(*_LOOK_AGAIN_AFTER))
+        finally:
+            self.pragma("busy_timeout", int(self.timeout * 1000))
+
+    def rollback(self) -> None:
+        """Roll the transaction back, if there still is one.
+
+        After some errors, a full disk among them, SQLite has rolled back by itself
+        (https://www.sqlite.org/lang_transaction.html), and one more ROLLBACK would hide that error behind its own.
+        """
+        if self.connection().in_transaction:  # type: ignore[no-untyped-call]
+            super().rollback()
+
+    @contextmanager
+    def write_turn(self) -> Iterator[None]:
+        """Let the threads of this process take turns to write.
+
+        SQLite lets a waiting connection sleep and look again, which in a crowd may never find the lock free
+        (https://www.sqlite.org/c3ref/busy_timeout.html); a thread that waits here is woken instead.
+        """
+        if not self._write_turn.acquire(timeout=self.timeout):
+            raise OperationalError("database is locked")
+        try:
+            yield
+        finally:
+            self._write_turn.release()
 
 
 def connect(
@@ -99,6 +159,23 @@ def close(database: SqliteDatabase) -> None:
 
 
 @contextmanager
+def write_transaction(database: Database) -> Iterator[None]:
+    """Run a block in one transaction that holds the write lock from its start.
+
+    What the block reads stays true until it commits, so that it may decide by it. On SQLite the transaction is
+    `BEGIN IMMEDIATE` (https://www.sqlite.org/lang_transaction.html#immediate), on PostgreSQL a serializable one.
+    Inside a transaction of the caller's own it is a savepoint of that one.
+
+    Raises WAIaaSError `SCHEMA_INCOMPATIBLE` with the reason `database_busy` where the lock is not to be had within
+    the busy timeout, and with that of any other error of the database; then nothing was changed.
+    """
+    mode = "IMMEDIATE" if isinstance(database, SqliteDatabase) else "SERIALIZABLE"
+    turn = database.write_turn() if isinstance(database, WaiaasDatabase) else nullcontext()
+    with refusing(database), turn, database.atomic(mode):
+        yield
+
+
+@contextmanager
 def open_as_it_is(path: str | PathLike[str], busy_timeout: float = BUSY_TIMEOUT) -> Iterator[SqliteDatabase]:
     """Open a file to look at it: nothing is created in it or changed, whatever the file is.
 
@@ -137,10 +214,10 @@ def open_to_change(path: str | PathLike[str]) -> Iterator[SqliteDatabase]:
         close(database)
 
 
-def _database(path: str, busy_timeout: float) -> SqliteDatabase:
+def _database(path: str, busy_timeout: float) -> WaiaasDatabase:
     # SQLite may be built to take a name that starts with `file:` for a URI.
     name = os.path.join(os.curdir, path) if path.startswith("file:") else path
-    return SqliteDatabase(name, pragmas=_PRAGMAS, timeout=busy_timeout)
+    return WaiaasDatabase(name, pragmas=_PRAGMAS, timeout=busy_timeout)
 
 
 def _reserve(path: str) -> None:

@@ -47,6 +47,14 @@ AUDIT_ACTIONS: Final = (
     "RATE_LIMIT_EXCEEDED",
 )
 
+#: ``audit_log.event_type`` of what this library's services do and the daemon's vocabulary has no word for.
+SESSION_AUDIT_ACTIONS: Final = (
+    "SESSION_RENEWED",
+    "SESSION_WALLET_LINKED",
+    "SESSION_WALLET_UNLINKED",
+    "SESSION_DEFAULT_WALLET_SET",
+)
+
 #: ``audit_log.severity``.
 AUDIT_SEVERITIES: Final = ("info", "warning", "critical")
 

@@ -203,6 +203,11 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "Free some space and check the permissions of the folder, "
         "or run with `--no-backup` when you have a backup of your own.",
     ),
+    "token_key_unusable": (
+        "The token key {key} in the table key_value_store is not in the form that WAIaaS stores, "
+        "so no token can be signed or verified.",
+        "Restore the row from a backup. If you delete it, a new key is made and every token is void.",
+    ),
     "unexpected_schema": (
         "The table {table} is not what this schema version has: {problem}.",
         "Restore the database from a backup, or report this.",

@@ -37,6 +37,7 @@ _ROWS: Final = (
     Reason("sqlite_error", False),
     Reason("corrupt", False),
     Reason("backup_failed", False),
+    Reason("token_key_unusable", False),
     # The tables or their rows do not let a migration begin.
     Reason("unexpected_schema", False),
     Reason("leftover_table", False),

@@ -1,0 +1,29 @@
+"""The audit log: what a service changed, written in the transaction of the change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from peewee import Database, chunked
+
+from waiaas.models import AuditLog
+
+# SQLite takes at most 32,766 parameters a statement (https://www.sqlite.org/limits.html), a row has 7.
+_ROWS_AT_ONCE = 1000
+
+
+class Event(NamedTuple):
+    """One row for the audit log: what happened, to which wallet, session or transaction; never a secret."""
+
+    event_type: str
+    details: dict[str, Any]
+    wallet_id: str | None = None
+    session_id: str | None = None
+    tx_id: str | None = None
+
+
+def record(database: Database, now: int, actor: str, events: Iterable[Event]) -> None:
+    """Write events of one moment (Unix seconds) and one actor into `audit_log`."""
+    for some in chunked(({"timestamp": now, "actor": actor, **event._asdict()} for event in events), _ROWS_AT_ONCE):
+        AuditLog.insert_many(some).execute(database)

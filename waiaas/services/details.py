@@ -1,0 +1,142 @@
+"""What the session services give back: sessions with their links, as plain values of one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from peewee import JOIN, Database, Query
+
+from waiaas.models import Session, SessionWallet, Wallet
+
+
+@dataclass(frozen=True)
+class LinkedWallet:
+    """A wallet that a session reaches, and the link to it: `linked_at` is when it was made (UTC)."""
+
+    id: str
+    name: str
+    chain: str
+    environment: str
+    default_network: str | None
+    status: str
+    is_default: bool
+    linked_at: datetime
+
+
+@dataclass(frozen=True)
+class SessionDetails:
+    """A session with its links; all times are aware UTC datetimes.
+
+    `status` is one of `waiaas.enums.SESSION_STATUSES`. `wallets` holds the default wallet first, then the others in
+    the order in which they were linked.
+    """
+
+    id: str
+    status: str
+    wallets: tuple[LinkedWallet, ...]
+    created_at: datetime
+    expires_at: datetime
+    absolute_expires_at: datetime
+    last_renewed_at: datetime | None
+    revoked_at: datetime | None
+    renewal_count: int
+    max_renewals: int
+    constraints: dict[str, Any] | None
+    source: str
+
+    @property
+    def default_wallet_id(self) -> str | None:
+        """The id of the default wallet; None for a session that has none."""
+        return self.wallets[0].id if self.wallets and self.wallets[0].is_default else None
+
+    @property
+    def wallet_id(self) -> str | None:
+        """The default wallet's id, under the name that clients know who have one wallet."""
+        return self.default_wallet_id
+
+    @property
+    def wallet_name(self) -> str | None:
+        """The default wallet's name."""
+        return self.wallets[0].name if self.default_wallet_id is not None else None
+
+
+@dataclass(frozen=True)
+class IssuedSession(SessionDetails):
+    """A session whose token was just signed: `token` is shown this once and stored nowhere."""
+
+    token: str = field(repr=False)
+
+
+def session_details(database: Database, ids: Query, now: int) -> tuple[SessionDetails, ...]:
+    """Read the sessions whose ids a query gives, by id; those that expire at `now` (Unix seconds) have expired."""
+    rows = (
+        Session.select(*_SESSION_FIELDS, *_LINK_FIELDS)
+        .join(SessionWallet, JOIN.LEFT_OUTER)
+        .join(Wallet, JOIN.LEFT_OUTER)
+        .where(Session.id.in_(ids))
+        .order_by(Session.id, *_DEFAULT_FIRST)
+        .tuples()
+        .execute(database)
+    )
+    moment = datetime.fromtimestamp(now, timezone.utc)
+    by_session = (list(of_one) for _, of_one in groupby(rows, key=itemgetter(0)))
+    return tuple(_details(of_one, moment) for of_one in by_session)
+
+
+def linked_wallets(database: Database, session_id: str) -> tuple[LinkedWallet, ...]:
+    """Read the links of a session, that of the default wallet first, then by when they were made."""
+    rows = (
+        SessionWallet.select(*_LINK_FIELDS)
+        .join(Wallet)
+        .where(SessionWallet.session == session_id)
+        .order_by(*_DEFAULT_FIRST)
+        .tuples()
+        .execute(database)
+    )
+    return tuple(LinkedWallet(*row) for row in rows)
+
+
+_SESSION_FIELDS = [
+    Session.id,
+    Session.created_at,
+    Session.expires_at,
+    Session.absolute_expires_at,
+    Session.last_renewed_at,
+    Session.revoked_at,
+    Session.renewal_count,
+    Session.max_renewals,
+    Session.constraints,
+    Session.source,
+]
+_LINK_FIELDS = [
+    Wallet.id,
+    Wallet.name,
+    Wallet.chain,
+    Wallet.environment,
+    Wallet.default_network,
+    Wallet.status,
+    SessionWallet.is_default,
+    SessionWallet.created_at,
+]
+_DEFAULT_FIRST = [SessionWallet.is_default.desc(), SessionWallet.created_at, SessionWallet.wallet]
+
+
+def _details(rows: Sequence[Sequence[Any]], moment: datetime) -> SessionDetails:
+    """Make a session of the rows that join it to its links; a session without links has one row without a wallet."""
+    width = len(_SESSION_FIELDS)
+    values = dict(zip((field.name for field in _SESSION_FIELDS), rows[0], strict=False))
+    wallets = tuple(LinkedWallet(*row[width:]) for row in rows if row[width] is not None)
+    return SessionDetails(
+        status=_status(values["revoked_at"], values["expires_at"], moment), wallets=wallets, **values
+    )
+
+
+def _status(revoked_at: datetime | None, expires_at: datetime, moment: datetime) -> str:
+    if revoked_at is not None:
+        return "REVOKED"
+    return "EXPIRED" if expires_at <= moment else "ACTIVE"

@@ -1,0 +1,45 @@
+"""Long lists, a page at a time, in the order of ids: a row that is added or goes meanwhile shifts no other."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from waiaas.schemas import RequestValidationError
+
+#: The most that one page may hold.
+MAX_PAGE = 200
+
+
+class _HasId(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+Item = TypeVar("Item", bound=_HasId)
+
+
+@dataclass(frozen=True)
+class Page(Generic[Item]):
+    """A part of a list; `next_after` is what to give as `after` for the part behind it, None at the end."""
+
+    items: tuple[Item, ...]
+    next_after: str | None
+
+
+def check_page(limit: int, status: str | None, statuses: Collection[str]) -> None:
+    """Refuse a limit out of bounds or an unknown status: WAIaaSError `ACTION_VALIDATION_FAILED`."""
+    errors = {}
+    if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= MAX_PAGE:
+        errors["limit"] = [f"Must be an integer from 1 to {MAX_PAGE}."]
+    if status is not None and status not in statuses:
+        errors["status"] = [f"Must be one of: {', '.join(statuses)}."]
+    if errors:
+        raise RequestValidationError(errors)
+
+
+def page_of(items: Sequence[Item], limit: int) -> Page[Item]:
+    """Make a page of up to `limit` items; one item more than that tells that there is a next page."""
+    shown = tuple(items[:limit])
+    return Page(shown, shown[-1].id if len(items) > limit else None)

@@ -1,0 +1,193 @@
+"""The links between sessions and wallets: which wallets a session reaches, and which is its default."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from peewee import JOIN, Database, ModelSelect, Node, fn
+
+from waiaas.database import write_transaction
+from waiaas.errors import WAIaaSError
+from waiaas.migrations.faults import refusing
+from waiaas.models import Session, SessionWallet, Wallet
+from waiaas.services.audit import Event, record
+from waiaas.services.details import LinkedWallet, linked_wallets
+from waiaas.services.settings import SessionSettings
+from waiaas.services.statements import PARAMETER, TRUE, compiled, fetch
+from waiaas.services.tokens import Clock
+
+
+class SessionWalletService:
+    """Links wallets to sessions, and tells which wallet a session's request is for.
+
+    Takes a database at the latest schema version, the settings (the daemon's, unless told otherwise) and a `clock`
+    that gives Unix seconds. One service serves all threads. Ids are lower-case UUID text; `actor` says in the audit
+    log who asked. Each change is one transaction with its row in the audit log.
+    """
+
+    def __init__(
+        self, database: Database, *, settings: SessionSettings | None = None, clock: Clock = time.time
+    ) -> None:
+        """Take the database, the settings and the clock."""
+        self._database = database
+        self._settings = settings or SessionSettings()
+        self._clock = clock
+        self._find_named = compiled(database, _reached(SessionWallet.wallet == PARAMETER))
+        self._find_default = compiled(database, _reached(SessionWallet.is_default == TRUE))
+
+    def link(self, session_id: str, wallet_id: str, *, actor: str = "admin") -> LinkedWallet:
+        """Let a session reach one more wallet, which does not become its default.
+
+        But the first link of a session that has none (a migrated one, whose wallet was unknown) does: a session
+        with wallets has exactly one default.
+
+        Raises WAIaaSError `SESSION_NOT_FOUND` where the session is unknown or revoked, `WALLET_NOT_FOUND`,
+        `WALLET_TERMINATED`, `SESSION_LIMIT_EXCEEDED` where the wallet has as many sessions as the settings allow,
+        and `WALLET_ALREADY_LINKED`.
+        """
+        now = int(self._clock())
+        with write_transaction(self._database):
+            links = _links_to_change(self._database, session_id)
+            refuse_unusable(self._database, [wallet_id], self._settings, now)
+            if any(link.id == wallet_id for link in links):
+                raise WAIaaSError("WALLET_ALREADY_LINKED", details={"sessionId": session_id, "walletId": wallet_id})
+            row = {"session": session_id, "wallet": wallet_id, "is_default": not links, "created_at": now}
+            SessionWallet.insert(row).execute(self._database)
+            event = Event("SESSION_WALLET_LINKED", {"isDefault": not links}, wallet_id, session_id)
+            record(self._database, now, actor, [event])
+            return self._linked(session_id, wallet_id)
+
+    def unlink(self, session_id: str, wallet_id: str, *, actor: str = "admin") -> None:
+        """Take a wallet from a session, which keeps its others.
+
+        Raises WAIaaSError `SESSION_NOT_FOUND` where the session is unknown or revoked, `WALLET_ACCESS_DENIED`
+        where the wallet is not linked to it, `SESSION_REQUIRES_WALLET` where it has no other, and
+        `CANNOT_REMOVE_DEFAULT_WALLET` where it is the default: set another one first.
+        """
+        now = int(self._clock())
+        with write_transaction(self._database):
+            links = _links_to_change(self._database, session_id)
+            link = _find(links, session_id, wallet_id)
+            if len(links) == 1:
+                raise WAIaaSError("SESSION_REQUIRES_WALLET", details={"sessionId": session_id})
+            if link.is_default:
+                raise WAIaaSError("CANNOT_REMOVE_DEFAULT_WALLET", details={"walletId": wallet_id})
+            SessionWallet.delete().where(_is_link(session_id, wallet_id)).execute(self._database)
+            event = Event("SESSION_WALLET_UNLINKED", {}, wallet_id, session_id)
+            record(self._database, now, actor, [event])
+
+    def set_default(self, session_id: str, wallet_id: str, *, actor: str = "admin") -> LinkedWallet:
+        """Make a linked wallet the one that is meant where a request names none.
+
+        Where it is the default already, nothing changes. Raises WAIaaSError `SESSION_NOT_FOUND` where the session is
+        unknown or revoked, and `WALLET_ACCESS_DENIED` where the wallet is not linked to it.
+        """
+        now = int(self._clock())
+        with write_transaction(self._database):
+            links = _links_to_change(self._database, session_id)
+            link = _find(links, session_id, wallet_id)
+            before = [link.id for link in links if link.is_default]
+            if before == [wallet_id]:
+                return link
+            of_session = SessionWallet.session == session_id
+            SessionWallet.update(is_default=False).where(of_session).execute(self._database)
+            SessionWallet.update(is_default=True).where(_is_link(session_id, wallet_id)).execute(self._database)
+            event = Event("SESSION_DEFAULT_WALLET_SET", {"previousWalletIds": before}, wallet_id, session_id)
+            record(self._database, now, actor, [event])
+            return self._linked(session_id, wallet_id)
+
+    def list(self, session_id: str) -> tuple[LinkedWallet, ...]:
+        """Return the wallets that are linked to a session, the default first, then in the order of their links.
+
+        A revoked session still has its links, though it reaches nothing by them. Raises WAIaaSError
+        `SESSION_NOT_FOUND` where the session is unknown.
+        """
+        with refusing(self._database), self._database.atomic():
+            if not Session.select().where(Session.id == session_id).exists(self._database):
+                raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": session_id})
+            return linked_wallets(self._database, session_id)
+
+    def resolve(self, session_id: str, wallet_id: str | None = None) -> str:
+        """Return the id of the wallet that a session's request is for: the one it names, else the session's default.
+
+        Raises WAIaaSError `WALLET_ACCESS_DENIED` where the wallet is not linked to the session, or where none is
+        named and the session has no default; `SESSION_NOT_FOUND`, `SESSION_REVOKED` or `SESSION_EXPIRED` where the
+        session is not one that reaches anything.
+        """
+        if wallet_id is None:
+            found = fetch(self._database, self._find_default, session_id)
+        else:
+            found = fetch(self._database, self._find_named, wallet_id, session_id)
+        if found is None:
+            raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": session_id})
+        reached, revoked_at, expires_at = found
+        if revoked_at is not None:
+            raise WAIaaSError("SESSION_REVOKED")
+        if expires_at <= self._clock():
+            raise WAIaaSError("SESSION_EXPIRED")
+        if reached is None:
+            raise WAIaaSError("WALLET_ACCESS_DENIED", details={"sessionId": session_id, "walletId": wallet_id})
+        return str(reached)
+
+    def _linked(self, session_id: str, wallet_id: str) -> LinkedWallet:
+        return _find(linked_wallets(self._database, session_id), session_id, wallet_id)
+
+
+def refuse_unusable(database: Database, wallet_ids: Sequence[str], settings: SessionSettings, now: int) -> None:
+    """Refuse wallets that no session can be linked to, at Unix seconds `now`.
+
+    Raises WAIaaSError `WALLET_NOT_FOUND`, `WALLET_TERMINATED`, or `SESSION_LIMIT_EXCEEDED` where a wallet has as
+    many sessions as the settings allow, those left out that are revoked or expired.
+    """
+    found = Wallet.select(Wallet.id, Wallet.status).where(Wallet.id.in_(wallet_ids)).tuples().execute(database)
+    statuses = dict(found)
+    for wallet_id in wallet_ids:
+        if wallet_id not in statuses:
+            raise WAIaaSError("WALLET_NOT_FOUND", details={"walletId": wallet_id})
+    for wallet_id in wallet_ids:
+        if statuses[wallet_id] == "TERMINATED":
+            raise WAIaaSError("WALLET_TERMINATED", details={"walletId": wallet_id})
+    sessions = fn.count(SessionWallet.session)
+    full = (
+        SessionWallet.select(SessionWallet.wallet)
+        .join(Session)
+        .where(SessionWallet.wallet.in_(wallet_ids), Session.revoked_at.is_null(), Session.expires_at > now)
+        .group_by(SessionWallet.wallet)
+        .having(sessions >= settings.sessions_per_wallet)
+        .order_by(SessionWallet.wallet)
+        .tuples()
+        .execute(database)
+    )
+    for (wallet_id,) in full:
+        details = {"walletId": wallet_id, "limit": settings.sessions_per_wallet}
+        raise WAIaaSError("SESSION_LIMIT_EXCEEDED", details=details)
+
+
+def _reached(which: Node) -> ModelSelect[Session]:
+    """A session's times, and the wallet of that one of its links, or NULL where it has no such link."""
+    link = (SessionWallet.session == Session.id) & which
+    return (
+        Session.select(SessionWallet.wallet, Session.revoked_at, Session.expires_at)
+        .join(SessionWallet, JOIN.LEFT_OUTER, on=link)
+        .where(Session.id == PARAMETER)
+    )
+
+
+def _links_to_change(database: Database, session_id: str) -> tuple[LinkedWallet, ...]:
+    """The links of a session that may be changed: not those of one that is unknown or revoked."""
+    is_alive = (Session.id == session_id) & Session.revoked_at.is_null()
+    if not Session.select().where(is_alive).exists(database):
+        raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": session_id})
+    return linked_wallets(database, session_id)
+
+
+def _find(links: Sequence[LinkedWallet], session_id: str, wallet_id: str) -> LinkedWallet:
+    for link in links:
+        if link.id == wallet_id:
+            return link
+    raise WAIaaSError("WALLET_ACCESS_DENIED", details={"sessionId": session_id, "walletId": wallet_id})
+
+
+def _is_link(session_id: str, wallet_id: str) -> Node:
+    return (SessionWallet.session == session_id) & (SessionWallet.wallet == wallet_id)

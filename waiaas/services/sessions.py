@@ -1,0 +1,272 @@
+"""Sessions: created with their wallets, known by their token, renewed, revoked, listed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from hmac import compare_digest
+from typing import Any, NamedTuple
+
+from peewee import JOIN, SQL, Database, Expression, ModelSelect
+from uuid6 import uuid7
+
+from waiaas.database import write_transaction
+from waiaas.enums import SESSION_STATUSES
+from waiaas.errors import WAIaaSError
+from waiaas.migrations.faults import refusing
+from waiaas.models import KeyValue, Session, SessionWallet
+from waiaas.schemas import CreateSessionRequest, check_create_session_request
+from waiaas.services.audit import Event, record
+from waiaas.services.details import IssuedSession, SessionDetails, session_details
+from waiaas.services.pages import Page, check_page, page_of
+from waiaas.services.session_wallets import refuse_unusable
+from waiaas.services.settings import SessionSettings
+from waiaas.services.statements import PARAMETER, TRUE, compiled, fetch
+from waiaas.services.tokens import CURRENT_KEY, PREVIOUS_KEY, Clock, SessionTokens, TokenClaims, TokenKeys, hash_of
+
+
+class AuthenticatedSession(NamedTuple):
+    """Whose request it is: the session, its default wallet (None: it has none), and when its token expires (UTC)."""
+
+    session_id: str
+    wallet_id: str | None
+    expires_at: datetime
+
+
+class SessionService:
+    """Creates sessions, knows them by their tokens, renews, revokes and lists them.
+
+    Takes a database at the latest schema version, the settings (the daemon's, unless told otherwise) and a `clock`
+    that gives Unix seconds. One service serves all threads. Ids are lower-case UUID text; `actor` says in the audit
+    log who asked. Each change is one transaction with its row in the audit log.
+    """
+
+    def __init__(
+        self, database: Database, *, settings: SessionSettings | None = None, clock: Clock = time.time
+    ) -> None:
+        """Take the database, the settings and the clock."""
+        self._database = database
+        self._settings = settings or SessionSettings()
+        self._clock = clock
+        self._tokens = SessionTokens(database, clock=clock)
+        self._keys: TokenKeys | None = None
+        self._find_session = compiled(database, _session_and_keys())
+
+    def create(self, request: CreateSessionRequest, *, actor: str = "admin") -> IssuedSession:
+        """Create a session for the wallets of a request, and sign its token.
+
+        Takes what `CreateSessionRequestSchema` gives. The token lives as long as the request says, else as the
+        settings do, but never past the session's absolute end. It is in the answer and nowhere else.
+
+        Raises WAIaaSError `WALLET_NOT_FOUND`, `WALLET_TERMINATED`, `SESSION_LIMIT_EXCEEDED` where a wallet has as
+        many sessions as the settings allow, and `ACTION_VALIDATION_FAILED` for a request that did not come from the
+        schema and breaks its rules. Nothing is left behind then.
+        """
+        check_create_session_request(request)
+        now = int(self._clock())
+        session_id, default = str(uuid7()), request["default_wallet_id"]
+        absolute_end = now + self._settings.absolute_lifetime
+        expires_at = min(now + (request["ttl"] or self._settings.ttl), absolute_end)
+        with write_transaction(self._database):
+            refuse_unusable(self._database, request["wallet_ids"], self._settings, now)
+            token = self._tokens.sign(session_id, default, issued_at=now, expires_at=expires_at)
+            Session.insert(
+                id=session_id,
+                token_hash=hash_of(token),
+                expires_at=expires_at,
+                constraints=request["constraints"],
+                max_renewals=self._settings.max_renewals,
+                absolute_expires_at=absolute_end,
+                created_at=now,
+            ).execute(self._database)
+            SessionWallet.insert_many(
+                {"session": session_id, "wallet": wallet_id, "is_default": wallet_id == default, "created_at": now}
+                for wallet_id in request["wallet_ids"]
+            ).execute(self._database)
+            details = {"walletIds": list(request["wallet_ids"]), "expiresAt": expires_at}
+            record(self._database, now, actor, [Event("SESSION_ISSUED", details, default, session_id)])
+            return self._issued(session_id, now, token)
+
+    def authenticate(self, token: str) -> AuthenticatedSession:
+        """Return whose token it is, if it is the current token of a session that lives.
+
+        Raises WAIaaSError `INVALID_TOKEN` (wrong prefix, shape, algorithm or signature; signed with a key that was
+        replaced more than five minutes ago; superseded by a renewal), `TOKEN_EXPIRED`, `SESSION_NOT_FOUND`,
+        `SESSION_REVOKED`, and `SESSION_EXPIRED` where the session's own row says so before its token does.
+        """
+        now = self._clock()
+        claims, (token_hash, revoked_at, expires_at, wallet_id) = self._claims_and_session(token, int(now))
+        if token_hash is None:
+            raise WAIaaSError("SESSION_NOT_FOUND")
+        if revoked_at is not None:
+            raise WAIaaSError("SESSION_REVOKED")
+        if not compare_digest(token_hash, hash_of(token)):
+            raise WAIaaSError("INVALID_TOKEN")
+        if expires_at <= now:
+            raise WAIaaSError("SESSION_EXPIRED")
+        end = datetime.fromtimestamp(claims.expires_at, timezone.utc)
+        return AuthenticatedSession(claims.session_id, wallet_id, end)
+
+    def renew(self, token: str, *, actor: str | None = None) -> IssuedSession:
+        """Replace a session's token by a new one that lives as long as it did, never past the absolute end.
+
+        The token that is given is void from then on. The `actor` is the session itself unless told otherwise.
+
+        Raises WAIaaSError, in this order: what a bad token gives (`INVALID_TOKEN`, `TOKEN_EXPIRED`);
+        `SESSION_NOT_FOUND`; `SESSION_REVOKED`; `SESSION_RENEWAL_MISMATCH` where it is not the session's current
+        token; `SESSION_EXPIRED` where the session's own row says so before its token does;
+        `RENEWAL_LIMIT_REACHED`; `SESSION_ABSOLUTE_LIFETIME_EXCEEDED`; `RENEWAL_TOO_EARLY` before half of the
+        token's life is over (`details["renewableAt"]`, in Unix seconds, says when it is); `SESSION_REQUIRES_WALLET`
+        where the session has no default wallet.
+        """
+        now = int(self._clock())
+        claims = self._tokens.verify(token)
+        session_id = claims.session_id
+        with write_transaction(self._database):
+            session = Session.select().where(Session.id == session_id).dicts().first(self._database)
+            _refuse_renewal(session, claims, token, now)
+            default = self._default_wallet(session_id)
+            lifetime = claims.expires_at - claims.issued_at
+            expires_at = min(now + lifetime, _seconds(session["absolute_expires_at"]))
+            renewed = self._tokens.sign(session_id, default, issued_at=now, expires_at=expires_at)
+            Session.update(
+                token_hash=hash_of(renewed),
+                expires_at=expires_at,
+                renewal_count=Session.renewal_count + 1,
+                last_renewed_at=now,
+            ).where(Session.id == session_id).execute(self._database)
+            details = {"renewalCount": session["renewal_count"] + 1, "expiresAt": expires_at}
+            event = Event("SESSION_RENEWED", details, default, session_id)
+            record(self._database, now, actor or f"session:{session_id}", [event])
+            return self._issued(session_id, now, renewed)
+
+    def revoke(self, session_id: str, *, actor: str = "admin") -> SessionDetails:
+        """End a session for good: its token is void at once. One that is revoked already stays as it is.
+
+        Raises WAIaaSError `SESSION_NOT_FOUND` where the session is unknown.
+        """
+        now = int(self._clock())
+        with write_transaction(self._database):
+            session = self._details(session_id, now)
+            if session.status == "REVOKED":
+                return session
+            Session.update(revoked_at=now).where(Session.id == session_id).execute(self._database)
+            event = Event("SESSION_REVOKED", {}, session.default_wallet_id, session_id)
+            record(self._database, now, actor, [event])
+            return self._details(session_id, now)
+
+    def get(self, session_id: str) -> SessionDetails:
+        """Return a session with its links, revoked and expired ones too.
+
+        Raises WAIaaSError `SESSION_NOT_FOUND` where the session is unknown.
+        """
+        with refusing(self._database):
+            return self._details(session_id, int(self._clock()))
+
+    def list(
+        self, wallet_id: str | None = None, *, status: str | None = None, limit: int = 50, after: str | None = None
+    ) -> Page[SessionDetails]:
+        """Return sessions in the order of their ids, which is that of their creation for sessions made here.
+
+        Those of one wallet, or of one status (of `SESSION_STATUSES`), where asked for; `limit` (1 to 200) at a time.
+        `after` is a page's `next_after`, and gives the page behind it. Raises WAIaaSError `ACTION_VALIDATION_FAILED`
+        for a limit out of bounds or an unknown status.
+        """
+        check_page(limit, status, SESSION_STATUSES)
+        now = int(self._clock())
+        ids = Session.select(Session.id).order_by(Session.id).limit(limit + 1)
+        if after is not None:
+            ids = ids.where(Session.id > after)
+        if wallet_id is not None:
+            linked = SessionWallet.select(SessionWallet.session).where(SessionWallet.wallet == wallet_id)
+            ids = ids.where(Session.id.in_(linked))
+        if status is not None:
+            ids = ids.where(_has_status(status, now))
+        with refusing(self._database):
+            return page_of(session_details(self._database, ids, now), limit)
+
+    def _claims_and_session(self, token: str, now: int) -> tuple[TokenClaims, Sequence[Any]]:
+        """Verify a token and read its session: one statement does, for it tells too whether the keys have changed."""
+        keys = self._keys or self._tokens.keys()
+        while True:
+            said = _verified(keys, token, now)
+            session_id = said.session_id if isinstance(said, TokenClaims) else None
+            found = fetch(self._database, self._find_session, session_id)
+            if found is not None and found[:2] == keys.stored:
+                break
+            keys = TokenKeys(*found[:2]) if found is not None else self._tokens.keys()
+        self._keys = keys
+        if isinstance(said, WAIaaSError):
+            raise said
+        return said, found[2:]
+
+    def _details(self, session_id: str, now: int) -> SessionDetails:
+        ids = Session.select(Session.id).where(Session.id == session_id)
+        for session in session_details(self._database, ids, now):
+            return session
+        raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": session_id})
+
+    def _issued(self, session_id: str, now: int, token: str) -> IssuedSession:
+        return IssuedSession(**vars(self._details(session_id, now)), token=token)
+
+    def _default_wallet(self, session_id: str) -> str:
+        is_default = (SessionWallet.session == session_id) & SessionWallet.is_default
+        default = SessionWallet.select(SessionWallet.wallet).where(is_default).tuples().first(self._database)
+        if default is None:
+            raise WAIaaSError("SESSION_REQUIRES_WALLET", details={"sessionId": session_id})
+        return str(default[0])
+
+
+def _verified(keys: TokenKeys, token: str, now: int) -> TokenClaims | WAIaaSError:
+    """Return what a token says, or the refusal: whether that stands, the keys in the file decide."""
+    try:
+        return keys.verify(token, now)
+    except WAIaaSError as error:
+        return error
+
+
+def _session_and_keys() -> ModelSelect[KeyValue]:
+    """The two keys, and of one session what authentication needs; NULLs where there is no such session."""
+    current, previous = KeyValue.alias("current_key"), KeyValue.alias("previous_key")
+    default = (SessionWallet.session == Session.id) & (SessionWallet.is_default == TRUE)
+    return (
+        current.select(
+            *(current.value, previous.value),
+            *(Session.token_hash, Session.revoked_at, Session.expires_at, SessionWallet.wallet),
+        )
+        .join(previous, JOIN.LEFT_OUTER, on=previous.key == SQL(f"'{PREVIOUS_KEY}'"))
+        .join_from(current, Session, JOIN.LEFT_OUTER, on=Session.id == PARAMETER)
+        .join(SessionWallet, JOIN.LEFT_OUTER, on=default)
+        .where(current.key == SQL(f"'{CURRENT_KEY}'"))
+    )
+
+
+def _refuse_renewal(session: dict[str, Any] | None, claims: TokenClaims, token: str, now: int) -> None:
+    """Refuse what may not be renewed, in the order of the daemon's checks."""
+    if session is None:
+        raise WAIaaSError("SESSION_NOT_FOUND")
+    if session["revoked_at"] is not None:
+        raise WAIaaSError("SESSION_REVOKED")
+    if not compare_digest(session["token_hash"], hash_of(token)):
+        raise WAIaaSError("SESSION_RENEWAL_MISMATCH")
+    if _seconds(session["expires_at"]) <= now:
+        raise WAIaaSError("SESSION_EXPIRED")
+    if session["renewal_count"] >= session["max_renewals"]:
+        raise WAIaaSError("RENEWAL_LIMIT_REACHED", details={"maxRenewals": session["max_renewals"]})
+    if _seconds(session["absolute_expires_at"]) <= now:
+        raise WAIaaSError("SESSION_ABSOLUTE_LIFETIME_EXCEEDED")
+    renewable_at = claims.issued_at + (claims.expires_at - claims.issued_at + 1) // 2
+    if now < renewable_at:
+        raise WAIaaSError("RENEWAL_TOO_EARLY", details={"renewableAt": renewable_at})
+
+
+def _has_status(status: str, now: int) -> Expression:
+    if status == "REVOKED":
+        return Session.revoked_at.is_null(False)
+    is_over = Session.expires_at <= now if status == "EXPIRED" else Session.expires_at > now
+    return Session.revoked_at.is_null() & is_over
+
+
+def _seconds(moment: datetime) -> int:
+    return int(moment.timestamp())

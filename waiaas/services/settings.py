@@ -1,0 +1,33 @@
+"""How long sessions live and how many a wallet may have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True)
+class SessionSettings:
+    """The settings of the session services; each default is the daemon's.
+
+    `ttl` is how long a token lives (seconds) where the request does not say, `absolute_lifetime` how long a session
+    may be renewed at all (seconds from its creation), `max_renewals` how often, and `sessions_per_wallet` how many
+    sessions that are neither revoked nor expired may be linked to one wallet.
+
+    Raises ValueError where one of them is not a whole number or is too small: a time below 1, a count below 0.
+
+    >>> SessionSettings(sessions_per_wallet=20).ttl
+    2592000
+    """
+
+    ttl: int = 2_592_000
+    absolute_lifetime: int = 31_536_000
+    max_renewals: int = 12
+    sessions_per_wallet: int = 5
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            least = 1 if field.name in ("ttl", "absolute_lifetime") else 0
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise ValueError(f"{field.name} is a whole number of at least {least}, not {value!r}")

@@ -1,0 +1,223 @@
+"""Session tokens in the daemon's format: signed, verified, and their key rotated.
+
+A token is `wai_sess_` and a JWT (RFC 7519) signed with HS256 (RFC 7518, section 3.2). Its key stands in
+`key_value_store`; the token itself stands nowhere, only its SHA-256 in `sessions.token_hash`.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from typing import NamedTuple
+
+import jwt
+from peewee import Database
+
+from waiaas.database import write_transaction
+from waiaas.errors import WAIaaSError, refusal
+from waiaas.fields import to_json
+from waiaas.models import KeyValue
+from waiaas.services.audit import Event, record
+
+Clock = Callable[[], float]
+
+#: What every token begins with.
+TOKEN_PREFIX = "wai_sess_"
+
+#: For how long a replaced key is still accepted, and how long the next rotation has to wait, in seconds.
+ROTATION_GRACE_SECONDS = 300
+
+#: Where the keys stand in `key_value_store`.
+CURRENT_KEY, PREVIOUS_KEY = "jwt_secret_current", "jwt_secret_previous"
+
+_ALGORITHM = "HS256"
+_KEY_BYTES = 32
+_CLAIMS = {"sub": str, "wlt": str, "iat": int, "exp": int}
+# 9999-12-31T23:59:59Z, the last moment that a Python datetime can hold.
+_LAST_MOMENT = 253_402_300_799
+_jws = jwt.PyJWS(algorithms=[_ALGORITHM])
+
+
+class TokenClaims(NamedTuple):
+    """What a token says: session and its default wallet when it was signed, and its times (Unix seconds)."""
+
+    session_id: str
+    wallet_id: str
+    issued_at: int
+    expires_at: int
+
+
+class Secret(str):
+    """A text that is stored but never shown: its `repr` hides it, so that no log of statements has it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """Show nothing of it."""
+        return "'…'"
+
+
+class TokenKeys:
+    """The keys as one reading of the file had them: `stored` holds the two texts, of the current and the previous.
+
+    Raises WAIaaSError `SCHEMA_INCOMPATIBLE` with the reason `token_key_unusable` where a text is not what the
+    daemon stores.
+    """
+
+    __slots__ = ("_current", "_previous", "rotated_at", "stored")
+
+    def __init__(self, current: str, previous: str | None) -> None:
+        """Take the stored texts; without a previous one no key was ever replaced."""
+        self.stored = (current, previous)
+        self._current, self.rotated_at = _parse(CURRENT_KEY, current)
+        self._previous = None if previous is None else _parse(PREVIOUS_KEY, previous)[0]
+
+    def sign(self, claims: TokenClaims) -> str:
+        """Return the token that says these claims, signed with the current key."""
+        payload = dict(zip(_CLAIMS, claims, strict=True))
+        return TOKEN_PREFIX + jwt.encode(payload, self._current, algorithm=_ALGORITHM)
+
+    def verify(self, token: object, now: int) -> TokenClaims:
+        """Return what a token says; raises as `SessionTokens.verify` does."""
+        if not isinstance(token, str) or not token.startswith(TOKEN_PREFIX) or not token.isascii():
+            raise WAIaaSError("INVALID_TOKEN")
+        claims = _claims(self._payload(token.removeprefix(TOKEN_PREFIX), now))
+        # RFC 7519, section 4.1.4: "on or after which the JWT MUST NOT be accepted".
+        if claims.expires_at <= now:
+            raise WAIaaSError("TOKEN_EXPIRED")
+        return claims
+
+    def may_rotate(self, now: int) -> bool:
+        """Tell whether the last rotation, if there was one, is long enough ago."""
+        return self._previous is None or now - self.rotated_at >= ROTATION_GRACE_SECONDS
+
+    def _payload(self, signed: str, now: int) -> bytes:
+        try:
+            return _verified(signed, self._current)
+        except jwt.InvalidTokenError:
+            if self._previous is None or now - self.rotated_at >= ROTATION_GRACE_SECONDS:
+                raise WAIaaSError("INVALID_TOKEN") from None
+        try:
+            return _verified(signed, self._previous)
+        except jwt.InvalidTokenError:
+            raise WAIaaSError("INVALID_TOKEN") from None
+
+
+class SessionTokens:
+    """Signs and verifies session tokens with the key of a database, and rotates that key.
+
+    Takes a database at the latest schema version, and a `clock` that gives Unix seconds. The key (32 random bytes)
+    is made at the first need.
+
+    >>> import waiaas
+    >>> database = waiaas.connect(":memory:")
+    >>> tokens = SessionTokens(database, clock=lambda: 1_800_000_000)
+    >>> token = tokens.sign("s-1", "w-1", issued_at=1_800_000_000, expires_at=1_800_000_300)
+    >>> tokens.verify(token)
+    TokenClaims(session_id='s-1', wallet_id='w-1', issued_at=1800000000, expires_at=1800000300)
+    >>> waiaas.close(database)
+    """
+
+    def __init__(self, database: Database, *, clock: Clock = time.time) -> None:
+        """Take the database that holds the key, and the clock."""
+        self._database = database
+        self._clock = clock
+
+    def sign(self, session_id: str, wallet_id: str, *, issued_at: int, expires_at: int) -> str:
+        """Return a token for a session and its default wallet, valid until `expires_at` (both times Unix seconds)."""
+        return self.keys().sign(TokenClaims(session_id, wallet_id, issued_at, expires_at))
+
+    def verify(self, token: str) -> TokenClaims:
+        """Return what a token says, if its signature and time are good; whether its session lives is not looked at.
+
+        Raises WAIaaSError `INVALID_TOKEN` where prefix, shape, algorithm, signature or a claim is wrong, and
+        `TOKEN_EXPIRED` from the second of its expiry on. A token that a replaced key signed is accepted for
+        `ROTATION_GRACE_SECONDS` after the rotation.
+        """
+        return self.keys().verify(token, int(self._clock()))
+
+    def rotate(self, *, actor: str = "admin") -> None:
+        """Replace the key: new tokens are signed with a new one, old ones are accepted for five minutes more.
+
+        Raises WAIaaSError `ROTATION_TOO_RECENT` where the last rotation is less than `ROTATION_GRACE_SECONDS` ago:
+        tokens of the key before it would lose what is left of their time. Writes `KEY_ROTATED` to the audit log.
+        """
+        now = int(self._clock())
+        with write_transaction(self._database):
+            keys = self.keys()
+            if not keys.may_rotate(now):
+                raise WAIaaSError("ROTATION_TOO_RECENT", details={"retryAt": keys.rotated_at + ROTATION_GRACE_SECONDS})
+            self._store(PREVIOUS_KEY, keys.stored[0], now)
+            self._store(CURRENT_KEY, _new_key(now), now)
+            record(self._database, now, actor, [Event("KEY_ROTATED", {"key": CURRENT_KEY})])
+
+    def keys(self) -> TokenKeys:
+        """Read the keys as the file has them; the first is made where there is none."""
+        current, previous = self._read()
+        if current is None:
+            with write_transaction(self._database):
+                # Another caller may have made it meanwhile.
+                current, previous = self._read()
+                if current is None:
+                    now = int(self._clock())
+                    current = _new_key(now)
+                    self._store(CURRENT_KEY, current, now)
+        return TokenKeys(current, previous)
+
+    def _read(self) -> Sequence[str | None]:
+        stored = dict(
+            KeyValue.select(KeyValue.key, KeyValue.value)
+            .where(KeyValue.key.in_([CURRENT_KEY, PREVIOUS_KEY]))
+            .tuples()
+            .execute(self._database)
+        )
+        return stored.get(CURRENT_KEY), stored.get(PREVIOUS_KEY)
+
+    def _store(self, key: str, value: str, now: int) -> None:
+        row = {KeyValue.key: key, KeyValue.value: Secret(value), KeyValue.updated_at: now}
+        replaced = {KeyValue.value: Secret(value), KeyValue.updated_at: now}
+        KeyValue.insert(row).on_conflict(conflict_target=[KeyValue.key], update=replaced).execute(self._database)
+
+
+def hash_of(token: str) -> Secret:
+    """Return what is stored of a token: the SHA-256 of the whole text, prefix included, as hexadecimal digits."""
+    return Secret(sha256(token.encode()).hexdigest())
+
+
+def _verified(signed: str, key: bytes) -> bytes:
+    payload: bytes = _jws.decode(signed, key, algorithms=[_ALGORITHM])
+    return payload
+
+
+def _claims(payload: bytes) -> TokenClaims:
+    """Take the claims out of a payload whose signature is good."""
+    try:
+        said = json.loads(payload)
+        values = [said[name] for name in _CLAIMS]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise WAIaaSError("INVALID_TOKEN") from None
+    if [type(value) for value in values] != list(_CLAIMS.values()):
+        raise WAIaaSError("INVALID_TOKEN")
+    claims = TokenClaims(*values)
+    if not 0 <= claims.issued_at <= claims.expires_at <= _LAST_MOMENT:
+        raise WAIaaSError("INVALID_TOKEN")
+    return claims
+
+
+def _new_key(now: int) -> str:
+    return to_json({"secret": secrets.token_hex(_KEY_BYTES), "createdAt": now})
+
+
+def _parse(key: str, stored: str) -> tuple[bytes, int]:
+    """Return a key's bytes and when it was made."""
+    try:
+        said = json.loads(stored)
+        secret, created_at = bytes.fromhex(said["secret"]), int(said["createdAt"])
+    except (ValueError, TypeError, KeyError):
+        raise refusal("token_key_unusable", key=key) from None
+    if len(secret) != _KEY_BYTES:
+        raise refusal("token_key_unusable", key=key)
+    return secret, created_at

@@ -1,0 +1,210 @@
+"""Wallets: created, suspended and resumed, and terminated with what that means for the sessions linked to them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from peewee import Database, chunked
+from uuid6 import uuid7
+
+from waiaas.database import write_transaction
+from waiaas.enums import MAINNET_NETWORK_TYPES, WALLET_STATUSES
+from waiaas.errors import WAIaaSError
+from waiaas.migrations.faults import refusing
+from waiaas.models import Session, SessionWallet, Transaction, Wallet
+from waiaas.schemas import CreateWalletRequest, RequestValidationError
+from waiaas.services.audit import Event, record
+from waiaas.services.pages import Page, check_page, page_of
+from waiaas.services.tokens import Clock
+
+_IDS_AT_ONCE = 1000
+_BECAUSE = {"reason": "WALLET_TERMINATED"}
+
+
+class WalletService:
+    """Creates wallets, suspends and resumes them, and terminates them.
+
+    Takes a database at the latest schema version and a `clock` that gives Unix seconds. One service serves all
+    threads. Ids are lower-case UUID text; `actor` says in the audit log who asked. Each change is one transaction
+    with its rows in the audit log. Wallets come as instances of the model `waiaas.Wallet`.
+    """
+
+    def __init__(self, database: Database, *, clock: Clock = time.time) -> None:
+        """Take the database and the clock."""
+        self._database = database
+        self._clock = clock
+
+    def create(self, request: CreateWalletRequest, *, actor: str = "admin") -> Wallet:
+        """Create an active wallet for a public key whose private key somebody else keeps.
+
+        Takes what `CreateWalletRequestSchema` gives. Raises WAIaaSError `ENVIRONMENT_NETWORK_MISMATCH` where the
+        default network is not one of the wallet's environment, and `ACTION_VALIDATION_FAILED` where a wallet with
+        this public key exists.
+        """
+        network = request["default_network"]
+        environment = "mainnet" if network in MAINNET_NETWORK_TYPES else "testnet"
+        if network is not None and environment != request["environment"]:
+            details = {"network": network, "environment": request["environment"]}
+            raise WAIaaSError("ENVIRONMENT_NETWORK_MISMATCH", details=details)
+        now, wallet_id = int(self._clock()), str(uuid7())
+        with write_transaction(self._database):
+            if Wallet.select().where(Wallet.public_key == request["public_key"]).exists(self._database):
+                raise RequestValidationError({"publicKey": ["A wallet with this public key exists."]})
+            row = {"id": wallet_id, "status": "ACTIVE", "created_at": now, "updated_at": now}
+            Wallet.insert(**row, **request).execute(self._database)
+            details = {"name": request["name"], "chain": request["chain"], "environment": request["environment"]}
+            record(self._database, now, actor, [Event("WALLET_CREATED", details, wallet_id)])
+            return self._wallet(wallet_id)
+
+    def get(self, wallet_id: str) -> Wallet:
+        """Return a wallet. Raises WAIaaSError `WALLET_NOT_FOUND` where it is unknown."""
+        with refusing(self._database):
+            return self._wallet(wallet_id)
+
+    def list(self, *, status: str | None = None, limit: int = 50, after: str | None = None) -> Page[Wallet]:
+        """Return wallets in the order of their ids, of one status (of `WALLET_STATUSES`) where asked for.
+
+        `limit` (1 to 200) at a time; `after` is a page's `next_after`, and gives the page behind it. Raises
+        WAIaaSError `ACTION_VALIDATION_FAILED` for a limit out of bounds or an unknown status.
+        """
+        check_page(limit, status, WALLET_STATUSES)
+        wallets = Wallet.select().order_by(Wallet.id).limit(limit + 1)
+        if after is not None:
+            wallets = wallets.where(Wallet.id > after)
+        if status is not None:
+            wallets = wallets.where(Wallet.status == status)
+        with refusing(self._database):
+            return page_of(tuple(wallets.execute(self._database)), limit)
+
+    def suspend(self, wallet_id: str, reason: str | None = None, *, actor: str = "admin") -> Wallet:
+        """Suspend an active wallet, for a reason that is told with it; its sessions keep their links.
+
+        Raises WAIaaSError `WALLET_NOT_FOUND`, `WALLET_TERMINATED`, `WALLET_SUSPENDED` where it is suspended
+        already, and `INVALID_STATE_TRANSITION` while it is being created or terminated.
+        """
+        now = int(self._clock())
+        with write_transaction(self._database):
+            wallet = self._wallet_to_change(wallet_id)
+            if wallet.status == "SUSPENDED":
+                raise WAIaaSError("WALLET_SUSPENDED", details={"walletId": wallet_id})
+            _refuse_transition(wallet, "ACTIVE", "SUSPENDED")
+            changes = {"status": "SUSPENDED", "suspended_at": now, "suspension_reason": reason}
+            return self._change(
+                wallet_id, now, actor, changes, Event("WALLET_SUSPENDED", {"reason": reason}, wallet_id)
+            )
+
+    def resume(self, wallet_id: str, *, actor: str = "admin") -> Wallet:
+        """Make a suspended wallet active again.
+
+        Raises WAIaaSError `WALLET_NOT_FOUND`, `WALLET_TERMINATED`, and `INVALID_STATE_TRANSITION` where it is not
+        suspended.
+        """
+        now = int(self._clock())
+        with write_transaction(self._database):
+            _refuse_transition(self._wallet_to_change(wallet_id), "SUSPENDED", "ACTIVE")
+            changes = {"status": "ACTIVE", "suspended_at": None, "suspension_reason": None}
+            return self._change(wallet_id, now, actor, changes, Event("WALLET_ACTIVATED", {}, wallet_id))
+
+    def terminate(self, wallet_id: str, *, actor: str = "admin") -> Wallet:
+        """End a wallet for good: no session reaches it any more, and its pending transactions are cancelled.
+
+        A session that had no other wallet is revoked; one whose default it was gets the wallet linked earliest as
+        its default. All of it is one transaction, with a row in the audit log for the wallet, each session and each
+        transaction concerned. Raises WAIaaSError `WALLET_NOT_FOUND` and `WALLET_TERMINATED`.
+        """
+        now = int(self._clock())
+        with write_transaction(self._database):
+            self._wallet_to_change(wallet_id)
+            lost = _links_to_lose(self._database, wallet_id)
+            SessionWallet.delete().where(SessionWallet.wallet == wallet_id).execute(self._database)
+            self._revoke([link.session_id for link in lost if link.ends_session], now)
+            for heir in sorted({link.heir for link in lost if link.was_default and link.heir is not None}):
+                sessions = [link.session_id for link in lost if link.was_default and link.heir == heir]
+                self._make_default(heir, sessions)
+            pending = self._cancel_pending(wallet_id)
+            events = [*(_event_of(link, wallet_id) for link in lost), *pending]
+            record(self._database, now, actor, events)
+            event = Event("WALLET_TERMINATED", {"sessions": len(lost), "transactions": len(pending)}, wallet_id)
+            return self._change(wallet_id, now, actor, {"status": "TERMINATED"}, event)
+
+    def _wallet(self, wallet_id: str) -> Wallet:
+        wallet: Wallet | None = Wallet.select().where(Wallet.id == wallet_id).first(self._database)
+        if wallet is None:
+            raise WAIaaSError("WALLET_NOT_FOUND", details={"walletId": wallet_id})
+        return wallet
+
+    def _wallet_to_change(self, wallet_id: str) -> Wallet:
+        wallet = self._wallet(wallet_id)
+        if wallet.status == "TERMINATED":
+            raise WAIaaSError("WALLET_TERMINATED", details={"walletId": wallet_id})
+        return wallet
+
+    def _change(self, wallet_id: str, now: int, actor: str, changes: dict[str, Any], event: Event) -> Wallet:
+        Wallet.update(updated_at=now, **changes).where(Wallet.id == wallet_id).execute(self._database)
+        record(self._database, now, actor, [event])
+        return self._wallet(wallet_id)
+
+    def _revoke(self, sessions: Sequence[str], now: int) -> None:
+        some: Sequence[str]
+        for some in chunked(sessions, _IDS_AT_ONCE):
+            Session.update(revoked_at=now).where(Session.id.in_(some)).execute(self._database)
+
+    def _make_default(self, wallet_id: str, sessions: Sequence[str]) -> None:
+        some: Sequence[str]
+        for some in chunked(sessions, _IDS_AT_ONCE):
+            links = (SessionWallet.wallet == wallet_id) & SessionWallet.session.in_(some)
+            SessionWallet.update(is_default=True).where(links).execute(self._database)
+
+    def _cancel_pending(self, wallet_id: str) -> Sequence[Event]:
+        is_pending = (Transaction.wallet == wallet_id) & (Transaction.status == "PENDING")
+        found = Transaction.select(Transaction.id, Transaction.session).where(is_pending).order_by(Transaction.id)
+        pending = list(found.tuples().execute(self._database))
+        Transaction.update(status="CANCELLED").where(is_pending).execute(self._database)
+        return [Event("TX_CANCELLED", _BECAUSE, wallet_id, session_id, id_) for id_, session_id in pending]
+
+
+class _LostLink(NamedTuple):
+    """A link that goes with its wallet; `heir` is the wallet linked earliest of the session's others, or None."""
+
+    session_id: str
+    was_default: bool
+    is_revoked: bool
+    heir: str | None
+
+    @property
+    def ends_session(self) -> bool:
+        return self.heir is None and not self.is_revoked
+
+
+def _links_to_lose(database: Database, wallet_id: str) -> list[_LostLink]:
+    link, other = SessionWallet.alias("link"), SessionWallet.alias("other")
+    heir = (
+        other.select(other.wallet)
+        .where((other.session == link.session) & (other.wallet != wallet_id))
+        .order_by(other.created_at, other.wallet)
+        .limit(1)
+    )
+    links = (
+        link.select(link.session, link.is_default, Session.revoked_at.is_null(False), heir)
+        .join(Session, on=link.session == Session.id)
+        .where(link.wallet == wallet_id)
+        .order_by(link.session)
+    )
+    rows = links.tuples().execute(database)
+    return [_LostLink(session, was_default, bool(is_revoked), to) for session, was_default, is_revoked, to in rows]
+
+
+def _event_of(link: _LostLink, wallet_id: str) -> Event:
+    """What the loss of a link means for its session."""
+    if link.ends_session:
+        return Event("SESSION_REVOKED", _BECAUSE, wallet_id, link.session_id)
+    if link.was_default and link.heir is not None:
+        return Event("SESSION_DEFAULT_WALLET_SET", {"previousWalletIds": [wallet_id]}, link.heir, link.session_id)
+    return Event("SESSION_WALLET_UNLINKED", _BECAUSE, wallet_id, link.session_id)
+
+
+def _refuse_transition(wallet: Wallet, required: str, target: str) -> None:
+    if wallet.status != required:
+        raise WAIaaSError("INVALID_STATE_TRANSITION", details={"from": wallet.status, "to": target})
