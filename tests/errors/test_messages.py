@@ -29,6 +29,7 @@ PLACEHOLDERS: dict[str, str] = {
     "sqlite_error": "path cause",
     "corrupt": "path cause",
     "backup_failed": "path cause",
+    "token_key_unusable": "key",
     "unexpected_schema": "table problem",
     "leftover_table": "table rows",
     "dependent_object": "kind name table column",
