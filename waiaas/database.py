@@ -87,7 +87,7 @@ class WaiaasDatabase(SqliteDatabase):
         SQLite lets a waiting connection sleep and look again, which in a crowd may never find the lock free
         (https://www.sqlite.org/c3ref/busy_timeout.html); a thread that waits here is woken instead.
         """
-        if not self._write_turn.acquire(timeout=self.timeout):
+        if not self._write_turn.acquire(timeout=max(0, self.timeout)):
             raise OperationalError("database is locked")
         try:
             yield

@@ -46,8 +46,8 @@ class SessionWalletService:
         `WALLET_TERMINATED`, `SESSION_LIMIT_EXCEEDED` where the wallet has as many sessions as the settings allow,
         and `WALLET_ALREADY_LINKED`.
         """
-        now = int(self._clock())
         with write_transaction(self._database):
+            now = int(self._clock())
             links = _links_to_change(self._database, session_id)
             refuse_unusable(self._database, [wallet_id], self._settings, now)
             if any(link.id == wallet_id for link in links):
@@ -65,8 +65,8 @@ class SessionWalletService:
         where the wallet is not linked to it, `SESSION_REQUIRES_WALLET` where it has no other, and
         `CANNOT_REMOVE_DEFAULT_WALLET` where it is the default: set another one first.
         """
-        now = int(self._clock())
         with write_transaction(self._database):
+            now = int(self._clock())
             links = _links_to_change(self._database, session_id)
             link = _find(links, session_id, wallet_id)
             if len(links) == 1:
@@ -83,8 +83,8 @@ class SessionWalletService:
         Where it is the default already, nothing changes. Raises WAIaaSError `SESSION_NOT_FOUND` where the session is
         unknown or revoked, and `WALLET_ACCESS_DENIED` where the wallet is not linked to it.
         """
-        now = int(self._clock())
         with write_transaction(self._database):
+            now = int(self._clock())
             links = _links_to_change(self._database, session_id)
             link = _find(links, session_id, wallet_id)
             before = [link.id for link in links if link.is_default]

@@ -64,11 +64,11 @@ class SessionService:
         schema and breaks its rules. Nothing is left behind then.
         """
         check_create_session_request(request)
-        now = int(self._clock())
         session_id, default = str(uuid7()), request["default_wallet_id"]
-        absolute_end = now + self._settings.absolute_lifetime
-        expires_at = min(now + (request["ttl"] or self._settings.ttl), absolute_end)
         with write_transaction(self._database):
+            now = int(self._clock())
+            absolute_end = now + self._settings.absolute_lifetime
+            expires_at = min(now + (request["ttl"] or self._settings.ttl), absolute_end)
             refuse_unusable(self._database, request["wallet_ids"], self._settings, now)
             token = self._tokens.sign(session_id, default, issued_at=now, expires_at=expires_at)
             Session.insert(
@@ -120,10 +120,10 @@ class SessionService:
         token's life is over (`details["renewableAt"]`, in Unix seconds, says when it is); `SESSION_REQUIRES_WALLET`
         where the session has no default wallet.
         """
-        now = int(self._clock())
         claims = self._tokens.verify(token)
         session_id = claims.session_id
         with write_transaction(self._database):
+            now = int(self._clock())
             session = Session.select().where(Session.id == session_id).dicts().first(self._database)
             _refuse_renewal(session, claims, token, now)
             default = self._default_wallet(session_id)
@@ -146,8 +146,8 @@ class SessionService:
 
         Raises WAIaaSError `SESSION_NOT_FOUND` where the session is unknown.
         """
-        now = int(self._clock())
         with write_transaction(self._database):
+            now = int(self._clock())
             session = self._details(session_id, now)
             if session.status == "REVOKED":
                 return session
@@ -190,7 +190,7 @@ class SessionService:
         """Verify a token and read its session: one statement does, for it tells too whether the keys have changed."""
         keys = self._keys or self._tokens.keys()
         while True:
-            said = _verified(keys, token, now)
+            said = _claims_or_refusal(keys, token, now)
             session_id = said.session_id if isinstance(said, TokenClaims) else None
             found = fetch(self._database, self._find_session, session_id)
             if found is not None and found[:2] == keys.stored:
@@ -218,7 +218,7 @@ class SessionService:
         return str(default[0])
 
 
-def _verified(keys: TokenKeys, token: str, now: int) -> TokenClaims | WAIaaSError:
+def _claims_or_refusal(keys: TokenKeys, token: str, now: int) -> TokenClaims | WAIaaSError:
     """Return what a token says, or the refusal: whether that stands, the keys in the file decide."""
     try:
         return keys.verify(token, now)

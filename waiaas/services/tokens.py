@@ -145,8 +145,8 @@ class SessionTokens:
         Raises WAIaaSError `ROTATION_TOO_RECENT` where the last rotation is less than `ROTATION_GRACE_SECONDS` ago:
         tokens of the key before it would lose what is left of their time. Writes `KEY_ROTATED` to the audit log.
         """
-        now = int(self._clock())
         with write_transaction(self._database):
+            now = int(self._clock())
             keys = self.keys()
             if not keys.may_rotate(now):
                 raise WAIaaSError("ROTATION_TOO_RECENT", details={"retryAt": keys.rotated_at + ROTATION_GRACE_SECONDS})

@@ -48,8 +48,8 @@ class WalletService:
         if network is not None and environment != request["environment"]:
             details = {"network": network, "environment": request["environment"]}
             raise WAIaaSError("ENVIRONMENT_NETWORK_MISMATCH", details=details)
-        now, wallet_id = int(self._clock()), str(uuid7())
         with write_transaction(self._database):
+            now, wallet_id = int(self._clock()), str(uuid7())
             if Wallet.select().where(Wallet.public_key == request["public_key"]).exists(self._database):
                 raise RequestValidationError({"publicKey": ["A wallet with this public key exists."]})
             row = {"id": wallet_id, "status": "ACTIVE", "created_at": now, "updated_at": now}
@@ -84,8 +84,8 @@ class WalletService:
         Raises WAIaaSError `WALLET_NOT_FOUND`, `WALLET_TERMINATED`, `WALLET_SUSPENDED` where it is suspended
         already, and `INVALID_STATE_TRANSITION` while it is being created or terminated.
         """
-        now = int(self._clock())
         with write_transaction(self._database):
+            now = int(self._clock())
             wallet = self._wallet_to_change(wallet_id)
             if wallet.status == "SUSPENDED":
                 raise WAIaaSError("WALLET_SUSPENDED", details={"walletId": wallet_id})
@@ -101,8 +101,8 @@ class WalletService:
         Raises WAIaaSError `WALLET_NOT_FOUND`, `WALLET_TERMINATED`, and `INVALID_STATE_TRANSITION` where it is not
         suspended.
         """
-        now = int(self._clock())
         with write_transaction(self._database):
+            now = int(self._clock())
             _refuse_transition(self._wallet_to_change(wallet_id), "SUSPENDED", "ACTIVE")
             changes = {"status": "ACTIVE", "suspended_at": None, "suspension_reason": None}
             return self._change(wallet_id, now, actor, changes, Event("WALLET_ACTIVATED", {}, wallet_id))
@@ -114,8 +114,8 @@ class WalletService:
         its default. All of it is one transaction, with a row in the audit log for the wallet, each session and each
         transaction concerned. Raises WAIaaSError `WALLET_NOT_FOUND` and `WALLET_TERMINATED`.
         """
-        now = int(self._clock())
         with write_transaction(self._database):
+            now = int(self._clock())
             self._wallet_to_change(wallet_id)
             lost = _links_to_lose(self._database, wallet_id)
             SessionWallet.delete().where(SessionWallet.wallet == wallet_id).execute(self._database)
