@@ -117,6 +117,13 @@ class Wallet(BaseModel):
 
         table_name = "wallets"
 
+    @property
+    def owner_state(self) -> str:
+        """How far the owner is set up: ``NONE`` without an address, ``GRACE`` with one, ``LOCKED`` once verified."""
+        if not self.owner_address:
+            return "NONE"
+        return "LOCKED" if self.owner_verified else "GRACE"
+
 
 @_index("idx_sessions_expires_at", "expires_at")
 @_index("idx_sessions_token_hash", "token_hash")
