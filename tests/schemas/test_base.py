@@ -3,9 +3,11 @@
 import copy
 import json
 import pickle
+import sys
 import uuid
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -16,19 +18,27 @@ from marshmallow import (
     Schema,
     ValidationError,
     fields,
+    pre_load,
     validate,
     validates_schema,
 )
 
 from waiaas.errors import WAIaaSError
 from waiaas.schemas import (
+    MAX_DEPTH,
     JSONObject,
     RequestValidationError,
+    ResponseSchema,
+    Secret,
+    SecretText,
     StrictInteger,
     StrictList,
+    StrictText,
+    UnixTime,
     UUIDText,
     WireSchema,
 )
+from waiaas.schemas.base import not_blank, word
 
 WALLET = "0190a3f0-1111-7abc-8def-0123456789ab"
 HEX_DIGITS = WALLET.replace("-", "")
@@ -133,6 +143,78 @@ class TestUUIDText:
         assert str(uuid.UUID(loaded)) == loaded
 
 
+class TestStrictText:
+    """Text that every database can hold."""
+
+    @pytest.mark.parametrize("text", ["", " a ", "지갑", "\U0001f45b", "a\nb", "\ufeff", "\x7f", "\uffff"])
+    def test_loads_as_it_is(self, text):
+        """Any other text loads unchanged."""
+        assert StrictText().deserialize(text) == text
+
+    @pytest.mark.parametrize("value", [None, b"a", bytearray(b"a"), 1, 1.5, True, ["a"], {"a": 1}])
+    def test_refuses_what_is_no_text(self, value):
+        """What is no `str` is refused, bytes too."""
+        assert errors_of(StrictText(), value) == ["Must be text."]
+
+    @pytest.mark.parametrize("text", ["\0", "a\0b", "\ud800", "a\udc00b"])
+    def test_refuses_what_no_database_holds(self, text):
+        """NUL, which PostgreSQL has not, and lone surrogates, which UTF-8 has not, are refused."""
+        assert errors_of(StrictText(), text) == ["Must be text without NUL characters and lone surrogates."]
+
+    @given(st.text())
+    def test_loaded_text_has_bytes(self, text):
+        """Any text is refused or has UTF-8 bytes without a zero."""
+        try:
+            loaded = StrictText().deserialize(text)
+        except ValidationError:
+            return
+        assert 0 not in loaded.encode()
+
+    @given(st.text(st.sampled_from("a \t\x1c\x85\xa0\ufeff\u200b\u2028")))
+    def test_not_blank(self, text):
+        """Text is blank where Python or JavaScript would take every character for white space."""
+        blank = all(letter.isspace() or letter == "\ufeff" for letter in text)
+        field = StrictText(validate=not_blank)
+        if blank:
+            assert errors_of(field, text) == ["Must not be blank."]
+        else:
+            assert field.deserialize(text) == text
+
+    @pytest.mark.parametrize("value", ["c", "A", "", "a\0", None, 1, ["a"], {"a": 1}])
+    def test_word(self, value):
+        """Whatever is no word of a vocabulary is refused with the same message, which names the words."""
+        assert word(("a", "b")).deserialize("b") == "b"
+        assert errors_of(word(("a", "b")), value) == ["Must be one of: a, b."]
+
+
+class TestSecretText:
+    """Text that no log shows."""
+
+    def test_loads_as_a_secret(self):
+        """A secret is equal to the text, and hides it where an object shows itself."""
+        loaded = SecretText().deserialize("wai_sess_x")
+        assert loaded == "wai_sess_x"
+        assert hash(loaded) == hash("wai_sess_x")
+        assert repr({"token": loaded}) == "{'token': <secret>}"
+        assert f"{loaded!r} {(loaded,)}" == "<secret> (<secret>,)"
+
+    def test_can_be_used_as_text(self):
+        """Where the text itself is asked for, it is given."""
+        loaded = Secret("wai_sess_x")
+        assert str(loaded) == f"{loaded}" == loaded.encode().decode() == "wai_sess_x"
+        assert json.dumps(loaded) == '"wai_sess_x"'
+
+    @pytest.mark.parametrize("clone", [copy.copy, copy.deepcopy, lambda s: pickle.loads(pickle.dumps(s))])
+    def test_copies_are_secret(self, clone):
+        """A copy, also in another process, hides the text too."""
+        assert repr(clone(Secret("wai_sess_x"))) == "<secret>"
+
+    @pytest.mark.parametrize("value", [None, 1, b"x", "a\0"])
+    def test_refusals_do_not_show_it(self, value):
+        """What is refused is refused as other text is, and not shown."""
+        assert errors_of(SecretText(), value) == errors_of(StrictText(), value)
+
+
 class TestStrictInteger:
     """An integer as JSON has it."""
 
@@ -219,6 +301,136 @@ class TestJSONObject:
         """What is no `dict`, or has a key that is no string, is refused."""
         assert errors_of(JSONObject(), value) == ["Must be an object."]
 
+    @pytest.mark.parametrize("number", [0, -1.5, sys.float_info.max, int(sys.float_info.max), -(10**308), True])
+    def test_takes_numbers_that_json_readers_take(self, number):
+        """Every number that a `float` can come near is taken."""
+        assert JSONObject().deserialize({"a": [number]}) == {"a": [number]}
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            float("nan"),
+            float("inf"),
+            float("-inf"),
+            pytest.param(10**309, id="10**309"),
+            pytest.param(-(10**5000), id="-10**5000"),
+            b"bytes",
+            {1, 2},
+            Decimal(1),
+            datetime(2026, 1, 1, tzinfo=timezone.utc),
+            {1: "a"},
+            {None: "a"},
+            object(),
+        ],
+    )
+    @pytest.mark.parametrize("inside", [lambda v: {"a": v}, lambda v: {"a": [1, {"b": v}]}, lambda v: {"a": (v,)}])
+    def test_refuses_what_json_has_not(self, value, inside):
+        """What JSON cannot say is refused however deep it is, and so are numbers without end."""
+        assert errors_of(JSONObject(), inside(value)) == [
+            "Must hold nothing but JSON: no NaN, no infinite numbers, at most 64 levels."
+        ]
+
+    @pytest.mark.parametrize("wrap", [lambda v: {"a": v}, lambda v: [v]])
+    def test_depth(self, wrap):
+        """As many levels as the bound says are taken, and one more is refused, however many there are."""
+
+        def nested(levels):
+            value = 1
+            for _ in range(levels - 1):
+                value = wrap(value)
+            return {"a": value}
+
+        assert JSONObject().deserialize(nested(MAX_DEPTH)) == nested(MAX_DEPTH)
+        for levels in (MAX_DEPTH + 1, 5000):
+            assert errors_of(JSONObject(), nested(levels))[0].startswith("Must hold nothing but JSON")
+
+    def test_an_object_in_itself(self):
+        """An object that holds itself is refused."""
+        endless = {}
+        endless["a"] = [endless, endless]
+        assert errors_of(JSONObject(), endless)[0].startswith("Must hold nothing but JSON")
+
+    @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists))
+    def test_loaded_objects_are_json(self, value):
+        """Whatever is taken can be written as JSON and read again, and what cannot is refused."""
+        try:
+            loaded = JSONObject().deserialize({"a": value})
+        except ValidationError:
+            with pytest.raises(ValueError, match="not JSON compliant"):
+                json.dumps(value, allow_nan=False)
+            return
+        assert json.loads(json.dumps(loaded, allow_nan=False)) == loaded
+
+
+class TestUnixTime:
+    """Seconds on the wire, aware datetimes in Python."""
+
+    EXPECTED = ["Must be a time: an integer, in Unix seconds."]
+
+    @pytest.mark.parametrize(
+        ("moment", "seconds"),
+        [
+            (datetime(1970, 1, 1, tzinfo=timezone.utc), 0),
+            (datetime(2038, 1, 19, 3, 14, 8, tzinfo=timezone.utc), 2**31),
+            (datetime(2024, 2, 29, 23, 59, 59, 999_999, tzinfo=timezone.utc), 1_709_251_199),
+            (datetime(2026, 1, 1, 9, tzinfo=timezone(timedelta(hours=9))), 1_767_225_600),
+            (datetime(1969, 12, 31, 23, 59, 59, 500_000, tzinfo=timezone.utc), -1),
+            (datetime(1, 1, 1, tzinfo=timezone.utc), -62_135_596_800),
+            (datetime(9999, 12, 31, 23, 59, 59, tzinfo=timezone.utc), 253_402_300_799),
+        ],
+    )
+    def test_dumps_seconds(self, moment, seconds):
+        """A moment of any timezone is its second, rounded down, and loads as that second in UTC."""
+        assert UnixTime().serialize("at", {"at": moment}) == seconds
+        loaded = UnixTime().deserialize(seconds)
+        assert loaded.tzinfo is timezone.utc
+        assert timedelta(0) <= moment - loaded < timedelta(seconds=1)
+
+    def test_dumps_none(self):
+        """No moment is null."""
+        assert UnixTime().serialize("at", {"at": None}) is None
+
+    @pytest.mark.parametrize("value", [datetime(2026, 1, 1), 1_767_225_600, "2026-01-01", 1.5])
+    def test_dumps_nothing_else(self, value):
+        """A naive datetime, or what is none, is a mistake of the program, which is told."""
+        with pytest.raises(ValueError, match="at must be a timezone-aware datetime"):
+            UnixTime().serialize("at", {"at": value})
+
+    def test_loads_a_whole_float(self):
+        """A number with an integral value is a second, as everywhere in JSON."""
+        assert UnixTime().deserialize(300.0) == UnixTime().deserialize(300)
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            None,
+            True,
+            "0",
+            0.5,
+            float("nan"),
+            float("inf"),
+            -62_135_596_801,
+            253_402_300_800,
+            pytest.param(10**20, id="10**20"),
+            pytest.param(10**400, id="10**400"),
+            [0],
+        ],
+    )
+    def test_refuses_everything_else(self, value):
+        """What is no integer, or a second of no year that Python knows, is refused."""
+        assert errors_of(UnixTime(), value) == self.EXPECTED
+
+    # A local time of the first or the last year may lie in the year 0 or 10000 in UTC.
+    @given(
+        st.datetimes(datetime(2, 1, 1), datetime(9998, 1, 1)),
+        st.timedeltas(timedelta(hours=-23), timedelta(hours=23)),
+    )
+    def test_round_trip(self, local, offset):
+        """Any moment of any timezone comes back as its second in UTC."""
+        moment = local.replace(tzinfo=timezone(offset))
+        seconds = UnixTime().serialize("at", {"at": moment})
+        assert UnixTime().deserialize(seconds) == moment.astimezone(timezone.utc).replace(microsecond=0)
+
 
 class TestWireKeys:
     """camelCase outside, snake_case inside."""
@@ -249,6 +461,23 @@ class TestWireKeys:
         """A caller may leave unknown keys out."""
         wire = {"walletId": WALLET, "more": 1}
         assert Limit().load(wire, unknown=EXCLUDE) == {"wallet_id": WALLET}
+
+    def test_an_unknown_key_that_a_hook_makes(self):
+        """What a hook adds before loading is loaded if there is a field for it, and left out if there is none."""
+
+        class Hooked(Limit):
+            @pre_load
+            def _add(self, data, **kwargs):
+                return data | {"dailyMaxCount": 1, "more": 2}
+
+        assert Hooked().load({"walletId": WALLET}) == {"wallet_id": WALLET, "daily_max_count": 1}
+
+    def test_only_some_fields(self):
+        """A key whose field is left out of the schema, or only dumped, is unknown."""
+        assert Limit(only=["note"]).validate({"walletId": WALLET}) == {"walletId": ["Unknown field."]}
+        with pytest.raises(RequestValidationError) as caught:
+            Limit(dump_only=["daily_max_count"]).load({"walletId": WALLET, "dailyMaxCount": 1})
+        assert caught.value.messages == {"dailyMaxCount": ["Unknown field."]}
 
     def test_cannot_include_unknown_keys(self):
         """Unknown keys cannot be included: one could pose as a checked attribute."""
@@ -304,6 +533,35 @@ class TestShapes:
     def test_takes_any_mapping(self):
         """An object need not be a `dict`."""
         assert Limit().load(MappingProxyType({"walletId": WALLET})) == {"wallet_id": WALLET}
+
+
+class TestResponses:
+    """What the service answers."""
+
+    class Answer(ResponseSchema):
+        """A schema with a key of each kind."""
+
+        wallet_id = UUIDText(required=True)
+        linked_at = UnixTime(required=True, allow_none=True)
+
+    @pytest.mark.parametrize("make", [SimpleNamespace, dict])
+    def test_dumps_objects_and_mappings(self, make):
+        """Attributes and items are dumped alike, under the wire keys."""
+        source = make(wallet_id=WALLET, linked_at=None)
+        assert self.Answer().dump(source) == {"walletId": WALLET, "linkedAt": None}
+
+    @pytest.mark.parametrize(("make", "error"), [(SimpleNamespace, AttributeError), (dict, KeyError)])
+    def test_a_missing_attribute_is_told(self, make, error):
+        """No key is left out in silence."""
+        with pytest.raises(error, match="linked_at"):
+            self.Answer().dump(make(wallet_id=WALLET))
+
+    def test_loads_what_is_known(self):
+        """A client that knows an older version reads the answer of a newer one."""
+        wire = {"walletId": WALLET, "linkedAt": 0, "newKey": 1}
+        loaded = self.Answer().load(wire)
+        assert loaded == {"wallet_id": WALLET, "linked_at": datetime(1970, 1, 1, tzinfo=timezone.utc)}
+        assert self.Answer().dump(loaded) == {"walletId": WALLET, "linkedAt": 0}
 
 
 class TestNesting:

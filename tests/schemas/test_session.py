@@ -1,21 +1,33 @@
-"""The request that creates a session, rule by rule."""
+"""Requests and responses about sessions, rule by rule."""
 
 import copy
 import json
+import pickle
+import traceback
 import uuid
+from datetime import datetime, timezone
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from marshmallow import EXCLUDE, ValidationError
 
+from waiaas.enums import SESSION_STATUSES
 from waiaas.errors import WAIaaSError
 from waiaas.schemas import (
     MAX_TTL_SECONDS,
     MIN_TTL_SECONDS,
     CreateSessionRequest,
     CreateSessionRequestSchema,
+    IssuedSessionResponseSchema,
+    ListSessionsRequest,
+    ListSessionsRequestSchema,
+    RenewSessionRequest,
+    RenewSessionRequestSchema,
     RequestValidationError,
+    SessionListResponseSchema,
+    SessionResponseSchema,
     check_create_session_request,
 )
 
@@ -64,11 +76,11 @@ def in_mixed_case(draw, text):
     return "".join(draw(st.sampled_from([letter, letter.upper()])) for letter in text)
 
 
-def errors_of(data, **options):
+def errors_of(data, schema=SCHEMA, **options):
     """Give the messages that a request is refused with, the same from `load` and `validate`."""
     with pytest.raises(ValidationError) as caught:
-        SCHEMA.load(data, **options)
-    assert SCHEMA.validate(data, **options) == caught.value.messages
+        schema.load(data, **options)
+    assert schema.validate(data, **options) == caught.value.messages
     return caught.value.messages
 
 
@@ -310,6 +322,13 @@ class TestConstraints:
             "constraints": ["Must be an object or null."]
         }
 
+    def test_what_no_database_keeps(self):
+        """An object that is no JSON, as Python reads it from `NaN`, is refused before any service writes it."""
+        request = {"walletId": A, "constraints": json.loads('{"max": [NaN]}')}
+        assert errors_of(request) == {
+            "constraints": ["Must hold nothing but JSON: no NaN, no infinite numbers, at most 64 levels."]
+        }
+
 
 class TestOtherInput:
     """Unknown keys, input that is no object, and several errors at once."""
@@ -489,3 +508,291 @@ class TestCheck:
         with pytest.raises(RequestValidationError) as caught:
             check_create_session_request({"walletId": A})
         assert set(caught.value.messages) == {"walletIds", "defaultWalletId", "ttl", "constraints"}
+
+
+class TestRenew:
+    """The request that exchanges a token."""
+
+    SCHEMA = RenewSessionRequestSchema()
+    TOKEN = "wai_sess_eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl"
+    UNKNOWN = "Must have the key token and no other."
+
+    def test_the_whole_token_loads(self):
+        """The token loads as it came, as a text that does not show itself."""
+        loaded = self.SCHEMA.load({"token": self.TOKEN})
+        assert loaded == {"token": self.TOKEN}
+        assert set(loaded) == RenewSessionRequest.__required_keys__
+        assert repr(loaded) == "{'token': <secret>}"
+
+    @pytest.mark.parametrize("token", ["", "wai_sess_", "Bearer x", " ", "x" * 100_000])
+    def test_the_service_judges_the_token(self, token):
+        """Whether a text is a token is not for the request to say: its code would be another."""
+        assert self.SCHEMA.load({"token": token})["token"] == token
+
+    @pytest.mark.parametrize("token", [None, 5, True, b"wai_sess_x", ["wai_sess_x"], {"token": "wai_sess_x"}])
+    def test_no_text(self, token):
+        """A token that is no text is refused."""
+        assert errors_of({"token": token}, self.SCHEMA) == {"token": ["Must be text."]}
+
+    def test_missing(self):
+        """A request without a token is refused."""
+        assert errors_of({}, self.SCHEMA) == {"token": ["Missing data for required field."]}
+
+    @pytest.mark.parametrize("key", ["sessionId", "Token", "", 5])
+    def test_unknown_key(self, key):
+        """An unknown key is refused, without its name."""
+        assert errors_of({"token": self.TOKEN, key: 1}, self.SCHEMA) == {"_schema": [self.UNKNOWN]}
+
+    @pytest.mark.parametrize(
+        ("data", "many"),
+        [
+            ({"token": TOKEN, "x": 1}, False),
+            ({"token": [TOKEN]}, False),
+            ({"token": TOKEN + "\0"}, False),
+            ({"token": TOKEN.encode()}, False),
+            ({TOKEN: 1}, False),
+            ({"token": TOKEN, TOKEN: {TOKEN: TOKEN}}, False),
+            (TOKEN, False),
+            ([TOKEN], False),
+            ([{"token": TOKEN}, {TOKEN: TOKEN}], True),
+            ([{"token": TOKEN}, TOKEN], True),
+            (TOKEN, True),
+        ],
+    )
+    def test_no_error_shows_the_token(self, data, many):
+        """Wherever the token stands in a request that is refused, nothing of the error shows it."""
+        with pytest.raises(RequestValidationError) as caught:
+            self.SCHEMA.load(data, many=many)
+        error = caught.value
+        shown = [
+            str(error),
+            repr(error),
+            repr(vars(error)),
+            repr(error.args),
+            json.dumps(error.to_dict()),
+            "".join(traceback.format_exception(type(error), error, error.__traceback__)),
+            repr(pickle.dumps(error)),
+            repr(self.SCHEMA.validate(data, many=many)),
+        ]
+        assert not [text for text in shown if "wai_sess_eyJ" in text]
+        assert error.data is None
+        assert error.valid_data is None
+
+    def test_many_errors_keep_their_index(self):
+        """In a list of requests each is told by its index."""
+        data = [{"token": "a"}, {"token": "b", "x": 1}, {}]
+        assert errors_of(data, self.SCHEMA, many=True) == {
+            1: {"_schema": [self.UNKNOWN]},
+            2: {"token": ["Missing data for required field."]},
+        }
+
+
+class TestList:
+    """The query parameters of a list of sessions."""
+
+    SCHEMA = ListSessionsRequestSchema()
+    LIMIT = ["Must be an integer from 1 to 200."]
+
+    def test_nothing(self):
+        """Without parameters the first 50 of all sessions are asked for."""
+        loaded = self.SCHEMA.load({})
+        assert loaded == {"wallet_id": None, "status": None, "limit": 50, "after": None}
+        assert set(loaded) == ListSessionsRequest.__required_keys__
+
+    def test_full_form(self):
+        """Every parameter that is given is taken, from text."""
+        query = {"walletId": A.upper(), "status": "EXPIRED", "limit": "200", "after": B.upper()}
+        assert self.SCHEMA.load(query) == {"wallet_id": A, "status": "EXPIRED", "limit": 200, "after": B}
+
+    @pytest.mark.parametrize(("limit", "number"), [("1", 1), ("007", 7), (1, 1), (200, 200), (50.0, 50)])
+    def test_limit(self, limit, number):
+        """A limit is decimal digits, or an integer as in JSON."""
+        loaded = self.SCHEMA.load({"limit": limit})["limit"]
+        assert (type(loaded), loaded) == (int, number)
+
+    @pytest.mark.parametrize(
+        "limit",
+        [
+            *("0", "201", "", " 1", "1 ", "+1", "-1", "1_0", "1.0", "1e2", "0x1", "\u0661", "\uff11", "\u00b2"),
+            *(0, 201, -1, 1.5, True, None, ["1"], b"1", float("nan")),
+            pytest.param("9" * 10_000, id="10,000 digits"),
+            pytest.param("0" * 18 + "1", id="19 digits"),
+        ],
+    )
+    def test_bad_limit(self, limit):
+        """Whatever else comes is refused with the bounds, in one message."""
+        assert errors_of({"limit": limit}, self.SCHEMA) == {"limit": self.LIMIT}
+
+    @given(st.integers(-5, 250) | st.integers())
+    def test_a_number_and_its_digits(self, number):
+        """A number within the bounds is taken, and its digits are taken just so."""
+        errors = {} if 1 <= number <= 200 else {"limit": self.LIMIT}
+        assert self.SCHEMA.validate({"limit": number}) == errors
+        assert self.SCHEMA.validate({"limit": str(number)}) == errors
+
+    @pytest.mark.parametrize("status", SESSION_STATUSES)
+    def test_status(self, status):
+        """Each status of a session can be asked for."""
+        assert self.SCHEMA.load({"status": status})["status"] == status
+
+    @pytest.mark.parametrize("status", ["", "active", "ACTIVE,EXPIRED", None, ["ACTIVE"], 1])
+    def test_bad_status(self, status):
+        """Whatever is no status is refused with those that are."""
+        assert errors_of({"status": status}, self.SCHEMA) == {"status": ["Must be one of: ACTIVE, EXPIRED, REVOKED."]}
+
+    @pytest.mark.parametrize("key", ["walletId", "after"])
+    @pytest.mark.parametrize("bad", BAD_IDS)
+    def test_bad_ids(self, key, bad):
+        """A wallet or a cursor that is no UUID is refused, null too: text has none."""
+        assert errors_of({key: bad}, self.SCHEMA) == {key: [NO_UUID]}
+
+    @pytest.mark.parametrize("key", ["wallet_id", "offset", "nextAfter"])
+    def test_unknown_parameter(self, key):
+        """An unknown parameter is refused: a filter that is not understood must not be ignored."""
+        assert errors_of({key: "1"}, self.SCHEMA) == {key: ["Unknown field."]}
+
+
+def linked(identifier, **changes):
+    """Give a linked wallet."""
+    return SimpleNamespace(
+        **{
+            "id": identifier,
+            "name": "payments",
+            "chain": "solana",
+            "environment": "testnet",
+            "default_network": "devnet",
+            "status": "ACTIVE",
+            "is_default": False,
+            "linked_at": datetime(2026, 1, 1, tzinfo=timezone.utc),
+        }
+        | changes
+    )
+
+
+def details(**changes):
+    """Give the details of a session with two wallets."""
+    return SimpleNamespace(
+        **{
+            "id": C,
+            "status": "ACTIVE",
+            "wallet_id": A,
+            "wallet_name": "payments",
+            "default_wallet_id": A,
+            "wallets": (linked(A, is_default=True), linked(B, default_network=None)),
+            "created_at": datetime(2026, 1, 1, tzinfo=timezone.utc),
+            "expires_at": datetime(2026, 1, 31, tzinfo=timezone.utc),
+            "absolute_expires_at": datetime(2038, 1, 19, 3, 14, 8, tzinfo=timezone.utc),
+            "last_renewed_at": None,
+            "revoked_at": None,
+            "renewal_count": 0,
+            "max_renewals": 12,
+            "constraints": {"maxAmount": "10"},
+            "source": "api",
+        }
+        | changes
+    )
+
+
+WIRE_WALLET = {
+    "id": A,
+    "name": "payments",
+    "chain": "solana",
+    "environment": "testnet",
+    "defaultNetwork": "devnet",
+    "status": "ACTIVE",
+    "isDefault": True,
+    "linkedAt": 1_767_225_600,
+}
+WIRE_SESSION = {
+    "id": C,
+    "status": "ACTIVE",
+    "walletId": A,
+    "walletName": "payments",
+    "defaultWalletId": A,
+    "wallets": [WIRE_WALLET, WIRE_WALLET | {"id": B, "isDefault": False, "defaultNetwork": None}],
+    "createdAt": 1_767_225_600,
+    "expiresAt": 1_769_817_600,
+    "absoluteExpiresAt": 2_147_483_648,
+    "lastRenewedAt": None,
+    "revokedAt": None,
+    "renewalCount": 0,
+    "maxRenewals": 12,
+    "constraints": {"maxAmount": "10"},
+    "source": "api",
+}
+
+
+class TestResponses:
+    """A session on the wire."""
+
+    def test_session(self):
+        """A session has the keys of the wire, those of old clients among them, and times in seconds."""
+        wire = SessionResponseSchema().dump(details())
+        assert wire == WIRE_SESSION
+        assert json.loads(json.dumps(wire)) == wire
+
+    def test_session_without_wallets(self):
+        """A migrated session that has no wallet has every key all the same."""
+        nothing = {"wallet_id": None, "wallet_name": None, "default_wallet_id": None, "wallets": ()}
+        wire = SessionResponseSchema().dump(details(**nothing, constraints=None))
+        assert set(wire) == set(WIRE_SESSION)
+        assert wire["wallets"] == []
+        assert [wire[key] for key in ("walletId", "walletName", "defaultWalletId", "constraints")] == [None] * 4
+
+    def test_renewed_and_revoked(self):
+        """What happened to a session is told in seconds."""
+        moment = datetime(2024, 2, 29, tzinfo=timezone.utc)
+        wire = SessionResponseSchema().dump(details(last_renewed_at=moment, revoked_at=moment))
+        assert wire["lastRenewedAt"] == wire["revokedAt"] == 1_709_164_800
+
+    def test_a_token_is_not_in_a_session(self):
+        """A session that is shown again never shows a token."""
+        assert "token" not in SessionResponseSchema().dump(details(token="wai_sess_x"))
+
+    def test_issued_session(self):
+        """A session that was just created is a session with its token, as plain text."""
+        wire = IssuedSessionResponseSchema().dump(details(token="wai_sess_x"))
+        assert wire == WIRE_SESSION | {"token": "wai_sess_x"}
+        assert type(wire["token"]) is str
+
+    def test_an_issued_session_has_a_token(self):
+        """An issued session cannot be answered without its token."""
+        with pytest.raises(AttributeError, match="token"):
+            IssuedSessionResponseSchema().dump(details())
+
+    def test_page(self):
+        """A page of sessions names where the next begins."""
+        page = SimpleNamespace(items=(details(),), next_after=C)
+        assert SessionListResponseSchema().dump(page) == {"sessions": [WIRE_SESSION], "nextAfter": C}
+
+    def test_last_page(self):
+        """The last page, and an empty one, names none."""
+        page = SimpleNamespace(items=(), next_after=None)
+        assert SessionListResponseSchema().dump(page) == {"sessions": [], "nextAfter": None}
+
+    def test_a_client_reads_what_was_sent(self):
+        """Every key of an answer is one that a client can load, and none may be missing."""
+        wire = IssuedSessionResponseSchema().dump(details(token="wai_sess_x"))
+        loaded = IssuedSessionResponseSchema().load(wire)
+        assert IssuedSessionResponseSchema().dump(loaded) == wire
+        assert loaded["expires_at"] == details().expires_at
+        assert "wai_sess_x" not in repr(loaded)
+        assert set(IssuedSessionResponseSchema().validate({})) == set(wire)
+
+    @given(
+        st.dictionaries(
+            st.sampled_from(["created_at", "expires_at", "last_renewed_at", "revoked_at"]),
+            st.datetimes(datetime(1970, 1, 1), datetime(9999, 1, 1), timezones=st.just(timezone.utc)),
+        ),
+        st.integers(0),
+        st.lists(st.uuids().map(str)),
+    )
+    def test_any_session(self, times, renewals, identifiers):
+        """Any session comes back from the wire as it was, times as their second."""
+        session = details(**times, renewal_count=renewals, wallets=tuple(map(linked, identifiers)))
+        loaded = SessionResponseSchema().load(json.loads(json.dumps(SessionResponseSchema().dump(session))))
+        assert loaded["renewal_count"] == renewals
+        assert [wallet["id"] for wallet in loaded["wallets"]] == identifiers
+        assert {name: loaded[name] for name in times} == {
+            name: at.replace(microsecond=0) for name, at in times.items()
+        }

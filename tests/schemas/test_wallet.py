@@ -1,14 +1,29 @@
-"""Requests about wallets, rule by rule."""
+"""Requests and responses about wallets, rule by rule."""
 
 import copy
+import json
+from datetime import datetime, timezone
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from marshmallow import ValidationError
 
-from waiaas.enums import EVM_NETWORK_TYPES, NETWORK_TYPES, SOLANA_NETWORK_TYPES
-from waiaas.schemas import CreateWalletRequest, CreateWalletRequestSchema
+from waiaas import Wallet
+from waiaas.enums import EVM_NETWORK_TYPES, NETWORK_TYPES, SOLANA_NETWORK_TYPES, WALLET_STATUSES
+from waiaas.schemas import (
+    CreateWalletRequest,
+    CreateWalletRequestSchema,
+    ListWalletsRequest,
+    ListWalletsRequestSchema,
+    SuspendWalletRequest,
+    SuspendWalletRequestSchema,
+    WalletListResponseSchema,
+    WalletResponseSchema,
+)
+
+ID = "0190a3f0-aaaa-7abc-8def-0123456789ab"
 
 CHAIN = "Must be one of: solana, ethereum."
 ENVIRONMENT = "Must be one of: testnet, mainnet."
@@ -148,3 +163,139 @@ class TestCreateWallet:
         good = storable and not blank and len(name) <= 100
         errors = self.SCHEMA.validate(SMALLEST | {"name": name})
         assert (errors == {}) == good
+
+
+class TestList:
+    """The query parameters of a list of wallets."""
+
+    SCHEMA = ListWalletsRequestSchema()
+
+    def test_nothing(self):
+        """Without parameters the first 50 of all wallets are asked for."""
+        loaded = self.SCHEMA.load({})
+        assert loaded == {"status": None, "limit": 50, "after": None}
+        assert set(loaded) == ListWalletsRequest.__required_keys__
+
+    @pytest.mark.parametrize("status", WALLET_STATUSES)
+    def test_full_form(self, status):
+        """Each status of a wallet can be asked for, with a limit and a cursor."""
+        query = {"status": status, "limit": "5", "after": ID.upper()}
+        assert self.SCHEMA.load(query) == {"status": status, "limit": 5, "after": ID}
+
+    def test_errors_of_all_keys_come_together(self):
+        """Bad values and unknown parameters are told at once."""
+        query = {"status": "EXPIRED", "limit": "many", "after": "x", "walletId": ID}
+        errors = errors_of(self.SCHEMA, query)
+        assert set(errors) == set(query)
+        assert errors["status"] == [f"Must be one of: {', '.join(WALLET_STATUSES)}."]
+        assert errors["limit"] == ["Must be an integer from 1 to 200."]
+
+
+class TestSuspend:
+    """The request that suspends a wallet."""
+
+    SCHEMA = SuspendWalletRequestSchema()
+
+    @pytest.mark.parametrize("wire", [{}, {"reason": None}])
+    def test_without_a_reason(self, wire):
+        """A reason may be left out, or be null."""
+        assert self.SCHEMA.load(wire) == {"reason": None}
+        assert set(self.SCHEMA.load(wire)) == SuspendWalletRequest.__required_keys__
+
+    def test_with_a_reason(self):
+        """A reason loads as it came."""
+        assert self.SCHEMA.load({"reason": " 점검\n"}) == {"reason": " 점검\n"}
+
+    @pytest.mark.parametrize(
+        ("values", "message"), [(NO_TEXTS[1:], NO_TEXT), (BLANKS, BLANK), (UNSTORABLES, UNSTORABLE)], ids=str
+    )
+    def test_bad_reason(self, values, message):
+        """What is no text, blank, or no text that a database holds, is refused."""
+        for value in values:
+            assert errors_of(self.SCHEMA, {"reason": value}) == {"reason": [message]}
+
+    def test_unknown_key(self):
+        """An unknown key is refused under its name."""
+        assert errors_of(self.SCHEMA, {"Reason": "x"}) == {"Reason": ["Unknown field."]}
+
+
+class TestResponses:
+    """A wallet on the wire."""
+
+    WIRE = {
+        "id": ID,
+        "name": "payments",
+        "chain": "solana",
+        "environment": "testnet",
+        "defaultNetwork": "devnet",
+        "publicKey": "7xKX",
+        "status": "SUSPENDED",
+        "ownerAddress": None,
+        "ownerState": "NONE",
+        "createdAt": 1_767_225_600,
+        "updatedAt": 2_147_483_648,
+        "suspendedAt": 2_147_483_648,
+        "suspensionReason": "audit",
+    }
+
+    def wallet(self, **changes):
+        """Give a suspended wallet."""
+        return Wallet(
+            **{
+                "id": ID,
+                "name": "payments",
+                "chain": "solana",
+                "environment": "testnet",
+                "default_network": "devnet",
+                "public_key": "7xKX",
+                "status": "SUSPENDED",
+                "created_at": datetime(2026, 1, 1, tzinfo=timezone.utc),
+                "updated_at": datetime(2038, 1, 19, 3, 14, 8, tzinfo=timezone.utc),
+                "suspended_at": datetime(2038, 1, 19, 3, 14, 8, tzinfo=timezone.utc),
+                "suspension_reason": "audit",
+            }
+            | changes
+        )
+
+    def test_wallet(self):
+        """A wallet has the keys of the wire, in their order, and times in seconds."""
+        wire = WalletResponseSchema().dump(self.wallet())
+        assert wire == self.WIRE
+        assert list(wire) == list(self.WIRE)
+
+    def test_what_is_not_known(self):
+        """What a wallet has not is null."""
+        wire = WalletResponseSchema().dump(
+            self.wallet(default_network=None, suspended_at=None, suspension_reason=None)
+        )
+        assert [wire[key] for key in ("defaultNetwork", "suspendedAt", "suspensionReason")] == [None] * 3
+
+    @pytest.mark.parametrize(
+        ("address", "verified", "state"),
+        [
+            (None, False, "NONE"),
+            (None, True, "NONE"),
+            ("", True, "NONE"),
+            ("9a", False, "GRACE"),
+            ("9a", True, "LOCKED"),
+        ],
+    )
+    def test_owner(self, address, verified, state):
+        """The state of the owner follows from the address and whether it was verified."""
+        wire = WalletResponseSchema().dump(self.wallet(owner_address=address, owner_verified=verified))
+        assert (wire["ownerAddress"], wire["ownerState"]) == (address, state)
+
+    def test_page(self):
+        """A page of wallets names where the next begins, the last page none."""
+        schema = WalletListResponseSchema()
+        assert schema.dump(SimpleNamespace(items=(self.wallet(),), next_after=ID)) == {
+            "wallets": [self.WIRE],
+            "nextAfter": ID,
+        }
+        assert schema.dump(SimpleNamespace(items=(), next_after=None)) == {"wallets": [], "nextAfter": None}
+
+    def test_a_client_reads_what_was_sent(self):
+        """Every key of an answer can be loaded, and none may be missing."""
+        loaded = WalletResponseSchema().load(json.loads(json.dumps(self.WIRE)))
+        assert WalletResponseSchema().dump(loaded) == self.WIRE
+        assert set(WalletResponseSchema().validate({})) == set(self.WIRE)

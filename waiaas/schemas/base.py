@@ -1,4 +1,4 @@
-"""What every request schema shares: camelCase wire keys, strict fields, one error.
+"""What every schema shares: camelCase wire keys, strict fields, one error.
 
 marshmallow is lenient on purpose: its UUID field takes bytes and braces, its integer field
 takes strings, its list field takes sets. A request from the wire is JSON, so here a field
@@ -9,29 +9,43 @@ was expected.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from datetime import datetime, timedelta, timezone
+from typing import Any, ClassVar, Final, TypeVar
 
-from marshmallow import INCLUDE, RAISE, Schema, ValidationError, fields, validate
+from marshmallow import EXCLUDE, INCLUDE, RAISE, Schema, ValidationError, fields, validate
 from marshmallow.exceptions import SCHEMA
+from marshmallow.types import UnknownOption
 
 from waiaas.errors import WAIaaSError
 
 __all__ = [
+    "MAX_DEPTH",
     "JSONObject",
     "RequestValidationError",
+    "ResponseSchema",
+    "Secret",
+    "SecretText",
     "StrictInteger",
     "StrictList",
     "StrictText",
     "UUIDText",
+    "UnixTime",
     "WireSchema",
 ]
+
+#: The most levels of objects and lists, one in another, that a JSON object of a request may have.
+MAX_DEPTH: Final = 64
 
 _Item = TypeVar("_Item")
 _Value = TypeVar("_Value")
 
 # Spelt out rather than `\d` or IGNORECASE: only ASCII digits are meant.
 _UUID_TEXT = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_LARGEST = sys.float_info.max
 
 # UTF-8 has no lone surrogates and PostgreSQL's text no NUL; JSON can name both.
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
@@ -154,6 +168,29 @@ def word(words: Sequence[str], **options: Any) -> StrictText:
     )
 
 
+class Secret(str):
+    """Text whose ``repr`` does not show it, so that no log of a request does.
+
+    >>> token = Secret("wai_sess_...")
+    >>> {"token": token}
+    {'token': <secret>}
+    >>> token == "wai_sess_..."
+    True
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<secret>"
+
+
+class SecretText(StrictText):
+    """Text that is nobody's to see, loaded as a :class:`Secret`."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Secret:
+        return Secret(super()._deserialize(value, attr, data, **kwargs))
+
+
 class StrictInteger(_LeanField[int], fields.Integer):
     """An integer as in JSON, where ``300.0`` is the number 300: loaded as an ``int``.
 
@@ -168,12 +205,10 @@ class StrictInteger(_LeanField[int], fields.Integer):
     default_error_messages = {"invalid": "Must be an integer.", "null": "Must be an integer."}
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
-        # `bool` is a subclass of `int`; NaN and the infinities are not `is_integer()`.
-        if isinstance(value, int) and not isinstance(value, bool):
-            return int(value)
-        if isinstance(value, float) and value.is_integer():
-            return int(value)
-        raise self.make_error("invalid")
+        try:
+            return _integer(value)
+        except TypeError:
+            raise self.make_error("invalid") from None
 
 
 class StrictList(_LeanField[list[_Item | None]], fields.List[_Item]):
@@ -209,27 +244,67 @@ class StrictList(_LeanField[list[_Item | None]], fields.List[_Item]):
 
 
 class JSONObject(_LeanField[dict[str, Any]], fields.Dict):
-    """A JSON object: a ``dict`` whose keys are all ``str``, loaded as a new, shallow ``dict``.
+    """A JSON object: a ``dict`` of what JSON has, loaded as a new, shallow ``dict``.
 
-    :raises marshmallow.ValidationError: the value is no ``dict``, or has a key that is no string.
+    That is: keys that are ``str``; values that are None, ``bool``, ``str``, ``int``, ``float``, lists, tuples
+    and such dictionaries, at most 64 levels deep (:data:`waiaas.schemas.MAX_DEPTH`). NaN and numbers beyond the
+    range of a ``float``, which Python's ``json`` reads but no other does, are refused.
+
+    :raises marshmallow.ValidationError: the value is no such ``dict``.
 
     >>> JSONObject().deserialize({"spend": {"max": "10"}})
     {'spend': {'max': '10'}}
     """
 
-    default_error_messages = {"invalid": "Must be an object.", "null": "Must be an object."}
+    default_error_messages = {
+        "invalid": "Must be an object.",
+        "null": "Must be an object.",
+        "content": f"Must hold nothing but JSON: no NaN, no infinite numbers, at most {MAX_DEPTH} levels.",
+    }
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> dict[str, Any]:
         if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
             raise self.make_error("invalid")
+        if not _is_json(value, MAX_DEPTH):
+            raise self.make_error("content")
         return dict(value)
+
+
+class UnixTime(_LeanField[datetime], fields.Field[datetime]):
+    """A moment: Unix seconds (an integer) on the wire, an aware UTC ``datetime`` in Python.
+
+    An aware ``datetime`` of any timezone is dumped, rounded down to whole seconds.
+
+    :raises marshmallow.ValidationError: what is loaded is no integer, or outside the years 1 to 9999.
+    :raises ValueError: what is dumped is no aware ``datetime``: which moment a naive one means depends on the
+        machine that asks.
+
+    >>> UnixTime().deserialize(2_147_483_648)
+    datetime.datetime(2038, 1, 19, 3, 14, 8, tzinfo=datetime.timezone.utc)
+    """
+
+    default_error_messages = dict.fromkeys(("invalid", "null"), "Must be a time: an integer, in Unix seconds.")
+
+    def _serialize(self, value: datetime | None, attr: str | None, obj: Any, **kwargs: Any) -> int | None:
+        if value is None:
+            return None
+        if not isinstance(value, datetime) or value.utcoffset() is None:
+            raise ValueError(f"{attr} must be a timezone-aware datetime, not {value!r}")
+        return (value - _EPOCH) // timedelta(seconds=1)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:
+        try:
+            return _EPOCH + timedelta(seconds=_integer(value))
+        except (TypeError, OverflowError):
+            raise self.make_error("invalid") from None
 
 
 class WireSchema(Schema):
     """A schema for what comes over the wire: camelCase outside, snake_case inside.
 
     A field ``wallet_id`` reads and writes the key ``walletId`` unless it was given a
-    ``data_key`` of its own. An unknown key is refused under its own name.
+    ``data_key`` of its own. An unknown key is refused under its own name; one that a ``pre_load``
+    hook adds is left out.
 
     :raises RequestValidationError: ``load`` was given anything that breaks the rules (code
         ``ACTION_VALIDATION_FAILED``). ``validate`` returns the messages instead.
@@ -251,7 +326,7 @@ class WireSchema(Schema):
     class Meta(Schema.Meta):
         """Unknown keys are errors."""
 
-        unknown = RAISE
+        unknown: ClassVar[UnknownOption] = RAISE
 
     def __init__(self, **options: Any) -> None:
         """Take the options of :class:`marshmallow.Schema`.
@@ -261,6 +336,7 @@ class WireSchema(Schema):
         super().__init__(**options)
         if self.unknown == INCLUDE:
             raise ValueError(_NO_INCLUDE)
+        self._wire_keys = frozenset(field.data_key for field in self.load_fields.values())
 
     def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
         """Give the field its wire key, unless it has one."""
@@ -269,7 +345,7 @@ class WireSchema(Schema):
 
     def handle_error(self, error: ValidationError, data: Any, *, many: bool, **kwargs: Any) -> None:
         """Raise marshmallow's error again as one that is a ``WAIaaSError`` too."""
-        raise RequestValidationError(error.messages_dict, data=error.data, valid_data=error.valid_data)
+        raise self._refusal(error.messages_dict, data=error.data, valid_data=error.valid_data)
 
     def load(
         self,
@@ -288,10 +364,12 @@ class WireSchema(Schema):
         """
         if unknown == INCLUDE:
             raise ValueError(_NO_INCLUDE)
-        # Nearly every request is one plain dict; the look at others costs more.
-        plain = isinstance(data, dict) and not (many or self.many)
-        if not plain and (errors := self._shape_errors(data, many)):
-            raise RequestValidationError(errors, data=data)
+        # Nearly every request is one plain dict of known keys; the looks at others cost more.
+        if isinstance(data, dict) and not (many or self.many):
+            if unknown is None and data.keys() <= self._wire_keys:
+                unknown = EXCLUDE
+        elif errors := self._shape_errors(data, many):
+            raise self._refusal(errors, data=data)
         return super().load(data, many=many, partial=partial, unknown=unknown)
 
     def validate(self, data: Any, *, many: bool | None = None, partial: Any = None) -> dict[str, list[str]]:
@@ -300,6 +378,9 @@ class WireSchema(Schema):
         The parameters are those of :meth:`marshmallow.Schema.validate`.
         """
         return self._shape_errors(data, many) or super().validate(data, many=many, partial=partial)
+
+    def _refusal(self, messages: dict[Any, Any], *, data: Any, valid_data: Any = None) -> RequestValidationError:
+        return RequestValidationError(messages, data=data, valid_data=valid_data)
 
     def _shape_errors(self, data: Any, many: bool | None) -> dict[Any, Any]:
         """Find what is no object before any rule looks into it.
@@ -315,7 +396,49 @@ class WireSchema(Schema):
         return {index: errors for index, item in enumerate(data) if (errors := self._shape_errors(item, many=False))}
 
 
+class ResponseSchema(WireSchema):
+    """A schema for what the service answers: made by ``dump`` from an object or a mapping.
+
+    Every key is always there. ``load`` takes an answer apart again, on the side of a client; keys that it does not
+    know, of a later version, are left out.
+
+    :raises AttributeError: the object lacks an attribute that a key is made from.
+    :raises KeyError: the mapping lacks it.
+    """
+
+    class Meta(WireSchema.Meta):
+        """Unknown keys are skipped."""
+
+        unknown: ClassVar[UnknownOption] = EXCLUDE
+
+    def get_attribute(self, obj: Any, attr: str, default: Any) -> Any:
+        """Give the value of an attribute; marshmallow would leave the key of a missing one out in silence."""
+        return obj[attr] if isinstance(obj, Mapping) else getattr(obj, attr)
+
+
 def wire_key(name: str) -> str:
     """Give the wire key of an attribute: ``default_wallet_id`` is ``defaultWalletId``."""
     first, *rest = name.split("_")
     return first + "".join(word.capitalize() for word in rest)
+
+
+def _integer(value: object) -> int:
+    """Give the integer that a JSON number is, or raise TypeError."""
+    # `bool` is a subclass of `int`; NaN and the infinities are not `is_integer()`.
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    raise TypeError
+
+
+def _is_json(value: object, depth: int) -> bool:
+    """Tell whether a value is one that JSON has, of at most so many levels."""
+    if isinstance(value, dict):
+        return depth > 0 and all(isinstance(key, str) and _is_json(value[key], depth - 1) for key in value)
+    if isinstance(value, (list, tuple)):
+        return depth > 0 and all(_is_json(item, depth - 1) for item in value)
+    if isinstance(value, (int, float)):
+        # False for NaN, too.
+        return -_LARGEST <= value <= _LARGEST
+    return value is None or isinstance(value, str)

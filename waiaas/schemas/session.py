@@ -1,4 +1,4 @@
-"""Requests about sessions."""
+"""Requests and responses about sessions."""
 
 from __future__ import annotations
 
@@ -6,23 +6,39 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Any, TypedDict
 
-from marshmallow import ValidationError, validate, validates_schema
+from marshmallow import ValidationError, fields, validate, validates_schema
+from marshmallow.exceptions import SCHEMA
 
+from waiaas.enums import SESSION_STATUSES
 from waiaas.schemas.base import (
     JSONObject,
     RequestValidationError,
+    ResponseSchema,
+    SecretText,
     StrictInteger,
     StrictList,
+    StrictText,
+    UnixTime,
     UUIDText,
     WireSchema,
     wire_key,
+    word,
 )
+from waiaas.schemas.page import PageRequestSchema, PageResponseSchema
+from waiaas.schemas.session_wallet import SessionWalletResponseSchema
 
 __all__ = [
     "MAX_TTL_SECONDS",
     "MIN_TTL_SECONDS",
     "CreateSessionRequest",
     "CreateSessionRequestSchema",
+    "IssuedSessionResponseSchema",
+    "ListSessionsRequest",
+    "ListSessionsRequestSchema",
+    "RenewSessionRequest",
+    "RenewSessionRequestSchema",
+    "SessionListResponseSchema",
+    "SessionResponseSchema",
     "check_create_session_request",
 ]
 
@@ -36,6 +52,7 @@ _TTL_EXPECTED = f"Must be an integer from {MIN_TTL_SECONDS} to {MAX_TTL_SECONDS}
 _CONSTRAINTS_EXPECTED = "Must be an object or null."
 _NONE_GIVEN = "Name at least one wallet, in walletIds or in walletId."
 _BOTH_GIVEN = "Give either walletId or walletIds, not both."
+_TOKEN_ALONE = "Must have the key token and no other."
 _NOT_AS_LOADED = "Must be as CreateSessionRequestSchema().load gives it."
 _FOREIGN_DEFAULT = "Must be one of the wallets named in the request."
 
@@ -188,3 +205,132 @@ def _settle_default(data: dict[str, Any], wallet_ids: list[str]) -> None:
 def _repeated(wallet_ids: list[str]) -> str:
     """Give the ids that occur more than once, each once, in their order."""
     return ", ".join(wallet for wallet, count in Counter(wallet_ids).items() if count > 1)
+
+
+class RenewSessionRequest(TypedDict):
+    """A request to renew a session, checked: ``token`` is a :class:`waiaas.schemas.Secret`."""
+
+    token: str
+
+
+class RenewSessionRequestSchema(WireSchema):
+    """The request that exchanges the token of a session for a new one.
+
+    ``load`` takes an object with one wire key and gives a :class:`RenewSessionRequest`:
+
+    ``token``
+        the whole token, with its prefix ``wai_sess_``. Whether it is one, the service finds out.
+
+    The token shows in no ``repr``, and an error holds nothing of the input: ``data`` and ``valid_data`` are None,
+    and unknown keys are refused without their names, for the name may be the token.
+
+    :raises RequestValidationError: a rule is broken (code ``ACTION_VALIDATION_FAILED``).
+
+    >>> RenewSessionRequestSchema().load({"token": "wai_sess_..."})
+    {'token': <secret>}
+    >>> RenewSessionRequestSchema().validate({"wai_sess_...": None, "token": None})
+    {'token': ['Must be text.'], '_schema': ['Must have the key token and no other.']}
+    """
+
+    token = SecretText(required=True)
+
+    def _refusal(self, messages: dict[Any, Any], *, data: Any, valid_data: Any = None) -> RequestValidationError:
+        return RequestValidationError(_without_names(messages))
+
+
+def _without_names(messages: dict[Any, Any]) -> dict[Any, Any]:
+    """Give the messages of a renewal, or of a list of them, without the names of unknown keys."""
+    told: dict[Any, Any] = {}
+    for key, texts in messages.items():
+        if isinstance(texts, dict):
+            told[key] = _without_names(texts)
+        elif key in ("token", SCHEMA):
+            told[key] = texts
+        else:
+            told[SCHEMA] = [_TOKEN_ALONE]
+    return told
+
+
+class ListSessionsRequest(TypedDict):
+    """A request to list sessions, checked.
+
+    ``wallet_id``: only sessions linked to this wallet, a UUID in lower case; None: all.
+    ``status``: only sessions of this status, one of ``waiaas.enums.SESSION_STATUSES``; None: all.
+    ``limit``: how many at most, 1 to 200.
+    ``after``: only sessions whose id comes after this UUID in lower case; None: from the first.
+    """
+
+    wallet_id: str | None
+    status: str | None
+    limit: int
+    after: str | None
+
+
+class ListSessionsRequestSchema(PageRequestSchema):
+    """The query parameters of a list of sessions.
+
+    ``load`` takes an object with these wire keys, whose values may all be text, and gives a
+    :class:`ListSessionsRequest`. Each key is optional:
+
+    ``walletId``
+        a UUID.
+    ``status``
+        ``ACTIVE``, ``EXPIRED`` or ``REVOKED``.
+    ``limit``
+        an integer from 1 to 200, as decimal digits or as a number; 50 where it is left out.
+    ``after``
+        a UUID: the ``nextAfter`` of the page before.
+
+    :raises RequestValidationError: a rule is broken (code ``ACTION_VALIDATION_FAILED``).
+
+    >>> ListSessionsRequestSchema().load({"status": "ACTIVE", "limit": "10"}) == {
+    ...     "wallet_id": None, "status": "ACTIVE", "limit": 10, "after": None,
+    ... }
+    True
+    """
+
+    wallet_id = UUIDText(load_default=None, allow_none=False)
+    status = word(SESSION_STATUSES, load_default=None, allow_none=False)
+
+
+class SessionResponseSchema(ResponseSchema):
+    """A session with its wallets.
+
+    ``dump`` takes the details of a session, as the services give them. Times are in Unix seconds. ``walletId``
+    and ``walletName`` are those of the default wallet, for clients that know one wallet; ``defaultWalletId`` is
+    the same as ``walletId``. All three are null where a session has no wallet.
+    """
+
+    id = UUIDText(required=True)
+    status = word(SESSION_STATUSES, required=True)
+    wallet_id = UUIDText(required=True, allow_none=True)
+    wallet_name = StrictText(required=True, allow_none=True)
+    default_wallet_id = UUIDText(required=True, allow_none=True)
+    wallets = fields.List(fields.Nested(SessionWalletResponseSchema), required=True)
+    created_at = UnixTime(required=True)
+    expires_at = UnixTime(required=True)
+    absolute_expires_at = UnixTime(required=True)
+    last_renewed_at = UnixTime(required=True, allow_none=True)
+    revoked_at = UnixTime(required=True, allow_none=True)
+    renewal_count = StrictInteger(required=True)
+    max_renewals = StrictInteger(required=True)
+    constraints = JSONObject(required=True, allow_none=True)
+    source = StrictText(required=True)
+
+
+class IssuedSessionResponseSchema(SessionResponseSchema):
+    """A session that was just created or renewed, with its token.
+
+    ``token`` is shown here once and stored nowhere.
+    """
+
+    token = SecretText(required=True)
+
+
+class SessionListResponseSchema(PageResponseSchema):
+    """A page of sessions.
+
+    ``dump`` takes a page, as the services give it: ``sessions`` holds its items.
+    """
+
+    sessions = fields.List(fields.Nested(SessionResponseSchema), required=True, attribute="items")

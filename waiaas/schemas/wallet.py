@@ -1,29 +1,39 @@
-"""Requests about wallets."""
+"""Requests and responses about wallets."""
 
 from __future__ import annotations
 
 from typing import Any, TypedDict
 
-from marshmallow import ValidationError, validate, validates_schema
+from marshmallow import ValidationError, fields, validate, validates_schema
 
 from waiaas.enums import (
     CHAIN_TYPES,
     ENVIRONMENT_TYPES,
     EVM_NETWORK_TYPES,
     NETWORK_TYPES,
+    OWNER_STATES,
     SOLANA_NETWORK_TYPES,
+    WALLET_STATUSES,
 )
-from waiaas.schemas.base import StrictText, WireSchema, not_blank, word
+from waiaas.schemas.base import ResponseSchema, StrictText, UnixTime, UUIDText, WireSchema, not_blank, word
+from waiaas.schemas.page import PageRequestSchema, PageResponseSchema
 
 __all__ = [
     "MAX_NAME_LENGTH",
     "CreateWalletRequest",
     "CreateWalletRequestSchema",
+    "ListWalletsRequest",
+    "ListWalletsRequestSchema",
+    "SuspendWalletRequest",
+    "SuspendWalletRequestSchema",
+    "WalletListResponseSchema",
+    "WalletResponseSchema",
 ]
 
 #: The most characters (Unicode code points) that the name of a wallet may have.
 MAX_NAME_LENGTH = 100
 
+#: The networks of each chain.
 NETWORKS_OF_CHAIN = {"solana": SOLANA_NETWORK_TYPES, "ethereum": EVM_NETWORK_TYPES}
 
 
@@ -31,8 +41,8 @@ class CreateWalletRequest(TypedDict):
     """A request to create a wallet, checked.
 
     ``name``: 1 to 100 characters, not blank, as it came.
-    ``chain``: one of :data:`waiaas.enums.CHAIN_TYPES`.
-    ``environment``: one of :data:`waiaas.enums.ENVIRONMENT_TYPES`.
+    ``chain``: one of ``waiaas.enums.CHAIN_TYPES``.
+    ``environment``: one of ``waiaas.enums.ENVIRONMENT_TYPES``.
     ``public_key``: not blank, as it came.
     ``default_network``: a network of the chain, or None. Whether it is one of the environment, the service checks.
     ``owner_address``: not blank, as it came, or None.
@@ -97,3 +107,86 @@ class CreateWalletRequestSchema(WireSchema):
         if network not in networks:
             expected = f"Must be a network of {data['chain']}: {', '.join(networks)}."
             raise ValidationError({"defaultNetwork": [expected]})
+
+
+class ListWalletsRequest(TypedDict):
+    """A request to list wallets, checked.
+
+    ``status``: only wallets of this status, one of ``waiaas.enums.WALLET_STATUSES``; None: all.
+    ``limit``: how many at most, 1 to 200.
+    ``after``: only wallets whose id comes after this UUID in lower case; None: from the first.
+    """
+
+    status: str | None
+    limit: int
+    after: str | None
+
+
+class ListWalletsRequestSchema(PageRequestSchema):
+    """The query parameters of a list of wallets.
+
+    ``load`` takes an object with these wire keys, whose values may all be text, and gives a
+    :class:`ListWalletsRequest`. Each key is optional:
+
+    ``status``
+        one of the statuses of a wallet.
+    ``limit``
+        an integer from 1 to 200, as decimal digits or as a number; 50 where it is left out.
+    ``after``
+        a UUID: the ``nextAfter`` of the page before.
+
+    :raises RequestValidationError: a rule is broken (code ``ACTION_VALIDATION_FAILED``).
+    """
+
+    status = word(WALLET_STATUSES, load_default=None, allow_none=False)
+
+
+class SuspendWalletRequest(TypedDict):
+    """A request to suspend a wallet, checked: ``reason`` is why, or None."""
+
+    reason: str | None
+
+
+class SuspendWalletRequestSchema(WireSchema):
+    """The request that suspends a wallet.
+
+    ``load`` takes an object with one wire key and gives a :class:`SuspendWalletRequest`:
+
+    ``reason``
+        text, not blank, or null; optional.
+
+    :raises RequestValidationError: a rule is broken (code ``ACTION_VALIDATION_FAILED``).
+    """
+
+    reason = StrictText(load_default=None, allow_none=True, validate=not_blank)
+
+
+class WalletResponseSchema(ResponseSchema):
+    """A wallet.
+
+    ``dump`` takes a :class:`waiaas.Wallet`. Times are in Unix seconds. ``ownerState`` tells how far the human
+    owner is set up: ``NONE`` without an address, ``GRACE`` with one, ``LOCKED`` with a verified one.
+    """
+
+    id = UUIDText(required=True)
+    name = StrictText(required=True)
+    chain = word(CHAIN_TYPES, required=True)
+    environment = word(ENVIRONMENT_TYPES, required=True)
+    default_network = word(NETWORK_TYPES, required=True, allow_none=True)
+    public_key = StrictText(required=True)
+    status = word(WALLET_STATUSES, required=True)
+    owner_address = StrictText(required=True, allow_none=True)
+    owner_state = word(OWNER_STATES, required=True)
+    created_at = UnixTime(required=True)
+    updated_at = UnixTime(required=True)
+    suspended_at = UnixTime(required=True, allow_none=True)
+    suspension_reason = StrictText(required=True, allow_none=True)
+
+
+class WalletListResponseSchema(PageResponseSchema):
+    """A page of wallets.
+
+    ``dump`` takes a page, as the services give it: ``wallets`` holds its items.
+    """
+
+    wallets = fields.List(fields.Nested(WalletResponseSchema), required=True, attribute="items")

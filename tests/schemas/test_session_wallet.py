@@ -1,0 +1,113 @@
+"""Requests and responses about the wallets of one session."""
+
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from marshmallow import ValidationError
+
+from waiaas.schemas import (
+    LinkWalletRequest,
+    LinkWalletRequestSchema,
+    SessionWalletListResponseSchema,
+    SessionWalletResponseSchema,
+    SetDefaultWalletRequest,
+    SetDefaultWalletRequestSchema,
+)
+
+WALLET = "0190a3f0-aaaa-7abc-8def-0123456789ab"
+NO_UUID = "Must be a UUID: 32 hexadecimal digits in groups of 8-4-4-4-12, joined by hyphens."
+
+
+@pytest.mark.parametrize(
+    ("schema", "result"),
+    [
+        (LinkWalletRequestSchema(), LinkWalletRequest),
+        (SetDefaultWalletRequestSchema(), SetDefaultWalletRequest),
+    ],
+)
+class TestRequests:
+    """A request that names one wallet."""
+
+    def test_loads(self, schema, result):
+        """The wallet loads in lower case."""
+        loaded = schema.load({"walletId": WALLET.upper()})
+        assert loaded == {"wallet_id": WALLET}
+        assert set(loaded) == result.__required_keys__
+
+    @pytest.mark.parametrize("bad", [None, "", 5, True, [WALLET], {"id": WALLET}, f" {WALLET}", WALLET.encode()])
+    def test_bad_wallet(self, schema, result, bad):
+        """What is no UUID is refused."""
+        assert schema.validate({"walletId": bad}) == {"walletId": [NO_UUID]}
+
+    @pytest.mark.parametrize(
+        ("data", "errors"),
+        [
+            ({}, {"walletId": ["Missing data for required field."]}),
+            ({"walletId": WALLET, "walletIds": [WALLET]}, {"walletIds": ["Unknown field."]}),
+            ({"walletId": WALLET, "isDefault": True}, {"isDefault": ["Unknown field."]}),
+            ([], {"_schema": ["Must be an object."]}),
+            (None, {"_schema": ["Must be an object."]}),
+        ],
+    )
+    def test_other_input(self, schema, result, data, errors):
+        """Missing and unknown keys are told by name, and what is no object as a whole."""
+        with pytest.raises(ValidationError) as caught:
+            schema.load(data)
+        assert caught.value.messages == schema.validate(data) == errors
+
+    @given(identifier=st.uuids())
+    def test_any_wallet(self, schema, result, identifier):
+        """Any UUID loads as Python writes it."""
+        assert schema.load({"walletId": str(identifier).upper()}) == {"wallet_id": str(identifier)}
+
+
+@dataclass(frozen=True)
+class Link:
+    """A linked wallet as a service gives it."""
+
+    id: str = WALLET
+    name: str = "지갑"
+    chain: str = "ethereum"
+    environment: str = "mainnet"
+    default_network: str | None = None
+    status: str = "SUSPENDED"
+    is_default: bool = True
+    linked_at: datetime = datetime(2026, 1, 1, tzinfo=timezone.utc)
+
+
+WIRE = {
+    "id": WALLET,
+    "name": "지갑",
+    "chain": "ethereum",
+    "environment": "mainnet",
+    "defaultNetwork": None,
+    "status": "SUSPENDED",
+    "isDefault": True,
+    "linkedAt": 1_767_225_600,
+}
+
+
+class TestResponses:
+    """A linked wallet on the wire."""
+
+    def test_one(self):
+        """A link has the keys of the wire, in their order, and its time in seconds."""
+        wire = SessionWalletResponseSchema().dump(Link())
+        assert wire == WIRE
+        assert list(wire) == list(WIRE)
+
+    def test_all_of_a_session(self):
+        """The links of a session stand in one object, in the order given."""
+        links = (Link(), Link(is_default=False))
+        wire = {"wallets": [WIRE, WIRE | {"isDefault": False}]}
+        assert SessionWalletListResponseSchema().dump(links) == wire
+        assert SessionWalletListResponseSchema().dump(()) == {"wallets": []}
+
+    def test_a_client_reads_what_was_sent(self):
+        """Every key of an answer can be loaded, and none may be missing."""
+        loaded = SessionWalletResponseSchema().load(WIRE)
+        assert Link(**loaded) == Link()
+        assert set(SessionWalletResponseSchema().validate({})) == set(WIRE)

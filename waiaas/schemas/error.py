@@ -1,0 +1,31 @@
+"""The answer to a request that was refused."""
+
+from __future__ import annotations
+
+from marshmallow import fields
+
+from waiaas.errors import ERROR_CODES
+from waiaas.schemas.base import JSONObject, ResponseSchema, StrictInteger, StrictText, word
+
+__all__ = ["ErrorResponseSchema"]
+
+
+class ErrorResponseSchema(ResponseSchema):
+    """An error as it goes over the wire, under the keys of :meth:`waiaas.WAIaaSError.to_dict`.
+
+    ``dump`` takes what ``to_dict`` gives, in either language, or the error itself for the English text.
+
+    >>> from waiaas.errors import WAIaaSError
+    >>> body = WAIaaSError("SESSION_NOT_FOUND").to_dict("ko")
+    >>> ErrorResponseSchema().dump(body) == body
+    True
+    """
+
+    code = word(tuple(ERROR_CODES), required=True)
+    domain = StrictText(required=True)
+    # The one key of the wire that is not camelCase: `to_dict` has had it from the beginning.
+    http_status = StrictInteger(required=True, data_key="http_status")
+    retryable = fields.Boolean(required=True)
+    message = StrictText(required=True)
+    details = JSONObject(required=True, allow_none=True)
+    hint = StrictText(required=True, allow_none=True)
