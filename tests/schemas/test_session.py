@@ -6,13 +6,13 @@ import pickle
 import traceback
 import uuid
 from datetime import datetime, timezone
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from marshmallow import EXCLUDE, ValidationError
 
+from waiaas import IssuedSession, LinkedWallet, Page, SessionDetails
 from waiaas.enums import SESSION_STATUSES
 from waiaas.errors import WAIaaSError
 from waiaas.schemas import (
@@ -470,8 +470,8 @@ class TestCheck:
             ({"wallet_ids": [A, B, A]}, {"walletIds": [f"Must not name a wallet twice: {A}."]}),
             ({"wallet_ids": [A, "x"]}, {"walletIds": {1: [NO_UUID]}}),
             ({"wallet_ids": A}, {"walletIds": ["Must be a list."]}),
+            ({"wallet_ids": None}, {"walletIds": [NONE_GIVEN]}),
             ({"default_wallet_id": C}, {"defaultWalletId": [FOREIGN_DEFAULT]}),
-            ({"default_wallet_id": None}, {"defaultWalletId": [NO_UUID]}),
             ({"ttl": 299}, {"ttl": [TTL]}),
             ({"ttl": 604_801}, {"ttl": [TTL]}),
             ({"ttl": "300"}, {"ttl": [TTL]}),
@@ -488,6 +488,7 @@ class TestCheck:
             ({"wallet_ids": [A.upper(), B]}, "walletIds"),
             ({"wallet_ids": (A, B)}, "walletIds"),
             ({"default_wallet_id": B.upper()}, "defaultWalletId"),
+            ({"default_wallet_id": None}, "defaultWalletId"),
             ({"ttl": 300.0}, "ttl"),
         ],
     )
@@ -654,7 +655,7 @@ class TestList:
 
 def linked(identifier, **changes):
     """Give a linked wallet."""
-    return SimpleNamespace(
+    return LinkedWallet(
         **{
             "id": identifier,
             "name": "payments",
@@ -669,15 +670,12 @@ def linked(identifier, **changes):
     )
 
 
-def details(**changes):
+def details(kind=SessionDetails, **changes):
     """Give the details of a session with two wallets."""
-    return SimpleNamespace(
+    return kind(
         **{
             "id": C,
             "status": "ACTIVE",
-            "wallet_id": A,
-            "wallet_name": "payments",
-            "default_wallet_id": A,
             "wallets": (linked(A, is_default=True), linked(B, default_network=None)),
             "created_at": datetime(2026, 1, 1, tzinfo=timezone.utc),
             "expires_at": datetime(2026, 1, 31, tzinfo=timezone.utc),
@@ -733,8 +731,7 @@ class TestResponses:
 
     def test_session_without_wallets(self):
         """A migrated session that has no wallet has every key all the same."""
-        nothing = {"wallet_id": None, "wallet_name": None, "default_wallet_id": None, "wallets": ()}
-        wire = SessionResponseSchema().dump(details(**nothing, constraints=None))
+        wire = SessionResponseSchema().dump(details(wallets=(), constraints=None))
         assert set(wire) == set(WIRE_SESSION)
         assert wire["wallets"] == []
         assert [wire[key] for key in ("walletId", "walletName", "defaultWalletId", "constraints")] == [None] * 4
@@ -747,11 +744,11 @@ class TestResponses:
 
     def test_a_token_is_not_in_a_session(self):
         """A session that is shown again never shows a token."""
-        assert "token" not in SessionResponseSchema().dump(details(token="wai_sess_x"))
+        assert "token" not in SessionResponseSchema().dump(details(IssuedSession, token="wai_sess_x"))
 
     def test_issued_session(self):
         """A session that was just created is a session with its token, as plain text."""
-        wire = IssuedSessionResponseSchema().dump(details(token="wai_sess_x"))
+        wire = IssuedSessionResponseSchema().dump(details(IssuedSession, token="wai_sess_x"))
         assert wire == WIRE_SESSION | {"token": "wai_sess_x"}
         assert type(wire["token"]) is str
 
@@ -762,17 +759,17 @@ class TestResponses:
 
     def test_page(self):
         """A page of sessions names where the next begins."""
-        page = SimpleNamespace(items=(details(),), next_after=C)
+        page = Page(items=(details(),), next_after=C)
         assert SessionListResponseSchema().dump(page) == {"sessions": [WIRE_SESSION], "nextAfter": C}
 
     def test_last_page(self):
         """The last page, and an empty one, names none."""
-        page = SimpleNamespace(items=(), next_after=None)
+        page = Page(items=(), next_after=None)
         assert SessionListResponseSchema().dump(page) == {"sessions": [], "nextAfter": None}
 
     def test_a_client_reads_what_was_sent(self):
         """Every key of an answer is one that a client can load, and none may be missing."""
-        wire = IssuedSessionResponseSchema().dump(details(token="wai_sess_x"))
+        wire = IssuedSessionResponseSchema().dump(details(IssuedSession, token="wai_sess_x"))
         loaded = IssuedSessionResponseSchema().load(wire)
         assert IssuedSessionResponseSchema().dump(loaded) == wire
         assert loaded["expires_at"] == details().expires_at

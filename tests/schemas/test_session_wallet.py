@@ -1,6 +1,6 @@
 """Requests and responses about the wallets of one session."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime, timezone
 
 import pytest
@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from marshmallow import ValidationError
 
+from waiaas import LinkedWallet
 from waiaas.schemas import (
     LinkWalletRequest,
     LinkWalletRequestSchema,
@@ -64,20 +65,16 @@ class TestRequests:
         assert schema.load({"walletId": str(identifier).upper()}) == {"wallet_id": str(identifier)}
 
 
-@dataclass(frozen=True)
-class Link:
-    """A linked wallet as a service gives it."""
-
-    id: str = WALLET
-    name: str = "지갑"
-    chain: str = "ethereum"
-    environment: str = "mainnet"
-    default_network: str | None = None
-    status: str = "SUSPENDED"
-    is_default: bool = True
-    linked_at: datetime = datetime(2026, 1, 1, tzinfo=timezone.utc)
-
-
+LINK = LinkedWallet(
+    id=WALLET,
+    name="지갑",
+    chain="ethereum",
+    environment="mainnet",
+    default_network=None,
+    status="SUSPENDED",
+    is_default=True,
+    linked_at=datetime(2026, 1, 1, tzinfo=timezone.utc),
+)
 WIRE = {
     "id": WALLET,
     "name": "지갑",
@@ -95,13 +92,13 @@ class TestResponses:
 
     def test_one(self):
         """A link has the keys of the wire, in their order, and its time in seconds."""
-        wire = SessionWalletResponseSchema().dump(Link())
+        wire = SessionWalletResponseSchema().dump(LINK)
         assert wire == WIRE
         assert list(wire) == list(WIRE)
 
     def test_all_of_a_session(self):
         """The links of a session stand in one object, in the order given."""
-        links = (Link(), Link(is_default=False))
+        links = (LINK, replace(LINK, is_default=False))
         wire = {"wallets": [WIRE, WIRE | {"isDefault": False}]}
         assert SessionWalletListResponseSchema().dump(links) == wire
         assert SessionWalletListResponseSchema().dump(()) == {"wallets": []}
@@ -109,5 +106,5 @@ class TestResponses:
     def test_a_client_reads_what_was_sent(self):
         """Every key of an answer can be loaded, and none may be missing."""
         loaded = SessionWalletResponseSchema().load(WIRE)
-        assert Link(**loaded) == Link()
+        assert LinkedWallet(**loaded) == LINK
         assert set(SessionWalletResponseSchema().validate({})) == set(WIRE)

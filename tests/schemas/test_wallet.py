@@ -3,24 +3,25 @@
 import copy
 import json
 from datetime import datetime, timezone
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from marshmallow import ValidationError
 
-from waiaas import Wallet
+from waiaas import Page, Wallet
 from waiaas.enums import EVM_NETWORK_TYPES, NETWORK_TYPES, SOLANA_NETWORK_TYPES, WALLET_STATUSES
 from waiaas.schemas import (
     CreateWalletRequest,
     CreateWalletRequestSchema,
     ListWalletsRequest,
     ListWalletsRequestSchema,
+    RequestValidationError,
     SuspendWalletRequest,
     SuspendWalletRequestSchema,
     WalletListResponseSchema,
     WalletResponseSchema,
+    check_create_wallet_request,
 )
 
 ID = "0190a3f0-aaaa-7abc-8def-0123456789ab"
@@ -165,6 +166,47 @@ class TestCreateWallet:
         assert (errors == {}) == good
 
 
+class TestCheck:
+    """A request made by hand, judged by the rules of the schema."""
+
+    GOOD = CreateWalletRequestSchema().load(SMALLEST)
+
+    def errors_of(self, request):
+        """Give the messages that a request is refused with."""
+        with pytest.raises(RequestValidationError) as caught:
+            check_create_wallet_request(request)
+        return caught.value.messages
+
+    @pytest.mark.parametrize("changes", [{}, {"default_network": "devnet", "owner_address": "9a"}])
+    def test_good(self, changes):
+        """A request that keeps the rules passes."""
+        check_create_wallet_request(self.GOOD | changes)
+
+    @pytest.mark.parametrize(
+        ("changes", "key"),
+        [
+            ({"name": " "}, "name"),
+            ({"name": None}, "name"),
+            ({"chain": "bitcoin"}, "chain"),
+            ({"environment": "devnet"}, "environment"),
+            ({"public_key": "a\0"}, "publicKey"),
+            ({"default_network": "base-sepolia"}, "defaultNetwork"),
+            ({"owner_address": ""}, "ownerAddress"),
+        ],
+    )
+    def test_broken_rules(self, changes, key):
+        """A broken rule is told under the wire key."""
+        assert set(self.errors_of(self.GOOD | changes)) == {key}
+
+    @pytest.mark.parametrize("key", GOOD)
+    def test_missing_key(self, key):
+        """A request without one of its keys is refused, also where the schema would not need it."""
+        wire_keys = {"public_key": "publicKey", "default_network": "defaultNetwork", "owner_address": "ownerAddress"}
+        request = {name: value for name, value in self.GOOD.items() if name != key}
+        expected = ["Must be as CreateWalletRequestSchema().load gives it."]
+        assert self.errors_of(request) == {wire_keys.get(key, key): expected}
+
+
 class TestList:
     """The query parameters of a list of wallets."""
 
@@ -288,11 +330,11 @@ class TestResponses:
     def test_page(self):
         """A page of wallets names where the next begins, the last page none."""
         schema = WalletListResponseSchema()
-        assert schema.dump(SimpleNamespace(items=(self.wallet(),), next_after=ID)) == {
+        assert schema.dump(Page(items=(self.wallet(),), next_after=ID)) == {
             "wallets": [self.WIRE],
             "nextAfter": ID,
         }
-        assert schema.dump(SimpleNamespace(items=(), next_after=None)) == {"wallets": [], "nextAfter": None}
+        assert schema.dump(Page(items=(), next_after=None)) == {"wallets": [], "nextAfter": None}
 
     def test_a_client_reads_what_was_sent(self):
         """Every key of an answer can be loaded, and none may be missing."""

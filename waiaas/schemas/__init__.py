@@ -54,6 +54,7 @@ from waiaas.schemas.wallet import (
     SuspendWalletRequestSchema,
     WalletListResponseSchema,
     WalletResponseSchema,
+    check_create_wallet_request,
 )
 
 __all__ = [
@@ -102,4 +103,5 @@ __all__ = [
     "WalletResponseSchema",
     "WireSchema",
     "check_create_session_request",
+    "check_create_wallet_request",
 ]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any, ClassVar, Final, TypeVar
 
@@ -414,6 +414,20 @@ class ResponseSchema(WireSchema):
     def get_attribute(self, obj: Any, attr: str, default: Any) -> Any:
         """Give the value of an attribute; marshmallow would leave the key of a missing one out in silence."""
         return obj[attr] if isinstance(obj, Mapping) else getattr(obj, attr)
+
+
+def check_as_loaded(schema: WireSchema, request: Mapping[str, object], keys: Collection[str]) -> None:
+    """Refuse a request made by hand that is not one that `schema` gives, with these keys.
+
+    :raises RequestValidationError: the messages stand under the wire keys.
+    """
+    expected = [f"Must be as {type(schema).__name__}().load gives it."]
+    if missing := [key for key in keys if key not in request]:
+        raise RequestValidationError({wire_key(key): expected for key in missing})
+    # None is what a schema gives for a key that was left out.
+    loaded = schema.load({wire_key(key): request[key] for key in keys if request[key] is not None})
+    if changed := [key for key in keys if (type(request[key]), request[key]) != (type(loaded[key]), loaded[key])]:
+        raise RequestValidationError({wire_key(key): expected for key in changed})
 
 
 def wire_key(name: str) -> str:

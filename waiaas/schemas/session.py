@@ -21,7 +21,7 @@ from waiaas.schemas.base import (
     UnixTime,
     UUIDText,
     WireSchema,
-    wire_key,
+    check_as_loaded,
     word,
 )
 from waiaas.schemas.page import PageRequestSchema, PageResponseSchema
@@ -53,7 +53,6 @@ _CONSTRAINTS_EXPECTED = "Must be an object or null."
 _NONE_GIVEN = "Name at least one wallet, in walletIds or in walletId."
 _BOTH_GIVEN = "Give either walletId or walletIds, not both."
 _TOKEN_ALONE = "Must have the key token and no other."
-_NOT_AS_LOADED = "Must be as CreateSessionRequestSchema().load gives it."
 _FOREIGN_DEFAULT = "Must be one of the wallets named in the request."
 
 
@@ -112,7 +111,12 @@ class CreateSessionRequestSchema(WireSchema):
     """
 
     wallet_id = UUIDText()
-    wallet_ids = StrictList(UUIDText(), validate=validate.Length(min=1, error="Must name at least one wallet."))
+    wallet_ids = StrictList(
+        UUIDText(),
+        validate=validate.Length(min=1, error="Must name at least one wallet."),
+        # For the OpenAPI document; here, two that differ in case are equal, too.
+        metadata={"uniqueItems": True},
+    )
     default_wallet_id = UUIDText()
     ttl = StrictInteger(
         load_default=None,
@@ -165,19 +169,7 @@ def check_create_session_request(request: CreateSessionRequest) -> None:
     waiaas.schemas.base.RequestValidationError: The input is not valid. \
 {'defaultWalletId': ['Must be one of the wallets named in the request.']}
     """
-    given: Mapping[str, object] = request
-    keys = CreateSessionRequest.__annotations__
-    if missing := [key for key in keys if key not in given]:
-        raise _not_as_loaded(missing)
-    # The wire has no null for a time to live; there the key is left out.
-    wire = {wire_key(key): given[key] for key in keys if key != "ttl" or given[key] is not None}
-    loaded = _CREATE_SESSION.load(wire)
-    if changed := [key for key in keys if (type(given[key]), given[key]) != (type(loaded[key]), loaded[key])]:
-        raise _not_as_loaded(changed)
-
-
-def _not_as_loaded(keys: list[str]) -> RequestValidationError:
-    return RequestValidationError({wire_key(key): [_NOT_AS_LOADED] for key in keys})
+    check_as_loaded(_CREATE_SESSION, request, CreateSessionRequest.__annotations__)
 
 
 def _check_form(original: Mapping[str, Any], partial: bool | Collection[str] | None) -> None:

@@ -15,7 +15,16 @@ from waiaas.enums import (
     SOLANA_NETWORK_TYPES,
     WALLET_STATUSES,
 )
-from waiaas.schemas.base import ResponseSchema, StrictText, UnixTime, UUIDText, WireSchema, not_blank, word
+from waiaas.schemas.base import (
+    ResponseSchema,
+    StrictText,
+    UnixTime,
+    UUIDText,
+    WireSchema,
+    check_as_loaded,
+    not_blank,
+    word,
+)
 from waiaas.schemas.page import PageRequestSchema, PageResponseSchema
 
 __all__ = [
@@ -28,6 +37,7 @@ __all__ = [
     "SuspendWalletRequestSchema",
     "WalletListResponseSchema",
     "WalletResponseSchema",
+    "check_create_wallet_request",
 ]
 
 #: The most characters (Unicode code points) that the name of a wallet may have.
@@ -107,6 +117,20 @@ class CreateWalletRequestSchema(WireSchema):
         if network not in networks:
             expected = f"Must be a network of {data['chain']}: {', '.join(networks)}."
             raise ValidationError({"defaultNetwork": [expected]})
+
+
+_CREATE_WALLET = CreateWalletRequestSchema()
+
+
+def check_create_wallet_request(request: CreateWalletRequest) -> None:
+    """Refuse a request to register a wallet that :class:`CreateWalletRequestSchema` would not give.
+
+    For a request that was made by hand: the rules are those of the schema, which goes over it again.
+
+    :raises RequestValidationError: it breaks a rule of the schema, or lacks a key; the messages stand under the
+        wire keys.
+    """
+    check_as_loaded(_CREATE_WALLET, request, CreateWalletRequest.__annotations__)
 
 
 class ListWalletsRequest(TypedDict):
