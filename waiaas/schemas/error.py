@@ -11,9 +11,20 @@ __all__ = ["ErrorResponseSchema"]
 
 
 class ErrorResponseSchema(ResponseSchema):
-    """An error as it goes over the wire, under the keys of :meth:`waiaas.WAIaaSError.to_dict`.
+    """What is answered to a request that was refused, whatever it was.
 
-    ``dump`` takes what ``to_dict`` gives, in either language, or the error itself for the English text.
+    Its keys are those of :meth:`waiaas.WAIaaSError.to_dict`. ``dump`` takes what ``to_dict`` gives, in either
+    language, or the error itself for the English text.
+
+    ``http_status``
+        the HTTP status of the answer.
+    ``retryable``
+        whether the same request may succeed later with nothing changed.
+    ``details``
+        what the error is about, for programs, or null; ``fields`` holds the messages for a request that broke its
+        rules, by key.
+    ``hint``
+        what to do next, or null.
 
     >>> from waiaas.errors import WAIaaSError
     >>> body = WAIaaSError("SESSION_NOT_FOUND").to_dict("ko")

@@ -1,0 +1,459 @@
+"""The OpenAPI document says what the schemas and the services do."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+import waiaas
+from waiaas import SessionService, SessionWalletService, WalletService, schemas
+from waiaas.enums import CHAIN_TYPES, ENVIRONMENT_TYPES, NETWORK_TYPES, SESSION_STATUSES, WALLET_STATUSES
+from waiaas.errors import ERROR_CODES
+from waiaas.openapi import document
+
+DOCUMENT = document()
+SCHEMAS = DOCUMENT["components"]["schemas"]
+OPERATIONS = {
+    operation["operationId"]: (method, path, operation)
+    for path, item in DOCUMENT["paths"].items()
+    for method, operation in item.items()
+}
+
+A = "0190a3f0-aaaa-7abc-8def-0123456789ab"
+B = "0190a3f0-bbbb-7abc-8def-0123456789ab"
+WALLET = {"name": "payments", "chain": "solana", "environment": "testnet", "publicKey": "7xKX"}
+TEXTS = [
+    "",
+    " ",
+    "\t",
+    "\ufeff",
+    "\x1c",
+    "\u00a0",
+    "a",
+    " a",
+    "\ufeffa",
+    "\n\na",
+    "a\n",
+    "지갑",
+    "\u200b",
+    "\U0001f45b",
+]
+IDS = [A, A.upper(), f"{A}\n", f" {A}", A.replace("-", ""), f"{{{A}}}", "", "\uff10" + A[1:], f"{A}0", A[:-1]]
+NO_TEXTS: list[Any] = [None, 1, True, [A], {"id": A}]
+
+#: Operation -> method, path, status and schema of the answer, schema of the request.
+EXPECTED = {
+    "createSession": ("post", "/v1/sessions", 201, "IssuedSessionResponse", "CreateSessionRequest"),
+    "listSessions": ("get", "/v1/sessions", 200, "SessionListResponse", None),
+    "renewSession": ("post", "/v1/sessions/renew", 200, "IssuedSessionResponse", "RenewSessionRequest"),
+    "getSession": ("get", "/v1/sessions/{sessionId}", 200, "SessionResponse", None),
+    "revokeSession": ("delete", "/v1/sessions/{sessionId}", 200, "SessionResponse", None),
+    "listSessionWallets": ("get", "/v1/sessions/{sessionId}/wallets", 200, "SessionWalletListResponse", None),
+    "linkWallet": ("post", "/v1/sessions/{sessionId}/wallets", 201, "SessionWalletResponse", "LinkWalletRequest"),
+    "unlinkWallet": ("delete", "/v1/sessions/{sessionId}/wallets/{walletId}", 204, None, None),
+    "setDefaultWallet": (
+        "put",
+        "/v1/sessions/{sessionId}/default-wallet",
+        200,
+        "SessionWalletResponse",
+        "SetDefaultWalletRequest",
+    ),
+    "createWallet": ("post", "/v1/wallets", 201, "WalletResponse", "CreateWalletRequest"),
+    "listWallets": ("get", "/v1/wallets", 200, "WalletListResponse", None),
+    "getWallet": ("get", "/v1/wallets/{walletId}", 200, "WalletResponse", None),
+    "terminateWallet": ("delete", "/v1/wallets/{walletId}", 200, "WalletResponse", None),
+    "suspendWallet": ("post", "/v1/wallets/{walletId}/suspend", 200, "WalletResponse", "SuspendWalletRequest"),
+    "resumeWallet": ("post", "/v1/wallets/{walletId}/resume", 200, "WalletResponse", None),
+}
+
+#: Operation -> the method of a service that does it.
+DONE_BY = {
+    "createSession": SessionService.create,
+    "listSessions": SessionService.list,
+    "renewSession": SessionService.renew,
+    "getSession": SessionService.get,
+    "revokeSession": SessionService.revoke,
+    "listSessionWallets": SessionWalletService.list,
+    "linkWallet": SessionWalletService.link,
+    "unlinkWallet": SessionWalletService.unlink,
+    "setDefaultWallet": SessionWalletService.set_default,
+    "createWallet": WalletService.create,
+    "listWallets": WalletService.list,
+    "getWallet": WalletService.get,
+    "terminateWallet": WalletService.terminate,
+    "suspendWallet": WalletService.suspend,
+    "resumeWallet": WalletService.resume,
+}
+
+REQUESTS: list[str] = [name for name in SCHEMAS if name.endswith("Request")]
+
+
+def schema_of(name: str) -> schemas.WireSchema:
+    """Give the marshmallow schema that a component was made from."""
+    schema: schemas.WireSchema = getattr(schemas, f"{name}Schema")()
+    return schema
+
+
+def validator_of(name: str) -> Draft202012Validator:
+    """Give a JSON Schema validator of a component, which may refer to others."""
+    return Draft202012Validator({**DOCUMENT, "$ref": f"#/components/schemas/{name}"})
+
+
+def changes(key: str, values: list[Any]) -> list[dict[str, Any]]:
+    """Give a dictionary of one key for each value."""
+    return [{key: value} for value in values]
+
+
+def codes_of(operation: dict[str, Any]) -> dict[str, set[str]]:
+    """Give the error codes that an operation names, by HTTP status."""
+    found = {}
+    for status, answer in operation["responses"].items():
+        if status >= "400":
+            _, part = answer["content"]["application/json"]["schema"]["allOf"]
+            found[status] = set(part["properties"]["code"]["enum"])
+    return found
+
+
+def references(value: Any) -> Iterator[str]:
+    """Find every `$ref` in a document."""
+    if isinstance(value, dict):
+        if isinstance(value.get("$ref"), str):
+            yield value["$ref"]
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from references(item)
+
+
+class TestDocument:
+    """The document as a whole."""
+
+    def test_is_valid(self) -> None:
+        """The document is an OpenAPI 3.1 document, its defaults among them."""
+        assert DOCUMENT["openapi"] == "3.1.0"
+        assert list(OpenAPIV31SpecValidator(DOCUMENT).iter_errors()) == []
+
+    def test_is_json(self) -> None:
+        """The document can be written as JSON, as it is."""
+        assert json.loads(json.dumps(DOCUMENT, allow_nan=False)) == DOCUMENT
+
+    def test_is_of_this_version(self) -> None:
+        """The document has the version of the library."""
+        assert DOCUMENT["info"]["version"] == waiaas.__version__
+
+    def test_is_new_each_time(self) -> None:
+        """What an application puts into its document stands in no other."""
+        changed = document()
+        changed["components"]["securitySchemes"]["admin"]["scheme"] = "basic"
+        changed["components"]["schemas"]["CreateSessionRequest"]["examples"][0]["walletId"] = "x"
+        changed["paths"]["/v1/sessions"].clear()
+        assert document() == DOCUMENT
+
+    def test_every_component_is_used(self) -> None:
+        """No schema and no example is described that nothing refers to."""
+        components = {
+            f"#/components/{kind}/{name}" for kind in ("schemas", "examples") for name in DOCUMENT["components"][kind]
+        }
+        assert set(references(DOCUMENT)) == components
+
+    def test_without_apispec(self) -> None:
+        """Where apispec is missing, the library works, and the document says what to install."""
+        program = "import sys; sys.modules['apispec'] = None; import waiaas; print('works'); import waiaas.openapi"
+        run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+        assert run.stdout == "works\n"
+        assert "ImportError: waiaas.openapi needs apispec: pip install 'waiaas[openapi]'" in run.stderr
+
+
+class TestOperations:
+    """What can be asked of the service."""
+
+    def test_are_all_there(self) -> None:
+        """Each operation has its method, its path, its answer and its request; no two have one id."""
+        found = {}
+        for name, (method, path, operation) in OPERATIONS.items():
+            ((status, answer),) = ((int(s), a) for s, a in operation["responses"].items() if s < "400")
+            parts = [part.get("content") for part in (answer, operation.get("requestBody", {}))]
+            names = [part and part["application/json"]["schema"]["$ref"].rsplit("/")[-1] for part in parts]
+            found[name] = (method, path, status, *names)
+        assert found == EXPECTED
+        assert len(OPERATIONS) == sum(len(item) for item in DOCUMENT["paths"].values())
+
+    @pytest.mark.parametrize("name", EXPECTED)
+    def test_parameters_of_the_path(self, name: str) -> None:
+        """Each name in a path is a parameter that must be given."""
+        _, path, operation = OPERATIONS[name]
+        declared = [part["name"] for part in operation["parameters"] if part["in"] == "path" and part["required"]]
+        assert declared == re.findall(r"{(\w+)}", path)
+
+    @pytest.mark.parametrize(
+        ("name", "schema"),
+        [("listSessions", schemas.ListSessionsRequestSchema), ("listWallets", schemas.ListWalletsRequestSchema)],
+    )
+    def test_parameters_of_the_query(self, name: str, schema: type[schemas.WireSchema]) -> None:
+        """A list takes what its schema loads, none of which must be given."""
+        _, _, operation = OPERATIONS[name]
+        parameters = {part["name"]: part for part in operation["parameters"]}
+        assert set(parameters) == {field.data_key for field in schema().fields.values()}
+        assert not any(part["required"] for part in parameters.values())
+        assert all(part["in"] == "query" and part["description"] for part in parameters.values())
+        limit = {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}
+        assert parameters["limit"]["schema"] == limit
+
+    @pytest.mark.parametrize(
+        ("name", "key", "values"),
+        [
+            ("listSessions", "walletId", IDS),
+            ("listSessions", "after", IDS),
+            ("listSessions", "status", ["", *SESSION_STATUSES, "active", "CREATING"]),
+            ("listSessions", "limit", [0, 1, 50, 200, 201, 1.5, 50.0, True]),
+            ("listWallets", "status", ["", *WALLET_STATUSES, "EXPIRED"]),
+        ],
+    )
+    def test_a_parameter_is_judged_alike(self, name: str, key: str, values: list[Any]) -> None:
+        """A value of a parameter is good in the document where it is good in the schema."""
+        _, _, operation = OPERATIONS[name]
+        (parameter,) = (part for part in operation["parameters"] if part["name"] == key)
+        schema = {"listSessions": schemas.ListSessionsRequestSchema, "listWallets": schemas.ListWalletsRequestSchema}
+        for value in values:
+            good = not schema[name]().validate({key: value})
+            assert Draft202012Validator(parameter["schema"]).is_valid(value) == good, value
+
+    @pytest.mark.parametrize("name", EXPECTED)
+    def test_errors(self, name: str) -> None:
+        """An operation names the codes of its service's docstring, of its request, and of the database."""
+        _, _, operation = OPERATIONS[name]
+        of_service = set(re.findall(r"`([A-Z_]+)`", str(DONE_BY[name].__doc__))) & set(ERROR_CODES)
+        takes_a_request = "requestBody" in operation or any(part["in"] == "query" for part in operation["parameters"])
+        of_request = {"ACTION_VALIDATION_FAILED"} if takes_a_request else set()
+        named = codes_of(operation)
+        assert set().union(*named.values()) == of_service | of_request | {"SCHEMA_INCOMPATIBLE"}
+        for status, codes in named.items():
+            assert {ERROR_CODES[code].http_status for code in codes} == {int(status)}
+
+    @pytest.mark.parametrize("name", EXPECTED)
+    def test_security(self, name: str) -> None:
+        """An agent renews its own session, by its token; everything else is the administrator's."""
+        _, _, operation = OPERATIONS[name]
+        assert operation["security"] == [{"sessionToken" if name == "renewSession" else "admin": []}]
+        assert set(DOCUMENT["components"]["securitySchemes"]) == {"admin", "sessionToken"}
+
+    def test_an_error_is_judged_by_its_code(self) -> None:
+        """An answer with a code that the operation does not have breaks the document."""
+        _, _, operation = OPERATIONS["getSession"]
+        schema = operation["responses"]["404"]["content"]["application/json"]["schema"]
+        validator = Draft202012Validator({**DOCUMENT, **schema})
+        assert validator.is_valid(waiaas.WAIaaSError("SESSION_NOT_FOUND").to_dict())
+        assert not validator.is_valid(waiaas.WAIaaSError("WALLET_NOT_FOUND").to_dict())
+
+
+class TestSchemas:
+    """What goes over the wire."""
+
+    @pytest.mark.parametrize("name", SCHEMAS)
+    def test_examples(self, name: str) -> None:
+        """Each example is good in the document and in the schema that it is an example of."""
+        examples = SCHEMAS[name]["examples"]
+        assert examples
+        for example in examples:
+            assert schema_of(name).validate(example) == {}
+            assert list(validator_of(name).iter_errors(example)) == []
+
+    @pytest.mark.parametrize("code", DOCUMENT["components"]["examples"])
+    def test_examples_of_errors(self, code: str) -> None:
+        """The example of an error is an error of that code."""
+        example = DOCUMENT["components"]["examples"][code]["value"]
+        assert example["code"] == code
+        assert list(validator_of("ErrorResponse").iter_errors(example)) == []
+
+    @pytest.mark.parametrize("name", SCHEMAS)
+    def test_keys(self, name: str) -> None:
+        """The keys are those of the schema, in camelCase but for the one that errors always had."""
+        properties = SCHEMAS[name]["properties"]
+        assert set(properties) == {field.data_key for field in schema_of(name).fields.values()}
+        assert {key for key in properties if not re.fullmatch("[a-z]+([A-Z][a-z]+)*", key)} <= {"http_status"}
+
+    @pytest.mark.parametrize("name", SCHEMAS)
+    def test_unknown_keys(self, name: str) -> None:
+        """A request has no unknown keys; an answer may get some in a later version."""
+        assert SCHEMAS[name].get("additionalProperties", True) == (name not in REQUESTS)
+
+    @pytest.mark.parametrize("name", REQUESTS)
+    def test_every_key_of_a_request_is_described(self, name: str) -> None:
+        """The document says of each key what the docstring says."""
+        assert [key for key, value in SCHEMAS[name]["properties"].items() if "description" not in value] == []
+        assert SCHEMAS[name]["description"].endswith(".")
+
+    def test_times(self) -> None:
+        """A time is an integer of 64 bits."""
+        found = SCHEMAS["SessionResponse"]["properties"]
+        time = {"format": "int64", "description": "Unix seconds (UTC)."}
+        assert found["expiresAt"] == {"type": "integer", **time}
+        assert found["revokedAt"] == {"type": ["integer", "null"], **time}
+
+    def test_a_token_is_not_to_be_shown(self) -> None:
+        """A tool that shows forms hides the token."""
+        for name in ("RenewSessionRequest", "IssuedSessionResponse"):
+            assert SCHEMAS[name]["properties"]["token"]["format"] == "password"
+
+    @pytest.mark.parametrize(
+        ("name", "payloads"),
+        [
+            (
+                "CreateSessionRequest",
+                [
+                    {},
+                    {"walletId": A, "walletIds": [A]},
+                    {"walletId": A, "walletIds": None},
+                    {"defaultWalletId": A},
+                    *changes("walletId", [*IDS, *NO_TEXTS]),
+                    *changes("walletIds", [[], [A], [A, B], [A, A], [A, None], ["x"], A, None, {}, {"0": A}]),
+                    *({"walletIds": [A], **change} for change in changes("defaultWalletId", [A, "x", None, [A]])),
+                    *({"walletId": A, **change} for change in changes("ttl", [300, 300.0, 604_800, 299, 604_801])),
+                    *({"walletId": A, **change} for change in changes("ttl", [300.5, "300", True, None, [300]])),
+                    *(
+                        {"walletId": A, **change}
+                        for change in changes("constraints", [None, {}, {"a": [1]}, [], "{}"])
+                    ),
+                    {"walletId": A, "wallet_id": A},
+                    {"walletID": A},
+                ],
+            ),
+            ("RenewSessionRequest", [{}, *changes("token", ["", "wai_sess_x", *NO_TEXTS]), {"token": "x", "id": A}]),
+            ("LinkWalletRequest", [{}, *changes("walletId", [*IDS, *NO_TEXTS]), {"walletId": A, "isDefault": True}]),
+            ("SetDefaultWalletRequest", [{}, *changes("walletId", [*IDS, *NO_TEXTS]), {"walletId": A, "x": 1}]),
+            (
+                "CreateWalletRequest",
+                [
+                    *({key: value for key, value in WALLET.items() if key != left_out} for left_out in WALLET),
+                    *(WALLET | change for key in WALLET for change in changes(key, [*TEXTS, *NO_TEXTS])),
+                    *(WALLET | {"name": letter * count} for letter in "a가\U0001f45b" for count in (100, 101)),
+                    *(WALLET | change for change in changes("ownerAddress", [*TEXTS, *NO_TEXTS])),
+                    *(WALLET | change for change in changes("environment", ["mainnet", "devnet"])),
+                    *(
+                        WALLET | {"chain": chain, "defaultNetwork": network}
+                        for chain in (*CHAIN_TYPES, "bitcoin")
+                        for network in (*NETWORK_TYPES, *NO_TEXTS, "")
+                    ),
+                    WALLET | {"id": A},
+                ],
+            ),
+            ("SuspendWalletRequest", [{}, *changes("reason", [*TEXTS, *NO_TEXTS]), {"Reason": "x"}]),
+        ],
+    )
+    def test_a_request_is_judged_alike(self, name: str, payloads: list[Any]) -> None:
+        """A request is good in the document where it is good in the schema, and nowhere else."""
+        schema, validator = schema_of(name), validator_of(name)
+        verdicts = [schema.validate(payload) == {} for payload in [*payloads, None, [], "x", 1]]
+        assert [validator.is_valid(payload) for payload in [*payloads, None, [], "x", 1]] == verdicts
+        assert {True, False} == set(verdicts)
+
+    def test_what_only_the_schema_can_judge(self) -> None:
+        """The rules that the document tells in words alone are these, and the schema has them."""
+        only_in_words: list[tuple[str, dict[str, Any]]] = [
+            ("CreateSessionRequest", {"walletIds": [A, A.upper()]}),
+            ("CreateSessionRequest", {"walletId": A, "defaultWalletId": B}),
+            ("CreateSessionRequest", {"walletId": A, "constraints": {"a": [float("nan")]}}),
+            ("SuspendWalletRequest", {"reason": "a\0"}),
+            ("SuspendWalletRequest", {"reason": "\ud800"}),
+        ]
+        for name, payload in only_in_words:
+            assert validator_of(name).is_valid(payload)
+            assert schema_of(name).validate(payload) != {}
+
+
+ids = st.uuids().flatmap(lambda each: st.sampled_from([str(each), str(each).upper()])) | st.sampled_from([A, B])
+texts = st.text(min_size=1) | st.text() | st.sampled_from(TEXTS)
+values = st.none() | st.booleans() | st.integers() | st.floats() | texts | ids
+json_values = st.recursive(values, lambda each: st.lists(each) | st.dictionaries(st.text(), each), max_leaves=5)
+LIKELY: dict[str, st.SearchStrategy[Any]] = {
+    "walletId": ids,
+    "walletIds": st.lists(ids, max_size=4),
+    "defaultWalletId": ids,
+    "ttl": st.integers(250, 700_000) | st.floats(250, 700_000).map(round).map(float),
+    "constraints": st.none() | st.dictionaries(st.text(), json_values),
+    "token": texts,
+    "name": texts,
+    "chain": st.sampled_from(CHAIN_TYPES),
+    "environment": st.sampled_from(ENVIRONMENT_TYPES),
+    "publicKey": texts,
+    "defaultNetwork": st.none() | st.sampled_from(NETWORK_TYPES),
+    "ownerAddress": st.none() | texts,
+    "reason": st.none() | texts,
+}
+#: How the refusals begin that JSON Schema cannot express.
+ONLY_IN_WORDS = (
+    "Must not name a wallet twice",
+    "Must be one of the wallets named",
+    "Must be text without NUL",
+    "Must hold nothing but JSON",
+)
+
+
+def likely_requests(name: str) -> st.SearchStrategy[Any]:
+    """Make requests that are often good, sometimes bad in one key, and sometimes anything."""
+    required = {key: LIKELY[key] for key in SCHEMAS[name].get("required", [])}
+    optional = {key: LIKELY[key] for key in SCHEMAS[name]["properties"] if key not in required}
+    good = st.fixed_dictionaries(required, optional=optional)
+    return good | st.tuples(good, st.dictionaries(st.sampled_from([*LIKELY, "x"]), json_values, max_size=1)).map(
+        lambda pair: pair[0] | pair[1]
+    )
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+@given(data=st.data())
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+def test_any_request_is_judged_alike(name: str, data: st.DataObject) -> None:
+    """What loads is good in the document; what is good there loads, or breaks a rule told in words."""
+    request = data.draw(likely_requests(name))
+    errors = schema_of(name).validate(request)
+    if validator_of(name).is_valid(request):
+        messages = [message for texts in errors.values() for message in texts]
+        assert all(message.startswith(ONLY_IN_WORDS) for message in messages)
+    else:
+        assert errors != {}
+
+
+@pytest.fixture
+def answers(tmp_path: Path) -> dict[str, list[Any]]:
+    """Answers of real services, as they go over the wire, by the name of their schema."""
+    database = waiaas.connect(tmp_path / "wallets.db")
+    wallets, sessions, links = WalletService(database), SessionService(database), SessionWalletService(database)
+    create = schemas.CreateWalletRequestSchema()
+    made = [wallets.create(create.load(WALLET | {"publicKey": key, "defaultNetwork": "devnet"})) for key in "abc"]
+    first, second, third = (wallet.id for wallet in made)
+    request = {"walletIds": [first, second], "constraints": {"max": [1, None]}}
+    issued = sessions.create(schemas.CreateSessionRequestSchema().load(request))
+    linked = links.link(issued.id, third)
+    given: dict[str, list[Any]] = {
+        "IssuedSessionResponse": [issued],
+        "SessionWalletResponse": [linked, links.set_default(issued.id, second)],
+        "SessionWalletListResponse": [links.list(issued.id)],
+        "SessionResponse": [sessions.get(issued.id), sessions.revoke(issued.id)],
+        "SessionListResponse": [sessions.list(), sessions.list(status="ACTIVE")],
+        "WalletResponse": [made[0], wallets.suspend(first, "audit"), wallets.terminate(second)],
+        "WalletListResponse": [wallets.list(limit=2), wallets.list(status="CREATING")],
+    }
+    waiaas.close(database)
+    return {name: [schema_of(name).dump(each) for each in some] for name, some in given.items()}
+
+
+def test_answers_of_the_services(answers: dict[str, list[Any]]) -> None:
+    """What the services give goes over the wire as the document says, with every key that it names."""
+    assert set(answers) | {"ErrorResponse"} == {name for name in SCHEMAS if name.endswith("Response")}
+    for name, some in answers.items():
+        for answer in some:
+            sent = json.loads(json.dumps(answer))
+            assert list(validator_of(name).iter_errors(sent)) == []
+            assert set(sent) == set(SCHEMAS[name]["properties"])
+            assert schema_of(name).validate(sent) == {}
