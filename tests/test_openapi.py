@@ -196,6 +196,14 @@ class TestOperations:
         declared = [part["name"] for part in operation["parameters"] if part["in"] == "path" and part["required"]]
         assert declared == re.findall(r"{(\w+)}", path)
 
+    def test_an_id_in_a_path(self) -> None:
+        """An id in a path is in lower case, since the services compare ids as they are."""
+        _, _, operation = OPERATIONS["getWallet"]
+        (parameter,) = operation["parameters"]
+        validator = Draft202012Validator(parameter["schema"])
+        assert validator.is_valid(A)
+        assert not any(validator.is_valid(bad) for bad in (A.upper(), A.replace("-", ""), "renew", ""))
+
     @pytest.mark.parametrize(
         ("name", "schema"),
         [("listSessions", schemas.ListSessionsRequestSchema), ("listWallets", schemas.ListWalletsRequestSchema)],

@@ -197,6 +197,14 @@ _OPERATIONS = (
     ),
 )
 
+# The services take ids as they give them.
+_ID_IN_A_PATH = {
+    "type": "string",
+    "format": "uuid",
+    "pattern": "^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
+    "description": "The id as the service gave it, in lower case.",
+}
+
 # Every operation asks the database, which may be busy, full or damaged.
 _OF_EVERY_OPERATION = "SCHEMA_INCOMPATIBLE"
 
@@ -368,7 +376,7 @@ def _texts_of_keys(schema: type) -> dict[str, str]:
 
 def _described(operation: _Operation) -> dict[str, Any]:
     parameters: list[dict[str, Any]] = [
-        {"in": "path", "name": name, "required": True, "schema": {"type": "string", "format": "uuid"}}
+        {"in": "path", "name": name, "required": True, "schema": _ID_IN_A_PATH}
         for name in re.findall(r"{(\w+)}", operation.path)
     ]
     if operation.query is not None:
