@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import subprocess
@@ -248,6 +249,21 @@ class TestOperations:
         assert set().union(*named.values()) == of_service | of_request | {"SCHEMA_INCOMPATIBLE"}
         for status, codes in named.items():
             assert {ERROR_CODES[code].http_status for code in codes} == {int(status)}
+
+    @pytest.mark.parametrize(
+        ("name", "request_type"),
+        [
+            ("listSessions", schemas.ListSessionsRequest),
+            ("renewSession", schemas.RenewSessionRequest),
+            ("linkWallet", schemas.LinkWalletRequest),
+            ("setDefaultWallet", schemas.SetDefaultWalletRequest),
+            ("listWallets", schemas.ListWalletsRequest),
+            ("suspendWallet", schemas.SuspendWalletRequest),
+        ],
+    )
+    def test_a_request_fits_its_service(self, name: str, request_type: type) -> None:
+        """What a schema gives is what the service's method takes, name by name."""
+        assert set(request_type.__annotations__) <= set(inspect.signature(DONE_BY[name]).parameters)
 
     @pytest.mark.parametrize("name", EXPECTED)
     def test_security(self, name: str) -> None:
