@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "migrations": {"errors"},
     "database": {"errors", "models", "migrations"},
     "services": {"database", "enums", "errors", "fields", "migrations", "models", "schemas"},
-    "openapi": {"enums", "errors", "schemas", ""},
+    "openapi": {"errors", "schemas", ""},
     "integrity": {"errors", "models", "migrations"},
     "demo": {"database", "integrity", "models", "migrations"},
     "cli": {"database", "demo", "errors", "integrity", "migrations", ""},

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable
 from copy import deepcopy
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -18,9 +17,9 @@ from typing import Any, NamedTuple
 from marshmallow.fields import Field
 
 from waiaas import __version__, schemas
-from waiaas.enums import EVM_NETWORK_TYPES, SOLANA_NETWORK_TYPES
 from waiaas.errors import ERROR_CODES, WAIaaSError, refusal
 from waiaas.schemas import RequestValidationError, SecretText, UnixTime, UUIDText, WireSchema
+from waiaas.schemas.wallet import NETWORKS_OF_CHAIN
 
 try:
     from apispec import APISpec
@@ -271,10 +270,10 @@ _ONE_WALLET = {
 }
 
 
-def _networks_of(chain: str, networks: Iterable[str]) -> dict[str, Any]:
+def _networks_of(chain: str) -> dict[str, Any]:
     return {
         "if": {"properties": {"chain": {"const": chain}}, "required": ["chain"]},
-        "then": {"properties": {"defaultNetwork": {"enum": [*networks, None]}}},
+        "then": {"properties": {"defaultNetwork": {"enum": [*NETWORKS_OF_CHAIN[chain], None]}}},
     }
 
 
@@ -291,7 +290,7 @@ _BESIDE_THE_FIELDS: dict[type[WireSchema], dict[str, Any]] = {
     schemas.LinkWalletRequestSchema: {"examples": [{"walletId": _SECOND}]},
     schemas.SetDefaultWalletRequestSchema: {"examples": [{"walletId": _SECOND}]},
     schemas.CreateWalletRequestSchema: {
-        "allOf": [_networks_of("solana", SOLANA_NETWORK_TYPES), _networks_of("ethereum", EVM_NETWORK_TYPES)],
+        "allOf": [_networks_of(chain) for chain in NETWORKS_OF_CHAIN],
         "examples": [_WALLET_REQUEST, _WALLET_REQUEST | {"defaultNetwork": "devnet", "ownerAddress": "9aE476sH"}],
     },
     schemas.SuspendWalletRequestSchema: {"examples": [{}, {"reason": "audit"}]},

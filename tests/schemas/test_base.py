@@ -41,6 +41,7 @@ from waiaas.schemas import (
 from waiaas.schemas.base import not_blank, word
 
 WALLET = "0190a3f0-1111-7abc-8def-0123456789ab"
+LARGEST = sys.float_info.max
 HEX_DIGITS = WALLET.replace("-", "")
 
 
@@ -301,7 +302,9 @@ class TestJSONObject:
         """What is no `dict`, or has a key that is no string, is refused."""
         assert errors_of(JSONObject(), value) == ["Must be an object."]
 
-    @pytest.mark.parametrize("number", [0, -1.5, sys.float_info.max, int(sys.float_info.max), -(10**308), True])
+    @pytest.mark.parametrize(
+        "number", [0, -1.5, True, sys.float_info.max, int(sys.float_info.max), -sys.float_info.max]
+    )
     def test_takes_numbers_that_json_readers_take(self, number):
         """Every number that a `float` can come near is taken."""
         assert JSONObject().deserialize({"a": [number]}) == {"a": [number]}
