@@ -312,6 +312,11 @@ class TestSchemas:
         """A request has no unknown keys; an answer may get some in a later version."""
         assert SCHEMAS[name].get("additionalProperties", True) == (name not in REQUESTS)
 
+    @pytest.mark.parametrize("name", sorted(set(SCHEMAS) - set(REQUESTS)))
+    def test_every_key_of_an_answer_is_there(self, name: str) -> None:
+        """An answer has every key, always, in the document and in the schema."""
+        assert set(SCHEMAS[name]["required"]) == set(SCHEMAS[name]["properties"]) == set(schema_of(name).validate({}))
+
     @pytest.mark.parametrize("name", REQUESTS)
     def test_every_key_of_a_request_is_described(self, name: str) -> None:
         """The document says of each key what the docstring says."""
