@@ -463,12 +463,13 @@ def answers(tmp_path: Path) -> dict[str, list[Any]]:
     first, second, third = (wallet.id for wallet in made)
     request = {"walletIds": [first, second], "constraints": {"max": [1, None]}}
     issued = sessions.create(schemas.CreateSessionRequestSchema().load(request))
+    plain = sessions.create(schemas.CreateSessionRequestSchema().load({"walletId": third}))
     linked = links.link(issued.id, third)
     given: dict[str, list[Any]] = {
         "IssuedSessionResponse": [issued],
         "SessionWalletResponse": [linked, links.set_default(issued.id, second)],
         "SessionWalletListResponse": [links.list(issued.id)],
-        "SessionResponse": [sessions.get(issued.id), sessions.revoke(issued.id)],
+        "SessionResponse": [sessions.get(issued.id), sessions.revoke(issued.id), sessions.get(plain.id)],
         "SessionListResponse": [sessions.list(), sessions.list(status="ACTIVE")],
         "WalletResponse": [made[0], wallets.suspend(first, "audit"), wallets.terminate(second)],
         "WalletListResponse": [wallets.list(limit=2), wallets.list(status="CREATING")],

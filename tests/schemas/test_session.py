@@ -735,6 +735,7 @@ class TestResponses:
         assert set(wire) == set(WIRE_SESSION)
         assert wire["wallets"] == []
         assert [wire[key] for key in ("walletId", "walletName", "defaultWalletId", "constraints")] == [None] * 4
+        assert SessionResponseSchema().validate(wire) == {}
 
     def test_renewed_and_revoked(self):
         """What happened to a session is told in seconds."""

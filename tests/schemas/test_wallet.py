@@ -311,6 +311,7 @@ class TestResponses:
             self.wallet(default_network=None, suspended_at=None, suspension_reason=None)
         )
         assert [wire[key] for key in ("defaultNetwork", "suspendedAt", "suspensionReason")] == [None] * 3
+        assert WalletResponseSchema().validate(wire) == {}
 
     @pytest.mark.parametrize(
         ("address", "verified", "state"),
