@@ -90,15 +90,19 @@ class TokenKeys:
             raise WAIaaSError("TOKEN_EXPIRED")
         return claims
 
-    def may_rotate(self, now: int) -> bool:
-        """Tell whether the last rotation, if there was one, is long enough ago."""
-        return self._previous is None or now - self.rotated_at >= ROTATION_GRACE_SECONDS
+    def in_grace(self, now: int) -> bool:
+        """Tell whether the key before the current one is still accepted: for five minutes from the rotation.
+
+        Nor is it accepted where the rotation seems to lie further ahead than that: a clock that was set back, or a
+        time that somebody wrote, would keep a replaced key alive.
+        """
+        return self._previous is not None and abs(now - self.rotated_at) < ROTATION_GRACE_SECONDS
 
     def _payload(self, signed: str, now: int) -> bytes:
         try:
             return _verified(signed, self._current)
         except jwt.InvalidTokenError:
-            if self._previous is None or now - self.rotated_at >= ROTATION_GRACE_SECONDS:
+            if self._previous is None or not self.in_grace(now):
                 raise WAIaaSError("INVALID_TOKEN") from None
         try:
             return _verified(signed, self._previous)
@@ -148,7 +152,7 @@ class SessionTokens:
         with write_transaction(self._database):
             now = int(self._clock())
             keys = self.keys()
-            if not keys.may_rotate(now):
+            if keys.in_grace(now):
                 raise WAIaaSError("ROTATION_TOO_RECENT", details={"retryAt": keys.rotated_at + ROTATION_GRACE_SECONDS})
             self._store(PREVIOUS_KEY, keys.stored[0], now)
             self._store(CURRENT_KEY, _new_key(now), now)
