@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from world import NOW, World, refused
 
-from waiaas import AuthenticatedSession
+from waiaas import AuthenticatedSession, WAIaaSError
 
 
 def test_a_replaced_key_is_not_kept_alive_by_a_clock_that_was_set_back(world: World) -> None:
@@ -19,3 +20,16 @@ def test_a_replaced_key_is_not_kept_alive_by_a_clock_that_was_set_back(world: Wo
     with refused(world, "INVALID_TOKEN"):
         world.sessions.authenticate(session.token)
     world.tokens.rotate()
+
+
+def test_a_deleted_key_revives_none_before_it(world: World) -> None:
+    """Where the current key was deleted a new one is made, and the key before it, however old, is accepted no more."""
+    session = world.session(world.wallet())
+    world.tokens.rotate()
+    world.clock.now = NOW + 300
+    world.execute("DELETE FROM key_value_store WHERE key = 'jwt_secret_current'")
+    with pytest.raises(WAIaaSError, match="token is not valid"):
+        world.sessions.authenticate(session.token)
+    assert world.query("SELECT key FROM key_value_store") == [("jwt_secret_current",)]
+    with refused(world, "INVALID_TOKEN"):
+        world.sessions.authenticate(session.token)

@@ -159,7 +159,7 @@ class SessionTokens:
             record(self._database, now, actor, [Event("KEY_ROTATED", {"key": CURRENT_KEY})])
 
     def keys(self) -> TokenKeys:
-        """Read the keys as the file has them; the first is made where there is none."""
+        """Read the keys as the file has them; one is made where there is none, and every token before it is void."""
         current, previous = self._read()
         if current is None:
             with write_transaction(self._database):
@@ -167,8 +167,10 @@ class SessionTokens:
                 current, previous = self._read()
                 if current is None:
                     now = int(self._clock())
-                    current = _new_key(now)
+                    current, previous = _new_key(now), None
                     self._store(CURRENT_KEY, current, now)
+                    # When it was replaced, the key that is gone said.
+                    KeyValue.delete().where(KeyValue.key == PREVIOUS_KEY).execute(self._database)
         return TokenKeys(current, previous)
 
     def _read(self) -> Sequence[str | None]:
