@@ -33,3 +33,16 @@ def test_a_deleted_key_revives_none_before_it(world: World) -> None:
     assert world.query("SELECT key FROM key_value_store") == [("jwt_secret_current",)]
     with refused(world, "INVALID_TOKEN"):
         world.sessions.authenticate(session.token)
+
+
+@pytest.mark.parametrize("operation", ["verify", "authenticate", "sign"])
+def test_keys_that_cannot_be_read_are_a_refusal(world: World, operation: str) -> None:
+    """An error of SQLite while the keys are read comes as a refusal with a code."""
+    world.execute("DROP TABLE key_value_store")
+    operations = {
+        "verify": lambda: world.tokens.verify("wai_sess_a.b.c"),
+        "authenticate": lambda: world.sessions.authenticate("wai_sess_a.b.c"),
+        "sign": lambda: world.tokens.sign("s-1", "w-1", issued_at=NOW, expires_at=NOW + 300),
+    }
+    with refused(world, "SCHEMA_INCOMPATIBLE", "sqlite_error"):
+        operations[operation]()

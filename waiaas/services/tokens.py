@@ -19,6 +19,7 @@ from peewee import Database
 from waiaas.database import write_transaction
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.fields import to_json
+from waiaas.migrations.faults import refusing
 from waiaas.models import KeyValue
 from waiaas.services.audit import Event, record
 
@@ -174,12 +175,10 @@ class SessionTokens:
         return TokenKeys(current, previous)
 
     def _read(self) -> Sequence[str | None]:
-        stored = dict(
-            KeyValue.select(KeyValue.key, KeyValue.value)
-            .where(KeyValue.key.in_([CURRENT_KEY, PREVIOUS_KEY]))
-            .tuples()
-            .execute(self._database)
-        )
+        names = [CURRENT_KEY, PREVIOUS_KEY]
+        rows = KeyValue.select(KeyValue.key, KeyValue.value).where(KeyValue.key.in_(names)).tuples()
+        with refusing(self._database):
+            stored = dict(rows.execute(self._database))
         return stored.get(CURRENT_KEY), stored.get(PREVIOUS_KEY)
 
     def _store(self, key: str, value: str, now: int) -> None:
