@@ -221,7 +221,7 @@ def _parse(key: str, stored: str) -> tuple[bytes, int]:
     try:
         said = json.loads(stored)
         secret, created_at = bytes.fromhex(said["secret"]), int(said["createdAt"])
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         raise refusal("token_key_unusable", key=key) from None
     if len(secret) != _KEY_BYTES:
         raise refusal("token_key_unusable", key=key)
