@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import traceback
+from typing import Any
 
 import pytest
-from world import NOW, World, refused
+from world import NOW, World, make_token, refused
 
-from waiaas import AuthenticatedSession, WAIaaSError
+from waiaas import AuthenticatedSession, IssuedSession, WAIaaSError
 
 
 def test_a_replaced_key_is_not_kept_alive_by_a_clock_that_was_set_back(world: World) -> None:
@@ -101,3 +102,59 @@ def test_an_unusable_key_lets_nobody_in(world: World, which: str, value: str, is
         assert which in shown
         assert GOOD not in shown and "xyxy" not in shown
     world.database.close()
+
+
+def claims_of(session: IssuedSession, **changes: Any) -> dict[str, Any]:
+    """The claims of a session's token, some changed; `...` takes one away."""
+    claims = {"sub": session.id, "wlt": session.wallet_id, "iat": NOW, "exp": NOW + 2_592_000} | changes
+    return {name: value for name, value in claims.items() if value is not ...}
+
+
+DEEP = b"[" * 200_000
+WRONG_CLAIMS = {
+    "no sub": {"sub": ...},
+    "no wlt": {"wlt": ...},
+    "no iat": {"iat": ...},
+    "no exp": {"exp": ...},
+    "sub null": {"sub": None},
+    "sub a number": {"sub": 5},
+    "sub a list": {"sub": ["s-1"]},
+    "sub that is no ASCII": {"sub": "세션"},
+    "sub that UTF-8 cannot hold": {"sub": "\ud800"},
+    "wlt null": {"wlt": None},
+    "wlt true": {"wlt": True},
+    "wlt an object": {"wlt": {}},
+    "iat true": {"iat": True},
+    "iat with a fraction": {"iat": NOW + 0.5},
+    "iat a whole fraction": {"iat": float(NOW)},
+    "iat text": {"iat": str(NOW)},
+    "iat negative": {"iat": -1},
+    "iat null": {"iat": None},
+    "iat after exp": {"iat": NOW + 2_592_001},
+    "exp true": {"exp": True},
+    "exp with a fraction": {"exp": NOW + 300.5},
+    "exp text": {"exp": str(NOW + 300)},
+    "exp null": {"exp": None},
+    "exp negative": {"exp": -1},
+    "exp after the year 9999": {"exp": 253_402_300_800},
+    "exp beyond 64 bits": {"exp": 2**70},
+    "exp without end": {"exp": float("inf")},
+    "exp no number": {"exp": float("nan")},
+}
+
+
+def is_refused(world: World, token: object, code: str = "INVALID_TOKEN") -> None:
+    """Assert that a token is refused by whatever takes one, and that nothing of it is told."""
+    for operation in (world.sessions.authenticate, world.sessions.renew, world.tokens.verify):
+        with refused(world, code) as caught:
+            operation(token)  # type: ignore[arg-type]
+        shown = "".join(traceback.format_exception(caught.value)) + repr(caught.value.to_dict())
+        assert len(str(token)) < 20 or str(token)[9:20] not in shown
+        assert caught.value.details is None
+
+
+@pytest.mark.parametrize("changes", WRONG_CLAIMS.values(), ids=WRONG_CLAIMS.keys())
+def test_wrong_claims_are_refused(world: World, changes: dict[str, Any]) -> None:
+    """A token that is well signed but lacks a claim, or has one of another type or out of bounds, is not valid."""
+    session = world.session(world.wallet())
+    is_refused(world, make_token(world.key(), claims_of(session, **changes)))

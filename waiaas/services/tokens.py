@@ -207,7 +207,8 @@ def _claims(payload: bytes) -> TokenClaims:
     if [type(value) for value in values] != list(_CLAIMS.values()):
         raise WAIaaSError("INVALID_TOKEN")
     claims = TokenClaims(*values)
-    if not 0 <= claims.issued_at <= claims.expires_at <= _LAST_MOMENT:
+    # An id is a UUID; text that UTF-8 cannot hold would be an error of the database's driver.
+    if not claims.session_id.isascii() or not 0 <= claims.issued_at <= claims.expires_at <= _LAST_MOMENT:
         raise WAIaaSError("INVALID_TOKEN")
     return claims
 
