@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 import traceback
 from typing import Any
 
@@ -51,6 +52,7 @@ def test_keys_that_cannot_be_read_are_a_refusal(world: World, operation: str) ->
         operations[operation]()
 
 
+ALPHABET = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
 GOOD = "ab" * 32
 UNUSABLE_KEYS = {
     "no text": "",
@@ -158,3 +160,21 @@ def test_wrong_claims_are_refused(world: World, changes: dict[str, Any]) -> None
     """A token that is well signed but lacks a claim, or has one of another type or out of bounds, is not valid."""
     session = world.session(world.wallet())
     is_refused(world, make_token(world.key(), claims_of(session, **changes)))
+
+
+def spellings(token: str) -> list[str]:
+    """Other texts whose signature decodes to the same bytes, if decoded leniently."""
+    head, _, signature = token.rpartition(".")
+    last = ALPHABET.index(signature[-1])
+    others = [f"{head}.{signature[:-1]}{ALPHABET[last | bits]}" for bits in (1, 2, 3)]
+    others += [token + "=", token + "==", token + "=AAAA", token + "\n", token + " ", token + "!", token + "."]
+    others += [f"{head}.{signature[:20]}{extra}{signature[20:]}" for extra in ("\n", " ", "!", "*", "%")]
+    return [*others, f"{head}..{signature}", f"{head}.{signature}.{signature}", f"{head}.\n{signature}"]
+
+
+def test_a_token_is_one_text(world: World) -> None:
+    """Another spelling of the same signature is another token, which is not valid."""
+    session = world.session(world.wallet())
+    for other in spellings(session.token):
+        assert other != session.token
+        is_refused(world, other)

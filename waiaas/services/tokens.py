@@ -7,6 +7,7 @@ A token is `wai_sess_` and a JWT (RFC 7519) signed with HS256 (RFC 7518, section
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -39,6 +40,10 @@ _KEY_BYTES = 32
 _CLAIMS = {"sub": str, "wlt": str, "iat": int, "exp": int}
 # 9999-12-31T23:59:59Z, the last moment that a Python datetime can hold.
 _LAST_MOMENT = 253_402_300_799
+# The last 44 characters of a token. Base64 has other spellings of the same 32 bytes, and Python's decoder passes over
+# characters that are none of its own: a token is one text.
+_SIGNATURE = re.compile(r"\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
+_SIGNATURE_LENGTH = 44
 _jws = jwt.PyJWS(algorithms=[_ALGORITHM])
 
 
@@ -84,6 +89,8 @@ class TokenKeys:
     def verify(self, token: object, now: int) -> TokenClaims:
         """Return what a token says; raises as `SessionTokens.verify` does."""
         if not isinstance(token, str) or not token.startswith(TOKEN_PREFIX) or not token.isascii():
+            raise WAIaaSError("INVALID_TOKEN")
+        if not _SIGNATURE.fullmatch(token, len(token) - _SIGNATURE_LENGTH):
             raise WAIaaSError("INVALID_TOKEN")
         claims = _claims(self._payload(token.removeprefix(TOKEN_PREFIX), now))
         # RFC 7519, section 4.1.4: "on or after which the JWT MUST NOT be accepted".
