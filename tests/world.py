@@ -123,9 +123,16 @@ def unb64(text: str) -> bytes:
 
 def make_token(key: bytes, claims: Any, header: Any = HEADER, digest: str = "sha256") -> str:
     """A token by the daemon's rules; claims and header are JSON values, or the bytes to be signed as they are."""
-    parts = [each if isinstance(each, bytes) else json.dumps(each).encode() for each in (header, claims)]
+    parts = [
+        each if isinstance(each, bytes) else json.dumps(each, separators=(",", ":")).encode()
+        for each in (header, claims)
+    ]
     signed = ".".join(map(b64, parts))
     return f"wai_sess_{signed}.{b64(hmac.new(key, signed.encode(), digest).digest())}"
+
+
+def _json(value: Any) -> bytes:
+    return value if isinstance(value, bytes) else json.dumps(value, separators=(",", ":")).encode()
 
 
 def sha256(text: str) -> str:

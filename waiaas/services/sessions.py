@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import datetime, timezone
-from hmac import compare_digest
 from typing import Any, NamedTuple
 
 from peewee import JOIN, SQL, Database, Expression, ModelSelect
@@ -23,7 +22,16 @@ from waiaas.services.pages import Page, check_page, page_of
 from waiaas.services.session_wallets import refuse_unusable
 from waiaas.services.settings import SessionSettings
 from waiaas.services.statements import PARAMETER, TRUE, compiled, fetch
-from waiaas.services.tokens import CURRENT_KEY, PREVIOUS_KEY, Clock, SessionTokens, TokenClaims, TokenKeys, hash_of
+from waiaas.services.tokens import (
+    CURRENT_KEY,
+    PREVIOUS_KEY,
+    Clock,
+    SessionTokens,
+    TokenClaims,
+    TokenKeys,
+    hash_of,
+    is_hash_of,
+)
 
 
 class AuthenticatedSession(NamedTuple):
@@ -101,7 +109,7 @@ class SessionService:
             raise WAIaaSError("SESSION_NOT_FOUND")
         if revoked_at is not None:
             raise WAIaaSError("SESSION_REVOKED")
-        if not compare_digest(token_hash, hash_of(token)):
+        if not is_hash_of(token_hash, token):
             raise WAIaaSError("INVALID_TOKEN")
         if expires_at <= now:
             raise WAIaaSError("SESSION_EXPIRED")
@@ -248,7 +256,7 @@ def _refuse_renewal(session: dict[str, Any] | None, claims: TokenClaims, token: 
         raise WAIaaSError("SESSION_NOT_FOUND")
     if session["revoked_at"] is not None:
         raise WAIaaSError("SESSION_REVOKED")
-    if not compare_digest(session["token_hash"], hash_of(token)):
+    if not is_hash_of(session["token_hash"], token):
         raise WAIaaSError("SESSION_RENEWAL_MISMATCH")
     if _seconds(session["expires_at"]) <= now:
         raise WAIaaSError("SESSION_EXPIRED")

@@ -12,6 +12,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from hashlib import sha256
+from hmac import compare_digest
 from typing import NamedTuple
 
 import jwt
@@ -197,6 +198,11 @@ class SessionTokens:
 def hash_of(token: str) -> Secret:
     """Return what is stored of a token: the SHA-256 of the whole text, prefix included, as hexadecimal digits."""
     return Secret(sha256(token.encode()).hexdigest())
+
+
+def is_hash_of(stored: str, token: str) -> bool:
+    """Tell, in a time that does not depend on where they differ, whether what is stored is the hash of a token."""
+    return compare_digest(stored.encode(), hash_of(token).encode())
 
 
 def _verified(signed: str, key: bytes) -> bytes:
