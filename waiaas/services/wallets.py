@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from peewee import Database, chunked
@@ -53,7 +53,7 @@ class WalletService:
             if Wallet.select().where(Wallet.public_key == request["public_key"]).exists(self._database):
                 raise RequestValidationError({"publicKey": ["A wallet with this public key exists."]})
             row = {"id": wallet_id, "status": "ACTIVE", "created_at": now, "updated_at": now}
-            Wallet.insert(**row, **request).execute(self._database)
+            Wallet.insert(**row, **_columns(request)).execute(self._database)
             details = {"name": request["name"], "chain": request["chain"], "environment": request["environment"]}
             record(self._database, now, actor, [Event("WALLET_CREATED", details, wallet_id)])
             return self._wallet(wallet_id)
@@ -163,6 +163,12 @@ class WalletService:
         pending = list(found.tuples().execute(self._database))
         Transaction.update(status="CANCELLED").where(is_pending).execute(self._database)
         return [Event("TX_CANCELLED", _BECAUSE, wallet_id, session_id, id_) for id_, session_id in pending]
+
+
+def _columns(request: CreateWalletRequest) -> dict[str, Any]:
+    """Take from a request what it may say, whatever else stands in one that was made by hand."""
+    given: Mapping[str, Any] = request
+    return {key: given[key] for key in CreateWalletRequest.__annotations__}
 
 
 class _LostLink(NamedTuple):
