@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from peewee import JOIN, Database, ModelSelect, Node, fn
+from peewee import JOIN, Database, ModelSelect, Node, chunked, fn
 
 from waiaas.database import write_transaction
 from waiaas.errors import WAIaaSError
@@ -14,7 +14,7 @@ from waiaas.models import Session, SessionWallet, Wallet
 from waiaas.services.audit import Event, record
 from waiaas.services.details import LinkedWallet, linked_wallets
 from waiaas.services.settings import SessionSettings
-from waiaas.services.statements import PARAMETER, TRUE, compiled, fetch
+from waiaas.services.statements import AT_ONCE, PARAMETER, TRUE, compiled, fetch
 from waiaas.services.tokens import Clock
 
 
@@ -141,16 +141,17 @@ def refuse_unusable(database: Database, wallet_ids: Sequence[str], settings: Ses
     many sessions as the settings allow, those left out that are revoked or expired.
     """
     lives = Session.revoked_at.is_null() & (Session.expires_at > now)
-    rows = (
+    usage = (
         Wallet.select(Wallet.id, Wallet.status, fn.count(Session.id))
         .join(SessionWallet, JOIN.LEFT_OUTER)
         .join(Session, JOIN.LEFT_OUTER, on=(SessionWallet.session == Session.id) & lives)
-        .where(Wallet.id.in_(wallet_ids))
         .group_by(Wallet.id, Wallet.status)
         .tuples()
-        .execute(database)
     )
-    found = {wallet_id: (status, sessions) for wallet_id, status, sessions in rows}
+    found: dict[str, tuple[str, int]] = {}
+    for some in chunked(wallet_ids, AT_ONCE):
+        rows = usage.where(Wallet.id.in_(some)).execute(database)
+        found |= {wallet_id: (status, sessions) for wallet_id, status, sessions in rows}
     for wallet_id in wallet_ids:
         if wallet_id not in found:
             raise WAIaaSError("WALLET_NOT_FOUND", details={"walletId": wallet_id})

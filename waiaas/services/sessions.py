@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
-from peewee import JOIN, SQL, Database, Expression, ModelSelect
+from peewee import JOIN, SQL, Database, Expression, ModelSelect, chunked
 from uuid6 import uuid7
 
 from waiaas.database import write_transaction
@@ -21,7 +21,7 @@ from waiaas.services.details import IssuedSession, SessionDetails, session_detai
 from waiaas.services.pages import Page, check_page, page_of
 from waiaas.services.session_wallets import refuse_unusable
 from waiaas.services.settings import SessionSettings
-from waiaas.services.statements import PARAMETER, TRUE, compiled, fetch
+from waiaas.services.statements import AT_ONCE, PARAMETER, TRUE, compiled, fetch
 from waiaas.services.tokens import (
     CURRENT_KEY,
     PREVIOUS_KEY,
@@ -88,10 +88,12 @@ class SessionService:
                 absolute_expires_at=absolute_end,
                 created_at=now,
             ).execute(self._database)
-            SessionWallet.insert_many(
+            links = (
                 {"session": session_id, "wallet": wallet_id, "is_default": wallet_id == default, "created_at": now}
                 for wallet_id in request["wallet_ids"]
-            ).execute(self._database)
+            )
+            for some in chunked(links, AT_ONCE):
+                SessionWallet.insert_many(some).execute(self._database)
             details = {"walletIds": list(request["wallet_ids"]), "expiresAt": expires_at}
             record(self._database, now, actor, [Event("SESSION_ISSUED", details, default, session_id)])
             return self._issued(session_id, now, token)

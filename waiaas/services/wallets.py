@@ -17,9 +17,9 @@ from waiaas.models import Session, SessionWallet, Transaction, Wallet
 from waiaas.schemas import CreateWalletRequest, RequestValidationError
 from waiaas.services.audit import Event, record
 from waiaas.services.pages import Page, check_page, page_of
+from waiaas.services.statements import AT_ONCE
 from waiaas.services.tokens import Clock
 
-_IDS_AT_ONCE = 1000
 _BECAUSE = {"reason": "WALLET_TERMINATED"}
 
 
@@ -148,12 +148,12 @@ class WalletService:
 
     def _revoke(self, sessions: Sequence[str], now: int) -> None:
         some: Sequence[str]
-        for some in chunked(sessions, _IDS_AT_ONCE):
+        for some in chunked(sessions, AT_ONCE):
             Session.update(revoked_at=now).where(Session.id.in_(some)).execute(self._database)
 
     def _make_default(self, wallet_id: str, sessions: Sequence[str]) -> None:
         some: Sequence[str]
-        for some in chunked(sessions, _IDS_AT_ONCE):
+        for some in chunked(sessions, AT_ONCE):
             links = (SessionWallet.wallet == wallet_id) & SessionWallet.session.in_(some)
             SessionWallet.update(is_default=True).where(links).execute(self._database)
 
