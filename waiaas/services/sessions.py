@@ -181,9 +181,9 @@ class SessionService:
 
         Those of one wallet, or of one status (of `SESSION_STATUSES`), where asked for; `limit` (1 to 200) at a time.
         `after` is a page's `next_after`, and gives the page behind it. Raises WAIaaSError `ACTION_VALIDATION_FAILED`
-        for a limit out of bounds or an unknown status.
+        for a limit out of bounds, an `after` that is no text or an unknown status.
         """
-        check_page(limit, status, SESSION_STATUSES)
+        check_page(limit, after, status, SESSION_STATUSES)
         now = int(self._clock())
         ids = Session.select(Session.id).order_by(Session.id).limit(limit + 1)
         if after is not None:

@@ -67,9 +67,10 @@ class WalletService:
         """Return wallets in the order of their ids, of one status (of `WALLET_STATUSES`) where asked for.
 
         `limit` (1 to 200) at a time; `after` is a page's `next_after`, and gives the page behind it. Raises
-        WAIaaSError `ACTION_VALIDATION_FAILED` for a limit out of bounds or an unknown status.
+        WAIaaSError `ACTION_VALIDATION_FAILED` for a limit out of bounds, an `after` that is no text or an unknown
+        status.
         """
-        check_page(limit, status, WALLET_STATUSES)
+        check_page(limit, after, status, WALLET_STATUSES)
         wallets = Wallet.select().order_by(Wallet.id).limit(limit + 1)
         if after is not None:
             wallets = wallets.where(Wallet.id > after)
