@@ -6,6 +6,7 @@ import sqlite3
 import sys
 from pathlib import Path
 
+import pytest
 from world import World, refused
 
 
@@ -43,3 +44,14 @@ def test_more_wallets_than_a_statement_takes(world: World) -> None:
 def uuid_of(number: int) -> str:
     """A UUID for a number."""
     return f"0190a3f0-aaaa-7000-8000-{number:012}"
+
+
+@pytest.mark.parametrize("text", ["", "plain", "{", '{"a":', "\x00"])
+def test_constraints_that_are_no_json_are_a_refusal(world: World, text: str) -> None:
+    """Where the stored constraints of a session are damaged, it is told, and no other error comes."""
+    session = world.session(world.wallet())
+    world.execute("UPDATE sessions SET constraints = ?", text)
+    for operation in (lambda: world.sessions.get(session.id), world.sessions.list):
+        with refused(world, "SCHEMA_INCOMPATIBLE", "corrupt"):
+            operation()
+    assert world.sessions.authenticate(session.token).session_id == session.id
