@@ -6,13 +6,14 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from old_files import dump, query
+from peewee import SqliteDatabase
 
 import waiaas
 from waiaas import (
@@ -46,10 +47,12 @@ class Clock:
 class World:
     """A database file with all services on it, at one clock and with one set of settings."""
 
-    def __init__(self, path: Path, clock: Clock | None = None, **settings: int) -> None:
+    def __init__(
+        self, path: Path, clock: Clock | None = None, database: SqliteDatabase | None = None, **settings: int
+    ) -> None:
         self.path = path
         self.clock = clock or Clock()
-        self.database = waiaas.connect(path, backup=False)
+        self.database = database or waiaas.connect(path, backup=False)
         self.settings = SessionSettings(**settings)
         self.wallets = WalletService(self.database, clock=self.clock)
         self.sessions = SessionService(self.database, settings=self.settings, clock=self.clock)
@@ -138,3 +141,52 @@ def _json(value: Any) -> bytes:
 def sha256(text: str) -> str:
     """The SHA-256 of a text as hexadecimal digits."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Scene:
+    """A world in which each change can be made: linked wallets, one that is not, a suspended one."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.first, self.second, self.third, self.suspended = (world.wallet(name=f"w{n}") for n in range(4))
+        world.wallets.suspend(self.suspended)
+        self.session = world.session(self.first, self.second, ttl=1000)
+        self.alone = world.session(self.first)
+        world.execute(
+            "INSERT INTO transactions (id, wallet_id, session_id, chain, type, created_at)"
+            " VALUES ('t-1', ?, ?, 'solana', 'TRANSFER', ?)",
+            *(self.first, self.session.id, NOW),
+        )
+        world.execute("DELETE FROM audit_log")
+        world.clock.now = NOW + 600.75
+
+
+#: Each change that the services can make, for a scene and the actor who asks for it.
+CHANGES: dict[str, Callable[[Scene, str], Any]] = {
+    "create a wallet": lambda scene, actor: scene.world.wallets.create(
+        {
+            **{"name": "new", "chain": "solana", "environment": "testnet", "public_key": "new-key"},
+            **{"default_network": None, "owner_address": None},
+        },
+        actor=actor,
+    ),
+    "suspend": lambda scene, actor: scene.world.wallets.suspend(scene.third, "why", actor=actor),
+    "resume": lambda scene, actor: scene.world.wallets.resume(scene.suspended, actor=actor),
+    "terminate": lambda scene, actor: scene.world.wallets.terminate(scene.first, actor=actor),
+    "terminate another than the default": lambda scene, actor: scene.world.wallets.terminate(
+        scene.second, actor=actor
+    ),
+    "create a session": lambda scene, actor: scene.world.sessions.create(
+        {
+            **{"wallet_ids": [scene.second, scene.third], "default_wallet_id": scene.third},
+            **{"ttl": 300, "constraints": {"secret": "no"}},
+        },
+        actor=actor,
+    ),
+    "renew": lambda scene, actor: scene.world.sessions.renew(scene.session.token, actor=actor),
+    "revoke": lambda scene, actor: scene.world.sessions.revoke(scene.session.id, actor=actor),
+    "link": lambda scene, actor: scene.world.links.link(scene.session.id, scene.third, actor=actor),
+    "unlink": lambda scene, actor: scene.world.links.unlink(scene.session.id, scene.second, actor=actor),
+    "set the default": lambda scene, actor: scene.world.links.set_default(scene.session.id, scene.second, actor=actor),
+    "rotate": lambda scene, actor: scene.world.tokens.rotate(actor=actor),
+}
