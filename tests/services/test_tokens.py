@@ -9,6 +9,8 @@ import json
 import re
 import string
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from world import NOBODY, NOW, World, b64, make_token, refused, sha256, unb64
 
+import waiaas
 from waiaas import AuthenticatedSession, IssuedSession, TokenClaims, WAIaaSError, services
 from waiaas.services.tokens import TokenKeys
 
@@ -503,6 +506,24 @@ def test_a_stored_hash_of_another_form_lets_nobody_in(world: World, stored: str)
         world.sessions.authenticate(session.token)
     with refused(world, "SESSION_RENEWAL_MISMATCH"):
         world.sessions.renew(session.token)
+
+
+def test_two_callers_that_find_no_key_use_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where another caller makes the first key before this one has the lock, this one takes that key."""
+    other = World(world.path, world.clock)
+
+    @contextmanager
+    def after_the_other(database: Any) -> Iterator[None]:
+        monkeypatch.undo()
+        other.tokens.keys()
+        with waiaas.write_transaction(database):
+            yield
+
+    monkeypatch.setattr("waiaas.services.tokens.write_transaction", after_the_other)
+    token = world.tokens.sign("s-1", "w-1", issued_at=NOW, expires_at=NOW + 300)
+    assert token == make_token(world.key(), {"sub": "s-1", "wlt": "w-1", "iat": NOW, "exp": NOW + 300})
+    assert other.tokens.verify(token).session_id == "s-1"
+    waiaas.close(other.database)
 
 
 def test_hashes_are_compared_in_constant_time() -> None:
