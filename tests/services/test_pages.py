@@ -120,6 +120,14 @@ def test_a_status_that_changes_meanwhile_shifts_nothing(listed: World) -> None:
     assert rest.next_after is None
 
 
+def test_fifty_at_a_time_unless_told_otherwise(world: World) -> None:
+    """A page holds 50 items where the caller names no limit."""
+    for _ in range(51):
+        world.session(world.wallet())
+    for page in (world.sessions.list(), world.wallets.list()):
+        assert (len(page.items), page.next_after) == (50, page.items[-1].id)
+
+
 def test_an_empty_list(world: World) -> None:
     """A list without items is one page without a next one."""
     assert world.sessions.list() == Page((), None)
