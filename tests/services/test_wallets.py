@@ -253,6 +253,13 @@ class TestTerminate:
         }
         assert world.events()[-1][5] == {"sessions": 3000, "transactions": 0}
 
+    def test_an_heir_for_each_session(self, world: World) -> None:
+        """Where each session has another wallet of its own, each is promoted in its session and nowhere else."""
+        gone = world.wallet()
+        sessions = [(world.session(gone, wallet), wallet) for wallet in (world.wallet() for _ in range(5))]
+        world.wallets.terminate(gone)
+        assert world.default_links() == {session.id: [wallet] for session, wallet in sessions}
+
     def test_without_sessions(self, world: World) -> None:
         """A wallet that nothing refers to just ends."""
         wallet = world.wallet()

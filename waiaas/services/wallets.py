@@ -121,8 +121,11 @@ class WalletService:
             lost = _links_to_lose(self._database, wallet_id)
             SessionWallet.delete().where(SessionWallet.wallet == wallet_id).execute(self._database)
             self._revoke([link.session_id for link in lost if link.ends_session], now)
-            for heir in sorted({link.heir for link in lost if link.was_default and link.heir is not None}):
-                sessions = [link.session_id for link in lost if link.was_default and link.heir == heir]
+            heirs: dict[str, list[str]] = {}
+            for link in lost:
+                if link.was_default and link.heir is not None:
+                    heirs.setdefault(link.heir, []).append(link.session_id)
+            for heir, sessions in heirs.items():
                 self._make_default(heir, sessions)
             pending = self._cancel_pending(wallet_id)
             events = [*(_event_of(link, wallet_id) for link in lost), *pending]
