@@ -444,15 +444,27 @@ class TestRevoke:
 
 
 def test_settings_that_cannot_be_meant_are_refused() -> None:
-    """A setting is a whole number, a time at least 1 and a count at least 0."""
+    """A setting is a whole number, a time at least 1, a count at least 0, and neither beyond 31 bits."""
     for name in ("ttl", "absolute_lifetime", "max_renewals", "sessions_per_wallet"):
-        for value in (-1, 1.5, "5", True, None):
+        for value in (-1, 1.5, "5", True, None, 2**31):
             with pytest.raises(ValueError, match=name):
                 SessionSettings(**{name: value})  # type: ignore[arg-type]
     for name in ("ttl", "absolute_lifetime"):
-        with pytest.raises(ValueError, match="at least 1"):
+        with pytest.raises(ValueError, match="from 1"):
             SessionSettings(**{name: 0})
     assert SessionSettings(max_renewals=0, sessions_per_wallet=0).max_renewals == 0
+
+
+def test_the_largest_settings_work(tmp_path: Path) -> None:
+    """With the largest settings a session is created, and its times are ones that Python knows."""
+    most = 2**31 - 1
+    world = World(
+        tmp_path / "wallets.db", ttl=most, absolute_lifetime=most, max_renewals=most, sessions_per_wallet=most
+    )
+    session = world.session(world.wallet())
+    assert session.expires_at == session.absolute_expires_at == utc(NOW + most)
+    assert world.sessions.authenticate(session.token).expires_at == utc(NOW + most)
+    world.database.close()
 
 
 class TestMigrated:
