@@ -6,6 +6,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from json import JSONDecodeError
 from os import PathLike
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote_to_bytes, urlsplit
@@ -35,17 +36,18 @@ _MESSAGES = (
 def refusing(database: Database) -> Iterator[None]:
     """Turn an error of SQLite, of Peewee or of the file system into a WAIaaSError with the file's name.
 
-    A WAIaaSError passes as it is, and so does every other exception: it is a defect, not a refusal.
+    So is stored text that should be JSON and is not. A WAIaaSError passes as it is, and so does every other
+    exception: it is a defect, not a refusal.
     """
     try:
         yield
-    except (PeeweeException, sqlite3.Error, OSError, UnicodeDecodeError) as error:
+    except (PeeweeException, sqlite3.Error, OSError, UnicodeDecodeError, JSONDecodeError) as error:
         raise translated(error, database) from error
 
 
 def translated(error: Exception, database: Database) -> WAIaaSError:
     """Return the refusal that says what an exception of SQLite, Peewee or the file system means."""
-    unknown = {OSError: "cannot_open", UnicodeDecodeError: "corrupt"}
+    unknown = {OSError: "cannot_open", UnicodeDecodeError: "corrupt", JSONDecodeError: "corrupt"}
     fallback = next((reason for kind, reason in unknown.items() if isinstance(error, kind)), "sqlite_error")
     reason = known_reason(error) or fallback
     seconds = getattr(database, "timeout", None)

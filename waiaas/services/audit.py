@@ -8,9 +8,7 @@ from typing import Any, NamedTuple
 from peewee import Database, chunked
 
 from waiaas.models import AuditLog
-
-# SQLite takes at most 32,766 parameters a statement (https://www.sqlite.org/limits.html), a row has 7.
-_ROWS_AT_ONCE = 1000
+from waiaas.services.statements import AT_ONCE
 
 
 class Event(NamedTuple):
@@ -25,5 +23,5 @@ class Event(NamedTuple):
 
 def record(database: Database, now: int, actor: str, events: Iterable[Event]) -> None:
     """Write events of one moment (Unix seconds) and one actor into `audit_log`."""
-    for some in chunked(({"timestamp": now, "actor": actor, **event._asdict()} for event in events), _ROWS_AT_ONCE):
+    for some in chunked(({"timestamp": now, "actor": actor, **event._asdict()} for event in events), AT_ONCE):
         AuditLog.insert_many(some).execute(database)

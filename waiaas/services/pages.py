@@ -28,11 +28,13 @@ class Page(Generic[Item]):
     next_after: str | None
 
 
-def check_page(limit: int, status: str | None, statuses: Collection[str]) -> None:
-    """Refuse a limit out of bounds or an unknown status: WAIaaSError `ACTION_VALIDATION_FAILED`."""
+def check_page(limit: int, after: str | None, status: str | None, statuses: Collection[str]) -> None:
+    """Refuse a limit out of bounds, what is no `next_after`, an unknown status: `ACTION_VALIDATION_FAILED`."""
     errors = {}
     if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= MAX_PAGE:
         errors["limit"] = [f"Must be an integer from 1 to {MAX_PAGE}."]
+    if after is not None and not isinstance(after, str):
+        errors["after"] = ["Must be the next_after of a page."]
     if status is not None and status not in statuses:
         errors["status"] = [f"Must be one of: {', '.join(statuses)}."]
     if errors:

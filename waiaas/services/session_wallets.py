@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from peewee import JOIN, Database, ModelSelect, Node, fn
+from peewee import JOIN, Database, ModelSelect, Node, chunked, fn
 
 from waiaas.database import write_transaction
 from waiaas.errors import WAIaaSError
@@ -14,7 +14,7 @@ from waiaas.models import Session, SessionWallet, Wallet
 from waiaas.services.audit import Event, record
 from waiaas.services.details import LinkedWallet, linked_wallets
 from waiaas.services.settings import SessionSettings
-from waiaas.services.statements import PARAMETER, TRUE, compiled, fetch
+from waiaas.services.statements import AT_ONCE, PARAMETER, TRUE, compiled, fetch
 from waiaas.services.tokens import Clock
 
 
@@ -140,28 +140,28 @@ def refuse_unusable(database: Database, wallet_ids: Sequence[str], settings: Ses
     Raises WAIaaSError `WALLET_NOT_FOUND`, `WALLET_TERMINATED`, or `SESSION_LIMIT_EXCEEDED` where a wallet has as
     many sessions as the settings allow, those left out that are revoked or expired.
     """
-    found = Wallet.select(Wallet.id, Wallet.status).where(Wallet.id.in_(wallet_ids)).tuples().execute(database)
-    statuses = dict(found)
+    lives = Session.revoked_at.is_null() & (Session.expires_at > now)
+    usage = (
+        Wallet.select(Wallet.id, Wallet.status, fn.count(Session.id))
+        .join(SessionWallet, JOIN.LEFT_OUTER)
+        .join(Session, JOIN.LEFT_OUTER, on=(SessionWallet.session == Session.id) & lives)
+        .group_by(Wallet.id, Wallet.status)
+        .tuples()
+    )
+    found: dict[str, tuple[str, int]] = {}
+    for some in chunked(wallet_ids, AT_ONCE):
+        rows = usage.where(Wallet.id.in_(some)).execute(database)
+        found |= {wallet_id: (status, sessions) for wallet_id, status, sessions in rows}
     for wallet_id in wallet_ids:
-        if wallet_id not in statuses:
+        if wallet_id not in found:
             raise WAIaaSError("WALLET_NOT_FOUND", details={"walletId": wallet_id})
     for wallet_id in wallet_ids:
-        if statuses[wallet_id] == "TERMINATED":
+        if found[wallet_id][0] == "TERMINATED":
             raise WAIaaSError("WALLET_TERMINATED", details={"walletId": wallet_id})
-    sessions = fn.count(SessionWallet.session)
-    full = (
-        SessionWallet.select(SessionWallet.wallet)
-        .join(Session)
-        .where(SessionWallet.wallet.in_(wallet_ids), Session.revoked_at.is_null(), Session.expires_at > now)
-        .group_by(SessionWallet.wallet)
-        .having(sessions >= settings.sessions_per_wallet)
-        .order_by(SessionWallet.wallet)
-        .tuples()
-        .execute(database)
-    )
-    for (wallet_id,) in full:
-        details = {"walletId": wallet_id, "limit": settings.sessions_per_wallet}
-        raise WAIaaSError("SESSION_LIMIT_EXCEEDED", details=details)
+    limit = settings.sessions_per_wallet
+    for wallet_id in wallet_ids:
+        if found[wallet_id][1] >= limit:
+            raise WAIaaSError("SESSION_LIMIT_EXCEEDED", details={"walletId": wallet_id, "limit": limit})
 
 
 def _reached(which: Node) -> ModelSelect[Session]:

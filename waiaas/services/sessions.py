@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import datetime, timezone
-from hmac import compare_digest
 from typing import Any, NamedTuple
 
-from peewee import JOIN, SQL, Database, Expression, ModelSelect
+from peewee import JOIN, SQL, Database, Expression, ModelSelect, chunked
 from uuid6 import uuid7
 
 from waiaas.database import write_transaction
@@ -22,8 +21,17 @@ from waiaas.services.details import IssuedSession, SessionDetails, session_detai
 from waiaas.services.pages import Page, check_page, page_of
 from waiaas.services.session_wallets import refuse_unusable
 from waiaas.services.settings import SessionSettings
-from waiaas.services.statements import PARAMETER, TRUE, compiled, fetch
-from waiaas.services.tokens import CURRENT_KEY, PREVIOUS_KEY, Clock, SessionTokens, TokenClaims, TokenKeys, hash_of
+from waiaas.services.statements import AT_ONCE, PARAMETER, TRUE, compiled, fetch
+from waiaas.services.tokens import (
+    CURRENT_KEY,
+    PREVIOUS_KEY,
+    Clock,
+    SessionTokens,
+    TokenClaims,
+    TokenKeys,
+    hash_of,
+    is_hash_of,
+)
 
 
 class AuthenticatedSession(NamedTuple):
@@ -80,10 +88,12 @@ class SessionService:
                 absolute_expires_at=absolute_end,
                 created_at=now,
             ).execute(self._database)
-            SessionWallet.insert_many(
+            links = (
                 {"session": session_id, "wallet": wallet_id, "is_default": wallet_id == default, "created_at": now}
                 for wallet_id in request["wallet_ids"]
-            ).execute(self._database)
+            )
+            for some in chunked(links, AT_ONCE):
+                SessionWallet.insert_many(some).execute(self._database)
             details = {"walletIds": list(request["wallet_ids"]), "expiresAt": expires_at}
             record(self._database, now, actor, [Event("SESSION_ISSUED", details, default, session_id)])
             return self._issued(session_id, now, token)
@@ -101,7 +111,7 @@ class SessionService:
             raise WAIaaSError("SESSION_NOT_FOUND")
         if revoked_at is not None:
             raise WAIaaSError("SESSION_REVOKED")
-        if not compare_digest(token_hash, hash_of(token)):
+        if not is_hash_of(token_hash, token):
             raise WAIaaSError("INVALID_TOKEN")
         if expires_at <= now:
             raise WAIaaSError("SESSION_EXPIRED")
@@ -171,9 +181,9 @@ class SessionService:
 
         Those of one wallet, or of one status (of `SESSION_STATUSES`), where asked for; `limit` (1 to 200) at a time.
         `after` is a page's `next_after`, and gives the page behind it. Raises WAIaaSError `ACTION_VALIDATION_FAILED`
-        for a limit out of bounds or an unknown status.
+        for a limit out of bounds, an `after` that is no text or an unknown status.
         """
-        check_page(limit, status, SESSION_STATUSES)
+        check_page(limit, after, status, SESSION_STATUSES)
         now = int(self._clock())
         ids = Session.select(Session.id).order_by(Session.id).limit(limit + 1)
         if after is not None:
@@ -248,7 +258,7 @@ def _refuse_renewal(session: dict[str, Any] | None, claims: TokenClaims, token: 
         raise WAIaaSError("SESSION_NOT_FOUND")
     if session["revoked_at"] is not None:
         raise WAIaaSError("SESSION_REVOKED")
-    if not compare_digest(session["token_hash"], hash_of(token)):
+    if not is_hash_of(session["token_hash"], token):
         raise WAIaaSError("SESSION_RENEWAL_MISMATCH")
     if _seconds(session["expires_at"]) <= now:
         raise WAIaaSError("SESSION_EXPIRED")

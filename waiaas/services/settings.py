@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+_MOST = 2**31 - 1
+
 
 @dataclass(frozen=True)
 class SessionSettings:
@@ -13,7 +15,8 @@ class SessionSettings:
     may be renewed at all (seconds from its creation), `max_renewals` how often, and `sessions_per_wallet` how many
     sessions that are neither revoked nor expired may be linked to one wallet.
 
-    Raises ValueError where one of them is not a whole number or is too small: a time below 1, a count below 0.
+    Raises ValueError where one of them is not a whole number, is too small (a time below 1, a count below 0) or above
+    2,147,483,647: times are then still ones that Python knows (68 years from now), and every database takes the count.
 
     >>> SessionSettings(sessions_per_wallet=20).ttl
     2592000
@@ -29,5 +32,5 @@ class SessionSettings:
         for field in fields(self):
             value = getattr(self, field.name)
             least = 1 if field.name in ("ttl", "absolute_lifetime") else 0
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise ValueError(f"{field.name} is a whole number of at least {least}, not {value!r}")
+            if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= _MOST:
+                raise ValueError(f"{field.name} is a whole number from {least} to {_MOST}, not {value!r}")

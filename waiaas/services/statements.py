@@ -1,4 +1,7 @@
-"""Statements of the path that every request takes: their SQL is built once, for that costs more than running it."""
+"""What statements are made of.
+
+Those of the path that every request takes are built once, for that costs more than running them.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,10 @@ PARAMETER: Final = Value(None)
 
 #: A true flag, written into the SQL itself.
 TRUE: Final = SQL("1")
+
+#: How many rows or ids go into one statement: SQLite takes at most 32,766 parameters in one
+#: (https://www.sqlite.org/limits.html), and a row of the audit log has 10.
+AT_ONCE: Final = 1000
 
 
 def compiled(database: Database, query: Query) -> str:

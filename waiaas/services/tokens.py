@@ -7,10 +7,12 @@ A token is `wai_sess_` and a JWT (RFC 7519) signed with HS256 (RFC 7518, section
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import time
 from collections.abc import Callable, Sequence
 from hashlib import sha256
+from hmac import compare_digest
 from typing import NamedTuple
 
 import jwt
@@ -19,6 +21,7 @@ from peewee import Database
 from waiaas.database import write_transaction
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.fields import to_json
+from waiaas.migrations.faults import refusing
 from waiaas.models import KeyValue
 from waiaas.services.audit import Event, record
 
@@ -38,6 +41,10 @@ _KEY_BYTES = 32
 _CLAIMS = {"sub": str, "wlt": str, "iat": int, "exp": int}
 # 9999-12-31T23:59:59Z, the last moment that a Python datetime can hold.
 _LAST_MOMENT = 253_402_300_799
+# The last 44 characters of a token. Base64 has other spellings of the same 32 bytes, and Python's decoder passes over
+# characters that are none of its own: a token is one text.
+_SIGNATURE = re.compile(r"\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
+_SIGNATURE_LENGTH = 44
 _jws = jwt.PyJWS(algorithms=[_ALGORITHM])
 
 
@@ -84,21 +91,27 @@ class TokenKeys:
         """Return what a token says; raises as `SessionTokens.verify` does."""
         if not isinstance(token, str) or not token.startswith(TOKEN_PREFIX) or not token.isascii():
             raise WAIaaSError("INVALID_TOKEN")
+        if not _SIGNATURE.fullmatch(token, len(token) - _SIGNATURE_LENGTH):
+            raise WAIaaSError("INVALID_TOKEN")
         claims = _claims(self._payload(token.removeprefix(TOKEN_PREFIX), now))
         # RFC 7519, section 4.1.4: "on or after which the JWT MUST NOT be accepted".
         if claims.expires_at <= now:
             raise WAIaaSError("TOKEN_EXPIRED")
         return claims
 
-    def may_rotate(self, now: int) -> bool:
-        """Tell whether the last rotation, if there was one, is long enough ago."""
-        return self._previous is None or now - self.rotated_at >= ROTATION_GRACE_SECONDS
+    def in_grace(self, now: int) -> bool:
+        """Tell whether the key before the current one is still accepted: for five minutes from the rotation.
+
+        Nor is it accepted where the rotation seems to lie further ahead than that: a clock that was set back, or a
+        time that somebody wrote, would keep a replaced key alive.
+        """
+        return self._previous is not None and abs(now - self.rotated_at) < ROTATION_GRACE_SECONDS
 
     def _payload(self, signed: str, now: int) -> bytes:
         try:
             return _verified(signed, self._current)
         except jwt.InvalidTokenError:
-            if self._previous is None or now - self.rotated_at >= ROTATION_GRACE_SECONDS:
+            if self._previous is None or not self.in_grace(now):
                 raise WAIaaSError("INVALID_TOKEN") from None
         try:
             return _verified(signed, self._previous)
@@ -148,14 +161,14 @@ class SessionTokens:
         with write_transaction(self._database):
             now = int(self._clock())
             keys = self.keys()
-            if not keys.may_rotate(now):
+            if keys.in_grace(now):
                 raise WAIaaSError("ROTATION_TOO_RECENT", details={"retryAt": keys.rotated_at + ROTATION_GRACE_SECONDS})
             self._store(PREVIOUS_KEY, keys.stored[0], now)
             self._store(CURRENT_KEY, _new_key(now), now)
             record(self._database, now, actor, [Event("KEY_ROTATED", {"key": CURRENT_KEY})])
 
     def keys(self) -> TokenKeys:
-        """Read the keys as the file has them; the first is made where there is none."""
+        """Read the keys as the file has them; one is made where there is none, and every token before it is void."""
         current, previous = self._read()
         if current is None:
             with write_transaction(self._database):
@@ -163,17 +176,17 @@ class SessionTokens:
                 current, previous = self._read()
                 if current is None:
                     now = int(self._clock())
-                    current = _new_key(now)
+                    current, previous = _new_key(now), None
                     self._store(CURRENT_KEY, current, now)
+                    # When it was replaced, the key that is gone said.
+                    KeyValue.delete().where(KeyValue.key == PREVIOUS_KEY).execute(self._database)
         return TokenKeys(current, previous)
 
     def _read(self) -> Sequence[str | None]:
-        stored = dict(
-            KeyValue.select(KeyValue.key, KeyValue.value)
-            .where(KeyValue.key.in_([CURRENT_KEY, PREVIOUS_KEY]))
-            .tuples()
-            .execute(self._database)
-        )
+        names = [CURRENT_KEY, PREVIOUS_KEY]
+        rows = KeyValue.select(KeyValue.key, KeyValue.value).where(KeyValue.key.in_(names)).tuples()
+        with refusing(self._database):
+            stored = dict(rows.execute(self._database))
         return stored.get(CURRENT_KEY), stored.get(PREVIOUS_KEY)
 
     def _store(self, key: str, value: str, now: int) -> None:
@@ -185,6 +198,11 @@ class SessionTokens:
 def hash_of(token: str) -> Secret:
     """Return what is stored of a token: the SHA-256 of the whole text, prefix included, as hexadecimal digits."""
     return Secret(sha256(token.encode()).hexdigest())
+
+
+def is_hash_of(stored: str, token: str) -> bool:
+    """Tell, in a time that does not depend on where they differ, whether what is stored is the hash of a token."""
+    return compare_digest(stored.encode(), hash_of(token).encode())
 
 
 def _verified(signed: str, key: bytes) -> bytes:
@@ -202,7 +220,8 @@ def _claims(payload: bytes) -> TokenClaims:
     if [type(value) for value in values] != list(_CLAIMS.values()):
         raise WAIaaSError("INVALID_TOKEN")
     claims = TokenClaims(*values)
-    if not 0 <= claims.issued_at <= claims.expires_at <= _LAST_MOMENT:
+    # An id is a UUID; text that UTF-8 cannot hold would be an error of the database's driver.
+    if not claims.session_id.isascii() or not 0 <= claims.issued_at <= claims.expires_at <= _LAST_MOMENT:
         raise WAIaaSError("INVALID_TOKEN")
     return claims
 
@@ -216,7 +235,7 @@ def _parse(key: str, stored: str) -> tuple[bytes, int]:
     try:
         said = json.loads(stored)
         secret, created_at = bytes.fromhex(said["secret"]), int(said["createdAt"])
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         raise refusal("token_key_unusable", key=key) from None
     if len(secret) != _KEY_BYTES:
         raise refusal("token_key_unusable", key=key)

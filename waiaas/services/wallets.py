@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from peewee import Database, chunked
@@ -17,9 +17,9 @@ from waiaas.models import Session, SessionWallet, Transaction, Wallet
 from waiaas.schemas import CreateWalletRequest, RequestValidationError
 from waiaas.services.audit import Event, record
 from waiaas.services.pages import Page, check_page, page_of
+from waiaas.services.statements import AT_ONCE
 from waiaas.services.tokens import Clock
 
-_IDS_AT_ONCE = 1000
 _BECAUSE = {"reason": "WALLET_TERMINATED"}
 
 
@@ -53,7 +53,7 @@ class WalletService:
             if Wallet.select().where(Wallet.public_key == request["public_key"]).exists(self._database):
                 raise RequestValidationError({"publicKey": ["A wallet with this public key exists."]})
             row = {"id": wallet_id, "status": "ACTIVE", "created_at": now, "updated_at": now}
-            Wallet.insert(**row, **request).execute(self._database)
+            Wallet.insert(**row, **_columns(request)).execute(self._database)
             details = {"name": request["name"], "chain": request["chain"], "environment": request["environment"]}
             record(self._database, now, actor, [Event("WALLET_CREATED", details, wallet_id)])
             return self._wallet(wallet_id)
@@ -67,9 +67,10 @@ class WalletService:
         """Return wallets in the order of their ids, of one status (of `WALLET_STATUSES`) where asked for.
 
         `limit` (1 to 200) at a time; `after` is a page's `next_after`, and gives the page behind it. Raises
-        WAIaaSError `ACTION_VALIDATION_FAILED` for a limit out of bounds or an unknown status.
+        WAIaaSError `ACTION_VALIDATION_FAILED` for a limit out of bounds, an `after` that is no text or an unknown
+        status.
         """
-        check_page(limit, status, WALLET_STATUSES)
+        check_page(limit, after, status, WALLET_STATUSES)
         wallets = Wallet.select().order_by(Wallet.id).limit(limit + 1)
         if after is not None:
             wallets = wallets.where(Wallet.id > after)
@@ -120,8 +121,11 @@ class WalletService:
             lost = _links_to_lose(self._database, wallet_id)
             SessionWallet.delete().where(SessionWallet.wallet == wallet_id).execute(self._database)
             self._revoke([link.session_id for link in lost if link.ends_session], now)
-            for heir in sorted({link.heir for link in lost if link.was_default and link.heir is not None}):
-                sessions = [link.session_id for link in lost if link.was_default and link.heir == heir]
+            heirs: dict[str, list[str]] = {}
+            for link in lost:
+                if link.was_default and link.heir is not None:
+                    heirs.setdefault(link.heir, []).append(link.session_id)
+            for heir, sessions in heirs.items():
                 self._make_default(heir, sessions)
             pending = self._cancel_pending(wallet_id)
             events = [*(_event_of(link, wallet_id) for link in lost), *pending]
@@ -148,12 +152,12 @@ class WalletService:
 
     def _revoke(self, sessions: Sequence[str], now: int) -> None:
         some: Sequence[str]
-        for some in chunked(sessions, _IDS_AT_ONCE):
+        for some in chunked(sessions, AT_ONCE):
             Session.update(revoked_at=now).where(Session.id.in_(some)).execute(self._database)
 
     def _make_default(self, wallet_id: str, sessions: Sequence[str]) -> None:
         some: Sequence[str]
-        for some in chunked(sessions, _IDS_AT_ONCE):
+        for some in chunked(sessions, AT_ONCE):
             links = (SessionWallet.wallet == wallet_id) & SessionWallet.session.in_(some)
             SessionWallet.update(is_default=True).where(links).execute(self._database)
 
@@ -163,6 +167,12 @@ class WalletService:
         pending = list(found.tuples().execute(self._database))
         Transaction.update(status="CANCELLED").where(is_pending).execute(self._database)
         return [Event("TX_CANCELLED", _BECAUSE, wallet_id, session_id, id_) for id_, session_id in pending]
+
+
+def _columns(request: CreateWalletRequest) -> dict[str, Any]:
+    """Take from a request what it may say, whatever else stands in one that was made by hand."""
+    given: Mapping[str, Any] = request
+    return {key: given[key] for key in CreateWalletRequest.__annotations__}
 
 
 class _LostLink(NamedTuple):

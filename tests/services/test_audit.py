@@ -1,0 +1,263 @@
+"""The audit log: each change has its rows, in its transaction, and no secret is in them, in a log or in an error."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import pickle
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from world import CHANGES, NOBODY, NOW, Scene, World, refused, sha256
+
+from waiaas import WAIaaSError
+from waiaas.enums import AUDIT_ACTIONS, SESSION_AUDIT_ACTIONS
+
+# The rows that each change writes: event, wallet, session, transaction, details; names stand for ids.
+EXPECTED: dict[str, list[tuple[str, str | None, str | None, str | None, dict[str, Any]]]] = {
+    "create a wallet": [
+        ("WALLET_CREATED", "new", None, None, {"name": "new", "chain": "solana", "environment": "testnet"})
+    ],
+    "suspend": [("WALLET_SUSPENDED", "third", None, None, {"reason": "why"})],
+    "resume": [("WALLET_ACTIVATED", "suspended", None, None, {})],
+    "terminate": [
+        ("SESSION_DEFAULT_WALLET_SET", "second", "session", None, {"previousWalletIds": ["first"]}),
+        ("SESSION_REVOKED", "first", "alone", None, {"reason": "WALLET_TERMINATED"}),
+        ("TX_CANCELLED", "first", "session", "t-1", {"reason": "WALLET_TERMINATED"}),
+        ("WALLET_TERMINATED", "first", None, None, {"sessions": 2, "transactions": 1}),
+    ],
+    "terminate another than the default": [
+        ("SESSION_WALLET_UNLINKED", "second", "session", None, {"reason": "WALLET_TERMINATED"}),
+        ("WALLET_TERMINATED", "second", None, None, {"sessions": 1, "transactions": 0}),
+    ],
+    "create a session": [
+        ("SESSION_ISSUED", "third", "new", None, {"walletIds": ["second", "third"], "expiresAt": NOW + 900})
+    ],
+    "renew": [("SESSION_RENEWED", "first", "session", None, {"renewalCount": 1, "expiresAt": NOW + 1600})],
+    "revoke": [("SESSION_REVOKED", "first", "session", None, {})],
+    "link": [("SESSION_WALLET_LINKED", "third", "session", None, {"isDefault": False})],
+    "unlink": [("SESSION_WALLET_UNLINKED", "second", "session", None, {})],
+    "set the default": [("SESSION_DEFAULT_WALLET_SET", "second", "session", None, {"previousWalletIds": ["first"]})],
+    "rotate": [("KEY_ROTATED", None, None, None, {"key": "jwt_secret_current"})],
+}
+each_change = pytest.mark.parametrize("name", CHANGES)
+
+
+@pytest.fixture
+def scene(world: World) -> Scene:
+    """A world in which each change can be made."""
+    return Scene(world)
+
+
+def with_names(value: Any, names: dict[str, str]) -> Any:
+    """A value with ids replaced by what they are called in the tables above."""
+    if isinstance(value, dict):
+        return {key: with_names(each, names) for key, each in value.items()}
+    if isinstance(value, list):
+        return [with_names(each, names) for each in value]
+    return names.get(value, value) if isinstance(value, str) else value
+
+
+@each_change
+def test_each_change_writes_its_rows(scene: Scene, name: str) -> None:
+    """A change says who made it, to which wallet, session or transaction, and what; nothing else is written."""
+    made, expected = CHANGES[name](scene, "sam@example.org"), EXPECTED[name]
+    names = {
+        getattr(scene, each) if isinstance(getattr(scene, each), str) else getattr(scene, each).id: each
+        for each in ("first", "second", "third", "suspended", "session", "alone")
+    }
+    if "create" in name:
+        names[made.id] = "new"
+    events = with_names([list(event) for event in scene.world.events()], names)
+    assert sorted(event[0] for event in events) == sorted(row[0] for row in expected)
+    assert {event[1] for event in events} == {"sam@example.org"}
+    assert [(event[0], *event[2:]) for event in events] == expected
+    stamps = scene.world.query("SELECT DISTINCT timestamp, typeof(timestamp), severity, ip_address FROM audit_log")
+    assert stamps == [(NOW + 600, "integer", "info", None)]
+
+
+@pytest.mark.parametrize("name", [name for name in CHANGES if name != "renew"])
+def test_the_actor_is_the_admin_unless_told_otherwise(scene: Scene, name: str) -> None:
+    """Who asked is `admin`, as the services are the admin's, where the caller does not say."""
+    operations: dict[str, Callable[[], Any]] = {
+        "create a wallet": lambda: scene.world.wallet(),
+        "suspend": lambda: scene.world.wallets.suspend(scene.third),
+        "resume": lambda: scene.world.wallets.resume(scene.suspended),
+        "terminate": lambda: scene.world.wallets.terminate(scene.first),
+        "terminate another than the default": lambda: scene.world.wallets.terminate(scene.second),
+        "create a session": lambda: scene.world.session(scene.third),
+        "revoke": lambda: scene.world.sessions.revoke(scene.session.id),
+        "link": lambda: scene.world.links.link(scene.session.id, scene.third),
+        "unlink": lambda: scene.world.links.unlink(scene.session.id, scene.second),
+        "set the default": lambda: scene.world.links.set_default(scene.session.id, scene.second),
+        "rotate": lambda: scene.world.tokens.rotate(),
+    }
+    operations[name]()
+    assert {event[1] for event in scene.world.events()} == {"admin"}
+
+
+def test_a_session_renews_itself(scene: Scene) -> None:
+    """A renewal is the session's own act, unless told otherwise."""
+    scene.world.sessions.renew(scene.session.token)
+    assert [event[1] for event in scene.world.events()] == [f"session:{scene.session.id}"]
+
+
+@each_change
+def test_a_change_whose_row_cannot_be_written_is_not_made(scene: Scene, name: str) -> None:
+    """Where the audit log takes no row, the change is undone with it."""
+    scene.world.execute("CREATE TRIGGER full BEFORE INSERT ON audit_log BEGIN SELECT raise(ABORT, 'no more'); END")
+    with refused(scene.world, "SCHEMA_INCOMPATIBLE", "sqlite_error") as caught:
+        CHANGES[name](scene, "admin")
+    assert "no more" in str(caught.value)
+    scene.world.execute("DROP TRIGGER full")
+    CHANGES[name](scene, "admin")
+
+
+def test_a_termination_whose_last_row_cannot_be_written_is_not_made(scene: Scene) -> None:
+    """All rows of a change are there or none, also where only the last one fails."""
+    scene.world.execute(
+        "CREATE TRIGGER full BEFORE INSERT ON audit_log WHEN new.event_type = 'WALLET_TERMINATED'"
+        " BEGIN SELECT raise(ABORT, 'no more'); END"
+    )
+    with refused(scene.world, "SCHEMA_INCOMPATIBLE", "sqlite_error"):
+        scene.world.wallets.terminate(scene.first)
+
+
+def test_only_known_words_are_written(scene: Scene) -> None:
+    """Every event is one of the daemon's vocabulary or of this library's own additions to it."""
+    words = {row[0] for rows in EXPECTED.values() for row in rows}
+    assert words <= {*AUDIT_ACTIONS, *SESSION_AUDIT_ACTIONS}
+    assert set(SESSION_AUDIT_ACTIONS) <= words
+
+
+@each_change
+def test_a_change_inside_the_callers_transaction_goes_with_it(scene: Scene, name: str) -> None:
+    """In a caller's own transaction a change is a savepoint: rolled back with the caller's, kept with it."""
+    before = scene.world.rows()
+    with scene.world.database.atomic() as transaction:
+        CHANGES[name](scene, "admin")
+        transaction.rollback()
+    assert scene.world.rows() == before
+    with scene.world.database.atomic("IMMEDIATE"):
+        CHANGES[name](scene, "admin")
+    assert scene.world.rows() != before
+
+
+def test_a_refusal_inside_the_callers_transaction_undoes_only_itself(scene: Scene) -> None:
+    """What the caller did before a refused change stays, and can be committed."""
+    world = scene.world
+    with world.database.atomic():
+        world.links.link(scene.session.id, scene.third)
+        with pytest.raises(WAIaaSError, match="already linked"):
+            world.links.link(scene.session.id, scene.third)
+        world.links.unlink(scene.session.id, scene.second)
+    assert [link.id for link in world.links.list(scene.session.id)] == [scene.first, scene.third]
+
+
+class Secrets:
+    """Everything secret that a world has seen, to be sought in what it tells."""
+
+    def __init__(self) -> None:
+        self.texts: set[str] = set()
+
+    def add(self, world: World, *tokens: str) -> None:
+        self.texts |= {part for token in tokens for part in token.removeprefix("wai_sess_").split(".")[1:]}
+        self.texts |= {sha256(token) for token in tokens}
+        self.texts |= {text for (text,) in world.query("SELECT token_hash FROM sessions")}
+        self.texts |= {world.key(name).hex() for (name,) in world.query("SELECT key FROM key_value_store")}
+
+    def assert_absent(self, text: str) -> None:
+        assert len(self.texts) > 5
+        assert [secret for secret in self.texts if secret in text or secret[:20] in text] == []
+
+
+@pytest.fixture
+def debug_log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """Everything that is logged, Peewee's statements with their parameters among it."""
+    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="peewee")
+    return caplog
+
+
+def test_no_secret_is_logged_or_told(world: World, debug_log: pytest.LogCaptureFixture) -> None:
+    """Through all operations and refusals no token, hash or key is in a log, a `repr`, an error or the audit log."""
+    secrets = Secrets()
+    scene = Scene(world)
+    secrets.add(world, scene.session.token, scene.alone.token)
+    told: list[object] = [scene.session, scene.alone]
+    for change in CHANGES.values():
+        with world.database.atomic() as transaction:
+            made = change(scene, "admin")
+            secrets.add(world)
+            told.append(made)
+            if hasattr(made, "token"):
+                secrets.add(world, made.token)
+            transaction.rollback()
+    renewed = world.sessions.renew(scene.session.token)
+    world.tokens.rotate()
+    secrets.add(world, renewed.token)
+    told += [world.sessions, world.links, world.tokens, world.tokens.keys(), vars(world.sessions)]
+    told += [world.sessions.authenticate(renewed.token), world.tokens.verify(renewed.token), world.sessions.list()]
+    broken = renewed.token[:-20] + "A" * 20
+    failures: list[Callable[[], object]] = [
+        *(
+            lambda operation=operation, token=token: operation(token)
+            for operation in (world.sessions.authenticate, world.sessions.renew, world.tokens.verify)
+            for token in (broken, renewed.token + "x", scene.session.token[:60])
+        ),
+        lambda: world.sessions.authenticate(scene.session.token),
+        lambda: world.sessions.renew(scene.session.token),
+        lambda: world.sessions.renew(renewed.token),
+        lambda: world.tokens.rotate(),
+        lambda: world.links.resolve(scene.session.id, NOBODY),
+    ]
+    errors = []
+    for failure in failures:
+        with pytest.raises(WAIaaSError) as caught:
+            failure()
+        errors.append(caught.value)
+    world.clock.now = NOW + 10_000_000
+    with pytest.raises(WAIaaSError) as caught:
+        world.sessions.authenticate(renewed.token)
+    errors.append(caught.value)
+    world.execute("CREATE TRIGGER full BEFORE INSERT ON sessions BEGIN SELECT raise(ABORT, 'no more'); END")
+    with pytest.raises(WAIaaSError) as caught:
+        world.session(scene.third)
+    errors.append(caught.value)
+    for error in errors:
+        told += [error, error.to_dict(), error.to_dict("ko"), error.details, error.args]
+        told += traceback.format_exception(error)
+    shown = "\n".join(f"{each!r}\n{each!s}" for each in told)
+    secrets.assert_absent(shown)
+    assert len(debug_log.records) > 100
+    assert "INSERT INTO" in debug_log.text and "key_value_store" in debug_log.text
+    secrets.assert_absent(debug_log.text)
+    secrets.assert_absent("\n".join(repr(record.__dict__) for record in debug_log.records))
+    secrets.assert_absent(repr(world.query("SELECT * FROM audit_log")))
+
+
+def test_a_token_is_shown_by_its_name_only(world: World) -> None:
+    """A new session's token is read from its attribute; neither `repr` nor `str` nor a format shows it."""
+    session = world.session(world.wallet())
+    part = session.token[-43:]
+    for text in (repr(session), str(session), f"{session}", f"{[session]}", repr((session,))):
+        assert part not in text
+    assert "token" not in repr(session)
+    for same in (copy.copy(session), pickle.loads(pickle.dumps(session))):
+        assert same == session and same.token == session.token
+
+
+def test_no_token_is_stored(world: World) -> None:
+    """The bytes of the file and of its log hold the hash of a token, but no part of the token itself."""
+    session = world.session(world.wallet())
+    world.clock.now = NOW + 2_000_000
+    renewed = world.sessions.renew(session.token)
+    stored = b"".join(path.read_bytes() for path in sorted(world.path.parent.glob("wallets.db*")))
+    ((stored_hash,),) = world.query("SELECT token_hash FROM sessions")
+    assert stored_hash.encode() in stored
+    for token in (session.token, renewed.token):
+        for part in token.removeprefix("wai_sess_").split("."):
+            assert part.encode() not in stored
+    assert b"wai_sess_" not in stored

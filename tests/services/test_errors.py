@@ -1,0 +1,262 @@
+"""Every error code: provoked, or reserved for the rest of WAIaaS; and what the surroundings of a file can do to it."""
+
+from __future__ import annotations
+
+import ast
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from peewee import SqliteDatabase
+from world import CHANGES, NOBODY, NOW, Scene, World, make_token, refused
+
+import waiaas
+from waiaas import ERROR_CODES, services
+
+#: The codes that this library never raises: they are for the rest of WAIaaS.
+RESERVED = """
+    INVALID_SIGNATURE INVALID_NONCE INVALID_MASTER_PASSWORD MASTER_PASSWORD_LOCKED SYSTEM_LOCKED CONSTRAINT_VIOLATED
+    PIPELINE_HALTED INSUFFICIENT_BALANCE INVALID_ADDRESS TX_NOT_FOUND TX_EXPIRED TX_ALREADY_PROCESSED CHAIN_ERROR
+    SIMULATION_FAILED TOKEN_NOT_FOUND TOKEN_NOT_ALLOWED INSUFFICIENT_TOKEN_BALANCE CONTRACT_CALL_DISABLED
+    CONTRACT_NOT_WHITELISTED METHOD_NOT_WHITELISTED APPROVE_DISABLED SPENDER_NOT_APPROVED APPROVE_AMOUNT_EXCEEDED
+    UNLIMITED_APPROVE_BLOCKED BATCH_NOT_SUPPORTED BATCH_SIZE_EXCEEDED BATCH_POLICY_VIOLATION INVALID_TRANSACTION
+    WALLET_NOT_SIGNER UNSUPPORTED_TX_TYPE CHAIN_ID_MISMATCH ABI_ENCODING_FAILED POLICY_NOT_FOUND POLICY_DENIED
+    SPENDING_LIMIT_EXCEEDED RATE_LIMIT_EXCEEDED WHITELIST_DENIED OWNER_ALREADY_CONNECTED OWNER_NOT_CONNECTED
+    OWNER_NOT_FOUND APPROVAL_TIMEOUT APPROVAL_NOT_FOUND OWNER_NOT_SET OWNER_ADDRESS_MISMATCH KILL_SWITCH_ACTIVE
+    KILL_SWITCH_NOT_ACTIVE KILL_SWITCH_ALREADY_ACTIVE KEYSTORE_LOCKED CHAIN_NOT_SUPPORTED SHUTTING_DOWN
+    ADAPTER_NOT_AVAILABLE SKILL_NOT_FOUND WC_SESSION_EXISTS WC_SESSION_NOT_FOUND WC_NOT_CONFIGURED WC_SIGNING_FAILED
+    NO_OWNER WITHDRAW_LOCKED_ONLY SWEEP_TOTAL_FAILURE INSUFFICIENT_FOR_FEE ACTION_NOT_FOUND API_KEY_REQUIRED
+    ACTION_RESOLVE_FAILED ACTION_RETURN_INVALID ACTION_PLUGIN_LOAD_FAILED ACTION_NAME_CONFLICT ACTION_CHAIN_MISMATCH
+    X402_DISABLED X402_DOMAIN_NOT_ALLOWED X402_SSRF_BLOCKED X402_UNSUPPORTED_SCHEME X402_PAYMENT_REJECTED
+    X402_DELAY_TIMEOUT X402_APPROVAL_REQUIRED X402_SERVER_ERROR WALLET_NOT_REGISTERED SIGNING_SDK_DISABLED
+    SIGN_REQUEST_NOT_FOUND SIGN_REQUEST_EXPIRED SIGNER_ADDRESS_MISMATCH INVALID_SIGN_RESPONSE
+    SIGN_REQUEST_ALREADY_PROCESSED
+"""
+
+# What is done to the scene first, in SQL or to its clock, and what is then refused.
+Provocation = tuple[str | int, Callable[[Scene], Any]]
+PROVOCATIONS: dict[str, Provocation] = {
+    "INVALID_TOKEN": ("", lambda scene: scene.world.sessions.authenticate(f"{scene.session.token}x")),
+    "TOKEN_EXPIRED": (NOW + 1000, lambda scene: scene.world.sessions.authenticate(scene.session.token)),
+    "SESSION_REVOKED": (
+        f"UPDATE sessions SET revoked_at = {NOW}",
+        lambda scene: scene.world.sessions.authenticate(scene.session.token),
+    ),
+    "SESSION_NOT_FOUND": ("", lambda scene: scene.world.sessions.get(NOBODY)),
+    "SESSION_EXPIRED": (NOW + 1000, lambda scene: scene.world.links.resolve(scene.session.id)),
+    "SESSION_LIMIT_EXCEEDED": ("", lambda scene: [scene.world.session(scene.third) for _ in range(6)]),
+    "RENEWAL_LIMIT_REACHED": (
+        "UPDATE sessions SET renewal_count = max_renewals",
+        lambda scene: scene.world.sessions.renew(scene.session.token),
+    ),
+    "SESSION_ABSOLUTE_LIFETIME_EXCEEDED": (
+        f"UPDATE sessions SET absolute_expires_at = {NOW}",
+        lambda scene: scene.world.sessions.renew(scene.session.token),
+    ),
+    "RENEWAL_TOO_EARLY": (NOW + 499, lambda scene: scene.world.sessions.renew(scene.session.token)),
+    "SESSION_RENEWAL_MISMATCH": (
+        "UPDATE sessions SET token_hash = 'another'",
+        lambda scene: scene.world.sessions.renew(scene.session.token),
+    ),
+    "WALLET_ACCESS_DENIED": ("", lambda scene: scene.world.links.resolve(scene.session.id, scene.third)),
+    "WALLET_ALREADY_LINKED": ("", lambda scene: scene.world.links.link(scene.session.id, scene.second)),
+    "CANNOT_REMOVE_DEFAULT_WALLET": ("", lambda scene: scene.world.links.unlink(scene.session.id, scene.first)),
+    "SESSION_REQUIRES_WALLET": ("", lambda scene: scene.world.links.unlink(scene.alone.id, scene.first)),
+    "ENVIRONMENT_NETWORK_MISMATCH": ("", lambda scene: scene.world.wallet(defaultNetwork="mainnet")),
+    "INVALID_STATE_TRANSITION": ("", lambda scene: scene.world.wallets.resume(scene.first)),
+    "SCHEMA_INCOMPATIBLE": ("DROP TABLE audit_log", lambda scene: scene.world.sessions.revoke(scene.session.id)),
+    "WALLET_NOT_FOUND": ("", lambda scene: scene.world.wallets.get(NOBODY)),
+    "WALLET_SUSPENDED": ("", lambda scene: scene.world.wallets.suspend(scene.suspended)),
+    "WALLET_TERMINATED": (
+        "UPDATE wallets SET status = 'TERMINATED'",
+        lambda scene: scene.world.wallets.terminate(scene.first),
+    ),
+    "ACTION_VALIDATION_FAILED": ("", lambda scene: scene.world.sessions.list(limit=0)),
+    "ROTATION_TOO_RECENT": ("", lambda scene: [scene.world.tokens.rotate(), scene.world.tokens.rotate()]),
+}
+
+
+@pytest.fixture
+def scene(world: World) -> Scene:
+    """A world in which each change can be made and each refusal provoked."""
+    return Scene(world)
+
+
+@pytest.mark.parametrize("code", PROVOCATIONS)
+def test_each_code_can_be_provoked(scene: Scene, code: str) -> None:
+    """Each code that the services raise comes with its status and a message in both languages."""
+    before, provoke = PROVOCATIONS[code]
+    if isinstance(before, int):
+        scene.world.clock.now = before
+    elif before:
+        scene.world.execute(before)
+    with pytest.raises(waiaas.WAIaaSError) as caught:
+        provoke(scene)
+    error = caught.value
+    assert error.code == code
+    english, korean = error.to_dict("en"), error.to_dict("ko")
+    assert english["message"] and korean["message"] and english["message"] != korean["message"]
+    assert (error.http_status, error.domain) == (ERROR_CODES[code].http_status, ERROR_CODES[code].domain)
+
+
+def test_each_code_is_raised_or_reserved() -> None:
+    """What is provoked here and what is reserved for the rest of WAIaaS are together all codes, none in both."""
+    assert sorted([*RESERVED.split(), *PROVOCATIONS]) == sorted(ERROR_CODES)
+
+
+def test_the_services_name_no_other_code() -> None:
+    """Every code that stands in the services is provoked here."""
+    named = set()
+    for file in sorted(Path(services.__file__).parent.glob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "WAIaaSError":
+                (code,) = node.args
+                assert isinstance(code, ast.Constant), f"{file.name}:{node.lineno}"
+                named.add(code.value)
+    # These two are raised by `refusal` and `RequestValidationError`.
+    assert named | {"SCHEMA_INCOMPATIBLE", "ACTION_VALIDATION_FAILED"} == set(PROVOCATIONS)
+
+
+READS: dict[str, Callable[[Scene], Any]] = {
+    "authenticate": lambda scene: scene.world.sessions.authenticate(scene.session.token),
+    "verify": lambda scene: scene.world.tokens.verify(scene.session.token),
+    "resolve": lambda scene: scene.world.links.resolve(scene.session.id, scene.second),
+    "resolve the default": lambda scene: scene.world.links.resolve(scene.session.id),
+    "get a session": lambda scene: scene.world.sessions.get(scene.session.id),
+    "list sessions": lambda scene: scene.world.sessions.list(),
+    "list links": lambda scene: scene.world.links.list(scene.session.id),
+    "get a wallet": lambda scene: scene.world.wallets.get(scene.first),
+    "list wallets": lambda scene: scene.world.wallets.list(),
+}
+each_change = pytest.mark.parametrize("name", CHANGES)
+
+
+def through(scene: Scene, database: SqliteDatabase) -> World:
+    """Let the scene's operations go through another connection."""
+    own = scene.world
+    scene.world = World(own.path, own.clock, database)
+    return own
+
+
+@each_change
+def test_a_file_that_may_only_be_read(scene: Scene, name: str) -> None:
+    """On a file that cannot be written each change is refused as such, and everything can be read."""
+    reading = SqliteDatabase(f"file:{scene.world.path}?mode=ro", uri=True)
+    own = through(scene, reading)
+    with refused(own, "SCHEMA_INCOMPATIBLE", "read_only"):
+        CHANGES[name](scene, "admin")
+    for read in READS.values():
+        read(scene)
+    reading.close()
+
+
+def test_a_first_key_that_cannot_be_made(tmp_path: Path) -> None:
+    """Without a key in a file that cannot be written, no token is judged at all."""
+    world = World(tmp_path / "wallets.db")
+    waiaas.close(world.database)
+    reading = World(world.path, world.clock, SqliteDatabase(f"file:{world.path}?mode=ro", uri=True))
+    token = make_token(bytes(32), {"sub": NOBODY, "wlt": NOBODY, "iat": NOW, "exp": NOW + 300})
+    for operation in (reading.sessions.authenticate, reading.sessions.renew, reading.tokens.verify):
+        with refused(reading, "SCHEMA_INCOMPATIBLE", "read_only"):
+            operation(token)
+    reading.database.close()
+
+
+HOLD_THE_LOCK = """
+import sqlite3, sys
+database = sqlite3.connect(sys.argv[1], isolation_level=None)
+database.execute("BEGIN IMMEDIATE")
+print("held", flush=True)
+sys.stdin.read()
+database.execute("ROLLBACK")
+database.close()
+"""
+
+
+@contextmanager
+def lock_held(path: Path) -> Iterator[None]:
+    """Another process holds the write lock of a file."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD_THE_LOCK, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        try:
+            yield
+        finally:
+            other.stdin.close()
+    assert other.returncode == 0
+
+
+def test_a_lock_that_is_not_let_go(scene: Scene) -> None:
+    """While another process holds the lock for longer than the timeout, each change is refused, and reads go on."""
+    database = waiaas.connect(scene.world.path, busy_timeout=0.01)
+    own = through(scene, database)
+    with lock_held(own.path):
+        for change in CHANGES.values():
+            with refused(own, "SCHEMA_INCOMPATIBLE", "database_busy") as caught:
+                change(scene, "admin")
+            assert caught.value.retryable
+        for read in READS.values():
+            read(scene)
+    scene.world.sessions.revoke(scene.session.id)
+    waiaas.close(database)
+
+
+def test_a_disk_that_is_full(scene: Scene) -> None:
+    """Where there is no room, a change is refused and undone; once there is room it can be made."""
+    (pages,) = scene.world.query("PRAGMA page_count")[0]
+    large = "x" * 100_000
+    requests: list[Callable[[], Any]] = [
+        lambda: scene.world.session(scene.third, constraints={"memo": large}),
+        lambda: scene.world.wallets.suspend(scene.first, large),
+        lambda: scene.world.wallet(ownerAddress=large),
+        lambda: scene.world.links.link(scene.session.id, scene.third, actor=large),
+        lambda: scene.world.links.set_default(scene.session.id, scene.second, actor=large),
+        lambda: scene.world.links.unlink(scene.session.id, scene.first, actor=large),
+        lambda: scene.world.sessions.renew(scene.session.token, actor=large),
+        lambda: scene.world.tokens.rotate(actor=large),
+        lambda: scene.world.sessions.revoke(scene.session.id, actor=large),
+        lambda: scene.world.wallets.terminate(scene.second, actor=large),
+    ]
+    for request in requests:
+        scene.world.execute(f"PRAGMA max_page_count = {pages}")
+        with refused(scene.world, "SCHEMA_INCOMPATIBLE", "disk_full") as caught:
+            request()
+        assert caught.value.retryable
+        scene.world.execute("PRAGMA max_page_count = 1000000")
+        request()
+        (pages,) = scene.world.query("PRAGMA page_count")[0]
+    with closing(sqlite3.connect(scene.world.path)) as database:
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_a_damaged_file(scene: Scene) -> None:
+    """Where a page cannot be read, no operation answers as if all were well, and none ends in another error."""
+    path = scene.world.path
+    waiaas.close(scene.world.database)
+    with closing(sqlite3.connect(path)) as database:
+        roots = [root for (root,) in database.execute("SELECT rootpage FROM sqlite_master WHERE rootpage > 0")]
+        (size,) = database.execute("PRAGMA page_size").fetchone()
+    content = bytearray(path.read_bytes())
+    for root in roots:
+        content[(root - 1) * size : root * size] = b"\xff" * size
+    path.write_bytes(content)
+    database = SqliteDatabase(path)
+    own = through(scene, database)
+    for operation in [
+        *READS.values(),
+        *(lambda scene, change=change: change(scene, "admin") for change in CHANGES.values()),
+    ]:
+        with pytest.raises(waiaas.WAIaaSError) as caught:
+            operation(scene)
+        assert (caught.value.code, caught.value.reason) == ("SCHEMA_INCOMPATIBLE", "corrupt")
+    assert path.read_bytes() == bytes(content)
+    database.close()
+    own.database.close()

@@ -1,0 +1,172 @@
+"""Lists a page at a time: nothing twice, nothing left out, whatever is added or ends meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from world import NOBODY, NOW, World, refused
+
+from waiaas import Page
+
+
+def pages(read: Callable[..., Page[Any]], limit: int, **filters: Any) -> Iterator[Page[Any]]:
+    """Read a list page after page, to its end."""
+    page = read(limit=limit, **filters)
+    yield page
+    while page.next_after is not None:
+        page = read(limit=limit, after=page.next_after, **filters)
+        yield page
+
+
+def ids_of(read: Callable[..., Page[Any]], limit: int, **filters: Any) -> list[str]:
+    """The ids of a whole list, as its pages give them."""
+    return [item.id for page in pages(read, limit, **filters) for item in page.items]
+
+
+@pytest.fixture
+def listed(world: World) -> World:
+    """Ten wallets, and ten sessions each linked to two of them: three revoked, three expired, four active."""
+    wallets = [world.wallet() for _ in range(10)]
+    for number in range(10):
+        ttl = 300 if number % 3 == 1 else 3600
+        session = world.session(wallets[number], wallets[(number + 1) % 10], ttl=ttl)
+        if number % 3 == 2:
+            world.sessions.revoke(session.id)
+    for number, (wallet,) in enumerate(world.query("SELECT id FROM wallets ORDER BY id")):
+        if number % 2:
+            world.wallets.suspend(wallet)
+    world.clock.now = NOW + 300
+    return world
+
+
+@pytest.mark.parametrize("which", ["sessions", "wallets"])
+@pytest.mark.parametrize("limit", [1, 2, 3, 9, 10, 11, 200])
+def test_the_pages_hold_everything_once_in_order(listed: World, which: str, limit: int) -> None:
+    """At whatever limit the pages are full but for the last one, and together the whole list in the order of ids."""
+    read = {"sessions": listed.sessions.list, "wallets": listed.wallets.list}[which]
+    found = list(pages(read, limit))
+    expected = [id_ for (id_,) in listed.query(f"SELECT id FROM {which} ORDER BY id")]
+    assert [item.id for page in found for item in page.items] == expected
+    assert len(found) == -(-10 // limit)
+    assert all(len(page.items) == limit for page in found[:-1])
+    assert [page.next_after for page in found] == [*(page.items[-1].id for page in found[:-1]), None]
+
+
+def test_sessions_come_as_they_are_got_one_by_one(listed: World) -> None:
+    """A list gives each session with its links and its status, as `get` does."""
+    page = listed.sessions.list()
+    assert page.items == tuple(listed.sessions.get(session.id) for session in page.items)
+    assert [session.status for session in page.items] == ["ACTIVE", "EXPIRED", "REVOKED"] * 3 + ["ACTIVE"]
+    assert [len(session.wallets) for session in page.items] == [2] * 10
+
+
+@pytest.mark.parametrize("status", ["ACTIVE", "EXPIRED", "REVOKED"])
+@pytest.mark.parametrize("limit", [1, 2, 3, 50])
+def test_sessions_of_a_status(listed: World, status: str, limit: int) -> None:
+    """Only sessions of the status asked for are listed, and no page is short for those left out."""
+    expected = [session.id for session in listed.sessions.list().items if session.status == status]
+    assert ids_of(listed.sessions.list, limit, status=status) == expected
+    assert len(expected) in (3, 4)
+
+
+def test_sessions_of_a_wallet(listed: World) -> None:
+    """Only sessions linked to the wallet are listed, with all their links; the status narrows them further."""
+    ((wallet,), *_) = listed.query("SELECT id FROM wallets ORDER BY id")
+    linked = [id_ for (id_,) in listed.query("SELECT session_id FROM session_wallets WHERE wallet_id = ?", wallet)]
+    assert len(linked) == 2
+    assert ids_of(listed.sessions.list, 1, wallet_id=wallet) == sorted(linked)
+    assert all(len(session.wallets) == 2 for session in listed.sessions.list(wallet).items)
+    by_status = [ids_of(listed.sessions.list, 1, wallet_id=wallet, status=each) for each in ("ACTIVE", "EXPIRED")]
+    assert sorted(by_status[0] + by_status[1]) == sorted(linked)
+    assert listed.sessions.list(NOBODY) == Page((), None)
+
+
+def test_wallets_of_a_status(listed: World) -> None:
+    """Only wallets of the status asked for are listed."""
+    suspended = [id_ for (id_,) in listed.query("SELECT id FROM wallets WHERE status = 'SUSPENDED' ORDER BY id")]
+    assert ids_of(listed.wallets.list, 2, status="SUSPENDED") == suspended
+    assert len(ids_of(listed.wallets.list, 2, status="ACTIVE")) == 5
+    assert ids_of(listed.wallets.list, 2, status="TERMINATING") == []
+
+
+def test_what_is_added_meanwhile_shifts_nothing(listed: World) -> None:
+    """Sessions and wallets made between two pages come behind, so that none is listed twice or left out."""
+    before = ids_of(listed.sessions.list, 50)
+    ((wallet,), *_) = listed.query("SELECT id FROM wallets WHERE status = 'ACTIVE' ORDER BY id DESC")
+    seen, added = [], []
+    for page in pages(listed.sessions.list, 3):
+        seen += [session.id for session in page.items]
+        if len(added) < 3:
+            added.append(listed.session(wallet).id)
+    assert seen == before + added
+    seen = []
+    for page in pages(listed.wallets.list, 3):
+        seen += [each.id for each in page.items]
+        if len(seen) < 7:
+            listed.wallet()
+    assert len(seen) == len(set(seen)) == 12
+
+
+def test_a_status_that_changes_meanwhile_shifts_nothing(listed: World) -> None:
+    """Where sessions of a page already read leave the list, those of the next pages are still all there."""
+    active = ids_of(listed.sessions.list, 50, status="ACTIVE")
+    first = listed.sessions.list(status="ACTIVE", limit=2)
+    for session in first.items:
+        listed.sessions.revoke(session.id)
+    rest = listed.sessions.list(status="ACTIVE", limit=2, after=first.next_after)
+    assert [session.id for session in rest.items] == active[2:]
+    assert rest.next_after is None
+
+
+def test_fifty_at_a_time_unless_told_otherwise(world: World) -> None:
+    """A page holds 50 items where the caller names no limit."""
+    for _ in range(51):
+        world.session(world.wallet())
+    for page in (world.sessions.list(), world.wallets.list()):
+        assert (len(page.items), page.next_after) == (50, page.items[-1].id)
+
+
+def test_an_empty_list(world: World) -> None:
+    """A list without items is one page without a next one."""
+    assert world.sessions.list() == Page((), None)
+    assert world.wallets.list() == Page((), None)
+
+
+def test_a_cursor_behind_the_end(listed: World) -> None:
+    """Behind the last id there is nothing, and a cursor need not be the id of a row that is still there."""
+    assert listed.sessions.list(after="ffffffff-ffff-7fff-bfff-ffffffffffff") == Page((), None)
+    assert len(listed.sessions.list(after=NOBODY).items) == 10
+    assert len(listed.wallets.list(after="").items) == 10
+
+
+WRONG = {
+    "limit": [0, -1, 201, 2**70, True, False, 1.0, "5", None, [5]],
+    "status": ["active", "", "TERMINATED ", 5, ["ACTIVE"], True],
+    "after": [5, 1.5, True, b"x", ["x"], {}],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in WRONG.items() for value in values])
+@pytest.mark.parametrize("which", ["sessions", "wallets"])
+def test_wrong_arguments_are_refused(world: World, which: str, name: str, value: object) -> None:
+    """A limit out of bounds, an unknown status or a cursor that is no text is refused under its name."""
+    read: Any = {"sessions": world.sessions.list, "wallets": world.wallets.list}[which]
+    with refused(world, "ACTION_VALIDATION_FAILED") as caught:
+        read(**{name: value})
+    assert caught.value.details is not None
+    assert list(caught.value.details["fields"]) == [name]  # type: ignore[call-overload]
+
+
+def test_all_wrong_arguments_are_told_at_once(world: World) -> None:
+    """One refusal names everything that is wrong."""
+    with refused(world, "ACTION_VALIDATION_FAILED") as caught:
+        world.sessions.list(status="LIVE", limit=0, after=5)  # type: ignore[arg-type]
+    assert caught.value.details == {
+        "fields": {
+            "limit": ["Must be an integer from 1 to 200."],
+            "after": ["Must be the next_after of a page."],
+            "status": ["Must be one of: ACTIVE, EXPIRED, REVOKED."],
+        }
+    }

@@ -1,0 +1,276 @@
+"""Links between sessions and wallets, the default among them, and which wallet a request is for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+from world import NOBODY, NOW, World, refused
+
+from waiaas import LinkedWallet
+
+
+@pytest.fixture
+def wallets(world: World) -> list[str]:
+    """Four wallets; the tests link the first two or three of them."""
+    return [world.wallet(name=f"wallet {number}") for number in range(4)]
+
+
+class TestLink:
+    """A session gets one more wallet."""
+
+    def test_what_it_gives_and_stores(self, world: World, wallets: list[str]) -> None:
+        """The link says when it was made, and the default stays what it was."""
+        session = world.session(wallets[0])
+        world.clock.now = NOW + 60.5
+        link = world.links.link(session.id, wallets[1])
+        moment = datetime.fromtimestamp(NOW + 60, timezone.utc)
+        assert link == LinkedWallet(wallets[1], "wallet 1", "solana", "testnet", None, "ACTIVE", False, moment)
+        assert world.links.list(session.id)[1] == link == world.sessions.get(session.id).wallets[1]
+        assert world.default_links() == {session.id: [wallets[0]]}
+        assert world.query("SELECT * FROM session_wallets WHERE wallet_id = ?", wallets[1]) == [
+            (session.id, wallets[1], 0, NOW + 60)
+        ]
+        assert world.links.resolve(session.id, wallets[1]) == wallets[1]
+
+    def test_refusals_in_their_order(self, world: World, wallets: list[str]) -> None:
+        """The session is checked first, then wallet and room, and only then whether they are linked already."""
+        own, terminated, full, free = wallets
+        session, revoked = world.session(own, full), world.session(own)
+        world.sessions.revoke(revoked.id)
+        for _ in range(4):
+            world.session(full)
+        world.wallets.terminate(terminated)
+        for code, to, wallet, details in (
+            ("SESSION_NOT_FOUND", NOBODY, NOBODY, {"sessionId": NOBODY}),
+            ("SESSION_NOT_FOUND", revoked.id, NOBODY, {"sessionId": revoked.id}),
+            ("SESSION_NOT_FOUND", revoked.id, free, {"sessionId": revoked.id}),
+            ("WALLET_NOT_FOUND", session.id, NOBODY, {"walletId": NOBODY}),
+            ("WALLET_TERMINATED", session.id, terminated, {"walletId": terminated}),
+            ("SESSION_LIMIT_EXCEEDED", session.id, full, {"walletId": full, "limit": 5}),
+            ("WALLET_ALREADY_LINKED", session.id, own, {"sessionId": session.id, "walletId": own}),
+        ):
+            with refused(world, code) as caught:
+                world.links.link(to, wallet)
+            assert caught.value.details == details
+        world.links.link(session.id, free)
+
+    def test_an_expired_session(self, world: World, wallets: list[str]) -> None:
+        """An expired session can be linked, as the daemon lets it, though it reaches nothing by that."""
+        session = world.session(wallets[0], ttl=300)
+        world.clock.now = NOW + 300
+        assert not world.links.link(session.id, wallets[1]).is_default
+        with refused(world, "SESSION_EXPIRED"):
+            world.links.resolve(session.id, wallets[1])
+
+    def test_a_suspended_wallet(self, world: World, wallets: list[str]) -> None:
+        """A suspended wallet can be linked, for suspension ends one day."""
+        world.wallets.suspend(wallets[1])
+        assert world.links.link(world.session(wallets[0]).id, wallets[1]).status == "SUSPENDED"
+
+
+class TestUnlink:
+    """A session loses a wallet."""
+
+    def test_what_it_changes(self, world: World, wallets: list[str]) -> None:
+        """The link goes, no other does, and the wallet can be linked again."""
+        session, other = world.session(*wallets[:3]), world.session(*wallets[:3])
+        world.links.unlink(session.id, wallets[1])
+        assert [link.id for link in world.links.list(session.id)] == [wallets[0], wallets[2]]
+        assert len(world.links.list(other.id)) == 3
+        with refused(world, "WALLET_ACCESS_DENIED"):
+            world.links.resolve(session.id, wallets[1])
+        world.clock.now = NOW + 5
+        world.links.link(session.id, wallets[1])
+        assert [link.id for link in world.links.list(session.id)] == [wallets[0], wallets[2], wallets[1]]
+
+    def test_refusals(self, world: World, wallets: list[str]) -> None:
+        """Neither the only wallet nor the default goes, nor what is not linked, nor anything of a revoked session."""
+        one, two, revoked = world.session(wallets[0]), world.session(*wallets[:2]), world.session(*wallets[:2])
+        world.sessions.revoke(revoked.id)
+        for code, of, wallet, details in (
+            ("SESSION_NOT_FOUND", NOBODY, wallets[0], {"sessionId": NOBODY}),
+            ("SESSION_NOT_FOUND", revoked.id, wallets[1], {"sessionId": revoked.id}),
+            ("WALLET_ACCESS_DENIED", two.id, wallets[2], {"sessionId": two.id, "walletId": wallets[2]}),
+            ("WALLET_ACCESS_DENIED", one.id, NOBODY, {"sessionId": one.id, "walletId": NOBODY}),
+            ("SESSION_REQUIRES_WALLET", one.id, wallets[0], {"sessionId": one.id}),
+            ("CANNOT_REMOVE_DEFAULT_WALLET", two.id, wallets[0], {"walletId": wallets[0]}),
+        ):
+            with refused(world, code) as caught:
+                world.links.unlink(of, wallet)
+            assert caught.value.details == details
+
+    def test_down_to_the_last(self, world: World, wallets: list[str]) -> None:
+        """All wallets but the default can be taken, the last one never."""
+        session = world.session(*wallets)
+        world.links.set_default(session.id, wallets[2])
+        for wallet in (wallets[3], wallets[0], wallets[1]):
+            world.links.unlink(session.id, wallet)
+        with refused(world, "SESSION_REQUIRES_WALLET"):
+            world.links.unlink(session.id, wallets[2])
+        assert world.default_links() == {session.id: [wallets[2]]}
+
+
+class TestSetDefault:
+    """Another linked wallet becomes the one that is meant where a request names none."""
+
+    def test_what_it_gives_and_stores(self, world: World, wallets: list[str]) -> None:
+        """The old default is unset and the new one set; other sessions keep theirs."""
+        session, other = world.session(*wallets[:3]), world.session(*wallets[:3])
+        link = world.links.set_default(session.id, wallets[2])
+        assert (link.id, link.is_default) == (wallets[2], True)
+        assert world.default_links() == {session.id: [wallets[2]], other.id: [wallets[0]]}
+        assert world.links.resolve(session.id) == wallets[2]
+        assert [each.id for each in world.links.list(session.id)] == [wallets[2], wallets[0], wallets[1]]
+
+    def test_the_same_again(self, world: World, wallets: list[str]) -> None:
+        """Where the wallet is the default already nothing is written, not even to the audit log."""
+        session = world.session(*wallets[:2])
+        before = world.rows()
+        assert world.links.set_default(session.id, wallets[0]) == session.wallets[0]
+        assert world.rows() == before
+
+    def test_several_defaults_become_one(self, world: World, wallets: list[str]) -> None:
+        """A file with two defaults for one session is mended by setting either of them."""
+        session = world.session(*wallets[:3])
+        world.execute("UPDATE session_wallets SET is_default = 1 WHERE wallet_id = ?", wallets[1])
+        world.links.set_default(session.id, wallets[0])
+        assert world.default_links() == {session.id: [wallets[0]]}
+        assert world.events()[-1][5] == {"previousWalletIds": wallets[:2]}
+
+    def test_no_default_becomes_one(self, world: World, wallets: list[str]) -> None:
+        """A file without a default for a session is mended by setting one."""
+        session = world.session(*wallets[:2])
+        world.execute("UPDATE session_wallets SET is_default = 0")
+        assert world.sessions.get(session.id).default_wallet_id is None
+        assert world.sessions.get(session.id).wallet_name is None
+        with refused(world, "WALLET_ACCESS_DENIED"):
+            world.links.resolve(session.id)
+        world.links.set_default(session.id, wallets[1])
+        assert world.default_links() == {session.id: [wallets[1]]}
+
+    def test_refusals(self, world: World, wallets: list[str]) -> None:
+        """Only a wallet that is linked to a session that is not revoked can become its default."""
+        session, revoked = world.session(*wallets[:2]), world.session(*wallets[:2])
+        world.sessions.revoke(revoked.id)
+        for code, of, wallet, details in (
+            ("SESSION_NOT_FOUND", NOBODY, wallets[0], {"sessionId": NOBODY}),
+            ("SESSION_NOT_FOUND", revoked.id, wallets[1], {"sessionId": revoked.id}),
+            ("WALLET_ACCESS_DENIED", session.id, wallets[2], {"sessionId": session.id, "walletId": wallets[2]}),
+            ("WALLET_ACCESS_DENIED", session.id, NOBODY, {"sessionId": session.id, "walletId": NOBODY}),
+        ):
+            with refused(world, code) as caught:
+                world.links.set_default(of, wallet)
+            assert caught.value.details == details
+
+
+class TestList:
+    """The wallets of a session."""
+
+    def test_order(self, world: World, wallets: list[str]) -> None:
+        """The default comes first, then the others by when they were linked, those of one second by id."""
+        session = world.session(wallets[3], wallets[1])
+        world.clock.now = NOW + 1
+        world.links.link(session.id, wallets[2])
+        world.links.link(session.id, wallets[0])
+        order = [wallets[3], wallets[1], wallets[0], wallets[2]]
+        assert [link.id for link in world.links.list(session.id)] == order
+        world.links.set_default(session.id, wallets[2])
+        order = [wallets[2], wallets[1], wallets[3], wallets[0]]
+        assert [link.id for link in world.links.list(session.id)] == order
+        assert world.sessions.get(session.id).wallets == world.links.list(session.id)
+
+    def test_of_a_revoked_session(self, world: World, wallets: list[str]) -> None:
+        """A revoked session still shows its links."""
+        session = world.session(*wallets[:2])
+        world.sessions.revoke(session.id)
+        assert [link.id for link in world.links.list(session.id)] == wallets[:2]
+
+    def test_of_an_unknown_session(self, world: World) -> None:
+        """What is not there has no list, not an empty one."""
+        with refused(world, "SESSION_NOT_FOUND") as caught:
+            world.links.list(NOBODY)
+        assert caught.value.details == {"sessionId": NOBODY}
+
+
+class TestResolve:
+    """Which wallet a request is for."""
+
+    def test_named_or_default(self, world: World, wallets: list[str]) -> None:
+        """It is the wallet that the request names, if it is linked; the default where it names none."""
+        session, other = world.session(*wallets[:2]), world.session(*wallets[2:])
+        assert world.links.resolve(session.id) == wallets[0]
+        assert [world.links.resolve(session.id, wallet) for wallet in wallets[:2]] == wallets[:2]
+        for wallet in (*wallets[2:], NOBODY, "", wallets[0].upper(), "%", "' OR 1 = 1 --"):
+            with refused(world, "WALLET_ACCESS_DENIED") as caught:
+                world.links.resolve(session.id, wallet)
+            assert caught.value.details == {"sessionId": session.id, "walletId": wallet}
+        assert world.links.resolve(other.id) == wallets[2]
+
+    @pytest.mark.parametrize("named", [False, True], ids=["default", "named"])
+    def test_sessions_that_reach_nothing(self, world: World, wallets: list[str], named: bool) -> None:
+        """An unknown, a revoked and an expired session reach no wallet, whichever it is."""
+        session, expiring = world.session(*wallets[:2]), world.session(*wallets[:2], ttl=300)
+        wallet = (wallets[1],) if named else ()
+        world.clock.now = NOW + 299.9
+        assert world.links.resolve(expiring.id, *wallet) == wallets[named]
+        for now in (NOW + 300, NOW + 300.1):
+            world.clock.now = now
+            with refused(world, "SESSION_EXPIRED"):
+                world.links.resolve(expiring.id, *wallet)
+        world.sessions.revoke(session.id)
+        world.sessions.revoke(expiring.id)
+        for each in (session.id, expiring.id):
+            for which in (*wallet, NOBODY):
+                with refused(world, "SESSION_REVOKED"):
+                    world.links.resolve(each, which)
+        with refused(world, "SESSION_NOT_FOUND") as caught:
+            world.links.resolve(NOBODY, *wallet)
+        assert caught.value.details == {"sessionId": NOBODY}
+
+    def test_a_suspended_wallet(self, world: World, wallets: list[str]) -> None:
+        """A suspended wallet is still the one that is meant: what may be done with it is told elsewhere."""
+        session = world.session(wallets[0])
+        world.wallets.suspend(wallets[0])
+        assert world.links.resolve(session.id) == wallets[0]
+
+    def test_nothing_is_written(self, world: World, wallets: list[str]) -> None:
+        """Resolving changes no row."""
+        session = world.session(*wallets[:2])
+        before = world.rows()
+        world.links.resolve(session.id)
+        world.links.resolve(session.id, wallets[1])
+        assert world.rows() == before
+
+
+def changes_of(world: World) -> dict[str, Callable[[], Any]]:
+    """Each operation on a session's links, for sessions and wallets that are made for it."""
+    first, second, third = (world.wallet() for _ in range(3))
+    session = world.session(first, second)
+    return {
+        "link": lambda: world.links.link(session.id, third),
+        "unlink": lambda: world.links.unlink(session.id, second),
+        "set_default": lambda: world.links.set_default(session.id, second),
+        "renew": lambda: world.sessions.renew(session.token),
+        "revoke": lambda: world.sessions.revoke(session.id),
+        "terminate the default": lambda: world.wallets.terminate(first),
+        "terminate another": lambda: world.wallets.terminate(second),
+    }
+
+
+CHANGES = ("link", "unlink", "set_default", "renew", "revoke", "terminate the default", "terminate another")
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_the_invariant_holds_after_each_change(world: World, name: str) -> None:
+    """After any change, each session that is not revoked has at least one wallet and exactly one default."""
+    operation = changes_of(world)[name]
+    world.clock.now = NOW + 2_000_000
+    operation()
+    broken = world.query(
+        "SELECT id FROM sessions LEFT JOIN session_wallets ON session_id = id WHERE revoked_at IS NULL"
+        " GROUP BY id HAVING count(session_id) = 0 OR total(is_default) <> 1"
+    )
+    assert broken == []

@@ -1,0 +1,541 @@
+"""Tokens and their key: the daemon's format, what is refused, and what a rotation does."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import hmac
+import json
+import re
+import string
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from world import NOBODY, NOW, World, b64, make_token, refused, sha256, unb64
+
+import waiaas
+from waiaas import AuthenticatedSession, IssuedSession, TokenClaims, WAIaaSError, services
+from waiaas.services.tokens import TokenKeys
+
+
+def test_a_replaced_key_is_not_kept_alive_by_a_clock_that_was_set_back(world: World) -> None:
+    """A replaced key is accepted within five minutes of the rotation, before it as well as after it."""
+    session = world.session(world.wallet())
+    world.tokens.rotate()
+    world.clock.now = NOW - 299
+    assert isinstance(world.sessions.authenticate(session.token), AuthenticatedSession)
+    with refused(world, "ROTATION_TOO_RECENT"):
+        world.tokens.rotate()
+    world.clock.now = NOW - 300
+    with refused(world, "INVALID_TOKEN"):
+        world.sessions.authenticate(session.token)
+    world.tokens.rotate()
+
+
+def test_a_deleted_key_revives_none_before_it(world: World) -> None:
+    """Where the current key was deleted a new one is made, and the key before it, however old, is accepted no more."""
+    session = world.session(world.wallet())
+    world.tokens.rotate()
+    world.clock.now = NOW + 300
+    world.execute("DELETE FROM key_value_store WHERE key = 'jwt_secret_current'")
+    with pytest.raises(WAIaaSError, match="token is not valid"):
+        world.sessions.authenticate(session.token)
+    assert world.query("SELECT key FROM key_value_store") == [("jwt_secret_current",)]
+    with refused(world, "INVALID_TOKEN"):
+        world.sessions.authenticate(session.token)
+
+
+@pytest.mark.parametrize("operation", ["verify", "authenticate", "sign"])
+def test_keys_that_cannot_be_read_are_a_refusal(world: World, operation: str) -> None:
+    """An error of SQLite while the keys are read comes as a refusal with a code."""
+    world.execute("DROP TABLE key_value_store")
+    operations = {
+        "verify": lambda: world.tokens.verify("wai_sess_a.b.c"),
+        "authenticate": lambda: world.sessions.authenticate("wai_sess_a.b.c"),
+        "sign": lambda: world.tokens.sign("s-1", "w-1", issued_at=NOW, expires_at=NOW + 300),
+    }
+    with refused(world, "SCHEMA_INCOMPATIBLE", "sqlite_error"):
+        operations[operation]()
+
+
+ALPHABET = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
+GOOD = "ab" * 32
+UNUSABLE_KEYS = {
+    "no text": "",
+    "no JSON": "{",
+    "not an object": f'["{GOOD}", {NOW}]',
+    "null": "null",
+    "text": f'"{GOOD}"',
+    "no secret": f'{{"createdAt":{NOW}}}',
+    "no time": f'{{"secret":"{GOOD}"}}',
+    "secret a number": f'{{"secret":5,"createdAt":{NOW}}}',
+    "secret null": f'{{"secret":null,"createdAt":{NOW}}}',
+    "secret not hexadecimal": f'{{"secret":"{"xy" * 32}","createdAt":{NOW}}}',
+    "secret empty": f'{{"secret":"","createdAt":{NOW}}}',
+    "31 bytes": f'{{"secret":"{"ab" * 31}","createdAt":{NOW}}}',
+    "33 bytes": f'{{"secret":"{"ab" * 33}","createdAt":{NOW}}}',
+    "time in words": f'{{"secret":"{GOOD}","createdAt":"yesterday"}}',
+    "time null": f'{{"secret":"{GOOD}","createdAt":null}}',
+    "time not a number": f'{{"secret":"{GOOD}","createdAt":NaN}}',
+    "time without end": f'{{"secret":"{GOOD}","createdAt":1e999}}',
+    "too deep": "[" * 200_000,
+}
+
+
+@pytest.mark.parametrize("which", ["jwt_secret_current", "jwt_secret_previous"])
+@pytest.mark.parametrize("value", UNUSABLE_KEYS.values(), ids=UNUSABLE_KEYS.keys())
+@pytest.mark.parametrize("is_warm", [False, True], ids=["first use", "keys known"])
+def test_an_unusable_key_lets_nobody_in(world: World, which: str, value: str, is_warm: bool) -> None:
+    """With a key that is not in the daemon's form, current or previous, every operation on tokens is refused."""
+    wallet = world.wallet()
+    session = world.session(wallet)
+    world.tokens.rotate()
+    world.clock.now += 400
+    if not is_warm:
+        world = World(world.path, world.clock)
+    else:
+        world.session(wallet)
+    world.execute("UPDATE key_value_store SET value = ? WHERE key = ?", value, which)
+    for operation in (
+        lambda: world.sessions.authenticate(session.token),
+        lambda: world.sessions.renew(session.token),
+        lambda: world.session(wallet),
+        lambda: world.tokens.verify(session.token),
+        lambda: world.tokens.rotate(),
+        lambda: world.tokens.sign(session.id, wallet, issued_at=NOW, expires_at=NOW + 300),
+    ):
+        with refused(world, "SCHEMA_INCOMPATIBLE", "token_key_unusable") as caught:
+            operation()
+        shown = "".join(traceback.format_exception(caught.value)) + repr(caught.value.to_dict())
+        assert which in shown
+        assert GOOD not in shown and "xyxy" not in shown
+    world.database.close()
+
+
+def claims_of(session: IssuedSession, **changes: Any) -> dict[str, Any]:
+    """The claims of a session's token, some changed; `...` takes one away."""
+    claims = {"sub": session.id, "wlt": session.wallet_id, "iat": NOW, "exp": NOW + 2_592_000} | changes
+    return {name: value for name, value in claims.items() if value is not ...}
+
+
+DEEP = b"[" * 200_000
+WRONG_CLAIMS = {
+    "no sub": {"sub": ...},
+    "no wlt": {"wlt": ...},
+    "no iat": {"iat": ...},
+    "no exp": {"exp": ...},
+    "sub null": {"sub": None},
+    "sub a number": {"sub": 5},
+    "sub a list": {"sub": ["s-1"]},
+    "sub that is no ASCII": {"sub": "세션"},
+    "sub that UTF-8 cannot hold": {"sub": "\ud800"},
+    "wlt null": {"wlt": None},
+    "wlt true": {"wlt": True},
+    "wlt an object": {"wlt": {}},
+    "iat true": {"iat": True},
+    "iat with a fraction": {"iat": NOW + 0.5},
+    "iat a whole fraction": {"iat": float(NOW)},
+    "iat text": {"iat": str(NOW)},
+    "iat negative": {"iat": -1},
+    "iat null": {"iat": None},
+    "iat after exp": {"iat": NOW + 2_592_001},
+    "exp true": {"exp": True},
+    "exp with a fraction": {"exp": NOW + 300.5},
+    "exp text": {"exp": str(NOW + 300)},
+    "exp null": {"exp": None},
+    "exp negative": {"exp": -1},
+    "exp after the year 9999": {"exp": 253_402_300_800},
+    "exp beyond 64 bits": {"exp": 2**70},
+    "exp without end": {"exp": float("inf")},
+    "exp no number": {"exp": float("nan")},
+}
+
+
+def is_refused(world: World, token: object, code: str = "INVALID_TOKEN") -> None:
+    """Assert that a token is refused by whatever takes one, and that nothing of it is told."""
+    for operation in (world.sessions.authenticate, world.sessions.renew, world.tokens.verify):
+        with refused(world, code) as caught:
+            operation(token)  # type: ignore[arg-type]
+        shown = "".join(traceback.format_exception(caught.value)) + repr(caught.value.to_dict())
+        assert len(str(token)) < 20 or str(token)[9:20] not in shown
+        assert caught.value.details is None
+
+
+@pytest.mark.parametrize("changes", WRONG_CLAIMS.values(), ids=WRONG_CLAIMS.keys())
+def test_wrong_claims_are_refused(world: World, changes: dict[str, Any]) -> None:
+    """A token that is well signed but lacks a claim, or has one of another type or out of bounds, is not valid."""
+    session = world.session(world.wallet())
+    is_refused(world, make_token(world.key(), claims_of(session, **changes)))
+
+
+def spellings(token: str) -> list[str]:
+    """Other texts whose signature decodes to the same bytes, if decoded leniently."""
+    head, _, signature = token.rpartition(".")
+    last = ALPHABET.index(signature[-1])
+    others = [f"{head}.{signature[:-1]}{ALPHABET[last | bits]}" for bits in (1, 2, 3)]
+    others += [token + "=", token + "==", token + "=AAAA", token + "\n", token + " ", token + "!", token + "."]
+    others += [f"{head}.{signature[:20]}{extra}{signature[20:]}" for extra in ("\n", " ", "!", "*", "%")]
+    return [*others, f"{head}..{signature}", f"{head}.{signature}.{signature}", f"{head}.\n{signature}"]
+
+
+def test_a_token_is_one_text(world: World) -> None:
+    """Another spelling of the same signature is another token, which is not valid."""
+    session = world.session(world.wallet())
+    for other in spellings(session.token):
+        assert other != session.token
+        is_refused(world, other)
+
+
+WRONG_TEXTS = {
+    "none": None,
+    "a number": 5,
+    "bytes": b"wai_sess_a.b.c",
+    "a list": ["wai_sess_a.b.c"],
+    "empty": "",
+    "the prefix alone": "wai_sess_",
+    "one part": "wai_sess_abc",
+    "two parts": "wai_sess_abc.def",
+    "three parts": "wai_sess_abc.def.ghi",
+    "dots": "wai_sess_" + "." * 5000,
+    "not ASCII": "wai_sess_지갑.지갑.지갑",
+    "not for UTF-8": "wai_sess_\ud800.\ud800.\ud800",
+    "NUL": "wai_sess_\0.\0.\0",
+}
+
+
+@pytest.mark.parametrize("token", WRONG_TEXTS.values(), ids=WRONG_TEXTS.keys())
+def test_what_is_no_token_is_refused(world: World, token: object) -> None:
+    """Whatever is not three parts of base64 after the prefix is not valid, of whatever type it is."""
+    world.session(world.wallet())
+    is_refused(world, token)
+
+
+def test_a_token_that_was_changed_is_refused(world: World) -> None:
+    """Each character counts: prefix, case, blanks around, one more prefix, parts swapped or left out."""
+    session = world.session(world.wallet())
+    token = session.token
+    jwt = token.removeprefix("wai_sess_")
+    header, payload, signature = jwt.split(".")
+    for other in (
+        *(jwt, f"Bearer {token}", f"WAI_SESS_{jwt}", f"wai_sess{jwt}", f"wai_sess_wai_sess_{jwt}", f"wai_sess_ {jwt}"),
+        *(f" {token}", f"{token} ", f"{token}\n", f"{token}.", f"{token}..", f"\ufeff{token}", token.upper()),
+        *(f"wai_sess_{payload}.{header}.{signature}", f"wai_sess_{header}.{signature}.{payload}"),
+        *(f"wai_sess_{header}.{payload}", f"wai_sess_{header}.{payload}.", f"wai_sess_.{payload}.{signature}"),
+        f"wai_sess_{header}..{signature}",
+        *(f"wai_sess_{header}=.{payload}.{signature}", f"wai_sess_{header}.{payload}=.{signature}"),
+    ):
+        is_refused(world, other)
+    for place in range(9, len(token)):
+        other = token[:place] + ("A" if token[place] != "A" else "B") + token[place + 1 :]
+        with pytest.raises(WAIaaSError, match="token is not valid"):
+            world.sessions.authenticate(other)
+    assert world.sessions.authenticate(token).session_id == session.id
+
+
+def test_an_edited_payload_is_refused(world: World) -> None:
+    """A token whose payload was edited under its old signature does not reach another session."""
+    own, other = world.session(world.wallet()), world.session(world.wallet())
+    header, _, signature = own.token.split(".")
+    for changes in ({"sub": other.id, "wlt": other.wallet_id}, {"exp": NOW + 9_999_999}, {"iat": 0}):
+        payload = b64(json.dumps(claims_of(own, **changes), separators=(",", ":")).encode())
+        is_refused(world, f"{header}.{payload}.{signature}")
+
+
+OTHER_ALGORITHMS = {
+    "none": ({"alg": "none", "typ": "JWT"}, "sha256"),
+    "None": ({"alg": "None"}, "sha256"),
+    "NONE": ({"alg": "NONE"}, "sha256"),
+    "HS384": ({"alg": "HS384"}, "sha384"),
+    "HS512": ({"alg": "HS512"}, "sha512"),
+    "HS384 in the header alone": ({"alg": "HS384"}, "sha256"),
+    "HS256 in the header alone": ({"alg": "HS256"}, "sha512"),
+    "RS256 over the HS256 key": ({"alg": "RS256"}, "sha256"),
+    "ES256": ({"alg": "ES256"}, "sha256"),
+    "EdDSA": ({"alg": "EdDSA"}, "sha256"),
+    "hs256": ({"alg": "hs256"}, "sha256"),
+    "with a blank": ({"alg": "HS256 "}, "sha256"),
+    "empty": ({"alg": ""}, "sha256"),
+    "left out": ({"typ": "JWT"}, "sha256"),
+    "null": ({"alg": None}, "sha256"),
+    "true": ({"alg": True}, "sha256"),
+    "a list": ({"alg": ["HS256"]}, "sha256"),
+    "an object": ({"alg": {"HS256": 1}}, "sha256"),
+    "payload elsewhere": ({"alg": "HS256", "b64": False}, "sha256"),
+    "an extension that must be known": ({"alg": "HS256", "crit": ["x"]}, "sha256"),
+    "extensions that are no list": ({"alg": "HS256", "crit": 5}, "sha256"),
+    "a key id that is no text": ({"alg": "HS256", "kid": 5}, "sha256"),
+    "header a list": (["HS256"], "sha256"),
+    "header text": ("HS256", "sha256"),
+    "header null": (None, "sha256"),
+    "header empty": (b"", "sha256"),
+    "header no JSON": (b"{", "sha256"),
+    "header not UTF-8": (b'{"alg":"HS256","x":"\xff"}', "sha256"),
+    "header too deep": (DEEP, "sha256"),
+    "header with a number too long": (b'{"alg":"HS256","x":' + b"9" * 5000 + b"}", "sha256"),
+}
+
+
+@pytest.mark.parametrize(("header", "digest"), OTHER_ALGORITHMS.values(), ids=OTHER_ALGORITHMS.keys())
+def test_other_algorithms_are_refused(world: World, header: Any, digest: str) -> None:
+    """Nothing but HS256 is taken, whatever the header says and whichever signature with the right key is there."""
+    session = world.session(world.wallet())
+    token = make_token(world.key(), claims_of(session), header, digest)
+    is_refused(world, token)
+    is_refused(world, token.rpartition(".")[0] + ".")
+
+
+WRONG_PAYLOADS = {
+    "empty": b"",
+    "no JSON": b"{",
+    "a list": b'["sub","wlt","iat","exp"]',
+    "text": b'"sub wlt iat exp"',
+    "a number": b"5",
+    "null": b"null",
+    "not UTF-8": b'{"sub":"\xff"}',
+    "too deep": DEEP,
+    "a number too long": b'{"sub":"s-1","wlt":"w-1","iat":1,"exp":' + b"9" * 5000 + b"}",
+}
+
+
+@pytest.mark.parametrize("payload", WRONG_PAYLOADS.values(), ids=WRONG_PAYLOADS.keys())
+def test_a_payload_that_holds_no_claims_is_refused(world: World, payload: bytes) -> None:
+    """A payload that is well signed but is not an object of claims is not valid."""
+    world.session(world.wallet())
+    is_refused(world, make_token(world.key(), payload))
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_are_taken_for_a_token(data: bytes) -> None:
+    """Whatever bytes come, as they are or in three parts, they are refused and never another error."""
+    keys = TokenKeys(json.dumps({"secret": GOOD, "createdAt": NOW}), None)
+    third = len(data) // 3
+    parts = (data[:third], data[third : 2 * third], data[2 * third :])
+    for token in ("wai_sess_" + data.decode("latin-1"), "wai_sess_" + ".".join(map(b64, parts))):
+        with pytest.raises(WAIaaSError, match="token is not valid"):
+            keys.verify(token, NOW)
+
+
+def test_further_claims_do_not_harm(world: World) -> None:
+    """A token with claims of a later daemon is as good as its own claims are."""
+    session = world.session(world.wallet())
+    token = make_token(world.key(), claims_of(session, jti="x", nbf=NOW + 999, aud=["y"]))
+    assert world.tokens.verify(token) == TokenClaims(session.id, session.wallet_id, NOW, NOW + 2_592_000)
+    with refused(world, "INVALID_TOKEN"):
+        world.sessions.authenticate(token)
+
+
+def test_a_token_with_the_right_key_that_was_never_issued_is_refused(world: World) -> None:
+    """Who has the key but not the token's text gets nowhere: its hash is not the session's."""
+    session = world.session(world.wallet())
+    forged = make_token(world.key(), claims_of(session, iat=NOW - 1))
+    with refused(world, "INVALID_TOKEN"):
+        world.sessions.authenticate(forged)
+    with refused(world, "SESSION_RENEWAL_MISMATCH"):
+        world.sessions.renew(forged)
+    unknown = make_token(world.key(), claims_of(session, sub=NOBODY))
+    for operation in (world.sessions.authenticate, world.sessions.renew):
+        with refused(world, "SESSION_NOT_FOUND"):
+            operation(unknown)
+
+
+def test_a_token_of_another_database_is_refused(world: World, tmp_path: Path) -> None:
+    """Each file has a key of its own, so that its tokens are worth nothing elsewhere."""
+    other = World(tmp_path / "other.db")
+    session = other.session(other.wallet())
+    world.session(world.wallet())
+    is_refused(world, session.token)
+    assert other.sessions.authenticate(session.token).session_id == session.id
+    assert other.key() != world.key()
+    other.database.close()
+
+
+class TestFormat:
+    """What is written, read by hand: RFC 7519, RFC 7515 and RFC 7518 with nothing but hmac, base64 and json."""
+
+    def test_token(self, world: World) -> None:
+        """A token is the prefix and a JWT of exactly the daemon's claims, signed over the key's 32 raw bytes."""
+        session = world.session(world.wallet(), world.wallet(), ttl=3600)
+        assert session.token.startswith("wai_sess_")
+        header, payload, signature = session.token.removeprefix("wai_sess_").split(".")
+        assert json.loads(unb64(header)) == {"alg": "HS256", "typ": "JWT"}
+        claims = json.loads(unb64(payload))
+        assert claims == {"sub": session.id, "wlt": session.wallet_id, "iat": NOW, "exp": NOW + 3600}
+        assert {name: type(value) for name, value in claims.items()} == {
+            "sub": str,
+            "wlt": str,
+            "iat": int,
+            "exp": int,
+        }
+        key = world.key()
+        assert len(key) == 32
+        assert unb64(signature) == hmac.new(key, f"{header}.{payload}".encode(), hashlib.sha256).digest()
+        assert "=" not in session.token
+
+    def test_key(self, world: World) -> None:
+        """The key stands as JSON without blanks, with 64 lower-case digits and the seconds of its making."""
+        world.session(world.wallet())
+        ((name, value, updated_at),) = world.query("SELECT * FROM key_value_store")
+        assert (name, updated_at) == ("jwt_secret_current", NOW)
+        assert re.fullmatch(rf'\{{"secret":"[0-9a-f]{{64}}","createdAt":{NOW}\}}', value)
+
+    def test_rotated_keys(self, world: World) -> None:
+        """A rotation moves the key's row as it is, and makes a new one of the same form."""
+        world.session(world.wallet())
+        ((value,),) = world.query("SELECT value FROM key_value_store")
+        world.clock.now = NOW + 1000.9
+        world.tokens.rotate(actor="root")
+        stored = dict(world.query("SELECT key, value FROM key_value_store"))
+        assert stored.keys() == {"jwt_secret_current", "jwt_secret_previous"}
+        assert stored["jwt_secret_previous"] == value != stored["jwt_secret_current"]
+        made = json.loads(stored["jwt_secret_current"])
+        assert (len(made["secret"]), made["createdAt"]) == (64, NOW + 1000)
+        assert world.query("SELECT DISTINCT updated_at FROM key_value_store") == [(NOW + 1000,)]
+        assert world.events()[-1] == ("KEY_ROTATED", "root", None, None, None, {"key": "jwt_secret_current"})
+
+    def test_rows_and_token_made_by_hand(self, world: World) -> None:
+        """A session whose rows, key and token the daemon could have written is known, renewed and its key rotated."""
+        key = bytes(range(32))
+        wallet, session = "0190a3f0-1111-7abc-8def-0123456789ab", "0190a3f0-2222-7abc-8def-0123456789ab"
+        claims = {"sub": session, "wlt": wallet, "iat": NOW - 2000, "exp": NOW + 2000}
+        token = make_token(key, claims)
+        world.execute(
+            "INSERT INTO wallets (id, name, chain, environment, public_key, status, created_at, updated_at)"
+            " VALUES (?, 'w', 'ethereum', 'mainnet', '0xabc', 'ACTIVE', ?, ?)",
+            *(wallet, NOW - 9000, NOW - 9000),
+        )
+        world.execute(
+            "INSERT INTO sessions (id, token_hash, expires_at, absolute_expires_at, created_at)"
+            " VALUES (?, ?, ?, ?, ?)",
+            *(session, sha256(token), NOW + 2000, NOW + 3000, NOW - 2000),
+        )
+        world.execute("INSERT INTO session_wallets VALUES (?, ?, 1, ?)", session, wallet, NOW - 2000)
+        world.execute(
+            "INSERT INTO key_value_store VALUES ('jwt_secret_current', ?, ?)",
+            *(json.dumps({"secret": key.hex(), "createdAt": NOW - 9000}), NOW - 9000),
+        )
+        assert world.tokens.verify(token) == (session, wallet, NOW - 2000, NOW + 2000)
+        found = world.sessions.authenticate(token)
+        assert found == (session, wallet, datetime.fromtimestamp(NOW + 2000, timezone.utc))
+        renewed = world.sessions.renew(token)
+        assert renewed.token == make_token(key, claims | {"iat": NOW, "exp": NOW + 3000})
+
+
+class TestRotation:
+    """What a rotation does to tokens before and after it."""
+
+    @pytest.mark.parametrize("knows_keys", [True, False], ids=["keys known", "first use"])
+    def test_old_tokens_live_five_minutes(self, world: World, knows_keys: bool) -> None:
+        """A token of the replaced key is accepted until 300 seconds after the rotation, one of the new key on."""
+        wallet = world.wallet()
+        old = world.session(wallet)
+        if knows_keys:
+            world.sessions.authenticate(old.token)
+        world.clock.now = NOW + 5000
+        rotating = World(world.path, world.clock)
+        rotating.tokens.rotate()
+        new = rotating.session(wallet)
+        assert json.loads(unb64(new.token.split(".")[1]))["iat"] == NOW + 5000
+        for seconds in (0, 1, 299, 299.99):
+            world.clock.now = NOW + 5000 + seconds
+            assert world.sessions.authenticate(old.token).session_id == old.id
+            assert world.sessions.authenticate(new.token).session_id == new.id
+        for seconds in (300, 301, 99_999):
+            world.clock.now = NOW + 5000 + seconds
+            is_refused(world, old.token)
+            assert world.sessions.authenticate(new.token).session_id == new.id
+        rotating.database.close()
+
+    def test_a_second_rotation_waits(self, world: World) -> None:
+        """The next rotation is refused for 299 seconds, and tells when it may be; the first one needs no wait."""
+        session = world.session(world.wallet())
+        world.tokens.rotate()
+        first = world.key()
+        for seconds in (0, 299, 299.99):
+            world.clock.now = NOW + seconds
+            with refused(world, "ROTATION_TOO_RECENT") as caught:
+                world.tokens.rotate()
+            assert caught.value.details == {"retryAt": NOW + 300}
+        world.clock.now = NOW + 300
+        world.tokens.rotate()
+        assert world.key("jwt_secret_previous") == first != world.key()
+        is_refused(world, session.token)
+
+    def test_without_a_key(self, world: World) -> None:
+        """A rotation in a file without a key makes one and replaces it."""
+        world.tokens.rotate()
+        assert world.key("jwt_secret_previous") != world.key()
+
+    def test_a_token_renewed_after_a_rotation_outlives_the_old_key(self, world: World) -> None:
+        """A renewal signs with the current key, so that the session goes on when the old one is accepted no more."""
+        session = world.session(world.wallet(), ttl=1000)
+        world.clock.now = NOW + 600
+        world.tokens.rotate()
+        renewed = world.sessions.renew(session.token)
+        world.clock.now = NOW + 600 + 300
+        assert world.sessions.authenticate(renewed.token).session_id == session.id
+        is_refused(world, session.token)
+
+    def test_a_key_replaced_behind_the_services_back(self, world: World) -> None:
+        """A service that has read the keys sees at the next request that another program has put in others."""
+        session = world.session(world.wallet())
+        world.sessions.authenticate(session.token)
+        ((value,),) = world.query("SELECT value FROM key_value_store")
+        other = json.dumps({"secret": GOOD, "createdAt": NOW})
+        world.execute("UPDATE key_value_store SET value = ?", other)
+        is_refused(world, session.token)
+        forged = make_token(bytes.fromhex(GOOD), claims_of(session))
+        with refused(world, "INVALID_TOKEN"):
+            world.sessions.authenticate(forged)
+        world.execute("UPDATE key_value_store SET value = ?", value)
+        assert world.sessions.authenticate(session.token).session_id == session.id
+
+
+@pytest.mark.parametrize("stored", ["", "지갑", "00" * 32, "00" * 33])
+def test_a_stored_hash_of_another_form_lets_nobody_in(world: World, stored: str) -> None:
+    """Whatever text stands where the hash belongs, no token has it."""
+    session = world.session(world.wallet())
+    world.execute("UPDATE sessions SET token_hash = ?", stored)
+    with refused(world, "INVALID_TOKEN"):
+        world.sessions.authenticate(session.token)
+    with refused(world, "SESSION_RENEWAL_MISMATCH"):
+        world.sessions.renew(session.token)
+
+
+def test_two_callers_that_find_no_key_use_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where another caller makes the first key before this one has the lock, this one takes that key."""
+    other = World(world.path, world.clock)
+
+    @contextmanager
+    def after_the_other(database: Any) -> Iterator[None]:
+        monkeypatch.undo()
+        other.tokens.keys()
+        with waiaas.write_transaction(database):
+            yield
+
+    monkeypatch.setattr("waiaas.services.tokens.write_transaction", after_the_other)
+    token = world.tokens.sign("s-1", "w-1", issued_at=NOW, expires_at=NOW + 300)
+    assert token == make_token(world.key(), {"sub": "s-1", "wlt": "w-1", "iat": NOW, "exp": NOW + 300})
+    assert other.tokens.verify(token).session_id == "s-1"
+    waiaas.close(other.database)
+
+
+def test_hashes_are_compared_in_constant_time() -> None:
+    """No hash, token, secret or signature is compared by an operator: `hmac.compare_digest` does it."""
+    secret = re.compile(r".*(?:hash|digest|secret|signature)\w*|token|.*hash_of\(.*\)")
+    equated, digested = [], []
+    for file in sorted(Path(services.__file__).parent.glob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Compare) and any(isinstance(op, (ast.Eq, ast.NotEq)) for op in node.ops):
+                equated += [ast.unparse(each) for each in (node.left, *node.comparators)]
+            elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("compare_digest"):
+                digested.append(ast.unparse(node))
+    assert len(equated) > 20
+    assert [text for text in equated if secret.fullmatch(text)] == []
+    assert digested == ["compare_digest(stored.encode(), hash_of(token).encode())"]

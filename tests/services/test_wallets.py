@@ -1,0 +1,270 @@
+"""What becomes of wallets: created, suspended, resumed, listed, and terminated with what that means for sessions."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+from collections import Counter
+from datetime import datetime, timezone
+
+import pytest
+from world import NOBODY, NOW, World, refused
+
+from waiaas import CreateWalletRequestSchema
+from waiaas.enums import CHAIN_TYPES, ENVIRONMENT_TYPES, TRANSACTION_STATUSES, WALLET_STATUSES
+
+NETWORKS_OF = {
+    "solana": ("mainnet", "devnet", "testnet"),
+    "ethereum": tuple(
+        f"{name}-{kind}"
+        for name, test in (
+            ("ethereum", "sepolia"),
+            ("polygon", "amoy"),
+            ("arbitrum", "sepolia"),
+            ("optimism", "sepolia"),
+            ("base", "sepolia"),
+        )
+        for kind in ("mainnet", test)
+    ),
+}
+MAINNET = {"mainnet", *(network for network in NETWORKS_OF["ethereum"] if network.endswith("-mainnet"))}
+REQUEST = {"name": "payments", "chain": "solana", "environment": "testnet", "publicKey": "7xKX"}
+
+
+def test_a_request_sets_nothing_that_it_may_not_say(world: World) -> None:
+    """Further keys of a request that was made by hand change no other column."""
+    request = CreateWalletRequestSchema().load(REQUEST)
+    wallet = world.wallets.create(request | {"owner_verified": True, "suspension_reason": "x"})
+    assert (wallet.owner_verified, wallet.suspension_reason) == (False, None)
+
+
+class TestCreate:
+    """A wallet is registered by its public key."""
+
+    def test_what_it_gives_and_stores(self, world: World) -> None:
+        """A wallet is active at once, without an owner's word, and the row is one that the daemon writes."""
+        world.clock.now = NOW + 0.9
+        request = CreateWalletRequestSchema().load(
+            {
+                **{"name": " 지갑 ", "chain": "ethereum", "environment": "mainnet", "publicKey": "0xAb"},
+                **{"defaultNetwork": "polygon-mainnet", "ownerAddress": "0xOwner"},
+            }
+        )
+        wallet = world.wallets.create(request)
+        assert world.query("SELECT * FROM wallets") == [
+            (
+                *(wallet.id, " 지갑 ", "ethereum", "mainnet", "polygon-mainnet", "0xAb", "ACTIVE", "0xOwner", 0),
+                *(NOW, NOW, None, None, None),
+            )
+        ]
+        assert (wallet.status, wallet.owner_verified) == ("ACTIVE", False)
+        assert wallet.created_at == datetime.fromtimestamp(NOW, timezone.utc)
+        assert world.wallets.get(wallet.id).__data__ == wallet.__data__
+
+    @pytest.mark.parametrize("chain", CHAIN_TYPES)
+    @pytest.mark.parametrize("environment", ENVIRONMENT_TYPES)
+    def test_networks_of_the_environment(self, world: World, chain: str, environment: str) -> None:
+        """The default network is one of the wallet's environment, or none; each network belongs to one of them."""
+        request = REQUEST | {"chain": chain, "environment": environment}
+        good = 0
+        for number, network in enumerate((None, *NETWORKS_OF[chain])):
+            loaded = CreateWalletRequestSchema().load(request | {"publicKey": f"k{number}", "defaultNetwork": network})
+            if network is None or (network in MAINNET) == (environment == "mainnet"):
+                assert world.wallets.create(loaded).default_network == network
+                good += 1
+                continue
+            with refused(world, "ENVIRONMENT_NETWORK_MISMATCH") as caught:
+                world.wallets.create(loaded)
+            assert caught.value.details == {"network": network, "environment": environment}
+        assert good == {("solana", "mainnet"): 2, ("solana", "testnet"): 3}.get((chain, environment), 6)
+
+    def test_a_public_key_that_is_there(self, world: World) -> None:
+        """A public key has one wallet, even a terminated one; keys that differ in case are two."""
+        wallet = world.wallet(publicKey="7xKX")
+        for _ in range(2):
+            with refused(world, "ACTION_VALIDATION_FAILED") as caught:
+                world.wallet(publicKey="7xKX", chain="ethereum")
+            assert caught.value.details == {"fields": {"publicKey": ["A wallet with this public key exists."]}}
+            if world.wallets.get(wallet).status == "ACTIVE":
+                world.wallets.terminate(wallet)
+        world.wallet(publicKey="7xkx")
+
+
+class TestSuspendAndResume:
+    """A wallet is out of use for a while."""
+
+    def test_there_and_back(self, world: World) -> None:
+        """When and why it was suspended is stored, and gone after it was resumed; links stay."""
+        wallet = world.wallet()
+        session = world.session(wallet)
+        world.clock.now = NOW + 5.5
+        suspended = world.wallets.suspend(wallet, "이상 거래")
+        assert (suspended.status, suspended.suspension_reason) == ("SUSPENDED", "이상 거래")
+        columns = "SELECT status, suspended_at, suspension_reason, created_at, updated_at FROM wallets"
+        assert world.query(columns) == [("SUSPENDED", NOW + 5, "이상 거래", NOW, NOW + 5)]
+        assert world.sessions.get(session.id).wallets[0].status == "SUSPENDED"
+        world.clock.now = NOW + 9
+        assert world.wallets.resume(wallet).status == "ACTIVE"
+        assert world.query(columns) == [("ACTIVE", None, None, NOW, NOW + 9)]
+        assert world.default_links() == {session.id: [wallet]}
+
+    STATES = (
+        ("CREATING", "INVALID_STATE_TRANSITION", "INVALID_STATE_TRANSITION", None),
+        ("ACTIVE", None, "INVALID_STATE_TRANSITION", None),
+        ("SUSPENDED", "WALLET_SUSPENDED", None, None),
+        ("TERMINATING", "INVALID_STATE_TRANSITION", "INVALID_STATE_TRANSITION", None),
+        ("TERMINATED", "WALLET_TERMINATED", "WALLET_TERMINATED", "WALLET_TERMINATED"),
+    )
+
+    @pytest.mark.parametrize(("status", "suspend", "resume", "terminate"), STATES)
+    def test_every_state(
+        self, world: World, status: str, suspend: str | None, resume: str | None, terminate: str | None
+    ) -> None:
+        """From each state each change is either made or refused with its own code."""
+        assert [row[0] for row in self.STATES] == list(WALLET_STATUSES)
+        for name, code, target in (
+            ("suspend", suspend, "SUSPENDED"),
+            ("resume", resume, "ACTIVE"),
+            ("terminate", terminate, "TERMINATED"),
+        ):
+            wallet = world.wallet()
+            world.execute("UPDATE wallets SET status = ? WHERE id = ?", status, wallet)
+            operation = getattr(world.wallets, name)
+            if code is None:
+                assert operation(wallet).status == target
+                continue
+            with refused(world, code) as caught:
+                operation(wallet)
+            is_move = code == "INVALID_STATE_TRANSITION"
+            assert caught.value.details == ({"from": status, "to": target} if is_move else {"walletId": wallet})
+
+    def test_an_unknown_wallet(self, world: World) -> None:
+        """What is not there can be neither read nor changed."""
+        for operation in (world.wallets.get, world.wallets.suspend, world.wallets.resume, world.wallets.terminate):
+            with refused(world, "WALLET_NOT_FOUND") as caught:
+                operation(NOBODY)
+            assert caught.value.details == {"walletId": NOBODY}
+
+
+class TestTerminate:
+    """A wallet ends for good, with what that means for sessions and transactions."""
+
+    def test_cascade(self, world: World) -> None:
+        """Sessions that had no other wallet are revoked, others get a new default, nothing else changes."""
+        gone, other, third = (world.wallet(name=name) for name in ("gone", "other", "third"))
+        only = world.session(gone)
+        default = world.session(gone, third, other)
+        side = world.session(other, gone)
+        apart = world.session(third)
+        expired = world.session(gone, ttl=300)
+        world.clock.now = NOW + 400.5
+        revoked = world.session(gone, other)
+        world.sessions.revoke(revoked.id)
+        world.clock.now = NOW + 500.5
+        before = {each.id: world.sessions.get(each.id) for each in (apart, side)}
+        assert world.wallets.terminate(gone).status == "TERMINATED"
+        assert world.query("SELECT status, updated_at FROM wallets WHERE id = ?", gone) == [("TERMINATED", NOW + 500)]
+        ended = dict(world.query("SELECT id, revoked_at FROM sessions"))
+        assert ended == {
+            only.id: NOW + 500,
+            default.id: None,
+            side.id: None,
+            apart.id: None,
+            expired.id: NOW + 500,
+            revoked.id: NOW + 400,
+        }
+        first = min(other, third)
+        assert world.default_links() == {
+            default.id: [first],
+            side.id: [other],
+            apart.id: [third],
+            revoked.id: [other],
+        }
+        assert world.sessions.get(apart.id) == before[apart.id]
+        assert world.sessions.get(side.id).wallets == before[side.id].wallets[:1]
+        assert world.query("SELECT * FROM session_wallets WHERE wallet_id = ?", gone) == []
+        with refused(world, "SESSION_REVOKED"):
+            world.sessions.authenticate(only.token)
+        assert world.sessions.authenticate(default.token).wallet_id == first
+        with refused(world, "WALLET_ACCESS_DENIED"):
+            world.links.resolve(side.id, gone)
+        with refused(world, "WALLET_TERMINATED"):
+            world.wallets.terminate(gone)
+
+    def test_the_link_made_earliest_becomes_the_default(self, world: World) -> None:
+        """Of the other wallets the one linked earliest is promoted, of those of one second that of the lowest id."""
+        wallets = [world.wallet() for _ in range(5)]
+        gone, late, tie_high, tie_low = wallets[2], wallets[0], wallets[4], wallets[1]
+        session = world.session(gone)
+        world.clock.now = NOW + 1
+        world.links.link(session.id, tie_high)
+        world.links.link(session.id, tie_low)
+        world.clock.now = NOW + 2
+        world.links.link(session.id, late)
+        for wallet, heir in ((gone, tie_low), (tie_low, tie_high), (tie_high, late)):
+            world.wallets.terminate(wallet)
+            assert world.default_links() == {session.id: [heir]}
+        world.wallets.terminate(late)
+        assert world.default_links() == {}
+        assert world.sessions.get(session.id).status == "REVOKED"
+
+    def test_only_its_pending_transactions_are_cancelled(self, world: World) -> None:
+        """Transactions in any other state, and those of other wallets, stay as they are."""
+        gone, other = world.wallet(), world.wallet()
+        session = world.session(gone, other)
+        for number, (wallet, status) in enumerate((w, s) for w in (gone, other) for s in TRANSACTION_STATUSES):
+            world.execute(
+                "INSERT INTO transactions (id, wallet_id, session_id, chain, type, status, created_at)"
+                " VALUES (?, ?, ?, 'solana', 'TRANSFER', ?, ?)",
+                *(f"t-{number:02}", wallet, session.id if number % 2 == 0 else None, status, NOW),
+            )
+        before = dict(world.query("SELECT id, status FROM transactions"))
+        world.wallets.terminate(gone)
+        after = dict(world.query("SELECT id, status FROM transactions"))
+        assert {id_: after[id_] for id_ in after if after[id_] != before[id_]} == {"t-00": "CANCELLED"}
+        assert before["t-00"] == "PENDING"
+        assert [event for event in world.events() if event[0] == "TX_CANCELLED"] == [
+            ("TX_CANCELLED", "admin", gone, session.id, "t-00", {"reason": "WALLET_TERMINATED"})
+        ]
+
+    def test_thousands_of_links(self, world: World) -> None:
+        """A wallet of 3,000 sessions is terminated in one go, whatever number of parameters a statement may have."""
+        gone, other = world.wallet(), world.wallet()
+        if sys.version_info >= (3, 11):
+            world.database.connection().setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 10_000)
+        ids = [f"s-{number:04}" for number in range(3_000)]
+        world.database.connection().executemany(
+            "INSERT INTO sessions (id, token_hash, expires_at, absolute_expires_at, created_at)"
+            f" VALUES (?, '', {NOW + 9}, {NOW + 9}, {NOW})",
+            [(id_,) for id_ in ids],
+        )
+        links = [(id_, gone, 1) for id_ in ids] + [(id_, other, 0) for id_ in ids[:1500]]
+        world.database.connection().executemany(f"INSERT INTO session_wallets VALUES (?, ?, ?, {NOW})", links)
+        world.wallets.terminate(gone)
+        assert world.default_links() == {id_: [other] for id_ in ids[:1500]}
+        revoked = world.query("SELECT id FROM sessions WHERE revoked_at = ? ORDER BY id", NOW)
+        assert [id_ for (id_,) in revoked] == ids[1500:]
+        words = Counter(event[0] for event in world.events())
+        assert words == {
+            "WALLET_CREATED": 2,
+            "SESSION_DEFAULT_WALLET_SET": 1500,
+            "SESSION_REVOKED": 1500,
+            "WALLET_TERMINATED": 1,
+        }
+        assert world.events()[-1][5] == {"sessions": 3000, "transactions": 0}
+
+    def test_an_heir_for_each_session(self, world: World) -> None:
+        """Where each session has another wallet of its own, each is promoted in its session and nowhere else."""
+        gone = world.wallet()
+        sessions = [(world.session(gone, wallet), wallet) for wallet in (world.wallet() for _ in range(5))]
+        world.wallets.terminate(gone)
+        assert world.default_links() == {session.id: [wallet] for session, wallet in sessions}
+
+    def test_without_sessions(self, world: World) -> None:
+        """A wallet that nothing refers to just ends."""
+        wallet = world.wallet()
+        world.wallets.terminate(wallet)
+        assert world.events()[-1] == (
+            *("WALLET_TERMINATED", "admin", wallet, None, None),
+            {"sessions": 0, "transactions": 0},
+        )
