@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import sqlite3
 import tempfile
 import threading
 import time
@@ -12,11 +13,11 @@ from contextlib import contextmanager, nullcontext, suppress
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-from peewee import Database, OperationalError, SchemaManager, SqliteDatabase
+from peewee import Database, OperationalError, PeeweeException, SchemaManager, SqliteDatabase, _manual, _savepoint
 
 from waiaas import migrations
 from waiaas.errors import refusal
-from waiaas.migrations.faults import known_reason, refusing, uri
+from waiaas.migrations.faults import known_reason, refusing, translated, uri
 from waiaas.migrations.version import schema_version
 from waiaas.models import MODELS, SchemaVersion
 
@@ -45,7 +46,7 @@ class WaiaasDatabase(SqliteDatabase):
     def __init__(self, *args: Any, **options: Any) -> None:
         """Take what Peewee takes."""
         super().__init__(*args, **options)
-        self._write_turn = threading.RLock()
+        self._write_turn = threading.Lock()
 
     def begin(self, lock_type: str | None = None) -> None:
         """Begin a transaction; one that takes the write lock at once waits for it up to the busy timeout.
@@ -58,8 +59,8 @@ class WaiaasDatabase(SqliteDatabase):
             super().begin(lock_type)
             return
         deadline = time.monotonic() + self.timeout
-        self.pragma("busy_timeout", 0)
         try:
+            self.pragma("busy_timeout", 0)
             while True:
                 try:
                     super().begin(lock_type)
@@ -71,28 +72,61 @@ class WaiaasDatabase(SqliteDatabase):
         finally:
             self.pragma("busy_timeout", int(self.timeout * 1000))
 
-    def rollback(self) -> None:
-        """Roll the transaction back, if there still is one.
+    def cursor(self, named_cursor: None = None) -> sqlite3.Cursor:
+        """Return a cursor, but none where the transaction is gone that the caller believes to be in.
 
-        After some errors, a full disk among them, SQLite has rolled back by itself
-        (https://www.sqlite.org/lang_transaction.html), and one more ROLLBACK would hide that error behind its own.
+        After some errors, a full disk among them, SQLite has rolled back the whole transaction by itself
+        (https://www.sqlite.org/lang_transaction.html, section 3). What the caller's block did then, having caught
+        such an error, would be committed one statement at a time.
         """
-        if self.connection().in_transaction:  # type: ignore[no-untyped-call]
+        if self.in_transaction() and not self._holds_transaction() and not isinstance(self.top_transaction(), _manual):
+            raise OperationalError("the transaction was rolled back after an error; leave it and begin again")
+        cursor: sqlite3.Cursor = super().cursor(named_cursor)  # type: ignore[no-untyped-call]
+        return cursor
+
+    def savepoint(self) -> _savepoint:
+        """Return a savepoint whose rollback does not hide the error after which SQLite rolled back everything."""
+        return _Savepoint(self)
+
+    def rollback(self) -> None:
+        """Roll the transaction back, if there still is one: else the ROLLBACK's own error would hide the first."""
+        if self._holds_transaction():
             super().rollback()
 
     @contextmanager
     def write_turn(self) -> Iterator[None]:
-        """Let the threads of this process take turns to write.
+        """Let the threads of this process take turns to write; what a turn leaves open is rolled back.
 
         SQLite lets a waiting connection sleep and look again, which in a crowd may never find the lock free
-        (https://www.sqlite.org/c3ref/busy_timeout.html); a thread that waits here is woken instead.
+        (https://www.sqlite.org/c3ref/busy_timeout.html); a thread that waits here is woken instead. One that is in
+        a transaction needs no turn: it may hold SQLite's lock, for which whoever has the turn would be waiting.
+        Refuses (`inside_transaction`) one that began its transaction by hand, of which Peewee knows nothing.
         """
+        if self.in_transaction():
+            yield
+            return
+        if self._holds_transaction():
+            raise refusal("inside_transaction")
         if not self._write_turn.acquire(timeout=max(0, self.timeout)):
             raise OperationalError("database is locked")
         try:
             yield
         finally:
-            self._write_turn.release()
+            try:
+                # A KeyboardInterrupt between BEGIN or COMMIT and Peewee's own record of it would leave the lock taken.
+                self.rollback()
+            finally:
+                self._write_turn.release()
+
+    def _holds_transaction(self) -> bool:
+        """Tell whether this thread's connection is in a transaction, by SQLite's word and not by Peewee's."""
+        return not self.is_closed() and self.connection().in_transaction
+
+
+class _Savepoint(_savepoint):
+    def rollback(self, begin: bool = True) -> None:
+        if self.db.connection().in_transaction:
+            super().rollback(begin)
 
 
 def connect(
@@ -164,15 +198,21 @@ def write_transaction(database: Database) -> Iterator[None]:
 
     What the block reads stays true until it commits, so that it may decide by it. On SQLite the transaction is
     `BEGIN IMMEDIATE` (https://www.sqlite.org/lang_transaction.html#immediate), on PostgreSQL a serializable one.
-    Inside a transaction of the caller's own it is a savepoint of that one.
+    Inside a transaction of the caller's own it is a savepoint of that one; begin that one with this function too,
+    for one that has read something before it takes the lock may find it too late to write. Enter and leave it in
+    one thread, and read every cursor of that thread to its end before.
 
     Raises WAIaaSError `SCHEMA_INCOMPATIBLE` with the reason `database_busy` where the lock is not to be had within
-    the busy timeout, and with that of any other error of the database; then nothing was changed.
+    the busy timeout (once among the threads of this process, once among all), and with that of any other error of
+    the database; then nothing was changed, nor where another exception of the block passes through.
     """
     mode = "IMMEDIATE" if isinstance(database, SqliteDatabase) else "SERIALIZABLE"
     turn = database.write_turn() if isinstance(database, WaiaasDatabase) else nullcontext()
-    with refusing(database), turn, database.atomic(mode):
-        yield
+    try:
+        with turn, database.atomic(mode):
+            yield
+    except (PeeweeException, sqlite3.Error) as error:
+        raise translated(error, database) from error
 
 
 @contextmanager
