@@ -1224,6 +1224,13 @@ class TestWriteTransaction:
         waiaas.close(database)
         assert keys(path) == []
 
+    @pytest.mark.parametrize("seconds", [-1, -0.001, 2_147_484, float("inf"), float("nan")])
+    def test_an_impossible_busy_timeout_is_refused(self, tmp_path: Path, seconds: float) -> None:
+        """A negative, endless or unnumbered wait is a ValueError, and no file is made."""
+        with pytest.raises(ValueError, match="from 0 to 2147483"):
+            waiaas.connect(tmp_path / "wallets.db", busy_timeout=seconds)
+        assert list(tmp_path.iterdir()) == []
+
     @pytest.mark.parametrize("step", ["begin", "commit"])
     def test_an_interrupt_leaves_no_lock(
         self, database: SqliteDatabase, path: Path, monkeypatch: pytest.MonkeyPatch, step: str

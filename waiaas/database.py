@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Seconds that a statement waits for another connection's lock, unless told otherwise.
 BUSY_TIMEOUT = 5.0
+# SQLite takes milliseconds as a 32-bit number.
+_LONGEST_TIMEOUT = 2_147_483
 _IN_MEMORY = ":memory:"
 # Seconds, at random: two that wait should not look at the same moments.
 _LOOK_AGAIN_AFTER = (0.001, 0.004)
@@ -143,7 +145,7 @@ def connect(
     A file that is empty or does not exist is created (mode 0600, for it will hold the key that signs session
     tokens); an older one is upgraded first, as `waiaas.upgrade` does it and with its `backup`, `skip_orphans` and
     `progress`. With `upgrade=False` an older file is opened as it is, without change. `busy_timeout` is how many
-    seconds a statement waits for another connection's lock. `":memory:"` is a new database in memory.
+    seconds (0 to 2,147,483) a statement waits for another connection's lock. `":memory:"` is a new database in memory.
 
     Returns a `peewee.SqliteDatabase`; every connection that it makes (one a thread) has the daemon's PRAGMAs:
     `journal_mode=WAL`, `synchronous=NORMAL`, `foreign_keys=ON`, `busy_timeout=5000`, `cache_size=-64000`,
@@ -151,13 +153,16 @@ def connect(
 
     Raises WAIaaSError `SCHEMA_INCOMPATIBLE`, with the file as it was; its `reason` says why, among them
     `code_too_old` (install a newer waiaas), `not_a_database`, `other_program`, `schema_version_missing`,
-    `read_only`, `database_busy`, and all that `waiaas.upgrade` refuses.
+    `read_only`, `database_busy`, and all that `waiaas.upgrade` refuses. Raises ValueError for a `busy_timeout` out of
+    bounds.
 
     >>> database = connect(":memory:")
     >>> database.pragma("foreign_keys")
     1
     >>> close(database)
     """
+    if not 0 <= busy_timeout <= _LONGEST_TIMEOUT:
+        raise ValueError(f"busy_timeout is a number of seconds from 0 to {_LONGEST_TIMEOUT}, not {busy_timeout!r}")
     path = os.fspath(path)
     if path != _IN_MEMORY:
         _reserve(path)
