@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from os import PathLike
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from peewee import Database, OperationalError, PeeweeException, SchemaManager, SqliteDatabase, _manual, _savepoint
 
@@ -43,12 +44,13 @@ _PRAGMAS: dict[str, str | int] = {
 
 
 class WaiaasDatabase(SqliteDatabase):
-    """Peewee's SQLite database, with what a program needs that writes from several threads."""
+    """Peewee's SQLite database, with what a program needs that writes from several threads, or forks."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         """Take what Peewee takes."""
         super().__init__(*args, **options)
         self._write_turn = threading.Lock()
+        _databases.add(self)
 
     def begin(self, lock_type: str | None = None) -> None:
         """Begin a transaction; one that takes the write lock at once waits for it up to the busy timeout.
@@ -120,6 +122,18 @@ class WaiaasDatabase(SqliteDatabase):
             finally:
                 self._write_turn.release()
 
+    def leave_to_parent(self) -> None:
+        """Forget, in a forked process, the connection of the parent: this process makes its own when it needs one.
+
+        Neither may the child use it, nor close it (https://www.sqlite.org/howtocorrupt.html, section 2.6). A
+        database in memory is the child's own copy and stays.
+        """
+        self._lock = threading.Lock()
+        self._write_turn = threading.Lock()
+        if self.database != _IN_MEMORY and not self.is_closed():
+            _connections_of_parent.append(self.connection())
+            self.dispose()
+
     def _holds_transaction(self) -> bool:
         """Tell whether this thread's connection is in a transaction, by SQLite's word and not by Peewee's."""
         return not self.is_closed() and self.connection().in_transaction
@@ -129,6 +143,19 @@ class _Savepoint(_savepoint):
     def rollback(self, begin: bool = True) -> None:
         if self.db.connection().in_transaction:
             super().rollback(begin)
+
+
+_databases: WeakSet[WaiaasDatabase] = WeakSet()
+_connections_of_parent: list[sqlite3.Connection] = []
+
+
+def _leave_all_to_parent() -> None:
+    for database in _databases:
+        database.leave_to_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_all_to_parent)
 
 
 def connect(
