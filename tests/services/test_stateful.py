@@ -49,7 +49,7 @@ from waiaas import (
 START = 1_800_000_000
 UNKNOWN = "0190a3f0-0000-7000-8000-000000000000"
 # Small, so that every limit is met within some steps.
-TTL, LIFETIME, RENEWALS, PER_WALLET = 900, 2500, 2, 2
+TTL, LIFETIME, RENEWALS, PER_WALLET = 901, 2500, 2, 2
 # An old session's absolute end may come before its token's.
 OLD_LIFETIME = 600
 GRACE = 300
@@ -138,6 +138,11 @@ def payload(token: str) -> dict[str, Any]:
 def is_signed_with(key: bytes, token: str) -> bool:
     text, _, signature = token.removeprefix("wai_sess_").rpartition(".")
     return b64(hmac.new(key, text.encode(), "sha256").digest()) == signature
+
+
+def half_time(token: IssuedToken) -> int:
+    """The first second in which a token can be renewed."""
+    return token.issued_at + (token.expires_at - token.issued_at + 1) // 2
 
 
 def old_token(session_id: str) -> IssuedToken:
@@ -242,7 +247,11 @@ class Machine(RuleBasedStateMachine):
                 )
         for number in range(4):
             self.create_wallet("admin", number)
-        self.create_session([0, 1], None, None, None, "admin")
+        self.create_session([3], None, None, None, "admin")
+        for wallet in (2, 0):
+            # Linked in another order than that of their ids.
+            self.now += 1
+            self.link(len(self.sessions) - 1, wallet, "admin")
 
     def teardown(self) -> None:
         if self.databases:
@@ -257,17 +266,25 @@ class Machine(RuleBasedStateMachine):
     def wait(self, seconds: int) -> None:
         self.now += seconds
 
+    # To the second in which a rule begins to say something else, or to the second before it.
+
     @rule(number=which, early=st.booleans())
-    def wait_for_a_boundary(self, number: int, early: bool) -> None:
-        """Go on to the second in which a rule begins to say something else, or to the second before it."""
-        moments = {self.rotated_at + GRACE}
-        for session in self.sessions.values():
-            token = session.token
-            moments |= {token.expires_at, session.absolute_end}
-            moments.add(token.issued_at + (token.expires_at - token.issued_at + 1) // 2)
+    def wait_for_expiry(self, number: int, early: bool) -> None:
+        self.wait_until({session.expires_at for session in self.sessions.values()}, number, early)
+
+    @rule(number=which, early=st.booleans())
+    def wait_for_renewal(self, number: int, early: bool) -> None:
+        tokens = [session.token for session in self.sessions.values()]
+        self.wait_until({half_time(token) for token in tokens}, number, early)
+
+    @rule(early=st.booleans())
+    def wait_for_rotation(self, early: bool) -> None:
+        self.wait_until({self.rotated_at + GRACE}, 0, early)
+
+    def wait_until(self, moments: set[int], number: int, early: bool) -> None:
         ahead = sorted(moment - early for moment in moments if moment - early > self.now)
         if ahead:
-            self.now = ahead[min(number % 4, len(ahead) - 1)]
+            self.now = ahead[number % len(ahead) if number % 3 == 0 else 0]
 
     @rule()
     def start_services_anew(self) -> None:
@@ -326,7 +343,16 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: sum(wallet.status != "TERMINATED" for wallet in self.wallets.values()) > 2)
     @rule(number=which, actor=actors)
     def terminate(self, number: int, actor: str) -> None:
-        wallet_id = self.some_wallet(number)
+        self.terminate_wallet(self.some_wallet(number), actor)
+
+    @precondition(lambda self: any(len(session.links) > 1 for session in self.sessions.values()))
+    @rule(number=which, actor=actors)
+    def terminate_a_default(self, number: int, actor: str) -> None:
+        """Terminate the default wallet of a session that has others."""
+        defaults = [session.default for session in self.sessions.values() if len(session.links) > 1]
+        self.terminate_wallet(str(defaults[number % len(defaults)]), actor)
+
+    def terminate_wallet(self, wallet_id: str, actor: str) -> None:
         codes = {"ACTIVE": None, "SUSPENDED": None}
         changed = self.expect(
             self.wallet_code(wallet_id, codes), lambda: self.on.wallets.terminate(wallet_id, actor=actor)
@@ -427,13 +453,14 @@ class Machine(RuleBasedStateMachine):
         self.note("SESSION_ISSUED", actor, chosen, issued.id)
         self.compare_session(issued)
 
-    @rule(number=which, actor=st.none() | actors, when_due=st.booleans())
-    def renew(self, number: int, actor: str | None, when_due: bool) -> None:
+    @rule(number=which, actor=st.none() | actors, when=st.sampled_from([None, 0, 0, -1]))
+    def renew(self, number: int, actor: str | None, when: int | None) -> None:
+        """Renew at once, in the first second in which it is possible, or in the last in which it is not."""
         token = self.some_token(number)
         if token is None:
             return
-        if when_due:
-            self.now = max(self.now, token.issued_at + (token.expires_at - token.issued_at + 1) // 2)
+        if when is not None:
+            self.now = max(self.now, half_time(token) + when)
         session = self.sessions[token.session_id]
         renewed = self.expect(
             self.renewal_code(token, session), lambda: self.on.sessions.renew(token.text, actor=actor)
@@ -832,7 +859,7 @@ class Machine(RuleBasedStateMachine):
 
 def test_services_agree_with_the_rules() -> None:
     """Whatever is asked in whatever order, answers, refusals, rows, tokens and audit log are as the rules say."""
-    run_state_machine_as_test(Machine, settings=settings(max_examples=50, stateful_step_count=50))
+    run_state_machine_as_test(Machine, settings=settings(max_examples=80, stateful_step_count=50))
 
 
 @pytest.mark.stress
