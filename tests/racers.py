@@ -130,7 +130,8 @@ class Processes:
 
     def __init__(self) -> None:
         context = multiprocessing.get_context("spawn")
-        barrier = context.Barrier(CALLERS, timeout=_DEADLOCK_AFTER)
+        # Kept, for with the object its semaphores would go before the processes have found them.
+        self._barrier = barrier = context.Barrier(CALLERS, timeout=_DEADLOCK_AFTER)
         self._lines = []
         self._processes = []
         for _ in range(CALLERS):
