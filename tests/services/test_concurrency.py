@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
+import json
+import os
 import random
+import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import cache
@@ -21,7 +27,7 @@ import waiaas
 NOW = 1_800_000_000
 ROUNDS = 4
 MANY_ROUNDS = 300
-TESTS_FOLDER = str(Path(__file__).parents[1])
+WRITER = Path(__file__).parents[1] / "writing_until_killed.py"
 PACKAGE_FOLDER = str(Path(waiaas.__file__).parents[1])
 
 
@@ -186,24 +192,29 @@ def racers(request: pytest.FixtureRequest) -> Iterator[Threads | Processes]:
 
 
 def check_invariants(path: Path) -> None:
-    """What holds in a file at every moment: links, limit, and an audit log that tells exactly what is there."""
+    """What holds in a file at every moment: the links, and an audit log that tells exactly what is there."""
     with closing(sqlite3.connect(path)) as database:
         defaults = database.execute(
             "SELECT id, total(is_default) FROM sessions LEFT JOIN session_wallets ON session_id = id"
             " WHERE revoked_at IS NULL GROUP BY id"
         ).fetchall()
         assert [session for session, count in defaults if count != 1] == []
+        terminated = database.execute(
+            "SELECT session_id FROM session_wallets JOIN wallets ON wallet_id = id WHERE status = 'TERMINATED'"
+        ).fetchall()
+        assert terminated == []
+    assert replayed(path) == stored(path)
+
+
+def check_limit(path: Path) -> None:
+    """No wallet has more sessions than it may have; in these files none has expired."""
+    with closing(sqlite3.connect(path)) as database:
         crowded = database.execute(
             "SELECT wallet_id FROM session_wallets JOIN sessions ON session_id = id WHERE revoked_at IS NULL"
             " GROUP BY wallet_id HAVING count(*) > ?",
             (SESSIONS_PER_WALLET,),
         ).fetchall()
         assert crowded == []
-        terminated = database.execute(
-            "SELECT session_id FROM session_wallets JOIN wallets ON wallet_id = id WHERE status = 'TERMINATED'"
-        ).fetchall()
-        assert terminated == []
-    assert replayed(path) == stored(path)
 
 
 def check_tokens(path: Path, outcomes: list[list[Outcome]]) -> None:
@@ -285,6 +296,7 @@ def run_race(racers: Threads | Processes, folder: Path, race: str, rounds: int) 
         assert outcome in possible, number
         seen.add(outcome)
         check_invariants(path)
+        check_limit(path)
         check_tokens(path, outcomes)
         remove(path)
     return len(seen)
@@ -329,8 +341,9 @@ def test_the_first_key_is_one_key(racers: Threads | Processes, tmp_path: Path) -
             ["INVALID_TOKEN", "done"],
             ["INVALID_TOKEN", "done"],
         ]
-        check_tokens(path, outcomes)
         check_invariants(path)
+        check_limit(path)
+        check_tokens(path, outcomes)
         remove(path)
 
 
@@ -413,6 +426,7 @@ def test_many_changes_at_random(racers: Threads | Processes, tmp_path: Path) -> 
         racers.close()
         assert not any("SCHEMA_INCOMPATIBLE" in outcome.said for of_caller in outcomes for outcome in of_caller)
         check_invariants(path)
+        check_limit(path)
         check_tokens(path, outcomes)
         look_over(path)
 
@@ -436,3 +450,98 @@ def any_call(dice: random.Random, wallets: tuple[str, ...], sessions: tuple[str,
         ],
         [9, 9, 9, 3, 3, 3, 3, 4, 2, 0.2, 0.2, 1],
     )[0]
+
+
+class Told(NamedTuple):
+    """What a writing process told before it was killed: each call's outcome, and what was asked and not answered."""
+
+    outcomes: list[tuple[str, Any]]
+    in_flight: set[str]
+
+
+def write_and_kill(path: Path, seed: int, lines: int) -> Told:
+    """Let a process write until it has told so many lines, then kill it."""
+    process = subprocess.Popen(
+        [sys.executable, WRITER, path, str(seed)],
+        env={**os.environ, "PYTHONPATH": PACKAGE_FOLDER},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    told = [process.stdout.readline() for _ in range(lines)]
+    process.send_signal(signal.SIGKILL)
+    told += process.communicate()[0].splitlines(keepends=True)
+    assert process.returncode == -signal.SIGKILL
+    outcomes, asked = [], {}
+    for line in told:
+        assert line.endswith("\n")
+        thread, word, text = line.split(" ", 2)
+        said = json.loads(text)
+        if word == "asks":
+            asked[thread] = said
+        else:
+            del asked[thread]
+            outcomes.append((word, said))
+    return Told(outcomes, {about for about in asked.values() if about is not None})
+
+
+def check_told(path: Path, told: Told, tokens: dict[str, str]) -> None:
+    """All that was told is in the file; `tokens` holds each session's last one, of earlier processes too."""
+    look_over(path)
+    check_invariants(path)
+    state = stored(path)
+    for word, said in told.outcomes:
+        if word == "session":
+            tokens[said[0]] = said[1]
+        elif word == "wallet":
+            assert said in state.wallets
+        elif word == "terminated":
+            assert state.wallets[said] == "TERMINATED"
+        elif word == "revoked":
+            assert state.sessions[said][0]
+    services = Services(path, 0)
+    for session_id, token in tokens.items():
+        services.now = claims_of(token)["iat"]
+        said = services.ask(("sessions", "authenticate", token)).said
+        if state.sessions[session_id][0]:
+            assert said == "SESSION_REVOKED"
+        elif session_id in told.in_flight and said == "INVALID_TOKEN":
+            # Its renewal was committed, and the kill came before the new token could be told.
+            assert state.sessions[session_id][1] > 0
+        else:
+            assert said == f"reaches {services.links.resolve(session_id)}"
+    waiaas.close(services.database)
+
+
+def claims_of(token: str) -> dict[str, Any]:
+    part = token.split(".")[1]
+    claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    return claims
+
+
+def kill_writers(folder: Path, rounds: int) -> None:
+    """Kill one writing process after another on one file, and look at what each has left."""
+    path = folder / "wallets.db"
+    waiaas.close(waiaas.connect(path))
+    dice = random.Random("kill -9")
+    tokens: dict[str, str] = {}
+    lost: set[str] = set()
+    for number in range(rounds):
+        told = write_and_kill(path, number, dice.randint(20, 160))
+        check_told(path, told, tokens)
+        # What nobody was told of cannot be asked for in later rounds.
+        lost |= told.in_flight
+        for session_id in lost & tokens.keys():
+            del tokens[session_id]
+    assert len(tokens) > rounds
+
+
+def test_a_writer_that_is_killed_loses_nothing_that_it_told(tmp_path: Path) -> None:
+    """After a kill -9 amid writes the file is whole, and every session that was answered before authenticates."""
+    kill_writers(tmp_path, 5)
+
+
+@pytest.mark.stress
+def test_many_writers_that_are_killed_lose_nothing_that_they_told(tmp_path: Path) -> None:
+    """The same, several hundred times on one file."""
+    kill_writers(tmp_path, 300)
