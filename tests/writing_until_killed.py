@@ -20,7 +20,8 @@ from waiaas import WAIaaSError
 
 #: When the first process begins, and how long each has for itself, in seconds.
 START, SPAN = 1_800_000_000, 50_000_000
-_STEP = 40_000
+_STEP = 200_000
+_OVER = {"SESSION_NOT_FOUND", "SESSION_REVOKED", "TOKEN_EXPIRED", "RENEWAL_LIMIT_REACHED"}
 THREADS = 2
 
 
@@ -41,15 +42,15 @@ class Writer:
 
     def change(self) -> None:
         wallet, kind = self.dice.choice(self.wallets), self.dice.random()
-        session = self.dice.choice([*self.tokens, "none"])
-        if kind < 0.3:
+        session = self.dice.choice([*self.tokens] or ["none"])
+        if kind < 0.15:
             wallets = self.dice.sample(self.wallets, self.dice.randint(1, 3))
             self.told_token(self.call("session", None, new_session(*wallets)))
-        elif kind < 0.55:
+        elif kind < 0.5:
             self.told_token(self.call("session", session, ("sessions", "renew", self.tokens.get(session, ""))))
-        elif kind < 0.6:
+        elif kind < 0.53:
             self.call("revoked", session, ("sessions", "revoke", session))
-        elif kind < 0.65:
+        elif kind < 0.56:
             self.call("terminated", wallet, ("wallets", "terminate", wallet))
             self.wallets[self.wallets.index(wallet)] = self.new_wallet()
         else:
@@ -72,6 +73,8 @@ class Writer:
             made = getattr(getattr(self.services, service), method)(*arguments)
         except WAIaaSError as error:
             self.tell("refused", error.code)
+            if error.code in _OVER:
+                self.tokens.pop(str(about), None)
             return None
         known = {"wallet": lambda: made.id, "session": lambda: [made.id, made.token]}
         self.tell(word, known.get(word, lambda: about)())
