@@ -14,7 +14,16 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from peewee import Database, OperationalError, PeeweeException, SchemaManager, SqliteDatabase, _manual, _savepoint
+from peewee import (
+    Database,
+    OperationalError,
+    PeeweeException,
+    PostgresqlDatabase,
+    SchemaManager,
+    SqliteDatabase,
+    _manual,
+    _savepoint,
+)
 
 from waiaas import migrations
 from waiaas.errors import refusal
@@ -30,6 +39,9 @@ BUSY_TIMEOUT = 5.0
 # SQLite takes milliseconds as a 32-bit number.
 _LONGEST_TIMEOUT = 2_147_483
 _IN_MEMORY = ":memory:"
+# Before anything is read, for the first SELECT fixes what the transaction sees; others may read meanwhile
+# (https://www.postgresql.org/docs/current/sql-lock.html). Without it, of two writers one would fail at random.
+_POSTGRESQL_LOCK = "LOCK TABLE schema_version IN SHARE ROW EXCLUSIVE MODE"
 # Seconds, at random: two that wait should not look at the same moments.
 _LOOK_AGAIN_AFTER = (0.001, 0.004)
 # What the daemon sets on each connection, but for busy_timeout, which is Peewee's `timeout`, and journal_mode: that
@@ -229,7 +241,8 @@ def write_transaction(database: Database) -> Iterator[None]:
     """Run a block in one transaction that holds the write lock from its start.
 
     What the block reads stays true until it commits, so that it may decide by it. On SQLite the transaction is
-    `BEGIN IMMEDIATE` (https://www.sqlite.org/lang_transaction.html#immediate), on PostgreSQL a serializable one.
+    `BEGIN IMMEDIATE` (https://www.sqlite.org/lang_transaction.html#immediate), on PostgreSQL a serializable one
+    that waits for the others of this kind.
     Inside a transaction of the caller's own it is a savepoint of that one; begin that one with this function too,
     for one that has read something before it takes the lock may find it too late to write. Enter and leave it in
     one thread, and read every cursor of that thread to its end before.
@@ -240,8 +253,11 @@ def write_transaction(database: Database) -> Iterator[None]:
     """
     mode = "IMMEDIATE" if isinstance(database, SqliteDatabase) else "SERIALIZABLE"
     turn = database.write_turn() if isinstance(database, WaiaasDatabase) else nullcontext()
+    is_postgresqls = isinstance(database, PostgresqlDatabase) and not database.in_transaction()
     try:
         with turn, database.atomic(mode):
+            if is_postgresqls:
+                database.execute_sql(_POSTGRESQL_LOCK)
             yield
     except (PeeweeException, sqlite3.Error) as error:
         raise translated(error, database) from error
