@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import sqlite3
 import tempfile
 import threading
 import time
@@ -11,12 +12,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from os import PathLike
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
-from peewee import Database, OperationalError, SchemaManager, SqliteDatabase
+from peewee import (
+    Database,
+    OperationalError,
+    PeeweeException,
+    PostgresqlDatabase,
+    SchemaManager,
+    SqliteDatabase,
+    _manual,
+    _savepoint,
+)
 
 from waiaas import migrations
 from waiaas.errors import refusal
-from waiaas.migrations.faults import known_reason, refusing, uri
+from waiaas.migrations.faults import known_reason, refusing, translated, uri
 from waiaas.migrations.version import schema_version
 from waiaas.models import MODELS, SchemaVersion
 
@@ -25,7 +36,12 @@ if TYPE_CHECKING:
 
 #: Seconds that a statement waits for another connection's lock, unless told otherwise.
 BUSY_TIMEOUT = 5.0
+# SQLite takes milliseconds as a 32-bit number.
+_LONGEST_TIMEOUT = 2_147_483
 _IN_MEMORY = ":memory:"
+# Before anything is read, for the first SELECT fixes what the transaction sees; others may read meanwhile
+# (https://www.postgresql.org/docs/current/sql-lock.html). Without it, of two writers one would fail at random.
+_POSTGRESQL_LOCK = "LOCK TABLE schema_version IN SHARE ROW EXCLUSIVE MODE"
 # Seconds, at random: two that wait should not look at the same moments.
 _LOOK_AGAIN_AFTER = (0.001, 0.004)
 # What the daemon sets on each connection, but for busy_timeout, which is Peewee's `timeout`, and journal_mode: that
@@ -40,12 +56,13 @@ _PRAGMAS: dict[str, str | int] = {
 
 
 class WaiaasDatabase(SqliteDatabase):
-    """Peewee's SQLite database, with what a program needs that writes from several threads."""
+    """Peewee's SQLite database, with what a program needs that writes from several threads, or forks."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         """Take what Peewee takes."""
         super().__init__(*args, **options)
-        self._write_turn = threading.RLock()
+        self._write_turn = threading.Lock()
+        _databases.add(self)
 
     def begin(self, lock_type: str | None = None) -> None:
         """Begin a transaction; one that takes the write lock at once waits for it up to the busy timeout.
@@ -58,8 +75,8 @@ class WaiaasDatabase(SqliteDatabase):
             super().begin(lock_type)
             return
         deadline = time.monotonic() + self.timeout
-        self.pragma("busy_timeout", 0)
         try:
+            self.pragma("busy_timeout", 0)
             while True:
                 try:
                     super().begin(lock_type)
@@ -71,28 +88,86 @@ class WaiaasDatabase(SqliteDatabase):
         finally:
             self.pragma("busy_timeout", int(self.timeout * 1000))
 
-    def rollback(self) -> None:
-        """Roll the transaction back, if there still is one.
+    def cursor(self, named_cursor: None = None) -> sqlite3.Cursor:
+        """Return a cursor, but none where the transaction is gone that the caller believes to be in.
 
-        After some errors, a full disk among them, SQLite has rolled back by itself
-        (https://www.sqlite.org/lang_transaction.html), and one more ROLLBACK would hide that error behind its own.
+        After some errors, a full disk among them, SQLite has rolled back the whole transaction by itself
+        (https://www.sqlite.org/lang_transaction.html, section 3). What the caller's block did then, having caught
+        such an error, would be committed one statement at a time.
         """
-        if self.connection().in_transaction:  # type: ignore[no-untyped-call]
+        if self.in_transaction() and not self._holds_transaction() and not isinstance(self.top_transaction(), _manual):
+            raise OperationalError("the transaction was rolled back after an error; leave it and begin again")
+        cursor: sqlite3.Cursor = super().cursor(named_cursor)  # type: ignore[no-untyped-call]
+        return cursor
+
+    def savepoint(self) -> _savepoint:
+        """Return a savepoint whose rollback does not hide the error after which SQLite rolled back everything."""
+        return _Savepoint(self)
+
+    def rollback(self) -> None:
+        """Roll the transaction back, if there still is one: else the ROLLBACK's own error would hide the first."""
+        if self._holds_transaction():
             super().rollback()
 
     @contextmanager
     def write_turn(self) -> Iterator[None]:
-        """Let the threads of this process take turns to write.
+        """Let the threads of this process take turns to write; what a turn leaves open is rolled back.
 
         SQLite lets a waiting connection sleep and look again, which in a crowd may never find the lock free
-        (https://www.sqlite.org/c3ref/busy_timeout.html); a thread that waits here is woken instead.
+        (https://www.sqlite.org/c3ref/busy_timeout.html); a thread that waits here is woken instead. One that is in
+        a transaction needs no turn: it may hold SQLite's lock, for which whoever has the turn would be waiting.
+        Refuses (`inside_transaction`) one that began its transaction by hand, of which Peewee knows nothing.
         """
+        if self.in_transaction():
+            yield
+            return
+        if self._holds_transaction():
+            raise refusal("inside_transaction")
         if not self._write_turn.acquire(timeout=max(0, self.timeout)):
             raise OperationalError("database is locked")
         try:
             yield
         finally:
-            self._write_turn.release()
+            try:
+                # A KeyboardInterrupt between BEGIN or COMMIT and Peewee's own record of it would leave the lock taken.
+                self.rollback()
+            finally:
+                self._write_turn.release()
+
+    def leave_to_parent(self) -> None:
+        """Forget, in a forked process, the connection of the parent: this process makes its own when it needs one.
+
+        Neither may the child use it, nor close it (https://www.sqlite.org/howtocorrupt.html, section 2.6). A
+        database in memory is the child's own copy and stays.
+        """
+        self._lock = threading.Lock()
+        self._write_turn = threading.Lock()
+        if self.database != _IN_MEMORY and not self.is_closed():
+            _connections_of_parent.append(self.connection())
+            self.dispose()
+
+    def _holds_transaction(self) -> bool:
+        """Tell whether this thread's connection is in a transaction, by SQLite's word and not by Peewee's."""
+        return not self.is_closed() and self.connection().in_transaction
+
+
+class _Savepoint(_savepoint):
+    def rollback(self, begin: bool = True) -> None:
+        if self.db.connection().in_transaction:
+            super().rollback(begin)
+
+
+_databases: WeakSet[WaiaasDatabase] = WeakSet()
+_connections_of_parent: list[sqlite3.Connection] = []
+
+
+def _leave_all_to_parent() -> None:
+    for database in _databases:
+        database.leave_to_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_all_to_parent)
 
 
 def connect(
@@ -109,7 +184,7 @@ def connect(
     A file that is empty or does not exist is created (mode 0600, for it will hold the key that signs session
     tokens); an older one is upgraded first, as `waiaas.upgrade` does it and with its `backup`, `skip_orphans` and
     `progress`. With `upgrade=False` an older file is opened as it is, without change. `busy_timeout` is how many
-    seconds a statement waits for another connection's lock. `":memory:"` is a new database in memory.
+    seconds (0 to 2,147,483) a statement waits for another connection's lock. `":memory:"` is a new database in memory.
 
     Returns a `peewee.SqliteDatabase`; every connection that it makes (one a thread) has the daemon's PRAGMAs:
     `journal_mode=WAL`, `synchronous=NORMAL`, `foreign_keys=ON`, `busy_timeout=5000`, `cache_size=-64000`,
@@ -117,13 +192,16 @@ def connect(
 
     Raises WAIaaSError `SCHEMA_INCOMPATIBLE`, with the file as it was; its `reason` says why, among them
     `code_too_old` (install a newer waiaas), `not_a_database`, `other_program`, `schema_version_missing`,
-    `read_only`, `database_busy`, and all that `waiaas.upgrade` refuses.
+    `read_only`, `database_busy`, and all that `waiaas.upgrade` refuses. Raises ValueError for a `busy_timeout` out of
+    bounds.
 
     >>> database = connect(":memory:")
     >>> database.pragma("foreign_keys")
     1
     >>> close(database)
     """
+    if not 0 <= busy_timeout <= _LONGEST_TIMEOUT:
+        raise ValueError(f"busy_timeout is a number of seconds from 0 to {_LONGEST_TIMEOUT}, not {busy_timeout!r}")
     path = os.fspath(path)
     if path != _IN_MEMORY:
         _reserve(path)
@@ -163,16 +241,26 @@ def write_transaction(database: Database) -> Iterator[None]:
     """Run a block in one transaction that holds the write lock from its start.
 
     What the block reads stays true until it commits, so that it may decide by it. On SQLite the transaction is
-    `BEGIN IMMEDIATE` (https://www.sqlite.org/lang_transaction.html#immediate), on PostgreSQL a serializable one.
-    Inside a transaction of the caller's own it is a savepoint of that one.
+    `BEGIN IMMEDIATE` (https://www.sqlite.org/lang_transaction.html#immediate), on PostgreSQL a serializable one
+    that waits for the others of this kind.
+    Inside a transaction of the caller's own it is a savepoint of that one; begin that one with this function too,
+    for one that has read something before it takes the lock may find it too late to write. Enter and leave it in
+    one thread, and read every cursor of that thread to its end before.
 
     Raises WAIaaSError `SCHEMA_INCOMPATIBLE` with the reason `database_busy` where the lock is not to be had within
-    the busy timeout, and with that of any other error of the database; then nothing was changed.
+    the busy timeout (once among the threads of this process, once among all), and with that of any other error of
+    the database; then nothing was changed, nor where another exception of the block passes through.
     """
     mode = "IMMEDIATE" if isinstance(database, SqliteDatabase) else "SERIALIZABLE"
     turn = database.write_turn() if isinstance(database, WaiaasDatabase) else nullcontext()
-    with refusing(database), turn, database.atomic(mode):
-        yield
+    is_postgresqls = isinstance(database, PostgresqlDatabase) and not database.in_transaction()
+    try:
+        with turn, database.atomic(mode):
+            if is_postgresqls:
+                database.execute_sql(_POSTGRESQL_LOCK)
+            yield
+    except (PeeweeException, sqlite3.Error) as error:
+        raise translated(error, database) from error
 
 
 @contextmanager

@@ -221,7 +221,7 @@ class SessionService:
         return IssuedSession(**vars(self._details(session_id, now)), token=token)
 
     def _default_wallet(self, session_id: str) -> str:
-        is_default = (SessionWallet.session == session_id) & SessionWallet.is_default
+        is_default = (SessionWallet.session == session_id) & (SessionWallet.is_default == TRUE)
         default = SessionWallet.select(SessionWallet.wallet).where(is_default).tuples().first(self._database)
         if default is None:
             raise WAIaaSError("SESSION_REQUIRES_WALLET", details={"sessionId": session_id})

@@ -1,0 +1,547 @@
+"""Several callers at once, threads and processes: what comes of it is what comes of them one after another."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import pytest
+from audit_trail import replayed, stored
+from racers import SESSIONS_PER_WALLET, Call, Outcome, Processes, Services, Threads, new_session, new_wallet
+
+import waiaas
+
+NOW = 1_800_000_000
+ROUNDS = 4
+MANY_ROUNDS = 300
+WRITER = Path(__file__).parents[1] / "writing_until_killed.py"
+PACKAGE_FOLDER = str(Path(waiaas.__file__).parents[1])
+
+
+class Names(NamedTuple):
+    """What is in the file in which every race is run.
+
+    Wallets `a`, `b`, `c`, `d`. Sessions: `one` reaches a; `two` reaches a (default) and b; `three` reaches b
+    (default), a and c. `a` has as many sessions as it may have. `d` has none. `token` is that of `two`.
+    """
+
+    a: str
+    b: str
+    c: str
+    d: str
+    one: str
+    two: str
+    three: str
+    token: str
+
+
+@cache
+def start() -> tuple[bytes, Names]:
+    """The file, and the names of what is in it."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "wallets.db"
+        services = Services(path, NOW)
+        a, b, c, d = (services.wallets.create(new_wallet(name)[2]).id for name in "abcd")
+        one = services.sessions.create(new_session(a)[2])
+        two = services.sessions.create(new_session(a, b)[2])
+        three = services.sessions.create(new_session(b)[2])
+        for moment, wallet in ((1, c), (2, a)):
+            services.now = NOW + moment
+            services.links.link(three.id, wallet)
+        for number, status in enumerate(("PENDING", "PENDING", "CONFIRMED")):
+            services.database.execute_sql(
+                "INSERT INTO transactions (id, wallet_id, session_id, chain, type, status, created_at)"
+                " VALUES (?, ?, ?, 'solana', 'TRANSFER', ?, ?)",
+                (f"tx {number}", a, one.id, status, NOW),
+            )
+        waiaas.close(services.database)
+        return path.read_bytes(), Names(a, b, c, d, one.id, two.id, three.id, two.token)
+
+
+@cache
+def without_key() -> bytes:
+    """A file with a wallet but without a token key."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "wallets.db"
+        path.write_bytes(start()[0])
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("DELETE FROM key_value_store")
+            database.commit()
+        return path.read_bytes()
+
+
+# Late enough to renew, not too late for any token.
+LATER = NOW + 2_000_000
+
+Race = Callable[[Names], list[list[Call]]]
+RACES: dict[str, Race] = {
+    "link and unlink one wallet that is not linked": lambda n: [
+        [("links", "link", n.two, n.c)],
+        [("links", "unlink", n.two, n.c)],
+    ],
+    "link and unlink one wallet that is linked": lambda n: [
+        [("links", "link", n.two, n.b)],
+        [("links", "unlink", n.two, n.b)],
+    ],
+    "link one wallet twice": lambda n: [[("links", "link", n.two, n.c)]] * 3,
+    "unlink one wallet twice": lambda n: [[("links", "unlink", n.three, n.c)]] * 3,
+    "two defaults": lambda n: [
+        [("links", "set_default", n.three, n.a)],
+        [("links", "set_default", n.three, n.c)],
+        [("links", "unlink", n.three, n.a)],
+    ],
+    "unlink the last two wallets": lambda n: [
+        [("links", "unlink", n.two, n.a), ("links", "unlink", n.two, n.b)],
+        [("links", "unlink", n.two, n.b), ("links", "unlink", n.two, n.a)],
+        [("links", "set_default", n.two, n.b)],
+    ],
+    "create at the limit": lambda n: [
+        [new_session(n.d), new_session(n.d)],
+        [new_session(n.d)],
+        [new_session(n.d, n.c)],
+        [("links", "link", n.one, n.d)],
+    ],
+    "create where one place gets free": lambda n: [
+        [new_session(n.a)],
+        [new_session(n.c, n.a)],
+        [("sessions", "revoke", n.one)],
+    ],
+    "terminate a wallet that is linked elsewhere": lambda n: [
+        [("wallets", "terminate", n.a)],
+        [("links", "unlink", n.two, n.b)],
+        [("links", "set_default", n.three, n.a)],
+    ],
+    "terminate a wallet on which a session is created": lambda n: [
+        [("wallets", "terminate", n.d)],
+        [new_session(n.d)],
+        [("links", "link", n.one, n.d)],
+        [("wallets", "suspend", n.d)],
+    ],
+    "terminate both wallets of a session": lambda n: [
+        [("wallets", "terminate", n.a)],
+        [("wallets", "terminate", n.b)],
+        [("wallets", "terminate", n.c)],
+    ],
+    "terminate one wallet twice": lambda n: [[("wallets", "terminate", n.b)]] * 3,
+    "terminate a wallet while its session is renewed": lambda n: [
+        [("wallets", "terminate", n.a), ("wallets", "terminate", n.b)],
+        [("sessions", "renew", n.token)],
+    ],
+    "suspend and resume": lambda n: [
+        [("wallets", "suspend", n.a)],
+        [("wallets", "suspend", n.a), ("wallets", "resume", n.a)],
+        [("wallets", "resume", n.a)],
+    ],
+    "renew with one token": lambda n: [[("sessions", "renew", n.token)]] * 4,
+    "renew and revoke": lambda n: [
+        [("sessions", "renew", n.token)],
+        [("sessions", "revoke", n.two)],
+        [("sessions", "revoke", n.two)],
+    ],
+    "renew, and authenticate with the old token": lambda n: [
+        [("sessions", "renew", n.token)],
+        [("sessions", "authenticate", n.token)],
+        [("sessions", "authenticate", n.token)],
+        [("links", "set_default", n.two, n.b)],
+    ],
+    "rotate twice": lambda n: [[("tokens", "rotate")]] * 4,
+    "rotate while sessions are made and known": lambda n: [
+        [("tokens", "rotate")],
+        [new_session(n.d)],
+        [("sessions", "renew", n.token)],
+        [("sessions", "authenticate", n.token)],
+    ],
+    "two wallets with one public key": lambda n: [[new_wallet("new")], [new_wallet("new")], [new_wallet("a")]],
+    "resolve while the default changes": lambda n: [
+        [("links", "resolve", n.two)],
+        [("links", "set_default", n.two, n.b)],
+        [("links", "resolve", n.two, n.b)],
+        [("links", "unlink", n.two, n.b)],
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def processes() -> Iterator[Processes]:
+    made = Processes()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(params=["threads", "processes"])
+def racers(request: pytest.FixtureRequest) -> Iterator[Threads | Processes]:
+    if request.param == "processes":
+        yield request.getfixturevalue("processes")
+        return
+    threads = Threads()
+    yield threads
+    threads.stop()
+
+
+def check_invariants(path: Path) -> None:
+    """What holds in a file at every moment: the links, and an audit log that tells exactly what is there."""
+    with closing(sqlite3.connect(path)) as database:
+        defaults = database.execute(
+            "SELECT id, total(is_default) FROM sessions LEFT JOIN session_wallets ON session_id = id"
+            " WHERE revoked_at IS NULL GROUP BY id"
+        ).fetchall()
+        assert [session for session, count in defaults if count != 1] == []
+        terminated = database.execute(
+            "SELECT session_id FROM session_wallets JOIN wallets ON wallet_id = id WHERE status = 'TERMINATED'"
+        ).fetchall()
+        assert terminated == []
+    assert replayed(path) == stored(path)
+
+
+def check_limit(path: Path) -> None:
+    """No wallet has more sessions than it may have; in these files none has expired."""
+    with closing(sqlite3.connect(path)) as database:
+        crowded = database.execute(
+            "SELECT wallet_id FROM session_wallets JOIN sessions ON session_id = id WHERE revoked_at IS NULL"
+            " GROUP BY wallet_id HAVING count(*) > ?",
+            (SESSIONS_PER_WALLET,),
+        ).fetchall()
+        assert crowded == []
+
+
+def check_tokens(path: Path, outcomes: list[list[Outcome]]) -> None:
+    """Each token that was answered is good, or void because of what the session became since."""
+    services = Services(path, LATER)
+    tokens = [outcome.token for of_caller in outcomes for outcome in of_caller if outcome.token]
+    sessions = [services.tokens.verify(token).session_id for token in tokens]
+    assert len(tokens) == len(set(tokens))
+    for token, session_id in zip(tokens, sessions, strict=True):
+        said = services.ask(("sessions", "authenticate", token)).said
+        details = services.sessions.get(session_id)
+        assert said == ("SESSION_REVOKED" if details.status == "REVOKED" else f"reaches {details.default_wallet_id}")
+    waiaas.close(services.database)
+
+
+def remove(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+
+
+def after(path: Path, content: bytes) -> tuple[Any, ...]:
+    """What is in a file in the end; ids and keys that were made in it count as new, whatever they are."""
+    names = content.decode("latin-1")
+
+    def known(id_: str) -> str:
+        return id_ if id_ in names else "new"
+
+    state = stored(path)
+    with closing(sqlite3.connect(path)) as database:
+        events = database.execute("SELECT event_type, actor, session_id, wallet_id, tx_id FROM audit_log").fetchall()
+    return (
+        sorted((known(session), *values) for session, values in state.sessions.items()),
+        sorted((known(session), known(wallet), default) for (session, wallet), default in state.links.items()),
+        sorted((known(wallet), status) for wallet, status in state.wallets.items()),
+        sorted(state.cancelled),
+        state.rotated,
+        sorted(str([known(str(value)) for value in event]) for event in events),
+    )
+
+
+def orders(lengths: list[int]) -> Iterator[tuple[int, ...]]:
+    """Every order in which callers with so many calls each can come to their turns."""
+    return iter(set(itertools.permutations([caller for caller, count in enumerate(lengths) for _ in range(count)])))
+
+
+@cache
+def serial_outcomes(race: str) -> set[str]:
+    """What comes of a race's calls in each order in which they can be made one after another."""
+    content, names = start()
+    calls = RACES[race](names)
+    found = set()
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "wallets.db"
+        for order in orders([len(each) for each in calls]):
+            path.write_bytes(content)
+            services = Services(path, LATER)
+            left = [iter(each) for each in calls]
+            said: list[list[str]] = [[] for _ in calls]
+            for caller in order:
+                said[caller].append(services.ask(next(left[caller])).said)
+            waiaas.close(services.database)
+            found.add(str((said, after(path, content))))
+            remove(path)
+    return found
+
+
+def run_race(racers: Threads | Processes, folder: Path, race: str, rounds: int) -> int:
+    """Run a race many times; return how many different outcomes there were."""
+    content, names = start()
+    calls, possible = RACES[race](names), serial_outcomes(race)
+    seen = set()
+    for number in range(rounds):
+        path = folder / f"{number}.db"
+        path.write_bytes(content)
+        racers.open(path, LATER)
+        outcomes = racers.race(calls)
+        racers.close()
+        outcome = str(([[each.said for each in of_caller] for of_caller in outcomes], after(path, content)))
+        assert outcome in possible, number
+        seen.add(outcome)
+        check_invariants(path)
+        check_limit(path)
+        check_tokens(path, outcomes)
+        remove(path)
+    return len(seen)
+
+
+@pytest.mark.parametrize("race", RACES)
+def test_a_race_ends_as_one_of_the_serial_orders_does(racers: Threads | Processes, tmp_path: Path, race: str) -> None:
+    """Answers, refusals, rows and audit log are those of the calls one after another, in one order or another."""
+    run_race(racers, tmp_path, race, ROUNDS)
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize("race", RACES)
+def test_many_races_end_as_one_of_the_serial_orders_does(
+    racers: Threads | Processes, tmp_path: Path, race: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same, often enough that the callers come to their turns in more than one order."""
+    seen = run_race(racers, tmp_path, race, MANY_ROUNDS)
+    with capsys.disabled():
+        print(f"\n{race}: {seen} of {len(serial_outcomes(race))} outcomes")
+
+
+def test_the_first_key_is_one_key(racers: Threads | Processes, tmp_path: Path) -> None:
+    """Where several callers need the key before there is one, one key is made, and all of their tokens are good."""
+    content, names = without_key(), start()[1]
+    for number in range(ROUNDS):
+        path = tmp_path / f"{number}.db"
+        path.write_bytes(content)
+        racers.open(path, LATER)
+        outcomes = racers.race(
+            [
+                [new_session(names.d)],
+                [new_session(names.c)],
+                [("sessions", "authenticate", names.token), new_session(names.d)],
+                [("tokens", "verify", names.token), new_session(names.d, names.c)],
+            ]
+        )
+        racers.close()
+        assert [[each.said for each in of_caller] for of_caller in outcomes] == [
+            ["done"],
+            ["done"],
+            ["INVALID_TOKEN", "done"],
+            ["INVALID_TOKEN", "done"],
+        ]
+        check_invariants(path)
+        check_limit(path)
+        check_tokens(path, outcomes)
+        remove(path)
+
+
+def test_a_reader_never_sees_half_a_change(racers: Threads | Processes, tmp_path: Path) -> None:
+    """While defaults and links change, every reading of a session has one default, and it is a linked wallet."""
+    content, names = start()
+    path = tmp_path / "wallets.db"
+    path.write_bytes(content)
+    racers.open(path, LATER)
+    changes = [
+        ("links", "set_default", names.three, names.a),
+        ("links", "unlink", names.three, names.b),
+        ("links", "set_default", names.three, names.c),
+        ("links", "link", names.three, names.b),
+        ("links", "set_default", names.three, names.b),
+    ]
+    readings = [("links", "resolve", names.three), ("sessions", "authenticate", names.token)]
+    outcomes = racers.race([changes * 20, readings * 100, readings * 100])
+    racers.close()
+    assert {outcome.said for outcome in outcomes[0]} == {"done"}
+    resolved = {outcome.said for of_caller in outcomes[1:] for outcome in of_caller[::2]}
+    known = {outcome.said for of_caller in outcomes[1:] for outcome in of_caller[1::2]}
+    assert resolved <= {f"reaches {wallet}" for wallet in (names.a, names.b, names.c)}
+    assert known == {f"reaches {names.a}"}
+    check_invariants(path)
+
+
+def test_every_caller_gets_its_turn(racers: Threads | Processes, tmp_path: Path) -> None:
+    """Callers that write without a pause keep nobody from writing: no call is refused, not one change is lost."""
+    content, names = start()
+    path = tmp_path / "wallets.db"
+    path.write_bytes(content)
+    racers.open(path, LATER)
+    busy: list[Call] = [("wallets", "suspend", names.d), ("wallets", "resume", names.d)] * 100
+    outcomes = racers.race(
+        [
+            busy,
+            [("links", "set_default", names.three, wallet) for wallet in (names.a, names.c)] * 100,
+            [(*call[:2], names.c) for call in busy],
+            [
+                call
+                for _ in range(50)
+                for call in (("links", "link", names.one, names.d), ("links", "unlink", names.one, names.d))
+            ],
+        ]
+    )
+    racers.close()
+    assert {outcome.said for of_caller in outcomes for outcome in of_caller} == {"done"}
+    with closing(sqlite3.connect(path)) as database:
+        assert database.execute(
+            "SELECT event_type, count(*) FROM audit_log WHERE timestamp = ? GROUP BY 1 ORDER BY 1", (LATER,)
+        ).fetchall() == [
+            ("SESSION_DEFAULT_WALLET_SET", 200),
+            ("SESSION_WALLET_LINKED", 50),
+            ("SESSION_WALLET_UNLINKED", 50),
+            ("WALLET_ACTIVATED", 200),
+            ("WALLET_SUSPENDED", 200),
+        ]
+    check_invariants(path)
+    look_over(path)
+
+
+def look_over(path: Path) -> None:
+    """`waiaas.check` finds nothing."""
+    database = waiaas.connect(path)
+    assert waiaas.check(database).findings == []
+    waiaas.close(database)
+
+
+def test_many_changes_at_random(racers: Threads | Processes, tmp_path: Path) -> None:
+    """Four callers that change whatever they can leave a file in which all is as the audit log says."""
+    content, names = start()
+    for number in range(3):
+        path = tmp_path / f"{number}.db"
+        path.write_bytes(content)
+        dice = random.Random(number)
+        wallets, sessions = (names.a, names.b, names.c, names.d), (names.one, names.two, names.three)
+        racers.open(path, LATER)
+        outcomes = racers.race([[any_call(dice, wallets, sessions) for _ in range(40)] for _ in range(4)])
+        racers.close()
+        assert not any("SCHEMA_INCOMPATIBLE" in outcome.said for of_caller in outcomes for outcome in of_caller)
+        check_invariants(path)
+        check_limit(path)
+        check_tokens(path, outcomes)
+        look_over(path)
+
+
+def any_call(dice: random.Random, wallets: tuple[str, ...], sessions: tuple[str, ...]) -> Call:
+    wallet, session = dice.choice(wallets), dice.choice(sessions)
+    return dice.choices(
+        [
+            ("links", "link", session, wallet),
+            ("links", "unlink", session, wallet),
+            ("links", "set_default", session, wallet),
+            ("sessions", "get", session),
+            ("sessions", "list", wallet),
+            ("wallets", "suspend", wallet),
+            ("wallets", "resume", wallet),
+            new_session(*dice.sample(wallets, dice.randint(1, 3))),
+            new_wallet(f"key {dice.randrange(20)}"),
+            ("sessions", "revoke", session),
+            ("wallets", "terminate", wallet),
+            ("tokens", "rotate"),
+        ],
+        [9, 9, 9, 3, 3, 3, 3, 4, 2, 0.2, 0.2, 1],
+    )[0]
+
+
+class Told(NamedTuple):
+    """What a writing process told before it was killed: each call's outcome, and what was asked and not answered."""
+
+    outcomes: list[tuple[str, Any]]
+    in_flight: set[str]
+
+
+def write_and_kill(path: Path, seed: int, lines: int) -> Told:
+    """Let a process write until it has told so many lines, then kill it."""
+    process = subprocess.Popen(
+        [sys.executable, WRITER, path, str(seed)],
+        env={**os.environ, "PYTHONPATH": PACKAGE_FOLDER},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    told = [process.stdout.readline() for _ in range(lines)]
+    process.send_signal(signal.SIGKILL)
+    told += process.communicate()[0].splitlines(keepends=True)
+    assert process.returncode == -signal.SIGKILL
+    outcomes, asked = [], {}
+    for line in told:
+        assert line.endswith("\n")
+        thread, word, text = line.split(" ", 2)
+        said = json.loads(text)
+        if word == "asks":
+            asked[thread] = said
+        else:
+            del asked[thread]
+            outcomes.append((word, said))
+    return Told(outcomes, {about for about in asked.values() if about is not None})
+
+
+def check_told(path: Path, told: Told, tokens: dict[str, str]) -> None:
+    """All that was told is in the file; `tokens` holds each session's last one, of earlier processes too."""
+    look_over(path)
+    check_invariants(path)
+    state = stored(path)
+    for word, said in told.outcomes:
+        if word == "session":
+            tokens[said[0]] = said[1]
+        elif word == "wallet":
+            assert said in state.wallets
+        elif word == "terminated":
+            assert state.wallets[said] == "TERMINATED"
+        elif word == "revoked":
+            assert state.sessions[said][0]
+    services = Services(path, 0)
+    for session_id, token in tokens.items():
+        services.now = claims_of(token)["iat"]
+        said = services.ask(("sessions", "authenticate", token)).said
+        if state.sessions[session_id][0]:
+            assert said == "SESSION_REVOKED"
+        elif session_id in told.in_flight and said == "INVALID_TOKEN":
+            # Its renewal was committed, and the kill came before the new token could be told.
+            assert state.sessions[session_id][1] > 0
+        else:
+            assert said == f"reaches {services.links.resolve(session_id)}"
+    waiaas.close(services.database)
+
+
+def claims_of(token: str) -> dict[str, Any]:
+    part = token.split(".")[1]
+    claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    return claims
+
+
+def kill_writers(folder: Path, rounds: int) -> None:
+    """Kill one writing process after another on one file, and look at what each has left."""
+    path = folder / "wallets.db"
+    waiaas.close(waiaas.connect(path))
+    dice = random.Random("kill -9")
+    tokens: dict[str, str] = {}
+    lost: set[str] = set()
+    for number in range(rounds):
+        told = write_and_kill(path, number, dice.randint(20, 160))
+        check_told(path, told, tokens)
+        # What nobody was told of cannot be asked for in later rounds.
+        lost |= told.in_flight
+        for session_id in lost & tokens.keys():
+            del tokens[session_id]
+    assert len(tokens) > rounds
+
+
+def test_a_writer_that_is_killed_loses_nothing_that_it_told(tmp_path: Path) -> None:
+    """After a kill -9 amid writes the file is whole, and every session that was answered before authenticates."""
+    kill_writers(tmp_path, 5)
+
+
+@pytest.mark.stress
+def test_many_writers_that_are_killed_lose_nothing_that_they_told(tmp_path: Path) -> None:
+    """The same, several hundred times on one file."""
+    kill_writers(tmp_path, 300)

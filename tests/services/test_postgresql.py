@@ -1,0 +1,159 @@
+"""The services on PostgreSQL: run where `WAIAAS_POSTGRESQL` is the URL of a database that may be written to.
+
+`WAIAAS_POSTGRESQL=postgresql://user:password@127.0.0.1/name pytest tests/services/test_postgresql.py`
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+
+import pytest
+from peewee import PostgresqlDatabase, SchemaManager
+from racers import new_session, new_wallet
+
+import waiaas
+from waiaas import (
+    SessionService,
+    SessionSettings,
+    SessionTokens,
+    SessionWalletService,
+    WAIaaSError,
+    WalletService,
+)
+
+NOW = 1_800_000_000
+URL = os.environ.get("WAIAAS_POSTGRESQL")
+
+pytestmark = pytest.mark.skipif(not URL, reason="WAIAAS_POSTGRESQL names no database")
+
+
+@pytest.fixture
+def database() -> Iterator[PostgresqlDatabase]:
+    """The tables of the models, in a schema of their own that goes with the test."""
+    database = PostgresqlDatabase(URL, options="-c search_path=waiaas_test")
+    database.execute_sql("DROP SCHEMA IF EXISTS waiaas_test CASCADE")
+    database.execute_sql("CREATE SCHEMA waiaas_test")
+    for model in waiaas.MODELS:
+        SchemaManager(model, database).create_all(safe=False)
+    yield database
+    database.execute_sql("DROP SCHEMA waiaas_test CASCADE")
+    database.close()
+
+
+class Services:
+    """The services at a clock that stands still until it is set."""
+
+    def __init__(self, database: PostgresqlDatabase) -> None:
+        self.now, rules = NOW, SessionSettings(sessions_per_wallet=2)
+        self.database = database
+        self.sessions = SessionService(database, settings=rules, clock=lambda: self.now)
+        self.links = SessionWalletService(database, settings=rules, clock=lambda: self.now)
+        self.wallets = WalletService(database, clock=lambda: self.now)
+        self.tokens = SessionTokens(database, clock=lambda: self.now)
+
+    def wallet(self, key: str) -> str:
+        return str(self.wallets.create(new_wallet(key)[2]).id)
+
+    def session(self, *wallet_ids: str) -> waiaas.IssuedSession:
+        return self.sessions.create(new_session(*wallet_ids)[2])
+
+
+@pytest.fixture
+def services(database: PostgresqlDatabase) -> Services:
+    return Services(database)
+
+
+def test_a_session_lives_its_life(services: Services) -> None:
+    """All operations work as they do on SQLite, each with its row in the audit log."""
+    a, b, c = map(services.wallet, "abc")
+    session = services.session(a, b)
+    assert services.sessions.authenticate(session.token).wallet_id == a
+    services.links.link(session.id, c)
+    services.links.set_default(session.id, c)
+    services.links.unlink(session.id, a)
+    assert [wallet.id for wallet in services.links.list(session.id)] == [c, b]
+    assert (services.links.resolve(session.id), services.links.resolve(session.id, b)) == (c, b)
+    services.wallets.suspend(b, "lost key")
+    services.wallets.resume(b)
+    services.wallets.terminate(c)
+    assert services.sessions.get(session.id).default_wallet_id == b
+    services.now += 2_000_000
+    services.tokens.rotate()
+    renewed = services.sessions.renew(session.token)
+    with pytest.raises(WAIaaSError) as caught:
+        services.sessions.authenticate(session.token)
+    assert caught.value.code == "INVALID_TOKEN"
+    assert services.sessions.authenticate(renewed.token).wallet_id == b
+    assert [each.id for each in services.sessions.list(b, status="ACTIVE").items] == [session.id]
+    assert [each.id for each in services.wallets.list(status="TERMINATED").items] == [c]
+    services.sessions.revoke(session.id)
+    events = services.database.execute_sql("SELECT event_type FROM audit_log ORDER BY id").fetchall()
+    assert [event for (event,) in events] == [
+        *["WALLET_CREATED"] * 3,
+        "SESSION_ISSUED",
+        "SESSION_WALLET_LINKED",
+        "SESSION_DEFAULT_WALLET_SET",
+        "SESSION_WALLET_UNLINKED",
+        "WALLET_SUSPENDED",
+        "WALLET_ACTIVATED",
+        "SESSION_DEFAULT_WALLET_SET",
+        "WALLET_TERMINATED",
+        "KEY_ROTATED",
+        "SESSION_RENEWED",
+        "SESSION_REVOKED",
+    ]
+
+
+def race(services: Services, *calls: Callable[[], Any]) -> list[str]:
+    """What comes of calls that are made at one moment by a thread each."""
+    barrier = Barrier(len(calls))
+
+    def one(call: Callable[[], Any]) -> str:
+        barrier.wait()
+        try:
+            call()
+        except WAIaaSError as error:
+            return error.code
+        finally:
+            services.database.close()
+        return "done"
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return sorted(pool.map(one, calls))
+
+
+def test_writers_take_turns(services: Services) -> None:
+    """Of callers at one moment each gets the answer of a serial order, none a serialization failure."""
+    for number in range(20):
+        wallet, key = services.wallet(f"key {number}"), f"other {number}"
+        session = services.session(wallet)
+        assert race(services, *[lambda wallet=wallet: services.session(wallet)] * 3) == [
+            "SESSION_LIMIT_EXCEEDED",
+            "SESSION_LIMIT_EXCEEDED",
+            "done",
+        ]
+        assert race(services, *[lambda key=key: services.wallet(key)] * 2) == ["ACTION_VALIDATION_FAILED", "done"]
+        services.now += 2_000_000
+        renew = [lambda token=session.token: services.sessions.renew(token)] * 3
+        assert race(services, *renew) == ["SESSION_RENEWAL_MISMATCH", "SESSION_RENEWAL_MISMATCH", "done"]
+
+
+def test_an_error_takes_all_of_the_change_back(services: Services) -> None:
+    """What a block of `write_transaction` has done goes with its error, and what a block around it did stays."""
+
+    def write_and_fail(key: str) -> None:
+        with waiaas.write_transaction(services.database):
+            services.wallet(key)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        write_and_fail("alone")
+    with waiaas.write_transaction(services.database):
+        services.wallet("around")
+        with pytest.raises(KeyError):
+            write_and_fail("inside")
+    assert [wallet.name for wallet in services.wallets.list().items] == ["around"]
