@@ -65,7 +65,7 @@ def session_model() -> Any:
             ]
             constraints = [
                 models.CheckConstraint(
-                    condition=models.Q(label__isnull=True) | models.Q(label__length__range=(1, 64)), name="label_length"
+                    condition=models.Q(label__isnull=True) | models.Q(label__length__range=(1, 64)), name="label"
                 )
             ]
 

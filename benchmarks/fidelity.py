@@ -2,7 +2,7 @@
 
     python benchmarks/run.py --only fidelity
 
-`python benchmarks/fidelity.py drop TOOL FILE TABLE COLUMN` is one run; with a number at its end, the process ends there
+`python benchmarks/fidelity.py drop TOOL FILE TABLE COLUMN` is one run; with a number at its end, the process ends
 before the statement of that number, as if the power went.
 """
 
@@ -213,7 +213,8 @@ def _drop(tool: str, path: Path, table: str, column: str, kill_before: int) -> d
     try:
         TOOLS[tool].drop(path, table, column, INDEX)
     except Exception as error:
-        return {"error": f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}", "statements": statements}
+        said = (str(error).splitlines() or [""])[0]
+        return {"error": f"{type(error).__name__}: {said}", "statements": statements}
     return {"error": None, "statements": statements}
 
 

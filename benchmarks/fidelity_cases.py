@@ -50,7 +50,7 @@ CASES = {
     "quoted and reserved names": Case(
         (
             f'CREATE TABLE "group" ("id" INTEGER PRIMARY KEY, "select" TEXT, [order by] INT, `a,b` REAL, {KEY})',
-            'INSERT INTO "group" VALUES (1, \'s\', 2, 0.5, 1), (2, NULL, 3, 1.5, 2)',
+            "INSERT INTO \"group\" VALUES (1, 's', 2, 0.5, 1), (2, NULL, 3, 1.5, 2)",
         ),
         {"the names": ('SELECT "select", "order by", "a,b" FROM "group"',)},
         table="group",

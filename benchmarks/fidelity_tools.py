@@ -10,8 +10,9 @@ Drop = Callable[[Path, str, str, str], None]
 
 
 def waiaas(path: Path, table: str, column: str, index: str, *, rebuild: bool = False) -> None:
-    import waiaas.migrations as migrations
     from peewee import SqliteDatabase
+
+    import waiaas.migrations as migrations
 
     database = SqliteDatabase(path, pragmas={"foreign_keys": 1})
     migrator = migrations.WaiaasMigrator(database)

@@ -1,8 +1,8 @@
 """The version-19 change, as each tool's documentation shows it.
 
-Each function takes the path of a version-18 file, opens it and returns the job, which ends with the file closed and the
-write-ahead log written back. What the tools have no operation for (filling the junction table from the old column) is
-plain SQL in all of them. Where a tool is used otherwise than as documented, its entry in `TOOLS` says so.
+Each function takes the path of a version-18 file, opens it and returns the job, which ends with the file closed and
+the write-ahead log written back. What the tools have no operation for, filling the junction table from the old
+column, is plain SQL in all of them but Peewee's.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ def alembic(path: Path, *, foreign_keys: int = 0) -> Job:
 
 
 def django(path: Path) -> Job:
-    """`RunSQL`'s statements for the junction table, `RemoveField` on a model with all that Django can say of the table."""
+    """SQL for the junction table, `remove_field` on a model with all that Django can say of the table."""
     from django_models import connection, session_model
 
     database = connection(path)
@@ -213,13 +213,10 @@ def sqlite_utils(path: Path) -> Job:
 class Tool(NamedTuple):
     title: str
     make: Callable[[Path], Job]
-    documented: bool = True
 
 
 TOOLS = {
-    "plain": Tool(
-        "sqlite3, `foreign_key_check`", lambda path: plain(path, "PRAGMA foreign_key_check")
-    ),
+    "plain": Tool("sqlite3, `foreign_key_check`", lambda path: plain(path, "PRAGMA foreign_key_check")),
     "plain-whole": Tool(
         "sqlite3, `quick_check` and `foreign_key_check`",
         lambda path: plain(path, "PRAGMA quick_check", "PRAGMA foreign_key_check"),
@@ -228,16 +225,12 @@ TOOLS = {
     "waiaas": Tool("waiaas", waiaas),
     "waiaas-backup": Tool("waiaas, with the backup", lambda path: waiaas(path, backup=True)),
     "playhouse": Tool("playhouse.migrate", playhouse),
-    "playhouse-context": Tool(
-        "playhouse.migrate, `migration_context`", lambda path: playhouse(path, context=True)
-    ),
+    "playhouse-context": Tool("playhouse.migrate, `migration_context`", lambda path: playhouse(path, context=True)),
     "playhouse-rebuild": Tool(
         "playhouse.migrate, `legacy=True`", lambda path: playhouse(path, context=True, legacy=True)
     ),
     "alembic": Tool("Alembic batch mode", alembic),
-    "alembic-keys": Tool(
-        "Alembic batch mode, foreign keys on", lambda path: alembic(path, foreign_keys=1), documented=False
-    ),
+    "alembic-keys": Tool("Alembic batch mode, foreign keys on", lambda path: alembic(path, foreign_keys=1)),
     "django": Tool("Django schema editor", django),
     "sqlite-utils": Tool("sqlite-utils `transform`", sqlite_utils),
 }

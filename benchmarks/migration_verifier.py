@@ -81,7 +81,8 @@ def _differing_rows(database: sqlite3.Connection, table: str) -> Iterator[str]:
         return ", ".join(f"{side}.{column}, typeof({side}.{column})" for column in kept)
 
     (wrong,) = database.execute(
-        f"SELECT count(*) FROM old.{name} AS o LEFT JOIN main.{name} AS n ON {key} WHERE ({values('n')}) IS NOT ({values('o')})"
+        f"SELECT count(*) FROM old.{name} AS o LEFT JOIN main.{name} AS n ON {key}"
+        f" WHERE ({values('n')}) IS NOT ({values('o')})"
     ).fetchone()
     counts = [database.execute(f"SELECT count(*) FROM {schema}.{name}").fetchone()[0] for schema in ("old", "main")]
     if wrong:
@@ -93,7 +94,8 @@ def _differing_rows(database: sqlite3.Connection, table: str) -> Iterator[str]:
 def _link_faults(database: sqlite3.Connection) -> Iterator[str]:
     (expected,) = database.execute("SELECT count(*) FROM old.sessions WHERE wallet_id IS NOT NULL").fetchone()
     (right,) = database.execute(
-        "SELECT count(*) FROM main.session_wallets AS link JOIN old.sessions AS session ON session.id = link.session_id"
+        "SELECT count(*) FROM main.session_wallets AS link"
+        " JOIN old.sessions AS session ON session.id = link.session_id"
         " AND session.wallet_id = link.wallet_id AND session.created_at = link.created_at AND link.is_default = 1"
     ).fetchone()
     (found,) = database.execute("SELECT count(*) FROM main.session_wallets").fetchone()

@@ -204,9 +204,7 @@ def _words(sql: str) -> list[str]:
 
 
 def _without_texts(sql: str) -> str:
-    return "".join(
-        match[0] if match.lastgroup not in ("text", "quoted") else "''" for match in _TOKEN.finditer(sql)
-    )
+    return "".join(match[0] if match.lastgroup not in ("text", "quoted") else "''" for match in _TOKEN.finditer(sql))
 
 
 def _tokens(sql: str) -> list[Token]:
