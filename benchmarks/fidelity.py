@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from fidelity_cases import CASES, OWNER, Case
 from fidelity_tools import TOOLS
-from measure import in_a_process, machine, remove
+from measure import in_a_process, is_installed, machine, remove
 from schema_facts import Facts, difference, facts, quote
 
 INDEX = "t_owner"
@@ -46,11 +46,12 @@ class State(NamedTuple):
 
 def run(folder: Path) -> dict[str, Any]:
     """Run every tool on every case, and kill each of them before each statement in turn."""
+    tools = [name for name, tool in TOOLS.items() if is_installed(tool.needs)]
     cases = {}
     for name, case in CASES.items():
-        cases[name] = {tool: _verdict(tool, case, folder / "case.db") for tool in TOOLS}
+        cases[name] = {tool: _verdict(tool, case, folder / "case.db") for tool in tools}
         print(f"  {name}: {', '.join(f'{t} {v[0]}' for t, v in cases[name].items())}", file=sys.stderr)
-    kills = {tool: _kills(tool, folder / "kill.db") for tool in TOOLS}
+    kills = {tool: _kills(tool, folder / "kill.db") for tool in tools}
     remove(folder / "case.db")
     remove(folder / "kill.db")
     return {"machine": machine(), "cases": cases, "kills": kills}

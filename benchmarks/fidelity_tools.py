@@ -82,8 +82,11 @@ def sqlite_utils(path: Path, table: str, column: str, index: str) -> None:
 
 
 class Tool(NamedTuple):
+    """How a tool is named in a table, how it drops a column, and the module that it needs."""
+
     title: str
     drop: Drop
+    needs: str | None = None
 
 
 def _with(function: Any, **options: Any) -> Drop:
@@ -92,11 +95,11 @@ def _with(function: Any, **options: Any) -> Drop:
 
 TOOLS = {
     "waiaas": Tool("waiaas", waiaas),
-    "waiaas-rebuild": Tool("waiaas, `legacy=True`", _with(waiaas, rebuild=True)),
+    "waiaas-rebuild": Tool("waiaas, rebuild", _with(waiaas, rebuild=True)),
     "playhouse": Tool("playhouse", playhouse),
-    "playhouse-rebuild": Tool("playhouse, `legacy=True`", _with(playhouse, legacy=True)),
-    "playhouse-bare": Tool("playhouse, `legacy=True`, no context", playhouse_bare),
-    "alembic": Tool("Alembic", alembic),
-    "django": Tool("Django", django),
-    "sqlite-utils": Tool("sqlite-utils", sqlite_utils),
+    "playhouse-rebuild": Tool("playhouse, rebuild", _with(playhouse, legacy=True)),
+    "playhouse-bare": Tool("playhouse, rebuild, no context", playhouse_bare),
+    "alembic": Tool("Alembic", alembic, "alembic"),
+    "django": Tool("Django", django, "django"),
+    "sqlite-utils": Tool("sqlite-utils", sqlite_utils, "sqlite_utils"),
 }

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,11 @@ def work(job: Callable[[], object]) -> dict[str, Any]:
         seconds, processor = time.perf_counter() - started, time.thread_time() - processor
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
     return {"seconds": seconds, "processor": processor, "anonymous": memory.peak, "resident": resident}
+
+
+def is_installed(module: str | None) -> bool:
+    """Whether a tool can be measured here; what is not installed is left out."""
+    return module is None or find_spec(module) is not None
 
 
 def in_a_process(script: str, *arguments: object) -> Any:

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from measure import in_a_process, machine, remove, warm, work
+from measure import in_a_process, is_installed, machine, remove, warm, work
 from migration_tools import TOOLS
 from migration_verifier import faults
 from session_files import TRANSACTIONS_A_SESSION, make_file
@@ -35,10 +35,11 @@ def run(sizes: list[int], rounds: int, folder: Path) -> dict[str, Any]:
 
 def _rounds(file: Path, rounds: int) -> dict[str, Any]:
     copy = file.with_name("copy.db")
-    runs: dict[str, list[dict[str, Any]]] = {tool: [] for tool in TOOLS}
+    tools = [name for name, tool in TOOLS.items() if is_installed(tool.needs)]
+    runs: dict[str, list[dict[str, Any]]] = {tool: [] for tool in tools}
     wrong: dict[str, list[str]] = {}
     for number in range(rounds + 1):
-        for tool in _in_turn(list(TOOLS), number):
+        for tool in _in_turn(tools, number):
             remove(copy)
             shutil.copy(file, copy)
             warm(copy)
@@ -49,7 +50,7 @@ def _rounds(file: Path, rounds: int) -> dict[str, Any]:
                 runs[tool].append(measured)
             print(f"  {file.stem} {number} {tool:18} {measured['seconds']:8.3f} s", file=sys.stderr)
     remove(copy)
-    return {tool: _summary(runs[tool], runs[BASE], wrong[tool]) for tool in TOOLS}
+    return {tool: _summary(runs[tool], runs[BASE], wrong[tool]) for tool in tools}
 
 
 def _in_turn(tools: list[str], number: int) -> list[str]:
@@ -62,13 +63,19 @@ def _summary(runs: list[dict[str, Any]], base: list[dict[str, Any]], wrong: list
     seconds = [run["seconds"] for run in runs]
     return {
         "seconds": statistics.median(seconds),
+        "processor": statistics.median(run["processor"] for run in runs),
         "fastest": min(seconds),
         "slowest": max(seconds),
-        "ratio": statistics.median(run["seconds"] / plain["seconds"] for run, plain in zip(runs, base, strict=True)),
+        "ratio": _ratio(runs, base, "seconds"),
+        "processor_ratio": _ratio(runs, base, "processor"),
         "anonymous": max(run["anonymous"] for run in runs),
         "resident": max(run["resident"] for run in runs),
         "faults": wrong,
     }
+
+
+def _ratio(runs: list[dict[str, Any]], base: list[dict[str, Any]], what: str) -> float:
+    return statistics.median(run[what] / plain[what] for run, plain in zip(runs, base, strict=True))
 
 
 if __name__ == "__main__":

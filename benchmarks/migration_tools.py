@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from migration_verifier import JUNCTION, JUNCTION_INDEXES
 from session_files import PRAGMAS, connect
@@ -211,26 +211,35 @@ def sqlite_utils(path: Path) -> Job:
 
 
 class Tool(NamedTuple):
+    """How a tool is named in a table, its job, and the module that it needs beside the library's own."""
+
     title: str
     make: Callable[[Path], Job]
+    needs: str | None = None
+
+
+def _with(function: Callable[..., Job], *arguments: Any, **options: Any) -> Callable[[Path], Job]:
+    return lambda path: function(path, *arguments, **options)
 
 
 TOOLS = {
-    "plain": Tool("sqlite3, `foreign_key_check`", lambda path: plain(path, "PRAGMA foreign_key_check")),
+    "plain": Tool("sqlite3, ``foreign_key_check``", _with(plain, "PRAGMA foreign_key_check")),
     "plain-whole": Tool(
-        "sqlite3, `quick_check` and `foreign_key_check`",
-        lambda path: plain(path, "PRAGMA quick_check", "PRAGMA foreign_key_check"),
+        "sqlite3, ``quick_check`` and ``foreign_key_check``",
+        _with(plain, "PRAGMA quick_check", "PRAGMA foreign_key_check"),
     ),
-    "plain-unchecked": Tool("sqlite3, unchecked", plain),
-    "waiaas": Tool("waiaas", waiaas),
-    "waiaas-backup": Tool("waiaas, with the backup", lambda path: waiaas(path, backup=True)),
+    "plain-unchecked": Tool("sqlite3, nothing checked", plain),
+    "waiaas": Tool("**waiaas**", waiaas),
+    "waiaas-backup": Tool("**waiaas**, with the backup", _with(waiaas, backup=True)),
     "playhouse": Tool("playhouse.migrate", playhouse),
-    "playhouse-context": Tool("playhouse.migrate, `migration_context`", lambda path: playhouse(path, context=True)),
+    "playhouse-context": Tool("playhouse.migrate in ``migration_context``", _with(playhouse, context=True)),
     "playhouse-rebuild": Tool(
-        "playhouse.migrate, `legacy=True`", lambda path: playhouse(path, context=True, legacy=True)
+        "playhouse.migrate, ``legacy=True``, in ``migration_context``", _with(playhouse, context=True, legacy=True)
     ),
-    "alembic": Tool("Alembic batch mode", alembic),
-    "alembic-keys": Tool("Alembic batch mode, foreign keys on", lambda path: alembic(path, foreign_keys=1)),
-    "django": Tool("Django schema editor", django),
-    "sqlite-utils": Tool("sqlite-utils `transform`", sqlite_utils),
+    "alembic": Tool("Alembic batch mode", alembic, "alembic"),
+    "alembic-keys": Tool(
+        "Alembic batch mode, the daemon's ``foreign_keys=ON``", _with(alembic, foreign_keys=1), "alembic"
+    ),
+    "django": Tool("Django schema editor", django, "django"),
+    "sqlite-utils": Tool("sqlite-utils ``transform``", sqlite_utils, "sqlite_utils"),
 }
