@@ -123,8 +123,8 @@ def _fidelity(result: dict[str, Any]) -> list[str]:
         "In all:",
         _table(["", *titles], totals),
         ".. _killed-half-way:\n\n.. rubric:: Killed half-way",
-        "Each tool was killed before each of its statements in turn, on a table with two indexes and a child with rows."
-        " How often the file was as before, done, or in between, and what was wrong with it then:",
+        "Each tool was killed before each of its statements in turn, on a table with two indexes and a child with"
+        " rows. How often the file was as before, done, or in between, and what was wrong with it then:",
         _table(["", "Statements", "As before", "Done", "In between", "What was wrong"], kills),
     ]
 
@@ -134,7 +134,7 @@ def _particulars(cases: dict[str, Any]) -> str:
     parts = []
     for case, verdicts in cases.items():
         lines = [
-            f"   {fidelity_tools.TOOLS[tool].title}: {word}\n      {'; '.join(map(_literal, particulars)) or '(nothing more)'}"
+            f"   {fidelity_tools.TOOLS[tool].title}\n      {word}: {'; '.join(map(_literal, particulars))}"
             for tool, (word, particulars) in verdicts.items()
             if word != "keeps"
         ]
@@ -160,9 +160,7 @@ def _startup(result: dict[str, Any]) -> list[str]:
 
     rows = [
         row("``import waiaas``", result["import"], "``import peewee, marshmallow``", 1000, "ms"),
-        row(
-            "``connect`` to a file of version 19", result["connect"], "``sqlite3.connect`` and the PRAGMAs", 1000, "ms"
-        ),
+        row("``connect`` to an up-to-date file", result["connect"], "``sqlite3.connect`` and the PRAGMAs", 1000, "ms"),
         row(
             f"the backup of a file of {result['megabytes']:.0f} MB",
             result["backup"],
