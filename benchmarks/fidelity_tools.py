@@ -97,9 +97,9 @@ TOOLS = {
     "waiaas": Tool("waiaas", waiaas),
     "waiaas-rebuild": Tool("waiaas, rebuild", _with(waiaas, rebuild=True)),
     "playhouse": Tool("playhouse", playhouse),
-    "playhouse-rebuild": Tool("playhouse, rebuild", _with(playhouse, legacy=True)),
-    "playhouse-bare": Tool("playhouse, rebuild, no context", playhouse_bare),
     "alembic": Tool("Alembic", alembic, "alembic"),
     "django": Tool("Django", django, "django"),
     "sqlite-utils": Tool("sqlite-utils", sqlite_utils, "sqlite_utils"),
+    "playhouse-rebuild": Tool("playhouse, rebuild", _with(playhouse, legacy=True)),
+    "playhouse-bare": Tool("playhouse, rebuild, no context", playhouse_bare),
 }
