@@ -1685,3 +1685,19 @@ class TestCompatibility:
             transaction.rollback()
         assert waiaas.compatibility(database).reason == "older_version"
         database.close()
+
+
+@pytest.mark.parametrize("mode", [None, "IMMEDIATE"])
+def test_a_block_of_peewees_can_commit_and_roll_back_and_go_on(tmp_path: Path, mode: str | None) -> None:
+    """Peewee's `commit` and `rollback` inside a block end its transaction and begin another, as Peewee says."""
+    database = connect(tmp_path / "wallets.db")
+    insert = "INSERT INTO key_value_store VALUES (?, 'value', 1)"
+    with database.atomic(mode) as transaction:
+        database.execute_sql(insert, ("kept",))
+        transaction.commit()
+        database.execute_sql(insert, ("gone",))
+        transaction.rollback()
+        database.execute_sql(insert, ("kept too",))
+    rows = database.execute_sql("SELECT key FROM key_value_store ORDER BY key").fetchall()
+    assert rows == [("kept",), ("kept too",)]
+    close(database)

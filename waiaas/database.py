@@ -76,7 +76,7 @@ class WaiaasDatabase(SqliteDatabase):
             return
         deadline = time.monotonic() + self.timeout
         try:
-            self.pragma("busy_timeout", 0)
+            self._wait_for_locks(0)
             while True:
                 try:
                     super().begin(lock_type)
@@ -86,10 +86,10 @@ class WaiaasDatabase(SqliteDatabase):
                         raise
                 time.sleep(random.uniform(*_LOOK_AGAIN_AFTER))
         finally:
-            self.pragma("busy_timeout", int(self.timeout * 1000))
+            self._wait_for_locks(self.timeout)
 
-    def cursor(self, named_cursor: None = None) -> sqlite3.Cursor:
-        """Return a cursor, but none where the transaction is gone that the caller believes to be in.
+    def execute_sql(self, sql: str, params: Any = None) -> sqlite3.Cursor:
+        """Run a statement, but not where the transaction is gone that the caller believes to be in.
 
         After some errors, a full disk among them, SQLite has rolled back the whole transaction by itself
         (https://www.sqlite.org/lang_transaction.html, section 3). What the caller's block did then, having caught
@@ -97,7 +97,7 @@ class WaiaasDatabase(SqliteDatabase):
         """
         if self.in_transaction() and not self._holds_transaction() and not isinstance(self.top_transaction(), _manual):
             raise OperationalError("the transaction was rolled back after an error; leave it and begin again")
-        cursor: sqlite3.Cursor = super().cursor(named_cursor)  # type: ignore[no-untyped-call]
+        cursor: sqlite3.Cursor = super().execute_sql(sql, params)  # type: ignore[no-untyped-call]
         return cursor
 
     def savepoint(self) -> _savepoint:
@@ -145,6 +145,10 @@ class WaiaasDatabase(SqliteDatabase):
         if self.database != _IN_MEMORY and not self.is_closed():
             _connections_of_parent.append(self.connection())
             self.dispose()
+
+    def _wait_for_locks(self, seconds: float) -> None:
+        """Set how long SQLite itself waits; not by `execute_sql`, for Peewee begins anew inside a block of its own."""
+        self.connection().execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
 
     def _holds_transaction(self) -> bool:
         """Tell whether this thread's connection is in a transaction, by SQLite's word and not by Peewee's."""

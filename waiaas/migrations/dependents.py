@@ -14,7 +14,15 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, NamedTuple
 
-from waiaas.migrations.schema import StoredObject, Table, check_clauses, children, foreign_key_clauses, stored_objects
+from waiaas.migrations.schema import (
+    StoredObject,
+    Table,
+    check_clauses,
+    children,
+    foreign_key_clauses,
+    is_virtual,
+    stored_objects,
+)
 from waiaas.migrations.sql import CreateTable, Item, Token, fold, names, quote, tokens, unquote
 
 if TYPE_CHECKING:
@@ -77,9 +85,8 @@ def _virtual_tables_over(database: SqliteDatabase, table: str, column: str | Non
     """Virtual tables whose definition names a table, as FTS5's `content='…'` does, and one of its columns."""
     found = []
     for stored in stored_objects(database, "table"):
-        words = list(tokens(stored.sql))
-        if len(words) > 1 and words[1].is_word("virtual"):
-            said = {fold(unquote(token.text)) for token in words}
+        if is_virtual(stored.sql):
+            said = {fold(unquote(token.text)) for token in tokens(stored.sql)}
             if fold(table) in said and (column is None or fold(column) in said):
                 found.append(Dependent("virtual table", stored.name))
     return found
@@ -101,17 +108,19 @@ def in_table_constraint(table: Table, column: str) -> bool:
 
 def broken_objects(database: SqliteDatabase) -> set[Dependent]:
     """Return the views and triggers that do not compile on the schema as it stands."""
+    compiled = stored_objects(database, "view", "trigger")
+    if not compiled:
+        return set()
     with closing(_copy(database, {})) as copy:
-        return {
-            Dependent(stored.kind, stored.name)
-            for stored in stored_objects(database, "view", "trigger")
-            if not _compile(copy, stored).works
-        }
+        return {Dependent(stored.kind, stored.name) for stored in compiled if not _compile(copy, stored).works}
 
 
 def _broken_by(database: SqliteDatabase, table: Table, column: str, shape: str) -> Iterator[Dependent]:
+    compiled = stored_objects(database, "view", "trigger")
+    if not compiled:
+        return
     with closing(_copy(database, {})) as now, closing(_copy(database, {fold(table.name): shape})) as then:
-        for stored in stored_objects(database, "view", "trigger"):
+        for stored in compiled:
             before = _compile(now, stored)
             reads = (fold(table.name), fold(column)) in before.columns
             # SQLite's authorizer does not name the columns that a NATURAL JOIN compares.

@@ -623,7 +623,7 @@ def _migration_pragmas(database: SqliteDatabase) -> Iterator[None]:
     where negative). Changing it deletes temporary tables
     (https://www.sqlite.org/pragma.html#pragma_temp_store), so it stays where the program has any.
     """
-    wanted = {"foreign_keys": 0, "synchronous": 2, "cache_size": -16000, "legacy_alter_table": 0}
+    wanted = {"foreign_keys": 0, "synchronous": 2, "cache_size": -32000, "legacy_alter_table": 0}
     if not database.execute_sql("SELECT 1 FROM temp.sqlite_master").fetchone():
         wanted["temp_store"] = 1
     before = {name: database.pragma(name) for name in wanted}

@@ -70,7 +70,7 @@ class Table:
     @property
     def is_virtual(self) -> bool:
         """Whether a module keeps the table, not SQLite itself (https://www.sqlite.org/vtab.html)."""
-        return _is_virtual(self.sql)
+        return is_virtual(self.sql)
 
     @property
     def column_names(self) -> frozenset[str]:
@@ -114,10 +114,11 @@ def ordinary_tables(database: SqliteDatabase) -> list[str]:
 
 
 def _is_ordinary(table: StoredObject) -> bool:
-    return not fold(table.name).startswith("sqlite_") and not _is_virtual(table.sql)
+    return not fold(table.name).startswith("sqlite_") and not is_virtual(table.sql)
 
 
-def _is_virtual(sql: str) -> bool:
+def is_virtual(sql: str) -> bool:
+    """Tell whether this is the CREATE statement of a virtual table."""
     return next(itertools.islice(tokens(sql), 1, None)).is_word("virtual")
 
 
@@ -145,7 +146,7 @@ def describe_table(database: SqliteDatabase, name: str) -> Table | None:
     (sql,) = database.execute_sql(
         "SELECT sql FROM main.sqlite_master WHERE type = 'table' AND name = ?", (found,)
     ).fetchone()
-    if _is_virtual(sql):
+    if is_virtual(sql):
         return Table(found, sql, (), (), ())
     return Table(found, sql, _columns(database, found), _foreign_keys(database, found), _indexes(database, found))
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 _TOKEN = re.compile(
@@ -194,6 +195,8 @@ def names(sql: str, name: str) -> bool:
     return any(token.name == fold(name) for token in tokens(sql))
 
 
+# One migration asks for the same tables again and again; 256 texts are more than a file has tables.
+@lru_cache(maxsize=256)
 def parse_create_table(sql: str) -> CreateTable:
     """Split a CREATE TABLE statement, as SQLite stores it, into its entries.
 

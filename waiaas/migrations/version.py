@@ -10,7 +10,6 @@ from peewee import SqliteDatabase
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.migrations.faults import file_of, refusing
 from waiaas.migrations.history import LATEST_SCHEMA_VERSION
-from waiaas.migrations.schema import find_table
 from waiaas.migrations.sql import fold
 
 if TYPE_CHECKING:
@@ -93,8 +92,7 @@ def _read(database: SqliteDatabase) -> int:
     tables = {fold(name) for type_, name in stored if type_ == "table"}
     if len(tables & _CORE_TABLES) < _CORE_TABLES_TO_KNOW_IT_BY:
         raise refusal("other_program", path=path, tables=sorted({"wallets", "sessions", "transactions"} - tables))
-    table = find_table(database, "schema_version")
-    if table is None:
+    if "schema_version" not in tables:
         raise refusal("schema_version_missing", path=path)
     (version,) = database.execute_sql(
         "SELECT max(version) FROM main.schema_version WHERE typeof(version) = 'integer' AND version > 0"

@@ -8,7 +8,6 @@ from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 from peewee import JOIN, SQL, Database, Expression, ModelSelect, chunked
-from uuid6 import uuid7
 
 from waiaas.database import write_transaction
 from waiaas.enums import SESSION_STATUSES
@@ -18,6 +17,7 @@ from waiaas.models import KeyValue, Session, SessionWallet
 from waiaas.schemas import CreateSessionRequest, check_create_session_request
 from waiaas.services.audit import Event, record
 from waiaas.services.details import IssuedSession, SessionDetails, session_details
+from waiaas.services.ids import new_id
 from waiaas.services.pages import Page, check_page, page_of
 from waiaas.services.session_wallets import refuse_unusable
 from waiaas.services.settings import SessionSettings
@@ -72,7 +72,7 @@ class SessionService:
         schema and breaks its rules. Nothing is left behind then.
         """
         check_create_session_request(request)
-        session_id, default = str(uuid7()), request["default_wallet_id"]
+        session_id, default = new_id(), request["default_wallet_id"]
         with write_transaction(self._database):
             now = int(self._clock())
             absolute_end = now + self._settings.absolute_lifetime

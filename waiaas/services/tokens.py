@@ -11,11 +11,11 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from functools import cache
 from hashlib import sha256
 from hmac import compare_digest
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import jwt
 from peewee import Database
 
 from waiaas.database import write_transaction
@@ -24,6 +24,9 @@ from waiaas.fields import to_json
 from waiaas.migrations.faults import refusing
 from waiaas.models import KeyValue
 from waiaas.services.audit import Event, record
+
+if TYPE_CHECKING:
+    from jwt import PyJWS
 
 Clock = Callable[[], float]
 
@@ -45,7 +48,6 @@ _LAST_MOMENT = 253_402_300_799
 # characters that are none of its own: a token is one text.
 _SIGNATURE = re.compile(r"\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
 _SIGNATURE_LENGTH = 44
-_jws = jwt.PyJWS(algorithms=[_ALGORITHM])
 
 
 class TokenClaims(NamedTuple):
@@ -84,8 +86,8 @@ class TokenKeys:
 
     def sign(self, claims: TokenClaims) -> str:
         """Return the token that says these claims, signed with the current key."""
-        payload = dict(zip(_CLAIMS, claims, strict=True))
-        return TOKEN_PREFIX + jwt.encode(payload, self._current, algorithm=_ALGORITHM)
+        payload = to_json(dict(zip(_CLAIMS, claims, strict=True))).encode()
+        return TOKEN_PREFIX + _jws().encode(payload, self._current, algorithm=_ALGORITHM)
 
     def verify(self, token: object, now: int) -> TokenClaims:
         """Return what a token says; raises as `SessionTokens.verify` does."""
@@ -108,15 +110,12 @@ class TokenKeys:
         return self._previous is not None and abs(now - self.rotated_at) < ROTATION_GRACE_SECONDS
 
     def _payload(self, signed: str, now: int) -> bytes:
-        try:
-            return _verified(signed, self._current)
-        except jwt.InvalidTokenError:
-            if self._previous is None or not self.in_grace(now):
-                raise WAIaaSError("INVALID_TOKEN") from None
-        try:
-            return _verified(signed, self._previous)
-        except jwt.InvalidTokenError:
-            raise WAIaaSError("INVALID_TOKEN") from None
+        payload = _verified(signed, self._current)
+        if payload is None and self._previous is not None and self.in_grace(now):
+            payload = _verified(signed, self._previous)
+        if payload is None:
+            raise WAIaaSError("INVALID_TOKEN")
+        return payload
 
 
 class SessionTokens:
@@ -205,8 +204,22 @@ def is_hash_of(stored: str, token: str) -> bool:
     return compare_digest(stored.encode(), hash_of(token).encode())
 
 
-def _verified(signed: str, key: bytes) -> bytes:
-    payload: bytes = _jws.decode(signed, key, algorithms=[_ALGORITHM])
+@cache
+def _jws() -> PyJWS:
+    # PyJWT brings http.client and ssl, a sixth of what importing this library would take; only tokens need it.
+    from jwt import PyJWS
+
+    return PyJWS(algorithms=[_ALGORITHM])
+
+
+def _verified(signed: str, key: bytes) -> bytes | None:
+    """Return the payload of what a key signed; None where the signature or the shape is wrong."""
+    from jwt import InvalidTokenError
+
+    try:
+        payload: bytes = _jws().decode(signed, key, algorithms=[_ALGORITHM])
+    except InvalidTokenError:
+        return None
     return payload
 
 

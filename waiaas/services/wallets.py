@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from peewee import Database, chunked
-from uuid6 import uuid7
 
 from waiaas.database import write_transaction
 from waiaas.enums import MAINNET_NETWORK_TYPES, WALLET_STATUSES
@@ -16,6 +15,7 @@ from waiaas.migrations.faults import refusing
 from waiaas.models import Session, SessionWallet, Transaction, Wallet
 from waiaas.schemas import CreateWalletRequest, RequestValidationError
 from waiaas.services.audit import Event, record
+from waiaas.services.ids import new_id
 from waiaas.services.pages import Page, check_page, page_of
 from waiaas.services.statements import AT_ONCE
 from waiaas.services.tokens import Clock
@@ -49,7 +49,7 @@ class WalletService:
             details = {"network": network, "environment": request["environment"]}
             raise WAIaaSError("ENVIRONMENT_NETWORK_MISMATCH", details=details)
         with write_transaction(self._database):
-            now, wallet_id = int(self._clock()), str(uuid7())
+            now, wallet_id = int(self._clock()), new_id()
             if Wallet.select().where(Wallet.public_key == request["public_key"]).exists(self._database):
                 raise RequestValidationError({"publicKey": ["A wallet with this public key exists."]})
             row = {"id": wallet_id, "status": "ACTIVE", "created_at": now, "updated_at": now}

@@ -1,0 +1,115 @@
+"""Time and memory of one piece of work, and the machine on which they were measured."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import resource
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+#: The packages whose versions a result names.
+PACKAGES = ("peewee", "marshmallow", "SQLAlchemy", "alembic", "Django", "sqlite-utils", "PyJWT")
+
+
+def work(job: Callable[[], object]) -> dict[str, Any]:
+    """Do a job in this process; seconds, those of the processor among them, and the peaks of memory in MB meanwhile.
+
+    `anonymous` is RssAnon, sampled every 2 ms: the memory of the process's own. `resident` is the peak of all that
+    was resident since the process began, pages of the mapped file among it.
+    """
+    with _PeakMemory() as memory:
+        started, processor = time.perf_counter(), time.thread_time()
+        job()
+        seconds, processor = time.perf_counter() - started, time.thread_time() - processor
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    return {"seconds": seconds, "processor": processor, "anonymous": memory.peak, "resident": resident}
+
+
+def is_installed(module: str | None) -> bool:
+    """Whether a tool can be measured here; what is not installed is left out."""
+    return module is None or find_spec(module) is not None
+
+
+def in_a_process(script: str, *arguments: object) -> Any:
+    """Run one of these scripts in a process of its own and return what it prints as JSON."""
+    command = [sys.executable, str(Path(script).resolve()), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command[1:])} failed:\n{done.stderr}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def warm(path: Path) -> None:
+    """Write a file to the disk and read it into the system's cache, so that every tool starts alike."""
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
+        while stream.read(1 << 24):
+            pass
+
+
+def remove(path: Path) -> None:
+    """Remove a database file and all that stands beside it under its name."""
+    for found in path.parent.glob(f"{path.name}*"):
+        found.unlink()
+
+
+def machine() -> dict[str, Any]:
+    """The machine and the versions, in words that name no host and no path."""
+    lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines() if sys.platform == "linux" else []
+    models = {line.partition(":")[2].strip() for line in lines if line.startswith("model name")}
+    return {
+        "processors": os.cpu_count(),
+        "model": ", ".join(sorted(models)) or platform.machine(),
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
+        "system": _system(),
+        "python": platform.python_version(),
+        "sqlite": sqlite3.sqlite_version,
+        "packages": dict(_versions(PACKAGES)),
+    }
+
+
+def _system() -> str:
+    if sys.platform != "linux":
+        return f"{platform.system()} {platform.release()}"
+    name = platform.freedesktop_os_release().get("PRETTY_NAME", "Linux")
+    return f"{name}, kernel {platform.release().split('-')[0]}"
+
+
+def _versions(names: Iterable[str]) -> Iterable[tuple[str, str]]:
+    for name in names:
+        try:
+            yield name, version(name)
+        except PackageNotFoundError:
+            continue
+
+
+class _PeakMemory:
+    def __enter__(self) -> _PeakMemory:
+        self.peak, self._done = _rss_anon(), threading.Event()
+        self._sampler = threading.Thread(target=self._sample, daemon=True)
+        self._sampler.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._sampler.join()
+        self.peak = max(self.peak, _rss_anon())
+
+    def _sample(self) -> None:
+        while not self._done.wait(0.002):
+            self.peak = max(self.peak, _rss_anon())
+
+
+def _rss_anon() -> float:
+    status = Path("/proc/self/status").read_text("ascii")
+    return int(next(line for line in status.splitlines() if line.startswith("RssAnon")).split()[1]) / 1000

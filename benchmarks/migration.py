@@ -1,0 +1,86 @@
+"""The version-19 change by each tool, on the same generated files, each run in a process of its own, in turn.
+
+    python benchmarks/run.py --only migration --sizes 10000,100000,1000000 --rounds 5
+
+`python benchmarks/migration.py TOOL FILE` is one run: it changes the file, and prints seconds and memory as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+from measure import in_a_process, is_installed, machine, remove, warm, work
+from migration_tools import TOOLS
+from migration_verifier import faults
+from session_files import TRANSACTIONS_A_SESSION, make_file
+
+BASE = "plain"
+_MANY_SESSIONS = 300_000
+
+
+def run(sizes: list[int], rounds: int, folder: Path) -> dict[str, Any]:
+    """Measure every tool at every size; the file of each first run goes before the judge."""
+    results = []
+    for size in sizes:
+        file = folder / f"v18-{size}.db"
+        make_file(file, size)
+        # A run with a million sessions takes so long that two of them tell enough.
+        times = rounds if size <= _MANY_SESSIONS else min(rounds, 2)
+        megabytes = file.stat().st_size / 1e6
+        results.append({"sessions": size, "megabytes": megabytes, "rounds": times, "tools": _rounds(file, times)})
+        file.unlink()
+    return {"machine": machine(), "transactions_a_session": TRANSACTIONS_A_SESSION, "sizes": results}
+
+
+def _rounds(file: Path, rounds: int) -> dict[str, Any]:
+    copy = file.with_name("copy.db")
+    tools = [name for name, tool in TOOLS.items() if is_installed(tool.needs)]
+    runs: dict[str, list[dict[str, Any]]] = {tool: [] for tool in tools}
+    wrong: dict[str, list[str]] = {}
+    for number in range(rounds + 1):
+        for tool in _in_turn(tools, number):
+            remove(copy)
+            shutil.copy(file, copy)
+            warm(copy)
+            measured = in_a_process(__file__, tool, copy)
+            if number == 0:  # the first round warms up, and is for the judge
+                wrong[tool] = faults(file, copy)
+            else:
+                runs[tool].append(measured)
+            print(f"  {file.stem} {number} {tool:18} {measured['seconds']:8.3f} s", file=sys.stderr)
+    remove(copy)
+    return {tool: _summary(runs[tool], runs[BASE], wrong[tool]) for tool in tools}
+
+
+def _in_turn(tools: list[str], number: int) -> list[str]:
+    """Another tool begins each round."""
+    start = number % len(tools)
+    return tools[start:] + tools[:start]
+
+
+def _summary(runs: list[dict[str, Any]], base: list[dict[str, Any]], wrong: list[str]) -> dict[str, Any]:
+    seconds = [run["seconds"] for run in runs]
+    return {
+        "seconds": statistics.median(seconds),
+        "processor": statistics.median(run["processor"] for run in runs),
+        "fastest": min(seconds),
+        "slowest": max(seconds),
+        "ratio": _ratio(runs, base, "seconds"),
+        "processor_ratio": _ratio(runs, base, "processor"),
+        "anonymous": max(run["anonymous"] for run in runs),
+        "resident": max(run["resident"] for run in runs),
+        "faults": wrong,
+    }
+
+
+def _ratio(runs: list[dict[str, Any]], base: list[dict[str, Any]], what: str) -> float:
+    return statistics.median(run[what] / plain[what] for run, plain in zip(runs, base, strict=True))
+
+
+if __name__ == "__main__":
+    print(json.dumps(work(TOOLS[sys.argv[1]].make(Path(sys.argv[2])))))

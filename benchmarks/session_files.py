@@ -1,0 +1,108 @@
+"""The generated files: version 18 as the daemon makes it, with what operators add.
+
+Sessions, and 2.5 times as many transactions, over 100 wallets; ids of UUID version 7. Beside the daemon's own tables
+and indexes, the table `sessions` has what schema tools are known to lose: a column of the operator's own with a CHECK,
+and a trigger.
+"""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))
+
+from old_files import create_statements
+
+TRANSACTIONS_A_SESSION = 2.5
+WALLETS = 100
+#: What the daemon sets on each connection; every tool gets the same.
+PRAGMAS = {
+    "journal_mode": "wal",
+    "synchronous": 1,
+    "foreign_keys": 1,
+    "busy_timeout": 5000,
+    "cache_size": -64000,
+    "mmap_size": 268435456,
+    "temp_store": 2,
+}
+START = 1_700_000_000
+_OPERATORS_OWN = (
+    "ALTER TABLE sessions ADD COLUMN label TEXT CHECK (label IS NULL OR length(label) BETWEEN 1 AND 64)",
+    "CREATE TRIGGER note_revocation AFTER UPDATE OF revoked_at ON sessions WHEN new.revoked_at IS NOT NULL BEGIN"
+    " INSERT INTO audit_log (timestamp, event_type, actor, session_id, details, severity)"
+    " VALUES (new.revoked_at, 'SESSION_REVOKED', 'operator', new.id, '{}', 'info'); END",
+)
+
+
+def make_file(path: Path, sessions: int) -> None:
+    """Make a version-18 file; the same numbers give the same bytes."""
+    dice = random.Random(1)
+    wallets = [new_id(number, dice) for number in range(WALLETS)]
+    ids = [new_id(1000 + number, dice) for number in range(sessions)]
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = OFF")
+        database.execute("BEGIN")
+        statements = list(create_statements(18))
+        for statement in statements:
+            if statement.startswith("CREATE TABLE"):
+                database.execute(statement)
+        database.executemany("INSERT INTO schema_version VALUES (?, 1700000000, '')", [(n,) for n in range(1, 19)])
+        database.executemany(
+            "INSERT INTO wallets (id, name, chain, environment, default_network, public_key, status, created_at,"
+            " updated_at) VALUES (?, 'wallet', 'solana', 'testnet', 'devnet', ?, 'ACTIVE', 1700000000, 1700000000)",
+            [(wallet, wallet) for wallet in wallets],
+        )
+        database.executemany(
+            "INSERT INTO sessions (id, wallet_id, token_hash, expires_at, constraints, absolute_expires_at,"
+            """ created_at) VALUES (?, ?, ?, 1800000000, '{"maxAmount":"1000000"}', 1900000000, ?)""",
+            (
+                (id_, dice.choice(wallets), f"{dice.getrandbits(256):064x}", START + number)
+                for number, id_ in enumerate(ids)
+            ),
+        )
+        database.executemany(
+            "INSERT INTO transactions (id, wallet_id, session_id, chain, tx_hash, type, amount, to_address, status,"
+            " created_at) VALUES (?, ?, ?, 'solana', ?, 'TRANSFER', ?, ?, 'CONFIRMED', ?)",
+            _transactions(int(sessions * TRANSACTIONS_A_SESSION), wallets, ids, dice),
+        )
+        for statement in (*statements, *_OPERATORS_OWN):
+            if not statement.startswith("CREATE TABLE"):
+                database.execute(statement)
+        database.execute("COMMIT")
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def new_id(number: int, dice: random.Random) -> str:
+    """A UUID of version 7 whose time grows with the number."""
+    tail = (7 << 76) | (dice.getrandbits(12) << 64) | (2 << 62) | dice.getrandbits(62)
+    return str(uuid.UUID(int=((1_700_000_000_000 + 37 * number) << 80) | tail))
+
+
+def _transactions(
+    count: int, wallets: list[str], sessions: list[str], dice: random.Random
+) -> Iterator[tuple[object, ...]]:
+    for number in range(count):
+        yield (
+            new_id(10_000_000 + number, dice),
+            dice.choice(wallets),
+            dice.choice(sessions),
+            f"{dice.getrandbits(256):064x}",
+            str(number),
+            f"{dice.getrandbits(160):044x}",
+            START + number,
+        )
+
+
+def connect(path: Path | str, **pragmas: object) -> sqlite3.Connection:
+    """Open a file by plain sqlite3, with the daemon's PRAGMAs, some of them otherwise."""
+    database = sqlite3.connect(path, isolation_level=None)
+    for name, value in {**PRAGMAS, **pragmas}.items():
+        database.execute(f"PRAGMA {name} = {value}")
+    return database

@@ -1,0 +1,131 @@
+"""What it costs to import the library, to open a file, and to have a backup; each beside the least that there is.
+
+    python benchmarks/run.py --only startup
+
+`python benchmarks/startup.py connect FILE` measures the opening of one file in one process and prints JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from measure import in_a_process, machine, remove, warm
+from session_files import connect, make_file
+
+LEAST_IMPORT, OUR_IMPORT = "import peewee, marshmallow", "import waiaas"
+_OPENINGS = 300
+
+
+def run(sessions: int, rounds: int, folder: Path) -> dict[str, Any]:
+    file = folder / "startup.db"
+    make_file(file, sessions)
+    backup = _backups(file, rounds)
+    upgraded = folder / "startup-19.db"
+    shutil.copy(file, upgraded)
+    _upgrade(upgraded)
+    found = {
+        "machine": machine(),
+        "sessions": sessions,
+        "megabytes": file.stat().st_size / 1e6,
+        "import": _imports(3 * rounds),
+        "connect": in_a_process(__file__, "connect", upgraded),
+        "backup": backup,
+    }
+    remove(file)
+    remove(upgraded)
+    return found
+
+
+def compared(least: list[float], ours: list[float]) -> dict[str, float]:
+    """The medians of two series that took turns, and of their ratios pair by pair."""
+    return {
+        "least": statistics.median(least),
+        "ours": statistics.median(ours),
+        "ratio": statistics.median(our / little for our, little in zip(ours, least, strict=True)),
+    }
+
+
+def timed(job: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    job()
+    return time.perf_counter() - started
+
+
+def _imports(rounds: int) -> dict[str, float]:
+    """Whole processes, with compiled modules as an installed package has them."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+    def start(code: str) -> float:
+        return timed(lambda: subprocess.run([sys.executable, "-c", code], check=True, env=environment))
+
+    start(OUR_IMPORT)
+    pairs = [(start(LEAST_IMPORT), start(OUR_IMPORT)) for _ in range(rounds)]
+    return compared(*map(list, zip(*pairs, strict=True)))
+
+
+def _upgrade(file: Path) -> None:
+    import waiaas
+
+    waiaas.close(waiaas.connect(file, backup=False))
+
+
+def _connects(file: Path) -> dict[str, float]:
+    """Opening a file of the latest version, its schema read, and closing it."""
+    import waiaas
+
+    def least() -> None:
+        database = connect(file)
+        database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        database.close()
+
+    def ours() -> None:
+        waiaas.connect(file).close()
+
+    for job in (least, ours):
+        job()
+    pairs = [(timed(least), timed(ours)) for _ in range(_OPENINGS)]
+    return compared(*map(list, zip(*pairs, strict=True)))
+
+
+def _backups(file: Path, rounds: int) -> dict[str, float]:
+    """What the backup of an upgrade adds, and what copying the file and flushing it to the disk takes."""
+    from waiaas.migrations.backup import write_backup
+
+    copy = file.with_name("startup.copy")
+
+    def least() -> None:
+        shutil.copy(file, copy)
+        _flush(copy)
+
+    def ours() -> None:
+        write_backup(file, copy, lambda *_: None)
+
+    def alone(job: Callable[[], None]) -> float:
+        remove(copy)
+        warm(file)
+        return timed(job)
+
+    for job in (least, ours):
+        alone(job)
+    pairs = [(alone(least), alone(ours)) for _ in range(rounds)]
+    remove(copy)
+    return compared(*map(list, zip(*pairs, strict=True)))
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
+
+
+if __name__ == "__main__":
+    print(json.dumps(_connects(Path(sys.argv[2]))))
