@@ -1690,7 +1690,7 @@ class TestCompatibility:
 @pytest.mark.parametrize("mode", [None, "IMMEDIATE"])
 def test_a_block_of_peewees_can_commit_and_roll_back_and_go_on(tmp_path: Path, mode: str | None) -> None:
     """Peewee's `commit` and `rollback` inside a block end its transaction and begin another, as Peewee says."""
-    database = connect(tmp_path / "wallets.db")
+    database = waiaas.connect(tmp_path / "wallets.db")
     insert = "INSERT INTO key_value_store VALUES (?, 'value', 1)"
     with database.atomic(mode) as transaction:
         database.execute_sql(insert, ("kept",))
@@ -1700,4 +1700,4 @@ def test_a_block_of_peewees_can_commit_and_roll_back_and_go_on(tmp_path: Path, m
         database.execute_sql(insert, ("kept too",))
     rows = database.execute_sql("SELECT key FROM key_value_store ORDER BY key").fetchall()
     assert rows == [("kept",), ("kept too",)]
-    close(database)
+    waiaas.close(database)
