@@ -72,9 +72,15 @@ def uuid_of(number: int) -> str:
 @pytest.mark.parametrize("text", ["", "plain", "{", '{"a":', "\x00"])
 def test_constraints_that_are_no_json_are_a_refusal(world: World, text: str) -> None:
     """Where the stored constraints of a session are damaged, it is told, and no other error comes."""
-    session = world.session(world.wallet())
-    world.execute("UPDATE sessions SET constraints = ?", text)
-    for operation in (lambda: world.sessions.get(session.id), world.sessions.list):
+    session = world.session(world.wallet(), ttl=1000)
+    world.execute("UPDATE sessions SET constraints = ?, usage_stats = ?", text, text)
+    world.clock.now = NOW + 500
+    for operation in (
+        lambda: world.sessions.get(session.id),
+        lambda: world.sessions.list(),
+        lambda: world.sessions.renew(session.token),
+        lambda: world.sessions.revoke(session.id),
+    ):
         with refused(world, "SCHEMA_INCOMPATIBLE", "corrupt"):
             operation()
     assert world.sessions.authenticate(session.token).session_id == session.id

@@ -11,6 +11,7 @@ from typing import Any
 
 from peewee import JOIN, Database, Query
 
+from waiaas.migrations.faults import refusing
 from waiaas.models import Session, SessionWallet, Wallet
 
 
@@ -73,19 +74,22 @@ class IssuedSession(SessionDetails):
 
 
 def session_details(database: Database, ids: Query, now: int) -> tuple[SessionDetails, ...]:
-    """Read the sessions whose ids a query gives, by id; those that expire at `now` (Unix seconds) have expired."""
-    rows = (
+    """Read the sessions whose ids a query gives, by id; those that expire at `now` (Unix seconds) have expired.
+
+    Raises WAIaaSError `SCHEMA_INCOMPATIBLE` where they cannot be read, or what they hold is not what it should be.
+    """
+    query = (
         Session.select(*_SESSION_FIELDS, *_LINK_FIELDS)
         .join(SessionWallet, JOIN.LEFT_OUTER)
         .join(Wallet, JOIN.LEFT_OUTER)
         .where(Session.id.in_(ids))
         .order_by(Session.id, *_DEFAULT_FIRST)
         .tuples()
-        .execute(database)
     )
     moment = datetime.fromtimestamp(now, timezone.utc)
-    by_session = (list(of_one) for _, of_one in groupby(rows, key=itemgetter(0)))
-    return tuple(_details(of_one, moment) for of_one in by_session)
+    with refusing(database):
+        by_session = (list(of_one) for _, of_one in groupby(query.execute(database), key=itemgetter(0)))
+        return tuple(_details(of_one, moment) for of_one in by_session)
 
 
 def linked_wallets(database: Database, session_id: str) -> tuple[LinkedWallet, ...]:

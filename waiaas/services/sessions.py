@@ -12,7 +12,6 @@ from peewee import JOIN, SQL, Database, Expression, ModelSelect, chunked
 from waiaas.database import write_transaction
 from waiaas.enums import SESSION_STATUSES
 from waiaas.errors import WAIaaSError
-from waiaas.migrations.faults import refusing
 from waiaas.models import KeyValue, Session, SessionWallet
 from waiaas.schemas import CreateSessionRequest, check_create_session_request
 from waiaas.services.audit import Event, record
@@ -134,7 +133,7 @@ class SessionService:
         session_id = claims.session_id
         with write_transaction(self._database):
             now = int(self._clock())
-            session = Session.select().where(Session.id == session_id).dicts().first(self._database)
+            session = Session.select(*_RENEWAL).where(Session.id == session_id).dicts().first(self._database)
             _refuse_renewal(session, claims, token, now)
             default = self._default_wallet(session_id)
             lifetime = claims.expires_at - claims.issued_at
@@ -171,8 +170,7 @@ class SessionService:
 
         Raises WAIaaSError `SESSION_NOT_FOUND` where the session is unknown.
         """
-        with refusing(self._database):
-            return self._details(session_id, int(self._clock()))
+        return self._details(session_id, int(self._clock()))
 
     def list(
         self, wallet_id: str | None = None, *, status: str | None = None, limit: int = 50, after: str | None = None
@@ -193,8 +191,7 @@ class SessionService:
             ids = ids.where(Session.id.in_(linked))
         if status is not None:
             ids = ids.where(_has_status(status, now))
-        with refusing(self._database):
-            return page_of(session_details(self._database, ids, now), limit)
+        return page_of(session_details(self._database, ids, now), limit)
 
     def _claims_and_session(self, token: str, now: int) -> tuple[TokenClaims, Sequence[Any]]:
         """Verify a token and read its session: one statement does, for it tells too whether the keys have changed."""
@@ -226,6 +223,16 @@ class SessionService:
         if default is None:
             raise WAIaaSError("SESSION_REQUIRES_WALLET", details={"sessionId": session_id})
         return str(default[0])
+
+
+_RENEWAL = [
+    Session.token_hash,
+    Session.expires_at,
+    Session.revoked_at,
+    Session.renewal_count,
+    Session.max_renewals,
+    Session.absolute_expires_at,
+]
 
 
 def _claims_or_refusal(keys: TokenKeys, token: str, now: int) -> TokenClaims | WAIaaSError:
