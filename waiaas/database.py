@@ -58,6 +58,8 @@ _PRAGMAS: dict[str, str | int] = {
 class WaiaasDatabase(SqliteDatabase):
     """Peewee's SQLite database, with what a program needs that writes from several threads, or forks."""
 
+    _state: Any  # Peewee's, one a thread
+
     def __init__(self, *args: Any, **options: Any) -> None:
         """Take what Peewee takes."""
         super().__init__(*args, **options)
@@ -88,17 +90,20 @@ class WaiaasDatabase(SqliteDatabase):
         finally:
             self.pragma("busy_timeout", int(self.timeout * 1000))
 
-    def cursor(self, named_cursor: None = None) -> sqlite3.Cursor:
+    def cursor(self, named_cursor: None = None) -> Any:
         """Return a cursor, but none where the transaction is gone that the caller believes to be in.
 
         After some errors, a full disk among them, SQLite has rolled back the whole transaction by itself
         (https://www.sqlite.org/lang_transaction.html, section 3). What the caller's block did then, having caught
         such an error, would be committed one statement at a time.
         """
-        if self.in_transaction() and not self._holds_transaction() and not isinstance(self.top_transaction(), _manual):
+        # Every statement comes here: Peewee's method is called only where it has to connect first.
+        state = self._state
+        if state.closed:
+            return super().cursor(named_cursor)  # type: ignore[no-untyped-call]
+        if state.transactions and not state.conn.in_transaction and not isinstance(state.transactions[0], _manual):
             raise OperationalError("the transaction was rolled back after an error; leave it and begin again")
-        cursor: sqlite3.Cursor = super().cursor(named_cursor)  # type: ignore[no-untyped-call]
-        return cursor
+        return state.conn.cursor()
 
     def savepoint(self) -> _savepoint:
         """Return a savepoint whose rollback does not hide the error after which SQLite rolled back everything."""
