@@ -58,6 +58,8 @@ _PRAGMAS: dict[str, str | int] = {
 class WaiaasDatabase(SqliteDatabase):
     """Peewee's SQLite database, with what a program needs that writes from several threads, or forks."""
 
+    _state: Any  # Peewee's, one a thread
+
     def __init__(self, *args: Any, **options: Any) -> None:
         """Take what Peewee takes."""
         super().__init__(*args, **options)
@@ -88,17 +90,18 @@ class WaiaasDatabase(SqliteDatabase):
         finally:
             self._wait_for_locks(self.timeout)
 
-    def execute_sql(self, sql: str, params: Any = None) -> sqlite3.Cursor:
+    def execute_sql(self, sql: str, params: Any = None) -> Any:
         """Run a statement, but not where the transaction is gone that the caller believes to be in.
 
         After some errors, a full disk among them, SQLite has rolled back the whole transaction by itself
         (https://www.sqlite.org/lang_transaction.html, section 3). What the caller's block did then, having caught
         such an error, would be committed one statement at a time.
         """
-        if self.in_transaction() and not self._holds_transaction() and not isinstance(self.top_transaction(), _manual):
+        # Every statement comes here, so that the methods of Peewee that tell the same would count.
+        state = self._state
+        if state.transactions and not state.conn.in_transaction and not isinstance(state.transactions[0], _manual):
             raise OperationalError("the transaction was rolled back after an error; leave it and begin again")
-        cursor: sqlite3.Cursor = super().execute_sql(sql, params)  # type: ignore[no-untyped-call]
-        return cursor
+        return super().execute_sql(sql, params)  # type: ignore[no-untyped-call]
 
     def savepoint(self) -> _savepoint:
         """Return a savepoint whose rollback does not hide the error after which SQLite rolled back everything."""

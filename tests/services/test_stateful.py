@@ -49,7 +49,7 @@ from waiaas import (
 START = 1_800_000_000
 UNKNOWN = "0190a3f0-0000-7000-8000-000000000000"
 # Small, so that every limit is met within some steps.
-TTL, LIFETIME, RENEWALS, PER_WALLET = 901, 2500, 2, 2
+TTL, LIFETIME, RENEWALS, PER_WALLET = 901, 1300, 2, 2
 # An old session's absolute end may come before its token's.
 OLD_LIFETIME = 600
 GRACE = 300
