@@ -6,23 +6,24 @@ import contextlib
 import os
 import sqlite3
 import stat
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 from waiaas.errors import refusal
 from waiaas.migrations.faults import uri
+from waiaas.migrations.pulse import Pulse
+from waiaas.migrations.report import Progress
 
 _PAGES_AT_ONCE = 4096
 
 
-def write_backup(path: Path, target: Path, progress: Callable[[int, int], None]) -> Path:
+def write_backup(path: Path, target: Path, pulse: Pulse) -> Path:
     """Write a verified copy of a database file, committed rows of its write-ahead log included, and return its path.
 
     The copy has the original's file mode, is on the disk when this returns, and never takes the place of another
     file: where `target` exists, `-2`, `-3`, … is added. It has its name only once it is whole: a crash leaves a file
     named `.NAME.partial` at most, which the next backup of the file removes. The caller holds the database's write
-    lock, so that there is one backup of it at a time. `progress` is called with pages done and in all.
+    lock, so that there is one backup of it at a time. `pulse` is told the pages done and in all.
 
     Raises WAIaaSError `SCHEMA_INCOMPATIBLE` with the reason `backup_failed`, and leaves nothing of a copy then.
     """
@@ -30,8 +31,8 @@ def write_backup(path: Path, target: Path, progress: Callable[[int, int], None])
     try:
         remove(partial)
         os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        _copy_pages(path, partial, progress)
-        _verify(partial)
+        _copy_pages(path, partial, pulse)
+        _verify(partial, pulse)
         os.chmod(partial, stat.S_IMODE(path.stat().st_mode))
         _flush(partial)
         copy = _publish(partial, target)
@@ -77,7 +78,10 @@ def _rename_to_new(old: Path, new: Path) -> None:
         os.unlink(old)
 
 
-def _copy_pages(path: Path, copy: Path, progress: Callable[[int, int], None]) -> None:
+def _copy_pages(path: Path, copy: Path, pulse: Pulse) -> None:
+    def tell(_: int, left: int, total: int) -> None:
+        pulse(Progress("backing up", None, total - left, total))
+
     with (
         closing(sqlite3.connect(uri(path, "ro"), uri=True)) as source,
         closing(sqlite3.connect(copy)) as target,
@@ -88,11 +92,15 @@ def _copy_pages(path: Path, copy: Path, progress: Callable[[int, int], None]) ->
         # The copy is made anew where it fails, so it needs neither journal nor waiting for the disk meanwhile.
         target.execute("PRAGMA journal_mode = OFF")
         target.execute("PRAGMA synchronous = OFF")
-        source.backup(target, pages=_PAGES_AT_ONCE, progress=lambda _, left, total: progress(total - left, total))
+        source.backup(target, pages=_PAGES_AT_ONCE, progress=tell)
 
 
-def _verify(copy: Path) -> None:
-    with closing(sqlite3.connect(f"{uri(copy, 'ro')}&immutable=1", uri=True)) as database:
+def _verify(copy: Path, pulse: Pulse) -> None:
+    pulse(Progress("verifying the backup"))
+    with (
+        closing(sqlite3.connect(f"{uri(copy, 'ro')}&immutable=1", uri=True)) as database,
+        pulse.during(database),
+    ):
         result = _quick_check(database)
     if result != "ok":
         raise sqlite3.DatabaseError(f"the copy is damaged, and so may be the original: {result}")
