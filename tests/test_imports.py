@@ -18,8 +18,9 @@ MAY_IMPORT = {
     "migrations": {"errors"},
     "database": {"errors", "models", "migrations"},
     "integrity": {"errors", "models", "migrations"},
+    "rehearsal": {"database", "errors", "integrity", "migrations"},
     "demo": {"database", "integrity", "models", "migrations"},
-    "cli": {"database", "demo", "errors", "integrity", "migrations", ""},
+    "cli": {"database", "demo", "errors", "integrity", "migrations", "rehearsal", ""},
     "__main__": {"cli"},
 }
 

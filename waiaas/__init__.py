@@ -35,6 +35,7 @@ from waiaas.models import (
     WalletConnectSession,
     WalletConnectStore,
 )
+from waiaas.rehearsal import Rehearsal, rehearse
 from waiaas.schemas import CreateSessionRequestSchema
 
 __version__ = "0.1.0.dev0"
@@ -57,6 +58,7 @@ __all__ = [
     "Plan",
     "Policy",
     "Progress",
+    "Rehearsal",
     "SchemaVersion",
     "Session",
     "SessionWallet",
@@ -75,5 +77,6 @@ __all__ = [
     "connect",
     "downgrade",
     "plan",
+    "rehearse",
     "upgrade",
 ]

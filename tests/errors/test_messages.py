@@ -29,6 +29,7 @@ PLACEHOLDERS: dict[str, str] = {
     "sqlite_error": "path cause",
     "corrupt": "path cause",
     "backup_failed": "path cause",
+    "no_room_to_rehearse": "path needed free",
     "unexpected_schema": "table problem",
     "leftover_table": "table rows",
     "dependent_object": "kind name table column",
