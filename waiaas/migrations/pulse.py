@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -47,18 +47,9 @@ class Pulse:
             yield
             return
         stopped_by: list[BaseException] = []
-
-        def beat() -> int:
-            if stopped_by:
-                return 0  # the statements that clean up run through
-            try:
-                self._tell_again()
-            except BaseException as error:
-                # Python's sqlite3 would forget what is raised here.
-                stopped_by.append(error)
-            return len(stopped_by)
-
-        connection.set_progress_handler(beat, _INSTRUCTIONS_A_BEAT)
+        beats = self._beats(stopped_by)
+        next(beats)
+        connection.set_progress_handler(beats.__next__, _INSTRUCTIONS_A_BEAT)
         try:
             yield
         except Exception as error:
@@ -67,6 +58,25 @@ class Pulse:
             raise
         finally:
             connection.set_progress_handler(None, 0)
+            beats.close()
+
+    def _beats(self, stopped_by: list[BaseException]) -> Generator[int, None, None]:
+        """Yield what the handler answers: 0 to go on, 1 once to stop; then the statements that clean up run through.
+
+        It is a generator since Ctrl-C is raised as soon as Python code runs again: in a function that is at its first
+        line, before any `try`, and sqlite3 forgets what its callbacks raise. A generator goes on inside its `try`.
+        """
+        try:
+            while True:
+                yield 0
+                self._tell_again()
+        except GeneratorExit:
+            return
+        except BaseException as error:
+            stopped_by.append(error)
+        yield 1
+        while True:
+            yield 0
 
     def _tell_again(self) -> None:
         if self._last is not None and time.monotonic() - self._told_at >= _SECONDS_BETWEEN_SIGNS:
