@@ -18,7 +18,7 @@ from waiaas.database import open_as_it_is, open_to_change
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.integrity import CheckReport, check
 from waiaas.migrations import Progress, UpgradeReport, upgrade
-from waiaas.migrations.backup import write_backup
+from waiaas.migrations.backup import verify, write_backup
 from waiaas.migrations.faults import refusing, uri
 from waiaas.migrations.pulse import Pulse
 from waiaas.migrations.runner import foreign_key_violations
@@ -177,11 +177,15 @@ def rehearse(
 def _refuse_at_first_sight(path: str) -> None:
     """Refuse, before anything is copied, what an upgrade refuses for what the file is."""
     if not _has_abandoned_log(path):
-        with open_as_it_is(path) as database:
-            if schema_version(database) == 0:
-                raise refusal("empty_database", path=path)
+        _refuse_what_is_not_ours(path)
     if not os.access(path, os.W_OK):
         raise refusal("read_only", path=path)
+
+
+def _refuse_what_is_not_ours(path: str) -> None:
+    with open_as_it_is(path) as database:
+        if schema_version(database) == 0:
+            raise refusal("empty_database", path=path)
 
 
 def _has_abandoned_log(path: str) -> bool:
@@ -231,11 +235,7 @@ def _naming_the_original(path: str, folder: Path) -> Iterator[None]:
 def _copy(path: str, folder: Path, pulse: Pulse) -> Path:
     copy = folder / os.path.basename(path)
     if _has_abandoned_log(path):
-        try:
-            shutil.copyfile(path, copy)
-            shutil.copyfile(f"{os.path.realpath(path)}-wal", f"{copy}-wal")
-        except OSError as error:
-            raise _not_copied(path, error) from error
+        _copy_with_log(path, copy, pulse)
     else:
         # As long as this connection is open, the one that copies is not the last, which would leave an empty log.
         with open_as_it_is(path):
@@ -244,7 +244,18 @@ def _copy(path: str, folder: Path, pulse: Pulse) -> Path:
     return copy
 
 
-def _not_copied(path: str, error: OSError) -> WAIaaSError:
+def _copy_with_log(path: str, copy: Path, pulse: Pulse) -> None:
+    """Copy a file and its log byte for byte, and verify what they are together."""
+    try:
+        shutil.copyfile(path, copy)
+        shutil.copyfile(f"{os.path.realpath(path)}-wal", f"{copy}-wal")
+        _refuse_what_is_not_ours(str(copy))
+        verify(copy, pulse, "ro")
+    except (sqlite3.Error, OSError) as error:
+        raise _not_copied(path, error) from error
+
+
+def _not_copied(path: str, error: Exception) -> WAIaaSError:
     """Return the refusal of an upgrade that could not write its backup."""
     return refusal("backup_failed", path=path, cause=str(error))
 
@@ -286,13 +297,15 @@ def _pairs(before: Mapping[str, Table], after: Mapping[str, Table]) -> Iterator[
         yield before.get(old_names.get(name, "")), after.get(name)
 
 
-def _new_column(old: Table, new: Table, column: str) -> str | None:
-    """The name after the upgrade of a column before it, in lower case; None where it is gone."""
-    name = fold(column)
-    renamed = {**_RENAMED_COLUMNS, **_RENAMED_COLUMNS_OF.get(fold(new.name), {})}.get(name, name)
-    if name not in new.column_names and renamed in new.column_names and renamed not in old.column_names:
-        return renamed
-    return name if name in new.column_names else None
+def _new_names(old: Table, new: Table) -> dict[str, str]:
+    """The columns that a table has before and after the upgrade: their old names and new names, in lower case."""
+    before, after = old.column_names, new.column_names
+    renamed = {**_RENAMED_COLUMNS, **_RENAMED_COLUMNS_OF.get(fold(new.name), {})}
+    names = {name: name for name in before & after}
+    for name in before - after:
+        if renamed.get(name) in after - before:
+            names[name] = renamed[name]
+    return names
 
 
 def _compare_schemas(before: _Moment, after: _Moment) -> Iterator[SchemaChange]:
@@ -323,13 +336,13 @@ def _entries(table: Table, new: Table) -> _Entries:
     """What a table's definition says, entry by entry, under the names that it has after the upgrade."""
     if table.is_virtual:
         return {("table", new.name): table.sql}
-    definition, entries = table.definition, {}
+    definition, entries, names = table.definition, {}, _new_names(table, new)
     for item in definition.items:
         text = definition.sql[item.start : item.end]
         if item.name is None:
             entries["constraint", f"{new.name} {canonical(text)}"] = text
         else:
-            entries["column", f"{new.name}.{_new_column(table, new, item.name) or item.name}"] = text
+            entries["column", f"{new.name}.{names.get(item.name, item.name)}"] = text
     options = ", ".join(sorted(definition.options))
     return {**entries, **({("options", new.name): options} if options else {}), **_indexes(table)}
 
@@ -374,8 +387,11 @@ class _Comparison:
         self._old = old
         self._new = new
         self._pulse = pulse
-        named = [(column, new.column(_new_column(old, new, column.name) or "")) for column in old.columns]
-        self._columns = [(before, after) for before, after in named if after is not None]
+        names = _new_names(old, new)
+        after = {fold(column.name): column for column in new.columns}
+        self._columns = [
+            (column, after[names[fold(column.name)]]) for column in old.columns if fold(column.name) in names
+        ]
 
     def run(self) -> TableRows:
         """Compare, and tell the rows that are behind."""
@@ -395,27 +411,31 @@ class _Comparison:
             f"SELECT max(key), count(*) FROM (SELECT {old_key} AS key FROM {old}"
             f" WHERE {old_key} >= ? ORDER BY {old_key} LIMIT {_ROWS_AT_ONCE})"
         )
-        compare = (
-            f"SELECT count(*), total({self._same()}) FROM {old} AS b CROSS JOIN {new} AS a"
-            f" ON a.{new_key} = b.{old_key} WHERE b.{old_key} BETWEEN ? AND ?"
+        pairs = (
+            f"SELECT count(*) FROM {old} AS b CROSS JOIN {new} AS a ON a.{new_key} = b.{old_key}"
+            f" WHERE b.{old_key} BETWEEN ? AND ?"
         )
         first, done, matched, same = _FIRST_ROWID, 0, 0, 0
         while done < total:
             last, count = self._connection.execute(chunk, (first,)).fetchone()
-            found, equal = self._connection.execute(compare, (first, last)).fetchone()
-            first, done, matched, same = min(last + 1, _LAST_ROWID), done + count, matched + found, same + int(equal)
+            (found,) = self._connection.execute(pairs, (first, last)).fetchone()
+            (equal,) = self._connection.execute(f"{pairs} AND {self._same()}", (first, last)).fetchone()
+            first, done, matched, same = min(last + 1, _LAST_ROWID), done + count, matched + found, same + equal
             self._pulse(Progress(f"comparing {self._new.name}", None, done, total))
         return matched, same
 
     def _same(self) -> str:
-        """A condition that holds where all values are the same; in row values, since SQLite limits nested ANDs."""
+        """A condition that holds where all values are the same; in row values, since SQLite limits nested ANDs.
+
+        CASE keeps SQLite from looking rows up by an index on one of the columns instead of the rowid.
+        """
         if not self._columns:
             return "1"
         values = [f"b.{quote(old.name)} COLLATE BINARY" for old, _ in self._columns]
         values += [f"typeof(b.{quote(old.name)})" for old, new in self._columns if _type_may_differ(old, new)]
         others = [f"a.{quote(new.name)}" for _, new in self._columns]
         others += [f"typeof(a.{quote(new.name)})" for old, new in self._columns if _type_may_differ(old, new)]
-        return f"(({', '.join(values)}) IS ({', '.join(others)}))"
+        return f"CASE WHEN ({', '.join(values)}) IS ({', '.join(others)}) THEN 1 ELSE 0 END"
 
     def _by_the_whole_row(self) -> tuple[int, int]:
         """Count the rows that are more often there after than before, and the other way round."""

@@ -32,7 +32,7 @@ def write_backup(path: Path, target: Path, pulse: Pulse) -> Path:
         remove(partial)
         os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         _copy_pages(path, partial, pulse)
-        _verify(partial, pulse)
+        verify(partial, pulse, "ro&immutable=1")
         os.chmod(partial, stat.S_IMODE(path.stat().st_mode))
         _flush(partial)
         copy = _publish(partial, target)
@@ -43,6 +43,15 @@ def write_backup(path: Path, target: Path, pulse: Pulse) -> Path:
         with contextlib.suppress(OSError):
             remove(partial)
     return copy
+
+
+def verify(copy: Path, pulse: Pulse, mode: str) -> None:
+    """Read a copy through, opened in a mode of SQLite's URIs; raises `sqlite3.DatabaseError` where it is damaged."""
+    pulse(Progress("verifying the backup"))
+    with closing(sqlite3.connect(uri(copy, mode), uri=True)) as database, pulse.during(database):
+        result = _quick_check(database)
+    if result != "ok":
+        raise sqlite3.DatabaseError(f"the copy is damaged, and so may be the original: {result}")
 
 
 def remove(copy: Path) -> None:
@@ -93,17 +102,6 @@ def _copy_pages(path: Path, copy: Path, pulse: Pulse) -> None:
         target.execute("PRAGMA journal_mode = OFF")
         target.execute("PRAGMA synchronous = OFF")
         source.backup(target, pages=_PAGES_AT_ONCE, progress=tell)
-
-
-def _verify(copy: Path, pulse: Pulse) -> None:
-    pulse(Progress("verifying the backup"))
-    with (
-        closing(sqlite3.connect(f"{uri(copy, 'ro')}&immutable=1", uri=True)) as database,
-        pulse.during(database),
-    ):
-        result = _quick_check(database)
-    if result != "ok":
-        raise sqlite3.DatabaseError(f"the copy is damaged, and so may be the original: {result}")
 
 
 def _quick_check(database: sqlite3.Connection) -> str:
