@@ -20,8 +20,9 @@ MAY_IMPORT = {
     "services": {"database", "enums", "errors", "fields", "migrations", "models", "schemas"},
     "openapi": {"errors", "schemas", ""},
     "integrity": {"errors", "models", "migrations"},
+    "rehearsal": {"database", "errors", "integrity", "migrations"},
     "demo": {"database", "integrity", "models", "migrations"},
-    "cli": {"database", "demo", "errors", "integrity", "migrations", ""},
+    "cli": {"database", "demo", "errors", "integrity", "migrations", "rehearsal", ""},
     "__main__": {"cli"},
 }
 

@@ -35,6 +35,7 @@ from waiaas.models import (
     WalletConnectSession,
     WalletConnectStore,
 )
+from waiaas.rehearsal import Rehearsal, rehearse
 from waiaas.schemas import (
     CreateSessionRequestSchema,
     CreateWalletRequestSchema,
@@ -97,6 +98,7 @@ __all__ = [
     "Plan",
     "Policy",
     "Progress",
+    "Rehearsal",
     "RenewSessionRequestSchema",
     "SchemaVersion",
     "Session",
@@ -131,6 +133,7 @@ __all__ = [
     "connect",
     "downgrade",
     "plan",
+    "rehearse",
     "upgrade",
     "write_transaction",
 ]

@@ -280,7 +280,9 @@ def open_as_it_is(path: str | PathLike[str], busy_timeout: float = BUSY_TIMEOUT)
     path = os.fspath(path)
     if not os.path.exists(path):
         raise refusal("file_not_found", path=path)
-    if os.path.getsize(path) == 1 and os.path.isfile(path):
+    if not os.path.isfile(path):
+        raise refusal("cannot_open", path=path, cause="it is not a file")
+    if os.path.getsize(path) == 1:
         # SQLite takes a file of one byte for an empty one (unixFileSize in its os_unix.c) and writes over it.
         raise refusal("not_a_database", path=path)
     database = SqliteDatabase(uri(path, _mode_to_look(os.path.realpath(path))), uri=True, timeout=busy_timeout)
@@ -334,7 +336,7 @@ def _reserve(path: str) -> None:
                 raise refusal("read_only", path=path)
             os.chmod(path, 0o600)
     except OSError as error:
-        raise refusal("cannot_open", path=path, cause=str(error)) from error
+        raise refusal("cannot_open", path=path, cause=error.strerror or str(error)) from error
 
 
 def _make_private_file(path: str) -> None:

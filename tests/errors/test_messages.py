@@ -30,6 +30,7 @@ PLACEHOLDERS: dict[str, str] = {
     "corrupt": "path cause",
     "backup_failed": "path cause",
     "token_key_unusable": "key",
+    "no_room_to_rehearse": "path needed free",
     "unexpected_schema": "table problem",
     "leftover_table": "table rows",
     "dependent_object": "kind name table column",

@@ -208,6 +208,11 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "so no token can be signed or verified.",
         "Restore the row from a backup. If you delete it, a new key is made and every token is void.",
     ),
+    "no_room_to_rehearse": (
+        "A rehearsal on a copy of {path} needs {needed} bytes on its file system, where {free} are free.",
+        "Free some space, or copy the file to a larger disk and rehearse there. "
+        "An upgrade needs as much for its backup.",
+    ),
     "unexpected_schema": (
         "The table {table} is not what this schema version has: {problem}.",
         "Restore the database from a backup, or report this.",

@@ -38,6 +38,7 @@ _ROWS: Final = (
     Reason("corrupt", False),
     Reason("backup_failed", False),
     Reason("token_key_unusable", False),
+    Reason("no_room_to_rehearse", True),
     # The tables or their rows do not let a migration begin.
     Reason("unexpected_schema", False),
     Reason("leftover_table", False),

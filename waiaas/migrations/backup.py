@@ -6,26 +6,27 @@ import contextlib
 import os
 import sqlite3
 import stat
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 from waiaas.errors import refusal
 from waiaas.migrations.faults import uri
+from waiaas.migrations.pulse import Pulse
+from waiaas.migrations.report import Progress
 
 _PAGES_AT_ONCE = 4096
 # Nobody else has the copy, so that reading it through memory is safe, and faster.
 _MAPPED_BYTES = 2**31 - 1
 
 
-def write_backup(path: Path, target: Path, progress: Callable[[int, int], None]) -> Path:
+def write_backup(path: Path, target: Path, pulse: Pulse) -> Path:
     """Write a verified copy of a database file, committed rows of its write-ahead log included, and return its path.
 
     The copy has the original's file mode, is on the disk when this returns, and never takes the place of another
     file: where `target` exists, `-2`, `-3`, … is added. It has its name only once it is whole: a crash leaves a file
     named `.NAME.partial` at most, which the next backup of the file removes. The caller holds the database's write
-    lock, so that there is one backup of it at a time. `progress` is called with pages done and in all.
+    lock, so that there is one backup of it at a time. `pulse` is told the pages done and in all.
 
     Raises WAIaaSError `SCHEMA_INCOMPATIBLE` with the reason `backup_failed`, and leaves nothing of a copy then.
     """
@@ -33,11 +34,11 @@ def write_backup(path: Path, target: Path, progress: Callable[[int, int], None])
     try:
         remove(partial)
         os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        _copy_pages(path, partial, progress)
+        _copy_pages(path, partial, pulse)
         with ThreadPoolExecutor(1) as threads:
             # The disk writes while the processor checks: each takes about as long as the copying did.
             flushed = threads.submit(_flush, partial)
-            _verify(partial)
+            verify(partial, pulse, "ro&immutable=1")
             flushed.result()
         os.chmod(partial, stat.S_IMODE(path.stat().st_mode))
         _flush(partial)
@@ -49,6 +50,16 @@ def write_backup(path: Path, target: Path, progress: Callable[[int, int], None])
         with contextlib.suppress(OSError):
             remove(partial)
     return copy
+
+
+def verify(copy: Path, pulse: Pulse, mode: str) -> None:
+    """Read a copy through, opened in a mode of SQLite's URIs; raises `sqlite3.DatabaseError` where it is damaged."""
+    pulse(Progress("verifying the backup"))
+    with closing(sqlite3.connect(uri(copy, mode), uri=True)) as database, pulse.during(database):
+        database.execute(f"PRAGMA mmap_size = {_MAPPED_BYTES}")
+        result = _quick_check(database)
+    if result != "ok":
+        raise sqlite3.DatabaseError(f"the copy is damaged, and so may be the original: {result}")
 
 
 def remove(copy: Path) -> None:
@@ -84,7 +95,10 @@ def _rename_to_new(old: Path, new: Path) -> None:
         os.unlink(old)
 
 
-def _copy_pages(path: Path, copy: Path, progress: Callable[[int, int], None]) -> None:
+def _copy_pages(path: Path, copy: Path, pulse: Pulse) -> None:
+    def tell(_: int, left: int, total: int) -> None:
+        pulse(Progress("backing up", None, total - left, total))
+
     with (
         closing(sqlite3.connect(uri(path, "ro"), uri=True)) as source,
         closing(sqlite3.connect(copy)) as target,
@@ -95,15 +109,7 @@ def _copy_pages(path: Path, copy: Path, progress: Callable[[int, int], None]) ->
         # The copy is made anew where it fails, so it needs neither journal nor waiting for the disk meanwhile.
         target.execute("PRAGMA journal_mode = OFF")
         target.execute("PRAGMA synchronous = OFF")
-        source.backup(target, pages=_PAGES_AT_ONCE, progress=lambda _, left, total: progress(total - left, total))
-
-
-def _verify(copy: Path) -> None:
-    with closing(sqlite3.connect(f"{uri(copy, 'ro')}&immutable=1", uri=True)) as database:
-        database.execute(f"PRAGMA mmap_size = {_MAPPED_BYTES}")
-        result = _quick_check(database)
-    if result != "ok":
-        raise sqlite3.DatabaseError(f"the copy is damaged, and so may be the original: {result}")
+        source.backup(target, pages=_PAGES_AT_ONCE, progress=tell)
 
 
 def _quick_check(database: sqlite3.Connection) -> str:

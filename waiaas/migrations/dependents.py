@@ -201,11 +201,11 @@ def _fires_on(trigger: StoredObject, table: Table, column: str) -> bool:
 
 def _copy(database: SqliteDatabase, shapes: Mapping[str, str]) -> sqlite3.Connection:
     """Copy the schema without its triggers into memory; `shapes` gives tables (in lower case) another definition."""
+    everything = [stored for kind in ("table", "index", "view") for stored in stored_objects(database, kind)]
     copy = sqlite3.connect(":memory:", isolation_level=None)
-    for kind in ("table", "index", "view"):
-        for stored in stored_objects(database, kind):
-            # What cannot be made here (a virtual table of a missing module) leaves its dependents uncompiled too.
-            _works(copy, shapes.get(fold(stored.name), stored.sql) if kind == "table" else stored.sql)
+    for stored in everything:
+        # What cannot be made here (a virtual table of a missing module) leaves its dependents uncompiled too.
+        _works(copy, shapes.get(fold(stored.name), stored.sql) if stored.kind == "table" else stored.sql)
     return copy
 
 

@@ -23,6 +23,7 @@ from waiaas.migrations.backup import remove, write_backup
 from waiaas.migrations.faults import file_of, is_mismatch, known_reason, refusing
 from waiaas.migrations.history import LATEST_SCHEMA_VERSION, MIGRATIONS, Migration
 from waiaas.migrations.operations import WaiaasMigrator
+from waiaas.migrations.pulse import Pulse
 from waiaas.migrations.report import (
     DowngradeReport,
     Options,
@@ -58,8 +59,9 @@ def upgrade(
     Takes an open Peewee SQLite database outside any transaction. `backup` writes a verified copy beside the file
     before the first change (`FILE.v18-20260102T030405Z.backup`), True by default; a path puts it there, False
     writes none, and a database in memory has none. `skip_orphans` leaves sessions that name a missing wallet
-    without one instead of refusing. `progress` is called with a `Progress` at each sign of life. `clock` gives
-    the time (Unix seconds) that goes into `schema_version` and the backup's name.
+    without one instead of refusing. `progress` is called with a `Progress` at each sign of life, again and again
+    while one statement runs for long; what it raises stops the upgrade. `clock` gives the time (Unix seconds) that
+    goes into `schema_version` and the backup's name.
 
     Returns an `UpgradeReport`; for a database that is at the latest version already, one without steps.
 
@@ -68,10 +70,12 @@ def upgrade(
     `leftover_table`, `dependent_object`, `backup_failed`, `disk_full`.
     """
     started = time.perf_counter()
-    migrator = _migrator(database, Options(skip_orphans=skip_orphans), progress)
+    pulse = Pulse(progress)
+    migrator = _migrator(database, Options(skip_orphans=skip_orphans), pulse)
     steps: list[Step] = []
-    with _change(migrator) as change:
+    with _change(migrator, pulse) as change:
         for migration in _pending(change.version):
+            migrator.tell("looking for what is in the way")
             for obstacle in _obstacles(migrator, migration):
                 raise obstacle
             change.back_up_once(backup, clock)
@@ -114,9 +118,10 @@ def downgrade(
     trigger, index or column of your own needs the table `session_wallets`, and what `upgrade` raises.
     """
     started = time.perf_counter()
-    migrator = _migrator(database, Options(drop_links=drop_links), progress)
+    pulse = Pulse(progress)
+    migrator = _migrator(database, Options(drop_links=drop_links), pulse)
     steps: list[Step] = []
-    with _change(migrator) as change:
+    with _change(migrator, pulse) as change:
         for version, description, down in _undoable(change.version, to_version):
             change.back_up_once(backup, clock)
             steps.append(_step(migrator, version, f"undo: {description}", down))
@@ -143,7 +148,7 @@ def plan(database: Database, *, skip_orphans: bool = False) -> Plan:
 
     Raises WAIaaSError `SCHEMA_INCOMPATIBLE` for what this library cannot upgrade at all (as `compatibility` says).
     """
-    migrator = _migrator(database, Options(skip_orphans=skip_orphans), None)
+    migrator = _migrator(database, Options(skip_orphans=skip_orphans))
     with refusing(migrator.database), _snapshot(migrator.database):
         version = _version_to_upgrade(migrator)
         pending = _pending(version)
@@ -175,13 +180,14 @@ def foreign_key_violations(database: SqliteDatabase) -> dict[str, int]:
 class _Change:
     """One run under the lock: the version that it found, and the backup once there is one."""
 
-    def __init__(self, migrator: WaiaasMigrator) -> None:
+    def __init__(self, migrator: WaiaasMigrator, pulse: Pulse) -> None:
         self.version = _version_to_upgrade(migrator)
         self.copy: Path | None = None
-        self._migrator = migrator
+        self._database = migrator.database
+        self._pulse = pulse
 
     def back_up_once(self, backup: Backup, clock: Clock) -> None:
-        path = _path(self._migrator.database)
+        path = _path(self._database)
         if self.copy is not None or backup is False or path is None:
             return
         if backup is True:
@@ -189,29 +195,38 @@ class _Change:
             target = path.with_name(f"{path.name}.v{self.version}-{moment}.backup")
         else:
             target = Path(backup)
-        self.copy = write_backup(path, target, lambda done, total: self._migrator.tell("backing up", done, total))
+        self.copy = write_backup(path, target, self._pulse)
 
 
 @contextmanager
-def _change(migrator: WaiaasMigrator) -> Iterator[_Change]:
+def _change(migrator: WaiaasMigrator, pulse: Pulse) -> Iterator[_Change]:
     """Hold the lock and the transaction; take back all of it, the backup too, where the change is refused."""
+    database = migrator.database
     change: _Change | None = None
     migrator.tell("waiting for the write lock")
     try:
-        with refusing(migrator.database), migrator.migration_context():
-            change = _Change(migrator)
+        with refusing(database), pulse.during(database.connection()), migrator.migration_context():
+            change = _Change(migrator, pulse)
             yield change
     except BaseException as error:
         if change is not None and change.copy is not None:
-            _discard(change.copy, error)
+            _discard(change.copy, error, taken_back=_is_at(database, change.version))
         raise
 
 
-def _discard(copy: Path, error: BaseException) -> None:
+def _is_at(database: SqliteDatabase, version: int) -> bool:
+    """Whether the file is known to be at a version: Ctrl-C in the middle of a commit is heard behind it."""
+    try:
+        return schema_version(database) == version
+    except WAIaaSError:
+        return False
+
+
+def _discard(copy: Path, error: BaseException, taken_back: bool) -> None:
     """Remove the backup of a change that did not happen: the file itself is what it holds."""
     if isinstance(error, WAIaaSError) and error.reason in _KEEP_BACKUP_AFTER:
         error.details = {**(error.details or {}), "backup": str(copy)}
-    else:
+    elif taken_back:
         remove(copy)
 
 
@@ -225,7 +240,7 @@ def _snapshot(database: SqliteDatabase) -> Iterator[None]:
         yield
 
 
-def _migrator(database: Database, options: Options, progress: ProgressCallback | None) -> WaiaasMigrator:
+def _migrator(database: Database, options: Options, progress: ProgressCallback | None = None) -> WaiaasMigrator:
     if not isinstance(database, SqliteDatabase):
         raise refusal("not_sqlite", backend=type(database).__name__)
     return WaiaasMigrator(database, options, progress)
@@ -261,6 +276,7 @@ def _step(migrator: WaiaasMigrator, version: int, description: str, change: Call
     started, rows = time.perf_counter(), migrator.told.rows
     migrator.version = version
     try:
+        migrator.tell("changing tables and rows")
         change(migrator)
     except PeeweeException as error:
         if known_reason(error):

@@ -2,72 +2,31 @@
 
 from __future__ import annotations
 
-import inspect
-import json
 import os
-import pty
 import re
 import shlex
 import sqlite3
 import stat
-import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
-from click.testing import CliRunner, Result
 from old_files import create_statements, dump, execute, make_file, query, session_id, wallet_id
+from program import contents, left_on_screen, on_a_terminal, only_object, program, run
 
 import waiaas
 from waiaas.cli import main
 
 LATEST = waiaas.LATEST_SCHEMA_VERSION
 COMMANDS = sorted(main.commands)
-ON_A_FILE = [name for name in COMMANDS if name not in ("init", "demo")]
+WITH_A_PATH = [name for name in COMMANDS if name not in ("demo", "completion")]
+ON_A_FILE = [name for name in WITH_A_PATH if name != "init"]
 OLD_WALLET, OTHER_WALLET = wallet_id(1), wallet_id(5)
 UPGRADE_KEYS = {"from_version", "to_version", "applied", "links_created", "sessions_without_wallet", "backup"}
-
-# click 8.1 mixes standard error into standard output unless told otherwise; 8.2 knows no such option any more.
-_SEPARATE = {"mix_stderr": False} if "mix_stderr" in inspect.signature(CliRunner).parameters else {}
-
-
-def run(*arguments: str | Path, **environment: str) -> Result:
-    """Run the command in this process."""
-    variables = {"WAIAAS_LANG": None, **environment}
-    return CliRunner(**_SEPARATE).invoke(main, [*map(str, arguments)], env=variables, catch_exceptions=False)
-
-
-def program(*arguments: str | Path, stderr: int = subprocess.PIPE, **environment: str) -> Any:
-    """Run the real program."""
-    variables = {name: value for name, value in os.environ.items() if name != "WAIAAS_LANG"}
-    variables["PYTHONPATH"] = str(Path(waiaas.__file__).parent.parent)
-    return subprocess.run(
-        [sys.executable, "-m", "waiaas", *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=stderr,
-        encoding="utf-8",
-        env={**variables, "PYTHONUTF8": "1", **environment},
-        check=False,
-    )
-
-
-def only_object(stdout: str) -> dict[str, Any]:
-    """The one JSON object that a standard output is made of, on one line."""
-    assert stdout.endswith("}\n")
-    assert stdout.count("\n") == 1
-    found = json.loads(stdout)
-    assert isinstance(found, dict)
-    return found
-
-
-def contents(folder: Path) -> dict[str, str]:
-    """The files of a folder, each with the SHA-256 of its bytes."""
-    return {path.name: sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
 
 
 def make_orphans(path: Path, *wallets: str) -> list[str]:
@@ -281,7 +240,7 @@ class TestRefusals:
 
 
 class TestUsage:
-    @pytest.mark.parametrize("command", [name for name in COMMANDS if name != "demo"])
+    @pytest.mark.parametrize("command", WITH_A_PATH)
     @pytest.mark.parametrize("options", [[], ["--json"]])
     def test_a_missing_path(self, command: str, options: list[str]) -> None:
         """A command without its path exits with 2, names what is missing, and leaves standard output alone."""
@@ -649,40 +608,34 @@ class TestUpgrade:
 
 
 class TestProgress:
-    def on_a_terminal(self, *arguments: str | Path) -> tuple[Any, str]:
-        """Run the real program with a terminal as its standard error; what was shown there comes second."""
-        master, slave = pty.openpty()
-        end, shown = b"<end>", b""
-        try:
-            result = program(*arguments, stderr=slave)
-            # A terminal that is closed may forget what nobody has read yet, so it is read up to a mark first.
-            os.write(slave, end)
-            while not shown.endswith(end):
-                shown += os.read(master, 4096)
-        finally:
-            os.close(slave)
-            os.close(master)
-        return result, shown.removesuffix(end).decode()
-
     def test_is_shown_on_a_terminal(self, v18: Path) -> None:
         """Where standard error is a terminal each phase is shown there, and standard output stays one JSON object."""
-        result, shown = self.on_a_terminal("upgrade", v18, "--json")
+        result, written = on_a_terminal("upgrade", v18, "--json")
         assert only_object(result.stdout)["links_created"] == 12
-        assert "backing up" in shown
-        assert "version 19: filling session_wallets 12 of 12" in shown
+        phases = ["backing up", "verifying the backup", "filling session_wallets 12 of 12", "checking", "committing"]
+        places = [written.find(phase) for phase in phases]
+        assert -1 not in places
+        assert places == sorted(places)
 
-    def test_ends_with_the_commit(self, v18: Path) -> None:
-        """The phases are told in the order in which they happen: nothing comes behind the commit."""
-        _, shown = self.on_a_terminal("upgrade", v18)
-        assert "checking the foreign keys" in shown
-        assert shown.split("\n")[-2].strip().endswith("committing")
+    @pytest.mark.parametrize("command", ["upgrade", "check", "plan"])
+    def test_leaves_no_trace(self, v18: Path, command: str) -> None:
+        """When all is done the progress line is gone."""
+        _, written = on_a_terminal(command, v18)
+        assert "\r" in written
+        assert left_on_screen(written) == ""
 
-    def test_leaves_an_error_a_line_of_its_own(self, v18: Path) -> None:
-        """An error is not written behind a progress line."""
+    def test_leaves_an_error_alone_on_the_screen(self, v18: Path) -> None:
+        """Where the upgrade is refused the screen has the error, and nothing of the progress line."""
         make_orphans(v18, OLD_WALLET)
-        result, shown = self.on_a_terminal("upgrade", v18)
+        result, written = on_a_terminal("upgrade", v18, NO_COLOR="1")
         assert result.returncode == 1
-        assert re.search(r"^Error: ", shown, re.MULTILINE)
+        assert "\rlooking for what is in the way" in written
+        assert left_on_screen(written).startswith("Error: Some sessions")
+
+    def test_fits_a_narrow_terminal(self, v18: Path) -> None:
+        """The line is cut to the width of the terminal, which would else break it in two."""
+        _, written = on_a_terminal("upgrade", v18, columns=20)
+        assert max(map(len, written.split("\r"))) == 19
 
     def test_is_not_shown_elsewhere(self, v18: Path) -> None:
         """Where standard error is a file or a pipe there is nothing in it."""

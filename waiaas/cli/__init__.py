@@ -1,0 +1,5 @@
+"""The command `waiaas`: arguments in, printed results and exit codes out."""
+
+from waiaas.cli.commands import main
+
+__all__ = ["main"]

@@ -1,0 +1,216 @@
+"""What the commands print for people: each answer as lines, of which the first says the most."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from waiaas import migrations
+from waiaas.cli.terminal import quoted
+from waiaas.cli.words import WORDS
+from waiaas.demo import Demo
+from waiaas.integrity import CheckReport
+from waiaas.migrations import Compatibility, DowngradeReport, Plan, UpgradeReport
+from waiaas.rehearsal import Rehearsal, SchemaChange, TableRows
+
+_SHOWN_AT_MOST = 20
+_MORE = WORDS["en"]["more"]
+_WIDTH = 78
+# What a line has said already before it shows the SQL.
+_CREATE = re.compile(r"^CREATE (UNIQUE )?(?:TABLE|INDEX) \S+ ", re.IGNORECASE)
+
+
+def created_lines(path: Path) -> list[str]:
+    """What there is now where there was nothing."""
+    return [f"Created {path} at schema version {migrations.LATEST_SCHEMA_VERSION}."]
+
+
+def status_lines(path: Path, answer: Compatibility) -> list[str]:
+    """The version of a file, and what to do where it is not the latest."""
+    if answer.action == "ok":
+        return [f"{path} is at schema version {answer.version}, the latest."]
+    if answer.version == 0:
+        return [f"{path} is empty.", f"What to do: waiaas init {quoted(path)}"]
+    return [
+        f"{path} is at schema version {answer.version}; an upgrade to {answer.latest_version} is pending.",
+        f"What to do: waiaas plan {quoted(path)}, then waiaas upgrade {quoted(path)}",
+    ]
+
+
+def plan_lines(path: Path, planned: Plan, skip_orphans: bool = False, lang: str = "en") -> list[str]:
+    """What an upgrade would do, and what is in its way."""
+    if not planned.steps:
+        return [_nothing_to_upgrade(path, planned.from_version)]
+    lines = [f"{path}: schema version {planned.from_version} to {planned.to_version}"]
+    lines += [f"  step {step.version}: {step.description}" for step in planned.steps]
+    lines.append(f"  links to create: {planned.links_to_create} for {planned.sessions} sessions")
+    lines += listed("sessions whose wallet is NULL, to be left without one", planned.sessions_without_wallet)
+    lines += listed(
+        "sessions that name a wallet which does not exist",
+        [f"{orphan['session_id']} (wallet {orphan['wallet_id']})" for orphan in planned.orphan_sessions],
+    )
+    lines += [
+        f"  broken references in {table}, left as they are: {count}"
+        for table, count in planned.foreign_key_violations.items()
+    ]
+    words = WORDS[lang]
+    for obstacle in planned.obstacles:
+        told = obstacle.to_dict(lang)
+        lines += [f"{words['in_the_way']}: {told['message']}", f"  {words['what_to_do']}: {told['hint']}"]
+    command = f" Do it: {_upgrade_command(path, skip_orphans)}" if not planned.obstacles else ""
+    return [*lines, f"Nothing was changed.{command}"]
+
+
+def upgrade_lines(path: Path, report: UpgradeReport) -> list[str]:
+    """What an upgrade did."""
+    if not report.applied:
+        return [_nothing_to_upgrade(path, report.to_version)]
+    return [
+        f"Upgraded {path} from schema version {report.from_version} to {report.to_version}.",
+        *_work_lines(report),
+        f"  backup: {report.backup or 'none'}",
+    ]
+
+
+def rehearsal_lines(path: Path, rehearsal: Rehearsal | None, skip_orphans: bool) -> list[str]:
+    """What an upgrade did to a copy; None stands for an empty file."""
+    command = _upgrade_command(path, skip_orphans)
+    if rehearsal is None:
+        return [f"{path} is empty: an upgrade creates the tables in it. Do it: {command}"]
+    report = rehearsal.report
+    if not report.applied:
+        first = _nothing_to_upgrade(path, report.to_version)
+    else:
+        first = f"An upgrade of {path} from schema version {report.from_version} to {report.to_version} succeeds."
+    lines = [first, *(_work_lines(report) if report.applied else [])]
+    lines += listed("schema", [_change_line(change) for change in rehearsal.schema], all_of_them=True)
+    lines += _rows_lines(rehearsal.rows)
+    lines.append(
+        f"  broken references: {_counts(rehearsal.foreign_keys_before)} before,"
+        f" {_counts(rehearsal.foreign_keys_after)} after"
+    )
+    lines += ["  check of the result:", *(f"    {line}" for line in _findings_lines(rehearsal.check))]
+    copy, upgrade = rehearsal.copy_seconds, rehearsal.upgrade_seconds
+    lines.append(f"  time: {copy:.2f} s for the copy, as a backup takes, and {upgrade:.2f} s for the upgrade")
+    done = f" Do it: {command}" if report.applied else ""
+    return [*lines, f"This was done to a copy, which is removed; {path} was left alone.{done}"]
+
+
+def downgrade_lines(path: Path, report: DowngradeReport) -> list[str]:
+    """What a downgrade did."""
+    if not report.undone:
+        return [f"{path} is at schema version {report.to_version} already: nothing to do."]
+    return [
+        f"Took {path} back from schema version {report.from_version} to {report.to_version}.",
+        *listed(
+            "links dropped",
+            [f"session {link['session_id']}, wallet {link['wallet_id']}" for link in report.links_dropped],
+            all_of_them=True,
+        ),
+        *listed("sessions without a wallet", report.sessions_without_wallet),
+        f"  backup: {report.backup or 'none'}",
+    ]
+
+
+def check_lines(path: Path, report: CheckReport) -> list[str]:
+    """What `check` found, the verdict last."""
+    *findings, verdict = _findings_lines(report)
+    if report.version != report.latest_version:
+        findings.append(f"{path} is at schema version {report.version}: its tables and links were not compared.")
+    return [*findings, f"{path}: {verdict}"]
+
+
+def demo_lines(shown: Demo, kept_at: Path | None) -> list[str]:
+    """The demonstration from the old file to the new one."""
+    parts = (
+        [
+            f"A wallet service's file at schema version 18 ({shown.path}): {shown.counts}",
+            "Each session belongs to one wallet:",
+            *shown.before.splitlines(),
+        ],
+        ["$ waiaas plan", *plan_lines(shown.path, shown.plan)],
+        ["$ waiaas upgrade", *upgrade_lines(shown.path, shown.report)],
+        ["Now a session reaches its wallets through links, one of them the default:", *shown.after.splitlines()],
+        [
+            f"One agent, two chains, one token: session {shown.linked_session} gets a second wallet.",
+            *shown.linked.splitlines(),
+        ],
+        ["$ waiaas check", *check_lines(shown.path, shown.check)],
+    )
+    lines = [line for part in parts for line in (*part, "")]
+    lines[-1] = f"The file stays at {kept_at}." if kept_at else "The demo's files are removed again."
+    return lines
+
+
+def listed(title: str, entries: list[str], *, all_of_them: bool = False, more: str = _MORE) -> list[str]:
+    """A titled list; long ones are cut, since --json has them whole, but for what an upgrade left out."""
+    if not entries:
+        return []
+    shown = entries if all_of_them else entries[:_SHOWN_AT_MOST]
+    rest = [f"    {more.format(count=len(entries) - len(shown))}"] if len(shown) < len(entries) else []
+    return [f"  {title}: {len(entries)}", *(f"    {entry}" for entry in shown), *rest]
+
+
+def _nothing_to_upgrade(path: Path, version: int) -> str:
+    return f"{path} is at schema version {version}, the latest: nothing to do."
+
+
+def _upgrade_command(path: Path, skip_orphans: bool) -> str:
+    return f"waiaas upgrade {quoted(path)}{' --skip-orphans' if skip_orphans else ''}"
+
+
+def _work_lines(report: UpgradeReport) -> list[str]:
+    orphans = {orphan["session_id"]: orphan["wallet_id"] for orphan in report.orphans_skipped}
+    without_wallet = [
+        f"{session} (wallet {orphans[session]} does not exist)" if session in orphans else f"{session} (was NULL)"
+        for session in report.sessions_without_wallet
+    ]
+    return [
+        *(f"  step {s.version}: {s.description} ({s.rows} rows, {s.seconds:.2f} s)" for s in report.steps),
+        f"  links created: {report.links_created}",
+        *listed("sessions left without a wallet", without_wallet, all_of_them=True),
+        *listed("foreign keys reconnected", report.foreign_keys_reconnected),
+        *listed("empty tables of an interrupted tool, used or removed", report.leftovers_used),
+    ]
+
+
+def _change_line(change: SchemaChange) -> str:
+    """One difference; what is long is cut, since --json has it whole."""
+    what = f"{change.kind} {change.where}"
+    before, after = (_CREATE.sub(r"\1", sql or "") for sql in (change.before, change.after))
+    if change.before is None:
+        return _cut(f"+ {what}: {after}")
+    if change.after is None:
+        return _cut(f"- {what}: {before}")
+    return _cut(f"~ {what}: {before} -> {after}")
+
+
+def _cut(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _WIDTH else f"{line[: _WIDTH - 2]} …"
+
+
+def _rows_lines(tables: list[TableRows]) -> Iterator[str]:
+    differing = [table for table in tables if table.differs]
+    same = [table for table in tables if not table.differs]
+    yield from listed("tables whose rows differ", [_rows_line(table) for table in differing], all_of_them=True)
+    yield f"  tables whose rows are the same: {len(same)}, {sum(table.before or 0 for table in same):,} rows"
+
+
+def _rows_line(table: TableRows) -> str:
+    counts = ("none" if count is None else f"{count:,}" for count in (table.before, table.after))
+    changes = {"added": table.added, "removed": table.removed, "changed": table.changed}
+    told = ", ".join(f"{count:,} {what}" for what, count in changes.items() if count)
+    return f"{table.table}: {' -> '.join(counts)} ({told})"
+
+
+def _counts(broken: dict[str, int]) -> str:
+    return ", ".join(f"{count} in {table}" for table, count in broken.items()) or "none"
+
+
+def _findings_lines(report: CheckReport) -> list[str]:
+    count = Counter(finding.severity for finding in report.findings)["problem"]
+    verdict = f"{count} problem(s) found." if count else "no problem found."
+    return [*(f"{finding.severity}: {finding.message}" for finding in report.findings), verdict]
