@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import collections
 import hashlib
+import itertools
 import os
 import resource
 import shutil
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import peewee
 import pytest
+from killing import Trial, Victims
 from memory import made
 from old_files import dump, execute, make_file, query
 from peewee import SqliteDatabase
@@ -210,76 +212,34 @@ def test_an_interruption_in_any_phase_leaves_the_file_as_it_was(v18: Path) -> No
         assert digests(v18.parent) == before
 
 
-KILLED_IN_PHASE = """
-import os, signal, sys, waiaas
-from waiaas.database import open_to_change
-number = int(sys.argv[2])
-def kill(progress, calls=[]):
-    calls.append(progress)
-    if len(calls) > number:
-        os.kill(os.getpid(), signal.SIGKILL)
-with open_to_change(sys.argv[1]) as database:
-    waiaas.upgrade(database, progress=kill)
-"""
-KILLED_AFTER_STATEMENT = """
-import os, signal, sys, waiaas
-from waiaas.database import open_to_change
-number = int(sys.argv[2])
-with open_to_change(sys.argv[1]) as database:
-    seen = []
-    def kill(event):
-        seen.append(event)
-        if len(seen) > number:
-            os.kill(os.getpid(), signal.SIGKILL)
-    database.query_hooks.append(kill)
-    waiaas.upgrade(database, backup=False)
-"""
-
-
-def killed(script: str, path: Path, number: int) -> bool:
-    """Run an upgrade in a process of its own that kills itself; tell whether it came to that."""
-    status = subprocess.run([sys.executable, "-c", script, str(path), str(number)], timeout=60).returncode
-    assert status in (0, -signal.SIGKILL)
-    return status != 0
-
-
 @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
 def test_kill_9_in_any_phase_loses_nothing(tmp_path: Path, wal: bool) -> None:
     """A process killed in any phase leaves the file wholly at 18, with every row, and the next upgrade finishes."""
     original = make_file(tmp_path / "wallets.db", rows=200, wal=wal)
-    before = dump(original)
-    for number in range(len(phases(original))):
-        path = Path(shutil.copy(original, tmp_path / f"killed-{number}.db"))
-        assert killed(KILLED_IN_PHASE, path, number)
-        with open_to_change(path) as database:
-            assert waiaas.compatibility(database).version == 18
-        assert dump(path) == before
-        with open_to_change(path) as database:
-            assert waiaas.upgrade(database, backup=False).links_created == 200
-            assert waiaas.check(database).findings == []
+    trial = Trial(original)
+    with Victims("phase") as victims:
+        for number in range(len(phases(original))):
+            assert victims.kill(trial.begin(), number)
+            assert trial.version_after_kill() == 18
 
 
-def test_kill_9_between_statements_loses_nothing(tmp_path: Path) -> None:
-    """A process killed after any of its SQL statements leaves the file wholly at 18 or wholly at 19."""
-    original = make_file(tmp_path / "wallets.db", rows=50, wal=True)
-    before = dump(original)
-    every = 1 if os.environ.get("WAIAAS_STRESS") else 25
-    versions = set()
-    for number in range(0, 10_000, every):
-        path = Path(shutil.copy(original, tmp_path / "killed.db"))
-        was_killed = killed(KILLED_AFTER_STATEMENT, path, number)
-        with open_to_change(path) as database:
-            version = waiaas.compatibility(database).version
-            versions.add(version)
-            if version == 18:
-                assert dump(path) == before
-                assert waiaas.upgrade(database, backup=False).links_created == 50
-            assert waiaas.check(database).findings == []
-        for left in tmp_path.glob("killed.db*"):
-            left.unlink()
-        if not was_killed:
-            break
-    assert versions == {18, 19}
+@pytest.mark.parametrize("version", [1, 18])
+def test_kill_9_at_any_statement_loses_nothing(tmp_path: Path, version: int) -> None:
+    """A process killed before any of its SQL statements leaves the file wholly at its version or wholly at 19.
+
+    Before each of them only if WAIAAS_STRESS is set, which takes minutes.
+    """
+    trial = Trial(make_file(tmp_path / "wallets.db", version, rows=50, wal=True))
+    every = 1 if os.environ.get("WAIAAS_STRESS") else {1: 400, 18: 25}[version]
+    found = collections.Counter[int]()
+    with Victims("statement") as victims:
+        numbers = itertools.count(0, every)
+        while victims.kill(trial.begin(), next(numbers)):
+            found[trial.version_after_kill()] += 1
+    print(f"killed from version {version} before every {every}. statement: found at {dict(found)}")
+    assert found[version] > 5
+    assert trial.version_after_kill() == 19
+    assert found.keys() <= {version, 19}
 
 
 def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path) -> None:

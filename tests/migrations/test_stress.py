@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import collections
+import contextlib
+import itertools
 import random
 import shutil
-import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
-from typing import Any
 
 import pytest
-from old_files import dump, make_file, query
-
-import waiaas
-from waiaas.database import open_to_change
+from killing import Trial
+from old_files import make_file, query
 
 pytestmark = pytest.mark.stress
 
-KILLS = 260  # of each version: 520 in all
+KILLS = 130  # in flight, of each version in each journal mode: 520 in all
 UPGRADE = """
 import sys, waiaas
 from waiaas.database import open_to_change
@@ -38,62 +37,66 @@ waiaas.close(database)
 
 
 def start(path: Path) -> subprocess.Popen[str]:
-    process = subprocess.Popen(
+    return subprocess.Popen(
         [sys.executable, "-c", UPGRADE, str(path)], stdout=subprocess.PIPE, text=True, stderr=subprocess.DEVNULL
     )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    return process
 
 
-def finished(process: subprocess.Popen[str], seconds: float) -> bool:
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        return False
-    return True
+def moments(path: Path) -> list[tuple[str, float]]:
+    """What an upgrade prints, from `ready` on, and for how many seconds each line is the last one."""
+    lines = []
+    with start(path) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append((line.rstrip("\n"), time.monotonic()))
+    return [(line, after - moment) for (line, moment), (_, after) in itertools.pairwise(lines)]
 
 
-def upgraded(path: Path) -> dict[str, list[Any]]:
-    with open_to_change(path) as database:
-        waiaas.upgrade(database, backup=False, clock=lambda: 1_800_000_000)
-        assert waiaas.check(database).findings == []
-    return dump(path)
+def kill_after(path: Path, lines: int, seconds: float) -> str | None:
+    """Kill an upgrade so long after it printed so many lines; the last line printed, None if it was done already."""
+    with start(path) as process:
+        assert process.stdout is not None
+        for _ in range(lines):
+            process.stdout.readline()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+        process.kill()
+        rest = process.stdout.read().splitlines()
+    if process.returncode == 0 or "done" in rest:
+        return None
+    return rest[-1] if rest else ""
 
 
 @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
 @pytest.mark.parametrize("version", [1, 18])
 def test_kill_9_at_random_moments(tmp_path: Path, version: int, wal: bool, capsys: pytest.CaptureFixture[str]) -> None:
-    """A process killed at any moment leaves the file wholly at its version or wholly at 19, and nothing is lost."""
-    original = make_file(tmp_path / "original.db", version, rows=1500, wal=wal)
-    before = dump(original)
-    after = upgraded(Path(shutil.copy(original, tmp_path / "reference.db")))
+    """A process killed at any moment leaves the file wholly at its version or wholly at 19, and nothing is lost.
+
+    Only kills before the upgrade was done count; they take turns in its phases, each at a random moment of it.
+    """
+    trial = Trial(make_file(tmp_path / "original.db", version, rows=1500, wal=wal))
+    phases = moments(trial.begin())
     dice = random.Random(f"{version} {wal}")
-    path = tmp_path / "killed.db"
-    longest, phases, versions = 0.3, collections.Counter[str](), collections.Counter[int]()
-    for number in range(KILLS // 2):
-        shutil.copy(original, path)
-        process = start(path)
-        if finished(process, dice.uniform(0, longest)):
-            longest *= 0.95
-        else:
-            longest *= 1.02
-            process.send_signal(signal.SIGKILL)
-        output, _ = process.communicate()
-        phases[output.splitlines()[-1] if output else "before the first"] += 1
-        with open_to_change(path) as database:
-            found = waiaas.compatibility(database).version
-        assert found in (version, 19), number
-        versions[int(str(found))] += 1
-        assert dump(path) == (before if found == version else after), number
-        for copy in tmp_path.glob("killed.db.v*.backup"):
-            assert dump(copy) == before, number
-        assert upgraded(path) == after, number
-        for left in [*tmp_path.glob("killed.db*"), *tmp_path.glob(".killed.db*")]:
-            left.unlink()
+    turns = [
+        turn for _ in range(2 * KILLS // len(phases) + 1) for turn in dice.sample(range(len(phases)), len(phases))
+    ]
+    killed, versions = collections.Counter[str](), collections.Counter[int]()
+    for turn in turns:
+        last = kill_after(trial.begin(), turn + 1, dice.uniform(0, phases[turn][1]))
+        found = trial.version_after_kill()
+        if last is not None:
+            killed[last or phases[turn][0]] += 1
+            versions[found] += 1
+        if killed.total() == KILLS:
+            break
     with capsys.disabled():
-        print(f"\nfrom {version}, {'wal' if wal else 'journal'}: found at {dict(versions)}; killed in {dict(phases)}")
-    assert len(phases) > 5
+        journal = "write-ahead log" if wal else "rollback journal"
+        print(f"\nfrom version {version}, {journal}: {killed.total()} killed in flight, found at {dict(versions)}")
+        for phase, count in killed.most_common():
+            print(f"  {count:4} {phase}")
+    assert killed.total() == KILLS
+    assert versions.keys() <= {version, 19}
+    assert len(killed) > len({phase for phase, _ in phases}) * 3 // 4
 
 
 @pytest.mark.parametrize("version", [1, 18])
