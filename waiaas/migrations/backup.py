@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 from waiaas.errors import refusal
-from waiaas.migrations.faults import uri
+from waiaas.migrations.faults import damage, known_reason, uri
 
 _PAGES_AT_ONCE = 4096
 
@@ -24,20 +24,22 @@ def write_backup(path: Path, target: Path, progress: Callable[[int, int], None])
     named `.NAME.partial` at most, which the next backup of the file removes. The caller holds the database's write
     lock, so that there is one backup of it at a time. `progress` is called with pages done and in all.
 
-    Raises WAIaaSError `SCHEMA_INCOMPATIBLE` with the reason `backup_failed`, and leaves nothing of a copy then.
+    Raises WAIaaSError `SCHEMA_INCOMPATIBLE` with the reason `backup_failed`, or `corrupt` where it is the original that
+    is damaged, and leaves nothing of a copy then.
     """
     partial = target.with_name(f".{path.name}.partial")
     try:
         remove(partial)
         os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         _copy_pages(path, partial, progress)
-        _verify(partial)
+        _verify(partial, path)
         os.chmod(partial, stat.S_IMODE(path.stat().st_mode))
         _flush(partial)
         copy = _publish(partial, target)
         _flush(copy.parent)
     except (sqlite3.Error, OSError) as error:
-        raise refusal("backup_failed", path=str(path), target=str(target), cause=str(error)) from error
+        reason = "corrupt" if known_reason(error) == "corrupt" else "backup_failed"
+        raise refusal(reason, path=str(path), target=str(target), cause=str(error)) from error
     finally:
         with contextlib.suppress(OSError):
             remove(partial)
@@ -91,22 +93,16 @@ def _copy_pages(path: Path, copy: Path, progress: Callable[[int, int], None]) ->
         source.backup(target, pages=_PAGES_AT_ONCE, progress=lambda _, left, total: progress(total - left, total))
 
 
-def _verify(copy: Path) -> None:
-    with closing(sqlite3.connect(f"{uri(copy, 'ro')}&immutable=1", uri=True)) as database:
-        result = _quick_check(database)
-    if result != "ok":
-        raise sqlite3.DatabaseError(f"the copy is damaged, and so may be the original: {result}")
+def _verify(copy: Path, path: Path) -> None:
+    wrong = _damage_of(copy, "ro&immutable=1")
+    if wrong:
+        reason = "corrupt" if _damage_of(path, "ro") else "backup_failed"
+        raise refusal(reason, path=str(path), target=str(copy), cause=wrong[0])
 
 
-def _quick_check(database: sqlite3.Connection) -> str:
-    try:
-        (result,) = database.execute("PRAGMA quick_check(1)").fetchone()
-    except sqlite3.OperationalError as error:
-        # A collation of the program's own: the tables that use it cannot be judged here, and were copied as they are.
-        if "no such collation sequence" not in str(error):
-            raise
-        return "ok"
-    return str(result)
+def _damage_of(path: Path, mode: str) -> list[str]:
+    with closing(sqlite3.connect(uri(path, mode), uri=True)) as database:
+        return damage(database, checks=False)
 
 
 def _flush(path: Path) -> None:

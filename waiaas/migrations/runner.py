@@ -20,7 +20,7 @@ from peewee import OperationalError, PeeweeException, SqliteDatabase
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.migrations import v19_session_wallets as v19
 from waiaas.migrations.backup import remove, write_backup
-from waiaas.migrations.faults import file_of, is_mismatch, known_reason, refusing
+from waiaas.migrations.faults import damage, file_of, is_mismatch, known_reason, refusing
 from waiaas.migrations.history import LATEST_SCHEMA_VERSION, MIGRATIONS, Migration
 from waiaas.migrations.operations import WaiaasMigrator
 from waiaas.migrations.report import (
@@ -74,7 +74,7 @@ def upgrade(
         for migration in _pending(change.version):
             for obstacle in _obstacles(migrator, migration):
                 raise obstacle
-            change.back_up_once(backup, clock)
+            change.make_safe_once(backup, clock)
             steps.append(_step(migrator, migration.VERSION, migration.DESCRIPTION, migration.up))
             _record(migrator, migration, clock)
     told = migrator.told
@@ -118,7 +118,7 @@ def downgrade(
     steps: list[Step] = []
     with _change(migrator) as change:
         for version, description, down in _undoable(change.version, to_version):
-            change.back_up_once(backup, clock)
+            change.make_safe_once(backup, clock)
             steps.append(_step(migrator, version, f"undo: {description}", down))
             with migrator.without_triggers("schema_version"):
                 migrator.database.execute_sql("DELETE FROM main.schema_version WHERE version = ?", (version,))
@@ -179,17 +179,33 @@ class _Change:
         self.version = _version_to_upgrade(migrator)
         self.copy: Path | None = None
         self._migrator = migrator
+        self._is_safe = False
 
-    def back_up_once(self, backup: Backup, clock: Clock) -> None:
-        path = _path(self._migrator.database)
-        if self.copy is not None or backup is False or path is None:
+    def make_safe_once(self, backup: Backup, clock: Clock) -> None:
+        """Before the first change: have a copy that was verified, or else see that the database itself is whole."""
+        if self._is_safe:
             return
-        if backup is True:
-            moment = datetime.fromtimestamp(clock(), timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-            target = path.with_name(f"{path.name}.v{self.version}-{moment}.backup")
+        path = _path(self._migrator.database)
+        if backup is False or path is None:
+            self._migrator.tell("checking the pages")
+            _refuse_damage(self._migrator.database)
         else:
-            target = Path(backup)
-        self.copy = write_backup(path, target, lambda done, total: self._migrator.tell("backing up", done, total))
+            target = self._beside(path, clock) if backup is True else Path(backup)
+            self.copy = write_backup(path, target, self._tell_pages)
+        self._is_safe = True
+
+    def _beside(self, path: Path, clock: Clock) -> Path:
+        moment = datetime.fromtimestamp(clock(), timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+        return path.with_name(f"{path.name}.v{self.version}-{moment}.backup")
+
+    def _tell_pages(self, done: int, total: int) -> None:
+        self._migrator.tell("backing up", done, total)
+
+
+def _refuse_damage(database: SqliteDatabase) -> None:
+    wrong = damage(database.connection(), checks=False)
+    if wrong:
+        raise refusal("corrupt", path=file_of(database), cause=wrong[0])
 
 
 @contextmanager
