@@ -11,7 +11,8 @@ from contextlib import closing
 from pathlib import Path
 
 from waiaas.errors import refusal
-from waiaas.migrations.faults import damage, known_reason, uri
+from waiaas.migrations.damage import damage_of
+from waiaas.migrations.faults import known_reason, uri
 
 _PAGES_AT_ONCE = 4096
 
@@ -24,8 +25,8 @@ def write_backup(path: Path, target: Path, progress: Callable[[int, int], None])
     named `.NAME.partial` at most, which the next backup of the file removes. The caller holds the database's write
     lock, so that there is one backup of it at a time. `progress` is called with pages done and in all.
 
-    Raises WAIaaSError `SCHEMA_INCOMPATIBLE` with the reason `backup_failed`, or `corrupt` where it is the original that
-    is damaged, and leaves nothing of a copy then.
+    Raises WAIaaSError `SCHEMA_INCOMPATIBLE` with the reason `backup_failed`, or `corrupt` where it is the original
+    that is damaged, and leaves nothing of a copy then.
     """
     partial = target.with_name(f".{path.name}.partial")
     try:
@@ -94,15 +95,10 @@ def _copy_pages(path: Path, copy: Path, progress: Callable[[int, int], None]) ->
 
 
 def _verify(copy: Path, path: Path) -> None:
-    wrong = _damage_of(copy, "ro&immutable=1")
+    wrong = damage_of(copy, "ro&immutable=1")
     if wrong:
-        reason = "corrupt" if _damage_of(path, "ro") else "backup_failed"
+        reason = "corrupt" if damage_of(path, "ro") else "backup_failed"
         raise refusal(reason, path=str(path), target=str(copy), cause=wrong[0])
-
-
-def _damage_of(path: Path, mode: str) -> list[str]:
-    with closing(sqlite3.connect(uri(path, mode), uri=True)) as database:
-        return damage(database, checks=False)
 
 
 def _flush(path: Path) -> None:

@@ -13,7 +13,6 @@ from urllib.parse import quote, unquote_to_bytes, urlsplit
 from peewee import PeeweeException
 
 from waiaas.errors import WAIaaSError, refusal
-from waiaas.migrations.stand_ins import stand_in
 
 if TYPE_CHECKING:
     from peewee import Database
@@ -56,31 +55,6 @@ def translated(error: Exception, database: Database) -> WAIaaSError:
 def known_reason(error: Exception) -> str | None:
     """Return the reason that SQLite's message stands for, or None for a message that is not known."""
     return next((reason for text, reason in _MESSAGES if text in str(error)), None)
-
-
-def damage(database: sqlite3.Connection, *, checks: bool) -> list[str]:
-    """Return what SQLite finds wrong with the pages and rows of a database, a line each (`PRAGMA quick_check`).
-
-    Without `checks`, values that a CHECK does not allow are none of it, and it takes a third of the time.
-    """
-    (ignored,) = database.execute("PRAGMA ignore_check_constraints").fetchone()
-    stand_ins = []
-    try:
-        database.execute(f"PRAGMA ignore_check_constraints = {ignored if checks else 1}")
-        while True:
-            try:
-                lines = database.execute("PRAGMA main.quick_check").fetchall()
-            except sqlite3.OperationalError as error:
-                # quick_check compares no keys, so that it does not matter how a stand-in collation orders them.
-                if (take_away := stand_in(database, error)) is None:
-                    raise
-                stand_ins.append(take_away)
-            else:
-                return [line for (line,) in lines if line != "ok"]
-    finally:
-        database.execute(f"PRAGMA ignore_check_constraints = {ignored}")
-        for take_away in stand_ins:
-            take_away()
 
 
 def is_mismatch(error: Exception) -> bool:

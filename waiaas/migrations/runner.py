@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime, timezone
 from os import PathLike
 from pathlib import Path
@@ -20,7 +20,8 @@ from peewee import OperationalError, PeeweeException, SqliteDatabase
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.migrations import v19_session_wallets as v19
 from waiaas.migrations.backup import remove, write_backup
-from waiaas.migrations.faults import damage, file_of, is_mismatch, known_reason, refusing
+from waiaas.migrations.damage import PageCheck
+from waiaas.migrations.faults import file_of, is_mismatch, known_reason, refusing
 from waiaas.migrations.history import LATEST_SCHEMA_VERSION, MIGRATIONS, Migration
 from waiaas.migrations.operations import WaiaasMigrator
 from waiaas.migrations.report import (
@@ -179,20 +180,28 @@ class _Change:
         self.version = _version_to_upgrade(migrator)
         self.copy: Path | None = None
         self._migrator = migrator
-        self._is_safe = False
+        self._check: PageCheck | None = None
 
     def make_safe_once(self, backup: Backup, clock: Clock) -> None:
-        """Before the first change: have a copy that was verified, or else see that the database itself is whole."""
-        if self._is_safe:
+        """Before the first change: have a copy that was verified, or else see to it that the database is whole."""
+        if self.copy is not None or self._check is not None:
             return
         path = _path(self._migrator.database)
         if backup is False or path is None:
             self._migrator.tell("checking the pages")
-            _refuse_damage(self._migrator.database)
+            self._check = PageCheck(self._migrator.database, path)
         else:
             target = self._beside(path, clock) if backup is True else Path(backup)
             self.copy = write_backup(path, target, self._tell_pages)
-        self._is_safe = True
+
+    def finish(self) -> None:
+        """Before the commit: refuse if the database was not whole."""
+        if self._check is not None:
+            self._check.finish()
+
+    def close(self) -> None:
+        if self._check is not None:
+            self._check.close()
 
     def _beside(self, path: Path, clock: Clock) -> Path:
         moment = datetime.fromtimestamp(clock(), timezone.utc).strftime("%Y%m%dT%H%M%SZ")
@@ -202,21 +211,15 @@ class _Change:
         self._migrator.tell("backing up", done, total)
 
 
-def _refuse_damage(database: SqliteDatabase) -> None:
-    wrong = damage(database.connection(), checks=False)
-    if wrong:
-        raise refusal("corrupt", path=file_of(database), cause=wrong[0])
-
-
 @contextmanager
 def _change(migrator: WaiaasMigrator) -> Iterator[_Change]:
     """Hold the lock and the transaction; take back all of it, the backup too, where the change is refused."""
     change: _Change | None = None
     migrator.tell("waiting for the write lock")
     try:
-        with refusing(migrator.database), migrator.migration_context():
-            change = _Change(migrator)
+        with refusing(migrator.database), migrator.migration_context(), closing(_Change(migrator)) as change:
             yield change
+            change.finish()
     except BaseException as error:
         if change is not None and change.copy is not None:
             _discard(change.copy, error)
