@@ -47,6 +47,11 @@ def damage_of(path: Path, mode: str) -> list[str]:
         return damage(database, checks=False)
 
 
+def refuse_damage(database: SqliteDatabase) -> None:
+    """Raise WAIaaSError `SCHEMA_INCOMPATIBLE` with the reason `corrupt` where pages of a database are damaged."""
+    _refuse(file_of(database), damage(database.connection(), checks=False))
+
+
 class PageCheck:
     """A look at all pages of a database, to be ended before a change of it is committed.
 
@@ -62,7 +67,7 @@ class PageCheck:
         self._file = file_of(database)
         self._reader: sqlite3.Connection | None = None
         if path is None or not _has_readers_beside(database):
-            self._refuse(damage(database.connection(), checks=False))
+            refuse_damage(database)
             return
         self._reader = sqlite3.connect(uri(path, "ro"), uri=True, check_same_thread=False)
         self._thread = ThreadPoolExecutor(1)
@@ -71,7 +76,7 @@ class PageCheck:
     def finish(self) -> None:
         """Wait until all pages were looked at."""
         if self._reader is not None:
-            self._refuse(self._found.result())
+            _refuse(self._file, self._found.result())
 
     def close(self) -> None:
         """Stop looking."""
@@ -80,9 +85,10 @@ class PageCheck:
             self._thread.shutdown()
             self._reader.close()
 
-    def _refuse(self, wrong: list[str]) -> None:
-        if wrong:
-            raise refusal("corrupt", path=self._file, cause=wrong[0])
+
+def _refuse(file: str, wrong: list[str]) -> None:
+    if wrong:
+        raise refusal("corrupt", path=file, cause=wrong[0])
 
 
 def _has_readers_beside(database: SqliteDatabase) -> bool:
