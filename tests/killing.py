@@ -1,12 +1,12 @@
-"""Upgrades that are killed with -9 at a chosen point, in processes of their own.
+"""Upgrades that are killed with -9, or whose disk fails, at a chosen point, in processes of their own.
 
 Run as a program this file is the parent of those processes: for each line `[path, number]` it forks, the fork upgrades
-the file and kills itself when it has come so far, and what became of it is printed. The points that are counted are
-named by the program's argument.
+the file and meets the fault when it has come so far, and what became of it is printed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -36,7 +36,7 @@ def upgraded(path: Path) -> dict[str, list[Any]]:
 
 
 class Trial:
-    """A file that is upgraded over and over, killed, and looked at each time."""
+    """A file that is upgraded over and over, each time with a fault, and looked at."""
 
     def __init__(self, original: Path) -> None:
         self.path = original.with_name("killed.db")
@@ -48,11 +48,13 @@ class Trial:
         """Put the file as it was in place, alone."""
         for left in [*self.path.parent.glob("killed.db*"), *self.path.parent.glob(".killed.db*")]:
             left.unlink()
+        self.path.with_name("filler").unlink(missing_ok=True)
         shutil.copy(self._original, self.path)
         return self.path
 
-    def version_after_kill(self) -> int:
+    def version_afterwards(self) -> int:
         """The version that the file is wholly at; its backups are whole, and the next upgrade finishes."""
+        self.path.with_name("filler").unlink(missing_ok=True)
         with open_to_change(self.path) as database:
             version = waiaas.compatibility(database).version
         assert version is not None
@@ -64,11 +66,15 @@ class Trial:
 
 
 class Victims:
-    """The processes whose upgrade is killed at a point of a kind: `phase`, `statement` or `line of the backup`."""
+    """Processes whose upgrade meets a fault at a point.
 
-    def __init__(self, kind: str) -> None:
+    The points are counted: each `phase`, each `statement`, or each `line of the backup`. The fault is `kill`, or from
+    that point on `io error` (no write to the file or what stands beside it succeeds) or `full disk`.
+    """
+
+    def __init__(self, points: str, fault: str = "kill") -> None:
         self._parent = subprocess.Popen(
-            [sys.executable, __file__, kind], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, __file__, points, fault], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
     def __enter__(self) -> Victims:
@@ -77,15 +83,18 @@ class Victims:
     def __exit__(self, *_: object) -> None:
         self._parent.communicate()
 
-    def kill(self, path: Path, number: int) -> bool:
-        """Upgrade a file up to its point of that number, counted from 0; False where there are not so many."""
+    def upgrade(self, path: Path, number: int) -> str:
+        """Upgrade a file with the fault at the point of that number, counted from 0.
+
+        Returns `killed`, the reason of the refusal, `done`, or `not reached` where there are not so many points.
+        """
         assert self._parent.stdin is not None
         assert self._parent.stdout is not None
         self._parent.stdin.write(json.dumps([str(path), number]) + "\n")
         self._parent.stdin.flush()
-        status = int(self._parent.stdout.readline())
-        assert status in (0, -signal.SIGKILL)
-        return status != 0
+        outcome = self._parent.stdout.readline().strip()
+        assert outcome, "it ended in another way"
+        return outcome
 
 
 def _at_each_phase(arrive: Callable[[], None]) -> dict[str, Any]:
@@ -121,40 +130,68 @@ def _at_each_line_of_the_backup(arrive: Callable[[], None]) -> dict[str, Any]:
     return {}
 
 
-_KINDS = {
+def _kill(_: Path) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _let_no_write_succeed(folder: Path) -> None:
+    """Put a descriptor that can only read in the place of each open one of the files in a folder."""
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            file = os.readlink(f"/proc/self/fd/{number}")
+            if file.startswith(f"{folder}/") and not file.endswith("-shm"):
+                reading = os.open(file, os.O_RDONLY)
+                os.dup2(reading, int(number))
+                os.close(reading)
+
+
+def _fill_the_disk(folder: Path) -> None:
+    with contextlib.suppress(OSError), (folder / "filler").open("ab", buffering=0) as file:
+        while True:
+            file.write(bytes(1 << 16))
+    with contextlib.suppress(OSError), (folder / "filler").open("ab", buffering=0) as file:
+        while True:
+            file.write(bytes(512))
+
+
+_POINTS = {
     "phase": _at_each_phase,
     "statement": _at_each_statement,
     "line of the backup": _at_each_line_of_the_backup,
 }
+_FAULTS = {"kill": _kill, "io error": _let_no_write_succeed, "full disk": _fill_the_disk}
 
 
-def _upgrade_and_die(kind: str, path: str, number: int) -> None:
-    left = number
+def _upgrade(points: str, fault: str, path: Path, number: int) -> str:
+    passed = 0
 
     def arrive() -> None:
-        nonlocal left
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        left -= 1
+        nonlocal passed
+        if passed >= number:
+            _FAULTS[fault](path.parent)
+        passed += 1
 
-    options = _KINDS[kind](arrive)
-    with open_to_change(path) as database:
-        waiaas.upgrade(database, clock=lambda: NOW, **options)
+    options = _POINTS[points](arrive)
+    try:
+        with open_to_change(path) as database:
+            waiaas.upgrade(database, clock=lambda: NOW, **options)
+    except waiaas.WAIaaSError as error:
+        return str(error.reason)
+    return "done" if passed > number else "not reached"
 
 
-def main(kind: str) -> None:
+def main(points: str, fault: str) -> None:
     for line in sys.stdin:
         path, number = json.loads(line)
         child = os.fork()
         if child == 0:
-            status = 1
             try:
-                _upgrade_and_die(kind, path, number)
-                status = 0
+                print(_upgrade(points, fault, Path(path), number), flush=True)
             finally:
-                os._exit(status)
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+                os._exit(0)
+        if os.WIFSIGNALED(os.waitpid(child, 0)[1]):
+            print("killed", flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

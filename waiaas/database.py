@@ -14,7 +14,7 @@ from peewee import OperationalError, SchemaManager, SqliteDatabase
 
 from waiaas import migrations
 from waiaas.errors import refusal
-from waiaas.migrations.damage import refuse_damage
+from waiaas.migrations.damage import has_log, refuse_damage
 from waiaas.migrations.faults import known_reason, refusing, uri
 from waiaas.migrations.version import schema_version
 from waiaas.models import MODELS, SchemaVersion
@@ -154,7 +154,7 @@ def _reserve(path: str) -> None:
     (https://www.sqlite.org/howtocorrupt.html, section 2.2). So a new file gets its name after it was closed.
     """
     try:
-        if _has_log(path) and not (os.path.exists(path) and os.path.getsize(path)):
+        if has_log(path) and not (os.path.exists(path) and os.path.getsize(path)):
             raise refusal("cannot_open", path=path, cause="its write-ahead log is there, and it is not")
         if os.path.basename(path) and not os.path.exists(path):
             _make_private_file(os.path.realpath(path))
@@ -201,14 +201,6 @@ def _mode_to_look(path: str) -> str:
     return "ro&immutable=1"
 
 
-def _has_log(path: str) -> bool:
-    """Whether a file has a write-ahead log that is not empty."""
-    try:
-        return os.path.getsize(f"{os.path.realpath(path)}-wal") > 0
-    except FileNotFoundError:
-        return False
-
-
 def _look_at(path: str, busy_timeout: float, *, to_upgrade: bool) -> int:
     """Return the schema version of a file that this library can work with; refuse any other.
 
@@ -218,7 +210,7 @@ def _look_at(path: str, busy_timeout: float, *, to_upgrade: bool) -> int:
     """
     with open_as_it_is(path, busy_timeout) as database:
         version = schema_version(database)
-        if to_upgrade and 0 < version < migrations.LATEST_SCHEMA_VERSION and _has_log(path):
+        if to_upgrade and 0 < version < migrations.LATEST_SCHEMA_VERSION and has_log(path):
             with refusing(database):
                 refuse_damage(database)
         return version

@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -219,8 +220,8 @@ def test_kill_9_in_any_phase_loses_nothing(tmp_path: Path, wal: bool) -> None:
     trial = Trial(original)
     with Victims("phase") as victims:
         for number in range(len(phases(original))):
-            assert victims.kill(trial.begin(), number)
-            assert trial.version_after_kill() == 18
+            assert victims.upgrade(trial.begin(), number) == "killed"
+            assert trial.version_afterwards() == 18
 
 
 @pytest.mark.parametrize("version", [1, 18])
@@ -233,13 +234,67 @@ def test_kill_9_at_any_statement_loses_nothing(tmp_path: Path, version: int) -> 
     every = 1 if os.environ.get("WAIAAS_STRESS") else {1: 400, 18: 25}[version]
     found = collections.Counter[int]()
     with Victims("statement") as victims:
-        numbers = itertools.count(0, every)
-        while victims.kill(trial.begin(), next(numbers)):
-            found[trial.version_after_kill()] += 1
+        for number in itertools.count(0, every):
+            outcome = victims.upgrade(trial.begin(), number)
+            if outcome == "not reached":
+                break
+            assert outcome == "killed"
+            found[trial.version_afterwards()] += 1
     print(f"killed from version {version} before every {every}. statement: found at {dict(found)}")
     assert found[version] > 5
-    assert trial.version_after_kill() == 19
     assert found.keys() <= {version, 19}
+    assert every > 1 or found[19] > 5
+
+
+def faulty_upgrades(trial: Trial, fault: str, every: int) -> collections.Counter[str]:
+    """Upgrade a file with a fault from each of its statements on; how it ended each time."""
+    outcomes = collections.Counter[str]()
+    with Victims("statement", fault) as victims:
+        for number in itertools.count(0, every):
+            outcome = victims.upgrade(trial.begin(), number)
+            if outcome == "not reached":
+                break
+            outcomes[outcome] += 1
+            assert trial.version_afterwards() == (19 if outcome == "done" else 18)
+    print(f"{fault} from every {every}. statement on: {dict(outcomes)}")
+    return outcomes
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="the system does not tell which files are open")
+@pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
+def test_a_disk_that_takes_no_more_writes_loses_nothing(tmp_path: Path, wal: bool) -> None:
+    """Where writing fails from any statement on, the error says so, and the file is wholly at 18 with every row.
+
+    From each statement on only if WAIAAS_STRESS is set.
+    """
+    every = 1 if os.environ.get("WAIAAS_STRESS") else 60
+    outcomes = faulty_upgrades(Trial(make_file(tmp_path / "wallets.db", rows=50, wal=wal)), "io error", every)
+    assert outcomes["io_error"] > 2
+    assert outcomes.keys() <= {"io_error", "backup_failed", "cannot_open", "done"}
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of a few megabytes."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("only root can mount a file system")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
+def test_a_disk_that_is_full_at_any_stage_loses_nothing(small_disk: Path, wal: bool) -> None:
+    """Where the disk is full from any statement on, the error says so, and the file is wholly at 18 with every row.
+
+    From each statement on only if WAIAAS_STRESS is set.
+    """
+    every = 1 if os.environ.get("WAIAAS_STRESS") else 60
+    outcomes = faulty_upgrades(Trial(make_file(small_disk / "wallets.db", rows=300, wal=wal)), "full disk", every)
+    assert outcomes["disk_full"] > 2
+    assert outcomes.keys() <= {"disk_full", "backup_failed", "cannot_open", "done"}
 
 
 def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_kill_9_at_random_moments(tmp_path: Path, version: int, wal: bool, capsy
     killed, versions = collections.Counter[str](), collections.Counter[int]()
     for turn in turns:
         last = kill_after(trial.begin(), turn + 1, dice.uniform(0, phases[turn][1]))
-        found = trial.version_after_kill()
+        found = trial.version_afterwards()
         if last is not None:
             killed[last or phases[turn][0]] += 1
             versions[found] += 1

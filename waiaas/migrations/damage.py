@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,6 +52,25 @@ def damage_of(path: Path, mode: str) -> list[str]:
 def refuse_damage(database: SqliteDatabase) -> None:
     """Raise WAIaaSError `SCHEMA_INCOMPATIBLE` with the reason `corrupt` where pages of a database are damaged."""
     _refuse(file_of(database), damage(database.connection(), checks=False))
+
+
+def refuse_cut_off(database: SqliteDatabase, path: Path) -> None:
+    """Raise WAIaaSError `corrupt` where a file is shorter than its own page count says.
+
+    SQLite itself does so only where a whole page is missing, and takes the missing end of one for zeros. The rest of a
+    shorter file may stand in its write-ahead log.
+    """
+    size, whole = path.stat().st_size, database.pragma("page_count") * database.pragma("page_size")
+    if size < whole and not has_log(path):
+        raise refusal("corrupt", path=file_of(database), cause=f"{whole - size} of its {whole} bytes are missing")
+
+
+def has_log(path: str | PathLike[str]) -> bool:
+    """Tell whether a file has a write-ahead log that is not empty."""
+    try:
+        return os.path.getsize(f"{os.path.realpath(path)}-wal") > 0
+    except FileNotFoundError:
+        return False
 
 
 class PageCheck:

@@ -20,7 +20,7 @@ from peewee import OperationalError, PeeweeException, SqliteDatabase
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.migrations import v19_session_wallets as v19
 from waiaas.migrations.backup import remove, write_backup
-from waiaas.migrations.damage import PageCheck
+from waiaas.migrations.damage import PageCheck, refuse_cut_off
 from waiaas.migrations.faults import file_of, is_mismatch, known_reason, refusing
 from waiaas.migrations.history import LATEST_SCHEMA_VERSION, MIGRATIONS, Migration
 from waiaas.migrations.operations import WaiaasMigrator
@@ -186,10 +186,12 @@ class _Change:
         """Before the first change: have a copy that was verified, or else see to it that the database is whole."""
         if self.copy is not None or self._check is not None:
             return
-        path = _path(self._migrator.database)
+        database, path = self._migrator.database, _path(self._migrator.database)
+        if path is not None:
+            refuse_cut_off(database, path)
         if backup is False or path is None:
             self._migrator.tell("checking the pages")
-            self._check = PageCheck(self._migrator.database, path)
+            self._check = PageCheck(database, path)
         else:
             target = self._beside(path, clock) if backup is True else Path(backup)
             self.copy = write_backup(path, target, self._tell_pages)
