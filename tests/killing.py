@@ -1,7 +1,7 @@
 """Upgrades that are killed with -9, or whose disk fails, at a chosen point, in processes of their own.
 
-Run as a program this file is the parent of those processes: for each line `[path, number]` it forks, the fork upgrades
-the file and meets the fault when it has come so far, and what became of it is printed.
+Run as a program this file is the parent of those processes: for each line `[path, number, delay]` it forks, the fork
+upgrades the file and meets the fault when it has come so far, and what became of it is printed.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from old_files import dump
 
@@ -65,11 +66,19 @@ class Trial:
         return version
 
 
+class Ended(NamedTuple):
+    """How an upgrade ended (`killed`, `done`, the reason of a refusal, `not reached`), and when each phase began."""
+
+    how: str
+    phases: list[tuple[float, str]]
+
+
 class Victims:
     """Processes whose upgrade meets a fault at a point.
 
     The points are counted: each `phase`, each `statement`, or each `line of the backup`. The fault is `kill`, or from
-    that point on `io error` (no write to the file or what stands beside it succeeds) or `full disk`.
+    that point on `io error` (no write to the file or what stands beside it succeeds) or `full disk`; or it is `kill
+    from outside`, by another process and some time after the point.
     """
 
     def __init__(self, points: str, fault: str = "kill") -> None:
@@ -83,25 +92,21 @@ class Victims:
     def __exit__(self, *_: object) -> None:
         self._parent.communicate()
 
-    def upgrade(self, path: Path, number: int) -> str:
-        """Upgrade a file with the fault at the point of that number, counted from 0.
-
-        Returns `killed`, the reason of the refusal, `done`, or `not reached` where there are not so many points.
-        """
+    def upgrade(self, path: Path, number: int, delay: float = 0) -> Ended:
+        """Upgrade a file with the fault at the point of that number, counted from 0; `delay` is in seconds."""
         assert self._parent.stdin is not None
         assert self._parent.stdout is not None
-        self._parent.stdin.write(json.dumps([str(path), number]) + "\n")
+        self._parent.stdin.write(json.dumps([str(path), number, delay]) + "\n")
         self._parent.stdin.flush()
-        outcome = self._parent.stdout.readline().strip()
-        assert outcome, "it ended in another way"
-        return outcome
+        how, phases = json.loads(self._parent.stdout.readline())
+        return Ended(how, [(float(moment), phase) for moment, phase in phases])
 
 
-def _at_each_phase(arrive: Callable[[], None]) -> dict[str, Any]:
-    return {"progress": lambda _: arrive()}
+def _at_each_phase(_: Callable[[], None]) -> None:
+    """Progress is told in any case."""
 
 
-def _at_each_statement(arrive: Callable[[], None]) -> dict[str, Any]:
+def _at_each_statement(arrive: Callable[[], None]) -> None:
     """Every statement on the file or its copy, just before it runs; those in memory change nothing."""
     connect = sqlite3.connect
 
@@ -112,10 +117,9 @@ def _at_each_statement(arrive: Callable[[], None]) -> dict[str, Any]:
         return connection
 
     sqlite3.connect = traced  # type: ignore[assignment]
-    return {}
 
 
-def _at_each_line_of_the_backup(arrive: Callable[[], None]) -> dict[str, Any]:
+def _at_each_line_of_the_backup(arrive: Callable[[], None]) -> None:
     """Every line of the module, just before it runs, and every few pages that SQLite has copied."""
 
     def trace(frame: Any, event: str, _: object) -> Any:
@@ -127,7 +131,6 @@ def _at_each_line_of_the_backup(arrive: Callable[[], None]) -> dict[str, Any]:
 
     backup._PAGES_AT_ONCE = 16
     sys.settrace(trace)
-    return {}
 
 
 def _kill(_: Path) -> None:
@@ -159,10 +162,15 @@ _POINTS = {
     "statement": _at_each_statement,
     "line of the backup": _at_each_line_of_the_backup,
 }
-_FAULTS = {"kill": _kill, "io error": _let_no_write_succeed, "full disk": _fill_the_disk}
+_FAULTS = {
+    "kill": _kill,
+    "kill from outside": lambda _: None,
+    "io error": _let_no_write_succeed,
+    "full disk": _fill_the_disk,
+}
 
 
-def _upgrade(points: str, fault: str, path: Path, number: int) -> str:
+def _upgrade(points: str, fault: str, path: Path, number: int, tell: Callable[[str], None]) -> str:
     passed = 0
 
     def arrive() -> None:
@@ -171,26 +179,51 @@ def _upgrade(points: str, fault: str, path: Path, number: int) -> str:
             _FAULTS[fault](path.parent)
         passed += 1
 
-    options = _POINTS[points](arrive)
+    def progress(told: waiaas.Progress) -> None:
+        tell(f"{time.monotonic()} {told.version or ''} {told.phase}")
+        if points == "phase":
+            arrive()
+
+    _POINTS[points](arrive)
     try:
         with open_to_change(path) as database:
-            waiaas.upgrade(database, clock=lambda: NOW, **options)
+            waiaas.upgrade(database, clock=lambda: NOW, progress=progress)
     except waiaas.WAIaaSError as error:
         return str(error.reason)
     return "done" if passed > number else "not reached"
 
 
+def _fork(points: str, fault: str, path: Path, number: int, delay: float) -> Ended:
+    """Let a fork do it, kill it where that is asked for, and read what it told up to its end."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with os.fdopen(writing, "w", buffering=1) as told:
+            try:
+                told.write(_upgrade(points, fault, path, number, lambda line: print(line, file=told)) + "\n")
+            finally:
+                told.flush()
+                os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as told:
+        lines = []
+        if fault == "kill from outside":
+            lines = [told.readline() for _ in range(number + 1)]
+            time.sleep(delay)
+            os.kill(child, signal.SIGKILL)
+        lines += told.read().splitlines()
+    os.waitpid(child, 0)
+    phases = [line.split(maxsplit=1) for line in lines if line[:1].isdigit()]
+    ended = [line for line in lines if line and not line[:1].isdigit()]
+    return Ended(
+        ended[-1].strip() if ended else "killed", [(float(moment), phase.strip()) for moment, phase in phases]
+    )
+
+
 def main(points: str, fault: str) -> None:
     for line in sys.stdin:
-        path, number = json.loads(line)
-        child = os.fork()
-        if child == 0:
-            try:
-                print(_upgrade(points, fault, Path(path), number), flush=True)
-            finally:
-                os._exit(0)
-        if os.WIFSIGNALED(os.waitpid(child, 0)[1]):
-            print("killed", flush=True)
+        path, number, delay = json.loads(line)
+        print(json.dumps(_fork(points, fault, Path(path), number, delay)), flush=True)
 
 
 if __name__ == "__main__":

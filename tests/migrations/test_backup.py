@@ -133,7 +133,7 @@ def test_one_that_a_crash_cut_short_never_has_its_name(tmp_path: Path, wal: bool
     named = killed = 0
     with Victims("line of the backup") as victims:
         for number in itertools.count(0, every):
-            outcome = victims.upgrade(trial.begin(), number)
+            outcome = victims.upgrade(trial.begin(), number).how
             if outcome == "not reached":
                 break
             assert outcome == "killed"

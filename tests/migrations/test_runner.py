@@ -220,7 +220,7 @@ def test_kill_9_in_any_phase_loses_nothing(tmp_path: Path, wal: bool) -> None:
     trial = Trial(original)
     with Victims("phase") as victims:
         for number in range(len(phases(original))):
-            assert victims.upgrade(trial.begin(), number) == "killed"
+            assert victims.upgrade(trial.begin(), number).how == "killed"
             assert trial.version_afterwards() == 18
 
 
@@ -235,7 +235,7 @@ def test_kill_9_at_any_statement_loses_nothing(tmp_path: Path, version: int) -> 
     found = collections.Counter[int]()
     with Victims("statement") as victims:
         for number in itertools.count(0, every):
-            outcome = victims.upgrade(trial.begin(), number)
+            outcome = victims.upgrade(trial.begin(), number).how
             if outcome == "not reached":
                 break
             assert outcome == "killed"
@@ -251,7 +251,7 @@ def faulty_upgrades(trial: Trial, fault: str, every: int) -> collections.Counter
     outcomes = collections.Counter[str]()
     with Victims("statement", fault) as victims:
         for number in itertools.count(0, every):
-            outcome = victims.upgrade(trial.begin(), number)
+            outcome = victims.upgrade(trial.begin(), number).how
             if outcome == "not reached":
                 break
             outcomes[outcome] += 1
