@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
@@ -84,15 +85,24 @@ def _column(name: str, column: dict[str, Any], shape: dict[str, Any], alone: boo
 
 def make_file(path: Path, version: int = 18, rows: int = 12, *, wal: bool = False) -> Path:
     """Make a file of a version with `rows` linked rows in every table."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as database:
-        if wal:
-            database.execute("PRAGMA journal_mode = WAL")
-        database.execute("BEGIN")
-        for statement in create_statements(version):
-            database.execute(statement)
-        seed(database, version, rows)
-        database.execute("COMMIT")
+    path.write_bytes(_content(version, rows, wal))
     return path
+
+
+@cache
+def _content(version: int, rows: int, wal: bool) -> bytes:
+    """The bytes of a file: it is made once and copied, which keeps the tests fast."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "wallets.db"
+        with closing(sqlite3.connect(path, isolation_level=None)) as database:
+            if wal:
+                database.execute("PRAGMA journal_mode = WAL")
+            database.execute("BEGIN")
+            for statement in create_statements(version):
+                database.execute(statement)
+            seed(database, version, rows)
+            database.execute("COMMIT")
+        return path.read_bytes()
 
 
 def seed(database: sqlite3.Connection, version: int, rows: int) -> None:

@@ -17,13 +17,13 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import old_files
 import pytest
-from old_files import session_id
+from old_files import make_file, session_id
 from peewee import OperationalError, PostgresqlDatabase, SqliteDatabase
 
 import waiaas
@@ -98,19 +98,6 @@ def plain(path: Path, *statements: str) -> Iterator[sqlite3.Connection]:
         for statement in statements:
             connection.execute(statement).fetchall()
         yield connection
-
-
-@cache
-def content(version: int, rows: int, wal: bool) -> bytes:
-    """The bytes of a file that `old_files` makes: making it once and copying it is what keeps these tests fast."""
-    with tempfile.TemporaryDirectory() as folder:
-        return old_files.make_file(Path(folder) / "wallets.db", version, rows, wal=wal).read_bytes()
-
-
-def make_file(path: Path, version: int = 18, rows: int = 12, *, wal: bool = False) -> Path:
-    """Make a file of a version with linked rows of hard values in every table."""
-    path.write_bytes(content(version, rows, wal))
-    return path
 
 
 def execute(path: Path, *statements: str) -> None:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import closing
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import old_files
 import pytest
-from old_files import create_statements, session_id, wallet_id
+from old_files import create_statements, make_file, session_id, wallet_id
 from peewee import PostgresqlDatabase, SqliteDatabase
 
 import waiaas
@@ -42,19 +39,6 @@ TABLES = (
 
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-@cache
-def content(version: int, rows: int, wal: bool) -> bytes:
-    """The bytes of a file that `old_files` makes: making it once and copying it is what keeps these tests fast."""
-    with tempfile.TemporaryDirectory() as folder:
-        return old_files.make_file(Path(folder) / "wallets.db", version, rows, wal=wal).read_bytes()
-
-
-def make_file(path: Path, version: int = 18, rows: int = 12, *, wal: bool = False) -> Path:
-    """Make a file of a version with linked rows of hard values in every table."""
-    path.write_bytes(content(version, rows, wal))
-    return path
 
 
 def execute(path: Path, *statements: str) -> None:

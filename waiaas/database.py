@@ -27,6 +27,7 @@ from peewee import (
 
 from waiaas import migrations
 from waiaas.errors import refusal
+from waiaas.migrations.damage import has_log, refuse_damage
 from waiaas.migrations.faults import known_reason, refusing, translated, uri
 from waiaas.migrations.version import schema_version
 from waiaas.models import MODELS, SchemaVersion
@@ -212,7 +213,7 @@ def connect(
     path = os.fspath(path)
     if path != _IN_MEMORY:
         _reserve(path)
-        version = _look_at(path, busy_timeout)
+        version = _look_at(path, busy_timeout, to_upgrade=upgrade)
         if upgrade and version < migrations.LATEST_SCHEMA_VERSION and not os.access(path, os.W_OK):
             raise refusal("read_only", path=path)
     database = _database(path, busy_timeout)
@@ -230,17 +231,20 @@ def close(database: SqliteDatabase) -> None:
 
     Where another connection is still reading, the log stays for it and is written back later; nothing is lost.
     A closed database may be closed again. Raises WAIaaSError `SCHEMA_INCOMPATIBLE` with the reason
-    `inside_transaction` where a transaction is open.
+    `inside_transaction` where a transaction is open, and with `corrupt`, after closing, where file and log do not
+    fit together.
     """
     if database.is_closed():
         return
     if database.in_transaction() or database.connection().in_transaction:
         raise refusal("inside_transaction")
-    with suppress(OperationalError):
-        # A connection that has not read since another one wrote finds the log busy: it reads first.
-        database.execute_sql("SELECT count(*) FROM sqlite_master").fetchone()
-        database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    database.close()
+    try:
+        with refusing(database), suppress(OperationalError):
+            # A connection that has not read since another one wrote finds the log busy: it reads first.
+            database.execute_sql("SELECT count(*) FROM sqlite_master").fetchone()
+            database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        database.close()
 
 
 @contextmanager
@@ -302,7 +306,7 @@ def open_to_change(path: str | PathLike[str]) -> Iterator[SqliteDatabase]:
     and `empty_database` where there is nothing in it.
     """
     path = os.fspath(path)
-    if _look_at(path, BUSY_TIMEOUT) == 0:
+    if _look_at(path, BUSY_TIMEOUT, to_upgrade=True) == 0:
         raise refusal("empty_database", path=path)
     database = _database(path, BUSY_TIMEOUT)
     try:
@@ -323,9 +327,8 @@ def _reserve(path: str) -> None:
     A file that may be in use is never opened here: closing it would drop every lock that this process has on it
     (https://www.sqlite.org/howtocorrupt.html, section 2.2). So a new file gets its name after it was closed.
     """
-    log = f"{os.path.realpath(path)}-wal"
     try:
-        if os.path.exists(log) and os.path.getsize(log) and not (os.path.exists(path) and os.path.getsize(path)):
+        if has_log(path) and not (os.path.exists(path) and os.path.getsize(path)):
             raise refusal("cannot_open", path=path, cause="its write-ahead log is there, and it is not")
         if os.path.basename(path) and not os.path.exists(path):
             _make_private_file(os.path.realpath(path))
@@ -372,10 +375,19 @@ def _mode_to_look(path: str) -> str:
     return "ro&immutable=1"
 
 
-def _look_at(path: str, busy_timeout: float) -> int:
-    """Return the schema version of a file that this library can work with; refuse any other."""
+def _look_at(path: str, busy_timeout: float, *, to_upgrade: bool) -> int:
+    """Return the schema version of a file that this library can work with; refuse any other.
+
+    Nothing ties a write-ahead log to its file: one that a killed daemon left, or that stood beside another file of
+    this name, is written into the file by whoever closes it last. So before an old file with a log is opened to be
+    changed, the pages of both together are looked at.
+    """
     with open_as_it_is(path, busy_timeout) as database:
-        return schema_version(database)
+        version = schema_version(database)
+        if to_upgrade and 0 < version < migrations.LATEST_SCHEMA_VERSION and has_log(path):
+            with refusing(database):
+                refuse_damage(database)
+        return version
 
 
 def _bring_up(

@@ -12,6 +12,7 @@ from peewee import OperationalError, SchemaManager, SqliteDatabase
 
 from waiaas.errors import refusal
 from waiaas.migrations import LATEST_SCHEMA_VERSION
+from waiaas.migrations.damage import damage
 from waiaas.migrations.faults import file_of, is_mismatch, refusing
 from waiaas.migrations.schema import Column, Table, canonical, describe, ordinary_tables, same_index, stored_objects
 from waiaas.migrations.sql import fold, quote
@@ -102,9 +103,8 @@ def _note(kind: str, where: str, message: str) -> Finding:
 
 
 def _damage(database: SqliteDatabase) -> Iterator[Finding]:
-    for (line,) in database.execute_sql("PRAGMA main.quick_check").fetchall():
-        if line != "ok":
-            yield _problem("damage", "file", line)
+    for line in damage(database.connection(), checks=True):
+        yield _problem("damage", "file", line)
 
 
 def _foreign_keys(database: SqliteDatabase) -> Iterator[Finding]:

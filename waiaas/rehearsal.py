@@ -18,8 +18,9 @@ from waiaas.database import open_as_it_is, open_to_change
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.integrity import CheckReport, check
 from waiaas.migrations import Progress, UpgradeReport, upgrade
-from waiaas.migrations.backup import verify, write_backup
-from waiaas.migrations.faults import refusing, uri
+from waiaas.migrations.backup import write_backup
+from waiaas.migrations.damage import damage_of
+from waiaas.migrations.faults import known_reason, refusing, uri
 from waiaas.migrations.pulse import Pulse
 from waiaas.migrations.runner import foreign_key_violations
 from waiaas.migrations.schema import Column, StoredObject, Table, canonical, describe, stored_objects
@@ -250,14 +251,18 @@ def _copy_with_log(path: str, copy: Path, pulse: Pulse) -> None:
         shutil.copyfile(path, copy)
         shutil.copyfile(f"{os.path.realpath(path)}-wal", f"{copy}-wal")
         _refuse_what_is_not_ours(str(copy))
-        verify(copy, pulse, "ro")
+        pulse(Progress("verifying the copy"))
+        wrong = damage_of(copy, "ro", pulse)
     except (sqlite3.Error, OSError) as error:
         raise _not_copied(path, error) from error
+    if wrong:
+        raise refusal("corrupt", path=path, cause=wrong[0])
 
 
 def _not_copied(path: str, error: Exception) -> WAIaaSError:
     """Return the refusal of an upgrade that could not write its backup."""
-    return refusal("backup_failed", path=path, cause=str(error))
+    reason = "corrupt" if known_reason(error) == "corrupt" else "backup_failed"
+    return refusal(reason, path=path, cause=str(error))
 
 
 def _broken_references(report: CheckReport) -> dict[str, int]:

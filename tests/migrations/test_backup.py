@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
-import signal
 import sqlite3
 import stat
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from killing import NOW, Trial, Victims
 from old_files import dump, make_file
 
 import waiaas
@@ -123,22 +122,31 @@ def test_its_progress_is_told(v18: Path) -> None:
     assert pages[-1].done == pages[-1].total == v18.with_name(v18.name).stat().st_size // 4096 or pages[-1].total > 0
 
 
-def test_one_that_a_crash_cut_short_never_has_its_name(v18: Path) -> None:
-    """What a killed backup leaves is not named like one, and the next backup removes it."""
-    script = (
-        "import os, signal, sys, waiaas\n"
-        "from waiaas.database import open_to_change\n"
-        "def kill(progress):\n"
-        "    if progress.phase == 'backing up': os.kill(os.getpid(), signal.SIGKILL)\n"
-        "with open_to_change(sys.argv[1]) as database: waiaas.upgrade(database, progress=kill)\n"
-    )
-    before = v18.read_bytes()
-    assert subprocess.run([sys.executable, "-c", script, str(v18)], timeout=60).returncode == -signal.SIGKILL
-    left = [file.name for file in v18.parent.iterdir() if file != v18]
-    assert all(".partial" in name for name in left)
-    assert v18.read_bytes() == before
-    copy = upgraded(v18)
-    assert {file.name for file in v18.parent.iterdir()} == {v18.name, copy.name}
+@pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
+def test_one_that_a_crash_cut_short_never_has_its_name(tmp_path: Path, wal: bool) -> None:
+    """Killed before any line of it, a backup has its name only if it is whole; the next one leaves no rest of it.
+
+    Before each line only if WAIAAS_STRESS is set.
+    """
+    trial = Trial(make_file(tmp_path / "wallets.db", rows=100, wal=wal))
+    every = 1 if os.environ.get("WAIAAS_STRESS") else 12
+    named = killed = 0
+    with Victims("line of the backup") as victims:
+        for number in itertools.count(0, every):
+            outcome = victims.upgrade(trial.begin(), number).how
+            if outcome == "not reached":
+                break
+            assert outcome == "killed"
+            killed += 1
+            copies = [dump(copy) for copy in tmp_path.glob("killed.db.v18-*")]
+            assert all(copy == trial.before for copy in copies)
+            named += len(copies)
+            left = upgraded(trial.path, clock=lambda: NOW)
+            assert {file.name for file in tmp_path.glob(".killed.db*")} == set(), number
+            assert dump(left) == trial.before
+            assert dump(trial.path) == trial.after
+    print(f"killed before {killed} lines, in {named} of which the copy had its name")
+    assert 0 < named < killed
 
 
 def test_a_file_system_without_hard_links_will_do(v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import collections
 import hashlib
+import itertools
 import os
 import resource
 import shutil
-import signal
 import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import peewee
 import pytest
+from killing import Trial, Victims
 from memory import made
 from old_files import dump, execute, make_file, query
 from peewee import SqliteDatabase
@@ -210,76 +213,88 @@ def test_an_interruption_in_any_phase_leaves_the_file_as_it_was(v18: Path) -> No
         assert digests(v18.parent) == before
 
 
-KILLED_IN_PHASE = """
-import os, signal, sys, waiaas
-from waiaas.database import open_to_change
-number = int(sys.argv[2])
-def kill(progress, calls=[]):
-    calls.append(progress)
-    if len(calls) > number:
-        os.kill(os.getpid(), signal.SIGKILL)
-with open_to_change(sys.argv[1]) as database:
-    waiaas.upgrade(database, progress=kill)
-"""
-KILLED_AFTER_STATEMENT = """
-import os, signal, sys, waiaas
-from waiaas.database import open_to_change
-number = int(sys.argv[2])
-with open_to_change(sys.argv[1]) as database:
-    seen = []
-    def kill(event):
-        seen.append(event)
-        if len(seen) > number:
-            os.kill(os.getpid(), signal.SIGKILL)
-    database.query_hooks.append(kill)
-    waiaas.upgrade(database, backup=False)
-"""
-
-
-def killed(script: str, path: Path, number: int) -> bool:
-    """Run an upgrade in a process of its own that kills itself; tell whether it came to that."""
-    status = subprocess.run([sys.executable, "-c", script, str(path), str(number)], timeout=60).returncode
-    assert status in (0, -signal.SIGKILL)
-    return status != 0
-
-
 @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
 def test_kill_9_in_any_phase_loses_nothing(tmp_path: Path, wal: bool) -> None:
     """A process killed in any phase leaves the file wholly at 18, with every row, and the next upgrade finishes."""
     original = make_file(tmp_path / "wallets.db", rows=200, wal=wal)
-    before = dump(original)
-    for number in range(len(phases(original))):
-        path = Path(shutil.copy(original, tmp_path / f"killed-{number}.db"))
-        assert killed(KILLED_IN_PHASE, path, number)
-        with open_to_change(path) as database:
-            assert waiaas.compatibility(database).version == 18
-        assert dump(path) == before
-        with open_to_change(path) as database:
-            assert waiaas.upgrade(database, backup=False).links_created == 200
-            assert waiaas.check(database).findings == []
+    trial = Trial(original)
+    with Victims("phase") as victims:
+        for number in range(len(phases(original))):
+            assert victims.upgrade(trial.begin(), number).how == "killed"
+            assert trial.version_afterwards() == 18
 
 
-def test_kill_9_between_statements_loses_nothing(tmp_path: Path) -> None:
-    """A process killed after any of its SQL statements leaves the file wholly at 18 or wholly at 19."""
-    original = make_file(tmp_path / "wallets.db", rows=50, wal=True)
-    before = dump(original)
-    every = 1 if os.environ.get("WAIAAS_STRESS") else 25
-    versions = set()
-    for number in range(0, 10_000, every):
-        path = Path(shutil.copy(original, tmp_path / "killed.db"))
-        was_killed = killed(KILLED_AFTER_STATEMENT, path, number)
-        with open_to_change(path) as database:
-            version = waiaas.compatibility(database).version
-            versions.add(version)
-            if version == 18:
-                assert dump(path) == before
-                assert waiaas.upgrade(database, backup=False).links_created == 50
-            assert waiaas.check(database).findings == []
-        for left in tmp_path.glob("killed.db*"):
-            left.unlink()
-        if not was_killed:
-            break
-    assert versions == {18, 19}
+@pytest.mark.parametrize("version", [1, 18])
+def test_kill_9_at_any_statement_loses_nothing(tmp_path: Path, version: int) -> None:
+    """A process killed before any of its SQL statements leaves the file wholly at its version or wholly at 19.
+
+    Before each of them only if WAIAAS_STRESS is set, which takes minutes.
+    """
+    trial = Trial(make_file(tmp_path / "wallets.db", version, rows=50, wal=True))
+    every = 1 if os.environ.get("WAIAAS_STRESS") else {1: 400, 18: 25}[version]
+    found = collections.Counter[int]()
+    with Victims("statement") as victims:
+        for number in itertools.count(0, every):
+            outcome = victims.upgrade(trial.begin(), number).how
+            if outcome == "not reached":
+                break
+            assert outcome == "killed"
+            found[trial.version_afterwards()] += 1
+    print(f"killed from version {version} before every {every}. statement: found at {dict(found)}")
+    assert found[version] > 5
+    assert found.keys() <= {version, 19}
+    assert every > 1 or found[19] > 5
+
+
+def faulty_upgrades(trial: Trial, fault: str, every: int) -> collections.Counter[str]:
+    """Upgrade a file with a fault from each of its statements on; how it ended each time."""
+    outcomes = collections.Counter[str]()
+    with Victims("statement", fault) as victims:
+        for number in itertools.count(0, every):
+            outcome = victims.upgrade(trial.begin(), number).how
+            if outcome == "not reached":
+                break
+            outcomes[outcome] += 1
+            assert trial.version_afterwards() == (19 if outcome == "done" else 18)
+    print(f"{fault} from every {every}. statement on: {dict(outcomes)}")
+    return outcomes
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="the system does not tell which files are open")
+@pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
+def test_a_disk_that_takes_no_more_writes_loses_nothing(tmp_path: Path, wal: bool) -> None:
+    """Where writing fails from any statement on, the error says so, and the file is wholly at 18 with every row.
+
+    From each statement on only if WAIAAS_STRESS is set.
+    """
+    every = 1 if os.environ.get("WAIAAS_STRESS") else 60
+    outcomes = faulty_upgrades(Trial(make_file(tmp_path / "wallets.db", rows=50, wal=wal)), "io error", every)
+    assert outcomes["io_error"] > 2
+    assert outcomes.keys() <= {"io_error", "backup_failed", "cannot_open", "done"}
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of a few megabytes."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("only root can mount a file system")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
+def test_a_disk_that_is_full_at_any_stage_loses_nothing(small_disk: Path, wal: bool) -> None:
+    """Where the disk is full from any statement on, the error says so, and the file is wholly at 18 with every row.
+
+    From each statement on only if WAIAAS_STRESS is set.
+    """
+    every = 1 if os.environ.get("WAIAAS_STRESS") else 60
+    outcomes = faulty_upgrades(Trial(make_file(small_disk / "wallets.db", rows=300, wal=wal)), "full disk", every)
+    assert outcomes["disk_full"] > 2
+    assert outcomes.keys() <= {"disk_full", "backup_failed", "cannot_open", "done"}
 
 
 def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path) -> None:

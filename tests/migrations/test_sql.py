@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from waiaas.migrations.sql import fold, literal, names, parse_create_table, quote, tokens, unquote
+from waiaas.migrations.sql import fold, names, parse_create_table, quote, tokens, unquote
 
 HARD_TABLE = """CREATE TABLE "odd ""n"" table" (
   -- a comment with a , and a ( in it
@@ -30,9 +30,8 @@ def test_quoting_is_what_sqlite_reads_back(name: str) -> None:
     (token,) = tokens(quote(name))
     assert (unquote(token.text), token.name) == (name, fold(name))
     with closing(sqlite3.connect(":memory:")) as database:
-        cursor = database.execute(f"SELECT 1 AS {quote(name)}, {literal(name)}")
+        cursor = database.execute(f"SELECT 1 AS {quote(name)}")
         assert cursor.description[0][0] == name
-        assert cursor.fetchone() == (1, name)
 
 
 @given(st.text(alphabet=st.sampled_from("abc_'\"`[](),-/* \n.x0$é한")))

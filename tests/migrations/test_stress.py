@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 import collections
+import itertools
 import random
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from old_files import dump, make_file, query
-
-import waiaas
-from waiaas.database import open_to_change
+from killing import Trial, Victims
+from old_files import make_file, query
 
 pytestmark = pytest.mark.stress
 
-KILLS = 260  # of each version: 520 in all
-UPGRADE = """
-import sys, waiaas
-from waiaas.database import open_to_change
-with open_to_change(sys.argv[1]) as database:
-    print("ready", flush=True)
-    waiaas.upgrade(database, clock=lambda: 1_800_000_000, progress=lambda p: print(p.version, p.phase, flush=True))
-    print("done", flush=True)
-"""
+KILLS = 130  # in flight, of each version in each journal mode: 520 in all
+NEVER = 1_000_000
 CONNECT = """
 import sys, waiaas
 sys.stdin.readline()
@@ -37,63 +27,39 @@ waiaas.close(database)
 """
 
 
-def start(path: Path) -> subprocess.Popen[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", UPGRADE, str(path)], stdout=subprocess.PIPE, text=True, stderr=subprocess.DEVNULL
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    return process
-
-
-def finished(process: subprocess.Popen[str], seconds: float) -> bool:
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        return False
-    return True
-
-
-def upgraded(path: Path) -> dict[str, list[Any]]:
-    with open_to_change(path) as database:
-        waiaas.upgrade(database, backup=False, clock=lambda: 1_800_000_000)
-        assert waiaas.check(database).findings == []
-    return dump(path)
-
-
 @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
 @pytest.mark.parametrize("version", [1, 18])
 def test_kill_9_at_random_moments(tmp_path: Path, version: int, wal: bool, capsys: pytest.CaptureFixture[str]) -> None:
-    """A process killed at any moment leaves the file wholly at its version or wholly at 19, and nothing is lost."""
-    original = make_file(tmp_path / "original.db", version, rows=1500, wal=wal)
-    before = dump(original)
-    after = upgraded(Path(shutil.copy(original, tmp_path / "reference.db")))
+    """A process killed at any moment leaves the file wholly at its version or wholly at 19, and nothing is lost.
+
+    Only kills before the upgrade was done count; they take turns in its phases, each at a random moment of it.
+    """
+    trial = Trial(make_file(tmp_path / "original.db", version, rows=600, wal=wal))
     dice = random.Random(f"{version} {wal}")
-    path = tmp_path / "killed.db"
-    longest, phases, versions = 0.3, collections.Counter[str](), collections.Counter[int]()
-    for number in range(KILLS // 2):
-        shutil.copy(original, path)
-        process = start(path)
-        if finished(process, dice.uniform(0, longest)):
-            longest *= 0.95
-        else:
-            longest *= 1.02
-            process.send_signal(signal.SIGKILL)
-        output, _ = process.communicate()
-        phases[output.splitlines()[-1] if output else "before the first"] += 1
-        with open_to_change(path) as database:
-            found = waiaas.compatibility(database).version
-        assert found in (version, 19), number
-        versions[int(str(found))] += 1
-        assert dump(path) == (before if found == version else after), number
-        for copy in tmp_path.glob("killed.db.v*.backup"):
-            assert dump(copy) == before, number
-        assert upgraded(path) == after, number
-        for left in [*tmp_path.glob("killed.db*"), *tmp_path.glob(".killed.db*")]:
-            left.unlink()
+    killed, versions = collections.Counter[str](), collections.Counter[int]()
+    with Victims("phase", "kill from outside") as victims:
+        phases = victims.upgrade(trial.begin(), NEVER).phases
+        lengths = [after - before for (before, _), (after, _) in itertools.pairwise(phases)]
+        lengths.append(max(lengths))
+        trials = itertools.chain.from_iterable(
+            dice.sample(range(len(phases)), len(phases)) for _ in range(4 * KILLS // len(phases) + 1)
+        )
+        for number in trials:
+            ended = victims.upgrade(trial.begin(), number, dice.uniform(0, lengths[number]))
+            found = trial.version_afterwards()
+            if ended.how == "killed":
+                killed[ended.phases[-1][1]] += 1
+                versions[found] += 1
+            if killed.total() == KILLS:
+                break
     with capsys.disabled():
-        print(f"\nfrom {version}, {'wal' if wal else 'journal'}: found at {dict(versions)}; killed in {dict(phases)}")
-    assert len(phases) > 5
+        journal = "write-ahead log" if wal else "rollback journal"
+        print(f"\nfrom version {version}, {journal}: {killed.total()} killed in flight, found at {dict(versions)}")
+        for phase, count in killed.most_common():
+            print(f"  {count:4} {phase}")
+    assert killed.total() == KILLS
+    assert versions.keys() <= {version, 19}
+    assert len(killed) > len({phase for _, phase in phases}) * 3 // 4
 
 
 @pytest.mark.parametrize("version", [1, 18])

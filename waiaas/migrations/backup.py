@@ -11,13 +11,12 @@ from contextlib import closing
 from pathlib import Path
 
 from waiaas.errors import refusal
-from waiaas.migrations.faults import uri
+from waiaas.migrations.damage import damage_of
+from waiaas.migrations.faults import known_reason, uri
 from waiaas.migrations.pulse import Pulse
 from waiaas.migrations.report import Progress
 
 _PAGES_AT_ONCE = 4096
-# Nobody else has the copy, so that reading it through memory is safe, and faster.
-_MAPPED_BYTES = 2**31 - 1
 
 
 def write_backup(path: Path, target: Path, pulse: Pulse) -> Path:
@@ -28,7 +27,8 @@ def write_backup(path: Path, target: Path, pulse: Pulse) -> Path:
     named `.NAME.partial` at most, which the next backup of the file removes. The caller holds the database's write
     lock, so that there is one backup of it at a time. `pulse` is told the pages done and in all.
 
-    Raises WAIaaSError `SCHEMA_INCOMPATIBLE` with the reason `backup_failed`, and leaves nothing of a copy then.
+    Raises WAIaaSError `SCHEMA_INCOMPATIBLE` with the reason `backup_failed`, or `corrupt` where it is the original
+    that is damaged, and leaves nothing of a copy then.
     """
     partial = target.with_name(f".{path.name}.partial")
     try:
@@ -38,28 +38,19 @@ def write_backup(path: Path, target: Path, pulse: Pulse) -> Path:
         with ThreadPoolExecutor(1) as threads:
             # The disk writes while the processor checks: each takes about as long as the copying did.
             flushed = threads.submit(_flush, partial)
-            verify(partial, pulse, "ro&immutable=1")
+            _verify(partial, path, pulse)
             flushed.result()
         os.chmod(partial, stat.S_IMODE(path.stat().st_mode))
         _flush(partial)
         copy = _publish(partial, target)
         _flush(copy.parent)
     except (sqlite3.Error, OSError) as error:
-        raise refusal("backup_failed", path=str(path), target=str(target), cause=str(error)) from error
+        reason = "corrupt" if known_reason(error) == "corrupt" else "backup_failed"
+        raise refusal(reason, path=str(path), target=str(target), cause=str(error)) from error
     finally:
         with contextlib.suppress(OSError):
             remove(partial)
     return copy
-
-
-def verify(copy: Path, pulse: Pulse, mode: str) -> None:
-    """Read a copy through, opened in a mode of SQLite's URIs; raises `sqlite3.DatabaseError` where it is damaged."""
-    pulse(Progress("verifying the backup"))
-    with closing(sqlite3.connect(uri(copy, mode), uri=True)) as database, pulse.during(database):
-        database.execute(f"PRAGMA mmap_size = {_MAPPED_BYTES}")
-        result = _quick_check(database)
-    if result != "ok":
-        raise sqlite3.DatabaseError(f"the copy is damaged, and so may be the original: {result}")
 
 
 def remove(copy: Path) -> None:
@@ -112,15 +103,12 @@ def _copy_pages(path: Path, copy: Path, pulse: Pulse) -> None:
         source.backup(target, pages=_PAGES_AT_ONCE, progress=tell)
 
 
-def _quick_check(database: sqlite3.Connection) -> str:
-    try:
-        (result,) = database.execute("PRAGMA quick_check(1)").fetchone()
-    except sqlite3.OperationalError as error:
-        # A collation of the program's own: the tables that use it cannot be judged here, and were copied as they are.
-        if "no such collation sequence" not in str(error):
-            raise
-        return "ok"
-    return str(result)
+def _verify(copy: Path, path: Path, pulse: Pulse) -> None:
+    pulse(Progress("verifying the backup"))
+    wrong = damage_of(copy, "ro&immutable=1", pulse)
+    if wrong:
+        reason = "corrupt" if damage_of(path, "ro", pulse) else "backup_failed"
+        raise refusal(reason, path=str(path), target=str(copy), cause=wrong[0])
 
 
 def _flush(path: Path) -> None:

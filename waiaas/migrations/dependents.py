@@ -8,7 +8,6 @@ which the table has its new shape tells what would no longer compile.
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
@@ -24,6 +23,7 @@ from waiaas.migrations.schema import (
     stored_objects,
 )
 from waiaas.migrations.sql import CreateTable, Item, Token, fold, names, quote, tokens, unquote
+from waiaas.migrations.stand_ins import stand_in
 
 if TYPE_CHECKING:
     from peewee import SqliteDatabase
@@ -260,21 +260,5 @@ def _works(copy: sqlite3.Connection, sql: str) -> bool:
     try:
         copy.execute(sql)
     except sqlite3.Error as error:
-        missing = re.fullmatch(r"no such (function|collation sequence): (.+)", str(error))
-        if missing is None:
-            return False
-        if missing[1] == "function":
-            copy.create_function(missing[2], -1, _nothing)
-        else:
-            copy.create_collation(missing[2], _compare)
-        return _works(copy, sql)
+        return stand_in(copy, error) is not None and _works(copy, sql)
     return True
-
-
-def _nothing(*_: object) -> None:
-    """A stand-in for a function that only the program itself has; it is compiled against, never called."""
-
-
-def _compare(one: str, other: str) -> int:
-    """A stand-in for a collation that only the program itself has."""
-    return (one > other) - (one < other)

@@ -229,8 +229,7 @@ class WaiaasMigrator(SqliteMigrator):
             raise self.depends(dependent, found.name, column)
         self.tell(f"dropping {found.name}.{column}")
         if legacy or not self.drops_in_place(found, column):
-            definition = without_column(found.definition, column).sql
-            self.rebuild_table(found.name, definition, drop=(column,)).run()
+            self._rebuild(found, without_column(found.definition, column).sql, drop=(column,))
         else:
             with self._without_broken_objects():
                 self.migrate(super().drop_column(found.name, column))
@@ -307,6 +306,26 @@ class WaiaasMigrator(SqliteMigrator):
         True
         """
         old = self.table(table)
+        kept = {item.name for item in parse_create_table(definition).items}
+        for column in old.columns:
+            if fold(column.name) not in kept:
+                self._refuse_dependents(old, column.name)
+        self._rebuild(old, definition, copy, drop, change)
+
+    def _refuse_dependents(self, table: Table, column: str) -> None:
+        """What needs a column that goes: in quotes it would silently become a text, or never fire again."""
+        for dependent in self.dependents(table, column):
+            if dependent.kind != "constraint":
+                raise self.depends(dependent, table.name, column)
+
+    def _rebuild(
+        self,
+        old: Table,
+        definition: str,
+        copy: Mapping[str, str] | None = None,
+        drop: Sequence[str] = (),
+        change: Sequence[str] = (),
+    ) -> None:
         if self.database.foreign_keys:
             raise refusal("rebuild_refused", table=old.name, problem="foreign keys are on: use migration_context")
         for child in {old.name, *children(self.database, old.name)}:

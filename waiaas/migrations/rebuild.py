@@ -68,7 +68,6 @@ class TableRebuild:
         # Step 4: construct a new table "new_X" that is in the desired revised format of table X.
         new = self._create_new()
         self._refuse_loss(new)
-        self._refuse_dependents(new)
         self._refuse_lost_clauses(new)
         # Step 5: transfer content from X into new_X.
         self._copy_rows(new)
@@ -110,14 +109,6 @@ class TableRebuild:
         if self._old.autoincrement and not new.autoincrement:
             self._refuse("the new definition is not AUTOINCREMENT")
         self._migrator.refuse_temporary_triggers(self._old.name)
-
-    def _refuse_dependents(self, new: Table) -> None:
-        """What needs a column that goes: in quotes it would silently become a text, or never fire again."""
-        for column in self._old.columns:
-            if new.column(column.name) is None:
-                for dependent in self._migrator.dependents(self._old, column.name):
-                    if dependent.kind != "constraint":
-                        raise self._migrator.depends(dependent, self._old.name, column.name)
 
     def _refuse_lost_clauses(self, new: Table) -> None:
         """Each entry of the old definition, and each comment in it, stands in the new one too.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime, timezone
 from os import PathLike
 from pathlib import Path
@@ -20,6 +20,7 @@ from peewee import OperationalError, PeeweeException, SqliteDatabase
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.migrations import v19_session_wallets as v19
 from waiaas.migrations.backup import remove, write_backup
+from waiaas.migrations.damage import PageCheck, refuse_cut_off
 from waiaas.migrations.faults import file_of, is_mismatch, known_reason, refusing
 from waiaas.migrations.history import LATEST_SCHEMA_VERSION, MIGRATIONS, Migration
 from waiaas.migrations.operations import WaiaasMigrator
@@ -29,6 +30,7 @@ from waiaas.migrations.report import (
     Options,
     Plan,
     PlannedStep,
+    Progress,
     ProgressCallback,
     Step,
     UpgradeReport,
@@ -78,7 +80,7 @@ def upgrade(
             migrator.tell("looking for what is in the way")
             for obstacle in _obstacles(migrator, migration):
                 raise obstacle
-            change.back_up_once(backup, clock)
+            change.make_safe_once(backup, clock)
             steps.append(_step(migrator, migration.VERSION, migration.DESCRIPTION, migration.up))
             _record(migrator, migration, clock)
     told = migrator.told
@@ -123,7 +125,7 @@ def downgrade(
     steps: list[Step] = []
     with _change(migrator, pulse) as change:
         for version, description, down in _undoable(change.version, to_version):
-            change.back_up_once(backup, clock)
+            change.make_safe_once(backup, clock)
             steps.append(_step(migrator, version, f"undo: {description}", down))
             with migrator.without_triggers("schema_version"):
                 migrator.database.execute_sql("DELETE FROM main.schema_version WHERE version = ?", (version,))
@@ -185,17 +187,34 @@ class _Change:
         self.copy: Path | None = None
         self._database = migrator.database
         self._pulse = pulse
+        self._check: PageCheck | None = None
 
-    def back_up_once(self, backup: Backup, clock: Clock) -> None:
-        path = _path(self._database)
-        if self.copy is not None or backup is False or path is None:
+    def make_safe_once(self, backup: Backup, clock: Clock) -> None:
+        """Before the first change: have a copy that was verified, or else see to it that the database is whole."""
+        if self.copy is not None or self._check is not None:
             return
-        if backup is True:
-            moment = datetime.fromtimestamp(clock(), timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-            target = path.with_name(f"{path.name}.v{self.version}-{moment}.backup")
+        database, path = self._database, _path(self._database)
+        if path is not None:
+            refuse_cut_off(database, path)
+        if backup is False or path is None:
+            self._pulse(Progress("checking the pages"))
+            self._check = PageCheck(database, path)
         else:
-            target = Path(backup)
-        self.copy = write_backup(path, target, self._pulse)
+            target = self._beside(path, clock) if backup is True else Path(backup)
+            self.copy = write_backup(path, target, self._pulse)
+
+    def finish(self) -> None:
+        """Before the commit: refuse if the database was not whole."""
+        if self._check is not None:
+            self._check.finish()
+
+    def close(self) -> None:
+        if self._check is not None:
+            self._check.close()
+
+    def _beside(self, path: Path, clock: Clock) -> Path:
+        moment = datetime.fromtimestamp(clock(), timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+        return path.with_name(f"{path.name}.v{self.version}-{moment}.backup")
 
 
 @contextmanager
@@ -205,9 +224,14 @@ def _change(migrator: WaiaasMigrator, pulse: Pulse) -> Iterator[_Change]:
     change: _Change | None = None
     migrator.tell("waiting for the write lock")
     try:
-        with refusing(database), pulse.during(database.connection()), migrator.migration_context():
-            change = _Change(migrator, pulse)
+        with (
+            refusing(database),
+            pulse.during(database.connection()),
+            migrator.migration_context(),
+            closing(_Change(migrator, pulse)) as change,
+        ):
             yield change
+            change.finish()
     except BaseException as error:
         if change is not None and change.copy is not None:
             _discard(change.copy, error, taken_back=_is_at(database, change.version))

@@ -142,15 +142,6 @@ def quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def literal(text: str) -> str:
-    """Quote a text as an SQL string literal.
-
-    >>> print(literal("it's"))
-    'it''s'
-    """
-    return "'" + text.replace("'", "''") + "'"
-
-
 def unquote(text: str) -> str:
     """Take the quotes off an identifier written in any of SQLite's ways, string quotes among them.
 

@@ -1,0 +1,122 @@
+"""Whether a database is whole: SQLite's look at its pages (https://www.sqlite.org/pragma.html#pragma_quick_check)."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from waiaas.errors import refusal
+from waiaas.migrations.faults import file_of, uri
+from waiaas.migrations.pulse import Pulse
+from waiaas.migrations.stand_ins import stand_in
+
+if TYPE_CHECKING:
+    from peewee import SqliteDatabase
+
+_MAPPED_BYTES = 2**31 - 1
+
+
+def damage(database: sqlite3.Connection, *, checks: bool) -> list[str]:
+    """Return what SQLite finds wrong with the pages and rows of a database, a line each (`PRAGMA quick_check`).
+
+    Without `checks`, values that a CHECK does not allow are none of it, and it takes a third of the time.
+    """
+    (ignored,) = database.execute("PRAGMA ignore_check_constraints").fetchone()
+    stand_ins = []
+    try:
+        database.execute(f"PRAGMA ignore_check_constraints = {ignored if checks else 1}")
+        while True:
+            try:
+                lines = database.execute("PRAGMA main.quick_check").fetchall()
+            except sqlite3.OperationalError as error:
+                # quick_check compares no keys, so that it does not matter how a stand-in collation orders them.
+                if (take_away := stand_in(database, error)) is None:
+                    raise
+                stand_ins.append(take_away)
+            else:
+                return [line for (line,) in lines if line != "ok"]
+    finally:
+        database.execute(f"PRAGMA ignore_check_constraints = {ignored}")
+        for take_away in stand_ins:
+            take_away()
+
+
+def damage_of(path: Path, mode: str, pulse: Pulse) -> list[str]:
+    """Return what is wrong with the pages of a file, opened in a mode of SQLite's URIs (https://www.sqlite.org/uri.html)."""
+    with closing(sqlite3.connect(uri(path, mode), uri=True)) as database, pulse.during(database):
+        if "immutable" in mode:
+            # Nobody changes it meanwhile, so that reading it through memory is safe, and faster.
+            database.execute(f"PRAGMA mmap_size = {_MAPPED_BYTES}")
+        return damage(database, checks=False)
+
+
+def refuse_damage(database: SqliteDatabase) -> None:
+    """Raise WAIaaSError `SCHEMA_INCOMPATIBLE` with the reason `corrupt` where pages of a database are damaged."""
+    _refuse(file_of(database), damage(database.connection(), checks=False))
+
+
+def refuse_cut_off(database: SqliteDatabase, path: Path) -> None:
+    """Raise WAIaaSError `corrupt` where a file is shorter than its own page count says.
+
+    SQLite itself does so only where a whole page is missing, and takes the missing end of one for zeros. The rest of a
+    shorter file may stand in its write-ahead log.
+    """
+    size, whole = path.stat().st_size, database.pragma("page_count") * database.pragma("page_size")
+    if size < whole and not has_log(path):
+        raise refusal("corrupt", path=file_of(database), cause=f"{whole - size} of its {whole} bytes are missing")
+
+
+def has_log(path: str | PathLike[str]) -> bool:
+    """Tell whether a file has a write-ahead log that is not empty."""
+    try:
+        return os.path.getsize(f"{os.path.realpath(path)}-wal") > 0
+    except FileNotFoundError:
+        return False
+
+
+class PageCheck:
+    """A look at all pages of a database, to be ended before a change of it is committed.
+
+    In a file with a write-ahead log a reader goes on seeing the pages as they were before the change, so a thread
+    looks at them while the change is made, which costs no time where there is a second processor. Elsewhere a reader
+    would keep the change from being written, so the look comes first.
+
+    `finish` and, elsewhere, the beginning raise WAIaaSError `SCHEMA_INCOMPATIBLE` with the reason `corrupt`.
+    """
+
+    def __init__(self, database: SqliteDatabase, path: Path | None) -> None:
+        """Begin to look; `path` is the database's file, None for one in memory."""
+        self._file = file_of(database)
+        self._reader: sqlite3.Connection | None = None
+        if path is None or not _has_readers_beside(database):
+            refuse_damage(database)
+            return
+        self._reader = sqlite3.connect(uri(path, "ro"), uri=True, check_same_thread=False)
+        self._thread = ThreadPoolExecutor(1)
+        self._found = self._thread.submit(damage, self._reader, checks=False)
+
+    def finish(self) -> None:
+        """Wait until all pages were looked at."""
+        if self._reader is not None:
+            _refuse(self._file, self._found.result())
+
+    def close(self) -> None:
+        """Stop looking."""
+        if self._reader is not None:
+            self._reader.interrupt()
+            self._thread.shutdown()
+            self._reader.close()
+
+
+def _refuse(file: str, wrong: list[str]) -> None:
+    if wrong:
+        raise refusal("corrupt", path=file, cause=wrong[0])
+
+
+def _has_readers_beside(database: SqliteDatabase) -> bool:
+    return (database.pragma("journal_mode"), database.pragma("locking_mode")) == ("wal", "normal")
