@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "demo": {"database", "integrity", "models", "migrations"},
     "cli": {"database", "demo", "errors", "integrity", "migrations", ""},
     "__main__": {"cli"},
+    "testing": {"database", "demo"},
 }
 
 
