@@ -6,6 +6,7 @@ Each writes reStructuredText, which Sphinx then reads as if it stood on the page
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator
 from itertools import groupby
 from types import ModuleType
@@ -172,17 +173,28 @@ def _in_one_line(function: Any) -> str:
 
 
 class WireSchemas(SphinxDirective):
-    """`.. wire-schemas::`: what `waiaas.schemas` makes public, each from its docstring."""
+    """`.. wire-schemas:: requests` (or `responses`, `parts`): what `waiaas.schemas` has, each from its docstring."""
+
+    required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        lines = []
+        lines: list[str] = []
         for name in schemas.__all__:
-            home = "waiaas" if name in waiaas.__all__ else "waiaas.schemas"
-            lines += [*_documented(home, name, getattr(schemas, name)), ""]
+            if _kind(name) == self.arguments[0]:
+                lines += [*_documented(name, getattr(schemas, name)), ""]
         return self.parse_text_to_nodes("\n".join(lines))
 
 
-def _documented(home: str, name: str, value: object) -> list[str]:
+def _kind(name: str) -> str:
+    """Tell requests and responses from what they are made of: base classes and fields."""
+    if re.search(r"[a-z]ResponseSchema$", name) and name != "PageResponseSchema":
+        return "responses"
+    is_request = re.search(r"[a-z]Request(Schema)?$|_request$|^RequestValidationError$", name)
+    return "requests" if is_request and name != "PageRequestSchema" else "parts"
+
+
+def _documented(name: str, value: object) -> list[str]:
+    home = "waiaas" if name in waiaas.__all__ else "waiaas.schemas"
     if inspect.isclass(value):
         shown = "load, validate" if value is schemas.WireSchema else None
         return [f".. autoclass:: {home}.{name}", *([f"   :members: {shown}"] if shown else ())]
