@@ -59,7 +59,10 @@ def _draw(app: Sphinx) -> None:
 
 
 def _source(keys_only: bool) -> Iterator[str]:
-    yield from ("direction: right", "style.fill: transparent")
+    yield "direction: right"
+    if keys_only:
+        # It stands on the page itself; the other is opened alone, and has a ground of its own.
+        yield "style.fill: transparent"
     for model in waiaas.MODELS:
         if model in _RELATED:
             yield f"{model._meta.table_name}: {{shape: sql_table"
