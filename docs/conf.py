@@ -44,9 +44,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 # Their pages are elsewhere, and a build needs no network.
-nitpick_ignore_regex = [
-    ("py:.*", r"(marshmallow|peewee|playhouse|waiaas\.enums)\..*|waiaas\.services\.pages\.Item|datetime")
-]
+nitpick_ignore_regex = [("py:.*", r"(marshmallow|peewee|playhouse)\..*|waiaas\.services\.pages\.Item")]
 
 # Names that the library imports for type checkers only: with them in place, signatures show what they stand for.
 _MODULES = [module for name, module in sorted(sys.modules.items()) if name.split(".")[0] == "waiaas"]

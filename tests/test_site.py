@@ -15,7 +15,7 @@ import click
 import pytest
 
 import waiaas
-from waiaas import schemas
+from waiaas import enums, schemas
 from waiaas.cli import main
 from waiaas.errors import ERROR_CODES, REASONS, en, ko
 from waiaas.migrations import DESCRIPTIONS
@@ -77,6 +77,14 @@ def test_a_schema_is_described(name: str) -> None:
     """Each public name of the wire schemas has an entry."""
     source = source_of("reference/schemas.html")
     assert f'id="waiaas.schemas.{name}"' in source or f'id="waiaas.{name}"' in source
+
+
+@pytest.mark.parametrize("name", [name for name in vars(enums) if name.isupper()])
+def test_a_vocabulary_is_described(name: str) -> None:
+    """Each closed vocabulary has an entry with its words."""
+    source = source_of("reference/vocabularies.html")
+    assert f'id="waiaas.enums.{name}"' in source
+    assert all(f"'{word}'" in text_of(source) for word in vars(enums)[name])
 
 
 @pytest.mark.parametrize("code", ERROR_CODES)

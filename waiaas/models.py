@@ -272,7 +272,7 @@ class AuditLog(BaseModel):
 
     id = AutoIncrement()  #: A number that is never given twice.
     timestamp = UTCDateTime()  #: When it happened.
-    event_type = Text()  #: What happened; see `AUDIT_ACTIONS` in `waiaas.enums` for the daemon's own words.
+    event_type = Text()  #: What happened; the daemon's own words are in :data:`waiaas.enums.AUDIT_ACTIONS`.
     actor = Text()  #: Who did it.
     wallet_id = Text(null=True)  #: The wallet's id; kept when the wallet is gone.
     session_id = Text(null=True)  #: The session's id; kept when the session is gone.
@@ -308,7 +308,7 @@ class NotificationLog(BaseModel):
     """A notification that was sent, or failed."""
 
     id = _key()  #: UUID.
-    event_type = Text()  #: What it told of; see `NOTIFICATION_EVENT_TYPES` in `waiaas.enums`.
+    event_type = Text()  #: What it told of; see :data:`waiaas.enums.NOTIFICATION_EVENT_TYPES`.
     wallet_id = Text(null=True)  #: The wallet's id; kept when the wallet is gone.
     channel = Text()  #: How it was sent.
     status = Text(values=enums.NOTIFICATION_LOG_STATUSES)  #: Whether it was sent.
