@@ -68,7 +68,8 @@ def _complete(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: 
     if what == "data":
         lines[:] = _comment_on(name.rpartition(".")[2], obj)
     elif what == "class" and issubclass(obj, Model):
-        lines += ["", f"Table ``{obj._meta.table_name}``, by attribute:", ""]
+        table = obj._meta.table_name
+        lines += ["", f"Table :ref:`{table} <table-{table}>`, by attribute:", ""]
         lines += [f"* ``{field.name}``: {', '.join(_about(field))}" for field in obj._meta.sorted_fields]
         lines.append("")
 
@@ -89,9 +90,6 @@ def _about(field: Field) -> Iterator[str]:
         yield "the key"
     elif field.null:
         yield "or None"
-    values = getattr(field, "values", None)
-    if values and isinstance(values[0], str):
-        yield "one of " + " ".join(f"``{value}``" for value in values)
     if field.default is not None:
         yield f"by default ``{field.default!r}``"
 
