@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, is_typeddict
 
 from docutils import nodes
 from marshmallow import Schema
@@ -64,7 +64,7 @@ _PYTHON_TYPES = {
 
 
 def _complete(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Take a constant's text from where it is defined, and list the columns of a model under its docstring."""
+    """Take a constant's text from where it is defined; list a model's attributes and a typed dictionary's keys."""
     if what == "data":
         lines[:] = _comment_on(name.rpartition(".")[2], obj)
     elif what == "class" and issubclass(obj, Model):
@@ -72,6 +72,9 @@ def _complete(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: 
         lines += ["", f"Table :ref:`{table} <table-{table}>`, by attribute:", ""]
         lines += [f"* ``{field.name}``: {', '.join(_about(field))}" for field in obj._meta.sorted_fields]
         lines.append("")
+    elif is_typeddict(obj):
+        lines[:] = [f"* {line}" if re.match("``[a-z_]+``: ", line) else f"  {line}".rstrip() for line in lines]
+        lines[0] = lines[0].strip()
 
 
 def _comment_on(name: str, value: object) -> list[str]:
