@@ -44,18 +44,17 @@ def create_app(path: str | PathLike[str], admin_key: str) -> flask.Flask:
     def create_session() -> Answer:
         require_administrator()
         request = waiaas.CreateSessionRequestSchema().load(flask.request.get_json(silent=True))
-        session = sessions.create(request)
-        return {"id": session.id, "token": session.token, "walletId": session.default_wallet_id}, 201
+        return waiaas.IssuedSessionResponseSchema().dump(sessions.create(request)), 201
 
     @app.delete("/v1/sessions/<session_id>")
     def revoke_session(session_id: str) -> Answer:
         require_administrator()
-        return {"id": session_id, "status": sessions.revoke(session_id).status}, 200
+        return waiaas.SessionResponseSchema().dump(sessions.revoke(session_id)), 200
 
     @app.get("/v1/wallet")
     def show_wallet() -> Answer:
         agent = sessions.authenticate(bearer())
-        wallet = wallets.get(links.resolve(agent.session_id, flask.request.args.get("walletId")))
-        return {"id": wallet.id, "name": wallet.name, "address": wallet.public_key, "status": wallet.status}, 200
+        wallet_id = links.resolve(agent.session_id, flask.request.args.get("walletId"))
+        return waiaas.WalletResponseSchema().dump(wallets.get(wallet_id)), 200
 
     return app
