@@ -1,12 +1,12 @@
-"""Sphinx configuration; what the pages list (errors, reasons, columns) is taken from the library at build time."""
+"""Sphinx configuration; what the reference lists is taken from the library at build time (see `_extensions/`)."""
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, is_typeddict
 
 from docutils import nodes
 from marshmallow import Schema
@@ -16,12 +16,11 @@ from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.pycode import ModuleAnalyzer
-from sphinx.util.docutils import SphinxDirective
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent / "_extensions"))
 
 import waiaas
-from waiaas.errors import ERROR_CODES, REASONS, en, ko
 from waiaas.migrations.report import ProgressCallback
 
 project = "waiaas"
@@ -29,10 +28,15 @@ author = "The waiaas authors"
 project_copyright = f"2026, {author}"
 release = version = waiaas.__version__
 
-extensions = ["sphinx.ext.autodoc"]
+extensions = ["sphinx.ext.autodoc", "sphinx_click", "library_reference", "schema_diagram"]
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"waiaas {release}"
+html_static_path = ["_static"]
+html_css_files = ["waiaas.css"]
+# What is typed on a command line has straight quotes and two dashes.
+smartquotes = False
+highlight_language = "none"
 # The docstrings write code in single backticks.
 default_role = "literal"
 
@@ -40,9 +44,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 # Their pages are elsewhere, and a build needs no network.
-nitpick_ignore_regex = [
-    ("py:.*", r"(marshmallow|peewee|playhouse|waiaas\.enums)\..*|waiaas\.services\.pages\.Item|datetime")
-]
+nitpick_ignore_regex = [("py:.*", r"(marshmallow|peewee|playhouse)\..*|waiaas\.services\.pages\.Item")]
 
 # Names that the library imports for type checkers only: with them in place, signatures show what they stand for.
 _MODULES = [module for name, module in sorted(sys.modules.items()) if name.split(".")[0] == "waiaas"]
@@ -61,60 +63,18 @@ _PYTHON_TYPES = {
 }
 
 
-class LibraryTable(SphinxDirective):
-    """`.. library-table:: codes` (or `reasons`): a table made from what the library itself has."""
-
-    required_arguments = 1
-
-    def run(self) -> list[nodes.Node]:
-        return [{"codes": _codes, "reasons": _reasons}[self.arguments[0]]()]
-
-
-def _codes() -> nodes.table:
-    rows = [
-        (f"`{row.code}`", row.domain, str(row.http_status), _yes_or_no(row.retryable), en.MESSAGES[row.code])
-        for row in ERROR_CODES.values()
-    ]
-    return _table(("Code", "Domain", "Status", "Retryable", "Message"), rows)
-
-
-def _reasons() -> nodes.table:
-    rows = [
-        (f"`{name}`", _yes_or_no(reason.retryable), "\n".join(en.REASONS[name]), "\n".join(ko.REASONS[name]))
-        for name, reason in REASONS.items()
-    ]
-    return _table(("Reason", "Retryable", "What it says, and what to do", "한국어"), rows)
-
-
-def _yes_or_no(value: bool) -> str:
-    return "yes" if value else "no"
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> nodes.table:
-    group = nodes.tgroup("", *(nodes.colspec(colwidth=1) for _ in header), cols=len(header))
-    group += nodes.thead("", _row(header))
-    group += nodes.tbody("", *map(_row, rows))
-    return nodes.table("", group)
-
-
-def _row(cells: Sequence[str]) -> nodes.row:
-    return nodes.row("", *(nodes.entry("", *map(_paragraph, cell.split("\n"))) for cell in cells))
-
-
-def _paragraph(text: str) -> nodes.paragraph:
-    """A paragraph in which every second part between backticks is code, whatever stands next to the backticks."""
-    parts = enumerate(text.split("`"))
-    return nodes.paragraph("", "", *(nodes.literal(part, part) if i % 2 else nodes.Text(part) for i, part in parts))
-
-
 def _complete(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Take a constant's text from where it is defined, and list the columns of a model under its docstring."""
+    """Take a constant's text from where it is defined; list a model's attributes and a typed dictionary's keys."""
     if what == "data":
         lines[:] = _comment_on(name.rpartition(".")[2], obj)
     elif what == "class" and issubclass(obj, Model):
-        lines += ["", f"Table ``{obj._meta.table_name}``, by attribute:", ""]
+        table = obj._meta.table_name
+        lines += ["", f"Table :ref:`{table} <table-{table}>`, by attribute:", ""]
         lines += [f"* ``{field.name}``: {', '.join(_about(field))}" for field in obj._meta.sorted_fields]
         lines.append("")
+    elif is_typeddict(obj):
+        lines[:] = [f"* {line}" if re.match("``[a-z_]+``: ", line) else f"  {line}".rstrip() for line in lines]
+        lines[0] = lines[0].strip()
 
 
 def _comment_on(name: str, value: object) -> list[str]:
@@ -133,9 +93,6 @@ def _about(field: Field) -> Iterator[str]:
         yield "the key"
     elif field.null:
         yield "or None"
-    values = getattr(field, "values", None)
-    if values and isinstance(values[0], str):
-        yield "one of " + " ".join(f"``{value}``" for value in values)
     if field.default is not None:
         yield f"by default ``{field.default!r}``"
 
@@ -149,7 +106,8 @@ def _without_signature(
 
 def _resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: nodes.Element) -> nodes.Element | None:
     """Link the standard library's types, and our own names that a docstring gives as its own module sees them."""
-    target = node["reftarget"]
+    # A named tuple knows its types by the names that its own module has for them.
+    target = {"datetime": "datetime.datetime"}.get(node["reftarget"], node["reftarget"])
     module = target.rpartition(".")[0]
     if module in _PYTHON_MODULES:
         page = f"https://docs.python.org/3/library/{module}.html#{target}"
@@ -162,7 +120,6 @@ def _resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: n
 
 
 def setup(app: Sphinx) -> None:
-    app.add_directive("library-table", LibraryTable)
     app.connect("autodoc-process-docstring", _complete)
     app.connect("autodoc-process-signature", _without_signature)
     app.connect("missing-reference", _resolve)

@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "demo": {"database", "integrity", "models", "migrations"},
     "cli": {"database", "demo", "errors", "integrity", "migrations", "rehearsal", ""},
     "__main__": {"cli"},
+    "testing": {"database", "demo"},
 }
 
 

@@ -97,19 +97,21 @@ def _reference(model: Any, column: str, on_delete: str, **options: Any) -> Forei
 class Wallet(BaseModel):
     """An agent's wallet on one chain; `owner_address` belongs to the human who keeps control of the funds."""
 
-    id = _key()
-    name = Text()
-    chain = Text(values=enums.CHAIN_TYPES)
-    environment = Text(values=enums.ENVIRONMENT_TYPES)
+    id = _key()  #: UUID.
+    name = Text()  #: What its owner calls it.
+    chain = Text(values=enums.CHAIN_TYPES)  #: The chain whose keys and addresses it has.
+    environment = Text(values=enums.ENVIRONMENT_TYPES)  #: Test networks or main networks; never both.
+    #: The network where a request names none; NULL: it must name one.
     default_network = Text(null=True, values=enums.NETWORK_TYPES)
-    public_key = Text()
-    status = Text(default="CREATING", values=enums.WALLET_STATUSES)
-    owner_address = Text(null=True)
-    owner_verified = Flag(default=False, values=(0, 1))
-    created_at = UTCDateTime()
-    updated_at = UTCDateTime()
-    suspended_at = UTCDateTime(null=True)
-    suspension_reason = Text(null=True)
+    public_key = Text()  #: Its address on the chain; no two wallets share one.
+    status = Text(default="CREATING", values=enums.WALLET_STATUSES)  #: Where it is in its life.
+    owner_address = Text(null=True)  #: The address of the human who keeps control of the funds; NULL: none yet.
+    owner_verified = Flag(default=False, values=(0, 1))  #: Whether the owner has signed with that address.
+    created_at = UTCDateTime()  #: When it was made.
+    updated_at = UTCDateTime()  #: When it last changed.
+    suspended_at = UTCDateTime(null=True)  #: When it was suspended; NULL: it is not.
+    suspension_reason = Text(null=True)  #: Why it was suspended.
+    #: How the owner is asked to approve; NULL: no choice made.
     owner_approval_method = Text(null=True, values=enums.APPROVAL_METHODS)
 
     class Meta:
@@ -130,18 +132,19 @@ class Wallet(BaseModel):
 class Session(BaseModel):
     """An agent's session; `token_hash` is the SHA-256 (hex) of its token, which is stored nowhere."""
 
-    id = _key()
+    id = _key()  #: UUID.
+    #: SHA-256 (hex) of the current token, `wai_sess_` included; the token itself is stored nowhere.
     token_hash = Text()
-    expires_at = UTCDateTime()
-    constraints = JSONText(null=True)
-    usage_stats = JSONText(null=True)
-    revoked_at = UTCDateTime(null=True)
-    renewal_count = Integer(default=0)
-    max_renewals = Integer(default=30)
-    last_renewed_at = UTCDateTime(null=True)
-    absolute_expires_at = UTCDateTime()
-    created_at = UTCDateTime()
-    source = Text(default="api")
+    expires_at = UTCDateTime()  #: When the current token ends.
+    constraints = JSONText(null=True)  #: Limits that the session was created with; NULL: none.
+    usage_stats = JSONText(null=True)  #: What the daemon counts against the constraints.
+    revoked_at = UTCDateTime(null=True)  #: When it was revoked; NULL: it was not.
+    renewal_count = Integer(default=0)  #: How often it was renewed.
+    max_renewals = Integer(default=30)  #: How often it may be renewed.
+    last_renewed_at = UTCDateTime(null=True)  #: When it was last renewed; NULL: never.
+    absolute_expires_at = UTCDateTime()  #: When it ends, whatever renewals are left.
+    created_at = UTCDateTime()  #: When it was created.
+    source = Text(default="api")  #: What created it, such as `api`.
 
     class Meta:
         """Table name."""
@@ -154,10 +157,11 @@ class Session(BaseModel):
 class SessionWallet(BaseModel):
     """A link: the session may use the wallet; one link of each session is its default."""
 
-    session = _reference(Session, "session_id", "CASCADE", backref="links")
-    wallet = _reference(Wallet, "wallet_id", "CASCADE", backref="links")
+    session = _reference(Session, "session_id", "CASCADE", backref="links")  #: The session.
+    wallet = _reference(Wallet, "wallet_id", "CASCADE", backref="links")  #: A wallet that it may use.
+    #: 1 for the wallet that is meant where a request names none; one link of a session.
     is_default = Flag(default=False)
-    created_at = UTCDateTime()
+    created_at = UTCDateTime()  #: When the wallet was linked.
 
     class Meta:
         """Table name and key."""
@@ -177,31 +181,35 @@ class SessionWallet(BaseModel):
 class Transaction(BaseModel):
     """A transaction of a wallet, or one entry (`batch_index`) of a batch (`parent`); amounts are decimal strings."""
 
-    id = _key()
-    wallet = _reference(Wallet, "wallet_id", "RESTRICT", backref="transactions")
+    id = _key()  #: UUID.
+    wallet = _reference(Wallet, "wallet_id", "RESTRICT", backref="transactions")  #: The wallet that it spends from.
+    #: The session that asked for it; NULL: none, or one that is gone.
     session = _reference(Session, "session_id", "SET NULL", null=True, backref="transactions")
-    chain = Text()
-    tx_hash = Text(null=True)
-    type = Text(values=enums.TRANSACTION_TYPES)
-    amount = Text(null=True)
-    to_address = Text(null=True)
-    token_mint = Text(null=True)
-    contract_address = Text(null=True)
-    method_signature = Text(null=True)
-    spender_address = Text(null=True)
-    approved_amount = Text(null=True)
+    chain = Text()  #: The chain, as the daemon wrote it.
+    tx_hash = Text(null=True)  #: Its hash on the chain; NULL until it was submitted.
+    type = Text(values=enums.TRANSACTION_TYPES)  #: What it does.
+    amount = Text(null=True)  #: How much, as a decimal string.
+    to_address = Text(null=True)  #: Who receives it.
+    token_mint = Text(null=True)  #: The token's address; NULL: the chain's own coin.
+    contract_address = Text(null=True)  #: The contract that is called.
+    method_signature = Text(null=True)  #: The contract's method that is called.
+    spender_address = Text(null=True)  #: Who may spend, in a token approval.
+    approved_amount = Text(null=True)  #: How much they may spend, as a decimal string.
+    #: The batch that this is an entry of.
     parent = _reference("self", "parent_id", "CASCADE", null=True, backref="entries")
-    batch_index = Integer(null=True)
-    status = Text(default="PENDING", values=enums.TRANSACTION_STATUSES)
-    tier = Text(null=True, values=enums.POLICY_TIERS)
-    queued_at = UTCDateTime(null=True)
-    executed_at = UTCDateTime(null=True)
-    created_at = UTCDateTime()
+    batch_index = Integer(null=True)  #: Which entry of the batch, from 0.
+    status = Text(default="PENDING", values=enums.TRANSACTION_STATUSES)  #: How far it is.
+    tier = Text(null=True, values=enums.POLICY_TIERS)  #: What the policies decided; NULL until they were asked.
+    queued_at = UTCDateTime(null=True)  #: When it was queued.
+    executed_at = UTCDateTime(null=True)  #: When it was carried out.
+    created_at = UTCDateTime()  #: When it was asked for.
+    #: What it holds back of the spending limit until it is over, as a decimal string.
     reserved_amount = Text(null=True)
-    amount_usd = DoubleField(null=True)
-    reserved_amount_usd = DoubleField(null=True)
-    error = Text(null=True)
-    metadata = JSONText(null=True)
+    amount_usd = DoubleField(null=True)  #: What the amount was worth in US dollars.
+    reserved_amount_usd = DoubleField(null=True)  #: What the reserved amount was worth in US dollars.
+    error = Text(null=True)  #: What went wrong.
+    metadata = JSONText(null=True)  #: What the daemon keeps with it.
+    #: The network; NULL: not known.
     network = Text(null=True, values=enums.NETWORK_TYPES)
 
     class Meta:
@@ -216,15 +224,16 @@ class Transaction(BaseModel):
 class Policy(BaseModel):
     """A rule on what a wallet may do, or on what every wallet may (`wallet` is NULL)."""
 
-    id = _key()
+    id = _key()  #: UUID.
+    #: The wallet that it binds; NULL: every wallet.
     wallet = _reference(Wallet, "wallet_id", "CASCADE", null=True, backref="policies")
-    type = Text(values=enums.POLICY_TYPES)
-    rules = JSONText()
-    priority = Integer(default=0)
-    enabled = Flag(default=True)
-    network = Text(null=True, values=enums.NETWORK_TYPES)
-    created_at = UTCDateTime()
-    updated_at = UTCDateTime()
+    type = Text(values=enums.POLICY_TYPES)  #: What kind of rule it is.
+    rules = JSONText()  #: The rule's own values, by type.
+    priority = Integer(default=0)  #: Its rank among the policies.
+    enabled = Flag(default=True)  #: 0: it is switched off.
+    network = Text(null=True, values=enums.NETWORK_TYPES)  #: The network that it binds; NULL: every network.
+    created_at = UTCDateTime()  #: When it was made.
+    updated_at = UTCDateTime()  #: When it last changed.
 
     class Meta:
         """Table name."""
@@ -237,15 +246,15 @@ class Policy(BaseModel):
 class PendingApproval(BaseModel):
     """A transaction that waits for its owner's word."""
 
-    id = _key()
-    transaction = _reference(Transaction, "tx_id", "CASCADE", backref="approvals")
-    required_by = UTCDateTime()
-    expires_at = UTCDateTime()
-    approved_at = UTCDateTime(null=True)
-    rejected_at = UTCDateTime(null=True)
-    owner_signature = Text(null=True)
-    approval_channel = Text(null=True, default="rest_api")
-    created_at = UTCDateTime()
+    id = _key()  #: UUID.
+    transaction = _reference(Transaction, "tx_id", "CASCADE", backref="approvals")  #: The transaction that waits.
+    required_by = UTCDateTime()  #: When the owner should have answered.
+    expires_at = UTCDateTime()  #: When it lapses.
+    approved_at = UTCDateTime(null=True)  #: When the owner approved; NULL: not yet.
+    rejected_at = UTCDateTime(null=True)  #: When the owner rejected; NULL: not yet.
+    owner_signature = Text(null=True)  #: The owner's signature.
+    approval_channel = Text(null=True, default="rest_api")  #: How the owner is asked.
+    created_at = UTCDateTime()  #: When it was asked for.
 
     class Meta:
         """Table name."""
@@ -261,16 +270,16 @@ class PendingApproval(BaseModel):
 class AuditLog(BaseModel):
     """What happened, for good: it names wallets, sessions and transactions without referring to their rows."""
 
-    id = AutoIncrement()
-    timestamp = UTCDateTime()
-    event_type = Text()
-    actor = Text()
-    wallet_id = Text(null=True)
-    session_id = Text(null=True)
-    tx_id = Text(null=True)
-    details = JSONText()
-    severity = Text(default="info", values=enums.AUDIT_SEVERITIES)
-    ip_address = Text(null=True)
+    id = AutoIncrement()  #: A number that is never given twice.
+    timestamp = UTCDateTime()  #: When it happened.
+    event_type = Text()  #: What happened; the daemon's own words are in :data:`waiaas.enums.AUDIT_ACTIONS`.
+    actor = Text()  #: Who did it.
+    wallet_id = Text(null=True)  #: The wallet's id; kept when the wallet is gone.
+    session_id = Text(null=True)  #: The session's id; kept when the session is gone.
+    tx_id = Text(null=True)  #: The transaction's id; kept when the transaction is gone.
+    details = JSONText()  #: What belongs to the event.
+    severity = Text(default="info", values=enums.AUDIT_SEVERITIES)  #: How grave it is.
+    ip_address = Text(null=True)  #: Where the request came from.
 
     class Meta:
         """Table name."""
@@ -281,9 +290,9 @@ class AuditLog(BaseModel):
 class KeyValue(BaseModel):
     """A value of the daemon's own, such as the token key or the kill switch's state."""
 
-    key = _key()
-    value = Text()
-    updated_at = UTCDateTime()
+    key = _key()  #: Its name, such as `jwt_secret_current` or `kill_switch_state`.
+    value = Text()  #: The value, as the daemon writes it.
+    updated_at = UTCDateTime()  #: When it last changed.
 
     class Meta:
         """Table name."""
@@ -298,14 +307,14 @@ class KeyValue(BaseModel):
 class NotificationLog(BaseModel):
     """A notification that was sent, or failed."""
 
-    id = _key()
-    event_type = Text()
-    wallet_id = Text(null=True)
-    channel = Text()
-    status = Text(values=enums.NOTIFICATION_LOG_STATUSES)
-    error = Text(null=True)
-    message = Text(null=True)
-    created_at = UTCDateTime()
+    id = _key()  #: UUID.
+    event_type = Text()  #: What it told of; see :data:`waiaas.enums.NOTIFICATION_EVENT_TYPES`.
+    wallet_id = Text(null=True)  #: The wallet's id; kept when the wallet is gone.
+    channel = Text()  #: How it was sent.
+    status = Text(values=enums.NOTIFICATION_LOG_STATUSES)  #: Whether it was sent.
+    error = Text(null=True)  #: Why it failed.
+    message = Text(null=True)  #: What it said; NULL in rows from before version 10.
+    created_at = UTCDateTime()  #: When it was sent, or failed.
 
     class Meta:
         """Table name."""
@@ -318,14 +327,14 @@ class NotificationLog(BaseModel):
 class Token(BaseModel):
     """A token (coin) that the service knows on a network."""
 
-    id = _key()
-    network = Text()
-    address = Text()
-    symbol = Text()
-    name = Text()
-    decimals = Integer()
-    source = Text(default="custom", values=enums.TOKEN_SOURCES)
-    created_at = UTCDateTime()
+    id = _key()  #: UUID.
+    network = Text()  #: The network that it is on.
+    address = Text()  #: Its address there; once a network.
+    symbol = Text()  #: Its short name, such as USDC.
+    name = Text()  #: Its name.
+    decimals = Integer()  #: How many decimal places its amounts have.
+    source = Text(default="custom", values=enums.TOKEN_SOURCES)  #: Whether the daemon brought it or somebody added it.
+    created_at = UTCDateTime()  #: When it was added.
 
     class Meta:
         """Table name."""
@@ -337,11 +346,11 @@ class Token(BaseModel):
 class Setting(BaseModel):
     """A setting that overrides the daemon's configuration file."""
 
-    key = _key()
-    value = Text()
-    encrypted = Flag(default=False, values=(0, 1))
-    category = Text()
-    updated_at = UTCDateTime()
+    key = _key()  #: Its name.
+    value = Text()  #: Its value; ciphertext where `encrypted` is 1.
+    encrypted = Flag(default=False, values=(0, 1))  #: Whether the value is encrypted.
+    category = Text()  #: The group that it belongs to.
+    updated_at = UTCDateTime()  #: When it last changed.
 
     class Meta:
         """Table name."""
@@ -352,10 +361,10 @@ class Setting(BaseModel):
 class ApiKey(BaseModel):
     """An encrypted key for the API of an action provider."""
 
-    provider_name = _key()
-    encrypted_key = Text()
-    created_at = UTCDateTime()
-    updated_at = UTCDateTime()
+    provider_name = _key()  #: The action provider.
+    encrypted_key = Text()  #: The key as ciphertext.
+    created_at = UTCDateTime()  #: When it was added.
+    updated_at = UTCDateTime()  #: When it last changed.
 
     class Meta:
         """Table name."""
@@ -367,11 +376,11 @@ class ApiKey(BaseModel):
 class TelegramUser(BaseModel):
     """Somebody who talks to the service's Telegram bot, and what they may do."""
 
-    chat_id = Integer(primary_key=True, null=True)
-    username = Text(null=True)
-    role = Text(default="PENDING", values=enums.TELEGRAM_ROLES)
-    registered_at = UTCDateTime()
-    approved_at = UTCDateTime(null=True)
+    chat_id = Integer(primary_key=True, null=True)  #: Telegram's number of the chat.
+    username = Text(null=True)  #: Their name at Telegram.
+    role = Text(default="PENDING", values=enums.TELEGRAM_ROLES)  #: What they may do.
+    registered_at = UTCDateTime()  #: When they first wrote.
+    approved_at = UTCDateTime(null=True)  #: When they were let in; NULL: not yet.
 
     class Meta:
         """Table name."""
@@ -383,14 +392,15 @@ class TelegramUser(BaseModel):
 class WalletConnectSession(BaseModel):
     """The WalletConnect session of a wallet's owner."""
 
+    #: The wallet whose owner it is; one session a wallet.
     wallet = _reference(Wallet, "wallet_id", "CASCADE", primary_key=True, null=True, backref="walletconnect")
-    topic = Text(constraints=[SQL("UNIQUE")])
-    peer_meta = JSONText(null=True)
-    chain_id = Text()
-    owner_address = Text()
-    namespaces = JSONText(null=True)
-    expiry = UTCDateTime()
-    created_at = UTCDateTime()
+    topic = Text(constraints=[SQL("UNIQUE")])  #: WalletConnect's name of the session; once a file.
+    peer_meta = JSONText(null=True)  #: What the owner's wallet app says of itself.
+    chain_id = Text()  #: The chain, as WalletConnect names it.
+    owner_address = Text()  #: The address that the owner connected with.
+    namespaces = JSONText(null=True)  #: What the owner's wallet app allows.
+    expiry = UTCDateTime()  #: When it ends.
+    created_at = UTCDateTime()  #: When it was made.
 
     class Meta:
         """Table name."""
@@ -401,8 +411,8 @@ class WalletConnectSession(BaseModel):
 class WalletConnectStore(BaseModel):
     """What the WalletConnect library stores, as it stores it."""
 
-    key = _key()
-    value = Text()
+    key = _key()  #: WalletConnect's key.
+    value = Text()  #: What it stores there.
 
     class Meta:
         """Table name."""
@@ -413,9 +423,9 @@ class WalletConnectStore(BaseModel):
 class SchemaVersion(BaseModel):
     """A schema version that was applied to the file."""
 
-    version = Integer(primary_key=True, null=True)
-    applied_at = UTCDateTime()
-    description = Text()
+    version = Integer(primary_key=True, null=True)  #: The version.
+    applied_at = UTCDateTime()  #: When it was applied.
+    description = Text()  #: What it brought.
 
     class Meta:
         """Table name."""

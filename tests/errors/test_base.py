@@ -43,10 +43,11 @@ class TestWAIaaSError:
         )
 
     def test_says_the_message_of_the_code(self) -> None:
-        """Without a message of its own an error says the code's, and has no hint or details."""
+        """Without texts of its own an error says the code's message and hint, and has no details."""
         error = WAIaaSError("WALLET_NOT_FOUND")
         assert error.message == "There is no such wallet."
-        assert (error.hint, error.details, error.reason) == (None, None, None)
+        assert error.hint == "Check the wallet's id."
+        assert (error.details, error.reason) == (None, None)
 
     def test_says_its_own_message_and_hint(self) -> None:
         """A message and a hint that were given take the place of the code's."""
@@ -91,7 +92,7 @@ class TestReason:
         assert error.reason == "database_busy"
         assert error.retryable is True
         assert error.message == ("a.db is locked by another connection, which did not let go within 5 s.")
-        assert error.hint is not None and error.hint.startswith("Stop the daemon")
+        assert error.hint.startswith("Stop the daemon")
 
     def test_gives_way_to_an_own_message(self) -> None:
         """A message that was given stands before the reason's, whose hint stays."""
@@ -102,8 +103,9 @@ class TestReason:
     def test_is_none_where_it_is_not_known(self, value: object) -> None:
         """Details with some other reason leave the error what its code says."""
         error = WAIaaSError("SCHEMA_INCOMPATIBLE", details={"reason": value})
-        assert (error.reason, error.retryable, error.hint) == (None, False, None)
-        assert error.message == WAIaaSError("SCHEMA_INCOMPATIBLE").message
+        assert (error.reason, error.retryable) == (None, False)
+        plain = WAIaaSError("SCHEMA_INCOMPATIBLE")
+        assert (error.message, error.hint) == (plain.message, plain.hint)
 
     def test_belongs_to_refusals_only(self) -> None:
         """Another code's details may have a reason of the same name that means something else."""
@@ -177,7 +179,7 @@ class TestToDict:
     """The error as it goes over the wire."""
 
     def test_has_every_key(self) -> None:
-        """All keys are there, with None for details and hint that do not exist."""
+        """All keys are there, with None for details that were not given."""
         assert WAIaaSError("TOKEN_EXPIRED").to_dict() == {
             "code": "TOKEN_EXPIRED",
             "domain": "AUTH",
@@ -185,7 +187,7 @@ class TestToDict:
             "retryable": False,
             "message": "The session token has expired.",
             "details": None,
-            "hint": None,
+            "hint": "Create a new session, and renew its token before it expires.",
         }
 
     def test_speaks_korean(self) -> None:

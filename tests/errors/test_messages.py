@@ -5,6 +5,7 @@ from string import Formatter
 
 import pytest
 
+from waiaas.enums import POLICY_TYPES
 from waiaas.errors import ERROR_CODES, LANGUAGES, REASONS, en, ko
 
 CATALOGUES = {"en": en, "ko": ko}
@@ -46,7 +47,7 @@ PLACEHOLDERS: dict[str, str] = {
     "migration_failed": "version cause",
 }
 
-#: What a message or hint tells the reader to type or to look for, in every language.
+#: What a reason's hint tells the reader to type, in every language.
 WORDS_TO_TYPE = {
     "file_not_found": "`waiaas init PATH`",
     "file_exists": "`waiaas upgrade`",
@@ -75,6 +76,7 @@ def texts(lang: str) -> list[str]:
     catalogue = CATALOGUES[lang]
     return [
         *catalogue.MESSAGES.values(),
+        *catalogue.HINTS.values(),
         *(t for pair in catalogue.REASONS.values() for t in pair),
     ]
 
@@ -88,6 +90,33 @@ def test_these_are_all_languages() -> None:
 def test_every_code_has_a_message(lang: str) -> None:
     """A language has one message for each code, in the order of the codes."""
     assert list(CATALOGUES[lang].MESSAGES) == list(ERROR_CODES)
+
+
+@pytest.mark.parametrize("lang", CATALOGUES)
+def test_every_code_has_a_hint(lang: str) -> None:
+    """A language says for each code what to do next, in the order of the codes."""
+    assert list(CATALOGUES[lang].HINTS) == list(ERROR_CODES)
+
+
+@pytest.mark.parametrize("code", ERROR_CODES)
+def test_languages_name_the_same_policies_and_commands(code: str) -> None:
+    """Words in capitals, and what is to be typed, are the same in both languages, for each code."""
+    english, korean = (re.findall(r"[A-Z][A-Z0-9_]{5,}|`.+?`", c.HINTS[code]) for c in (en, ko))
+    assert sorted(english) == sorted(korean)
+
+
+@pytest.mark.parametrize("lang", CATALOGUES)
+def test_a_hint_does_not_repeat_its_message(lang: str) -> None:
+    """What to do next is said in the hint alone."""
+    catalogue = CATALOGUES[lang]
+    assert [code for code in ERROR_CODES if catalogue.HINTS[code] in catalogue.MESSAGES[code]] == []
+
+
+@pytest.mark.parametrize("lang", CATALOGUES)
+def test_policies_in_hints_exist(lang: str) -> None:
+    """A name in capitals in a hint is a policy type that the service has."""
+    words = set(re.findall(r"\b[A-Z0-9]+_[A-Z0-9_]+\b", " ".join(CATALOGUES[lang].HINTS.values())))
+    assert words <= set(POLICY_TYPES)
 
 
 @pytest.mark.parametrize("lang", CATALOGUES)
@@ -108,9 +137,10 @@ def test_texts_are_one_clean_line(lang: str) -> None:
 
 
 @pytest.mark.parametrize("lang", CATALOGUES)
-def test_messages_of_codes_stand_alone(lang: str) -> None:
-    """A code's message has no placeholder, because it must make sense without details."""
-    assert [m for m in CATALOGUES[lang].MESSAGES.values() if "{" in m or "}" in m] == []
+def test_texts_of_codes_stand_alone(lang: str) -> None:
+    """A code's message and hint have no placeholder, because they must make sense without details."""
+    catalogue = CATALOGUES[lang]
+    assert [t for t in [*catalogue.MESSAGES.values(), *catalogue.HINTS.values()] if "{" in t or "}" in t] == []
 
 
 @pytest.mark.parametrize("lang", CATALOGUES)

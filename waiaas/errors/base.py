@@ -14,12 +14,13 @@ _LISTED_AT_MOST: Final = 5
 
 class _Texts(NamedTuple):
     messages: Mapping[str, str]
+    hints: Mapping[str, str]
     reasons: Mapping[str, tuple[str, str]]
 
 
 _TEXTS: Final[Mapping[str, _Texts]] = {
-    "en": _Texts(en.MESSAGES, en.REASONS),
-    "ko": _Texts(ko.MESSAGES, ko.REASONS),
+    "en": _Texts(en.MESSAGES, en.HINTS, en.REASONS),
+    "ko": _Texts(ko.MESSAGES, ko.HINTS, ko.REASONS),
 }
 
 #: The languages that :meth:`WAIaaSError.to_dict` knows.
@@ -34,7 +35,7 @@ class WAIaaSError(Exception):
     :param details: what the error is about, for programs. Where the code is
         ``SCHEMA_INCOMPATIBLE`` and ``details["reason"]`` is one of
         :data:`waiaas.errors.REASONS`, message, hint and ``retryable`` are that reason's.
-    :param hint: what to do next, in place of the reason's; it is kept in every language.
+    :param hint: what to do next, in place of the code's or the reason's; it is kept in every language.
     :raises ValueError: where there is no such code.
 
     >>> error = WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": "s-1"})
@@ -44,6 +45,8 @@ class WAIaaSError(Exception):
     WAIaaSError('SESSION_NOT_FOUND')
     >>> print(error)
     There is no such session.
+    >>> error.hint
+    "Check the session's id, or create a new session."
     """
 
     #: The name of the error code.
@@ -106,8 +109,8 @@ class WAIaaSError(Exception):
         return self._message_in("en")
 
     @property
-    def hint(self) -> str | None:
-        """What to do next, in English; None where nothing general can be said."""
+    def hint(self) -> str:
+        """What to do next, in English."""
         return self._hint_in("en")
 
     def to_dict(self, lang: str = "en") -> dict[str, object]:
@@ -151,9 +154,11 @@ class WAIaaSError(Exception):
         template, _ = _TEXTS[lang].reasons[self.reason]
         return _fill(template, self.details or {})
 
-    def _hint_in(self, lang: str) -> str | None:
-        if self._own_hint is not None or self.reason is None:
+    def _hint_in(self, lang: str) -> str:
+        if self._own_hint is not None:
             return self._own_hint
+        if self.reason is None:
+            return _TEXTS[lang].hints[self.code]
         _, template = _TEXTS[lang].reasons[self.reason]
         return _fill(template, self.details or {})
 

@@ -1,4 +1,4 @@
-"""The English messages: one for each error code, and one with a hint for each reason."""
+"""The English texts: a message and a hint (what to do next) for each error code and for each reason."""
 
 from typing import Final
 
@@ -24,9 +24,7 @@ MESSAGES: Final[dict[str, str]] = {
     "SESSION_RENEWAL_MISMATCH": "The token to renew is not the session's current one.",
     "WALLET_ACCESS_DENIED": "The wallet is not linked to this session.",
     "WALLET_ALREADY_LINKED": "The wallet is already linked to this session.",
-    "CANNOT_REMOVE_DEFAULT_WALLET": (
-        "The session's default wallet cannot be unlinked. Make another wallet the default first."
-    ),
+    "CANNOT_REMOVE_DEFAULT_WALLET": "The session's default wallet cannot be unlinked.",
     "SESSION_REQUIRES_WALLET": "A session must keep at least one wallet.",
     # TX
     "PIPELINE_HALTED": "The transaction is on hold until its delay ends or the owner approves it.",
@@ -60,7 +58,7 @@ MESSAGES: Final[dict[str, str]] = {
     "POLICY_NOT_FOUND": "There is no such policy.",
     "POLICY_DENIED": "A policy denied the request.",
     "SPENDING_LIMIT_EXCEEDED": "The amount is above the spending limit.",
-    "RATE_LIMIT_EXCEEDED": "There were too many requests. Wait a moment and try again.",
+    "RATE_LIMIT_EXCEEDED": "There were too many requests.",
     "WHITELIST_DENIED": "The recipient's address is not on the whitelist.",
     # OWNER
     "OWNER_ALREADY_CONNECTED": "An owner is already connected.",
@@ -75,7 +73,7 @@ MESSAGES: Final[dict[str, str]] = {
     "KILL_SWITCH_NOT_ACTIVE": "The kill switch is not on.",
     "KILL_SWITCH_ALREADY_ACTIVE": "The kill switch is already on.",
     "INVALID_STATE_TRANSITION": "The current state does not allow this change.",
-    "KEYSTORE_LOCKED": "The keystore is locked. Try again once it is unlocked.",
+    "KEYSTORE_LOCKED": "The keystore is locked.",
     "CHAIN_NOT_SUPPORTED": "This chain is not supported.",
     "SHUTTING_DOWN": "The service is shutting down and takes no new requests.",
     "ADAPTER_NOT_AVAILABLE": "The adapter of this chain is not available at the moment.",
@@ -106,7 +104,7 @@ MESSAGES: Final[dict[str, str]] = {
     "ACTION_NAME_CONFLICT": "An action of this name is already registered.",
     "ACTION_CHAIN_MISMATCH": "The action does not work on the wallet's chain.",
     # ADMIN
-    "ROTATION_TOO_RECENT": "The key was rotated a short while ago. Wait before rotating it again.",
+    "ROTATION_TOO_RECENT": "The key was rotated a short while ago.",
     # X402
     "X402_DISABLED": "x402 payments are disabled.",
     "X402_DOMAIN_NOT_ALLOWED": "The wallet's policies do not allow x402 payments to this domain.",
@@ -124,6 +122,154 @@ MESSAGES: Final[dict[str, str]] = {
     "SIGNER_ADDRESS_MISMATCH": "The sign request was signed by another address than the owner's.",
     "INVALID_SIGN_RESPONSE": "The response to the sign request is malformed.",
     "SIGN_REQUEST_ALREADY_PROCESSED": "The sign request has already been processed.",
+}
+
+#: Error code -> what to do next; it stands alone, without details.
+HINTS: Final[dict[str, str]] = {
+    # AUTH
+    "INVALID_TOKEN": (
+        "Send the token that creating or last renewing the session returned. If it is lost, create a new session."
+    ),
+    "TOKEN_EXPIRED": "Create a new session, and renew its token before it expires.",
+    "SESSION_REVOKED": "Create a new session: a revoked one cannot be used again.",
+    "INVALID_SIGNATURE": (
+        "Sign the exact message that was given, with the key of the named address, and send the request again."
+    ),
+    "INVALID_NONCE": "Ask for a new nonce and sign that one: each can be used once.",
+    "INVALID_MASTER_PASSWORD": "Enter the right master password. Too many wrong attempts lock it.",
+    "MASTER_PASSWORD_LOCKED": "Wait until the lock ends, then enter the right master password.",
+    "SYSTEM_LOCKED": "Ask the administrator to unlock the system, then send the request again.",
+    # SESSION
+    "SESSION_NOT_FOUND": "Check the session's id, or create a new session.",
+    "SESSION_EXPIRED": "Create a new session.",
+    "SESSION_LIMIT_EXCEEDED": (
+        "Revoke a session of this wallet that is no longer needed, or raise the limit of sessions a wallet."
+    ),
+    "CONSTRAINT_VIOLATED": "Stay within the session's constraints, or create a session with wider ones.",
+    "RENEWAL_LIMIT_REACHED": "Create a new session before this one expires.",
+    "SESSION_ABSOLUTE_LIFETIME_EXCEEDED": "Create a new session: this one cannot be renewed any more.",
+    "RENEWAL_TOO_EARLY": "Go on with the present token, and renew it once half of its time to live has passed.",
+    "SESSION_RENEWAL_MISMATCH": (
+        "Renew with the newest token. If another process renewed the session, take the token from there."
+    ),
+    "WALLET_ACCESS_DENIED": "Name a wallet that is linked to the session, or link this one first.",
+    "WALLET_ALREADY_LINKED": "Nothing needs to be done: the session can use the wallet.",
+    "CANNOT_REMOVE_DEFAULT_WALLET": "Make another linked wallet the default first, then unlink this one.",
+    "SESSION_REQUIRES_WALLET": "Link another wallet first, or revoke the session.",
+    # TX
+    "PIPELINE_HALTED": "Do not send it again: it goes on when the delay ends or the owner approves.",
+    "INSUFFICIENT_BALANCE": "Fund the wallet, or send less.",
+    "INVALID_ADDRESS": "Check the address, and that it belongs to the wallet's chain.",
+    "TX_NOT_FOUND": "Check the transaction's id.",
+    "TX_EXPIRED": "If it is still wanted, send it as a new transaction.",
+    "TX_ALREADY_PROCESSED": "Do not send it again: look at the transaction's status.",
+    "CHAIN_ERROR": "Look whether the transaction reached the chain before you try again.",
+    "SIMULATION_FAILED": (
+        "Find out why it would fail on chain (balance, arguments, state of the contract) before you send it again."
+    ),
+    "TOKEN_NOT_FOUND": "Check the token's address and network, or add the token to the registry.",
+    "TOKEN_NOT_ALLOWED": (
+        "Use an allowed token, or ask the administrator to add this one to the policy ALLOWED_TOKENS."
+    ),
+    "INSUFFICIENT_TOKEN_BALANCE": "Fund the wallet with the token, or send less of it.",
+    "CONTRACT_CALL_DISABLED": "Ask the administrator to allow the contract in a policy CONTRACT_WHITELIST.",
+    "CONTRACT_NOT_WHITELISTED": (
+        "Check the contract's address, or ask the administrator to add it to the policy CONTRACT_WHITELIST."
+    ),
+    "METHOD_NOT_WHITELISTED": "Check the method, or ask the administrator to add it to the policy METHOD_WHITELIST.",
+    "APPROVE_DISABLED": "Ask the administrator to allow the spender in a policy APPROVED_SPENDERS.",
+    "SPENDER_NOT_APPROVED": (
+        "Check the spender's address, or ask the administrator to add it to the policy APPROVED_SPENDERS."
+    ),
+    "APPROVE_AMOUNT_EXCEEDED": (
+        "Approve a smaller amount, or ask the administrator to raise the policy APPROVE_AMOUNT_LIMIT."
+    ),
+    "UNLIMITED_APPROVE_BLOCKED": "Approve the exact amount that is needed.",
+    "BATCH_NOT_SUPPORTED": "Send the instructions one by one.",
+    "BATCH_SIZE_EXCEEDED": "Split it into smaller batches.",
+    "BATCH_POLICY_VIOLATION": "Take that instruction out of the batch, or ask the administrator to change the policy.",
+    "ENVIRONMENT_NETWORK_MISMATCH": (
+        "Name a network of the wallet's environment (testnet or mainnet), or use a wallet of the other one."
+    ),
+    "INVALID_TRANSACTION": "Build the transaction again for the wallet's chain, and check its encoding.",
+    "WALLET_NOT_SIGNER": "Build the transaction so that this wallet signs it, or use the wallet that does.",
+    "UNSUPPORTED_TX_TYPE": "Use a type of transaction that the wallet's chain supports.",
+    "CHAIN_ID_MISMATCH": (
+        "Build the transaction with the network's chain ID, or name the network that it was built for."
+    ),
+    "ABI_ENCODING_FAILED": "Check the ABI, the function's name, and the number and types of its arguments.",
+    # POLICY
+    "POLICY_NOT_FOUND": "Check the policy's id.",
+    "POLICY_DENIED": "Ask for something that the wallet's policies allow, or ask the administrator to change them.",
+    "SPENDING_LIMIT_EXCEEDED": (
+        "Send less, wait until the limit's period is over, or ask the administrator to raise the limit."
+    ),
+    "RATE_LIMIT_EXCEEDED": "Wait a moment and try again.",
+    "WHITELIST_DENIED": "Check the recipient's address, or ask the administrator to add it to the policy WHITELIST.",
+    # OWNER
+    "OWNER_ALREADY_CONNECTED": "Disconnect the present owner first, if another is to take over.",
+    "OWNER_NOT_CONNECTED": "Ask the owner to connect, then try again.",
+    "OWNER_NOT_FOUND": "Check the owner's address and the wallet.",
+    "APPROVAL_TIMEOUT": "If it is still wanted, send the transaction again and ask the owner to approve in time.",
+    "APPROVAL_NOT_FOUND": "Check the id of the approval request and the status of its transaction.",
+    "OWNER_NOT_SET": "Set the wallet's owner address first.",
+    "OWNER_ADDRESS_MISMATCH": "Use the address that is set as the wallet's owner.",
+    # SYSTEM
+    "KILL_SWITCH_ACTIVE": "Send nothing more until the administrator has switched it off.",
+    "KILL_SWITCH_NOT_ACTIVE": "Nothing needs to be done: the system takes requests.",
+    "KILL_SWITCH_ALREADY_ACTIVE": "Nothing needs to be done: the system refuses requests already.",
+    "INVALID_STATE_TRANSITION": "Look at the current state first: it allows only some changes.",
+    "KEYSTORE_LOCKED": "Unlock the keystore with the master password, then try again.",
+    "CHAIN_NOT_SUPPORTED": "Name a supported chain: solana or ethereum.",
+    "SHUTTING_DOWN": "Send the request again once the service has been started.",
+    "ADAPTER_NOT_AVAILABLE": "Try again later. If it stays so, check the chain's settings and its node.",
+    "SKILL_NOT_FOUND": "Check the skill's name.",
+    "SCHEMA_INCOMPATIBLE": "Run `waiaas status FILE`: it tells the version of the file and what to do.",
+    # WALLET
+    "WALLET_NOT_FOUND": "Check the wallet's id.",
+    "WALLET_SUSPENDED": "Ask the administrator to resume the wallet, or use another one.",
+    "WALLET_TERMINATED": "Use another wallet: a terminated one does not come back.",
+    "WC_SESSION_EXISTS": "Use the WalletConnect session that is there, or disconnect it first.",
+    "WC_SESSION_NOT_FOUND": "Ask the wallet's owner to connect over WalletConnect first.",
+    # SYSTEM
+    "WC_NOT_CONFIGURED": "Ask the administrator to configure WalletConnect, or use another way of approval.",
+    "WC_SIGNING_FAILED": "Make sure that the owner's wallet app is open and connected, then try again.",
+    # WITHDRAW
+    "NO_OWNER": "Set the wallet's owner address first.",
+    "WITHDRAW_LOCKED_ONLY": "Have the owner verify the owner address first: the owner state is LOCKED from then on.",
+    "SWEEP_TOTAL_FAILURE": "Check the balance for the fees and the chain's node, then try again.",
+    # TX
+    "INSUFFICIENT_FOR_FEE": "Fund the wallet with the chain's own coin for the fee.",
+    # ACTION
+    "ACTION_NOT_FOUND": "Check the names of the provider and of the action.",
+    "API_KEY_REQUIRED": "Ask the administrator to set the API key of the action's provider.",
+    "ACTION_VALIDATION_FAILED": "Correct the fields that the details name, and send the request again.",
+    "ACTION_RESOLVE_FAILED": "Try again later. If it stays so, check the action's parameters and its provider.",
+    "ACTION_RETURN_INVALID": "Report this to the author of the action's plugin.",
+    "ACTION_PLUGIN_LOAD_FAILED": "Look for the cause in the service's log, then mend or remove the plugin.",
+    "ACTION_NAME_CONFLICT": "Rename one of the two actions, or remove one of their plugins.",
+    "ACTION_CHAIN_MISMATCH": "Use a wallet on a chain that the action works on.",
+    # ADMIN
+    "ROTATION_TOO_RECENT": "Rotate it again when 5 minutes have passed since the last rotation.",
+    # X402
+    "X402_DISABLED": "Ask the administrator to enable x402 payments.",
+    "X402_DOMAIN_NOT_ALLOWED": (
+        "Check the domain, or ask the administrator to add it to the policy X402_ALLOWED_DOMAINS."
+    ),
+    "X402_SSRF_BLOCKED": "Use a public URL.",
+    "X402_UNSUPPORTED_SCHEME": "Pay in another way: this scheme cannot be paid from here.",
+    "X402_PAYMENT_REJECTED": "Read the server's answer before you pay again.",
+    "X402_DELAY_TIMEOUT": "Try again later, or pay an amount that the policies let through without a delay.",
+    "X402_APPROVAL_REQUIRED": "Ask the owner to approve the payment, or pay an amount that needs no approval.",
+    "X402_SERVER_ERROR": "Try again later. If it stays so, ask the server's operator.",
+    # SIGNING
+    "WALLET_NOT_REGISTERED": "Register the wallet app for signing first.",
+    "SIGNING_SDK_DISABLED": "Ask the administrator to enable the signing SDK, or use another way of approval.",
+    "SIGN_REQUEST_NOT_FOUND": "Check the id of the sign request.",
+    "SIGN_REQUEST_EXPIRED": "If the signature is still needed, ask for it anew.",
+    "SIGNER_ADDRESS_MISMATCH": "Sign with the wallet's owner address.",
+    "INVALID_SIGN_RESPONSE": "Send the response again in the form that the signing SDK prescribes.",
+    "SIGN_REQUEST_ALREADY_PROCESSED": "Nothing needs to be done: look at the status of its transaction.",
 }
 
 #: Reason -> templates of message and hint; the placeholders are filled from the details.

@@ -1,4 +1,4 @@
-"""The Korean messages, with the keys and placeholders of :mod:`waiaas.errors.en`.
+"""The Korean texts, with the keys and placeholders of :mod:`waiaas.errors.en`.
 
 No particle whose form depends on the sound before it (을/를, 이/가, 은/는, 으로/로) follows a
 placeholder: nobody knows what the value will end in.
@@ -28,9 +28,7 @@ MESSAGES: Final[dict[str, str]] = {
     "SESSION_RENEWAL_MISMATCH": "갱신에 사용한 토큰이 세션의 현재 토큰과 다릅니다.",
     "WALLET_ACCESS_DENIED": "이 세션에 연결되지 않은 지갑입니다.",
     "WALLET_ALREADY_LINKED": "이미 이 세션에 연결된 지갑입니다.",
-    "CANNOT_REMOVE_DEFAULT_WALLET": (
-        "세션의 기본 지갑은 연결을 해제할 수 없습니다. 먼저 다른 지갑을 기본 지갑으로 지정하십시오."
-    ),
+    "CANNOT_REMOVE_DEFAULT_WALLET": "세션의 기본 지갑은 연결을 해제할 수 없습니다.",
     "SESSION_REQUIRES_WALLET": "세션에는 지갑이 하나 이상 있어야 합니다.",
     # TX
     "PIPELINE_HALTED": "트랜잭션이 지연 시간 경과 또는 소유자 승인을 기다리고 있습니다.",
@@ -64,7 +62,7 @@ MESSAGES: Final[dict[str, str]] = {
     "POLICY_NOT_FOUND": "정책을 찾을 수 없습니다.",
     "POLICY_DENIED": "정책에 따라 요청이 거부되었습니다.",
     "SPENDING_LIMIT_EXCEEDED": "지출 한도를 초과하는 금액입니다.",
-    "RATE_LIMIT_EXCEEDED": "요청이 너무 많습니다. 잠시 후 다시 시도하십시오.",
+    "RATE_LIMIT_EXCEEDED": "요청이 너무 많습니다.",
     "WHITELIST_DENIED": "받는 주소가 화이트리스트에 없습니다.",
     # OWNER
     "OWNER_ALREADY_CONNECTED": "이미 소유자가 연결되어 있습니다.",
@@ -79,7 +77,7 @@ MESSAGES: Final[dict[str, str]] = {
     "KILL_SWITCH_NOT_ACTIVE": "킬 스위치가 작동 중이 아닙니다.",
     "KILL_SWITCH_ALREADY_ACTIVE": "킬 스위치가 이미 작동 중입니다.",
     "INVALID_STATE_TRANSITION": "현재 상태에서는 이렇게 변경할 수 없습니다.",
-    "KEYSTORE_LOCKED": "키 저장소가 잠겨 있습니다. 잠금을 해제한 후 다시 시도하십시오.",
+    "KEYSTORE_LOCKED": "키 저장소가 잠겨 있습니다.",
     "CHAIN_NOT_SUPPORTED": "지원하지 않는 체인입니다.",
     "SHUTTING_DOWN": "서비스가 종료되는 중이므로 새 요청을 받지 않습니다.",
     "ADAPTER_NOT_AVAILABLE": "현재 이 체인의 어댑터를 사용할 수 없습니다.",
@@ -110,7 +108,7 @@ MESSAGES: Final[dict[str, str]] = {
     "ACTION_NAME_CONFLICT": "같은 이름의 액션이 이미 등록되어 있습니다.",
     "ACTION_CHAIN_MISMATCH": "지갑의 체인에서 사용할 수 없는 액션입니다.",
     # ADMIN
-    "ROTATION_TOO_RECENT": "키를 교체한 지 얼마 되지 않았습니다. 잠시 후 다시 교체하십시오.",
+    "ROTATION_TOO_RECENT": "키를 교체한 지 얼마 되지 않았습니다.",
     # X402
     "X402_DISABLED": "x402 결제가 비활성화되어 있습니다.",
     "X402_DOMAIN_NOT_ALLOWED": "지갑 정책에서 x402 결제를 허용하지 않는 도메인입니다.",
@@ -128,6 +126,144 @@ MESSAGES: Final[dict[str, str]] = {
     "SIGNER_ADDRESS_MISMATCH": "소유자가 아닌 주소로 서명되었습니다.",
     "INVALID_SIGN_RESPONSE": "서명 응답의 형식이 올바르지 않습니다.",
     "SIGN_REQUEST_ALREADY_PROCESSED": "이미 처리된 서명 요청입니다.",
+}
+
+#: Error code -> what to do next; it stands alone, without details.
+HINTS: Final[dict[str, str]] = {
+    # AUTH
+    "INVALID_TOKEN": (
+        "세션을 만들거나 마지막으로 갱신할 때 받은 토큰을 보내십시오. 토큰을 잃어버렸다면 새 세션을 만드십시오."
+    ),
+    "TOKEN_EXPIRED": "새 세션을 만들고, 토큰이 만료되기 전에 갱신하십시오.",
+    "SESSION_REVOKED": "새 세션을 만드십시오. 취소된 세션은 다시 사용할 수 없습니다.",
+    "INVALID_SIGNATURE": "제시된 메시지를 그대로, 지정된 주소의 키로 서명하여 요청을 다시 보내십시오.",
+    "INVALID_NONCE": "새 논스(nonce)를 요청하여 서명하십시오. 논스는 한 번만 사용할 수 있습니다.",
+    "INVALID_MASTER_PASSWORD": "올바른 마스터 비밀번호를 입력하십시오. 여러 번 잘못 입력하면 잠깁니다.",
+    "MASTER_PASSWORD_LOCKED": "잠금이 풀릴 때까지 기다린 후 올바른 마스터 비밀번호를 입력하십시오.",
+    "SYSTEM_LOCKED": "관리자에게 시스템 잠금 해제를 요청한 후 요청을 다시 보내십시오.",
+    # SESSION
+    "SESSION_NOT_FOUND": "세션 ID를 확인하거나 새 세션을 만드십시오.",
+    "SESSION_EXPIRED": "새 세션을 만드십시오.",
+    "SESSION_LIMIT_EXCEEDED": "이 지갑의 세션 중 필요 없는 것을 취소하거나 지갑당 세션 수 한도를 늘리십시오.",
+    "CONSTRAINT_VIOLATED": "세션의 제약 조건을 지키거나 제약이 더 넓은 세션을 만드십시오.",
+    "RENEWAL_LIMIT_REACHED": "이 세션이 만료되기 전에 새 세션을 만드십시오.",
+    "SESSION_ABSOLUTE_LIFETIME_EXCEEDED": "새 세션을 만드십시오. 이 세션은 더 이상 갱신할 수 없습니다.",
+    "RENEWAL_TOO_EARLY": "현재 토큰을 계속 사용하고, 유효 기간이 절반 이상 지난 후 갱신하십시오.",
+    "SESSION_RENEWAL_MISMATCH": (
+        "가장 최근의 토큰으로 갱신하십시오. 다른 프로세스가 세션을 갱신했다면 그 토큰을 사용하십시오."
+    ),
+    "WALLET_ACCESS_DENIED": "세션에 연결된 지갑을 지정하거나 먼저 이 지갑을 연결하십시오.",
+    "WALLET_ALREADY_LINKED": "아무것도 하지 않아도 됩니다. 세션에서 이미 이 지갑을 사용할 수 있습니다.",
+    "CANNOT_REMOVE_DEFAULT_WALLET": "먼저 연결된 다른 지갑을 기본 지갑으로 지정한 후 이 지갑의 연결을 해제하십시오.",
+    "SESSION_REQUIRES_WALLET": "먼저 다른 지갑을 연결하거나 세션을 취소하십시오.",
+    # TX
+    "PIPELINE_HALTED": "다시 보내지 마십시오. 지연 시간이 끝나거나 소유자가 승인하면 계속 진행됩니다.",
+    "INSUFFICIENT_BALANCE": "지갑에 자금을 넣거나 더 적은 금액을 보내십시오.",
+    "INVALID_ADDRESS": "주소가 올바른지, 지갑의 체인에 속하는지 확인하십시오.",
+    "TX_NOT_FOUND": "트랜잭션 ID를 확인하십시오.",
+    "TX_EXPIRED": "여전히 필요하다면 새 트랜잭션으로 보내십시오.",
+    "TX_ALREADY_PROCESSED": "다시 보내지 말고 트랜잭션의 상태를 확인하십시오.",
+    "CHAIN_ERROR": "다시 시도하기 전에 트랜잭션이 체인에 도달했는지 확인하십시오.",
+    "SIMULATION_FAILED": "체인에서 실패하는 원인(잔액, 인수, 컨트랙트 상태)을 찾아 고친 후 다시 보내십시오.",
+    "TOKEN_NOT_FOUND": "토큰의 주소와 네트워크를 확인하거나 토큰을 레지스트리에 추가하십시오.",
+    "TOKEN_NOT_ALLOWED": (
+        "허용된 토큰을 사용하거나, ALLOWED_TOKENS 정책에 이 토큰을 추가하도록 관리자에게 요청하십시오."
+    ),
+    "INSUFFICIENT_TOKEN_BALANCE": "지갑에 토큰을 넣거나 더 적은 수량을 보내십시오.",
+    "CONTRACT_CALL_DISABLED": "CONTRACT_WHITELIST 정책에서 이 컨트랙트를 허용하도록 관리자에게 요청하십시오.",
+    "CONTRACT_NOT_WHITELISTED": (
+        "컨트랙트 주소를 확인하거나, CONTRACT_WHITELIST 정책에 추가하도록 관리자에게 요청하십시오."
+    ),
+    "METHOD_NOT_WHITELISTED": "메서드를 확인하거나, METHOD_WHITELIST 정책에 추가하도록 관리자에게 요청하십시오.",
+    "APPROVE_DISABLED": "APPROVED_SPENDERS 정책에서 이 지출자(spender)를 허용하도록 관리자에게 요청하십시오.",
+    "SPENDER_NOT_APPROVED": (
+        "지출자(spender) 주소를 확인하거나, APPROVED_SPENDERS 정책에 추가하도록 관리자에게 요청하십시오."
+    ),
+    "APPROVE_AMOUNT_EXCEEDED": (
+        "더 적은 금액을 승인(approve)하거나, APPROVE_AMOUNT_LIMIT 정책의 한도를 늘리도록 관리자에게 요청하십시오."
+    ),
+    "UNLIMITED_APPROVE_BLOCKED": "필요한 금액만 승인(approve)하십시오.",
+    "BATCH_NOT_SUPPORTED": "명령을 하나씩 보내십시오.",
+    "BATCH_SIZE_EXCEEDED": "더 작은 배치로 나누십시오.",
+    "BATCH_POLICY_VIOLATION": "해당 명령을 배치에서 빼거나, 정책을 변경하도록 관리자에게 요청하십시오.",
+    "ENVIRONMENT_NETWORK_MISMATCH": (
+        "지갑 환경(testnet 또는 mainnet)에 속하는 네트워크를 지정하거나 다른 환경의 지갑을 사용하십시오."
+    ),
+    "INVALID_TRANSACTION": "지갑의 체인에 맞게 트랜잭션을 다시 만들고 인코딩을 확인하십시오.",
+    "WALLET_NOT_SIGNER": "이 지갑이 서명하도록 트랜잭션을 만들거나 서명자인 지갑을 사용하십시오.",
+    "UNSUPPORTED_TX_TYPE": "지갑의 체인에서 지원하는 트랜잭션 유형을 사용하십시오.",
+    "CHAIN_ID_MISMATCH": "네트워크의 체인 ID로 트랜잭션을 만들거나, 트랜잭션을 만든 네트워크를 지정하십시오.",
+    "ABI_ENCODING_FAILED": "ABI, 함수 이름, 인수의 개수와 타입을 확인하십시오.",
+    # POLICY
+    "POLICY_NOT_FOUND": "정책 ID를 확인하십시오.",
+    "POLICY_DENIED": "지갑 정책에서 허용하는 요청을 보내거나, 정책을 변경하도록 관리자에게 요청하십시오.",
+    "SPENDING_LIMIT_EXCEEDED": (
+        "더 적은 금액을 보내거나, 한도 기간이 끝날 때까지 기다리거나, 한도를 늘리도록 관리자에게 요청하십시오."
+    ),
+    "RATE_LIMIT_EXCEEDED": "잠시 후 다시 시도하십시오.",
+    "WHITELIST_DENIED": "받는 주소를 확인하거나, WHITELIST 정책에 추가하도록 관리자에게 요청하십시오.",
+    # OWNER
+    "OWNER_ALREADY_CONNECTED": "다른 소유자로 바꾸려면 먼저 현재 소유자의 연결을 해제하십시오.",
+    "OWNER_NOT_CONNECTED": "소유자에게 연결을 요청한 후 다시 시도하십시오.",
+    "OWNER_NOT_FOUND": "소유자의 주소와 지갑을 확인하십시오.",
+    "APPROVAL_TIMEOUT": "여전히 필요하다면 트랜잭션을 다시 보내고, 제한 시간 안에 승인하도록 소유자에게 요청하십시오.",
+    "APPROVAL_NOT_FOUND": "승인 요청의 ID와 해당 트랜잭션의 상태를 확인하십시오.",
+    "OWNER_NOT_SET": "먼저 지갑의 소유자 주소를 설정하십시오.",
+    "OWNER_ADDRESS_MISMATCH": "지갑의 소유자로 설정된 주소를 사용하십시오.",
+    # SYSTEM
+    "KILL_SWITCH_ACTIVE": "관리자가 킬 스위치를 해제할 때까지 요청을 보내지 마십시오.",
+    "KILL_SWITCH_NOT_ACTIVE": "아무것도 하지 않아도 됩니다. 시스템은 요청을 받고 있습니다.",
+    "KILL_SWITCH_ALREADY_ACTIVE": "아무것도 하지 않아도 됩니다. 시스템은 이미 요청을 거부하고 있습니다.",
+    "INVALID_STATE_TRANSITION": "먼저 현재 상태를 확인하십시오. 상태마다 가능한 변경이 정해져 있습니다.",
+    "KEYSTORE_LOCKED": "마스터 비밀번호로 키 저장소의 잠금을 해제한 후 다시 시도하십시오.",
+    "CHAIN_NOT_SUPPORTED": "지원하는 체인(solana 또는 ethereum)을 지정하십시오.",
+    "SHUTTING_DOWN": "서비스가 다시 시작된 후 요청을 다시 보내십시오.",
+    "ADAPTER_NOT_AVAILABLE": "잠시 후 다시 시도하십시오. 계속되면 체인 설정과 노드를 확인하십시오.",
+    "SKILL_NOT_FOUND": "스킬 이름을 확인하십시오.",
+    "SCHEMA_INCOMPATIBLE": "`waiaas status FILE` 명령을 실행하여 파일의 버전과 해결 방법을 확인하십시오.",
+    # WALLET
+    "WALLET_NOT_FOUND": "지갑 ID를 확인하십시오.",
+    "WALLET_SUSPENDED": "관리자에게 지갑의 정지 해제를 요청하거나 다른 지갑을 사용하십시오.",
+    "WALLET_TERMINATED": "다른 지갑을 사용하십시오. 종료된 지갑은 다시 사용할 수 없습니다.",
+    "WC_SESSION_EXISTS": "기존 WalletConnect 세션을 사용하거나 먼저 연결을 끊으십시오.",
+    "WC_SESSION_NOT_FOUND": "먼저 지갑 소유자에게 WalletConnect 연결을 요청하십시오.",
+    # SYSTEM
+    "WC_NOT_CONFIGURED": "관리자에게 WalletConnect 설정을 요청하거나 다른 승인 방법을 사용하십시오.",
+    "WC_SIGNING_FAILED": "소유자의 지갑 앱이 열려 있고 연결되어 있는지 확인한 후 다시 시도하십시오.",
+    # WITHDRAW
+    "NO_OWNER": "먼저 지갑의 소유자 주소를 설정하십시오.",
+    "WITHDRAW_LOCKED_ONLY": "먼저 소유자가 소유자 주소를 인증해야 합니다. 인증하면 소유자 상태가 LOCKED로 바뀝니다.",
+    "SWEEP_TOTAL_FAILURE": "수수료를 낼 잔액과 체인 노드를 확인한 후 다시 시도하십시오.",
+    # TX
+    "INSUFFICIENT_FOR_FEE": "수수료로 쓸 체인의 기본 코인을 지갑에 넣으십시오.",
+    # ACTION
+    "ACTION_NOT_FOUND": "제공자 이름과 액션 이름을 확인하십시오.",
+    "API_KEY_REQUIRED": "관리자에게 액션 제공자의 API 키 설정을 요청하십시오.",
+    "ACTION_VALIDATION_FAILED": "세부 정보(details)에 표시된 필드를 바로잡아 요청을 다시 보내십시오.",
+    "ACTION_RESOLVE_FAILED": "잠시 후 다시 시도하십시오. 계속되면 액션의 매개변수와 제공자를 확인하십시오.",
+    "ACTION_RETURN_INVALID": "액션 플러그인의 작성자에게 제보하십시오.",
+    "ACTION_PLUGIN_LOAD_FAILED": "서비스 로그에서 원인을 찾아 플러그인을 고치거나 제거하십시오.",
+    "ACTION_NAME_CONFLICT": "두 액션 중 하나의 이름을 바꾸거나 플러그인 하나를 제거하십시오.",
+    "ACTION_CHAIN_MISMATCH": "액션을 사용할 수 있는 체인의 지갑을 사용하십시오.",
+    # ADMIN
+    "ROTATION_TOO_RECENT": "마지막 교체 후 5분이 지나면 다시 교체하십시오.",
+    # X402
+    "X402_DISABLED": "관리자에게 x402 결제 활성화를 요청하십시오.",
+    "X402_DOMAIN_NOT_ALLOWED": "도메인을 확인하거나, X402_ALLOWED_DOMAINS 정책에 추가하도록 관리자에게 요청하십시오.",
+    "X402_SSRF_BLOCKED": "공개된 URL을 사용하십시오.",
+    "X402_UNSUPPORTED_SCHEME": "다른 방법으로 결제하십시오. 이 방식은 여기에서 결제할 수 없습니다.",
+    "X402_PAYMENT_REJECTED": "다시 결제하기 전에 서버의 응답을 확인하십시오.",
+    "X402_DELAY_TIMEOUT": "나중에 다시 시도하거나 정책상 지연 없이 결제할 수 있는 금액을 결제하십시오.",
+    "X402_APPROVAL_REQUIRED": "소유자에게 결제 승인을 요청하거나 승인이 필요 없는 금액을 결제하십시오.",
+    "X402_SERVER_ERROR": "나중에 다시 시도하십시오. 계속되면 서버 운영자에게 문의하십시오.",
+    # SIGNING
+    "WALLET_NOT_REGISTERED": "먼저 지갑 앱을 서명용으로 등록하십시오.",
+    "SIGNING_SDK_DISABLED": "관리자에게 서명 SDK 활성화를 요청하거나 다른 승인 방법을 사용하십시오.",
+    "SIGN_REQUEST_NOT_FOUND": "서명 요청의 ID를 확인하십시오.",
+    "SIGN_REQUEST_EXPIRED": "서명이 여전히 필요하다면 다시 요청하십시오.",
+    "SIGNER_ADDRESS_MISMATCH": "지갑의 소유자 주소로 서명하십시오.",
+    "INVALID_SIGN_RESPONSE": "서명 SDK에서 정한 형식으로 응답을 다시 보내십시오.",
+    "SIGN_REQUEST_ALREADY_PROCESSED": "아무것도 하지 않아도 됩니다. 해당 트랜잭션의 상태를 확인하십시오.",
 }
 
 #: Reason -> templates of message and hint; the placeholders are filled from the details.

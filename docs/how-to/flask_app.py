@@ -1,0 +1,60 @@
+"""A web service over a WAIaaS file: an administrator creates sessions, and agents use them."""
+
+from __future__ import annotations
+
+import hmac
+from os import PathLike
+from typing import Any
+
+import flask
+
+import waiaas
+from waiaas.errors import LANGUAGES
+
+Answer = tuple[dict[str, Any], int]
+
+
+def create_app(path: str | PathLike[str], admin_key: str) -> flask.Flask:
+    """Make the application for one database file; whoever has the key is the administrator."""
+    database = waiaas.connect(path)
+    sessions = waiaas.SessionService(database)
+    links = waiaas.SessionWalletService(database)
+    wallets = waiaas.WalletService(database)
+    app = flask.Flask(__name__)
+
+    @app.teardown_request
+    def close_connection(_: BaseException | None) -> None:
+        # Each thread has a connection of its own, and the next query opens it again.
+        database.close()
+
+    @app.errorhandler(waiaas.WAIaaSError)
+    def tell(error: waiaas.WAIaaSError) -> Answer:
+        language = flask.request.accept_languages.best_match(LANGUAGES) or "en"
+        return error.to_dict(language), error.http_status
+
+    def bearer() -> str:
+        kind, _, token = flask.request.headers.get("Authorization", "").partition(" ")
+        return token if kind == "Bearer" else ""
+
+    def require_administrator() -> None:
+        if not hmac.compare_digest(bearer().encode(), admin_key.encode()):
+            raise waiaas.WAIaaSError("INVALID_MASTER_PASSWORD")
+
+    @app.post("/v1/sessions")
+    def create_session() -> Answer:
+        require_administrator()
+        request = waiaas.CreateSessionRequestSchema().load(flask.request.get_json(silent=True))
+        return waiaas.IssuedSessionResponseSchema().dump(sessions.create(request)), 201
+
+    @app.delete("/v1/sessions/<session_id>")
+    def revoke_session(session_id: str) -> Answer:
+        require_administrator()
+        return waiaas.SessionResponseSchema().dump(sessions.revoke(session_id)), 200
+
+    @app.get("/v1/wallet")
+    def show_wallet() -> Answer:
+        agent = sessions.authenticate(bearer())
+        wallet_id = links.resolve(agent.session_id, flask.request.args.get("walletId"))
+        return waiaas.WalletResponseSchema().dump(wallets.get(wallet_id)), 200
+
+    return app

@@ -1,0 +1,27 @@
+"""How a program tests what it does with sessions."""
+
+import pytest
+
+import waiaas
+
+
+@pytest.fixture
+def wallet(wallet_database):
+    request = {"name": "trading", "chain": "solana", "environment": "mainnet", "publicKey": "an example's address"}
+    return waiaas.WalletService(wallet_database).create(waiaas.CreateWalletRequestSchema().load(request))
+
+
+def test_a_token_ends_with_its_time_to_live(wallet_database, wallet_clock, wallet):
+    sessions = waiaas.SessionService(wallet_database, clock=wallet_clock)
+    request = waiaas.CreateSessionRequestSchema().load({"walletId": wallet.id, "ttl": 3600})
+    token = sessions.create(request).token
+    wallet_clock.advance(3600)
+    with pytest.raises(waiaas.WAIaaSError) as caught:
+        sessions.authenticate(token)
+    assert caught.value.code == "TOKEN_EXPIRED"
+
+
+def test_an_old_file_is_upgraded(old_wallet_file):
+    database = waiaas.connect(old_wallet_file, backup=False)
+    assert waiaas.check(database).ok
+    waiaas.close(database)

@@ -1,0 +1,171 @@
+"""The built pages: nothing public is missing from them, and every link within them leads somewhere.
+
+The site is built by `tox -e docs`, which then runs these tests.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from pathlib import Path
+from types import ModuleType
+from urllib.parse import unquote, urlsplit
+
+import click
+import pytest
+
+import waiaas
+from waiaas import enums, schemas
+from waiaas.cli import main
+from waiaas.errors import ERROR_CODES, REASONS, en, ko
+from waiaas.migrations import DESCRIPTIONS
+
+pytestmark = pytest.mark.site
+
+SITE = Path(__file__).resolve().parent.parent / "docs" / "_build"
+PAGES = sorted(str(page.relative_to(SITE)) for page in SITE.rglob("*.html") if "_static" not in page.parts)
+OPTIONS = [
+    (name, spelling)
+    for name, command in main.commands.items()
+    for parameter in command.params
+    if isinstance(parameter, click.Option)
+    for spelling in parameter.opts
+]
+
+
+def source_of(page: str) -> str:
+    return (SITE / page).read_text("utf-8")
+
+
+def text_of(source: str) -> str:
+    """What a reader sees of a page or of a part of it, with single blanks."""
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", "", source)).split())
+
+
+def section(page: str, target: str) -> str:
+    """The source of a section, from its target to the next heading of the same kind."""
+    found = re.search(rf'<section id="{target}">.*?(?=<section |</article>)', source_of(page), re.DOTALL)
+    assert found, f"{page} has no section {target}"
+    return found[0]
+
+
+def described(page: str, name: str) -> str:
+    """The text of the description of an error code or a refusal."""
+    names = r'<span class="sig-name descname"><span class="pre">'
+    found = re.search(rf"<dt [^>]*>\s*{names}{name}</span>.*?</dd>", source_of(page), re.DOTALL)
+    assert found, f"{page} does not describe {name}"
+    return text_of(found[0])
+
+
+def plain(text: str) -> str:
+    return " ".join(text.replace("`", "").split())
+
+
+def test_the_site_was_built() -> None:
+    """Without pages there would be nothing to test."""
+    assert {"index.html", "tutorial/index.html", "reference/tables.html"} <= set(PAGES)
+
+
+@pytest.mark.parametrize("name", waiaas.__all__)
+def test_a_public_name_is_described(name: str) -> None:
+    """Each public name of the library has an entry."""
+    assert any(f'id="waiaas.{name}"' in source_of(f"reference/{page}.html") for page in ("python", "schemas"))
+
+
+@pytest.mark.parametrize("name", schemas.__all__)
+def test_a_schema_is_described(name: str) -> None:
+    """Each public name of the wire schemas has an entry."""
+    source = source_of("reference/schemas.html")
+    assert f'id="waiaas.schemas.{name}"' in source or f'id="waiaas.{name}"' in source
+
+
+@pytest.mark.parametrize("name", [name for name in vars(enums) if name.isupper()])
+def test_a_vocabulary_is_described(name: str) -> None:
+    """Each closed vocabulary has an entry with its words."""
+    source = source_of("reference/vocabularies.html")
+    assert f'id="waiaas.enums.{name}"' in source
+    assert all(f"'{word}'" in text_of(source) for word in vars(enums)[name])
+
+
+@pytest.mark.parametrize("code", ERROR_CODES)
+@pytest.mark.parametrize(("page", "texts"), [("errors", en), ("errors-ko", ko)])
+def test_an_error_code_is_described(code: str, page: str, texts: ModuleType) -> None:
+    """Each error code has its status, its message and what to do, in both languages."""
+    shown = described(f"reference/{page}.html", code)
+    assert plain(texts.MESSAGES[code]) in shown
+    assert plain(texts.HINTS[code]) in shown
+    assert f"HTTP {ERROR_CODES[code].http_status}" in shown
+
+
+@pytest.mark.parametrize("reason", REASONS)
+@pytest.mark.parametrize(("page", "texts"), [("errors", en), ("errors-ko", ko)])
+def test_a_refusal_is_described(reason: str, page: str, texts: ModuleType) -> None:
+    """Each reason to refuse a file has its message and what to do, in both languages."""
+    shown = described(f"reference/{page}.html", reason)
+    assert all(plain(text) in shown for text in texts.REASONS[reason])
+
+
+@pytest.mark.parametrize("model", waiaas.MODELS, ids=lambda model: model._meta.table_name)
+def test_a_table_is_described(model: type[waiaas.models.BaseModel]) -> None:
+    """Each table has every column, index and vocabulary on the page, and stands in the diagram of all columns."""
+    name = model._meta.table_name
+    shown = text_of(section("reference/tables.html", f"{name.replace('_', '-')}"))
+    columns = [field.column_name for field in model._meta.sorted_fields]
+    indexes = [index._name for index in model._meta.indexes]
+    values = [str(value) for field in model._meta.sorted_fields for value in getattr(field, "values", None) or ()]
+    assert [word for word in (*columns, *indexes, *values) if not re.search(rf"(?<!\w){word}(?!\w)", shown)] == []
+    drawings = [(SITE / f"_static/all-{theme}.svg").read_text("utf-8") for theme in ("only-light", "only-dark")]
+    assert all(f">{word}<" in drawing for word in (name, *columns) for drawing in drawings)
+
+
+@pytest.mark.parametrize("version", DESCRIPTIONS)
+def test_a_schema_version_is_described(version: int) -> None:
+    """Each schema version says what it brought."""
+    shown = text_of(section("reference/schema-versions.html", f"version-{version}"))
+    assert DESCRIPTIONS[version] in shown
+
+
+@pytest.mark.parametrize(("command", "option"), OPTIONS)
+def test_an_option_is_described(command: str, option: str) -> None:
+    """Each option of each command is described where the command is."""
+    assert f'id="cmdoption-waiaas-{command}-{option.lstrip("-")}"' in source_of("reference/command-line.html")
+
+
+@pytest.mark.parametrize("option", [spelling for parameter in main.params for spelling in parameter.opts])
+def test_an_option_before_the_command_is_described(option: str) -> None:
+    """Each option of the program itself is described."""
+    assert f'id="cmdoption-waiaas-{option.lstrip("-")}"' in source_of("reference/command-line.html")
+
+
+@pytest.mark.parametrize("command", sorted(main.commands))
+def test_a_command_is_described(command: str) -> None:
+    """Each command has a section with its help text and its usage."""
+    shown = text_of(section("reference/command-line.html", f"waiaas-{command}"))
+    assert f"waiaas {command} [OPTIONS]" in shown
+    assert plain(str(main.commands[command].help).split("\n\n")[0]) in shown
+
+
+def test_exit_codes_are_described() -> None:
+    """The page of the commands lists the exit codes that `--help` lists."""
+    shown = text_of(source_of("reference/command-line.html"))
+    assert all(" ".join(line.split()) in shown for line in str(main.epilog).splitlines()[1:])
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    """Each link and picture that a page takes from the site is there, and so is the place on the page it leads to."""
+    missing = []
+    for link in re.findall(r'(?:href|src)="([^"]+)"', source_of(page)):
+        parts = urlsplit(html.unescape(link))
+        if parts.scheme or parts.netloc:
+            continue
+        target = (SITE / page).parent / unquote(parts.path) if parts.path else SITE / page
+        exists = target.is_file() or (target / "index.html").is_file()
+        anchored = (
+            not parts.fragment
+            or target.suffix != ".html"
+            or f'id="{unquote(parts.fragment)}"' in source_of(str(target.resolve().relative_to(SITE)))
+        )
+        if not exists or not anchored:
+            missing.append(link)
+    assert missing == []
