@@ -224,6 +224,11 @@ class TestList:
         query = {"status": status, "limit": "5", "after": ID.upper()}
         assert self.SCHEMA.load(query) == {"status": status, "limit": 5, "after": ID}
 
+    @pytest.mark.parametrize("key", ["status", "limit", "after"])
+    def test_null(self, key):
+        """Null is no value of a parameter: text has none."""
+        assert set(errors_of(self.SCHEMA, {key: None})) == {key}
+
     def test_errors_of_all_keys_come_together(self):
         """Bad values and unknown parameters are told at once."""
         query = {"status": "EXPIRED", "limit": "many", "after": "x", "walletId": ID}
