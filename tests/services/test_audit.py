@@ -7,6 +7,7 @@ import logging
 import pickle
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -132,17 +133,31 @@ def test_only_known_words_are_written(scene: Scene) -> None:
     assert set(SESSION_AUDIT_ACTIONS) <= words
 
 
+class UndoneError(Exception):
+    """Raised to have a transaction rolled back."""
+
+
 @each_change
 def test_a_change_inside_the_callers_transaction_goes_with_it(scene: Scene, name: str) -> None:
     """In a caller's own transaction a change is a savepoint: rolled back with the caller's, kept with it."""
     before = scene.world.rows()
-    with scene.world.database.atomic() as transaction:
+    with suppress(UndoneError), scene.world.database.atomic():
         CHANGES[name](scene, "admin")
-        transaction.rollback()
+        raise UndoneError
     assert scene.world.rows() == before
     with scene.world.database.atomic("IMMEDIATE"):
         CHANGES[name](scene, "admin")
     assert scene.world.rows() != before
+
+
+def test_the_caller_may_roll_back_and_go_on(scene: Scene) -> None:
+    """After Peewee's own `rollback` in the caller's transaction a change can be made in the rest of it."""
+    world = scene.world
+    with world.database.atomic() as transaction:
+        world.links.link(scene.session.id, scene.third)
+        transaction.rollback()
+        world.links.unlink(scene.session.id, scene.second)
+    assert [link.id for link in world.links.list(scene.session.id)] == [scene.first]
 
 
 def test_a_refusal_inside_the_callers_transaction_undoes_only_itself(scene: Scene) -> None:
@@ -188,13 +203,13 @@ def test_no_secret_is_logged_or_told(world: World, debug_log: pytest.LogCaptureF
     secrets.add(world, scene.session.token, scene.alone.token)
     told: list[object] = [scene.session, scene.alone]
     for change in CHANGES.values():
-        with world.database.atomic() as transaction:
+        with suppress(UndoneError), world.database.atomic():
             made = change(scene, "admin")
             secrets.add(world)
             told.append(made)
             if hasattr(made, "token"):
                 secrets.add(world, made.token)
-            transaction.rollback()
+            raise UndoneError
     renewed = world.sessions.renew(scene.session.token)
     world.tokens.rotate()
     secrets.add(world, renewed.token)
