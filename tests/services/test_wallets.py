@@ -6,12 +6,14 @@ import sqlite3
 import sys
 from collections import Counter
 from datetime import datetime, timezone
+from typing import Any
 
 import pytest
 from world import NOBODY, NOW, World, refused
 
 from waiaas import CreateWalletRequestSchema
 from waiaas.enums import CHAIN_TYPES, ENVIRONMENT_TYPES, TRANSACTION_STATUSES, WALLET_STATUSES
+from waiaas.schemas import CreateWalletRequest
 
 NETWORKS_OF = {
     "solana": ("mainnet", "devnet", "testnet"),
@@ -77,6 +79,38 @@ class TestCreate:
                 world.wallets.create(loaded)
             assert caught.value.details == {"network": network, "environment": environment}
         assert good == {("solana", "mainnet"): 2, ("solana", "testnet"): 3}.get((chain, environment), 6)
+
+    @pytest.mark.parametrize(
+        ("changes", "field"),
+        [
+            ({"chain": "bitcoin"}, "chain"),
+            ({"environment": "devnet"}, "environment"),
+            ({"chain": "ethereum", "default_network": "devnet"}, "defaultNetwork"),
+            ({"default_network": "solana-devnet"}, "defaultNetwork"),
+            ({"name": ""}, "name"),
+            ({"name": "x" * 101}, "name"),
+            ({"name": None}, "name"),
+            ({"public_key": "  "}, "publicKey"),
+            ({"public_key": b"7xKX"}, "publicKey"),
+            ({"owner_address": 5}, "ownerAddress"),
+            ({"owner_address": "\ud800"}, "ownerAddress"),
+        ],
+    )
+    def test_a_request_made_by_hand_is_checked(self, world: World, changes: dict[str, Any], field: str) -> None:
+        """A request that breaks the schema's rules is refused under the wire key, and leaves no row behind."""
+        request = CreateWalletRequestSchema().load(REQUEST)
+        with refused(world, "ACTION_VALIDATION_FAILED") as caught:
+            world.wallets.create(request | changes)
+        assert caught.value.details is not None
+        assert list(caught.value.details["fields"]) == [field]  # type: ignore[call-overload]
+
+    @pytest.mark.parametrize("key", CreateWalletRequest.__annotations__)
+    def test_a_request_made_by_hand_has_all_keys(self, world: World, key: str) -> None:
+        """A request without one of its keys is refused."""
+        request = CreateWalletRequestSchema().load(REQUEST)
+        del request[key]
+        with refused(world, "ACTION_VALIDATION_FAILED"):
+            world.wallets.create(request)
 
     def test_a_public_key_that_is_there(self, world: World) -> None:
         """A public key has one wallet, even a terminated one; keys that differ in case are two."""

@@ -13,7 +13,7 @@ from waiaas.enums import MAINNET_NETWORK_TYPES, WALLET_STATUSES
 from waiaas.errors import WAIaaSError
 from waiaas.migrations.faults import refusing
 from waiaas.models import Session, SessionWallet, Transaction, Wallet
-from waiaas.schemas import CreateWalletRequest, RequestValidationError
+from waiaas.schemas import CreateWalletRequest, RequestValidationError, check_create_wallet_request
 from waiaas.services.audit import Event, record
 from waiaas.services.ids import new_id
 from waiaas.services.pages import Page, check_page, page_of
@@ -41,8 +41,9 @@ class WalletService:
 
         Takes what `CreateWalletRequestSchema` gives. Raises WAIaaSError `ENVIRONMENT_NETWORK_MISMATCH` where the
         default network is not one of the wallet's environment, and `ACTION_VALIDATION_FAILED` where a wallet with
-        this public key exists.
+        this public key exists, or for a request that did not come from the schema and breaks its rules.
         """
+        check_create_wallet_request(request)
         network = request["default_network"]
         environment = "mainnet" if network in MAINNET_NETWORK_TYPES else "testnet"
         if network is not None and environment != request["environment"]:
