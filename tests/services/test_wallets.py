@@ -193,7 +193,9 @@ class TestTerminate:
         expired = world.session(gone, ttl=300)
         world.clock.now = NOW + 400.5
         revoked = world.session(gone, other)
-        world.sessions.revoke(revoked.id)
+        revoked_alone = world.session(gone)
+        for session in (revoked, revoked_alone):
+            world.sessions.revoke(session.id)
         world.clock.now = NOW + 500.5
         before = {each.id: world.sessions.get(each.id) for each in (apart, side)}
         assert world.wallets.terminate(gone).status == "TERMINATED"
@@ -206,6 +208,7 @@ class TestTerminate:
             apart.id: None,
             expired.id: NOW + 500,
             revoked.id: NOW + 400,
+            revoked_alone.id: NOW + 400,
         }
         first = min(other, third)
         assert world.default_links() == {
@@ -217,6 +220,16 @@ class TestTerminate:
         assert world.sessions.get(apart.id) == before[apart.id]
         assert world.sessions.get(side.id).wallets == before[side.id].wallets[:1]
         assert world.query("SELECT * FROM session_wallets WHERE wallet_id = ?", gone) == []
+        told = {event[3]: event[0] for event in world.events() if event[0].startswith("SESSION_")}
+        assert told == {
+            only.id: "SESSION_REVOKED",
+            expired.id: "SESSION_REVOKED",
+            default.id: "SESSION_DEFAULT_WALLET_SET",
+            revoked.id: "SESSION_DEFAULT_WALLET_SET",
+            side.id: "SESSION_WALLET_UNLINKED",
+            revoked_alone.id: "SESSION_WALLET_UNLINKED",
+            apart.id: "SESSION_ISSUED",
+        }
         with refused(world, "SESSION_REVOKED"):
             world.sessions.authenticate(only.token)
         assert world.sessions.authenticate(default.token).wallet_id == first
