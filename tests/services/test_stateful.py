@@ -620,8 +620,11 @@ class Machine(RuleBasedStateMachine):
 
     # Keys and tokens.
 
-    @rule(actor=actors)
-    def rotate(self, actor: str) -> None:
+    @rule(actor=actors, when=st.sampled_from([None, 0, -1]))
+    def rotate(self, actor: str, when: int | None) -> None:
+        """Rotate at once, in the first second in which it is possible again, or in the last in which it is not."""
+        if when is not None:
+            self.now = max(self.now, self.rotated_at + GRACE + when)
         too_recent = self.key > 0 and self.now - self.rotated_at < GRACE
         self.expect("ROTATION_TOO_RECENT" if too_recent else None, lambda: self.on.tokens.rotate(actor=actor))
         if not too_recent:
