@@ -26,7 +26,7 @@ import waiaas
 
 NOW = 1_800_000_000
 ROUNDS = 4
-MANY_ROUNDS = 300
+MANY_ROUNDS = 150
 WRITER = Path(__file__).parents[1] / "writing_until_killed.py"
 PACKAGE_FOLDER = str(Path(waiaas.__file__).parents[1])
 

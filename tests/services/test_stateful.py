@@ -345,12 +345,12 @@ class Machine(RuleBasedStateMachine):
     def terminate(self, number: int, actor: str) -> None:
         self.terminate_wallet(self.some_wallet(number), actor)
 
-    @precondition(lambda self: any(len(session.links) > 1 for session in self.sessions.values()))
+    @precondition(lambda self: any(session.links for session in self.sessions.values()))
     @rule(number=which, actor=actors)
-    def terminate_a_default(self, number: int, actor: str) -> None:
-        """Terminate the default wallet of a session that has others."""
-        defaults = [session.default for session in self.sessions.values() if len(session.links) > 1]
-        self.terminate_wallet(str(defaults[number % len(defaults)]), actor)
+    def terminate_a_linked_wallet(self, number: int, actor: str) -> None:
+        """Terminate the default wallet of a session, or another, or its only one, of a revoked one too."""
+        linked = [wallet_id for session in self.sessions.values() for wallet_id in session.links]
+        self.terminate_wallet(linked[number % len(linked)], actor)
 
     def terminate_wallet(self, wallet_id: str, actor: str) -> None:
         codes = {"ACTIVE": None, "SUSPENDED": None}
@@ -477,14 +477,22 @@ class Machine(RuleBasedStateMachine):
         self.note("SESSION_ISSUED", actor, chosen, issued.id)
         self.compare_session(issued)
 
-    @rule(number=which, actor=st.none() | actors, when=st.sampled_from([None, 0, 0, -1]))
-    def renew(self, number: int, actor: str | None, when: int | None) -> None:
-        """Renew at once, in the first second in which it is possible, or in the last in which it is not."""
+    @rule(number=which, actor=st.none() | actors)
+    def renew(self, number: int, actor: str | None) -> None:
         token = self.some_token(number)
-        if token is None:
-            return
-        if when is not None:
-            self.now = max(self.now, half_time(token) + when)
+        if token is not None:
+            self.renew_token(token, actor)
+
+    @precondition(lambda self: self.living_tokens())
+    @rule(number=which, early=st.booleans(), actor=st.none() | actors)
+    def renew_when_due(self, number: int, early: bool, actor: str | None) -> None:
+        """Renew in the first second in which it is possible, or in the last in which it is not."""
+        living = self.living_tokens()
+        token = living[number % len(living)]
+        self.now = max(self.now, half_time(token) - early)
+        self.renew_token(token, actor)
+
+    def renew_token(self, token: IssuedToken, actor: str | None) -> None:
         session = self.sessions[token.session_id]
         renewed = self.expect(
             self.renewal_code(token, session), lambda: self.on.sessions.renew(token.text, actor=actor)
@@ -499,6 +507,7 @@ class Machine(RuleBasedStateMachine):
         session.renewed_at = self.now
         self.note("SESSION_RENEWED", actor or f"session:{renewed.id}", default, renewed.id)
         self.compare_session(renewed)
+        self.expect(self.renewal_code(token, session), lambda: self.on.sessions.renew(token.text))
 
     @rule(number=which, actor=actors)
     def revoke(self, number: int, actor: str) -> None:
@@ -611,8 +620,11 @@ class Machine(RuleBasedStateMachine):
 
     # Keys and tokens.
 
-    @rule(actor=actors)
-    def rotate(self, actor: str) -> None:
+    @rule(actor=actors, when=st.sampled_from([None, 0, -1]))
+    def rotate(self, actor: str, when: int | None) -> None:
+        """Rotate at once, in the first second in which it is possible again, or in the last in which it is not."""
+        if when is not None:
+            self.now = max(self.now, self.rotated_at + GRACE + when)
         too_recent = self.key > 0 and self.now - self.rotated_at < GRACE
         self.expect("ROTATION_TOO_RECENT" if too_recent else None, lambda: self.on.tokens.rotate(actor=actor))
         if not too_recent:
@@ -809,8 +821,10 @@ class Machine(RuleBasedStateMachine):
         return self.some(number, living, [*self.sessions]) or UNKNOWN
 
     def some_token(self, number: int) -> IssuedToken | None:
-        current = [each.token for each in self.sessions.values() if each.status(self.now) == "ACTIVE"]
-        return self.some(number, current, self.issued) or self.some(0, [], self.issued)
+        return self.some(number, self.living_tokens(), self.issued) or self.some(0, [], self.issued)
+
+    def living_tokens(self) -> list[IssuedToken]:
+        return [each.token for each in self.sessions.values() if each.status(self.now) == "ACTIVE"]
 
     @staticmethod
     def some(number: int, living: list[Item], known: list[Item]) -> Item | None:
@@ -889,4 +903,4 @@ def test_services_agree_with_the_rules() -> None:
 @pytest.mark.stress
 def test_services_agree_with_the_rules_for_long() -> None:
     """The same for minutes, in longer chains of steps."""
-    run_state_machine_as_test(Machine, settings=settings(max_examples=3000, stateful_step_count=80))
+    run_state_machine_as_test(Machine, settings=settings(max_examples=1000, stateful_step_count=80))
