@@ -89,9 +89,7 @@ class ErrorTellingGroup(click.Group):
 
 def _tell_refusal(error: WAIaaSError, lang: str, *, as_json: bool) -> None:
     words, told = WORDS[lang], error.to_dict(lang)
-    lines = [f"{words['error']}: {told['message']}"]
-    if told["hint"]:
-        lines.append(f"{words['what_to_do']}: {told['hint']}")
+    lines = [f"{words['error']}: {told['message']}", f"{words['what_to_do']}: {told['hint']}"]
     sessions = (error.details or {}).get("sessions")
     if isinstance(sessions, list):
         lines += listed(words["sessions"], sessions, more=words["more"])

@@ -24,7 +24,7 @@ class ErrorResponseSchema(ResponseSchema):
         what the error is about, for programs, or null; ``fields`` holds the messages for a request that broke its
         rules, by key.
     ``hint``
-        what to do next, or null.
+        what to do next.
 
     >>> from waiaas.errors import WAIaaSError
     >>> body = WAIaaSError("SESSION_NOT_FOUND").to_dict("ko")
@@ -39,4 +39,4 @@ class ErrorResponseSchema(ResponseSchema):
     retryable = fields.Boolean(required=True)
     message = StrictText(required=True)
     details = JSONObject(required=True, allow_none=True)
-    hint = StrictText(required=True, allow_none=True)
+    hint = StrictText(required=True)
