@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import resource
 import sqlite3
 import subprocess
 import sys
@@ -24,15 +23,15 @@ PACKAGES = ("peewee", "marshmallow", "SQLAlchemy", "alembic", "Django", "sqlite-
 def work(job: Callable[[], object]) -> dict[str, Any]:
     """Do a job in this process; seconds, those of the processor among them, and the peaks of memory in MB meanwhile.
 
-    `anonymous` is RssAnon, sampled every 2 ms: the memory of the process's own. `resident` is the peak of all that
-    was resident since the process began, pages of the mapped file among it.
+    `anonymous` is RssAnon, sampled every 2 ms: the memory of the process's own. `resident` is VmHWM, the peak of all
+    that was resident since the process began, pages of the mapped file among it.
     """
     with _PeakMemory() as memory:
         started, processor = time.perf_counter(), time.thread_time()
         job()
         seconds, processor = time.perf_counter() - started, time.thread_time() - processor
-    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-    return {"seconds": seconds, "processor": processor, "anonymous": memory.peak, "resident": resident}
+    # Not ru_maxrss: that starts from what the parent had when it forked.
+    return {"seconds": seconds, "processor": processor, "anonymous": memory.peak, "resident": _status("VmHWM")}
 
 
 def is_installed(module: str | None) -> bool:
@@ -95,7 +94,7 @@ def _versions(names: Iterable[str]) -> Iterable[tuple[str, str]]:
 
 class _PeakMemory:
     def __enter__(self) -> _PeakMemory:
-        self.peak, self._done = _rss_anon(), threading.Event()
+        self.peak, self._done = _status("RssAnon"), threading.Event()
         self._sampler = threading.Thread(target=self._sample, daemon=True)
         self._sampler.start()
         return self
@@ -103,13 +102,14 @@ class _PeakMemory:
     def __exit__(self, *_: object) -> None:
         self._done.set()
         self._sampler.join()
-        self.peak = max(self.peak, _rss_anon())
+        self.peak = max(self.peak, _status("RssAnon"))
 
     def _sample(self) -> None:
         while not self._done.wait(0.002):
-            self.peak = max(self.peak, _rss_anon())
+            self.peak = max(self.peak, _status("RssAnon"))
 
 
-def _rss_anon() -> float:
+def _status(name: str) -> float:
+    """A figure of this process, in MB (https://man7.org/linux/man-pages/man5/proc_pid_status.5.html)."""
     status = Path("/proc/self/status").read_text("ascii")
-    return int(next(line for line in status.splitlines() if line.startswith("RssAnon")).split()[1]) / 1000
+    return int(next(line for line in status.splitlines() if line.startswith(name)).split()[1]) / 1000

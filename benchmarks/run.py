@@ -38,7 +38,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         folder = Path(name)
         jobs: dict[str, Callable[[], Any]] = {
-            "migration": lambda: migration.run(options.sizes, options.rounds, folder),
+            "migration": lambda: migration.run(options.sizes, options.rounds, folder, _read("migration")),
             "fidelity": lambda: fidelity.run(folder),
             "startup": lambda: startup.run(options.sessions, options.rounds, folder),
             "hot_path": lambda: hot_path.run(options.sessions, 10 * options.rounds, folder),
@@ -52,6 +52,12 @@ def main() -> None:
 
 def _numbers(text: str) -> list[int]:
     return [int(number) for number in text.split(",")]
+
+
+def _read(name: str) -> dict[str, Any]:
+    """The result of an earlier run, empty where there is none."""
+    file = RESULTS / f"{name}.json"
+    return json.loads(file.read_text("utf-8")) if file.exists() else {}
 
 
 def _write(name: str, result: Any) -> None:
