@@ -79,11 +79,22 @@ def test_constraints_that_are_no_json_are_a_refusal(world: World, text: str) -> 
         lambda: world.sessions.get(session.id),
         lambda: world.sessions.list(),
         lambda: world.sessions.renew(session.token),
-        lambda: world.sessions.revoke(session.id),
     ):
         with refused(world, "SCHEMA_INCOMPATIBLE", "corrupt"):
             operation()
     assert world.sessions.authenticate(session.token).session_id == session.id
+
+
+def test_a_damaged_session_can_be_revoked(world: World) -> None:
+    """Damage in its row keeps no session alive: it is revoked, and the damage is told."""
+    session = world.session(world.wallet())
+    world.execute("UPDATE sessions SET constraints = '{'")
+    with pytest.raises(waiaas.WAIaaSError) as caught:
+        world.sessions.revoke(session.id)
+    assert caught.value.reason == "corrupt"
+    assert world.query("SELECT revoked_at FROM sessions") == [(NOW,)]
+    with refused(world, "SESSION_REVOKED"):
+        world.sessions.authenticate(session.token)
 
 
 class TestCreate:

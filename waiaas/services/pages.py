@@ -6,10 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from waiaas.schemas import RequestValidationError
-
-#: The most that one page may hold.
-MAX_PAGE = 200
+from waiaas.schemas import MAX_LIMIT, RequestValidationError
 
 
 class _HasId(Protocol):
@@ -31,8 +28,8 @@ class Page(Generic[Item]):
 def check_page(limit: int, after: str | None, status: str | None, statuses: Collection[str]) -> None:
     """Refuse a limit out of bounds, what is no `next_after`, an unknown status: `ACTION_VALIDATION_FAILED`."""
     errors = {}
-    if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= MAX_PAGE:
-        errors["limit"] = [f"Must be an integer from 1 to {MAX_PAGE}."]
+    if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= MAX_LIMIT:
+        errors["limit"] = [f"Must be an integer from 1 to {MAX_LIMIT}."]
     if after is not None and not isinstance(after, str):
         errors["after"] = ["Must be the next_after of a page."]
     if status is not None and status not in statuses:

@@ -13,7 +13,7 @@ from waiaas.database import write_transaction
 from waiaas.enums import SESSION_STATUSES
 from waiaas.errors import WAIaaSError
 from waiaas.models import KeyValue, Session, SessionWallet
-from waiaas.schemas import CreateSessionRequest, check_create_session_request
+from waiaas.schemas import DEFAULT_LIMIT, CreateSessionRequest, check_create_session_request
 from waiaas.services.audit import Event, record
 from waiaas.services.details import IssuedSession, SessionDetails, session_details
 from waiaas.services.ids import new_id
@@ -136,6 +136,8 @@ class SessionService:
             session = Session.select(*_RENEWAL).where(Session.id == session_id).dicts().first(self._database)
             _refuse_renewal(session, claims, token, now)
             default = self._default_wallet(session_id)
+            if default is None:
+                raise WAIaaSError("SESSION_REQUIRES_WALLET", details={"sessionId": session_id})
             lifetime = claims.expires_at - claims.issued_at
             expires_at = min(now + lifetime, _seconds(session["absolute_expires_at"]))
             renewed = self._tokens.sign(session_id, default, issued_at=now, expires_at=expires_at)
@@ -153,17 +155,20 @@ class SessionService:
     def revoke(self, session_id: str, *, actor: str = "admin") -> SessionDetails:
         """End a session for good: its token is void at once. One that is revoked already stays as it is.
 
-        Raises WAIaaSError `SESSION_NOT_FOUND` where the session is unknown.
+        Raises WAIaaSError `SESSION_NOT_FOUND` where the session is unknown. A row that is damaged elsewhere is no
+        reason to let its agent go on: it is revoked first and told as `corrupt` then.
         """
         with write_transaction(self._database):
             now = int(self._clock())
-            session = self._details(session_id, now)
-            if session.status == "REVOKED":
-                return session
-            Session.update(revoked_at=now).where(Session.id == session_id).execute(self._database)
-            event = Event("SESSION_REVOKED", {}, session.default_wallet_id, session_id)
-            record(self._database, now, actor, [event])
-            return self._details(session_id, now)
+            is_it = Session.id == session_id
+            found = Session.select(Session.revoked_at).where(is_it).tuples().first(self._database)
+            if found is None:
+                raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": session_id})
+            if found == (None,):
+                Session.update(revoked_at=now).where(is_it).execute(self._database)
+                event = Event("SESSION_REVOKED", {}, self._default_wallet(session_id), session_id)
+                record(self._database, now, actor, [event])
+        return self._details(session_id, now)
 
     def get(self, session_id: str) -> SessionDetails:
         """Return a session with its links, revoked and expired ones too.
@@ -173,7 +178,12 @@ class SessionService:
         return self._details(session_id, int(self._clock()))
 
     def list(
-        self, wallet_id: str | None = None, *, status: str | None = None, limit: int = 50, after: str | None = None
+        self,
+        wallet_id: str | None = None,
+        *,
+        status: str | None = None,
+        limit: int = DEFAULT_LIMIT,
+        after: str | None = None,
     ) -> Page[SessionDetails]:
         """Return sessions in the order of their ids, which is that of their creation for sessions made here.
 
@@ -217,12 +227,10 @@ class SessionService:
     def _issued(self, session_id: str, now: int, token: str) -> IssuedSession:
         return IssuedSession(**vars(self._details(session_id, now)), token=token)
 
-    def _default_wallet(self, session_id: str) -> str:
+    def _default_wallet(self, session_id: str) -> str | None:
         is_default = (SessionWallet.session == session_id) & (SessionWallet.is_default == TRUE)
         default = SessionWallet.select(SessionWallet.wallet).where(is_default).tuples().first(self._database)
-        if default is None:
-            raise WAIaaSError("SESSION_REQUIRES_WALLET", details={"sessionId": session_id})
-        return str(default[0])
+        return None if default is None else str(default[0])
 
 
 _RENEWAL = [

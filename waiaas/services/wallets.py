@@ -13,7 +13,12 @@ from waiaas.enums import MAINNET_NETWORK_TYPES, WALLET_STATUSES
 from waiaas.errors import WAIaaSError
 from waiaas.migrations.faults import refusing
 from waiaas.models import Session, SessionWallet, Transaction, Wallet
-from waiaas.schemas import CreateWalletRequest, RequestValidationError, check_create_wallet_request
+from waiaas.schemas import (
+    DEFAULT_LIMIT,
+    CreateWalletRequest,
+    RequestValidationError,
+    check_create_wallet_request,
+)
 from waiaas.services.audit import Event, record
 from waiaas.services.ids import new_id
 from waiaas.services.pages import Page, check_page, page_of
@@ -64,7 +69,7 @@ class WalletService:
         with refusing(self._database):
             return self._wallet(wallet_id)
 
-    def list(self, *, status: str | None = None, limit: int = 50, after: str | None = None) -> Page[Wallet]:
+    def list(self, *, status: str | None = None, limit: int = DEFAULT_LIMIT, after: str | None = None) -> Page[Wallet]:
         """Return wallets in the order of their ids, of one status (of `WALLET_STATUSES`) where asked for.
 
         `limit` (1 to 200) at a time; `after` is a page's `next_after`, and gives the page behind it. Raises
