@@ -19,7 +19,7 @@ WRONG = [
     (["frobnicate"], "No such command 'frobnicate'.", "'frobnicate' 명령은 없습니다."),
     (["upgrade", "--rehersal", "a.db"], "--rehearse", "'--rehersal' 옵션은 없습니다."),
     (["status", "--jsn", "a.db"], "--json", "혹시 '--json'입니까?"),
-    (["status", "--x", "a.db"], "No such option '--x'", "'--x' 옵션은 없습니다."),
+    (["status", "--x", "a.db"], "No such option", "'--x' 옵션은 없습니다."),
     (["status"], "Missing argument 'PATH'.", "'PATH' 인수가 없습니다."),
     (["status", "a.db", "b.db"], "Got unexpected extra argument", "명령의 인수가 올바르지 않습니다."),
     (["downgrade", "--to", "x", "a.db"], "is not a valid integer", "'--to' 값이 올바르지 않습니다. 정수여야 합니다."),
