@@ -29,18 +29,23 @@ _END = b"<end>"
 def run(*arguments: str | Path, **environment: str) -> Result:
     """Run the command in this process."""
     variables = {**dict.fromkeys(_OF_THE_USER), **environment}
-    return CliRunner(**_SEPARATE).invoke(main, [*map(str, arguments)], env=variables, catch_exceptions=False)
+    runner, words = CliRunner(**_SEPARATE), [*map(str, arguments)]
+    return runner.invoke(main, words, env=variables, catch_exceptions=False, prog_name="waiaas")
 
 
 def program(*arguments: str | Path, code: str | None = None, **environment: Any) -> Any:
-    """Run the real program, or a text of Python in its place; `stdout` and `stderr` are as for `subprocess`."""
+    """Run the real program, or a text of Python in its place; `stdout` and `stderr` are as for `subprocess`.
+
+    What it wrote is text in UTF-8, or bytes with `binary`.
+    """
+    encoding = None if environment.pop("binary", False) else "utf-8"
     streams = {name: environment.pop(name, subprocess.PIPE) for name in ("stdout", "stderr")}
     start = ["-c", code] if code else ["-m", "waiaas"]
     return subprocess.run(
         [sys.executable, *start, *map(str, arguments)],
         **streams,
-        encoding="utf-8",
-        env=_environment(environment),
+        encoding=encoding,
+        env=variables_of_a_program(**environment),
         check=False,
     )
 
@@ -73,7 +78,8 @@ def left_on_screen(written: str) -> str:
     return "\n".join(lines)
 
 
-def _environment(variables: dict[str, Any]) -> dict[str, str]:
+def variables_of_a_program(**variables: str) -> dict[str, str]:
+    """The environment of a program that finds this library, and nothing that its user has set."""
     inherited = {name: value for name, value in os.environ.items() if name not in _OF_THE_USER}
     package = str(Path(waiaas.__file__).parent.parent)
     return {**inherited, "PYTHONPATH": package, "PYTHONUTF8": "1", **variables}

@@ -449,3 +449,15 @@ class TestRefusals:
         assert caught.value.reason == "backup_failed"
         assert "No space left on device" in caught.value.message
         assert [each.name for each in tmp_path.iterdir() if each.name.startswith(".")] == []
+
+    def test_of_the_copy_name_the_file(self, v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What goes wrong with the copy, a full disk here, is told of the file as its owner named it."""
+        monkeypatch.chdir(v18.parent)
+        before = state(v18.parent)
+        tamper(monkeypatch, "PRAGMA max_page_count = 1", "CREATE TABLE more AS SELECT zeroblob(10000000) AS filler")
+        with pytest.raises(WAIaaSError) as caught:
+            rehearse(v18.name)
+        assert caught.value.reason == "disk_full"
+        assert (caught.value.details or {})["path"] == v18.name
+        assert ".waiaas-rehearsal" not in str(caught.value.to_dict())
+        assert state(v18.parent) == before

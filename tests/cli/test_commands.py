@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import sqlite3
 import stat
+import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
@@ -16,7 +18,7 @@ from typing import Any
 import click
 import pytest
 from old_files import create_statements, dump, execute, make_file, query, session_id, wallet_id
-from program import contents, left_on_screen, on_a_terminal, only_object, program, run
+from program import contents, left_on_screen, on_a_terminal, only_object, program, run, variables_of_a_program
 
 import waiaas
 from waiaas.cli import main
@@ -311,6 +313,26 @@ class TestHelp:
         assert re.search(rf"^  Examples?:\n    waiaas {command}\b", result.stdout, re.MULTILINE)
         assert "\\" not in result.stdout
         assert all(option.help for option in main.commands[command].params if isinstance(option, click.Option))
+
+    @pytest.mark.parametrize("arguments", [[], *([name] for name in COMMANDS)], ids=lambda a: " ".join(a) or "waiaas")
+    def test_fits_eighty_columns(self, arguments: list[str]) -> None:
+        """On a terminal of the usual width no line of the help is broken in two."""
+        shown = program(*arguments, "--help", COLUMNS="80").stdout
+        assert max(map(len, shown.splitlines())) <= 80
+
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_of_a_command_tells_what_comes_next(self, command: str) -> None:
+        """Each command's help ends with the next step and the exit codes."""
+        result = run(command, "--help").stdout
+        next_step, codes = result.split("  Next:\n")[1].split("  Exit codes:\n")
+        assert next_step.strip()
+        assert codes.split()[0] == "0"
+
+    def test_is_shown_where_nothing_is_asked(self) -> None:
+        """`waiaas` alone shows the help, but on standard error and with the exit code of wrong usage."""
+        result = program(COLUMNS="80")
+        assert (result.returncode, result.stdout) == (2, "")
+        assert result.stderr == program("--help", COLUMNS="80").stdout
 
     def test_short_option(self) -> None:
         """-h is --help."""
@@ -607,6 +629,85 @@ class TestUpgrade:
         assert answer["orphans_skipped"] == [{"session_id": s, "wallet_id": OLD_WALLET} for s in orphans]
 
 
+class TestRehearse:
+    @pytest.mark.parametrize("version", [1, 18])
+    def test_leaves_the_file_alone(self, tmp_path: Path, version: int) -> None:
+        """The real program tells what an upgrade would do, and changes nothing."""
+        path = make_file(tmp_path / "wallets.db", version)
+        before = contents(tmp_path)
+        result = program("upgrade", "--rehearse", path)
+        assert (result.returncode, result.stderr) == (0, "")
+        assert contents(tmp_path) == before
+        first, *lines = result.stdout.splitlines()
+        assert first == f"An upgrade of {path} from schema version {version} to {LATEST} succeeds."
+        assert "  links created: 12" in lines
+        assert "    session_wallets: none -> 12 (12 added)" in lines
+        assert "  broken references: none before, none after" in lines
+        assert "    no problem found." in lines
+        assert lines[-1].endswith(f"{path} was left alone. Do it: waiaas upgrade {path}")
+
+    def test_text_of_version_18(self, v18: Path) -> None:
+        """A reader sees what comes and goes in the schema, each on a line that fits the page."""
+        lines = run("upgrade", "--rehearse", v18).stdout.splitlines()
+        start = lines.index("  schema: 5")
+        assert lines[start + 1].startswith("    + table session_wallets: ( session_id TEXT NOT NULL REFERENCES ")
+        assert lines[start + 2] == "    + index idx_session_wallets_session: ON session_wallets (session_id)"
+        assert lines[start + 4].startswith("    - column sessions.wallet_id: wallet_id TEXT NOT NULL ")
+        assert max(map(len, lines[start : start + 6])) <= 82
+
+    def test_json(self, v18: Path) -> None:
+        """With --json it is one object: the rehearsal whole, in the place of an upgrade's report."""
+        answer = only_object(run("upgrade", "--rehearse", v18, "--json").stdout)
+        assert set(answer) == {"path", "created", "rehearsal"}
+        assert (answer["path"], answer["created"]) == (str(v18), False)
+        assert set(answer["rehearsal"]) == {
+            *("report", "schema", "rows", "foreign_keys_before", "foreign_keys_after", "check"),
+            *("copy_seconds", "upgrade_seconds", "seconds"),
+        }
+        assert set(answer["rehearsal"]["report"]) >= UPGRADE_KEYS
+        assert answer["rehearsal"]["report"]["backup"] is None
+
+    @pytest.mark.parametrize("options", [[], ["--json"]])
+    def test_refuses_as_the_upgrade_does(self, v18: Path, options: list[str]) -> None:
+        """Where the upgrade would be refused, the rehearsal exits with 1 and says the same."""
+        make_orphans(v18, OLD_WALLET)
+        before = contents(v18.parent)
+        rehearsed = run("upgrade", "--rehearse", v18, *options)
+        assert contents(v18.parent) == before
+        refused = run("upgrade", v18, *options)
+        assert rehearsed.exit_code == refused.exit_code == 1
+        assert (rehearsed.stdout, rehearsed.stderr) == (refused.stdout, refused.stderr)
+
+    def test_with_skip_orphans_proposes_the_same_upgrade(self, v18: Path) -> None:
+        """What would be left out is named, and the upgrade that is proposed is the one that was rehearsed."""
+        orphans = make_orphans(v18, OLD_WALLET)
+        execute(v18, "UPDATE sessions SET revoked_at = NULL")
+        result = run("upgrade", "--rehearse", "--skip-orphans", v18)
+        assert result.exit_code == 0
+        assert all(f"{session} (wallet {OLD_WALLET} does not exist)" in result.stdout for session in orphans)
+        assert "problem: a session that is not revoked reaches no wallet" in result.stdout
+        assert result.stdout.endswith(f"Do it: waiaas upgrade {v18} --skip-orphans\n")
+
+    def test_of_a_file_at_the_latest_version(self, tmp_path: Path) -> None:
+        """There is nothing to do, and no upgrade is proposed."""
+        result = run("upgrade", "--rehearse", make_latest(tmp_path / "wallets.db"))
+        assert result.exit_code == 0
+        assert result.stdout.splitlines()[0].endswith("the latest: nothing to do.")
+        assert "Do it" not in result.stdout
+
+    def test_of_an_empty_file(self, tmp_path: Path) -> None:
+        """An upgrade would create the tables: there is nothing to rehearse, and the file stays empty."""
+        path = tmp_path / "wallets.db"
+        path.touch()
+        text, answer = (
+            run("upgrade", "--rehearse", path),
+            only_object(run("upgrade", "--rehearse", path, "--json").stdout),
+        )
+        assert (text.exit_code, text.stdout.split(":")[0]) == (0, f"{path} is empty")
+        assert answer == {"path": str(path), "created": True, "rehearsal": None}
+        assert path.stat().st_size == 0
+
+
 class TestProgress:
     def test_is_shown_on_a_terminal(self, v18: Path) -> None:
         """Where standard error is a terminal each phase is shown there, and standard output stays one JSON object."""
@@ -745,6 +846,46 @@ class TestCheck:
         result = run("check", v18)
         assert result.exit_code == 0
         assert "were not compared" in result.stdout
+
+
+class TestCompletion:
+    def completed(self, folder: Path, *words: str) -> list[str]:
+        """What bash proposes for the last of these words, with the script that the command prints."""
+        shim = folder / "waiaas"
+        shim.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m waiaas "$@"\n')
+        shim.chmod(0o755)
+        script = folder / "completion.bash"
+        script.write_text(program("completion", "bash").stdout)
+        asked = (
+            f"source {shlex.quote(str(script))}; COMP_WORDS=({shlex.join(words)}); COMP_CWORD={len(words) - 1};"
+            ' _waiaas_completion waiaas; printf "%s\\n" "${COMPREPLY[@]}"'
+        )
+        variables = variables_of_a_program(PATH=f"{folder}:{os.environ['PATH']}")
+        result = subprocess.run(["bash", "-c", asked], env=variables, capture_output=True, text=True, check=True)
+        assert result.stderr == ""
+        return result.stdout.split()
+
+    @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+    def test_in_bash(self, tmp_path: Path) -> None:
+        """Bash itself completes commands, options and values with the script."""
+        assert self.completed(tmp_path, "waiaas", "up") == ["upgrade"]
+        assert self.completed(tmp_path, "waiaas", "upgrade", "--re") == ["--rehearse"]
+        assert self.completed(tmp_path, "waiaas", "--lang", "k") == ["ko"]
+        assert self.completed(tmp_path, "waiaas", "completion", "") == ["bash", "zsh", "fish"]
+        assert self.completed(tmp_path, "waiaas", "") == COMMANDS
+
+    @pytest.mark.parametrize("shell", ["zsh", "fish"])
+    def test_for_another_shell(self, shell: str) -> None:
+        """Each shell has a script of its own, which asks the program in that shell's way."""
+        result = program("completion", shell)
+        assert (result.returncode, result.stderr) == (0, "")
+        assert f"_WAIAAS_COMPLETE={shell}_complete" in result.stdout
+
+    def test_for_a_shell_that_it_does_not_know(self) -> None:
+        """Another shell is wrong usage, and the known ones are named."""
+        result = run("completion", "tcsh")
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert all(shell in result.stderr for shell in ("bash", "zsh", "fish"))
 
 
 class TestDemo:

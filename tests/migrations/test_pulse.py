@@ -17,7 +17,8 @@ from peewee import SqliteDatabase
 import waiaas
 from waiaas import Progress
 from waiaas.database import open_to_change
-from waiaas.migrations import pulse
+from waiaas.errors import refusal
+from waiaas.migrations import pulse, runner
 from waiaas.migrations.pulse import Pulse
 
 LONG = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000) SELECT {}(i) FROM n"
@@ -137,3 +138,22 @@ def test_ctrl_c_during_the_commit_leaves_the_backup(v18: Path) -> None:
     assert query(v18, "SELECT max(version) FROM schema_version") == [(waiaas.LATEST_SCHEMA_VERSION,)]
     (backup,) = v18.parent.glob("*.backup")
     assert dump(backup) == before
+
+
+def test_a_file_that_cannot_be_read_any_more_keeps_its_backup(v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody can say whether the upgrade was taken back, the good copy is not thrown away."""
+    read = iter([18])
+
+    def version(_: object) -> int:
+        for found in read:
+            return found
+        raise refusal("corrupt", path=str(v18), cause="gone")
+
+    def stop(progress: Progress) -> None:
+        if progress.phase == "filling session_wallets":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "schema_version", version)
+    with pytest.raises(KeyboardInterrupt), open_to_change(v18) as database:
+        waiaas.upgrade(database, progress=stop)
+    assert len([*v18.parent.glob("*.backup")]) == 1

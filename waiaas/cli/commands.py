@@ -87,17 +87,20 @@ def main(lang: str) -> None:
     """  # noqa: D301 (click takes the backspace itself, not an escaped one)
 
 
-def _file(ctx: click.Context, __: click.Parameter, path: str | None) -> Path | None:
-    if path is None:
-        return None
+def _file(_: click.Context, __: click.Parameter, path: str | None) -> Path | None:
     if path in ("", ":memory:"):
         raise BadPath("in_memory" if path else "empty_path")
+    return None if path is None else Path(path)
+
+
+def _existing_file(ctx: click.Context, parameter: click.Parameter, path: str) -> Path | None:
+    """Remember the file that stays as it was where the command is stopped."""
     ctx.meta[PATH] = path
-    return Path(path)
+    return _file(ctx, parameter, path)
 
 
-def _path(command: _Command) -> _Command:
-    return click.argument("path", type=click.Path(readable=False), callback=_file)(command)
+_path = click.argument("path", type=click.Path(readable=False), callback=_existing_file)
+_new_path = click.argument("path", type=click.Path(readable=False), callback=_file)
 
 
 def _remember_json(ctx: click.Context, _: click.Parameter, value: bool) -> bool:
@@ -131,7 +134,7 @@ _no_backup = click.option(
         "0  created\n1  refused: something stands at PATH already, or it cannot be written\n2  wrong usage",
     ),
 )
-@_path
+@_new_path
 @_json
 def init(path: Path, as_json: bool) -> None:
     """Create a new, empty database at PATH, at the latest schema version.

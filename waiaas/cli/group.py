@@ -34,8 +34,22 @@ _STOPPED_BY_SIGNAL = 128
 AS_JSON, PATH = "waiaas.json", "waiaas.path"
 
 
+class _Command(click.Command):
+    """A command whose parser says of each error where it was: click leaves that out of some."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the words after the command's name."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx
+            raise
+
+
 class ErrorTellingGroup(click.Group):
     """A group of commands that turns errors into messages, JSON objects where asked for, and exit codes."""
+
+    command_class = _Command
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run the program to its exit code."""

@@ -84,18 +84,15 @@ def rehearsal_lines(path: Path, rehearsal: Rehearsal | None, skip_orphans: bool)
         first = _nothing_to_upgrade(path, report.to_version)
     else:
         first = f"An upgrade of {path} from schema version {report.from_version} to {report.to_version} succeeds."
-    lines = [first, *(_work_lines(report) if report.applied else [])]
-    lines += listed("schema", [_change_line(change) for change in rehearsal.schema], all_of_them=True)
-    lines += _rows_lines(rehearsal.rows)
-    lines.append(
-        f"  broken references: {_counts(rehearsal.foreign_keys_before)} before,"
-        f" {_counts(rehearsal.foreign_keys_after)} after"
-    )
-    lines += ["  check of the result:", *(f"    {line}" for line in _findings_lines(rehearsal.check))]
-    copy, upgrade = rehearsal.copy_seconds, rehearsal.upgrade_seconds
-    lines.append(f"  time: {copy:.2f} s for the copy, as a backup takes, and {upgrade:.2f} s for the upgrade")
     done = f" Do it: {command}" if report.applied else ""
-    return [*lines, f"This was done to a copy, which is removed; {path} was left alone.{done}"]
+    return [
+        first,
+        *(_work_lines(report) if report.applied else []),
+        *_comparison_lines(rehearsal),
+        f"  time: {rehearsal.copy_seconds:.2f} s for the copy, as a backup takes,"
+        f" and {rehearsal.upgrade_seconds:.2f} s for the upgrade",
+        f"This was done to a copy, which is removed; {path} was left alone.{done}",
+    ]
 
 
 def downgrade_lines(path: Path, report: DowngradeReport) -> list[str]:
@@ -173,6 +170,17 @@ def _work_lines(report: UpgradeReport) -> list[str]:
         *listed("sessions left without a wallet", without_wallet, all_of_them=True),
         *listed("foreign keys reconnected", report.foreign_keys_reconnected),
         *listed("empty tables of an interrupted tool, used or removed", report.leftovers_used),
+    ]
+
+
+def _comparison_lines(rehearsal: Rehearsal) -> list[str]:
+    before, after = _counts(rehearsal.foreign_keys_before), _counts(rehearsal.foreign_keys_after)
+    return [
+        *listed("schema", [_change_line(change) for change in rehearsal.schema], all_of_them=True),
+        *_rows_lines(rehearsal.rows),
+        f"  broken references: {before} before, {after} after",
+        "  check of the result:",
+        *(f"    {line}" for line in _findings_lines(rehearsal.check)),
     ]
 
 

@@ -14,6 +14,7 @@ class Progress(NamedTuple):
 
     `phase` says what is being done, `version` is the schema version being made (None outside a step). Where the
     size of the work is known, `done` of `total` units are behind (rows, or pages of a backup); else both are 0.
+    The same is told again while one statement, which does not say how far it is, runs for long.
     """
 
     phase: str

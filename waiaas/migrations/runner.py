@@ -62,8 +62,9 @@ def upgrade(
     before the first change (`FILE.v18-20260102T030405Z.backup`), True by default; a path puts it there, False
     writes none, and a database in memory has none. `skip_orphans` leaves sessions that name a missing wallet
     without one instead of refusing. `progress` is called with a `Progress` at each sign of life, again and again
-    while one statement runs for long; what it raises stops the upgrade. `clock` gives the time (Unix seconds) that
-    goes into `schema_version` and the backup's name.
+    while one statement runs for long; what it raises stops the upgrade. It takes the place of a progress handler
+    that the connection has. `clock` gives the time (Unix seconds) that goes into `schema_version` and the backup's
+    name.
 
     Returns an `UpgradeReport`; for a database that is at the latest version already, one without steps.
 

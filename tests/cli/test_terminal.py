@@ -1,0 +1,314 @@
+"""The terminal: colour where it is wanted, characters that do no harm, progress that says what is known."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import unicodedata
+from pathlib import Path
+
+import pytest
+from old_files import execute, make_file, query, session_id, wallet_id
+from program import contents, left_on_screen, on_a_terminal, only_object, program, run
+
+import waiaas
+from waiaas import Progress
+from waiaas.cli.terminal import ProgressLine, quoted
+
+LATEST = waiaas.LATEST_SCHEMA_VERSION
+ESCAPE = "\x1b["
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal; its width cannot be asked for."""
+
+    def isatty(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        raise OSError(errno.ENOTTY, "no terminal after all")
+
+
+class TestColour:
+    @pytest.mark.parametrize(
+        ("environment", "coloured"),
+        [({}, True), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True), ({"TERM": "dumb"}, False)],
+        ids=str,
+    )
+    def test_of_an_error_on_a_terminal(self, tmp_path: Path, environment: dict[str, str], coloured: bool) -> None:
+        """An error is coloured on a terminal, unless NO_COLOR is set to something or the terminal is a dumb one."""
+        _, written = on_a_terminal("status", tmp_path / "wallets.db", **environment)
+        assert (f"{ESCAPE}31m" in written) == coloured
+        assert "Error:" in written
+
+    @pytest.mark.parametrize(
+        ("environment", "coloured"),
+        [({}, False), ({"FORCE_COLOR": "1"}, True), ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False)],
+        ids=str,
+    )
+    def test_of_an_error_in_a_file(self, tmp_path: Path, environment: dict[str, str], coloured: bool) -> None:
+        """Elsewhere nothing is coloured, unless FORCE_COLOR asks for it; NO_COLOR goes before it."""
+        result = program("status", tmp_path / "wallets.db", **environment)
+        assert (f"{ESCAPE}31m" in result.stderr) == coloured
+
+    def test_of_status(self, tmp_path: Path) -> None:
+        """A file that is up to date is green, one that is not is yellow."""
+        latest, old = make_file(tmp_path / "latest.db", LATEST), make_file(tmp_path / "old.db")
+        assert run("status", latest, FORCE_COLOR="1").stdout.startswith(f"{ESCAPE}32m{latest}")
+        assert run("status", old, FORCE_COLOR="1").stdout.startswith(f"{ESCAPE}33m{old}")
+
+    def test_of_findings(self, tmp_path: Path) -> None:
+        """Problems are red and notes yellow, and so is the verdict red where there is a problem."""
+        path = make_file(tmp_path / "wallets.db", LATEST)
+        execute(path, "CREATE INDEX mine ON wallets (name)")
+        note, verdict = run("check", path, FORCE_COLOR="1").stdout.splitlines()
+        assert note.startswith(f"{ESCAPE}33m{ESCAPE}1mnote:")
+        assert verdict.startswith(f"{ESCAPE}32m{path}: no problem")
+        execute(path, "UPDATE transactions SET session_id = 'gone' WHERE rowid = 1")
+        problem, _, verdict = run("check", path, FORCE_COLOR="1").stdout.splitlines()
+        assert problem.startswith(f"{ESCAPE}31m{ESCAPE}1mproblem:")
+        assert verdict.startswith(f"{ESCAPE}31m{path}: 1 problem")
+
+    def test_is_never_in_json(self, tmp_path: Path) -> None:
+        """A JSON object is the same whatever is said of colour."""
+        path = make_file(tmp_path / "wallets.db")
+        assert run("status", path, "--json", FORCE_COLOR="1").stdout == run("status", path, "--json").stdout
+
+
+class TestCharacters:
+    NAME = "line\nbreak\x1b[31m\x9b\u202e.db"
+
+    def test_that_command_a_terminal_are_shown_escaped(self, tmp_path: Path) -> None:
+        """A name with line breaks and control characters stays on its line, and does nothing."""
+        path = make_file(tmp_path / "wallets.db").rename(tmp_path / self.NAME)
+        for command in ("status", "plan", "check", "upgrade"):
+            result = run(command, path)
+            assert r"line\nbreak\x1b[31m\x9b\u202e.db" in result.stdout
+            assert not any(unicodedata.category(c) in ("Cc", "Cf") for c in result.stdout.replace("\n", ""))
+
+    def test_of_an_error_too(self, tmp_path: Path) -> None:
+        """An error has its two lines whatever the name of the file is."""
+        result = run("status", tmp_path / self.NAME)
+        assert len(result.stderr.splitlines()) == 2
+        assert r"line\nbreak\x1b" in result.stderr
+
+    def test_of_what_the_file_holds(self, tmp_path: Path) -> None:
+        """Ids from the file are shown escaped as well."""
+        path = make_file(tmp_path / "wallets.db")
+        execute(path, f"DELETE FROM wallets WHERE id = '{wallet_id(1)}'")
+        execute(path, f"UPDATE sessions SET id = 'a' || char(27) || '[2J' WHERE id = '{session_id(2)}'")
+        result = run("upgrade", path)
+        assert r"a\x1b[2J" in result.stderr
+        assert "\x1b" not in result.stderr
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="it is a shell's matter")
+    @pytest.mark.parametrize(
+        "name", ["my wallets.db", "it's.db", "-dash.db", NAME, os.fsdecode(b"caf\xe9.db"), "지갑.db"]
+    )
+    def test_of_a_command_can_be_pasted(self, tmp_path: Path, name: str) -> None:
+        """A proposed path is, for a shell, the file's very name."""
+        (tmp_path / name).touch()
+        found = subprocess.run(
+            ["bash", "-c", f"ls -d {quoted(name)}"], cwd=tmp_path, stdout=subprocess.PIPE, check=True
+        ).stdout
+        assert os.path.normpath(os.fsdecode(found.removesuffix(b"\n"))) == name
+
+    @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "euc-kr", "utf-8"])
+    def test_that_a_stream_cannot_carry_are_escaped(self, tmp_path: Path, encoding: str) -> None:
+        """Korean on a stream that knows none, or a sign that a Korean one lacks, is no crash."""
+        path = tmp_path / "é지갑.db"
+        variables = {"WAIAAS_LANG": "ko", "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+        result = program("status", path, "--json", **variables, binary=True)
+        answer = json.loads(result.stdout.decode("utf-8" if encoding == "ascii" else encoding))
+        assert result.returncode == 1
+        assert answer["error"]["details"]["path"] == str(path)
+        assert answer["error"]["message"] == f"{path} 파일이 없습니다."
+        assert b"Traceback" not in result.stderr
+        assert len(result.stderr.splitlines()) == 2
+
+
+class TestOutput:
+    def test_on_a_full_disk(self, tmp_path: Path) -> None:
+        """An answer that cannot be written is no success, and what was done is not taken back."""
+        path = make_file(tmp_path / "wallets.db")
+        with open("/dev/full", "w") as full:
+            result = program("upgrade", path, "--json", stdout=full)
+        assert result.returncode == 4
+        assert result.stderr == (
+            "Error: The command did its work, but its answer could not be written: No space left on device.\n"
+        )
+        assert query(path, "SELECT max(version) FROM schema_version") == [(LATEST,)]
+
+    @pytest.mark.parametrize("arguments", [["status", "--json"], ["check"], ["upgrade", "--rehearse"]], ids=" ".join)
+    def test_that_nobody_reads(self, tmp_path: Path, arguments: list[str]) -> None:
+        """A reader that is gone, as `head` is soon, is no reason to complain; the exit code tells."""
+        path = make_file(tmp_path / "wallets.db")
+        reading, writing = os.pipe()
+        os.close(reading)
+        try:
+            result = program(*arguments, path, stdout=writing)
+        finally:
+            os.close(writing)
+        assert (result.returncode, result.stderr) == (4, "")
+
+    @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+    def test_that_is_closed(self, tmp_path: Path, closed: str) -> None:
+        """Without standard streams the exit code is the same."""
+        path = make_file(tmp_path / "wallets.db")
+        before = contents(tmp_path)
+        done = program(code=f"import os; os._exit(os.system({_shell(path, closed)!r}) >> 8)")
+        assert done.returncode == 3
+        assert contents(tmp_path) == before
+
+
+def _shell(path: Path, closed: str) -> str:
+    return f"{quoted(sys.executable)} -m waiaas status {quoted(path)} {closed}"
+
+
+class TestProgressLine:
+    def line(self, *moments: tuple[float, Progress]) -> str:
+        """What is written for progress at these seconds."""
+        times = iter(seconds for seconds, _ in moments)
+        terminal = Terminal()
+        line = ProgressLine(terminal, clock=lambda: next(times))
+        for _, progress in moments:
+            line(progress)
+        return terminal.getvalue()
+
+    @pytest.mark.parametrize(
+        ("progress", "seconds", "told"),
+        [
+            (Progress("copying", 19, 50, 200), 0.9, "version 19: copying 50 of 200"),
+            (Progress("copying", 19, 50, 200), 30, "version 19: copying 50 of 200, 1:30 left"),
+            (Progress("copying", None, 1_000, 1_001_000), 1, "copying 1,000 of 1,001,000, 16:40 left"),
+            (Progress("copying", None, 200, 200), 61, "copying 200 of 200, 1:01 so far"),
+            (Progress("copying", None, 0, 200), 61, "copying, 200 in all, 1:01 so far"),
+            (Progress("copying"), 59.9, "copying, 0:59 so far"),
+            (Progress("copying"), 0.5, "copying"),
+        ],
+    )
+    def test_tells_what_is_known(self, progress: Progress, seconds: float, told: str) -> None:
+        """Rows done and time left where the rows are known, the time so far where they are not."""
+        written = self.line((100, progress._replace(done=0)), (100 + seconds, progress))
+        assert left_on_screen(written) == told
+
+    def test_is_not_drawn_more_often_than_can_be_seen(self) -> None:
+        """Many signs of life in a tenth of a second are one line, but the last of a phase is shown."""
+        written = self.line(*((number / 1000, Progress("copying", None, number, 90)) for number in range(1, 91)))
+        assert written.count("\r") == 2
+        assert left_on_screen(written) == "copying 90 of 90"
+
+    def test_counts_the_time_of_each_phase(self) -> None:
+        """The time so far is that of the phase, not of all that was before."""
+        written = self.line((0, Progress("one")), (90, Progress("two")), (95, Progress("two")))
+        assert left_on_screen(written) == "two, 0:05 so far"
+
+    def test_is_gone_when_cleared(self) -> None:
+        """A cleared line leaves nothing, and clearing twice writes nothing more."""
+        terminal = Terminal()
+        line = ProgressLine(terminal)
+        line(Progress("copying 지갑"))
+        line.clear()
+        written = terminal.getvalue()
+        line.clear()
+        assert left_on_screen(written) == ""
+        assert terminal.getvalue() == written
+
+    def test_of_wide_letters_fits_the_terminal(self) -> None:
+        """A Korean letter takes two columns, so that half as many fit."""
+        written = self.line((0, Progress("가" * 100)))
+        assert written == "\r" + "가" * 39
+
+    def test_does_not_mind_a_terminal_that_is_gone(self) -> None:
+        """A window that was closed is no reason to stop an upgrade."""
+
+        class Gone(Terminal):
+            def write(self, _: str) -> int:
+                raise OSError(errno.EIO, "Input/output error")
+
+        ProgressLine(Gone())(Progress("copying"))
+
+
+KILL = """
+import os, signal, sys
+from waiaas.cli import main
+from waiaas.cli import terminal
+from waiaas.migrations import pulse
+
+pulse._INSTRUCTIONS_A_BEAT, pulse._SECONDS_BETWEEN_SIGNS = 1, 0
+phase, number = sys.argv.pop(1), getattr(signal, sys.argv.pop(1))
+draw, told = terminal.ProgressLine.__call__, []
+
+def kill(self, progress):
+    draw(self, progress)
+    told.append(progress.phase)
+    if progress.phase == phase and told.count(phase) in (1, 2):
+        os.kill(os.getpid(), number)
+
+terminal.ProgressLine.__call__ = kill
+main(prog_name="waiaas")
+"""
+
+
+class TestSignals:
+    @pytest.mark.parametrize(
+        ("arguments", "phase", "name", "code"),
+        [
+            (["upgrade"], "waiting for the write lock", "SIGINT", 130),
+            (["upgrade"], "backing up", "SIGINT", 130),
+            (["upgrade"], "verifying the backup", "SIGHUP", 129),
+            (["upgrade"], "filling session_wallets", "SIGINT", 130),
+            (["upgrade"], "indexing session_wallets", "SIGTERM", 143),
+            (["upgrade"], "checking the foreign keys of session_wallets", "SIGINT", 130),
+            (["upgrade", "--rehearse"], "verifying the backup", "SIGINT", 130),
+            (["upgrade", "--rehearse"], "filling session_wallets", "SIGTERM", 143),
+            (["upgrade", "--rehearse"], "committing", "SIGINT", 130),
+            (["upgrade", "--rehearse"], "comparing sessions", "SIGHUP", 129),
+            (["upgrade", "--rehearse"], "looking the result over", "SIGINT", 130),
+            (["plan"], "planning", "SIGINT", 130),
+            (["check"], "looking the file over", "SIGINT", 130),
+        ],
+    )
+    def test_stop_a_command(self, tmp_path: Path, arguments: list[str], phase: str, name: str, code: int) -> None:
+        """Stopped at any moment, a real process says so, leaves the file as it was and nothing beside it."""
+        path = make_file(tmp_path / "wallets.db")
+        before = contents(tmp_path)
+        result = program(phase, name, *arguments, path, code=KILL)
+        assert (result.returncode, result.stdout) == (code, "")
+        assert result.stderr == f"Interrupted: {path} is as it was.\n"
+        assert contents(tmp_path) == before
+
+    def test_stop_a_downgrade(self, tmp_path: Path) -> None:
+        """A way back is as safe as the way there."""
+        path = make_file(tmp_path / "wallets.db", LATEST)
+        before = contents(tmp_path)
+        result = program("replacing sessions", "SIGINT", "--lang", "ko", "downgrade", path, code=KILL)
+        assert (result.returncode, result.stderr) == (130, f"중단됨: {path} 파일은 이전 상태 그대로입니다.\n")
+        assert contents(tmp_path) == before
+
+    @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+    def test_come_too_late_for_the_commit(self, tmp_path: Path, name: str) -> None:
+        """Once the commit has begun the upgrade ends, and tells what it did."""
+        path = make_file(tmp_path / "wallets.db")
+        result = program("committing", name, "upgrade", path, "--json", code=KILL)
+        assert (result.returncode, result.stderr) == (0, "")
+        answer = only_object(result.stdout)
+        assert query(path, "SELECT max(version) FROM schema_version") == [(LATEST,)]
+        assert query(Path(answer["backup"]), "SELECT max(version) FROM schema_version") == [(18,)]
+
+    def test_that_were_ignored_stay_so(self, tmp_path: Path) -> None:
+        """Under `nohup` a hang-up stops nothing."""
+        path = make_file(tmp_path / "wallets.db")
+        ignoring = f"import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n{KILL}"
+        assert program("backing up", "SIGHUP", "upgrade", path, code=ignoring).returncode == 0
+
+    def test_are_the_programs_own_again_behind_the_command(self, tmp_path: Path) -> None:
+        """A program that runs the command in its own process has its handlers as they were."""
+        before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+        run("upgrade", make_file(tmp_path / "wallets.db"))
+        assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
