@@ -59,7 +59,9 @@ _PRAGMAS: dict[str, str | int] = {
 class WaiaasDatabase(SqliteDatabase):
     """Peewee's SQLite database, with what a program needs that writes from several threads, or forks."""
 
-    _state: Any  # Peewee's, one a thread
+    # Peewee's own: what it knows of this thread's connection, and what its execute_sql calls.
+    _state: Any
+    _execute_cursor: Any
 
     def __init__(self, *args: Any, **options: Any) -> None:
         """Take what Peewee takes."""
@@ -98,11 +100,11 @@ class WaiaasDatabase(SqliteDatabase):
         (https://www.sqlite.org/lang_transaction.html, section 3). What the caller's block did then, having caught
         such an error, would be committed one statement at a time.
         """
-        # Every statement comes here, so that the methods of Peewee that tell the same would count.
+        # Every statement comes here, so that a call of the methods of Peewee that do the same would count.
         state = self._state
         if state.transactions and not state.conn.in_transaction and not isinstance(state.transactions[0], _manual):
             raise OperationalError("the transaction was rolled back after an error; leave it and begin again")
-        return super().execute_sql(sql, params)  # type: ignore[no-untyped-call]
+        return self._execute_cursor(sql, params)
 
     def savepoint(self) -> _savepoint:
         """Return a savepoint whose rollback does not hide the error after which SQLite rolled back everything."""
