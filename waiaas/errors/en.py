@@ -312,7 +312,7 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "Run the upgrade on an SQLite database file.",
     ),
     "inside_transaction": (
-        "A transaction is open on this connection, and an upgrade or downgrade needs its own.",
+        "A transaction is open on this connection, and this change needs one of its own.",
         "Commit it or roll it back first, then run again.",
     ),
     "database_busy": (
