@@ -126,11 +126,7 @@ def unb64(text: str) -> bytes:
 
 def make_token(key: bytes, claims: Any, header: Any = HEADER, digest: str = "sha256") -> str:
     """A token by the daemon's rules; claims and header are JSON values, or the bytes to be signed as they are."""
-    parts = [
-        each if isinstance(each, bytes) else json.dumps(each, separators=(",", ":")).encode()
-        for each in (header, claims)
-    ]
-    signed = ".".join(map(b64, parts))
+    signed = ".".join(b64(_json(each)) for each in (header, claims))
     return f"wai_sess_{signed}.{b64(hmac.new(key, signed.encode(), digest).digest())}"
 
 
