@@ -41,7 +41,6 @@ from waiaas.schemas import (
 from waiaas.schemas.base import not_blank, word
 
 WALLET = "0190a3f0-1111-7abc-8def-0123456789ab"
-LARGEST = sys.float_info.max
 HEX_DIGITS = WALLET.replace("-", "")
 
 
