@@ -12,7 +12,7 @@ settings.load_profile("repeatable")
 
 @pytest.fixture
 def v18(tmp_path: Path) -> Path:
-    """A version-18 file with linked rows of hard values in every table."""
+    """A version-18 file with linked rows of hard values in every table, alone in its folder."""
     return make_file(tmp_path / "wallets.db")
 
 

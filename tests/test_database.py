@@ -106,12 +106,6 @@ def execute(path: Path, *statements: str) -> None:
         pass
 
 
-@pytest.fixture
-def v18(tmp_path: Path) -> Path:
-    """A version-18 file, alone in its folder."""
-    return make_file(tmp_path / "wallets.db")
-
-
 def newer(path: Path, *, wal: bool = False) -> Path:
     """Make a file of version 20."""
     make_file(path, 19, wal=wal)
