@@ -169,7 +169,7 @@ def word(words: Sequence[str], **options: Any) -> StrictText:
 
 
 class Secret(str):
-    """Text whose ``repr`` does not show it, so that no log of a request does.
+    """Text whose ``repr`` does not show it, so that no log of a request or of a statement does.
 
     >>> token = Secret("wai_sess_...")
     >>> {"token": token}

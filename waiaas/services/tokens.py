@@ -23,6 +23,7 @@ from waiaas.errors import WAIaaSError, refusal
 from waiaas.fields import to_json
 from waiaas.migrations.faults import refusing
 from waiaas.models import KeyValue
+from waiaas.schemas import Secret
 from waiaas.services.audit import Event, record
 
 if TYPE_CHECKING:
@@ -57,16 +58,6 @@ class TokenClaims(NamedTuple):
     wallet_id: str
     issued_at: int
     expires_at: int
-
-
-class Secret(str):
-    """A text that is stored but never shown: its `repr` hides it, so that no log of statements has it."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        """Show nothing of it."""
-        return "'…'"
 
 
 class TokenKeys:
