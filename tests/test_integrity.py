@@ -48,12 +48,6 @@ def execute(path: Path, *statements: str) -> None:
             database.execute(statement)
 
 
-@pytest.fixture
-def v18(tmp_path: Path) -> Path:
-    """A version-18 file with twelve linked rows in every table."""
-    return make_file(tmp_path / "wallets.db")
-
-
 def check(path: Path) -> CheckReport:
     """Look a file over; neither it nor its folder may change by that."""
     before = {each.name: sha256(each) for each in path.parent.iterdir()}
