@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from peewee import OperationalError, SchemaManager, SqliteDatabase
 
 from waiaas.errors import refusal
+from waiaas.errors.base import listed
 from waiaas.migrations import LATEST_SCHEMA_VERSION
 from waiaas.migrations.damage import damage
 from waiaas.migrations.faults import file_of, is_mismatch, refusing
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 # What migrated files lack against fresh ones since the daemon's own migrations: (table, CHECK expression).
 _KNOWN_MISSING_CHECKS = frozenset({("wallets", "owner_approval_method")})
-_IDS_IN_MESSAGE = 5
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def _links(database: SqliteDatabase) -> Iterator[Finding]:
         ("session_with_many_defaults", ambiguous, "has more than one default wallet"),
     ):
         if ids:
-            yield _problem(kind, "session_wallets", f"a session that is not revoked {problem}: {_listed(ids)}", ids)
+            yield _problem(kind, "session_wallets", f"a session that is not revoked {problem}: {listed(ids)}", ids)
 
 
 def _drift(database: SqliteDatabase) -> Iterator[Finding]:
@@ -262,8 +262,3 @@ def _check_rule(check: str) -> str:
 
 def _rows(rows: list[Any]) -> str:
     return "1 row" if len(rows) == 1 else f"{len(rows)} rows"
-
-
-def _listed(ids: list[Any]) -> str:
-    shown = ", ".join(map(str, ids[:_IDS_IN_MESSAGE]))
-    return shown if len(ids) <= _IDS_IN_MESSAGE else f"{shown} … (+{len(ids) - _IDS_IN_MESSAGE})"

@@ -1,6 +1,6 @@
 """The exception that every part of this library raises."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from waiaas.errors import en, ko
@@ -199,11 +199,16 @@ def _shown(value: object) -> str:
     if value is None:
         return _UNKNOWN
     if isinstance(value, (list, tuple)):
-        return _listed([str(item) for item in value])
+        return listed(value)
     return str(value)
 
 
-def _listed(items: list[str]) -> str:
-    shown = ", ".join(items[:_LISTED_AT_MOST])
+def listed(items: Sequence[object]) -> str:
+    """Give the first items of a list, and how many more there are, in the same form in every language.
+
+    >>> listed(["a", "b", "c", "d", "e", "f", "g"])
+    'a, b, c, d, e … (+2)'
+    """
+    shown = ", ".join(map(str, items[:_LISTED_AT_MOST]))
     hidden = len(items) - _LISTED_AT_MOST
     return f"{shown} … (+{hidden})" if hidden > 0 else shown
