@@ -23,7 +23,8 @@ DEFAULT_LIMIT: Final = 50
 #: The most items that a page may have.
 MAX_LIMIT: Final = 200
 
-_LIMIT_EXPECTED = f"Must be an integer from 1 to {MAX_LIMIT}."
+#: What is said of a limit out of bounds.
+LIMIT_EXPECTED: Final = f"Must be an integer from 1 to {MAX_LIMIT}."
 
 # Python's int() reads digits of every script, signs, blanks and underscores, and gives up at 4300 digits.
 _DIGITS = re.compile("[0-9]{1,18}")
@@ -55,8 +56,8 @@ class PageRequestSchema(WireSchema):
 
     limit = QueryInteger(
         load_default=DEFAULT_LIMIT,
-        validate=validate.Range(1, MAX_LIMIT, error=_LIMIT_EXPECTED),
-        error_messages={"invalid": _LIMIT_EXPECTED, "null": _LIMIT_EXPECTED},
+        validate=validate.Range(1, MAX_LIMIT, error=LIMIT_EXPECTED),
+        error_messages={"invalid": LIMIT_EXPECTED, "null": LIMIT_EXPECTED},
     )
     after = UUIDText(load_default=None, allow_none=False)
 

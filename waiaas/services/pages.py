@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from waiaas.schemas import MAX_LIMIT, RequestValidationError
+from waiaas.schemas.page import LIMIT_EXPECTED
 
 
 class _HasId(Protocol):
@@ -29,7 +30,7 @@ def check_page(limit: int, after: str | None, status: str | None, statuses: Coll
     """Refuse a limit out of bounds, what is no `next_after`, an unknown status: `ACTION_VALIDATION_FAILED`."""
     errors = {}
     if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= MAX_LIMIT:
-        errors["limit"] = [f"Must be an integer from 1 to {MAX_LIMIT}."]
+        errors["limit"] = [LIMIT_EXPECTED]
     if after is not None and not isinstance(after, str):
         errors["after"] = ["Must be the next_after of a page."]
     if status is not None and status not in statuses:
