@@ -13,9 +13,8 @@ from waiaas.migrations.faults import refusing
 from waiaas.models import Session, SessionWallet, Wallet
 from waiaas.services.audit import Event, record
 from waiaas.services.details import LinkedWallet, linked_wallets
-from waiaas.services.settings import SessionSettings
+from waiaas.services.settings import Clock, SessionSettings
 from waiaas.services.statements import AT_ONCE, PARAMETER, TRUE, compiled, fetch
-from waiaas.services.tokens import Clock
 
 
 class SessionWalletService:

@@ -19,12 +19,11 @@ from waiaas.services.details import IssuedSession, SessionDetails, session_detai
 from waiaas.services.ids import new_id
 from waiaas.services.pages import Page, check_page, page_of
 from waiaas.services.session_wallets import refuse_unusable
-from waiaas.services.settings import SessionSettings
+from waiaas.services.settings import Clock, SessionSettings
 from waiaas.services.statements import AT_ONCE, PARAMETER, TRUE, compiled, fetch
 from waiaas.services.tokens import (
     CURRENT_KEY,
     PREVIOUS_KEY,
-    Clock,
     SessionTokens,
     TokenClaims,
     TokenKeys,

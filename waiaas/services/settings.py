@@ -1,8 +1,12 @@
-"""How long sessions live and how many a wallet may have."""
+"""What the services are told: how long sessions live, how many a wallet may have, and what time it is."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
+
+#: Gives the time in Unix seconds, as `time.time` does.
+Clock = Callable[[], float]
 
 _MOST = 2**31 - 1
 

@@ -10,7 +10,7 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from hashlib import sha256
 from hmac import compare_digest
@@ -25,11 +25,10 @@ from waiaas.migrations.faults import refusing
 from waiaas.models import KeyValue
 from waiaas.schemas import Secret
 from waiaas.services.audit import Event, record
+from waiaas.services.settings import Clock
 
 if TYPE_CHECKING:
     from jwt import PyJWS
-
-Clock = Callable[[], float]
 
 #: What every token begins with.
 TOKEN_PREFIX = "wai_sess_"

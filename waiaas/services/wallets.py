@@ -22,8 +22,8 @@ from waiaas.schemas import (
 from waiaas.services.audit import Event, record
 from waiaas.services.ids import new_id
 from waiaas.services.pages import Page, check_page, page_of
+from waiaas.services.settings import Clock
 from waiaas.services.statements import AT_ONCE
-from waiaas.services.tokens import Clock
 
 _BECAUSE = {"reason": "WALLET_TERMINATED"}
 
