@@ -115,7 +115,6 @@ def _json(command: _Command) -> _Command:
         is_flag=True,
         callback=_remember_json,
         is_eager=True,
-        expose_value=True,
         help="Print one JSON object on standard output, and nothing else there.",
     )
     return option(command)
