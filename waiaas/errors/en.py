@@ -347,7 +347,7 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "backup_failed": (
         "The backup of {path} could not be written or verified: {cause}. Nothing was changed.",
         "Free some space and check the permissions of the folder, "
-        "or run with `--no-backup` when you have a backup of your own.",
+        "or run with `--no-backup` (`backup=False`) when you have a backup of your own.",
     ),
     "token_key_unusable": (
         "The token key {key} in the table key_value_store is not in the form that WAIaaS stores, "

@@ -340,7 +340,8 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     ),
     "backup_failed": (
         "{path} 파일의 백업을 쓰거나 검증하지 못했습니다. 원인: {cause}. 변경된 내용은 없습니다.",
-        "공간을 확보하고 폴더 권한을 확인하십시오. 직접 만든 백업이 있다면 `--no-backup` 옵션으로 실행할 수 있습니다.",
+        "공간을 확보하고 폴더 권한을 확인하십시오. "
+        "직접 만든 백업이 있다면 `--no-backup`(`backup=False`) 옵션으로 실행할 수 있습니다.",
     ),
     "token_key_unusable": (
         "key_value_store 테이블의 토큰 키({key})가 WAIaaS에서 저장하는 형식이 아니어서 "
