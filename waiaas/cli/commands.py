@@ -27,7 +27,7 @@ from waiaas.cli.texts import (
     upgrade_lines,
 )
 from waiaas.cli.words import BadPath
-from waiaas.errors import LANGUAGES, refusal
+from waiaas.errors import LANGUAGES
 from waiaas.integrity import check
 from waiaas.migrations import Progress
 from waiaas.migrations.pulse import Pulse
@@ -141,7 +141,7 @@ def init(path: Path, as_json: bool) -> None:
 
     The file is readable and writable by you alone (mode 0600). A file that holds anything already is left alone.
     """
-    _refuse_existing(path)
+    database.refuse_existing(path)
     database.close(database.connect(path))
     answer = {"path": str(path), "version": migrations.LATEST_SCHEMA_VERSION}
     print_answer(answer, created_lines(path), as_json=as_json)
@@ -327,8 +327,6 @@ def demo_command(path: Path | None, as_json: bool) -> None:
 
     The file is made in a temporary folder and removed at the end, unless you give a PATH for it.
     """
-    if path is not None:
-        _refuse_existing(path)
     with tempfile.TemporaryDirectory(prefix="waiaas-demo-") as folder:
         shown = demo.run(path or Path(folder) / "wallets.db")
     print_answer(shown.to_dict(), demo_lines(shown, kept_at=path), as_json=as_json)
@@ -350,11 +348,6 @@ def completion(shell: str) -> None:
     found = get_completion_class(shell)
     assert found is not None
     print_answer({}, found(main, {}, "waiaas", _COMPLETION_VARIABLE).source().splitlines(), as_json=False)
-
-
-def _refuse_existing(path: Path) -> None:
-    if os.path.isfile(path) and os.path.getsize(path):
-        raise refusal("file_exists", path=str(path))
 
 
 @contextmanager
