@@ -194,6 +194,18 @@ def test_sessions_of_missing_wallets_are_skipped_on_demand(v18: Path) -> None:
     assert query(v18, "PRAGMA foreign_key_check") == []
 
 
+def test_broken_references_that_go_are_not_said_to_stay(any_v18: Path) -> None:
+    """A session of a missing wallet loses that reference with the column; the plan counts the others alone."""
+    orphan(any_v18, 4, "gone")
+    execute(any_v18, "UPDATE policies SET wallet_id = 'nobody' WHERE wallet_id IS NOT NULL")
+    with opened(any_v18) as database:
+        planned = waiaas.plan(database, skip_orphans=True)
+    upgrade(any_v18, skip_orphans=True)
+    assert planned.orphan_sessions == [{"session_id": session_id(4), "wallet_id": "gone"}]
+    assert planned.foreign_key_violations == {"policies": 8}
+    assert {table for table, *_ in query(any_v18, "PRAGMA foreign_key_check")} == {"policies"}
+
+
 def test_old_foreign_key_violations_are_no_obstacle(any_v18: Path) -> None:
     """Broken references that the file had before stay as they are; plan and check count them."""
     execute(any_v18, "UPDATE transactions SET session_id = 'nobody' WHERE session_id IS NOT NULL")
