@@ -192,8 +192,8 @@ def status(ctx: click.Context, path: Path, as_json: bool) -> None:
 def plan(ctx: click.Context, path: Path, as_json: bool, skip_orphans: bool) -> None:
     """Tell what `waiaas upgrade` would do to the file at PATH, and what stands in its way.
 
-    Nothing is changed. Where several versions are pending, the obstacles are those of the first; to meet all of
-    them, rehearse the upgrade.
+    Nothing is changed. Where several versions are pending, the obstacles are those of the first; a rehearsal
+    meets those of later ones.
     """
     with database.open_as_it_is(path) as opened, _alive(opened, "planning"):
         planned = migrations.plan(opened, skip_orphans=skip_orphans)
@@ -235,7 +235,8 @@ def upgrade(path: Path, as_json: bool, no_backup: bool, skip_orphans: bool, is_r
     without a wallet) is reported one by one. An empty file is created at the latest version.
 
     With --rehearse the daemon may run on. The copy holds the key that signs session tokens, as the file does: it
-    is yours alone (mode 0600), on the same file system, and removed at the end whatever happens.
+    is yours alone (mode 0600), on the same file system, and removed at the end, except after kill -9 or a power
+    cut: then remove the folder .waiaas-rehearsal-… beside the file yourself.
     """
     is_empty = os.path.isfile(path) and os.path.getsize(path) == 0
     if is_rehearsal:
