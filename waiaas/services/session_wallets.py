@@ -13,6 +13,7 @@ from waiaas.migrations.faults import refusing
 from waiaas.models import Session, SessionWallet, Wallet
 from waiaas.services.audit import Event, record
 from waiaas.services.details import LinkedWallet, linked_wallets
+from waiaas.services.ids import told_id
 from waiaas.services.settings import SessionSettings
 from waiaas.services.statements import AT_ONCE, PARAMETER, TRUE, compiled, fetch
 from waiaas.services.tokens import Clock
@@ -105,7 +106,7 @@ class SessionWalletService:
         """
         with refusing(self._database), self._database.atomic():
             if not Session.select().where(Session.id == session_id).exists(self._database):
-                raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": session_id})
+                raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": told_id(session_id)})
             return linked_wallets(self._database, session_id)
 
     def resolve(self, session_id: str, wallet_id: str | None = None) -> str:
@@ -120,14 +121,16 @@ class SessionWalletService:
         else:
             found = fetch(self._database, self._find_named, wallet_id, session_id)
         if found is None:
-            raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": session_id})
+            raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": told_id(session_id)})
         reached, revoked_at, expires_at = found
         if revoked_at is not None:
             raise WAIaaSError("SESSION_REVOKED")
         if expires_at <= self._clock():
             raise WAIaaSError("SESSION_EXPIRED")
         if reached is None:
-            raise WAIaaSError("WALLET_ACCESS_DENIED", details={"sessionId": session_id, "walletId": wallet_id})
+            raise WAIaaSError(
+                "WALLET_ACCESS_DENIED", details={"sessionId": session_id, "walletId": told_id(wallet_id)}
+            )
         return str(reached)
 
     def _linked(self, session_id: str, wallet_id: str) -> LinkedWallet:
@@ -154,7 +157,7 @@ def refuse_unusable(database: Database, wallet_ids: Sequence[str], settings: Ses
         found |= {wallet_id: (status, sessions) for wallet_id, status, sessions in rows}
     for wallet_id in wallet_ids:
         if wallet_id not in found:
-            raise WAIaaSError("WALLET_NOT_FOUND", details={"walletId": wallet_id})
+            raise WAIaaSError("WALLET_NOT_FOUND", details={"walletId": told_id(wallet_id)})
     for wallet_id in wallet_ids:
         if found[wallet_id][0] == "TERMINATED":
             raise WAIaaSError("WALLET_TERMINATED", details={"walletId": wallet_id})
@@ -178,7 +181,7 @@ def _links_to_change(database: Database, session_id: str) -> tuple[LinkedWallet,
     """The links of a session that may be changed: not those of one that is unknown or revoked."""
     is_alive = (Session.id == session_id) & Session.revoked_at.is_null()
     if not Session.select().where(is_alive).exists(database):
-        raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": session_id})
+        raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": told_id(session_id)})
     return linked_wallets(database, session_id)
 
 
@@ -186,7 +189,7 @@ def _find(links: Sequence[LinkedWallet], session_id: str, wallet_id: str) -> Lin
     for link in links:
         if link.id == wallet_id:
             return link
-    raise WAIaaSError("WALLET_ACCESS_DENIED", details={"sessionId": session_id, "walletId": wallet_id})
+    raise WAIaaSError("WALLET_ACCESS_DENIED", details={"sessionId": session_id, "walletId": told_id(wallet_id)})
 
 
 def _is_link(session_id: str, wallet_id: str) -> Node:

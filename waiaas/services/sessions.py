@@ -16,7 +16,7 @@ from waiaas.models import KeyValue, Session, SessionWallet
 from waiaas.schemas import DEFAULT_LIMIT, CreateSessionRequest, check_create_session_request
 from waiaas.services.audit import Event, record
 from waiaas.services.details import IssuedSession, SessionDetails, session_details
-from waiaas.services.ids import new_id
+from waiaas.services.ids import new_id, told_id
 from waiaas.services.pages import Page, check_page, page_of
 from waiaas.services.session_wallets import refuse_unusable
 from waiaas.services.settings import SessionSettings
@@ -163,7 +163,7 @@ class SessionService:
             is_it = Session.id == session_id
             found = Session.select(Session.revoked_at).where(is_it).tuples().first(self._database)
             if found is None:
-                raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": session_id})
+                raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": told_id(session_id)})
             if found == (None,):
                 Session.update(revoked_at=now).where(is_it).execute(self._database)
                 event = Event("SESSION_REVOKED", {}, self._default_wallet(session_id), session_id)
@@ -222,7 +222,7 @@ class SessionService:
         ids = Session.select(Session.id).where(Session.id == session_id)
         for session in session_details(self._database, ids, now):
             return session
-        raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": session_id})
+        raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": told_id(session_id)})
 
     def _issued(self, session_id: str, now: int, token: str) -> IssuedSession:
         return IssuedSession(**vars(self._details(session_id, now)), token=token)

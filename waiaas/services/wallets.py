@@ -20,7 +20,7 @@ from waiaas.schemas import (
     check_create_wallet_request,
 )
 from waiaas.services.audit import Event, record
-from waiaas.services.ids import new_id
+from waiaas.services.ids import new_id, told_id
 from waiaas.services.pages import Page, check_page, page_of
 from waiaas.services.statements import AT_ONCE
 from waiaas.services.tokens import Clock
@@ -142,7 +142,7 @@ class WalletService:
     def _wallet(self, wallet_id: str) -> Wallet:
         wallet: Wallet | None = Wallet.select().where(Wallet.id == wallet_id).first(self._database)
         if wallet is None:
-            raise WAIaaSError("WALLET_NOT_FOUND", details={"walletId": wallet_id})
+            raise WAIaaSError("WALLET_NOT_FOUND", details={"walletId": told_id(wallet_id)})
         return wallet
 
     def _wallet_to_change(self, wallet_id: str) -> Wallet:
