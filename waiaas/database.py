@@ -249,6 +249,15 @@ def close(database: SqliteDatabase) -> None:
         database.close()
 
 
+def refuse_existing(path: str | PathLike[str]) -> None:
+    """Refuse a path at which a file stands already that is not empty.
+
+    Raises WAIaaSError `SCHEMA_INCOMPATIBLE` with the reason `file_exists`.
+    """
+    if os.path.isfile(path) and os.path.getsize(path):
+        raise refusal("file_exists", path=os.fspath(path))
+
+
 @contextmanager
 def write_transaction(database: Database) -> Iterator[None]:
     """Run a block in one transaction that holds the write lock from its start.

@@ -11,7 +11,7 @@ from typing import Any
 
 from peewee import SqliteDatabase
 
-from waiaas.database import close, connect
+from waiaas.database import close, connect, refuse_existing
 from waiaas.integrity import CheckReport, check
 from waiaas.migrations import Plan, UpgradeReport, downgrade, plan, upgrade
 from waiaas.models import MODELS, Policy, Session, SessionWallet, Transaction, Wallet
@@ -79,13 +79,20 @@ def run(path: Path) -> Demo:
 
 
 def make_version_18(path: Path) -> None:
-    """Write a file as a daemon at schema version 18 would: made at the latest version and taken back."""
+    """Write a file as a daemon at schema version 18 would: made at the latest version and taken back.
+
+    Raises WAIaaSError `SCHEMA_INCOMPATIBLE` with the reason `file_exists` where a file stands at `path` already that
+    is not empty: example rows have no place among others.
+    """
+    refuse_existing(path)
     database = connect(path)
-    with database.bind_ctx(MODELS), database.atomic():
-        for number, (name, chain, environment, network) in enumerate(_WALLETS):
-            _make_wallet(number, name=name, chain=chain, environment=environment, default_network=network)
-    downgrade(database, 18, backup=False)
-    close(database)
+    try:
+        with database.bind_ctx(MODELS), database.atomic():
+            for number, (name, chain, environment, network) in enumerate(_WALLETS):
+                _make_wallet(number, name=name, chain=chain, environment=environment, default_network=network)
+        downgrade(database, 18, backup=False)
+    finally:
+        close(database)
 
 
 def _make_wallet(number: int, **columns: str) -> None:

@@ -649,7 +649,7 @@ class TestRehearse:
     def test_text_of_version_18(self, v18: Path) -> None:
         """A reader sees what comes and goes in the schema, each on a line that fits the page."""
         lines = run("upgrade", "--rehearse", v18).stdout.splitlines()
-        start = lines.index("  schema: 5")
+        start = lines.index("  changes of the schema: 5")
         assert lines[start + 1].startswith("    + table session_wallets: ( session_id TEXT NOT NULL REFERENCES ")
         assert lines[start + 2] == "    + index idx_session_wallets_session: ON session_wallets (session_id)"
         assert lines[start + 4].startswith("    - column sessions.wallet_id: wallet_id TEXT NOT NULL ")

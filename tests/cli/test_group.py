@@ -57,6 +57,19 @@ def test_an_error_before_the_language_is_known(tmp_path: Path) -> None:
     assert "'fr' is not one of 'en', 'ko'" in run("status", "a.db", WAIAAS_LANG="fr").stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "english", "korean"),
+    [
+        (["status", "a.db", "--lang", "ko"], "Write --lang before the command", "--lang 옵션을 명령 앞에 쓰십시오"),
+        (["--json", "status", "a.db"], "Write --json behind the command", "--json 옵션을 명령 뒤에 쓰십시오"),
+    ],
+)
+def test_an_option_on_the_wrong_side_of_the_command(arguments: list[str], english: str, korean: str) -> None:
+    """Who writes an option where it does not belong is told where it does."""
+    assert run(*arguments).stderr.splitlines()[-1] == f"What to do: {english}"
+    assert run(*arguments, WAIAAS_LANG="ko").stderr.splitlines()[-1] == f"해결 방법: {korean}"
+
+
 def test_a_file_without_a_command(v18: Path) -> None:
     """Who names a file alone is shown the command with which to begin."""
     result = run(v18)

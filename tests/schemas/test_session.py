@@ -510,6 +510,13 @@ class TestCheck:
             check_create_session_request({"walletId": A})
         assert set(caught.value.messages) == {"walletIds", "defaultWalletId", "ttl", "constraints"}
 
+    @pytest.mark.parametrize("request_", [None, A, [A], 1])
+    def test_what_is_no_request_at_all(self, request_):
+        """Anything but a dictionary is refused as a whole."""
+        with pytest.raises(RequestValidationError) as caught:
+            check_create_session_request(request_)
+        assert caught.value.messages == {"_schema": self.NOT_AS_LOADED}
+
 
 class TestRenew:
     """The request that exchanges a token."""

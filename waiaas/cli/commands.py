@@ -27,7 +27,7 @@ from waiaas.cli.texts import (
     upgrade_lines,
 )
 from waiaas.cli.words import BadPath
-from waiaas.errors import LANGUAGES, refusal
+from waiaas.errors import LANGUAGES
 from waiaas.integrity import check
 from waiaas.migrations import Progress
 from waiaas.migrations.pulse import Pulse
@@ -140,7 +140,7 @@ def init(path: Path, as_json: bool) -> None:
 
     The file is readable and writable by you alone (mode 0600). A file that holds anything already is left alone.
     """
-    _refuse_existing(path)
+    database.refuse_existing(path)
     database.close(database.connect(path))
     answer = {"path": str(path), "version": migrations.LATEST_SCHEMA_VERSION}
     print_answer(answer, created_lines(path), as_json=as_json)
@@ -191,8 +191,8 @@ def status(ctx: click.Context, path: Path, as_json: bool) -> None:
 def plan(ctx: click.Context, path: Path, as_json: bool, skip_orphans: bool) -> None:
     """Tell what `waiaas upgrade` would do to the file at PATH, and what stands in its way.
 
-    Nothing is changed. Where several versions are pending, the obstacles are those of the first; to meet all of
-    them, rehearse the upgrade.
+    Nothing is changed. Where several versions are pending, the obstacles are those of the first; a rehearsal
+    meets those of later ones.
     """
     with database.open_as_it_is(path) as opened, _alive(opened, "planning"):
         planned = migrations.plan(opened, skip_orphans=skip_orphans)
@@ -234,7 +234,8 @@ def upgrade(path: Path, as_json: bool, no_backup: bool, skip_orphans: bool, is_r
     without a wallet) is reported one by one. An empty file is created at the latest version.
 
     With --rehearse the daemon may run on. The copy holds the key that signs session tokens, as the file does: it
-    is yours alone (mode 0600), on the same file system, and removed at the end whatever happens.
+    is yours alone (mode 0600), on the same file system, and removed at the end, except after kill -9 or a power
+    cut: then remove the folder .waiaas-rehearsal-… beside the file yourself.
     """
     is_empty = os.path.isfile(path) and os.path.getsize(path) == 0
     if is_rehearsal:
@@ -326,8 +327,6 @@ def demo_command(path: Path | None, as_json: bool) -> None:
 
     The file is made in a temporary folder and removed at the end, unless you give a PATH for it.
     """
-    if path is not None:
-        _refuse_existing(path)
     with tempfile.TemporaryDirectory(prefix="waiaas-demo-") as folder:
         shown = demo.run(path or Path(folder) / "wallets.db")
     print_answer(shown.to_dict(), demo_lines(shown, kept_at=path), as_json=as_json)
@@ -349,11 +348,6 @@ def completion(shell: str) -> None:
     found = get_completion_class(shell)
     assert found is not None
     print_answer({}, found(main, {}, "waiaas", _COMPLETION_VARIABLE).source().splitlines(), as_json=False)
-
-
-def _refuse_existing(path: Path) -> None:
-    if os.path.isfile(path) and os.path.getsize(path):
-        raise refusal("file_exists", path=str(path))
 
 
 @contextmanager

@@ -133,7 +133,20 @@ def _next_step(error: click.UsageError, ctx: click.Context, words: Mapping[str, 
     if isinstance(error, NoSuchCommand) and os.path.isfile(error.name):
         return f"{ctx.command_path} status {quoted(error.name)}"
     if isinstance(error, click.NoSuchOption):
+        root = ctx.find_root()
+        if error.option_name in _options(root.command):
+            return words["write_before_the_command"].format(option=error.option_name)
+        if ctx is root and any(error.option_name in _options(command) for command in _commands(root)):
+            return words["write_behind_the_command"].format(option=error.option_name)
         for word in sys.argv[1:]:
             if word.startswith(error.option_name) and os.path.isfile(word):
                 return words["write_the_path_as"].format(path=quoted(word))
     return f"{ctx.command_path} --help"
+
+
+def _commands(root: click.Context) -> list[click.Command]:
+    return list(root.command.commands.values()) if isinstance(root.command, click.Group) else []
+
+
+def _options(command: click.Command) -> set[str]:
+    return {name for parameter in command.params for name in parameter.opts}

@@ -176,7 +176,7 @@ def _work_lines(report: UpgradeReport) -> list[str]:
 def _comparison_lines(rehearsal: Rehearsal) -> list[str]:
     before, after = _counts(rehearsal.foreign_keys_before), _counts(rehearsal.foreign_keys_after)
     return [
-        *listed("schema", [_change_line(change) for change in rehearsal.schema], all_of_them=True),
+        *listed("changes of the schema", [_change_line(change) for change in rehearsal.schema], all_of_them=True),
         *_rows_lines(rehearsal.rows),
         f"  broken references: {before} before, {after} after",
         "  check of the result:",

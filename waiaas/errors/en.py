@@ -308,8 +308,8 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "Create the tables with connect() or `waiaas init`.",
     ),
     "not_sqlite": (
-        "Migrations run on SQLite databases only, and this one is on {backend}.",
-        "Run the upgrade on an SQLite database file.",
+        "This needs an open SQLite database, and was given a {backend}.",
+        "Open the file with connect(path, upgrade=False), and give what that returns.",
     ),
     "inside_transaction": (
         "A transaction is open on this connection, and this change needs one of its own.",
@@ -338,7 +338,8 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     ),
     "sqlite_error": (
         "SQLite cannot work with {path}: {cause}.",
-        "Run `waiaas check` and report what it says together with this message.",
+        "Run `waiaas status`: a file of an older version must be upgraded first. If it is not that, run "
+        "`waiaas check` and report what it says together with this message.",
     ),
     "corrupt": (
         "The database file {path} is damaged: {cause}.",
@@ -398,7 +399,7 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     ),
     "cannot_downgrade": (
         "The database cannot be taken back from schema version {version} to {target}.",
-        "Restore the backup of the version that you need instead.",
+        "Only version 19 can be taken back, to 18. For another version put its backup in the file's place.",
     ),
     "rebuild_refused": (
         "Rebuilding the table {table} would lose something: {problem}. Nothing was changed.",

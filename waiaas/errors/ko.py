@@ -302,8 +302,8 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "connect() 함수나 `waiaas init` 명령으로 테이블을 만드십시오.",
     ),
     "not_sqlite": (
-        "마이그레이션은 SQLite 데이터베이스에서만 실행할 수 있습니다. 현재 데이터베이스: {backend}.",
-        "SQLite 데이터베이스 파일에서 업그레이드를 실행하십시오.",
+        "열린 SQLite 데이터베이스가 필요합니다. 전달된 값의 형식: {backend}.",
+        "connect(path, upgrade=False) 함수로 파일을 열고 그 반환값을 전달하십시오.",
     ),
     "inside_transaction": (
         "이 연결에 열려 있는 트랜잭션이 있어 이 변경에 필요한 새 트랜잭션을 시작할 수 없습니다.",
@@ -332,6 +332,7 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     ),
     "sqlite_error": (
         "SQLite에서 {path} 파일을 처리할 수 없습니다. 원인: {cause}.",
+        "`waiaas status` 명령을 실행하십시오. 이전 버전의 파일이면 먼저 업그레이드해야 합니다. 그렇지 않으면 "
         "`waiaas check` 명령을 실행하고 그 결과를 이 메시지와 함께 제보하십시오.",
     ),
     "corrupt": (
@@ -393,7 +394,7 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     ),
     "cannot_downgrade": (
         "스키마 버전 {version}에서 {target} 버전으로 되돌릴 수 없습니다.",
-        "대신 필요한 버전의 백업을 복원하십시오.",
+        "버전 19에서 18로만 되돌릴 수 있습니다. 다른 버전이 필요하면 해당 버전의 백업으로 파일을 교체하십시오.",
     ),
     "rebuild_refused": (
         "{table} 테이블을 다시 만들면 일부 내용이 손실됩니다. 문제: {problem}. 변경된 내용은 없습니다.",

@@ -122,7 +122,7 @@ class Plan:
 
     `obstacles` are the errors with which `upgrade` would refuse; it is empty where nothing stands in the way.
     `foreign_key_violations` counts, by table, the broken references that the file has already: they are no
-    obstacle and stay as they are.
+    obstacle and stay as they are. Those of `orphan_sessions` do not stay, and are not among them.
     """
 
     from_version: int

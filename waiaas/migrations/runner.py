@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime, timezone
 from os import PathLike
@@ -36,7 +36,7 @@ from waiaas.migrations.report import (
     UpgradeReport,
 )
 from waiaas.migrations.schema import ordinary_tables
-from waiaas.migrations.sql import quote
+from waiaas.migrations.sql import fold, quote
 from waiaas.migrations.version import schema_version
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ Clock = Callable[[], float]
 Backup = bool | str | PathLike[str]
 # After these the original itself may be in danger, so that a good copy beside it is kept.
 _KEEP_BACKUP_AFTER = frozenset({"io_error", "corrupt"})
+# The column that goes, and its name before version 3: its broken references, the orphan sessions, go with it.
+_GOING = frozenset({("sessions", "wallet_id"), ("sessions", "agent_id")})
 
 
 def upgrade(
@@ -160,18 +162,24 @@ def plan(database: Database, *, skip_orphans: bool = False) -> Plan:
             from_version=version,
             to_version=LATEST_SCHEMA_VERSION,
             steps=[PlannedStep(migration.VERSION, migration.DESCRIPTION) for migration in pending],
-            foreign_key_violations=foreign_key_violations(migrator.database),
+            foreign_key_violations=foreign_key_violations(migrator.database, apart_from=_GOING),
             obstacles=[obstacle for migration in pending[:1] for obstacle in _obstacles(migrator, migration)],
             **forecast,
         )
 
 
-def foreign_key_violations(database: SqliteDatabase) -> dict[str, int]:
-    """Count the rows that refer to a row which does not exist, by table, over the whole file."""
+def foreign_key_violations(database: SqliteDatabase, apart_from: Collection[tuple[str, str]] = ()) -> dict[str, int]:
+    """Count the rows that refer to a row which does not exist, by table, over the whole file.
+
+    `apart_from` names columns, each as table and column in lower case, whose references are left out.
+    """
     counts: dict[str, int] = {}
     for table in ordinary_tables(database):
+        keys = database.execute_sql(f"PRAGMA main.foreign_key_list({quote(table)})").fetchall()
+        left_out = {key for key, _, _, column, *_ in keys if (fold(table), fold(column)) in apart_from}
         try:
-            count = len(database.execute_sql(f"PRAGMA main.foreign_key_check({quote(table)})").fetchall())
+            broken = database.execute_sql(f"PRAGMA main.foreign_key_check({quote(table)})").fetchall()
+            count = sum(key not in left_out for _, _, _, key in broken)
         except OperationalError as error:
             if not is_mismatch(error):
                 raise

@@ -422,6 +422,8 @@ def check_as_loaded(schema: WireSchema, request: Mapping[str, object], keys: Col
     :raises RequestValidationError: the messages stand under the wire keys.
     """
     expected = [f"Must be as {type(schema).__name__}().load gives it."]
+    if not isinstance(request, Mapping):
+        raise RequestValidationError({SCHEMA: expected})
     if missing := [key for key in keys if key not in request]:
         raise RequestValidationError({wire_key(key): expected for key in missing})
     # None is what a schema gives for a key that was left out.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from peewee import Database, chunked
+from peewee import Database
 
 from waiaas.models import AuditLog
-from waiaas.services.statements import AT_ONCE
+from waiaas.services.statements import in_parts
 
 
 class Event(NamedTuple):
@@ -21,7 +21,7 @@ class Event(NamedTuple):
     tx_id: str | None = None
 
 
-def record(database: Database, now: int, actor: str, events: Iterable[Event]) -> None:
+def record(database: Database, now: int, actor: str, events: Sequence[Event]) -> None:
     """Write events of one moment (Unix seconds) and one actor into `audit_log`."""
-    for some in chunked(({"timestamp": now, "actor": actor, **event._asdict()} for event in events), AT_ONCE):
+    for some in in_parts([{"timestamp": now, "actor": actor, **event._asdict()} for event in events]):
         AuditLog.insert_many(some).execute(database)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from peewee import JOIN, Database, ModelSelect, Node, chunked, fn
+from peewee import JOIN, Database, ModelSelect, Node, fn
 
 from waiaas.database import write_transaction
 from waiaas.errors import WAIaaSError
@@ -13,8 +13,9 @@ from waiaas.migrations.faults import refusing
 from waiaas.models import Session, SessionWallet, Wallet
 from waiaas.services.audit import Event, record
 from waiaas.services.details import LinkedWallet, linked_wallets
+from waiaas.services.ids import told_id
 from waiaas.services.settings import Clock, SessionSettings
-from waiaas.services.statements import AT_ONCE, PARAMETER, TRUE, compiled, fetch
+from waiaas.services.statements import PARAMETER, TRUE, compiled, fetch, in_parts
 
 
 class SessionWalletService:
@@ -104,7 +105,7 @@ class SessionWalletService:
         """
         with refusing(self._database), self._database.atomic():
             if not Session.select().where(Session.id == session_id).exists(self._database):
-                raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": session_id})
+                raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": told_id(session_id)})
             return linked_wallets(self._database, session_id)
 
     def resolve(self, session_id: str, wallet_id: str | None = None) -> str:
@@ -119,14 +120,16 @@ class SessionWalletService:
         else:
             found = fetch(self._database, self._find_named, wallet_id, session_id)
         if found is None:
-            raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": session_id})
+            raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": told_id(session_id)})
         reached, revoked_at, expires_at = found
         if revoked_at is not None:
             raise WAIaaSError("SESSION_REVOKED")
         if expires_at <= self._clock():
             raise WAIaaSError("SESSION_EXPIRED")
         if reached is None:
-            raise WAIaaSError("WALLET_ACCESS_DENIED", details={"sessionId": session_id, "walletId": wallet_id})
+            raise WAIaaSError(
+                "WALLET_ACCESS_DENIED", details={"sessionId": session_id, "walletId": told_id(wallet_id)}
+            )
         return str(reached)
 
     def _linked(self, session_id: str, wallet_id: str) -> LinkedWallet:
@@ -148,12 +151,12 @@ def refuse_unusable(database: Database, wallet_ids: Sequence[str], settings: Ses
         .tuples()
     )
     found: dict[str, tuple[str, int]] = {}
-    for some in chunked(wallet_ids, AT_ONCE):
+    for some in in_parts(wallet_ids):
         rows = usage.where(Wallet.id.in_(some)).execute(database)
         found |= {wallet_id: (status, sessions) for wallet_id, status, sessions in rows}
     for wallet_id in wallet_ids:
         if wallet_id not in found:
-            raise WAIaaSError("WALLET_NOT_FOUND", details={"walletId": wallet_id})
+            raise WAIaaSError("WALLET_NOT_FOUND", details={"walletId": told_id(wallet_id)})
     for wallet_id in wallet_ids:
         if found[wallet_id][0] == "TERMINATED":
             raise WAIaaSError("WALLET_TERMINATED", details={"walletId": wallet_id})
@@ -177,7 +180,7 @@ def _links_to_change(database: Database, session_id: str) -> tuple[LinkedWallet,
     """The links of a session that may be changed: not those of one that is unknown or revoked."""
     is_alive = (Session.id == session_id) & Session.revoked_at.is_null()
     if not Session.select().where(is_alive).exists(database):
-        raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": session_id})
+        raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": told_id(session_id)})
     return linked_wallets(database, session_id)
 
 
@@ -185,7 +188,7 @@ def _find(links: Sequence[LinkedWallet], session_id: str, wallet_id: str) -> Lin
     for link in links:
         if link.id == wallet_id:
             return link
-    raise WAIaaSError("WALLET_ACCESS_DENIED", details={"sessionId": session_id, "walletId": wallet_id})
+    raise WAIaaSError("WALLET_ACCESS_DENIED", details={"sessionId": session_id, "walletId": told_id(wallet_id)})
 
 
 def _is_link(session_id: str, wallet_id: str) -> Node:

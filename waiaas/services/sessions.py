@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
-from peewee import JOIN, SQL, Database, Expression, ModelSelect, chunked
+from peewee import JOIN, SQL, Database, Expression, ModelSelect
 
 from waiaas.database import write_transaction
 from waiaas.enums import SESSION_STATUSES
@@ -16,11 +16,11 @@ from waiaas.models import KeyValue, Session, SessionWallet
 from waiaas.schemas import DEFAULT_LIMIT, CreateSessionRequest, check_create_session_request
 from waiaas.services.audit import Event, record
 from waiaas.services.details import IssuedSession, SessionDetails, session_details
-from waiaas.services.ids import new_id
+from waiaas.services.ids import new_id, told_id
 from waiaas.services.pages import Page, check_page, page_of
 from waiaas.services.session_wallets import refuse_unusable
 from waiaas.services.settings import Clock, SessionSettings
-from waiaas.services.statements import AT_ONCE, PARAMETER, TRUE, compiled, fetch
+from waiaas.services.statements import PARAMETER, TRUE, compiled, fetch, in_parts
 from waiaas.services.tokens import (
     CURRENT_KEY,
     PREVIOUS_KEY,
@@ -86,11 +86,11 @@ class SessionService:
                 absolute_expires_at=absolute_end,
                 created_at=now,
             ).execute(self._database)
-            links = (
+            links = [
                 {"session": session_id, "wallet": wallet_id, "is_default": wallet_id == default, "created_at": now}
                 for wallet_id in request["wallet_ids"]
-            )
-            for some in chunked(links, AT_ONCE):
+            ]
+            for some in in_parts(links):
                 SessionWallet.insert_many(some).execute(self._database)
             details = {"walletIds": list(request["wallet_ids"]), "expiresAt": expires_at}
             record(self._database, now, actor, [Event("SESSION_ISSUED", details, default, session_id)])
@@ -162,7 +162,7 @@ class SessionService:
             is_it = Session.id == session_id
             found = Session.select(Session.revoked_at).where(is_it).tuples().first(self._database)
             if found is None:
-                raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": session_id})
+                raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": told_id(session_id)})
             if found == (None,):
                 Session.update(revoked_at=now).where(is_it).execute(self._database)
                 event = Event("SESSION_REVOKED", {}, self._default_wallet(session_id), session_id)
@@ -221,7 +221,7 @@ class SessionService:
         ids = Session.select(Session.id).where(Session.id == session_id)
         for session in session_details(self._database, ids, now):
             return session
-        raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": session_id})
+        raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": told_id(session_id)})
 
     def _issued(self, session_id: str, now: int, token: str) -> IssuedSession:
         return IssuedSession(**vars(self._details(session_id, now)), token=token)

@@ -5,7 +5,8 @@ Those of the path that every request takes are built once, for that costs more t
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, TypeVar
 
 from peewee import SQL, Database, Query, Value
 
@@ -17,9 +18,11 @@ PARAMETER: Final = Value(None)
 #: A true flag, written into the SQL itself.
 TRUE: Final = SQL("1")
 
-#: How many rows or ids go into one statement: SQLite takes at most 32,766 parameters in one
-#: (https://www.sqlite.org/limits.html), and a row of the audit log has 10.
-AT_ONCE: Final = 1000
+# SQLite takes at most 32,766 parameters in one statement (https://www.sqlite.org/limits.html), and a row of the audit
+# log has 10.
+_AT_ONCE = 1000
+
+_Item = TypeVar("_Item")
 
 
 def compiled(database: Database, query: Query) -> str:
@@ -36,3 +39,8 @@ def fetch(database: Database, sql: str, *parameters: object) -> Any:
         # The context manager is entered only now: on this path its cost would count.
         with refusing(database):
             raise
+
+
+def in_parts(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
+    """Split rows or ids into as many as one statement takes."""
+    return (items[start : start + _AT_ONCE] for start in range(0, len(items), _AT_ONCE))

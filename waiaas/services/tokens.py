@@ -25,13 +25,11 @@ from waiaas.migrations.faults import refusing
 from waiaas.models import KeyValue
 from waiaas.schemas import Secret
 from waiaas.services.audit import Event, record
+from waiaas.services.ids import TOKEN_PREFIX
 from waiaas.services.settings import Clock
 
 if TYPE_CHECKING:
     from jwt import PyJWS
-
-#: What every token begins with.
-TOKEN_PREFIX = "wai_sess_"
 
 #: For how long a replaced key is still accepted, and how long the next rotation has to wait, in seconds.
 ROTATION_GRACE_SECONDS = 300

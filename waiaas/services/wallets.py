@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from peewee import Database, chunked
+from peewee import Database
 
 from waiaas.database import write_transaction
 from waiaas.enums import MAINNET_NETWORK_TYPES, WALLET_STATUSES
@@ -20,10 +20,10 @@ from waiaas.schemas import (
     check_create_wallet_request,
 )
 from waiaas.services.audit import Event, record
-from waiaas.services.ids import new_id
+from waiaas.services.ids import new_id, told_id
 from waiaas.services.pages import Page, check_page, page_of
 from waiaas.services.settings import Clock
-from waiaas.services.statements import AT_ONCE
+from waiaas.services.statements import in_parts
 
 _BECAUSE = {"reason": "WALLET_TERMINATED"}
 
@@ -142,7 +142,7 @@ class WalletService:
     def _wallet(self, wallet_id: str) -> Wallet:
         wallet: Wallet | None = Wallet.select().where(Wallet.id == wallet_id).first(self._database)
         if wallet is None:
-            raise WAIaaSError("WALLET_NOT_FOUND", details={"walletId": wallet_id})
+            raise WAIaaSError("WALLET_NOT_FOUND", details={"walletId": told_id(wallet_id)})
         return wallet
 
     def _wallet_to_change(self, wallet_id: str) -> Wallet:
@@ -157,13 +157,11 @@ class WalletService:
         return self._wallet(wallet_id)
 
     def _revoke(self, sessions: Sequence[str], now: int) -> None:
-        some: Sequence[str]
-        for some in chunked(sessions, AT_ONCE):
+        for some in in_parts(sessions):
             Session.update(revoked_at=now).where(Session.id.in_(some)).execute(self._database)
 
     def _make_default(self, wallet_id: str, sessions: Sequence[str]) -> None:
-        some: Sequence[str]
-        for some in chunked(sessions, AT_ONCE):
+        for some in in_parts(sessions):
             links = (SessionWallet.wallet == wallet_id) & SessionWallet.session.in_(some)
             SessionWallet.update(is_default=True).where(links).execute(self._database)
 

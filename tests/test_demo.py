@@ -1,0 +1,23 @@
+"""The example file: made where nothing stands, and nowhere else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from old_files import make_file
+
+from waiaas import LATEST_SCHEMA_VERSION, WAIaaSError
+from waiaas.demo import make_version_18
+
+
+@pytest.mark.parametrize("version", [17, 18, LATEST_SCHEMA_VERSION])
+def test_a_file_that_is_in_use_gets_no_example_rows(tmp_path: Path, version: int) -> None:
+    """Whoever names a file with rows in it keeps its bytes and its version, and is told."""
+    path = make_file(tmp_path / "wallets.db", version)
+    before = path.read_bytes()
+    with pytest.raises(WAIaaSError) as caught:
+        make_version_18(path)
+    assert caught.value.reason == "file_exists"
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
