@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from peewee import JOIN, Database, Query
+from peewee import JOIN, Database, Field, ModelSelect, Node
 
 from waiaas.migrations.faults import refusing
 from waiaas.models import Session, SessionWallet, Wallet
@@ -73,22 +73,29 @@ class IssuedSession(SessionDetails):
     token: str = field(repr=False)
 
 
-def session_details(database: Database, ids: Query, now: int) -> tuple[SessionDetails, ...]:
-    """Read the sessions whose ids a query gives, by id; those that expire at `now` (Unix seconds) have expired.
-
-    Raises WAIaaSError `SCHEMA_INCOMPATIBLE` where they cannot be read, or what they hold is not what it should be.
-    """
-    query = (
+def details_query(which: Node) -> ModelSelect[Session]:
+    """The query for the sessions that satisfy a condition, joined to their links; `session_details` runs its SQL."""
+    return (
         Session.select(*_SESSION_FIELDS, *_LINK_FIELDS)
         .join(SessionWallet, JOIN.LEFT_OUTER)
         .join(Wallet, JOIN.LEFT_OUTER)
-        .where(Session.id.in_(ids))
+        .where(which)
         .order_by(Session.id, *_DEFAULT_FIRST)
-        .tuples()
     )
+
+
+def session_details(
+    database: Database, sql: str, parameters: Sequence[object], now: int
+) -> tuple[SessionDetails, ...]:
+    """Read sessions by id, with their links; those that expire at `now` (Unix seconds) have expired.
+
+    Takes the SQL of a `details_query` and its parameters. Raises WAIaaSError `SCHEMA_INCOMPATIBLE` where the sessions
+    cannot be read, or what they hold is not what it should be.
+    """
     moment = datetime.fromtimestamp(now, timezone.utc)
     with refusing(database):
-        by_session = (list(of_one) for _, of_one in groupby(query.execute(database), key=itemgetter(0)))
+        rows = database.execute_sql(sql, parameters).fetchall()
+        by_session = (list(of_one) for _, of_one in groupby(rows, key=itemgetter(0)))
         return tuple(_details(of_one, moment) for of_one in by_session)
 
 
@@ -133,11 +140,16 @@ _DEFAULT_FIRST = [SessionWallet.is_default.desc(), SessionWallet.created_at, Ses
 def _details(rows: Sequence[Sequence[Any]], moment: datetime) -> SessionDetails:
     """Make a session of the rows that join it to its links; a session without links has one row without a wallet."""
     width = len(_SESSION_FIELDS)
-    values = dict(zip((field.name for field in _SESSION_FIELDS), rows[0], strict=False))
-    wallets = tuple(LinkedWallet(*row[width:]) for row in rows if row[width] is not None)
+    values = dict(zip((field.name for field in _SESSION_FIELDS), _in_python(_SESSION_FIELDS, rows[0]), strict=True))
+    links = [row[width:] for row in rows if row[width] is not None]
+    wallets = tuple(LinkedWallet(*_in_python(_LINK_FIELDS, link)) for link in links)
     return SessionDetails(
         status=_status(values["revoked_at"], values["expires_at"], moment), wallets=wallets, **values
     )
+
+
+def _in_python(fields: Sequence[Field], row: Sequence[Any]) -> Iterator[Any]:
+    return (field.python_value(value) for field, value in zip(fields, row, strict=False))
 
 
 def _status(revoked_at: datetime | None, expires_at: datetime, moment: datetime) -> str:

@@ -15,7 +15,7 @@ from waiaas.errors import WAIaaSError
 from waiaas.models import KeyValue, Session, SessionWallet
 from waiaas.schemas import DEFAULT_LIMIT, CreateSessionRequest, check_create_session_request
 from waiaas.services.audit import Event, record
-from waiaas.services.details import IssuedSession, SessionDetails, session_details
+from waiaas.services.details import IssuedSession, SessionDetails, details_query, session_details
 from waiaas.services.ids import new_id, told_id
 from waiaas.services.pages import Page, check_page, page_of
 from waiaas.services.session_wallets import refuse_unusable
@@ -58,6 +58,7 @@ class SessionService:
         self._tokens = SessionTokens(database, clock=clock)
         self._keys: TokenKeys | None = None
         self._find_session = compiled(database, _session_and_keys())
+        self._find_details = compiled(database, details_query(Session.id == PARAMETER))
 
     def create(self, request: CreateSessionRequest, *, actor: str = "admin") -> IssuedSession:
         """Create a session for the wallets of a request, and sign its token.
@@ -200,7 +201,8 @@ class SessionService:
             ids = ids.where(Session.id.in_(linked))
         if status is not None:
             ids = ids.where(_has_status(status, now))
-        return page_of(session_details(self._database, ids, now), limit)
+        sql, parameters = self._database.get_sql_context().sql(details_query(Session.id.in_(ids))).query()
+        return page_of(session_details(self._database, sql, parameters, now), limit)
 
     def _claims_and_session(self, token: str, now: int) -> tuple[TokenClaims, Sequence[Any]]:
         """Verify a token and read its session: one statement does, for it tells too whether the keys have changed."""
@@ -218,8 +220,7 @@ class SessionService:
         return said, found[2:]
 
     def _details(self, session_id: str, now: int) -> SessionDetails:
-        ids = Session.select(Session.id).where(Session.id == session_id)
-        for session in session_details(self._database, ids, now):
+        for session in session_details(self._database, self._find_details, [session_id], now):
             return session
         raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": told_id(session_id)})
 

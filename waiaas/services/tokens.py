@@ -27,6 +27,7 @@ from waiaas.schemas import Secret
 from waiaas.services.audit import Event, record
 from waiaas.services.ids import TOKEN_PREFIX
 from waiaas.services.settings import Clock
+from waiaas.services.statements import PARAMETER, compiled
 
 if TYPE_CHECKING:
     from jwt import PyJWS
@@ -125,6 +126,8 @@ class SessionTokens:
         """Take the database that holds the key, and the clock."""
         self._database = database
         self._clock = clock
+        is_key = KeyValue.key.in_([PARAMETER, PARAMETER])
+        self._find_keys = compiled(database, KeyValue.select(KeyValue.key, KeyValue.value).where(is_key))
 
     def sign(self, session_id: str, wallet_id: str, *, issued_at: int, expires_at: int) -> str:
         """Return a token for a session and its default wallet, valid until `expires_at` (both times Unix seconds)."""
@@ -170,10 +173,8 @@ class SessionTokens:
         return TokenKeys(current, previous)
 
     def _read(self) -> Sequence[str | None]:
-        names = [CURRENT_KEY, PREVIOUS_KEY]
-        rows = KeyValue.select(KeyValue.key, KeyValue.value).where(KeyValue.key.in_(names)).tuples()
         with refusing(self._database):
-            stored = dict(rows.execute(self._database))
+            stored = dict(self._database.execute_sql(self._find_keys, (CURRENT_KEY, PREVIOUS_KEY)).fetchall())
         return stored.get(CURRENT_KEY), stored.get(PREVIOUS_KEY)
 
     def _store(self, key: str, value: str, now: int) -> None:
