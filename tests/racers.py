@@ -13,18 +13,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from service_set import ServiceSet
+
 import waiaas
 from waiaas import (
     AuthenticatedSession,
     CreateSessionRequestSchema,
     CreateWalletRequestSchema,
     IssuedSession,
-    SessionService,
-    SessionSettings,
-    SessionTokens,
-    SessionWalletService,
     WAIaaSError,
-    WalletService,
 )
 
 #: How many callers there are; a race may have fewer.
@@ -55,20 +52,12 @@ class Outcome(NamedTuple):
     token: str | None = None
 
 
-class Services:
-    """The services on one database object, at a clock that stands still until it is set."""
+class Services(ServiceSet):
+    """The services on a file, at a clock that stands still until `now` is set."""
 
-    def __init__(self, path: Path, now: float, **options: Any) -> None:
+    def __init__(self, path: Path, now: float) -> None:
         self.now = now
-        self.database = database = waiaas.connect(path, **options)
-        rules = SessionSettings(sessions_per_wallet=SESSIONS_PER_WALLET)
-        self.sessions = SessionService(database, settings=rules, clock=self.clock)
-        self.links = SessionWalletService(database, settings=rules, clock=self.clock)
-        self.wallets = WalletService(database, clock=self.clock)
-        self.tokens = SessionTokens(database, clock=self.clock)
-
-    def clock(self) -> float:
-        return self.now
+        super().__init__(waiaas.connect(path), lambda: self.now, sessions_per_wallet=SESSIONS_PER_WALLET)
 
     def ask(self, call: Call) -> Outcome:
         """Make a call and tell what came of it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import closing
@@ -18,6 +19,8 @@ import waiaas
 from waiaas import CheckReport, Finding, WAIaaSError
 
 PROBLEM, NOTE = "problem", "note"
+#: The words that the pages tell about findings, the kinds among them.
+DOCUMENTED = set(re.findall("`([a-z_]+)`", str(waiaas.Finding.__doc__)))
 TABLES = (
     "wallets",
     "sessions",
@@ -62,6 +65,7 @@ def check(path: Path) -> CheckReport:
 
 def told(report: CheckReport) -> list[tuple[str, str, str, list[Any]]]:
     """The findings of a report without their messages."""
+    assert {each.kind for each in report.findings} <= DOCUMENTED
     return sorted((each.severity, each.kind, each.where, each.rows) for each in report.findings)
 
 

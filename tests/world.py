@@ -14,19 +14,10 @@ from typing import Any
 import pytest
 from old_files import dump, query
 from peewee import SqliteDatabase
+from service_set import ServiceSet
 
 import waiaas
-from waiaas import (
-    CreateSessionRequestSchema,
-    CreateWalletRequestSchema,
-    IssuedSession,
-    SessionService,
-    SessionSettings,
-    SessionTokens,
-    SessionWalletService,
-    WAIaaSError,
-    WalletService,
-)
+from waiaas import CreateSessionRequestSchema, CreateWalletRequestSchema, IssuedSession, WAIaaSError
 
 #: 2027-01-15T08:00:00Z
 NOW = 1_800_000_000
@@ -44,20 +35,15 @@ class Clock:
         return self.now
 
 
-class World:
-    """A database file with all services on it, at one clock and with one set of settings."""
+class World(ServiceSet):
+    """A database file with all services on it, at a clock that a test moves."""
 
     def __init__(
         self, path: Path, clock: Clock | None = None, database: SqliteDatabase | None = None, **settings: int
     ) -> None:
         self.path = path
         self.clock = clock or Clock()
-        self.database = database or waiaas.connect(path, backup=False)
-        self.settings = SessionSettings(**settings)
-        self.wallets = WalletService(self.database, clock=self.clock)
-        self.sessions = SessionService(self.database, settings=self.settings, clock=self.clock)
-        self.links = SessionWalletService(self.database, settings=self.settings, clock=self.clock)
-        self.tokens = SessionTokens(self.database, clock=self.clock)
+        super().__init__(database or waiaas.connect(path, backup=False), self.clock, **settings)
         self._made = 0
 
     def wallet(self, **changes: Any) -> str:

@@ -34,6 +34,13 @@ class Finding:
     `severity` is `problem`, or `note` for what is merely not the library's own (an index that a user added).
     `kind` says what it is in one word, `where` the table, column or object, and `rows` the rows concerned: session
     ids, or rowids for `foreign_key`.
+
+    The kinds: `damage` of the pages; `foreign_key` and `foreign_key_mismatch` (SQLite cannot check the key) for
+    broken references; `session_without_wallet`, `session_without_default` and `session_with_many_defaults`;
+    `missing_table`, `missing_column`, `missing_foreign_key`, `missing_unique`, `missing_index` and `missing_check`;
+    `column_type`, `not_null`, `column_default`, `primary_key`, `generated_column`, `autoincrement`, `table_options`,
+    `index_differs` and `check_differs` for what is not as in the models; `extra_table`, `extra_column`,
+    `extra_foreign_key`, `extra_index`, `extra_trigger` and `extra_view`, which are notes.
     """
 
     severity: Literal["problem", "note"]

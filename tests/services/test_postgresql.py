@@ -14,16 +14,10 @@ from typing import Any
 import pytest
 from peewee import PostgresqlDatabase, SchemaManager
 from racers import new_session, new_wallet
+from service_set import ServiceSet
 
 import waiaas
-from waiaas import (
-    SessionService,
-    SessionSettings,
-    SessionTokens,
-    SessionWalletService,
-    WAIaaSError,
-    WalletService,
-)
+from waiaas import WAIaaSError
 
 NOW = 1_800_000_000
 URL = os.environ.get("WAIAAS_POSTGRESQL")
@@ -44,16 +38,12 @@ def database() -> Iterator[PostgresqlDatabase]:
     database.close()
 
 
-class Services:
-    """The services at a clock that stands still until it is set."""
+class Services(ServiceSet):
+    """The services at a clock that stands still until `now` is set."""
 
     def __init__(self, database: PostgresqlDatabase) -> None:
-        self.now, rules = NOW, SessionSettings(sessions_per_wallet=2)
-        self.database = database
-        self.sessions = SessionService(database, settings=rules, clock=lambda: self.now)
-        self.links = SessionWalletService(database, settings=rules, clock=lambda: self.now)
-        self.wallets = WalletService(database, clock=lambda: self.now)
-        self.tokens = SessionTokens(database, clock=lambda: self.now)
+        self.now = NOW
+        super().__init__(database, lambda: self.now, sessions_per_wallet=2)
 
     def wallet(self, key: str) -> str:
         return str(self.wallets.create(new_wallet(key)[2]).id)

@@ -29,6 +29,7 @@ from hypothesis.stateful import (
 )
 from old_files import create_statements
 from peewee import SqliteDatabase
+from service_set import ServiceSet
 
 import waiaas
 from waiaas import (
@@ -37,19 +38,15 @@ from waiaas import (
     IssuedSession,
     LinkedWallet,
     SessionDetails,
-    SessionService,
-    SessionSettings,
-    SessionTokens,
-    SessionWalletService,
     WAIaaSError,
     Wallet,
-    WalletService,
 )
 
 START = 1_800_000_000
 UNKNOWN = "0190a3f0-0000-7000-8000-000000000000"
 # Small, so that every limit is met within some steps.
 TTL, LIFETIME, RENEWALS, PER_WALLET = 901, 1300, 2, 2
+SETTINGS = {"ttl": TTL, "absolute_lifetime": LIFETIME, "max_renewals": RENEWALS, "sessions_per_wallet": PER_WALLET}
 # An old session's absolute end may come before its token's.
 OLD_LIFETIME = 600
 GRACE = 300
@@ -194,20 +191,6 @@ def version_18() -> bytes:
         return path.read_bytes()
 
 
-class Services:
-    """The four services on one database object."""
-
-    def __init__(self, database: SqliteDatabase, clock: Callable[[], float]) -> None:
-        rules = SessionSettings(
-            ttl=TTL, absolute_lifetime=LIFETIME, max_renewals=RENEWALS, sessions_per_wallet=PER_WALLET
-        )
-        self.database = database
-        self.sessions = SessionService(database, settings=rules, clock=clock)
-        self.links = SessionWalletService(database, settings=rules, clock=clock)
-        self.wallets = WalletService(database, clock=clock)
-        self.tokens = SessionTokens(database, clock=clock)
-
-
 class Machine(RuleBasedStateMachine):
     """Each rule asks the services for something, and says by the model alone what has to come of it."""
 
@@ -217,7 +200,7 @@ class Machine(RuleBasedStateMachine):
         self.path = Path(self.folder) / "wallets.db"
         self.now = START
         self.databases: list[SqliteDatabase] = []
-        self.services: list[Services] = []
+        self.services: list[ServiceSet] = []
         self.turn = 0
         self.sessions: dict[str, ModelSession] = {}
         self.wallets: dict[str, ModelWallet] = {}
@@ -289,14 +272,14 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def start_services_anew(self) -> None:
         """Forget whatever the service objects remember."""
-        self.services = [Services(database, lambda: float(self.now)) for database in self.databases]
+        self.services = [ServiceSet(database, lambda: float(self.now), **SETTINGS) for database in self.databases]
 
     @rule(number=st.integers(0, 2))
     def go_on_with_another_database_object(self, number: int) -> None:
         self.turn = number
 
     @property
-    def on(self) -> Services:
+    def on(self) -> ServiceSet:
         return self.services[self.turn]
 
     # Wallets.

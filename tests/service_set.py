@@ -1,0 +1,21 @@
+"""All services on one database object, as a program has them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from peewee import Database
+
+from waiaas import SessionService, SessionSettings, SessionTokens, SessionWalletService, WalletService
+
+
+class ServiceSet:
+    """The services on one database object, at one clock and with one set of settings."""
+
+    def __init__(self, database: Database, clock: Callable[[], float], **settings: int) -> None:
+        self.database = database
+        self.settings = SessionSettings(**settings)
+        self.sessions = SessionService(database, settings=self.settings, clock=clock)
+        self.links = SessionWalletService(database, settings=self.settings, clock=clock)
+        self.wallets = WalletService(database, clock=clock)
+        self.tokens = SessionTokens(database, clock=clock)
