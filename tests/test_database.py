@@ -1682,3 +1682,24 @@ def test_a_block_of_peewees_can_commit_and_roll_back_and_go_on(tmp_path: Path, m
     rows = database.execute_sql("SELECT key FROM key_value_store ORDER BY key").fetchall()
     assert rows == [("kept",), ("kept too",)]
     waiaas.close(database)
+
+
+def test_a_with_block_is_one_transaction(tmp_path: Path) -> None:
+    """What the services did in `with database:` is seen by nobody before its end, and undone where it raises."""
+    database, other = (waiaas.connect(tmp_path / "wallets.db") for _ in range(2))
+    fields = {"name": "trading", "chain": "solana", "environment": "mainnet", "publicKey": "an example's address"}
+    request = waiaas.CreateWalletRequestSchema().load(fields)
+
+    def create_and_fail() -> None:
+        with database:
+            wallet = waiaas.WalletService(database).create(request)
+            assert waiaas.WalletService(database).get(wallet.id).name == "trading"
+            assert waiaas.WalletService(other).list().items == ()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        create_and_fail()
+    assert database.is_closed()
+    assert waiaas.WalletService(database).list().items == ()
+    for opened in (database, other):
+        waiaas.close(opened)

@@ -199,6 +199,8 @@ def connect(
     Returns a `peewee.SqliteDatabase`; every connection that it makes (one a thread) has the daemon's PRAGMAs:
     `journal_mode=WAL`, `synchronous=NORMAL`, `foreign_keys=ON`, `busy_timeout=5000`, `cache_size=-64000`,
     `mmap_size=268435456`, `temp_store=MEMORY`. An older file that is opened as it is keeps its journal mode.
+    `with database:` is Peewee's own, and makes one transaction of the whole block: what the services did in it is
+    nobody else's until its end, and undone where the block raises. End with `close` instead.
 
     Raises WAIaaSError `SCHEMA_INCOMPATIBLE`, with the file as it was; its `reason` says why, among them
     `code_too_old` (install a newer waiaas), `not_a_database`, `other_program`, `schema_version_missing`,
