@@ -19,7 +19,7 @@ from migration_tools import TOOLS
 from migration_verifier import faults
 from session_files import TRANSACTIONS_A_SESSION, make_file
 
-BASE = "plain"
+BASE = "plain-whole"
 # A file with so many sessions needs no warming up, and what differs by a setting alone need not be run on it.
 _MANY_SESSIONS = 300_000
 _NOT_ON_MANY = {"plain-unchecked", "playhouse-context", "alembic-keys"}

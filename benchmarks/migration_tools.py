@@ -223,11 +223,11 @@ def _with(function: Callable[..., Job], *arguments: Any, **options: Any) -> Call
 
 
 TOOLS = {
-    "plain": Tool("sqlite3, ``foreign_key_check``", _with(plain, "PRAGMA foreign_key_check")),
     "plain-whole": Tool(
         "sqlite3, ``quick_check`` and ``foreign_key_check``",
         _with(plain, "PRAGMA quick_check", "PRAGMA foreign_key_check"),
     ),
+    "plain": Tool("sqlite3, ``foreign_key_check``", _with(plain, "PRAGMA foreign_key_check")),
     "plain-unchecked": Tool("sqlite3, nothing checked", plain),
     "waiaas": Tool("**waiaas**", waiaas),
     "waiaas-backup": Tool("**waiaas**, with the backup", _with(waiaas, backup=True)),

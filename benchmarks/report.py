@@ -13,9 +13,9 @@ import migration_tools
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "benchmarks"
 #: The tools of the plot; the others differ from these in one setting.
-PLOTTED = ("plain", "waiaas", "waiaas-backup", "playhouse", "alembic", "django", "sqlite-utils")
+PLOTTED = ("plain-whole", "waiaas", "waiaas-backup", "playhouse", "alembic", "django", "sqlite-utils")
 _COLOURS = {
-    "plain": "#555555",
+    "plain-whole": "#555555",
     "waiaas": "#c2410c",
     "waiaas-backup": "#fb923c",
     "playhouse": "#2563eb",

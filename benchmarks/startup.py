@@ -99,6 +99,7 @@ def _connects(file: Path) -> dict[str, float]:
 def _backups(file: Path, rounds: int) -> dict[str, float]:
     """What the backup of an upgrade adds, and what copying the file and flushing it to the disk takes."""
     from waiaas.migrations.backup import write_backup
+    from waiaas.migrations.pulse import Pulse
 
     copy = file.with_name("startup.copy")
 
@@ -107,7 +108,7 @@ def _backups(file: Path, rounds: int) -> dict[str, float]:
         _flush(copy)
 
     def ours() -> None:
-        write_backup(file, copy, lambda *_: None)
+        write_backup(file, copy, Pulse(None))
 
     def alone(job: Callable[[], None]) -> float:
         remove(copy)
