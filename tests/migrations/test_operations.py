@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from memory import made, rows
-from peewee import SqliteDatabase
+from peewee import IntegrityError, SqliteDatabase
 from playhouse.migrate import Operation
 
 from waiaas import WAIaaSError
@@ -214,3 +214,73 @@ def test_a_plan_can_be_made_inside_a_transaction(v18: Any) -> None:
         assert waiaas.plan(database).sessions == 0
         database.execute_sql("ROLLBACK")
         assert waiaas.plan(database).sessions == 12
+
+
+def test_a_virtual_table_is_no_table_to_change() -> None:
+    """A virtual table, whose columns are its module's, is refused as what it is."""
+    database = made("CREATE VIRTUAL TABLE note USING fts5 (body)")
+    for change in (
+        lambda migrator: migrator.drop_column("note", "body"),
+        lambda migrator: migrator.append_column("note", "more TEXT"),
+    ):
+        error = refused(database, change)
+        assert error.reason == "unexpected_schema"
+        assert error.details is not None
+        assert error.details["table"] == "note"
+        assert "virtual" in str(error)
+
+
+def test_a_table_that_is_not_there_is_named() -> None:
+    """An operation on a table that does not exist is refused by its name."""
+    error = refused(made(), lambda migrator: migrator.append_column("nowhere", "a TEXT"))
+    assert error.reason == "unexpected_schema"
+    assert error.details is not None
+    assert (error.details["table"], error.details["problem"]) == ("nowhere", "it is missing")
+
+
+def test_a_temporary_trigger_is_refused_on_its_own_table_only() -> None:
+    """A temporary trigger, which a rebuild would delete, is refused by name; one on another table does not matter."""
+    database = made(*OWNERS, "CREATE TEMP TRIGGER mine AFTER INSERT ON owner BEGIN SELECT 1; END")
+    run(database, lambda migrator: migrator.drop_column("pet", "name", legacy=True))
+    error = refused(database, lambda m: m.rebuild_table("owner", "CREATE TABLE owner (id INTEGER PRIMARY KEY)"))
+    assert error.reason == "rebuild_refused"
+    assert "mine" in str(error)
+    assert rows(database, "SELECT name FROM temp.sqlite_master") == [("mine",)]
+
+
+def test_an_error_after_which_sqlite_rolled_back_is_told_as_it_is() -> None:
+    """Where SQLite itself has ended the transaction, its error reaches the caller, and nothing of the change stays."""
+    database = made(*OWNERS)
+    migrator = WaiaasMigrator(database)
+    with pytest.raises(IntegrityError, match="UNIQUE"), migrator.migration_context():
+        migrator.migrate(migrator.drop_column("pet", "name"), migrator.sql("INSERT OR ROLLBACK INTO owner VALUES (1)"))
+    assert rows(database, "SELECT max(name) FROM pet") == [("stray",)]
+
+
+def test_a_trigger_on_what_would_be_no_table_is_named() -> None:
+    """Where only generated columns would be left, which make no table, the triggers on it are named."""
+    database = made("CREATE TABLE t (a, b AS (1))", "CREATE TRIGGER mine AFTER DELETE ON t BEGIN SELECT 1; END")
+    error = refused(database, lambda migrator: migrator.drop_column("t", "a"))
+    assert error.reason == "dependent_object"
+    assert "mine" in str(error)
+
+
+def test_the_only_column_is_not_dropped() -> None:
+    """A table keeps its last column: there is no table without one."""
+    error = refused(made("CREATE TABLE t (a, CHECK (1))"), lambda migrator: migrator.drop_column("t", "a"))
+    assert error.reason == "rebuild_refused"
+    assert "only column" in str(error)
+
+
+def test_a_generated_column_of_the_programs_own_function_is_compiled() -> None:
+    """A trigger on a table that only the program's function completes is judged like any other."""
+    trigger = "CREATE TRIGGER mine AFTER INSERT ON calc BEGIN UPDATE pet SET {} = new.b; END"
+    for column, is_kept in (("owner_id", True), ("name", False)):
+        database = made(*OWNERS)
+        database.register_function(lambda a: a, "twice", 1, deterministic=True)
+        database.execute_sql("CREATE TABLE calc (a, b AS (twice(a)))")
+        database.execute_sql(trigger.format(column))
+        if is_kept:
+            run(database, lambda migrator: migrator.drop_column("pet", "name"))
+        else:
+            assert "mine" in str(refused(database, lambda migrator: migrator.drop_column("pet", "name")))

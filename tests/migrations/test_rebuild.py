@@ -12,6 +12,7 @@ from peewee import SqliteDatabase
 import waiaas.migrations.operations as operations
 from waiaas import WAIaaSError
 from waiaas.migrations import WaiaasMigrator
+from waiaas.migrations.rebuild import TableRebuild
 from waiaas.migrations.sql import comments, quote, tokens
 
 OWNER = "CREATE TABLE owner (id INTEGER PRIMARY KEY)"
@@ -437,3 +438,50 @@ def test_a_rename_takes_everything_along() -> None:
     assert rows(database, "PRAGMA foreign_key_list(child)")[0][2] == "u"
     assert rows(database, "PRAGMA foreign_key_list(u)")[0][2] == "u"
     assert rows(database, "SELECT id FROM v") == [(1,)]
+
+
+def test_a_view_that_becomes_ambiguous_is_refused() -> None:
+    """A view in which a new column makes a name ambiguous would stop working: it is named, and nothing changes."""
+    database = made("CREATE TABLE t (a)", "CREATE TABLE u (b)", "CREATE VIEW mine AS SELECT a, b FROM t, u")
+    error = refused(database, lambda: rebuild(database, "t", "CREATE TABLE t (a, b)"))
+    assert error.reason == "dependent_object"
+    assert error.details is not None
+    assert (error.details["kind"], error.details["name"]) == ("view", "mine")
+
+
+def test_an_index_that_the_new_values_break_is_refused() -> None:
+    """A unique index that the computed values do not satisfy is named, and nothing changes."""
+    database = made("CREATE TABLE t (a)", "CREATE UNIQUE INDEX mine ON t (a)", "INSERT INTO t VALUES (1), (2)")
+    error = refused(database, lambda: rebuild(database, "t", copy={"a": "7"}))
+    assert error.reason == "dependent_object"
+    assert error.details is not None
+    assert (error.details["kind"], error.details["name"], error.details["table"]) == ("index", "mine", "t")
+
+
+def test_rows_that_do_not_arrive_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the new table has fewer rows than the old one, all of it is taken back."""
+    database = made("CREATE TABLE t (a)", "INSERT INTO t VALUES (1), (2)")
+    count = WaiaasMigrator.count
+    monkeypatch.setattr(
+        WaiaasMigrator, "count", lambda self, table, where="1": count(self, table, where) - (table != "t")
+    )
+    error = refused(database, lambda: rebuild(database, "t"))
+    assert error.reason == "rows_lost"
+    assert error.details is not None
+    assert (error.details["table"], error.details["before"], error.details["after"]) == ("t", 2, 1)
+
+
+def test_a_child_that_a_rename_takes_elsewhere_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the foreign key of an empty child no longer names the table, which no key check sees, it is refused."""
+    database = made(OWNER, "CREATE TABLE pet (owner INT REFERENCES owner (id))")
+    rename = TableRebuild._rename_without_rewriting
+
+    def rename_and_lose(self: TableRebuild, name: str) -> None:
+        rename(self, name)
+        database.execute_sql("DROP TABLE pet")
+        database.execute_sql("CREATE TABLE pet (owner INT REFERENCES waiaas_rebuild_owner (id))")
+
+    monkeypatch.setattr(TableRebuild, "_rename_without_rewriting", rename_and_lose)
+    error = refused(database, lambda: rebuild(database, "owner"))
+    assert error.reason == "rebuild_refused"
+    assert "no longer names it" in str(error)

@@ -389,3 +389,42 @@ def test_a_step_that_breaks_a_reference_is_rolled_back(v18: Path, monkeypatch: p
     assert caught.value.details is not None
     assert (caught.value.details["table"], caught.value.details["count"]) == ("session_wallets", 12)
     assert digests(v18.parent) == before
+
+
+@pytest.mark.parametrize(("message", "reason"), [("disk I/O error", "io_error"), ("malformed", "corrupt")])
+def test_a_backup_is_kept_where_the_file_is_in_danger(
+    v18: Path, monkeypatch: pytest.MonkeyPatch, message: str, reason: str
+) -> None:
+    """Where the disk or the file fails after the backup, the backup stays, whole, and the error says where it is."""
+    from waiaas.migrations import v19_session_wallets as v19
+
+    def fail(_: waiaas.migrations.WaiaasMigrator) -> None:
+        raise peewee.OperationalError(message)
+
+    monkeypatch.setattr(v19, "up", fail)
+    before = dump(v18)
+    with open_to_change(v18) as database, pytest.raises(WAIaaSError) as caught:
+        waiaas.upgrade(database)
+    assert caught.value.reason == reason
+    assert caught.value.details is not None
+    copy = Path(str(caught.value.details["backup"]))
+    assert {file.name for file in v18.parent.iterdir()} == {v18.name, copy.name}
+    assert dump(copy) == dump(v18) == before
+
+
+def test_an_error_while_references_are_counted_is_told(v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan that cannot look at the foreign keys, not for a mismatch, is refused and changes nothing."""
+    before = digests(v18.parent)
+    with open_to_change(v18) as database:
+        execute_sql = database.execute_sql
+
+        def busy(statement: str, *arguments: object) -> object:
+            if "foreign_key_check" in statement:
+                raise peewee.OperationalError("database is locked")
+            return execute_sql(statement, *arguments)
+
+        monkeypatch.setattr(database, "execute_sql", busy)
+        with pytest.raises(WAIaaSError) as caught:
+            waiaas.plan(database)
+    assert (caught.value.reason, caught.value.retryable) == ("database_busy", True)
+    assert digests(v18.parent) == before

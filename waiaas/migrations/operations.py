@@ -225,6 +225,8 @@ class WaiaasMigrator(SqliteMigrator):
         """
         found = self.table(table)
         column = self._column(found, column_name)
+        if len(found.columns) == 1:
+            raise refusal("rebuild_refused", table=found.name, problem=f"{column} is its only column")
         for dependent in self.dependents(found, column):
             raise self.depends(dependent, found.name, column)
         self.tell(f"dropping {found.name}.{column}")
