@@ -284,3 +284,77 @@ def test_a_generated_column_of_the_programs_own_function_is_compiled() -> None:
             run(database, lambda migrator: migrator.drop_column("pet", "name"))
         else:
             assert "mine" in str(refused(database, lambda migrator: migrator.drop_column("pet", "name")))
+
+
+FORMER_NAMES = (
+    *("owner__tmp__", "_alembic_tmp_owner", "new__owner", "__new_owner", "new_owner", "owner_new", "Owner_Tmp"),
+    *("tmp_owner", "owner_old", "old_owner", "_owner_old", "owner_backup", "owner_bak"),
+)
+
+
+@pytest.mark.parametrize("former", [*FORMER_NAMES, "what_a_name"])
+def test_a_key_on_a_name_that_tools_give_is_mended(former: str) -> None:
+    """A dangling foreign key on a table's temporary or former name is mended; on any other name it is left alone."""
+    database = made(OWNERS[0], f"CREATE TABLE pet (owner_id INT REFERENCES {former} (id) ON DELETE CASCADE)")
+    database.execute_sql("INSERT INTO pet VALUES (NULL)")
+    mended = run(database, lambda migrator: migrator.reconnect_foreign_keys("owner")).told.foreign_keys_reconnected
+    ((_, _, parent, *_, on_delete, _),) = rows(database, "PRAGMA foreign_key_list(pet)")
+    assert (mended, parent) == (["pet.owner_id"], "owner") if former in FORMER_NAMES else ([], former)
+    assert on_delete == "CASCADE"
+    assert rows(database, "SELECT * FROM pet") == [(None,)]
+
+
+@pytest.mark.parametrize(
+    ("clause", "word"),
+    [
+        ("CONSTRAINT mine NOT NULL", "constraint"),
+        ("PRIMARY KEY", "primary"),
+        ("UNIQUE", "unique"),
+        ("CHECK (a > 0)", "check"),
+        ("DEFAULT 1", "default"),
+        ("COLLATE NOCASE", "collate"),
+        ("REFERENCES owner (id)", "references"),
+        ("GENERATED ALWAYS AS (1)", "generated"),
+        ("AS (1)", "as"),
+        ("NOT NULL ON CONFLICT IGNORE", "conflict"),
+    ],
+)
+def test_a_clause_of_a_column_is_not_lost_with_its_definition(clause: str, word: str) -> None:
+    """A column gets no definition that says less than the one it has: the clause that it lacks is named."""
+    database = made(OWNERS[0], f"CREATE TABLE t (a INT {clause}, b)")
+    error = refused(database, lambda migrator: migrator.change_columns("t", {"a": "a INT"}))
+    assert error.reason == "rebuild_refused"
+    assert error.details is not None
+    assert error.details["table"] == "t"
+    assert error.details["problem"] == f"the new definition lacks {word} of a INT {clause}"
+
+
+def test_more_than_one_clause_of_a_kind_is_counted() -> None:
+    """Of two CHECKs of a column one may not go, and a clause of a column beside it does not stand in for it."""
+    database = made("CREATE TABLE t (a INT CHECK (a > 0) CHECK (a < 9), b)")
+    for definition in ("a INT CHECK (a > 0)", "a INT CHECK (a > 0), c INT CHECK (c < 9)"):
+        error = refused(database, lambda migrator, new=definition: migrator.change_columns("t", {"a": new}))
+        assert "lacks check" in str(error)
+
+
+def test_a_migrator_can_be_used_again() -> None:
+    """What was wrong before a second migration does not count against it, though the first one had not seen it."""
+    database = made(*OWNERS)
+    migrator = WaiaasMigrator(database)
+    for _ in range(2):
+        with migrator.migration_context():
+            migrator.migrate(migrator.rebuild_table("pet", migrator.table("pet").sql))
+        database.execute_sql("INSERT INTO pet (owner_id) VALUES (99)")
+    assert [row[1] for row in rows(database, "PRAGMA foreign_key_check")] == [4, 5]
+
+
+def test_a_violation_that_was_not_there_is_refused() -> None:
+    """A change that leaves a child without its parent is taken back, and says in which table and how often."""
+    database = made(*OWNERS, "INSERT INTO pet VALUES (4, 99, 'lost before')")
+    error = refused(
+        database,
+        lambda m: m.rebuild_table("pet", m.table("pet").sql, copy={"owner_id": "owner_id + 7"}),
+    )
+    assert error.reason == "foreign_key_violations"
+    assert error.details is not None
+    assert (error.details["table"], error.details["count"]) == ("pet", 2)

@@ -244,7 +244,13 @@ def test_any_other_junction_table_is_refused(v18: Path, statements: list[str]) -
     assert "session_wallets" in str(error).lower()
 
 
-@pytest.mark.parametrize("name", ["sessions__tmp__", "_alembic_tmp_sessions", "new__sessions", "Sessions_New"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("sessions__tmp__", "_alembic_tmp_sessions", "new__sessions", "__new_sessions", "new_sessions"),
+        *("Sessions_New", "sessions_tmp", "tmp_sessions", "waiaas_rebuild_sessions", "session_wallets_new"),
+    ],
+)
 def test_a_temporary_table_with_rows_is_refused(v18: Path, name: str) -> None:
     """Rows that an interrupted tool left in its temporary table may be the only ones: they are refused by name."""
     execute(v18, f"CREATE TABLE {name} AS SELECT * FROM sessions")
