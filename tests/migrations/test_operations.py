@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from memory import made, rows
-from peewee import IntegrityError, SqliteDatabase
+from peewee import IntegerField, IntegrityError, SqliteDatabase
 from playhouse.migrate import Operation
 
 from waiaas import WAIaaSError
-from waiaas.migrations import WaiaasMigrator
+from waiaas.migrations import Options, WaiaasMigrator
 
 OWNERS = (
     "CREATE TABLE owner (id INTEGER PRIMARY KEY)",
@@ -317,6 +317,7 @@ def test_a_key_on_a_name_that_tools_give_is_mended(former: str) -> None:
         ("GENERATED ALWAYS AS (1)", "generated"),
         ("AS (1)", "as"),
         ("NOT NULL ON CONFLICT IGNORE", "conflict"),
+        ("REFERENCES owner (id) DEFERRABLE", "references"),
     ],
 )
 def test_a_clause_of_a_column_is_not_lost_with_its_definition(clause: str, word: str) -> None:
@@ -358,3 +359,96 @@ def test_a_violation_that_was_not_there_is_refused() -> None:
     assert error.reason == "foreign_key_violations"
     assert error.details is not None
     assert (error.details["table"], error.details["count"]) == ("pet", 2)
+
+
+PLAYHOUSES_REBUILDS: dict[str, Callable[[WaiaasMigrator], Operation]] = {
+    "add_not_null": lambda m: m.add_not_null("pet", "name", legacy=True),
+    "drop_not_null": lambda m: m.drop_not_null("pet", "name", legacy=True),
+    "add_column_default": lambda m: m.add_column_default("pet", "name", "Rex"),
+    "drop_column_default": lambda m: m.drop_column_default("pet", "name"),
+    "alter_column_type": lambda m: m.alter_column_type("pet", "name", IntegerField()),
+    "rename_column": lambda m: m.rename_column("pet", "name", "title", legacy=True),
+    "add_column": lambda m: m.add_column("pet", "age", IntegerField(default=1)),
+}
+
+
+@pytest.mark.parametrize("change", PLAYHOUSES_REBUILDS.values(), ids=PLAYHOUSES_REBUILDS)
+def test_playhouses_own_rebuild_is_refused(change: Callable[[WaiaasMigrator], Operation]) -> None:
+    """What playhouse does by a rebuild that loses triggers is refused, and says what to use instead."""
+    database = made(
+        *OWNERS,
+        "CREATE TABLE pet__tmp__ (precious)",
+        "CREATE TRIGGER mine AFTER INSERT ON pet BEGIN SELECT 1; END",
+    )
+    error = refused(database, change)
+    assert (error.reason, (error.details or {})["table"]) == ("rebuild_refused", "pet")
+    assert "change_columns" in str(error)
+
+
+def test_an_update_fires_no_trigger_and_counts_its_rows() -> None:
+    """Triggers on the table, however it is spelled, do not fire and stay; those on other tables are not touched."""
+    database = made(
+        *OWNERS,
+        "CREATE TABLE log (x)",
+        "CREATE TRIGGER mine BEFORE UPDATE ON Pet BEGIN INSERT INTO log VALUES ('fired'); END",
+        "CREATE TRIGGER other AFTER INSERT ON owner BEGIN SELECT 1; END",
+    )
+    before = rows(database, "SELECT type, name, sql FROM sqlite_master ORDER BY name")
+    migrator = WaiaasMigrator(database)
+    with migrator.migration_context():
+        migrator.update("PET", "name = 'Rex'", "owner_id = 1")
+        migrator.update("pet", "name = 'Rex'", "owner_id IS NULL")
+    assert migrator.told.rows == 3
+    assert rows(database, "SELECT DISTINCT name FROM pet") == [("Rex",)]
+    assert rows(database, "SELECT * FROM log") == []
+    assert rows(database, "SELECT type, name, sql FROM sqlite_master ORDER BY name") == before
+    database.execute_sql("CREATE TEMP TRIGGER passing AFTER UPDATE ON main.pet BEGIN SELECT 1; END")
+    with pytest.raises(WAIaaSError, match="passing"), migrator.migration_context():
+        migrator.update("pet", "name = ''", "1")
+    assert rows(database, "SELECT DISTINCT name FROM pet") == [("Rex",)]
+
+
+@pytest.mark.parametrize("operation", ["rename_column", "rename_table", "drop_column"])
+def test_broken_views_and_triggers_are_kept_over_a_change_in_place(operation: str) -> None:
+    """What does not compile, at which SQLite's ALTER TABLE stops, is set aside and put back; what works stays too."""
+    kept = (
+        "CREATE VIEW works AS SELECT id FROM owner",
+        "CREATE TRIGGER on_works INSTEAD OF INSERT ON works BEGIN SELECT 1; END",
+        "CREATE VIEW stale AS SELECT * FROM gone",
+        "CREATE TRIGGER on_stale INSTEAD OF INSERT ON Stale BEGIN SELECT 1; END",
+        "CREATE TRIGGER stale_too AFTER INSERT ON owner BEGIN INSERT INTO gone VALUES (1); END",
+        "CREATE TRIGGER works_too AFTER DELETE ON owner BEGIN SELECT 1; END",
+    )
+    database = made(*OWNERS, *kept)
+    changes: dict[str, Callable[[WaiaasMigrator], Operation]] = {
+        "rename_column": lambda m: m.rename_column("pet", "name", "title"),
+        "rename_table": lambda m: m.rename_table("pet", "animal"),
+        "drop_column": lambda m: m.drop_column("pet", "name"),
+    }
+    run(database, changes[operation])
+    left = rows(database, "SELECT sql FROM sqlite_master WHERE type IN ('view', 'trigger')")
+    assert sorted(sql for (sql,) in left) == sorted(kept)
+
+
+def test_a_refused_rename_tells_the_key_that_it_left_behind() -> None:
+    """The refusal of a rename names the child, its columns, the table that they name and the one they should."""
+    database = made("CREATE TABLE owner (a, b, UNIQUE (a, b))", "CREATE TABLE pet (x, y, FOREIGN KEY (x, y) REFERENCES"
+                    " owner (a, b))")  # fmt: skip
+
+    def rename_as_of_old(migrator: WaiaasMigrator) -> Operation:
+        database.execute_sql("PRAGMA legacy_alter_table = ON")
+        return migrator.rename_table("owner", "keeper")
+
+    details = refused(database, rename_as_of_old).details or {}
+    assert {key: details[key] for key in ("table", "column", "parent", "expected")} == {
+        "table": "pet",
+        "column": "x, y",
+        "parent": "owner",
+        "expected": "keeper",
+    }
+
+
+def test_a_migrator_without_options_leaves_nothing_out() -> None:
+    """Nothing may be skipped or dropped unless it is said."""
+    assert WaiaasMigrator(made()).options == Options(skip_orphans=False, drop_links=False)
+    assert WaiaasMigrator(made(), Options(drop_links=True)).options == Options(drop_links=True)
