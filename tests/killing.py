@@ -188,6 +188,7 @@ _FAULTS = {
 
 def _upgrade(points: str, fault: str, path: Path, number: int, tell: Callable[[str], None]) -> str:
     passed = 0
+    last: waiaas.Progress | None = None
 
     def arrive() -> None:
         nonlocal passed
@@ -196,6 +197,10 @@ def _upgrade(points: str, fault: str, path: Path, number: int, tell: Callable[[s
         passed += 1
 
     def progress(told: waiaas.Progress) -> None:
+        nonlocal last
+        if told == last:  # a statement takes long
+            return
+        last = told
         tell(f"{time.monotonic()} {told.version or ''} {told.phase}")
         if points == "phase":
             arrive()
