@@ -330,6 +330,24 @@ def test_a_clause_of_a_column_is_not_lost_with_its_definition(clause: str, word:
     assert error.details["problem"] == f"the new definition lacks {word} of a INT {clause}"
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "word"),
+    [
+        ("INTEGER PRIMARY KEY AUTOINCREMENT", "INTEGER PRIMARY KEY", "autoincrement"),
+        ("INT REFERENCES owner (id) DEFERRABLE", "INT REFERENCES owner (id)", "deferrable"),
+        ("INT CONSTRAINT mine UNIQUE", "INT UNIQUE", "constraint"),
+        ("INT GENERATED ALWAYS AS (1)", "INT AS (1)", "generated"),
+        ("INT UNIQUE ON CONFLICT IGNORE", "INT UNIQUE", "conflict"),
+    ],
+)
+def test_a_part_of_a_clause_is_not_lost_either(old: str, new: str, word: str) -> None:
+    """Where the new definition has the clause but says less in it, what it lacks is named."""
+    database = made(OWNERS[0], f"CREATE TABLE t (a {old}, b)")
+    error = refused(database, lambda migrator: migrator.change_columns("t", {"a": f"a {new}"}))
+    assert error.reason == "rebuild_refused"
+    assert f"lacks {word} of" in str(error)
+
+
 def test_more_than_one_clause_of_a_kind_is_counted() -> None:
     """Of two CHECKs of a column one may not go, and a clause of a column beside it does not stand in for it."""
     database = made("CREATE TABLE t (a INT CHECK (a > 0) CHECK (a < 9), b)")

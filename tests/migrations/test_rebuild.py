@@ -447,11 +447,16 @@ def test_a_rename_takes_everything_along() -> None:
 
 def test_a_view_that_becomes_ambiguous_is_refused() -> None:
     """A view in which a new column makes a name ambiguous would stop working: it is named, and nothing changes."""
-    database = made("CREATE TABLE t (a)", "CREATE TABLE u (b)", "CREATE VIEW mine AS SELECT a, b FROM t, u")
-    error = refused(database, lambda: rebuild(database, "t", "CREATE TABLE t (a, b)"))
+    database = made("CREATE TABLE t (a, x, y)", "CREATE TABLE u (b)", "CREATE VIEW mine AS SELECT a, b FROM t, u")
+    error = refused(database, lambda: rebuild(database, "t", "CREATE TABLE t (a, b)", drop=["y", "x"]))
     assert error.reason == "dependent_object"
     assert error.details is not None
-    assert (error.details["kind"], error.details["name"]) == ("view", "mine")
+    assert {key: error.details[key] for key in ("kind", "name", "table", "column")} == {
+        "kind": "view",
+        "name": "mine",
+        "table": "t",
+        "column": "x, y",
+    }
 
 
 def test_an_index_that_the_new_values_break_is_refused() -> None:
