@@ -117,8 +117,10 @@ def test_a_column_that_is_not_there_is_named() -> None:
 def test_a_column_that_is_needed_is_not_dropped(statements: list[str], named: str) -> None:
     """What needs a column is named: an index, or another table's foreign key."""
     database = made(*OWNERS, *statements)
-    error = refused(database, lambda migrator: migrator.drop_column("pet", "name"))
+    error = refused(database, lambda migrator: migrator.drop_column("Pet", "NAME"))
     assert error.reason == "dependent_object"
+    assert error.details is not None
+    assert (error.details["table"], error.details["column"]) == ("pet", "name")
     assert named in str(error)
 
 
@@ -268,7 +270,7 @@ def test_a_trigger_on_what_would_be_no_table_is_named() -> None:
 def test_the_only_column_is_not_dropped() -> None:
     """A table keeps its last column: there is no table without one."""
     error = refused(made("CREATE TABLE t (a, CHECK (1))"), lambda migrator: migrator.drop_column("t", "a"))
-    assert error.reason == "rebuild_refused"
+    assert (error.reason, (error.details or {})["table"]) == ("rebuild_refused", "t")
     assert "only column" in str(error)
 
 
@@ -470,3 +472,15 @@ def test_a_migrator_without_options_leaves_nothing_out() -> None:
     """Nothing may be skipped or dropped unless it is said."""
     assert WaiaasMigrator(made()).options == Options(skip_orphans=False, drop_links=False)
     assert WaiaasMigrator(made(), Options(drop_links=True)).options == Options(drop_links=True)
+
+
+@pytest.mark.parametrize("legacy", [False, True], ids=["in place", "by a rebuild"])
+def test_the_progress_of_a_dropped_column_is_told(legacy: bool) -> None:
+    """Dropping a column tells the table and the column in the file's own spelling."""
+    told: list[str] = []
+    migrator = WaiaasMigrator(made(*OWNERS), progress=lambda progress: told.append(progress.phase))
+    with migrator.migration_context():
+        migrator.migrate(migrator.drop_column("PET", "Name", legacy=legacy))
+    assert told[0] == "dropping pet.name"
+    assert ("replacing pet" in told) == legacy
+    assert told[-1] == "committing"
