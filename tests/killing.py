@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -26,6 +27,9 @@ from waiaas.database import open_to_change
 from waiaas.migrations import backup
 
 NOW = 1_800_000_000
+_READING = re.compile(
+    r"SELECT |PRAGMA (main\.)?(table_xinfo|index_list|index_info|foreign_key_list|foreign_key_check)\b"
+)
 
 
 def upgraded(path: Path) -> dict[str, list[Any]]:
@@ -76,9 +80,9 @@ class Ended(NamedTuple):
 class Victims:
     """Processes whose upgrade meets a fault at a point.
 
-    The points are counted: each `phase`, each `statement`, or each `line of the backup`. The fault is `kill`, or from
-    that point on `io error` (no write to the file or what stands beside it succeeds) or `full disk`; or it is `kill
-    from outside`, by another process and some time after the point.
+    The points are counted: each `phase`, each `statement`, before and after each `write`, each `line of the backup`.
+    The fault is `kill`, or from that point on `io error` (no write to the file or what stands beside it succeeds) or
+    `full disk`; or it is `kill from outside`, by another process and some time after the point.
     """
 
     def __init__(self, points: str, fault: str = "kill") -> None:
@@ -106,17 +110,28 @@ def _at_each_phase(_: Callable[[], None]) -> None:
     """Progress is told in any case."""
 
 
-def _at_each_statement(arrive: Callable[[], None]) -> None:
+def _at_each_statement(arrive: Callable[[], None], only_around_writes: bool = False) -> None:
     """Every statement on the file or its copy, just before it runs; those in memory change nothing."""
-    connect = sqlite3.connect
+    connect, wrote = sqlite3.connect, True
+
+    def visit(statement: str) -> None:
+        nonlocal wrote
+        before, wrote = wrote, _READING.match(statement) is None
+        if before or wrote or not only_around_writes:
+            arrive()
 
     def traced(name: Any, *arguments: Any, **options: Any) -> sqlite3.Connection:
         connection = connect(name, *arguments, **options)
         if name != ":memory:":
-            connection.set_trace_callback(lambda _: arrive())
+            connection.set_trace_callback(visit)
         return connection
 
     sqlite3.connect = traced  # type: ignore[assignment]
+
+
+def _around_each_write(arrive: Callable[[], None]) -> None:
+    """Before and after every statement that writes: between two that only read, the file stays what it is."""
+    _at_each_statement(arrive, only_around_writes=True)
 
 
 def _at_each_line_of_the_backup(arrive: Callable[[], None]) -> None:
@@ -160,6 +175,7 @@ def _fill_the_disk(folder: Path) -> None:
 _POINTS = {
     "phase": _at_each_phase,
     "statement": _at_each_statement,
+    "write": _around_each_write,
     "line of the backup": _at_each_line_of_the_backup,
 }
 _FAULTS = {
@@ -172,6 +188,7 @@ _FAULTS = {
 
 def _upgrade(points: str, fault: str, path: Path, number: int, tell: Callable[[str], None]) -> str:
     passed = 0
+    last: waiaas.Progress | None = None
 
     def arrive() -> None:
         nonlocal passed
@@ -180,6 +197,10 @@ def _upgrade(points: str, fault: str, path: Path, number: int, tell: Callable[[s
         passed += 1
 
     def progress(told: waiaas.Progress) -> None:
+        nonlocal last
+        if told == last:  # a statement takes long
+            return
+        last = told
         tell(f"{time.monotonic()} {told.version or ''} {told.phase}")
         if points == "phase":
             arrive()

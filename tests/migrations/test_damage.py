@@ -135,6 +135,8 @@ def test_what_only_the_program_has_is_stood_in_for_and_taken_away() -> None:
         program.create_collation("odd", lambda one, other: (one < other) - (one > other))
         program.execute("CREATE TABLE t (a TEXT COLLATE odd UNIQUE CHECK (even(a)))")
         program.execute("INSERT INTO t VALUES ('xx'), ('yyyy')")
+        program.execute("CREATE TABLE u (a TEXT COLLATE odd PRIMARY KEY) WITHOUT ROWID")
+        program.execute("INSERT INTO u VALUES ('a'), ('b'), ('c')")
         program.backup(copy)
         copy.execute("PRAGMA ignore_check_constraints = ON")
         for checks in (True, False):

@@ -76,7 +76,8 @@ def test_a_temporary_table_of_the_same_name_is_refused(v18: Path) -> None:
         database.execute_sql("CREATE TEMP TABLE sessions (id, wallet_id, note)")
         with pytest.raises(WAIaaSError) as caught:
             waiaas.upgrade(database, backup=False)
-        assert "sessions" in str(caught.value)
+        assert (caught.value.reason, (caught.value.details or {})["table"]) == ("rebuild_refused", "sessions")
+        assert "temporary" in str(caught.value)
     assert dump(v18) == before
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from memory import made, rows
-from peewee import SqliteDatabase
+from peewee import IntegerField, IntegrityError, SqliteDatabase
 from playhouse.migrate import Operation
 
 from waiaas import WAIaaSError
-from waiaas.migrations import WaiaasMigrator
+from waiaas.migrations import Options, WaiaasMigrator
 
 OWNERS = (
     "CREATE TABLE owner (id INTEGER PRIMARY KEY)",
@@ -117,8 +117,10 @@ def test_a_column_that_is_not_there_is_named() -> None:
 def test_a_column_that_is_needed_is_not_dropped(statements: list[str], named: str) -> None:
     """What needs a column is named: an index, or another table's foreign key."""
     database = made(*OWNERS, *statements)
-    error = refused(database, lambda migrator: migrator.drop_column("pet", "name"))
+    error = refused(database, lambda migrator: migrator.drop_column("Pet", "NAME"))
     assert error.reason == "dependent_object"
+    assert error.details is not None
+    assert (error.details["table"], error.details["column"]) == ("pet", "name")
     assert named in str(error)
 
 
@@ -214,3 +216,271 @@ def test_a_plan_can_be_made_inside_a_transaction(v18: Any) -> None:
         assert waiaas.plan(database).sessions == 0
         database.execute_sql("ROLLBACK")
         assert waiaas.plan(database).sessions == 12
+
+
+def test_a_virtual_table_is_no_table_to_change() -> None:
+    """A virtual table, whose columns are its module's, is refused as what it is."""
+    database = made("CREATE VIRTUAL TABLE note USING fts5 (body)")
+    for change in (
+        lambda migrator: migrator.drop_column("note", "body"),
+        lambda migrator: migrator.append_column("note", "more TEXT"),
+    ):
+        error = refused(database, change)
+        assert error.reason == "unexpected_schema"
+        assert error.details is not None
+        assert error.details["table"] == "note"
+        assert "virtual" in str(error)
+
+
+def test_a_table_that_is_not_there_is_named() -> None:
+    """An operation on a table that does not exist is refused by its name."""
+    error = refused(made(), lambda migrator: migrator.append_column("nowhere", "a TEXT"))
+    assert error.reason == "unexpected_schema"
+    assert error.details is not None
+    assert (error.details["table"], error.details["problem"]) == ("nowhere", "it is missing")
+
+
+def test_a_temporary_trigger_is_refused_on_its_own_table_only() -> None:
+    """A temporary trigger, which a rebuild would delete, is refused by name; one on another table does not matter."""
+    database = made(*OWNERS, "CREATE TEMP TRIGGER mine AFTER INSERT ON owner BEGIN SELECT 1; END")
+    run(database, lambda migrator: migrator.drop_column("pet", "name", legacy=True))
+    error = refused(database, lambda m: m.rebuild_table("owner", "CREATE TABLE owner (id INTEGER PRIMARY KEY)"))
+    assert (error.reason, (error.details or {})["table"]) == ("rebuild_refused", "owner")
+    assert "mine" in str(error)
+    assert rows(database, "SELECT name FROM temp.sqlite_master") == [("mine",)]
+
+
+def test_an_error_after_which_sqlite_rolled_back_is_told_as_it_is() -> None:
+    """Where SQLite itself has ended the transaction, its error reaches the caller, and nothing of the change stays."""
+    database = made(*OWNERS)
+    migrator = WaiaasMigrator(database)
+    with pytest.raises(IntegrityError, match="UNIQUE"), migrator.migration_context():
+        migrator.migrate(migrator.drop_column("pet", "name"), migrator.sql("INSERT OR ROLLBACK INTO owner VALUES (1)"))
+    assert rows(database, "SELECT max(name) FROM pet") == [("stray",)]
+
+
+def test_a_trigger_on_what_would_be_no_table_is_named() -> None:
+    """Where only generated columns would be left, which make no table, the triggers on it are named."""
+    database = made("CREATE TABLE t (a, b AS (1))", "CREATE TRIGGER mine AFTER DELETE ON t BEGIN SELECT 1; END")
+    error = refused(database, lambda migrator: migrator.drop_column("t", "a"))
+    assert error.reason == "dependent_object"
+    assert "mine" in str(error)
+
+
+def test_the_only_column_is_not_dropped() -> None:
+    """A table keeps its last column: there is no table without one."""
+    error = refused(made("CREATE TABLE t (a, CHECK (1))"), lambda migrator: migrator.drop_column("t", "a"))
+    assert (error.reason, (error.details or {})["table"]) == ("rebuild_refused", "t")
+    assert "only column" in str(error)
+
+
+def test_a_generated_column_of_the_programs_own_function_is_compiled() -> None:
+    """A trigger on a table that only the program's function completes is judged like any other."""
+    trigger = "CREATE TRIGGER mine AFTER INSERT ON calc BEGIN UPDATE pet SET {} = new.b; END"
+    for column, is_kept in (("owner_id", True), ("name", False)):
+        database = made(*OWNERS)
+        database.register_function(lambda a: a, "twice", 1, deterministic=True)
+        database.execute_sql("CREATE TABLE calc (a, b AS (twice(a)))")
+        database.execute_sql(trigger.format(column))
+        if is_kept:
+            run(database, lambda migrator: migrator.drop_column("pet", "name"))
+        else:
+            assert "mine" in str(refused(database, lambda migrator: migrator.drop_column("pet", "name")))
+
+
+FORMER_NAMES = (
+    *("owner__tmp__", "_alembic_tmp_owner", "new__owner", "__new_owner", "new_owner", "owner_new", "Owner_Tmp"),
+    *("tmp_owner", "owner_old", "old_owner", "_owner_old", "owner_backup", "owner_bak"),
+)
+
+
+@pytest.mark.parametrize("former", [*FORMER_NAMES, "what_a_name"])
+def test_a_key_on_a_name_that_tools_give_is_mended(former: str) -> None:
+    """A dangling foreign key on a table's temporary or former name is mended; on any other name it is left alone."""
+    database = made(OWNERS[0], f"CREATE TABLE pet (owner_id INT REFERENCES {former} (id) ON DELETE CASCADE)")
+    database.execute_sql("INSERT INTO pet VALUES (NULL)")
+    mended = run(database, lambda migrator: migrator.reconnect_foreign_keys("owner")).told.foreign_keys_reconnected
+    ((_, _, parent, *_, on_delete, _),) = rows(database, "PRAGMA foreign_key_list(pet)")
+    assert (mended, parent) == (["pet.owner_id"], "owner") if former in FORMER_NAMES else ([], former)
+    assert on_delete == "CASCADE"
+    assert rows(database, "SELECT * FROM pet") == [(None,)]
+
+
+@pytest.mark.parametrize(
+    ("clause", "word"),
+    [
+        ("CONSTRAINT mine NOT NULL", "constraint"),
+        ("PRIMARY KEY", "primary"),
+        ("UNIQUE", "unique"),
+        ("CHECK (a > 0)", "check"),
+        ("DEFAULT 1", "default"),
+        ("COLLATE NOCASE", "collate"),
+        ("REFERENCES owner (id)", "references"),
+        ("GENERATED ALWAYS AS (1)", "generated"),
+        ("AS (1)", "as"),
+        ("NOT NULL ON CONFLICT IGNORE", "conflict"),
+        ("REFERENCES owner (id) DEFERRABLE", "references"),
+    ],
+)
+def test_a_clause_of_a_column_is_not_lost_with_its_definition(clause: str, word: str) -> None:
+    """A column gets no definition that says less than the one it has: the clause that it lacks is named."""
+    database = made(OWNERS[0], f"CREATE TABLE t (a INT {clause}, b)")
+    error = refused(database, lambda migrator: migrator.change_columns("t", {"a": "a INT"}))
+    assert error.reason == "rebuild_refused"
+    assert error.details is not None
+    assert error.details["table"] == "t"
+    assert error.details["problem"] == f"the new definition lacks {word} of a INT {clause}"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "word"),
+    [
+        ("INTEGER PRIMARY KEY AUTOINCREMENT", "INTEGER PRIMARY KEY", "autoincrement"),
+        ("INT REFERENCES owner (id) DEFERRABLE", "INT REFERENCES owner (id)", "deferrable"),
+        ("INT CONSTRAINT mine UNIQUE", "INT UNIQUE", "constraint"),
+        ("INT GENERATED ALWAYS AS (1)", "INT AS (1)", "generated"),
+        ("INT UNIQUE ON CONFLICT IGNORE", "INT UNIQUE", "conflict"),
+    ],
+)
+def test_a_part_of_a_clause_is_not_lost_either(old: str, new: str, word: str) -> None:
+    """Where the new definition has the clause but says less in it, what it lacks is named."""
+    database = made(OWNERS[0], f"CREATE TABLE t (a {old}, b)")
+    error = refused(database, lambda migrator: migrator.change_columns("t", {"a": f"a {new}"}))
+    assert error.reason == "rebuild_refused"
+    assert f"lacks {word} of" in str(error)
+
+
+def test_more_than_one_clause_of_a_kind_is_counted() -> None:
+    """Of two CHECKs of a column one may not go, and a clause of a column beside it does not stand in for it."""
+    database = made("CREATE TABLE t (a INT CHECK (a > 0) CHECK (a < 9), b)")
+    for definition in ("a INT CHECK (a > 0)", "a INT CHECK (a > 0), c INT CHECK (c < 9)"):
+        error = refused(database, lambda migrator, new=definition: migrator.change_columns("t", {"a": new}))
+        assert "lacks check" in str(error)
+
+
+def test_a_migrator_can_be_used_again() -> None:
+    """What was wrong before a second migration does not count against it, though the first one had not seen it."""
+    database = made(*OWNERS)
+    migrator = WaiaasMigrator(database)
+    for _ in range(2):
+        with migrator.migration_context():
+            migrator.migrate(migrator.rebuild_table("pet", migrator.table("pet").sql))
+        database.execute_sql("INSERT INTO pet (owner_id) VALUES (99)")
+    assert [row[1] for row in rows(database, "PRAGMA foreign_key_check")] == [4, 5]
+
+
+def test_a_violation_that_was_not_there_is_refused() -> None:
+    """A change that leaves a child without its parent is taken back, and says in which table and how often."""
+    database = made(*OWNERS, "INSERT INTO pet VALUES (4, 99, 'lost before')")
+    error = refused(
+        database,
+        lambda m: m.rebuild_table("pet", m.table("pet").sql, copy={"owner_id": "owner_id + 7"}),
+    )
+    assert error.reason == "foreign_key_violations"
+    assert error.details is not None
+    assert (error.details["table"], error.details["count"]) == ("pet", 2)
+
+
+PLAYHOUSES_REBUILDS: dict[str, Callable[[WaiaasMigrator], Operation]] = {
+    "add_not_null": lambda m: m.add_not_null("pet", "name", legacy=True),
+    "drop_not_null": lambda m: m.drop_not_null("pet", "name", legacy=True),
+    "add_column_default": lambda m: m.add_column_default("pet", "name", "Rex"),
+    "drop_column_default": lambda m: m.drop_column_default("pet", "name"),
+    "alter_column_type": lambda m: m.alter_column_type("pet", "name", IntegerField()),
+    "rename_column": lambda m: m.rename_column("pet", "name", "title", legacy=True),
+    "add_column": lambda m: m.add_column("pet", "age", IntegerField(default=1)),
+}
+
+
+@pytest.mark.parametrize("change", PLAYHOUSES_REBUILDS.values(), ids=PLAYHOUSES_REBUILDS)
+def test_playhouses_own_rebuild_is_refused(change: Callable[[WaiaasMigrator], Operation]) -> None:
+    """What playhouse does by a rebuild that loses triggers is refused, and says what to use instead."""
+    database = made(
+        *OWNERS,
+        "CREATE TABLE pet__tmp__ (precious)",
+        "CREATE TRIGGER mine AFTER INSERT ON pet BEGIN SELECT 1; END",
+    )
+    error = refused(database, change)
+    assert (error.reason, (error.details or {})["table"]) == ("rebuild_refused", "pet")
+    assert "change_columns" in str(error)
+
+
+def test_an_update_fires_no_trigger_and_counts_its_rows() -> None:
+    """Triggers on the table, however it is spelled, do not fire and stay; those on other tables are not touched."""
+    database = made(
+        *OWNERS,
+        "CREATE TABLE log (x)",
+        "CREATE TRIGGER mine BEFORE UPDATE ON Pet BEGIN INSERT INTO log VALUES ('fired'); END",
+        "CREATE TRIGGER other AFTER INSERT ON owner BEGIN SELECT 1; END",
+    )
+    before = rows(database, "SELECT type, name, sql FROM sqlite_master ORDER BY name")
+    migrator = WaiaasMigrator(database)
+    with migrator.migration_context():
+        migrator.update("PET", "name = 'Rex'", "owner_id = 1")
+        migrator.update("pet", "name = 'Rex'", "owner_id IS NULL")
+    assert migrator.told.rows == 3
+    assert rows(database, "SELECT DISTINCT name FROM pet") == [("Rex",)]
+    assert rows(database, "SELECT * FROM log") == []
+    assert rows(database, "SELECT type, name, sql FROM sqlite_master ORDER BY name") == before
+    database.execute_sql("CREATE TEMP TRIGGER passing AFTER UPDATE ON main.pet BEGIN SELECT 1; END")
+    with pytest.raises(WAIaaSError, match="passing"), migrator.migration_context():
+        migrator.update("pet", "name = ''", "1")
+    assert rows(database, "SELECT DISTINCT name FROM pet") == [("Rex",)]
+
+
+@pytest.mark.parametrize("operation", ["rename_column", "rename_table", "drop_column"])
+def test_broken_views_and_triggers_are_kept_over_a_change_in_place(operation: str) -> None:
+    """What does not compile, at which SQLite's ALTER TABLE stops, is set aside and put back; what works stays too."""
+    kept = (
+        "CREATE VIEW works AS SELECT id FROM owner",
+        "CREATE TRIGGER on_works INSTEAD OF INSERT ON works BEGIN SELECT 1; END",
+        "CREATE VIEW stale AS SELECT * FROM gone",
+        "CREATE TRIGGER on_stale INSTEAD OF INSERT ON Stale BEGIN SELECT 1; END",
+        "CREATE TRIGGER stale_too AFTER INSERT ON owner BEGIN INSERT INTO gone VALUES (1); END",
+        "CREATE TRIGGER works_too AFTER DELETE ON owner BEGIN SELECT 1; END",
+    )
+    database = made(*OWNERS, *kept)
+    changes: dict[str, Callable[[WaiaasMigrator], Operation]] = {
+        "rename_column": lambda m: m.rename_column("pet", "name", "title"),
+        "rename_table": lambda m: m.rename_table("pet", "animal"),
+        "drop_column": lambda m: m.drop_column("pet", "name"),
+    }
+    run(database, changes[operation])
+    left = rows(database, "SELECT sql FROM sqlite_master WHERE type IN ('view', 'trigger')")
+    assert sorted(sql for (sql,) in left) == sorted(kept)
+
+
+def test_a_refused_rename_tells_the_key_that_it_left_behind() -> None:
+    """The refusal of a rename names the child, its columns, the table that they name and the one they should."""
+    database = made("CREATE TABLE owner (a, b, UNIQUE (a, b))", "CREATE TABLE pet (x, y, FOREIGN KEY (x, y) REFERENCES"
+                    " owner (a, b))")  # fmt: skip
+
+    def rename_as_of_old(migrator: WaiaasMigrator) -> Operation:
+        database.execute_sql("PRAGMA legacy_alter_table = ON")
+        return migrator.rename_table("owner", "keeper")
+
+    details = refused(database, rename_as_of_old).details or {}
+    assert {key: details[key] for key in ("table", "column", "parent", "expected")} == {
+        "table": "pet",
+        "column": "x, y",
+        "parent": "owner",
+        "expected": "keeper",
+    }
+
+
+def test_a_migrator_without_options_leaves_nothing_out() -> None:
+    """Nothing may be skipped or dropped unless it is said."""
+    assert WaiaasMigrator(made()).options == Options(skip_orphans=False, drop_links=False)
+    assert WaiaasMigrator(made(), Options(drop_links=True)).options == Options(drop_links=True)
+
+
+@pytest.mark.parametrize("legacy", [False, True], ids=["in place", "by a rebuild"])
+def test_the_progress_of_a_dropped_column_is_told(legacy: bool) -> None:
+    """Dropping a column tells the table and the column in the file's own spelling."""
+    told: list[str] = []
+    migrator = WaiaasMigrator(made(*OWNERS), progress=lambda progress: told.append(progress.phase))
+    with migrator.migration_context():
+        migrator.migrate(migrator.drop_column("PET", "Name", legacy=legacy))
+    assert told[0] == "dropping pet.name"
+    assert ("replacing pet" in told) == legacy
+    assert told[-1] == "committing"

@@ -10,8 +10,9 @@ from memory import made, rows
 from peewee import SqliteDatabase
 
 import waiaas.migrations.operations as operations
-from waiaas import WAIaaSError
+from waiaas import Progress, WAIaaSError
 from waiaas.migrations import WaiaasMigrator
+from waiaas.migrations.rebuild import TableRebuild
 from waiaas.migrations.sql import comments, quote, tokens
 
 OWNER = "CREATE TABLE owner (id INTEGER PRIMARY KEY)"
@@ -171,6 +172,10 @@ FEATURES = {
         "CREATE TABLE t (rowid TEXT, _rowid_ TEXT, gone)",
         "INSERT INTO t (oid, rowid) VALUES (7, 'x'), (-3, 'y')",
     ),
+    "a rowid that no name reaches": (
+        "CREATE TABLE t (rowid TEXT, _rowid_ TEXT, oid TEXT, gone)",
+        "INSERT INTO t VALUES ('x', 'y', 'z', 1)",
+    ),
     "a key that is no alias of the rowid": (
         "CREATE TABLE t (id INTEGER PRIMARY KEY DESC, gone)",
         "INSERT INTO t (rowid, id) VALUES (7, 1), (3, 2)",
@@ -276,6 +281,7 @@ def test_a_definition_that_loses_something_is_refused(definition: str, named: st
     database = made(T, "INSERT INTO t VALUES (1, 'x', 2)")
     error = refused(database, lambda: rebuild(database, "t", definition))
     assert error.reason == "rebuild_refused"
+    assert (error.details or {})["table"] == "t"
     assert named in str(error)
 
 
@@ -437,3 +443,166 @@ def test_a_rename_takes_everything_along() -> None:
     assert rows(database, "PRAGMA foreign_key_list(child)")[0][2] == "u"
     assert rows(database, "PRAGMA foreign_key_list(u)")[0][2] == "u"
     assert rows(database, "SELECT id FROM v") == [(1,)]
+
+
+def test_a_view_that_becomes_ambiguous_is_refused() -> None:
+    """A view in which a new column makes a name ambiguous would stop working: it is named, and nothing changes."""
+    database = made("CREATE TABLE t (a, x, y)", "CREATE TABLE u (b)", "CREATE VIEW mine AS SELECT a, b FROM t, u")
+    error = refused(database, lambda: rebuild(database, "t", "CREATE TABLE t (a, b)", drop=["y", "x"]))
+    assert error.reason == "dependent_object"
+    assert error.details is not None
+    assert {key: error.details[key] for key in ("kind", "name", "table", "column")} == {
+        "kind": "view",
+        "name": "mine",
+        "table": "t",
+        "column": "x, y",
+    }
+
+
+def test_an_index_that_the_new_values_break_is_refused() -> None:
+    """A unique index that the computed values do not satisfy is named, and nothing changes."""
+    database = made("CREATE TABLE t (a)", "CREATE UNIQUE INDEX mine ON t (a)", "INSERT INTO t VALUES (1), (2)")
+    error = refused(database, lambda: rebuild(database, "t", copy={"a": "7"}))
+    assert error.reason == "dependent_object"
+    assert error.details is not None
+    assert (error.details["kind"], error.details["name"], error.details["table"]) == ("index", "mine", "t")
+
+
+def test_rows_that_do_not_arrive_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the new table has fewer rows than the old one, all of it is taken back."""
+    database = made("CREATE TABLE t (a)", "INSERT INTO t VALUES (1), (2)")
+    count = WaiaasMigrator.count
+    monkeypatch.setattr(
+        WaiaasMigrator, "count", lambda self, table, where="1": count(self, table, where) - (table != "t")
+    )
+    error = refused(database, lambda: rebuild(database, "t"))
+    assert error.reason == "rows_lost"
+    assert error.details is not None
+    assert (error.details["table"], error.details["before"], error.details["after"]) == ("t", 2, 1)
+
+
+def test_a_child_that_a_rename_takes_elsewhere_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the foreign key of an empty child no longer names the table, which no key check sees, it is refused."""
+    database = made(OWNER, "CREATE TABLE pet (owner INT REFERENCES owner (id))")
+    rename = TableRebuild._rename_without_rewriting
+
+    def rename_and_lose(self: TableRebuild, name: str) -> None:
+        rename(self, name)
+        database.execute_sql("DROP TABLE pet")
+        database.execute_sql("CREATE TABLE pet (owner INT REFERENCES waiaas_rebuild_owner (id))")
+
+    monkeypatch.setattr(TableRebuild, "_rename_without_rewriting", rename_and_lose)
+    error = refused(database, lambda: rebuild(database, "owner"))
+    assert error.reason == "rebuild_refused"
+    assert "no longer names it" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("statement", "definition", "change", "named"),
+    [
+        ("CREATE TABLE t (a, b)", "CREATE TABLE t (b)", ["a"], "column a has no place"),
+        (
+            "CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT)",
+            "CREATE TABLE t (id INTEGER PRIMARY KEY)",
+            ["id"],
+            "AUTOINCREMENT",
+        ),
+        (
+            "CREATE TABLE t (a, b INT, FOREIGN KEY (b) REFERENCES owner (id))",
+            "CREATE TABLE t (a TEXT, b INT)",
+            ["a"],
+            "FOREIGN KEY (b)",
+        ),
+    ],
+    ids=["a column", "AUTOINCREMENT", "another column's foreign key"],
+)
+def test_what_is_meant_to_change_may_not_take_more_along(
+    statement: str, definition: str, change: list[str], named: str
+) -> None:
+    """A column that is meant to change may not go, nor lose AUTOINCREMENT, nor take another one's key along."""
+    database = made(OWNER, statement)
+    error = refused(database, lambda: rebuild(database, "t", definition, change=change))
+    assert (error.reason, (error.details or {})["table"]) == ("rebuild_refused", "t")
+    assert named in str(error)
+
+
+def test_a_constraint_goes_with_its_column_where_both_are_named() -> None:
+    """A constraint on a column is nothing that needs it where both are listed in `drop`."""
+    database = made("CREATE TABLE t (a, b, CONSTRAINT u UNIQUE (a, b))", "INSERT INTO t VALUES (1, 2)")
+    rebuild(database, "t", "CREATE TABLE t (a)", drop=["b", "u"])
+    assert rows(database, "SELECT * FROM t") == [(1,)]
+
+
+def test_a_comment_goes_with_the_column_that_it_stands_in() -> None:
+    """A comment inside the definition of a column that is dropped is no loss; one before its neighbour stays."""
+    database = made("CREATE TABLE t (a, gone /* going */ TEXT, /* staying */ b)", "INSERT INTO t VALUES (1, 2, 3)")
+    drop_gone(database, "t")
+    ((sql,),) = rows(database, "SELECT sql FROM sqlite_master")
+    assert "going" not in sql
+    assert "/* staying */ b" in sql
+    assert rows(database, "SELECT * FROM t") == [(1, 3)]
+
+
+def test_a_dependent_of_a_column_that_goes_is_told_with_it() -> None:
+    """The refusal of a dependent names the table and the column that it needs."""
+    database = made("CREATE TABLE t (a, b)", "CREATE INDEX mine ON t (b)")
+    details = refused(database, lambda: rebuild(database, "t", "CREATE TABLE t (a)", drop=["b"])).details or {}
+    assert {key: details[key] for key in ("kind", "name", "table", "column")} == {
+        "kind": "index",
+        "name": "mine",
+        "table": "t",
+        "column": "b",
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "ids"), [("", [11, 12]), (" WITHOUT ROWID", ["y", "z"])], ids=["by rowid", "by the key's first column"]
+)
+def test_rows_of_a_composite_key_are_named(options: str, ids: list[object]) -> None:
+    """Rows that a table's CHECK does not allow are named by rowid, or where there is none by the key's start."""
+    database = made(f"CREATE TABLE t (a TEXT, b INT, PRIMARY KEY (a, b)){options}")
+    rowid, values = ("rowid, ", ["10, ", "11, ", "12, "]) if not options else ("", ["", "", ""])
+    for start, name, number in zip(values, "xyz", (1, 2, 3), strict=True):
+        database.execute_sql(f"INSERT INTO t ({rowid}a, b) VALUES ({start}'{name}', {number})")
+    definition = f"CREATE TABLE t (a TEXT, b INT, PRIMARY KEY (a, b), CHECK (b < 2)){options}"
+    error = refused(database, lambda: rebuild(database, "t", definition))
+    assert error.reason == "value_not_allowed"
+    assert error.details is not None
+    assert {key: error.details[key] for key in ("table", "column", "values", "rows")} == {
+        "table": "t",
+        "column": "NOT (b < 2)",
+        "values": ["None"],
+        "rows": ids,
+    }
+
+
+def test_progress_and_rows_are_told() -> None:
+    """A rebuild tells what it copies, of how many rows, and counts them up."""
+    told: list[Progress] = []
+    database = made("CREATE TABLE t (a)", "CREATE TABLE u (a)", "INSERT INTO t VALUES (1), (2)")
+    database.execute_sql("INSERT INTO u VALUES (1)")
+    migrator = WaiaasMigrator(database, progress=told.append)
+    with migrator.migration_context():
+        for table in ("t", "u"):
+            migrator.migrate(migrator.rebuild_table(table, migrator.table(table).sql))
+    assert told == [
+        Progress("copying t", None, 0, 2),
+        Progress("copying t", None, 2, 2),
+        Progress("replacing t"),
+        Progress("copying u", None, 0, 1),
+        Progress("copying u", None, 1, 1),
+        Progress("replacing u"),
+        Progress("checking the foreign keys of t"),
+        Progress("checking the foreign keys of u"),
+        Progress("committing"),
+    ]
+    assert migrator.told.rows == 3
+
+
+def test_a_rename_after_a_rebuild_takes_views_along() -> None:
+    """A rebuild leaves SQLite's way of renaming as it was: a later rename still rewrites what names the table."""
+    database = made("CREATE TABLE t (a)", "CREATE VIEW v AS SELECT a FROM t")
+    migrator = WaiaasMigrator(database)
+    with migrator.migration_context():
+        migrator.migrate(migrator.rebuild_table("t", migrator.table("t").sql), migrator.rename_table("t", "u"))
+    assert rows(database, "SELECT a FROM v") == []

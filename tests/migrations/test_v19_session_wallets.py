@@ -256,7 +256,13 @@ def test_any_other_junction_table_is_refused(v18: Path, statements: list[str]) -
     assert "session_wallets" in str(error).lower()
 
 
-@pytest.mark.parametrize("name", ["sessions__tmp__", "_alembic_tmp_sessions", "new__sessions", "Sessions_New"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("sessions__tmp__", "_alembic_tmp_sessions", "new__sessions", "__new_sessions", "new_sessions"),
+        *("Sessions_New", "sessions_tmp", "tmp_sessions", "waiaas_rebuild_sessions", "session_wallets_new"),
+    ],
+)
 def test_a_temporary_table_with_rows_is_refused(v18: Path, name: str) -> None:
     """Rows that an interrupted tool left in its temporary table may be the only ones: they are refused by name."""
     execute(v18, f"CREATE TABLE {name} AS SELECT * FROM sessions")
@@ -535,3 +541,80 @@ def test_the_plan_tells_how_the_column_would_be_dropped(any_v18: Path, request: 
     assert planned.drop_column_by == ("DROP COLUMN" if in_place else "table rebuild")
     assert in_place == ("in place" in request.node.name)
     assert (planned.sessions, planned.links_to_create) == (12, 12)
+
+
+def test_an_index_of_that_name_over_more_columns_is_refused(v18: Path) -> None:
+    """An index under the old index's name that is over more than the column is somebody's own, and refused."""
+    name = "idx_sessions_wallet_id"
+    execute(v18, f"DROP INDEX {name}", f"CREATE INDEX {name} ON sessions (wallet_id, expires_at)")
+    error = refused(v18, "dependent_object")
+    assert (error.details or {})["name"] == name
+
+
+def test_a_file_without_the_old_index_is_upgraded(v18: Path) -> None:
+    """The index that goes with the column need not be there."""
+    execute(v18, "DROP INDEX idx_sessions_wallet_id")
+    assert upgrade(v18).links_created == 12
+
+
+def test_an_empty_temporary_table_is_removed_beside_what_is_not_its_own(v18: Path) -> None:
+    """A view and a trigger that have nothing to do with an empty leftover do not keep it."""
+    execute(
+        v18,
+        "CREATE TABLE sessions_new AS SELECT * FROM sessions WHERE 0",
+        "CREATE VIEW mine AS SELECT id FROM wallets",
+        "CREATE TRIGGER mine_too AFTER INSERT ON wallets BEGIN SELECT 1; END",
+    )
+    assert upgrade(v18).leftovers_used == ["sessions_new"]
+
+
+def test_a_stale_view_that_names_the_column_is_refused(v18: Path) -> None:
+    """A view that does not compile is judged by its text: one that names table and column is refused."""
+    execute(v18, "CREATE VIEW mine AS SELECT sessions.wallet_id FROM gone, sessions")
+    assert (refused(v18, "dependent_object").details or {})["name"] == "mine"
+
+
+@pytest.mark.parametrize("table", ["sessions", "wallets"])
+def test_the_plan_of_a_file_without_a_table_says_so(v18: Path, table: str) -> None:
+    """Where a table is missing the plan has that obstacle alone, and nothing to forecast."""
+    execute(v18, f"DROP TABLE {table}")
+    with opened(v18) as database:
+        planned = waiaas.plan(database)
+    assert [(each.reason, (each.details or {})["table"]) for each in planned.obstacles] == [
+        ("unexpected_schema", table)
+    ]
+    assert (planned.sessions, planned.links_to_create, planned.drop_column_by) == (0, 0, None)
+
+
+def test_a_session_without_a_date_is_refused(v18: Path) -> None:
+    """A session whose created_at is NULL, which its link could not take, is refused before anything changes."""
+    (sql,) = query(v18, "SELECT sql FROM sqlite_master WHERE name = 'sessions'")[0]
+    changed = sql.replace("created_at INTEGER NOT NULL", "created_at INTEGER").replace("'", "''")
+    execute(v18, "PRAGMA writable_schema = ON", f"UPDATE sqlite_master SET sql = '{changed}' WHERE name = 'sessions'")
+    execute(v18, f"UPDATE sessions SET created_at = NULL WHERE id = '{session_id(3)}'")
+    assert "created_at" in str(refused(v18, "unexpected_schema"))
+
+
+def test_a_link_of_no_session_is_not_lost_by_a_downgrade(v18: Path) -> None:
+    """A link whose session does not exist has no place at version 18: the downgrade is refused, nothing changes."""
+    upgrade(v18)
+    execute(v18, f"INSERT INTO session_wallets VALUES ('nothing', '{wallet_id(0)}', 1, 1)")
+    before = files_in(v18.parent)
+    with opened(v18) as database, pytest.raises(WAIaaSError) as caught:
+        waiaas.downgrade(database, 18)
+    assert caught.value.reason == "rows_lost"
+    assert caught.value.details is not None
+    assert (caught.value.details["before"], caught.value.details["after"]) == (13, 12)
+    assert files_in(v18.parent) == before
+
+
+@pytest.mark.parametrize("version", [18, 19])
+def test_a_downgrade_to_the_version_that_it_has_does_nothing(tmp_path: Path, version: int) -> None:
+    """A file that is at the version asked for stays byte for byte, without a backup."""
+    path = make_file(tmp_path / "wallets.db", version)
+    before = files_in(tmp_path)
+    with opened(path) as database:
+        report = waiaas.downgrade(database, version)
+    assert (report.from_version, report.to_version, report.undone, report.steps) == (version, version, [], [])
+    assert report.backup is None
+    assert files_in(tmp_path) == before

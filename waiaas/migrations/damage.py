@@ -34,12 +34,13 @@ def damage(database: sqlite3.Connection, *, checks: bool) -> list[str]:
             try:
                 lines = database.execute("PRAGMA main.quick_check").fetchall()
             except sqlite3.OperationalError as error:
-                # quick_check compares no keys, so that it does not matter how a stand-in collation orders them.
                 if (take_away := stand_in(database, error)) is None:
                     raise
                 stand_ins.append(take_away)
             else:
-                return [line for (line,) in lines if line != "ok"]
+                # Only the keys of a WITHOUT ROWID table are compared, and a stand-in collation orders them otherwise.
+                misjudged = ("PRIMARY KEY order",) if stand_ins else ()
+                return [line for (line,) in lines if line != "ok" and not any(text in line for text in misjudged)]
     finally:
         database.execute(f"PRAGMA ignore_check_constraints = {ignored}")
         for take_away in stand_ins:

@@ -91,7 +91,8 @@ class WaiaasMigrator(SqliteMigrator):
     True
 
     Every refusal is a WAIaaSError `SCHEMA_INCOMPATIBLE` with a reason, raised inside the transaction, so that
-    nothing of the change stays.
+    nothing of the change stays. What playhouse would do by its own table rebuild, which loses triggers and more, is
+    refused with `rebuild_refused` (`add_not_null`, `alter_column_type` and their like): `change_columns` does it.
     """
 
     def __init__(
@@ -225,6 +226,8 @@ class WaiaasMigrator(SqliteMigrator):
         """
         found = self.table(table)
         column = self._column(found, column_name)
+        if len(found.columns) == 1:
+            raise refusal("rebuild_refused", table=found.name, problem=f"{column} is its only column")
         for dependent in self.dependents(found, column):
             raise self.depends(dependent, found.name, column)
         self.tell(f"dropping {found.name}.{column}")
@@ -332,6 +335,11 @@ class WaiaasMigrator(SqliteMigrator):
             self._watch_foreign_keys(child)
         TableRebuild(self, old, definition, copy or {}, drop, change).run()
 
+    def _update_column(self, table: str, column_to_update: str, fn: Callable[[str, str], str | None]) -> Operation:
+        """Refuse playhouse's table rebuild, which reads SQL by regular expressions, to all operations that use it."""
+        problem = f"playhouse would rebuild it to change {column_to_update}: use change_columns or rebuild_table"
+        raise refusal("rebuild_refused", table=table, problem=problem)
+
     @operation
     def change_columns(
         self, table: str, definitions: Mapping[str, str], copy: Mapping[str, str] | None = None
@@ -366,7 +374,7 @@ class WaiaasMigrator(SqliteMigrator):
         """Add a column behind the others, in place, from the SQL of its definition.
 
         What SQLite demands of such a column: https://www.sqlite.org/lang_altertable.html#altertabaddcol. Playhouse's
-        `add_column` takes a Peewee field instead, and rebuilds the table for one that is NOT NULL.
+        `add_column` takes a Peewee field instead, and is refused for one that is NOT NULL.
         """
         name = self.table(table).name
         before = broken_objects(self.database)

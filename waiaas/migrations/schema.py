@@ -340,9 +340,6 @@ def check_clauses(definition: CreateTable) -> list[CheckClause]:
 
 def _parentheses(following: tuple[Token, ...]) -> tuple[int, int]:
     """Where the text inside the parenthesis that opens first starts and ends."""
-    depth = 0
-    for token in following:
-        depth += {"(": 1, ")": -1}.get(token.text, 0)
-        if depth == 0:
-            return following[0].end, token.start
-    raise ValueError("unbalanced parentheses")
+    depths = itertools.accumulate({"(": 1, ")": -1}.get(token.text, 0) for token in following)
+    closing = next(token for token, depth in zip(following, depths, strict=False) if depth == 0)
+    return following[0].end, closing.start

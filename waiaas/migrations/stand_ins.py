@@ -19,7 +19,7 @@ def stand_in(database: sqlite3.Connection, error: sqlite3.Error) -> Callable[[],
         return None
     kind, name = missing.groups()
     if kind == "function":
-        database.create_function(name, -1, _nothing)
+        database.create_function(name, -1, _nothing, deterministic=True)
         return lambda: database.create_function(name, -1, None)
     database.create_collation(name, _compare)
     return lambda: database.create_collation(name, None)
