@@ -6,6 +6,9 @@ from hypothesis import settings
 from memory import OPEN
 from old_files import make_file
 
+# A program of its own, which needs packages of its own: tox -e mutation.
+collect_ignore = ["mutate.py"]
+
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 settings.load_profile("repeatable")
 
