@@ -13,7 +13,7 @@ MAY_IMPORT = {
     "enums": set(),
     "errors": set(),
     "fields": set(),
-    "models": {"enums", "errors", "fields"},
+    "models": {"enums", "fields"},
     "schemas": {"enums", "errors"},
     "migrations": {"errors"},
     "database": {"errors", "models", "migrations"},
@@ -42,8 +42,8 @@ def imports_of(file: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}: relative import"
             module = str(node.module)
-            submodules = {f"{module}.{alias.name}" for alias in node.names}
-            found |= {name for name in submodules if is_module(name)} or {module}
+            names = {f"{module}.{alias.name}" for alias in node.names}
+            found |= {name if is_module(name) else module for name in names}
     return {name for name in found if name.split(".")[0] == "waiaas"}
 
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 import stat
+import tempfile
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -443,7 +444,7 @@ class TestRefusals:
         def fail(*_: object, **__: object) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(*((shutil, "copyfile") if log else (rehearsal.tempfile, "TemporaryDirectory")), fail)
+        monkeypatch.setattr(*((shutil, "copyfile") if log else (tempfile, "TemporaryDirectory")), fail)
         with pytest.raises(WAIaaSError) as caught:
             rehearse(path)
         assert caught.value.reason == "backup_failed"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import random
+import secrets
 import sqlite3
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -40,6 +40,7 @@ BUSY_TIMEOUT = 5.0
 # SQLite takes milliseconds as a 32-bit number.
 _LONGEST_TIMEOUT = 2_147_483
 _IN_MEMORY = ":memory:"
+_NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL
 # Before anything is read, for the first SELECT fixes what the transaction sees; others may read meanwhile
 # (https://www.postgresql.org/docs/current/sql-lock.html). Without it, of two writers one would fail at random.
 _POSTGRESQL_LOCK = "LOCK TABLE schema_version IN SHARE ROW EXCLUSIVE MODE"
@@ -357,15 +358,16 @@ def _reserve(path: str) -> None:
 
 def _make_private_file(path: str) -> None:
     """Make an empty file of mode 0600, or leave the one that another process has just made."""
-    descriptor, name = tempfile.mkstemp(dir=os.path.dirname(path) or os.curdir, prefix=".waiaas-")
-    os.close(descriptor)
+    # Not by tempfile, which brings shutil and its compressors: importing them takes longer than all of this module.
+    name = os.path.join(os.path.dirname(path), f".waiaas-{secrets.token_hex(8)}")
+    os.close(os.open(name, _NEW_FILE, 0o600))
     try:
         os.link(name, path)
     except FileExistsError:
         pass
     except OSError:  # a file system without hard links, or a name that it does not take
         with suppress(FileExistsError):
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+            os.close(os.open(path, _NEW_FILE, 0o600))
     finally:
         with suppress(FileNotFoundError):
             os.unlink(name)

@@ -24,6 +24,9 @@ class SessionWalletService:
     Takes a database at the latest schema version, the settings (the daemon's, unless told otherwise) and a `clock`
     that gives Unix seconds. One service serves all threads. Ids are lower-case UUID text; `actor` says in the audit
     log who asked. Each change is one transaction with its row in the audit log.
+
+    Where the database does not let it, any method raises WAIaaSError `SCHEMA_INCOMPATIBLE`; its `reason` says why,
+    such as `database_busy`, `disk_full` or `corrupt`.
     """
 
     def __init__(

@@ -113,6 +113,9 @@ class SessionTokens:
     Takes a database at the latest schema version, and a `clock` that gives Unix seconds. The key (32 random bytes)
     is made at the first need.
 
+    Where the database does not let it, any method raises WAIaaSError `SCHEMA_INCOMPATIBLE`; its `reason` says why,
+    such as `database_busy`, `disk_full` or `corrupt`; `token_key_unusable` is a key that is not in the daemon's form.
+
     >>> import waiaas
     >>> database = waiaas.connect(":memory:")
     >>> tokens = SessionTokens(database, clock=lambda: 1_800_000_000)

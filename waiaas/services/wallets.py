@@ -34,6 +34,9 @@ class WalletService:
     Takes a database at the latest schema version and a `clock` that gives Unix seconds. One service serves all
     threads. Ids are lower-case UUID text; `actor` says in the audit log who asked. Each change is one transaction
     with its rows in the audit log. Wallets come as instances of the model `waiaas.Wallet`.
+
+    Where the database does not let it, any method raises WAIaaSError `SCHEMA_INCOMPATIBLE`; its `reason` says why,
+    such as `database_busy`, `disk_full` or `corrupt`.
     """
 
     def __init__(self, database: Database, *, clock: Clock = time.time) -> None:
