@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,42 +78,34 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]], widths: str = "
 
 def _migration(result: dict[str, Any]) -> list[str]:
     sizes = result["sizes"]
+    header = ["Tool", *(f"{size['sessions']:,} sessions" for size in sizes)]
+    runs = {tool: [size["tools"].get(tool) for size in sizes] for tool in sizes[0]["tools"]}
+    faults = {tool: next(filter(None, reversed(of_tool)))["faults"] for tool, of_tool in runs.items()}
+    seconds = [
+        [migration_tools.TOOLS[tool].title, *map(_seconds, of_tool), "**no**" if faults[tool] else "yes"]
+        for tool, of_tool in runs.items()
+    ]
+    processor = [[migration_tools.TOOLS[tool].title, *map(_processor, of_tool)] for tool, of_tool in runs.items()]
+    wrong = [f"- {migration_tools.TOOLS[tool].title}: {'; '.join(said)}." for tool, said in faults.items() if said]
     _plot_migration(sizes)
     return [
-        _table(["Tool", *_columns(sizes, "seconds", "ratio"), "Right?"], list(_migration_rows(sizes))),
+        "Seconds, and in brackets the ratio:",
+        _table([*header, "Right?"], seconds),
+        "What was not right:",
+        "\n".join(wrong),
         ".. image:: benchmarks/migration.svg\n   :alt: Seconds by number of sessions",
-        "Processor seconds, of which a busy machine leaves more as they are, and memory in MB (RssAnon):",
-        _table(["Tool", *_columns(sizes, "processor", "ratio", "memory")], list(_processor_rows(sizes))),
-        f"Rounds: {', '.join(str(size['rounds']) for size in sizes)}.",
+        "Processor seconds, which a busy machine disturbs less, with their ratio, and the memory (RssAnon):",
+        _table(header, processor),
+        f"Runs of each tool: {', '.join(str(size['rounds']) for size in sizes)}.",
     ]
 
 
-def _columns(sizes: list[dict[str, Any]], *names: str) -> list[str]:
-    return [f"{size['sessions']:,}: {name}" for size in sizes for name in names]
+def _seconds(run: dict[str, float] | None) -> str:
+    return f"{run['seconds']:.2f} ({run['ratio']:.2f})" if run else ""
 
 
-def _migration_rows(sizes: list[dict[str, Any]]) -> Iterator[list[str]]:
-    for tool in sizes[0]["tools"]:
-        runs = [size["tools"].get(tool) for size in sizes]
-        cells = [cell for run in runs for cell in _cells(run, "seconds", "ratio")]
-        yield [migration_tools.TOOLS[tool].title, *cells, _right(next(filter(None, reversed(runs)))["faults"])]
-
-
-def _processor_rows(sizes: list[dict[str, Any]]) -> Iterator[list[str]]:
-    for tool in sizes[0]["tools"]:
-        runs = [size["tools"].get(tool) for size in sizes]
-        cells = []
-        for run in runs:
-            cells += [*_cells(run, "processor", "processor_ratio"), f"{run['anonymous']:.0f}" if run else ""]
-        yield [migration_tools.TOOLS[tool].title, *cells]
-
-
-def _cells(run: dict[str, float] | None, *names: str) -> list[str]:
-    return [f"{run[name]:.2f}" if run else "" for name in names]
-
-
-def _right(faults: list[str]) -> str:
-    return "; ".join(fault.replace("*", r"\*") for fault in faults) if faults else "yes"
+def _processor(run: dict[str, float] | None) -> str:
+    return f"{run['processor']:.2f} ({run['processor_ratio']:.2f}), {run['anonymous']:.0f} MB" if run else ""
 
 
 def _fidelity(result: dict[str, Any]) -> list[str]:
