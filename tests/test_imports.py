@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,3 +67,23 @@ def test_imports_run_one_way(file: Path) -> None:
 def test_a_version_module_speaks_in_literals(file: Path) -> None:
     """A shipped migration knows nothing of models, vocabularies or schemas: those are of today."""
     assert {part_of(name) for name in imports_of(file)} <= {"errors", "migrations"}
+
+
+def test_what_only_opens_a_file_loads_no_services() -> None:
+    """Services, schemas and the rehearsal are loaded at their first use; until then nothing of them, nor of PyJWT."""
+    program = """
+import sys, waiaas
+later = ("rehearsal", "schemas", "services")
+assert not {f"waiaas.{name}" for name in later} & set(sys.modules) and "jwt" not in sys.modules
+assert {*waiaas.__all__, *later} <= set(dir(waiaas))
+assert waiaas.SessionService is waiaas.services.SessionService
+assert all(hasattr(waiaas, name) for name in waiaas.__all__)
+try:
+    waiaas.no_such_name
+except AttributeError as error:
+    assert "no_such_name" in str(error)
+else:
+    raise AssertionError("an unknown name was found")
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr

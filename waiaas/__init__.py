@@ -1,5 +1,8 @@
 """WAIaaS: the database of a wallet service for AI agents, whose sessions reach one or many wallets."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from waiaas.database import close, connect, write_transaction
 from waiaas.errors import ERROR_CODES, WAIaaSError
 from waiaas.integrity import CheckReport, Finding, check
@@ -35,40 +38,45 @@ from waiaas.models import (
     WalletConnectSession,
     WalletConnectStore,
 )
-from waiaas.rehearsal import Rehearsal, rehearse
-from waiaas.schemas import (
-    CreateSessionRequestSchema,
-    CreateWalletRequestSchema,
-    ErrorResponseSchema,
-    IssuedSessionResponseSchema,
-    LinkWalletRequestSchema,
-    ListSessionsRequestSchema,
-    ListWalletsRequestSchema,
-    RenewSessionRequestSchema,
-    SessionListResponseSchema,
-    SessionResponseSchema,
-    SessionWalletListResponseSchema,
-    SessionWalletResponseSchema,
-    SetDefaultWalletRequestSchema,
-    SuspendWalletRequestSchema,
-    WalletListResponseSchema,
-    WalletResponseSchema,
-)
-from waiaas.services import (
-    AuthenticatedSession,
-    IssuedSession,
-    LinkedWallet,
-    Page,
-    SessionDetails,
-    SessionService,
-    SessionSettings,
-    SessionTokens,
-    SessionWalletService,
-    TokenClaims,
-    WalletService,
-)
+
+if TYPE_CHECKING:
+    from waiaas.rehearsal import Rehearsal, rehearse
+    from waiaas.schemas import (
+        CreateSessionRequestSchema,
+        CreateWalletRequestSchema,
+        ErrorResponseSchema,
+        IssuedSessionResponseSchema,
+        LinkWalletRequestSchema,
+        ListSessionsRequestSchema,
+        ListWalletsRequestSchema,
+        RenewSessionRequestSchema,
+        SessionListResponseSchema,
+        SessionResponseSchema,
+        SessionWalletListResponseSchema,
+        SessionWalletResponseSchema,
+        SetDefaultWalletRequestSchema,
+        SuspendWalletRequestSchema,
+        WalletListResponseSchema,
+        WalletResponseSchema,
+    )
+    from waiaas.services import (
+        AuthenticatedSession,
+        IssuedSession,
+        LinkedWallet,
+        Page,
+        SessionDetails,
+        SessionService,
+        SessionSettings,
+        SessionTokens,
+        SessionWalletService,
+        TokenClaims,
+        WalletService,
+    )
 
 __version__ = "0.1.0.dev0"
+
+# Loaded at their first use (PEP 562): a program that only opens or upgrades a file need not wait for them.
+_LOADED_LATER = ("rehearsal", "schemas", "services")
 
 __all__ = [
     "ERROR_CODES",
@@ -137,3 +145,18 @@ __all__ = [
     "upgrade",
     "write_transaction",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LOADED_LATER:
+        return import_module(f"waiaas.{name}")
+    if name in __all__:
+        for module in map(import_module, (f"waiaas.{later}" for later in _LOADED_LATER)):
+            if name in module.__all__:
+                globals()[name] = getattr(module, name)
+                return globals()[name]
+    raise AttributeError(f"module 'waiaas' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_LOADED_LATER})

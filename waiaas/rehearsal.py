@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from waiaas.migrations.report import ProgressCallback
 
+__all__ = ["Rehearsal", "SchemaChange", "TableRows", "rehearse"]
+
 # What the migrations rename: to compare it, the old name must be known beside the new one.
 _RENAMED_TABLES = {"agents": "wallets"}
 _RENAMED_COLUMNS = {"agent_id": "wallet_id"}

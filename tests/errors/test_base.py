@@ -197,7 +197,7 @@ class TestToDict:
             "설치된 waiaas 릴리스가 너무 오래되었습니다. "
             "스키마 버전 19까지만 지원하는데 a.db 파일의 스키마 버전은 20입니다."
         )
-        assert body["hint"] == ("`pip install --upgrade waiaas` 명령으로 최신 릴리스를 설치하십시오.")
+        assert body["hint"] == "waiaas의 최신 릴리스를 설치하십시오."
 
     @pytest.mark.parametrize("lang", LANGUAGES)
     def test_keeps_own_texts_in_every_language(self, lang: str) -> None:

@@ -21,6 +21,7 @@ PLACEHOLDERS: dict[str, str] = {
     "code_too_old": "path version latest",
     "empty_database": "path",
     "not_sqlite": "backend",
+    "upgrade_pending": "path",
     "inside_transaction": "",
     "database_busy": "path seconds",
     "read_only": "path",
@@ -51,8 +52,8 @@ PLACEHOLDERS: dict[str, str] = {
 WORDS_TO_TYPE = {
     "file_not_found": "`waiaas init PATH`",
     "file_exists": "`waiaas upgrade`",
-    "code_too_old": "`pip install --upgrade waiaas`",
     "empty_database": "`waiaas init`",
+    "upgrade_pending": "`waiaas upgrade`",
     "corrupt": "`sqlite3 FILE .recover`",
     "backup_failed": "`--no-backup`",
     "orphan_sessions": "`--skip-orphans`",

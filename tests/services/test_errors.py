@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from old_files import make_file
 from peewee import SqliteDatabase
 from world import CHANGES, NOBODY, NOW, Scene, World, make_token, refused
 
@@ -260,3 +261,20 @@ def test_a_damaged_file(scene: Scene) -> None:
     assert path.read_bytes() == bytes(content)
     database.close()
     own.database.close()
+
+
+def test_a_file_that_was_not_upgraded(tmp_path: Path) -> None:
+    """A file from before version 19, opened as it is, serves no session: the error says what to do."""
+    path = make_file(tmp_path / "wallets.db", 18)
+    before = path.read_bytes()
+    database = waiaas.connect(path, upgrade=False)
+    for operation in (
+        waiaas.SessionService(database).list,
+        lambda: waiaas.SessionWalletService(database).resolve("s"),
+    ):
+        with pytest.raises(waiaas.WAIaaSError) as caught:
+            operation()
+        assert caught.value.reason == "upgrade_pending"
+        assert str(path) in str(caught.value)
+    waiaas.close(database)
+    assert path.read_bytes() == before

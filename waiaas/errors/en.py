@@ -301,7 +301,7 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "code_too_old": (
         "code too old: {path} is at schema version {version}, "
         "and this release of waiaas knows versions up to {latest} only.",
-        "Install a newer release with `pip install --upgrade waiaas`.",
+        "Install a newer release of waiaas.",
     ),
     "empty_database": (
         "{path} has no tables yet, so there is nothing to upgrade.",
@@ -310,6 +310,10 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "not_sqlite": (
         "This needs an open SQLite database, and was given a {backend}.",
         "Open the file with connect(path, upgrade=False), and give what that returns.",
+    ),
+    "upgrade_pending": (
+        "{path} has no table session_wallets, as files before schema version 19 have none: sessions cannot be served.",
+        "Upgrade it with connect() or `waiaas upgrade`; `waiaas plan` tells what that would do.",
     ),
     "inside_transaction": (
         "A transaction is open on this connection, and this change needs one of its own.",

@@ -295,7 +295,7 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "code_too_old": (
         "설치된 waiaas 릴리스가 너무 오래되었습니다. 스키마 버전 {latest}까지만 지원하는데 "
         "{path} 파일의 스키마 버전은 {version}입니다.",
-        "`pip install --upgrade waiaas` 명령으로 최신 릴리스를 설치하십시오.",
+        "waiaas의 최신 릴리스를 설치하십시오.",
     ),
     "empty_database": (
         "{path} 데이터베이스에 아직 테이블이 없어 업그레이드할 내용이 없습니다.",
@@ -304,6 +304,12 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "not_sqlite": (
         "열린 SQLite 데이터베이스가 필요합니다. 전달된 값의 형식: {backend}.",
         "connect(path, upgrade=False) 함수로 파일을 열고 그 반환값을 전달하십시오.",
+    ),
+    "upgrade_pending": (
+        "{path} 파일에 session_wallets 테이블이 없어 세션을 처리할 수 없습니다. "
+        "스키마 버전 19보다 낮은 파일에는 이 테이블이 없습니다.",
+        "connect() 함수나 `waiaas upgrade` 명령으로 업그레이드하십시오. "
+        "`waiaas plan` 명령은 업그레이드할 내용을 미리 알려 줍니다.",
     ),
     "inside_transaction": (
         "이 연결에 열려 있는 트랜잭션이 있어 이 변경에 필요한 새 트랜잭션을 시작할 수 없습니다.",

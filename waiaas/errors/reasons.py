@@ -27,6 +27,7 @@ _ROWS: Final = (
     Reason("code_too_old", False),
     Reason("empty_database", False),
     Reason("not_sqlite", False),
+    Reason("upgrade_pending", False),
     # The surroundings do not let it work.
     Reason("inside_transaction", False),
     Reason("database_busy", True),

@@ -29,6 +29,8 @@ _MESSAGES = (
     ("disk I/O error", "io_error"),
     ("file is not a database", "not_a_database"),
     ("malformed", "corrupt"),
+    # The one table that every service needs and no file before version 19 has.
+    ("no such table: session_wallets", "upgrade_pending"),
 )
 
 
