@@ -46,6 +46,9 @@ autodoc_typehints_format = "short"
 # Their pages are elsewhere, and a build needs no network.
 nitpick_ignore_regex = [("py:.*", r"(marshmallow|peewee|playhouse)\..*|waiaas\.services\.pages\.Item")]
 
+# What is loaded at its first use is looked into here.
+for _name in waiaas.__all__:
+    getattr(waiaas, _name)
 # Names that the library imports for type checkers only: with them in place, signatures show what they stand for.
 _MODULES = [module for name, module in sorted(sys.modules.items()) if name.split(".")[0] == "waiaas"]
 for _module in _MODULES:
