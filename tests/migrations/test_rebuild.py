@@ -461,11 +461,13 @@ def test_a_view_that_becomes_ambiguous_is_refused() -> None:
 
 def test_an_index_that_the_new_values_break_is_refused() -> None:
     """A unique index that the computed values do not satisfy is named, and nothing changes."""
-    database = made("CREATE TABLE t (a)", "CREATE UNIQUE INDEX mine ON t (a)", "INSERT INTO t VALUES (1), (2)")
-    error = refused(database, lambda: rebuild(database, "t", copy={"a": "7"}))
+    database = made("CREATE TABLE t (a, b, c)", "CREATE UNIQUE INDEX mine ON t (a)")
+    database.execute_sql("INSERT INTO t VALUES (1, 1, 1), (2, 2, 2)")
+    error = refused(database, lambda: rebuild(database, "t", "CREATE TABLE t (a)", copy={"a": "7"}, drop=["c", "b"]))
     assert error.reason == "dependent_object"
     assert error.details is not None
     assert (error.details["kind"], error.details["name"], error.details["table"]) == ("index", "mine", "t")
+    assert error.details["column"] == "b, c"
 
 
 def test_rows_that_do_not_arrive_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
