@@ -396,6 +396,7 @@ def test_foreign_keys_must_be_off() -> None:
     database = made(*FEATURES["children with rows"], "PRAGMA foreign_keys = ON")
     migrator = WaiaasMigrator(database)
     error = refused(database, lambda: migrator.rebuild_table("t", migrator.table("t").sql).run())
+    assert (error.reason, (error.details or {})["table"]) == ("rebuild_refused", "t")
     assert "foreign keys" in str(error)
 
 
