@@ -25,8 +25,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
+from measure import work
 from old_files import create_statements
-from upgrade_to_19 import PeakMemory
 
 import waiaas
 
@@ -105,15 +105,18 @@ def main() -> None:
             f" {path.stat().st_size / 1e6:.0f} MB, SQLite {sqlite3.sqlite_version}, Python {sys.version.split()[0]}"
         )
         database = waiaas.connect(path, upgrade=False)
-        with PeakMemory() as memory:
-            report = waiaas.upgrade(database, backup=False)
-            peak = memory.peak()
+        reports: list[waiaas.UpgradeReport] = []
+        measured = work(lambda: reports.append(waiaas.upgrade(database, backup=False)))
         waiaas.close(database)
+    (report,) = reports
     for step in report.steps:
         print(f"  {step.version:2} {step.seconds:7.2f} s {step.rows:9,} rows written   {step.description}")
     checks = report.seconds - sum(step.seconds for step in report.steps)
     print(f"     {checks:7.2f} s for the lock, the checks and the commit")
-    print(f"     {report.seconds:7.2f} s in all, peak memory {peak:.0f} MB")
+    print(
+        f"     {report.seconds:7.2f} s in all, {measured['processor']:.2f} s of the processor,"
+        f" peak memory {measured['anonymous']:.0f} MB"
+    )
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from memory import made, rows
 from peewee import IntegerField, IntegrityError, SqliteDatabase
 from playhouse.migrate import Operation
 
-from waiaas import WAIaaSError
+from waiaas import Progress, WAIaaSError
 from waiaas.migrations import Options, WaiaasMigrator
 
 OWNERS = (
@@ -88,7 +88,7 @@ def test_links_that_get_lost_are_noticed() -> None:
     error = refused(database, lambda migrator: extract(migrator, where="flip()"))
     assert error.reason == "rows_lost"
     assert error.details is not None
-    assert (error.details["before"], error.details["after"]) == (2, 0)
+    assert (error.details["table"], error.details["before"], error.details["after"]) == ("pet_owner_link", 2, 0)
 
 
 def test_a_junction_table_in_the_way_is_refused() -> None:
@@ -174,7 +174,7 @@ def test_create_index_uses_the_same_one_and_refuses_another() -> None:
     statement = "CREATE INDEX taken ON pet (name)"
     run(made(*OWNERS, statement), lambda migrator: migrator.create_index("pet", statement))
     error = refused(made(*OWNERS, "CREATE INDEX taken ON pet (id)"), lambda m: m.create_index("pet", statement))
-    assert "taken" in str(error)
+    assert depended(error) == ("index", "taken", "pet", "name")
 
 
 def test_values_are_refused_before_anything_is_done() -> None:
@@ -185,6 +185,7 @@ def test_values_are_refused_before_anything_is_done() -> None:
         migrator.refuse_values("pet", "name", "name LIKE 'M%'")
     assert caught.value.details is not None
     assert (caught.value.details["rows"], caught.value.details["values"]) == ([2], ["'Minka'"])
+    assert (caught.value.details["table"], caught.value.details["column"]) == ("pet", "name")
 
 
 def test_a_rename_that_leaves_a_foreign_key_behind_is_refused() -> None:
@@ -484,3 +485,60 @@ def test_the_progress_of_a_dropped_column_is_told(legacy: bool) -> None:
     assert told[0] == "dropping pet.name"
     assert ("replacing pet" in told) == legacy
     assert told[-1] == "committing"
+
+
+def depended(error: WAIaaSError) -> tuple[object, ...]:
+    """What the refusal of a dependent names."""
+    assert error.reason == "dependent_object"
+    return tuple((error.details or {})[key] for key in ("kind", "name", "table", "column"))
+
+
+def test_an_added_column_tells_what_it_would_break() -> None:
+    """A trigger that copies whole rows is named with the table, and all of its columns as what it needs."""
+    trigger = "CREATE TRIGGER mine AFTER INSERT ON owner BEGIN INSERT INTO old SELECT * FROM pet; END"
+    database = made(*OWNERS, "CREATE TABLE old AS SELECT * FROM pet WHERE 0", trigger)
+    error = refused(database, lambda migrator: migrator.append_column("PET", "age INT"))
+    assert depended(error) == ("trigger", "mine", "pet", "*")
+
+
+def test_a_junction_tells_its_progress_and_counts_up() -> None:
+    """What is filled, of how many links, is told in order, and the counts grow by each junction that is made."""
+    told: list[Progress] = []
+    database = made(*OWNERS)
+    migrator = WaiaasMigrator(database, progress=told.append)
+    migrator.told.links_created = migrator.told.rows = 10
+    with migrator.migration_context():
+        migrator.migrate(extract(migrator))
+    assert told == [
+        Progress("filling pet_owner_link", None, 0, 2),
+        Progress("filling pet_owner_link", None, 2, 2),
+        Progress("indexing pet_owner_link"),
+        Progress("dropping pet.owner_id"),
+        Progress("checking the foreign keys of pet_owner_link"),
+        Progress("committing"),
+    ]
+    assert (migrator.told.links_created, migrator.told.rows) == (12, 12)
+
+
+def test_a_link_to_nothing_is_refused() -> None:
+    """A junction whose links would violate a foreign key is taken back, though the column had the same fault."""
+    database = made(*OWNERS, "INSERT INTO pet VALUES (4, 99, 'lost before')")
+    error = refused(database, extract)
+    assert error.reason == "foreign_key_violations"
+    assert error.details is not None
+    assert (error.details["table"], error.details["count"]) == ("pet_owner_link", 1)
+
+
+def test_what_depends_on_a_junction_is_told_with_it() -> None:
+    """The refusal to turn a junction table back names what depends on it, of which kind, and the table."""
+    database = made(*OWNERS)
+    run(database, extract)
+    database.execute_sql("CREATE VIEW mine AS SELECT pet_id FROM pet_owner_link")
+    error = refused(database, absorb)
+    assert error.reason == "dependent_on_table"
+    assert error.details is not None
+    assert {key: error.details[key] for key in ("kind", "name", "table")} == {
+        "kind": "view",
+        "name": "mine",
+        "table": "pet_owner_link",
+    }

