@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +177,11 @@ def dump(path: Path) -> dict[str, list[tuple[Any, ...]]]:
             for name in names
             if not name.startswith("sqlite_")
         }
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """The files of a folder, each with the SHA-256 of its bytes."""
+    return {file.name: sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()}
 
 
 def execute(path: Path, *statements: str) -> None:

@@ -11,7 +11,6 @@ import struct
 import subprocess
 import sys
 import termios
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +91,3 @@ def only_object(stdout: str) -> dict[str, Any]:
     found = json.loads(stdout)
     assert isinstance(found, dict)
     return found
-
-
-def contents(folder: Path) -> dict[str, str]:
-    """The files of a folder, each with the SHA-256 of its bytes."""
-    return {path.name: sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}

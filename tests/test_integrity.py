@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import sqlite3
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from old_files import create_statements, make_file, session_id, wallet_id
+from old_files import contents, create_statements, make_file, session_id, wallet_id
 from peewee import PostgresqlDatabase, SqliteDatabase
 
 import waiaas
@@ -40,10 +39,6 @@ TABLES = (
 )
 
 
-def sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def execute(path: Path, *statements: str) -> None:
     """Run statements on a file with foreign keys off, each committed."""
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
@@ -53,13 +48,13 @@ def execute(path: Path, *statements: str) -> None:
 
 def check(path: Path) -> CheckReport:
     """Look a file over; neither it nor its folder may change by that."""
-    before = {each.name: sha256(each) for each in path.parent.iterdir()}
+    before = contents(path.parent)
     database = SqliteDatabase(path)
     try:
         report = waiaas.check(database)
     finally:
         database.close()
-        assert {each.name: sha256(each) for each in path.parent.iterdir()} == before
+        assert contents(path.parent) == before
     return report
 
 

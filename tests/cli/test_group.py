@@ -7,8 +7,8 @@ import string
 from pathlib import Path
 
 import pytest
-from old_files import execute, make_file
-from program import contents, only_object, program, run
+from old_files import contents, execute, make_file
+from program import only_object, program, run
 
 from waiaas.cli.words import WORDS
 

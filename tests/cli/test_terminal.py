@@ -13,8 +13,8 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from old_files import execute, make_file, query, session_id, wallet_id
-from program import contents, left_on_screen, on_a_terminal, only_object, program, run
+from old_files import contents, execute, make_file, query, session_id, wallet_id
+from program import left_on_screen, on_a_terminal, only_object, program, run
 
 import waiaas
 from waiaas import Progress

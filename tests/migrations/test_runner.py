@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import hashlib
 import itertools
 import os
 import resource
@@ -20,7 +19,7 @@ import peewee
 import pytest
 from killing import Trial, Victims
 from memory import made
-from old_files import dump, execute, make_file, query
+from old_files import contents, dump, execute, make_file, query
 from peewee import SqliteDatabase
 
 import waiaas
@@ -32,10 +31,6 @@ PRAGMAS = ("foreign_keys", "synchronous", "cache_size", "temp_store", "journal_m
 
 def pragmas(database: SqliteDatabase) -> dict[str, object]:
     return {name: database.pragma(name) for name in PRAGMAS}
-
-
-def digests(folder: Path) -> dict[str, str]:
-    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()}
 
 
 def test_an_open_transaction_is_refused(v18: Path) -> None:
@@ -196,7 +191,7 @@ class Interrupt(BaseException):
 
 def test_an_interruption_in_any_phase_leaves_the_file_as_it_was(v18: Path) -> None:
     """Ctrl-C in any phase takes back all of the upgrade, the backup too."""
-    before = digests(v18.parent)
+    before = contents(v18.parent)
     seen = phases(v18)
     assert "backing up" in seen
     assert "committing" in seen
@@ -210,7 +205,7 @@ def test_an_interruption_in_any_phase_leaves_the_file_as_it_was(v18: Path) -> No
 
         with open_to_change(v18) as database, pytest.raises(Interrupt):
             waiaas.upgrade(database, progress=interrupt)
-        assert digests(v18.parent) == before
+        assert contents(v18.parent) == before
 
 
 @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
@@ -362,13 +357,13 @@ def test_a_step_that_fails_is_named(v18: Path, monkeypatch: pytest.MonkeyPatch) 
     from waiaas.migrations import v19_session_wallets as v19
 
     monkeypatch.setattr(v19, "up", lambda migrator: migrator.database.execute_sql("SELECT * FROM nowhere"))
-    before = digests(v18.parent)
+    before = contents(v18.parent)
     with open_to_change(v18) as database, pytest.raises(WAIaaSError) as caught:
         waiaas.upgrade(database)
     assert caught.value.reason == "migration_failed"
     assert "no such table: nowhere" in str(caught.value)
     assert isinstance(caught.value.__cause__, peewee.OperationalError)
-    assert digests(v18.parent) == before
+    assert contents(v18.parent) == before
 
 
 def test_a_step_that_breaks_a_reference_is_rolled_back(v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -382,13 +377,13 @@ def test_a_step_that_breaks_a_reference_is_rolled_back(v18: Path, monkeypatch: p
         migrator.database.execute_sql("UPDATE session_wallets SET wallet_id = 'gone'")
 
     monkeypatch.setattr(v19, "up", breaking)
-    before = digests(v18.parent)
+    before = contents(v18.parent)
     with open_to_change(v18) as database, pytest.raises(WAIaaSError) as caught:
         waiaas.upgrade(database)
     assert caught.value.reason == "foreign_key_violations"
     assert caught.value.details is not None
     assert (caught.value.details["table"], caught.value.details["count"]) == ("session_wallets", 12)
-    assert digests(v18.parent) == before
+    assert contents(v18.parent) == before
 
 
 @pytest.mark.parametrize(("message", "reason"), [("disk I/O error", "io_error"), ("malformed", "corrupt")])
@@ -414,7 +409,7 @@ def test_a_backup_is_kept_where_the_file_is_in_danger(
 
 def test_an_error_while_references_are_counted_is_told(v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A plan that cannot look at the foreign keys, not for a mismatch, is refused and changes nothing."""
-    before = digests(v18.parent)
+    before = contents(v18.parent)
     with open_to_change(v18) as database:
         execute_sql = database.execute_sql
 
@@ -427,4 +422,4 @@ def test_an_error_while_references_are_counted_is_told(v18: Path, monkeypatch: p
         with pytest.raises(WAIaaSError) as caught:
             waiaas.plan(database)
     assert (caught.value.reason, caught.value.retryable) == ("database_busy", True)
-    assert digests(v18.parent) == before
+    assert contents(v18.parent) == before

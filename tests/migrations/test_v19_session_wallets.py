@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from old_files import create_statements, dump, execute, make_file, query, schema_of, session_id, wallet_id
+from old_files import contents, create_statements, dump, execute, make_file, query, schema_of, session_id, wallet_id
 from peewee import SqliteDatabase
 
 import waiaas
@@ -30,16 +29,12 @@ def upgrade(path: Path, **options: object) -> waiaas.UpgradeReport:
         return waiaas.upgrade(database, **{"backup": False, **options})
 
 
-def files_in(folder: Path) -> dict[str, str]:
-    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()}
-
-
 def refused(path: Path, reason: str, **options: object) -> WAIaaSError:
     """Upgrade a file that is refused, and show that not a byte of it or beside it has changed."""
-    before = files_in(path.parent)
+    before = contents(path.parent)
     with pytest.raises(WAIaaSError) as caught:
         upgrade(path, **{"backup": True, **options})
-    assert files_in(path.parent) == before
+    assert contents(path.parent) == before
     assert (caught.value.code, caught.value.reason) == ("SCHEMA_INCOMPATIBLE", reason)
     return caught.value
 
@@ -154,10 +149,10 @@ def test_the_report_tells_what_was_done(v18: Path) -> None:
 def test_a_file_at_19_is_left_alone(v18: Path) -> None:
     """A second upgrade changes nothing, not a byte, and writes no backup."""
     upgrade(v18)
-    before = files_in(v18.parent)
+    before = contents(v18.parent)
     report = upgrade(v18, backup=True)
     assert (report.applied, report.backup, report.links_created) == ([], None, 0)
-    assert files_in(v18.parent) == before
+    assert contents(v18.parent) == before
 
 
 def test_null_wallets_are_left_out_and_reported(v18: Path) -> None:
@@ -327,14 +322,14 @@ def test_every_obstacle_is_in_the_plan(v18: Path) -> None:
     for number, statement in enumerate(NEEDS_THE_COLUMN.values()):
         execute(v18, statement.replace("mine", f"mine{number}"))
     orphan(v18, 0, "gone")
-    before = files_in(v18.parent)
+    before = contents(v18.parent)
     with opened(v18) as database:
         orphans, *dependents = waiaas.plan(database).obstacles
     assert orphans.reason == "orphan_sessions"
     assert {error.reason for error in dependents} == {"dependent_object"}
     named = sorted(str((error.details or {})["name"]) for error in dependents)
     assert named == sorted(f"mine{number}" for number in range(len(NEEDS_THE_COLUMN)))
-    assert files_in(v18.parent) == before
+    assert contents(v18.parent) == before
 
 
 COLUMNS_THAT_NEED_IT = {
@@ -476,14 +471,14 @@ def test_downgrade_refuses_to_lose_links(v18: Path) -> None:
     """A session with a second wallet is named, and nothing changes, unless the caller drops the link."""
     upgrade(v18)
     execute(v18, f"INSERT INTO session_wallets VALUES ('{session_id(0)}', '{wallet_id(9)}', 0, 1)")
-    before = files_in(v18.parent)
+    before = contents(v18.parent)
     with opened(v18) as database:
         with pytest.raises(WAIaaSError) as caught:
             waiaas.downgrade(database, 18)
         assert caught.value.reason == "links_lost"
         assert caught.value.details is not None
         assert caught.value.details["sessions"] == [session_id(0)]
-    assert files_in(v18.parent) == before
+    assert contents(v18.parent) == before
     with opened(v18) as database:
         report = waiaas.downgrade(database, 18, drop_links=True)
     assert report.links_dropped == [{"session_id": session_id(0), "wallet_id": wallet_id(9)}]
@@ -516,12 +511,12 @@ def test_downgrade_refuses_to_lose_what_depends_on_the_links(v18: Path, statemen
     """A user's own object on session_wallets is refused by name."""
     upgrade(v18)
     execute(v18, statement)
-    before = files_in(v18.parent)
+    before = contents(v18.parent)
     with opened(v18) as database, pytest.raises(WAIaaSError) as caught:
         waiaas.downgrade(database, 18)
     assert caught.value.reason == "dependent_on_table"
     assert "mine" in str(caught.value)
-    assert files_in(v18.parent) == before
+    assert contents(v18.parent) == before
 
 
 @pytest.mark.parametrize("target", [17, 20, 0])
@@ -599,22 +594,22 @@ def test_a_link_of_no_session_is_not_lost_by_a_downgrade(v18: Path) -> None:
     """A link whose session does not exist has no place at version 18: the downgrade is refused, nothing changes."""
     upgrade(v18)
     execute(v18, f"INSERT INTO session_wallets VALUES ('nothing', '{wallet_id(0)}', 1, 1)")
-    before = files_in(v18.parent)
+    before = contents(v18.parent)
     with opened(v18) as database, pytest.raises(WAIaaSError) as caught:
         waiaas.downgrade(database, 18)
     assert caught.value.reason == "rows_lost"
     assert caught.value.details is not None
     assert (caught.value.details["before"], caught.value.details["after"]) == (13, 12)
-    assert files_in(v18.parent) == before
+    assert contents(v18.parent) == before
 
 
 @pytest.mark.parametrize("version", [18, 19])
 def test_a_downgrade_to_the_version_that_it_has_does_nothing(tmp_path: Path, version: int) -> None:
     """A file that is at the version asked for stays byte for byte, without a backup."""
     path = make_file(tmp_path / "wallets.db", version)
-    before = files_in(tmp_path)
+    before = contents(tmp_path)
     with opened(path) as database:
         report = waiaas.downgrade(database, version)
     assert (report.from_version, report.to_version, report.undone, report.steps) == (version, version, [], [])
     assert report.backup is None
-    assert files_in(tmp_path) == before
+    assert contents(tmp_path) == before
