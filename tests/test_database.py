@@ -445,7 +445,7 @@ class TestRefused:
         assert (error.details["version"], error.details["latest"]) == (20, 19)
         assert "20" in str(error) and "19" in str(error)
         assert error.hint is not None
-        assert "upgrade waiaas" in error.hint
+        assert "newer release of waiaas" in error.hint
 
     @pytest.mark.parametrize("suffixes", [("-wal", "-shm"), ("-wal",)], ids=["wal-and-shm", "wal"])
     @pytest.mark.parametrize("link", [False, True], ids=["path", "symlink"])

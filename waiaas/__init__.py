@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from waiaas.database import close, connect, write_transaction
+from waiaas.database import close, connect
 from waiaas.errors import ERROR_CODES, WAIaaSError
 from waiaas.integrity import CheckReport, Finding, check
 from waiaas.migrations import (
@@ -38,6 +38,7 @@ from waiaas.models import (
     WalletConnectSession,
     WalletConnectStore,
 )
+from waiaas.transactions import write_transaction
 
 if TYPE_CHECKING:
     from waiaas.rehearsal import Rehearsal, rehearse

@@ -3,34 +3,26 @@
 from __future__ import annotations
 
 import os
-import random
 import secrets
-import sqlite3
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from os import PathLike
-from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
+from typing import TYPE_CHECKING
 
 from peewee import (
-    Database,
     OperationalError,
-    PeeweeException,
-    PostgresqlDatabase,
     SchemaManager,
     SqliteDatabase,
-    _manual,
-    _savepoint,
 )
 
 from waiaas import migrations
 from waiaas.errors import refusal
+from waiaas.faults import known_reason, refusing, uri
 from waiaas.migrations.damage import has_log, refuse_damage
-from waiaas.migrations.faults import known_reason, refusing, translated, uri
 from waiaas.migrations.version import schema_version
 from waiaas.models import MODELS, SchemaVersion
+from waiaas.transactions import IN_MEMORY, WaiaasDatabase
 
 if TYPE_CHECKING:
     from waiaas.migrations.report import ProgressCallback
@@ -39,13 +31,7 @@ if TYPE_CHECKING:
 BUSY_TIMEOUT = 5.0
 # SQLite takes milliseconds as a 32-bit number.
 _LONGEST_TIMEOUT = 2_147_483
-_IN_MEMORY = ":memory:"
 _NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL
-# Before anything is read, for the first SELECT fixes what the transaction sees; others may read meanwhile
-# (https://www.postgresql.org/docs/current/sql-lock.html). Without it, of two writers one would fail at random.
-_POSTGRESQL_LOCK = "LOCK TABLE schema_version IN SHARE ROW EXCLUSIVE MODE"
-# Seconds, at random: two that wait should not look at the same moments.
-_LOOK_AGAIN_AFTER = (0.001, 0.004)
 # What the daemon sets on each connection, but for busy_timeout, which is Peewee's `timeout`, and journal_mode: that
 # one is a change of the file itself, so it waits until the file is known to be ours and at the latest version.
 _PRAGMAS: dict[str, str | int] = {
@@ -55,130 +41,6 @@ _PRAGMAS: dict[str, str | int] = {
     "mmap_size": 268435456,
     "temp_store": "MEMORY",
 }
-
-
-class WaiaasDatabase(SqliteDatabase):
-    """Peewee's SQLite database, with what a program needs that writes from several threads, or forks."""
-
-    # Peewee's own: what it knows of this thread's connection, and what its execute_sql calls.
-    _state: Any
-    _execute_cursor: Any
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        """Take what Peewee takes."""
-        super().__init__(*args, **options)
-        self._write_turn = threading.Lock()
-        _databases.add(self)
-
-    def begin(self, lock_type: str | None = None) -> None:
-        """Begin a transaction; one that takes the write lock at once waits for it up to the busy timeout.
-
-        SQLite's own wait looks again after ever longer sleeps, up to 100 ms (sqliteDefaultBusyCallback in its
-        main.c), so that in a crowd of processes one may not find the lock free for seconds. This one looks again
-        after a few milliseconds each time.
-        """
-        if lock_type != "IMMEDIATE":
-            super().begin(lock_type)
-            return
-        deadline = time.monotonic() + self.timeout
-        try:
-            self._wait_for_locks(0)
-            while True:
-                try:
-                    super().begin(lock_type)
-                    return
-                except OperationalError as error:
-                    if known_reason(error) != "database_busy" or time.monotonic() > deadline:
-                        raise
-                time.sleep(random.uniform(*_LOOK_AGAIN_AFTER))
-        finally:
-            self._wait_for_locks(self.timeout)
-
-    def execute_sql(self, sql: str, params: Any = None) -> Any:
-        """Run a statement, but not where the transaction is gone that the caller believes to be in.
-
-        After some errors, a full disk among them, SQLite has rolled back the whole transaction by itself
-        (https://www.sqlite.org/lang_transaction.html, section 3). What the caller's block did then, having caught
-        such an error, would be committed one statement at a time.
-        """
-        # Every statement comes here, so that a call of the methods of Peewee that do the same would count.
-        state = self._state
-        if state.transactions and not state.conn.in_transaction and not isinstance(state.transactions[0], _manual):
-            raise OperationalError("the transaction was rolled back after an error; leave it and begin again")
-        return self._execute_cursor(sql, params)
-
-    def savepoint(self) -> _savepoint:
-        """Return a savepoint whose rollback does not hide the error after which SQLite rolled back everything."""
-        return _Savepoint(self)
-
-    def rollback(self) -> None:
-        """Roll the transaction back, if there still is one: else the ROLLBACK's own error would hide the first."""
-        if self._holds_transaction():
-            super().rollback()
-
-    @contextmanager
-    def write_turn(self) -> Iterator[None]:
-        """Let the threads of this process take turns to write; what a turn leaves open is rolled back.
-
-        SQLite lets a waiting connection sleep and look again, which in a crowd may never find the lock free
-        (https://www.sqlite.org/c3ref/busy_timeout.html); a thread that waits here is woken instead. One that is in
-        a transaction needs no turn: it may hold SQLite's lock, for which whoever has the turn would be waiting.
-        Refuses (`inside_transaction`) one that began its transaction by hand, of which Peewee knows nothing.
-        """
-        if self.in_transaction():
-            yield
-            return
-        if self._holds_transaction():
-            raise refusal("inside_transaction")
-        if not self._write_turn.acquire(timeout=max(0, self.timeout)):
-            raise OperationalError("database is locked")
-        try:
-            yield
-        finally:
-            try:
-                # A KeyboardInterrupt between BEGIN or COMMIT and Peewee's own record of it would leave the lock taken.
-                self.rollback()
-            finally:
-                self._write_turn.release()
-
-    def leave_to_parent(self) -> None:
-        """Forget, in a forked process, the connection of the parent: this process makes its own when it needs one.
-
-        Neither may the child use it, nor close it (https://www.sqlite.org/howtocorrupt.html, section 2.6). A
-        database in memory is the child's own copy and stays.
-        """
-        self._lock = threading.Lock()
-        self._write_turn = threading.Lock()
-        if self.database != _IN_MEMORY and not self.is_closed():
-            _connections_of_parent.append(self.connection())
-            self.dispose()
-
-    def _wait_for_locks(self, seconds: float) -> None:
-        """Set how long SQLite itself waits; not by `execute_sql`, for Peewee begins anew inside a block of its own."""
-        self.connection().execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
-
-    def _holds_transaction(self) -> bool:
-        """Tell whether this thread's connection is in a transaction, by SQLite's word and not by Peewee's."""
-        return not self.is_closed() and self.connection().in_transaction
-
-
-class _Savepoint(_savepoint):
-    def rollback(self, begin: bool = True) -> None:
-        if self.db.connection().in_transaction:
-            super().rollback(begin)
-
-
-_databases: WeakSet[WaiaasDatabase] = WeakSet()
-_connections_of_parent: list[sqlite3.Connection] = []
-
-
-def _leave_all_to_parent() -> None:
-    for database in _databases:
-        database.leave_to_parent()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_all_to_parent)
 
 
 def connect(
@@ -216,7 +78,7 @@ def connect(
     if not 0 <= busy_timeout <= _LONGEST_TIMEOUT:
         raise ValueError(f"busy_timeout is a number of seconds from 0 to {_LONGEST_TIMEOUT}, not {busy_timeout!r}")
     path = os.fspath(path)
-    if path != _IN_MEMORY:
+    if path != IN_MEMORY:
         _reserve(path)
         version = _look_at(path, busy_timeout, to_upgrade=upgrade)
         if upgrade and version < migrations.LATEST_SCHEMA_VERSION and not os.access(path, os.W_OK):
@@ -259,33 +121,6 @@ def refuse_existing(path: str | PathLike[str]) -> None:
     """
     if os.path.isfile(path) and os.path.getsize(path):
         raise refusal("file_exists", path=os.fspath(path))
-
-
-@contextmanager
-def write_transaction(database: Database) -> Iterator[None]:
-    """Run a block in one transaction that holds the write lock from its start.
-
-    What the block reads stays true until it commits, so that it may decide by it. On SQLite the transaction is
-    `BEGIN IMMEDIATE` (https://www.sqlite.org/lang_transaction.html#immediate), on PostgreSQL a serializable one
-    that waits for the others of this kind.
-    Inside a transaction of the caller's own it is a savepoint of that one; begin that one with this function too,
-    for one that has read something before it takes the lock may find it too late to write. Enter and leave it in
-    one thread, and read every cursor of that thread to its end before.
-
-    Raises WAIaaSError `SCHEMA_INCOMPATIBLE` with the reason `database_busy` where the lock is not to be had within
-    the busy timeout (once among the threads of this process, once among all), and with that of any other error of
-    the database; then nothing was changed, nor where another exception of the block passes through.
-    """
-    mode = "IMMEDIATE" if isinstance(database, SqliteDatabase) else "SERIALIZABLE"
-    turn = database.write_turn() if isinstance(database, WaiaasDatabase) else nullcontext()
-    is_postgresqls = isinstance(database, PostgresqlDatabase) and not database.in_transaction()
-    try:
-        with turn, database.atomic(mode):
-            if is_postgresqls:
-                database.execute_sql(_POSTGRESQL_LOCK)
-            yield
-    except (PeeweeException, sqlite3.Error) as error:
-        raise translated(error, database) from error
 
 
 @contextmanager

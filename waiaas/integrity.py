@@ -12,9 +12,9 @@ from peewee import OperationalError, SchemaManager, SqliteDatabase
 
 from waiaas.errors import refusal
 from waiaas.errors.base import listed
+from waiaas.faults import file_of, is_mismatch, refusing
 from waiaas.migrations import LATEST_SCHEMA_VERSION
 from waiaas.migrations.damage import damage
-from waiaas.migrations.faults import file_of, is_mismatch, refusing
 from waiaas.migrations.schema import Column, Table, canonical, describe, ordinary_tables, same_index, stored_objects
 from waiaas.migrations.sql import fold, quote
 from waiaas.migrations.version import schema_version

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from waiaas.database import open_as_it_is, open_to_change
 from waiaas.errors import WAIaaSError, refusal
+from waiaas.faults import known_reason, refusing, uri
 from waiaas.integrity import CheckReport, check
 from waiaas.migrations import Progress, UpgradeReport, upgrade
 from waiaas.migrations.backup import write_backup
 from waiaas.migrations.damage import damage_of
-from waiaas.migrations.faults import known_reason, refusing, uri
 from waiaas.migrations.pulse import Pulse
 from waiaas.migrations.runner import foreign_key_violations
 from waiaas.migrations.schema import Column, StoredObject, Table, canonical, describe, stored_objects

@@ -11,8 +11,8 @@ from contextlib import closing
 from pathlib import Path
 
 from waiaas.errors import refusal
+from waiaas.faults import known_reason, uri
 from waiaas.migrations.damage import damage_of
-from waiaas.migrations.faults import known_reason, uri
 from waiaas.migrations.pulse import Pulse
 from waiaas.migrations.report import Progress
 

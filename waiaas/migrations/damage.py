@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from waiaas.errors import refusal
-from waiaas.migrations.faults import file_of, uri
+from waiaas.faults import file_of, uri
 from waiaas.migrations.pulse import Pulse
 from waiaas.migrations.stand_ins import stand_in
 

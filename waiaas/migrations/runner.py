@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 from peewee import OperationalError, PeeweeException, SqliteDatabase
 
 from waiaas.errors import WAIaaSError, refusal
+from waiaas.faults import file_of, is_mismatch, known_reason, refusing
 from waiaas.migrations import v19_session_wallets as v19
 from waiaas.migrations.backup import remove, write_backup
 from waiaas.migrations.damage import PageCheck, refuse_cut_off
-from waiaas.migrations.faults import file_of, is_mismatch, known_reason, refusing
 from waiaas.migrations.history import LATEST_SCHEMA_VERSION, MIGRATIONS, Migration
 from waiaas.migrations.operations import WaiaasMigrator
 from waiaas.migrations.pulse import Pulse

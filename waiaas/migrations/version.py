@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from peewee import SqliteDatabase
 
 from waiaas.errors import WAIaaSError, refusal
-from waiaas.migrations.faults import file_of, refusing
+from waiaas.faults import file_of, refusing
 from waiaas.migrations.history import LATEST_SCHEMA_VERSION
 from waiaas.migrations.sql import fold
 

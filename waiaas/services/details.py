@@ -11,7 +11,7 @@ from typing import Any
 
 from peewee import JOIN, Database, Field, ModelSelect, Node
 
-from waiaas.migrations.faults import refusing
+from waiaas.faults import refusing
 from waiaas.models import Session, SessionWallet, Wallet
 
 

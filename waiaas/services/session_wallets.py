@@ -7,15 +7,15 @@ from collections.abc import Sequence
 
 from peewee import JOIN, Database, ModelSelect, Node, fn
 
-from waiaas.database import write_transaction
 from waiaas.errors import WAIaaSError
-from waiaas.migrations.faults import refusing
+from waiaas.faults import refusing
 from waiaas.models import Session, SessionWallet, Wallet
 from waiaas.services.audit import Event, record
 from waiaas.services.details import LinkedWallet, linked_wallets
 from waiaas.services.ids import told_id
 from waiaas.services.settings import Clock, SessionSettings
 from waiaas.services.statements import PARAMETER, TRUE, compiled, fetch, in_parts
+from waiaas.transactions import write_transaction
 
 
 class SessionWalletService:

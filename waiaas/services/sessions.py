@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from peewee import JOIN, SQL, Database, Expression, ModelSelect
 
-from waiaas.database import write_transaction
 from waiaas.enums import SESSION_STATUSES
 from waiaas.errors import WAIaaSError
 from waiaas.models import KeyValue, Session, SessionWallet
@@ -30,6 +29,7 @@ from waiaas.services.tokens import (
     hash_of,
     is_hash_of,
 )
+from waiaas.transactions import write_transaction
 
 
 class AuthenticatedSession(NamedTuple):

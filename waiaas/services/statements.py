@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 from peewee import SQL, Database, Query, Value
 
-from waiaas.migrations.faults import refusing
+from waiaas.faults import refusing
 
 #: Stands for a parameter that is given each time the statement runs, in the order in which they stand in its SQL.
 PARAMETER: Final = Value(None)

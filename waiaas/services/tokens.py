@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from peewee import Database
 
-from waiaas.database import write_transaction
 from waiaas.errors import WAIaaSError, refusal
+from waiaas.faults import refusing
 from waiaas.fields import to_json
-from waiaas.migrations.faults import refusing
 from waiaas.models import KeyValue
 from waiaas.schemas import Secret
 from waiaas.services.audit import Event, record
 from waiaas.services.ids import TOKEN_PREFIX
 from waiaas.services.settings import Clock
 from waiaas.services.statements import PARAMETER, compiled
+from waiaas.transactions import write_transaction
 
 if TYPE_CHECKING:
     from jwt import PyJWS

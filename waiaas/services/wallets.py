@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 
 from peewee import Database
 
-from waiaas.database import write_transaction
 from waiaas.enums import MAINNET_NETWORK_TYPES, WALLET_STATUSES
 from waiaas.errors import WAIaaSError
-from waiaas.migrations.faults import refusing
+from waiaas.faults import refusing
 from waiaas.models import Session, SessionWallet, Transaction, Wallet
 from waiaas.schemas import (
     DEFAULT_LIMIT,
@@ -24,6 +23,7 @@ from waiaas.services.ids import new_id, told_id
 from waiaas.services.pages import Page, check_page, page_of
 from waiaas.services.settings import Clock
 from waiaas.services.statements import in_parts
+from waiaas.transactions import write_transaction
 
 _BECAUSE = {"reason": "WALLET_TERMINATED"}
 
