@@ -77,7 +77,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0.dev0"
 
 # Loaded at their first use (PEP 562): a program that only opens or upgrades a file need not wait for them.
-_LOADED_LATER = ("rehearsal", "schemas", "services")
+_LOADED_LATER = ("schemas", "services", "rehearsal")
 
 __all__ = [
     "ERROR_CODES",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -129,7 +131,6 @@ def rehearse(
     Raises WAIaaSError `SCHEMA_INCOMPATIBLE` where the upgrade would be refused, with the same reason and details, and
     with the reason `no_room_to_rehearse` where the file system has no room for the copy.
 
-    >>> import tempfile
     >>> from waiaas.demo import make_version_18
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder) / "wallets.db"
@@ -202,9 +203,6 @@ def _has_abandoned_log(path: str) -> bool:
 @contextmanager
 def _private_folder(path: str) -> Iterator[Path]:
     """Make a folder beside a file for the time of the rehearsal, where there is room for the copy."""
-    # It brings shutil and its compressors: who rehearses nothing need not wait for them.
-    import tempfile
-
     beside = os.path.dirname(os.path.realpath(path))
     try:
         _refuse_without_room(path, beside)
@@ -216,8 +214,6 @@ def _private_folder(path: str) -> Iterator[Path]:
 
 
 def _refuse_without_room(path: str, folder: str) -> None:
-    import shutil
-
     real = os.path.realpath(path)
     size = sum(os.path.getsize(file) for file in (real, f"{real}-wal") if os.path.exists(file))
     needed, free = int(size * _ROOM_FOR_ONE), shutil.disk_usage(folder).free
@@ -253,8 +249,6 @@ def _copy(path: str, folder: Path, pulse: Pulse) -> Path:
 
 def _copy_with_log(path: str, copy: Path, pulse: Pulse) -> None:
     """Copy a file and its log byte for byte, and verify what they are together."""
-    import shutil
-
     try:
         shutil.copyfile(path, copy)
         shutil.copyfile(f"{os.path.realpath(path)}-wal", f"{copy}-wal")
