@@ -74,7 +74,7 @@ if TYPE_CHECKING:
         WalletService,
     )
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 
 # Loaded at their first use (PEP 562): a program that only opens or upgrades a file need not wait for them.
 _LOADED_LATER = ("schemas", "services", "rehearsal")
