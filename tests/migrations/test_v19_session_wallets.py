@@ -274,6 +274,13 @@ def test_an_empty_temporary_table_is_removed_and_reported(v18: Path) -> None:
     assert query(v18, "SELECT 1 FROM sqlite_master WHERE name = 'sessions__tmp__'") == []
 
 
+def test_an_empty_temporary_junction_table_is_removed_and_reported(v18: Path) -> None:
+    """An empty table of links under a temporary name goes away, and the report says so."""
+    execute(v18, JUNCTION[0].replace("TABLE session_wallets", "TABLE session_wallets_new"))
+    assert upgrade(v18).leftovers_used == ["session_wallets_new"]
+    assert query(v18, "SELECT 1 FROM sqlite_master WHERE name = 'session_wallets_new'") == []
+
+
 def test_an_empty_temporary_table_of_another_shape_is_refused(v18: Path) -> None:
     """An empty table under a tool's temporary name that is no copy of sessions is refused by name."""
     execute(v18, "CREATE TABLE sessions_new (id TEXT, note TEXT)")
@@ -427,8 +434,11 @@ def test_a_foreign_key_on_another_existing_table_is_refused(v18: Path) -> None:
     """transactions.session_id that names another existing table is refused: we cannot know which is right."""
     execute(v18, "CREATE TABLE archive (id TEXT PRIMARY KEY)")
     replace_table(v18, "transactions", "REFERENCES sessions(id)", "REFERENCES archive(id)")
+    with opened(v18) as database:
+        (obstacle,) = waiaas.plan(database).obstacles
     error = refused(v18, "foreign_key_elsewhere")
     assert "archive" in str(error)
+    assert obstacle.details == error.details
 
 
 @pytest.mark.parametrize(
