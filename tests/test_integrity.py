@@ -392,12 +392,26 @@ class TestDrift:
         assert report.ok == all(severity == NOTE for severity, _, _ in drift.expected)
         assert [each for each in report.findings if each.where not in each.message] == []
 
+    @pytest.mark.parametrize(
+        ("drift", "message"),
+        [
+            ("no-autoincrement", "autoincrement of audit_log is False, not True"),
+            ("autoincrement", "autoincrement of telegram_users is True, not False"),
+            ("without-rowid", "table options of wc_store is ['without rowid'], not []"),
+        ],
+    )
+    def test_says_what_is_and_what_should_be(self, tmp_path: Path, drift: str, message: str) -> None:
+        """What differs is told with what it is and what it should be."""
+        report = check(make_edited(tmp_path / "wallets.db", DRIFTS[drift].edits))
+        assert message in [finding.message for finding in report.findings]
+
     @pytest.mark.parametrize("table", TABLES)
     def test_a_missing_table_is_found(self, tmp_path: Path, table: str) -> None:
         """A table that is not there is found, whichever it is."""
         path = make_edited(tmp_path / "wallets.db", [])
         execute(path, f"DROP TABLE {table}")
         assert found(path) == [(PROBLEM, "missing_table", table, [])]
+        assert [finding.message for finding in check(path).findings] == [f"table {table} is missing"]
 
     @pytest.mark.parametrize(
         ("table", "column"),
@@ -424,6 +438,8 @@ class TestDrift:
         assert (PROBLEM, "missing_unique", "UNIQUE (id)", []) in findings
         mismatched = [where for _, kind, where, _ in findings if kind == "foreign_key_mismatch"]
         assert mismatched == ["policies", "session_wallets", "transactions", "wc_sessions"]
+        messages = [each.message for each in check(tmp_path / "wallets.db").findings]
+        assert any("foreign key mismatch" in message and '"policies"' in message for message in messages)
 
     def test_a_table_of_a_module_that_is_not_there_is_noted(self, v19: Path) -> None:
         """A virtual table whose module this SQLite lacks is noted as not ours, and hides nothing else."""

@@ -94,6 +94,10 @@ def test_one_that_cannot_be_written_stops_the_upgrade(v18: Path, tmp_path: Path)
     with open_to_change(v18) as database, pytest.raises(WAIaaSError) as caught:
         waiaas.upgrade(database, backup=tmp_path / "no such folder" / "backup.db")
     assert caught.value.reason == "backup_failed"
+    details = caught.value.details or {}
+    assert details["path"] == str(v18)
+    assert details["target"] == str(tmp_path / "no such folder" / "backup.db")
+    assert "unable to open" in details["cause"] or "No such file" in details["cause"]
     assert "--no-backup" in str(caught.value.hint)
     assert v18.read_bytes() == before
 
@@ -112,14 +116,34 @@ def test_a_damaged_file_is_found_by_its_backup(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["wallets.db"]
 
 
-def test_its_progress_is_told(v18: Path) -> None:
-    """While the backup is written the caller hears of pages done and in all."""
-    told = []
+def test_its_progress_is_told(tmp_path: Path) -> None:
+    """While the backup is written the caller hears of pages done and in all, ever more, up to all."""
+    path = make_file(tmp_path / "wallets.db", rows=9000)
+    total = path.stat().st_size // 4096
+    told: list[tuple[int, int]] = []
+    with open_to_change(path) as database:
+        waiaas.upgrade(
+            database, progress=lambda told_: told.append(told_[2:]) if told_.phase == "backing up" else None
+        )
+    done = [pages for pages, _ in told]
+    assert {of for _, of in told} == {total}
+    assert 0 < done[0] < total
+    assert done == sorted(done)
+    assert done[-1] == total
+
+
+def test_it_is_private_while_it_is_written(v18: Path) -> None:
+    """From its first page to its name the copy is its owner's alone, though everybody may read the original."""
+    v18.chmod(0o644)
+    modes = set()
+
+    def look(progress: waiaas.Progress) -> None:
+        if progress.phase in ("backing up", "verifying the backup"):
+            modes.update(stat.S_IMODE(file.stat().st_mode) for file in v18.parent.glob(".*.partial"))
+
     with open_to_change(v18) as database:
-        waiaas.upgrade(database, progress=told.append)
-    pages = [progress for progress in told if progress.phase == "backing up"]
-    assert pages
-    assert pages[-1].done == pages[-1].total == v18.with_name(v18.name).stat().st_size // 4096 or pages[-1].total > 0
+        waiaas.upgrade(database, progress=look)
+    assert modes == {0o600}
 
 
 @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])

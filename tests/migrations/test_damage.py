@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from old_files import dump, execute, make_file, query
+from peewee import IntegrityError
 
 import waiaas
 from waiaas import WAIaaSError
@@ -56,7 +57,10 @@ def test_a_page_of_garbage_is_refused_wherever_it_is(tmp_path: Path, wal: bool, 
     good = path.read_bytes()
     for start in range(PAGE, len(good), 5 * PAGE):
         path.write_bytes(good[:start] + b"\xa5" * 64 + good[start + 64 :])
-        assert refused(path, way).reason == "corrupt", start // PAGE + 1
+        error = refused(path, way)
+        assert error.reason == "corrupt", start // PAGE + 1
+        assert str(path) in str(error)
+        assert isinstance((error.details or {})["cause"], str)
 
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
@@ -102,7 +106,11 @@ def test_a_truncated_file_is_refused(tmp_path: Path, wal: bool, way: Callable[[P
     good = path.read_bytes()
     for size in (100, PAGE, PAGE + 1, len(good) // 2, len(good) - PAGE, len(good) - 1):
         path.write_bytes(good[:size])
-        assert refused(path, way).reason == "corrupt", size
+        error = refused(path, way)
+        assert error.reason == "corrupt", size
+        assert str(path) in str(error)
+        if size == len(good) - 1 and not wal:
+            assert f"1 of its {len(good)} bytes are missing" in str(error)
 
 
 def test_a_list_of_free_pages_that_names_a_used_one_is_refused(v18: Path) -> None:
@@ -123,6 +131,16 @@ def test_a_value_that_its_check_does_not_allow_is_no_damage(v18: Path) -> None:
     execute(v18, "PRAGMA ignore_check_constraints = ON", "UPDATE wallets SET chain = 'bitcoin' WHERE rowid = 1")
     upgrade(v18, True)
     assert query(v18, "SELECT chain FROM wallets WHERE rowid = 1") == [("bitcoin",)]
+
+
+@pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
+def test_checks_hold_again_after_the_look_at_the_pages(tmp_path: Path, wal: bool) -> None:
+    """The look leaves CHECKs out, and puts them back: after the upgrade the connection heeds them as before."""
+    with open_to_change(make_file(tmp_path / "wallets.db", wal=wal)) as database:
+        waiaas.upgrade(database, backup=False)
+        assert database.pragma("ignore_check_constraints") == 0
+        with pytest.raises(IntegrityError, match="CHECK"):
+            database.execute_sql("UPDATE wallets SET chain = 'bitcoin'")
 
 
 def test_what_only_the_program_has_is_stood_in_for_and_taken_away() -> None:
