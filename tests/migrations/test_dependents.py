@@ -36,6 +36,17 @@ CASES = {
         ],
         [("constraint", "FOREIGN KEY (id, x) REFERENCES p (id, x)")],
     ),
+    "a foreign key and a UNIQUE without a comma between": (
+        [
+            "CREATE TABLE p (id PRIMARY KEY)",
+            "CREATE TABLE t (id, x, UNIQUE (id, x) FOREIGN KEY (x) REFERENCES p (id))",
+        ],
+        [("constraint", "UNIQUE (id, x) FOREIGN KEY (x) REFERENCES p (id)")],
+    ),
+    "a CHECK behind a key to a column of its name": (
+        ["CREATE TABLE p (x PRIMARY KEY)", "CREATE TABLE t (id REFERENCES p (x) CHECK (x > 0), x)"],
+        [("constraint", "id REFERENCES p (x) CHECK (x > 0)")],
+    ),
     "a key to a column of its name": (
         ["CREATE TABLE p (x PRIMARY KEY)", "CREATE TABLE t (id REFERENCES p (x) ON DELETE CASCADE, x)"],
         [],

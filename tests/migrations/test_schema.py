@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 from memory import made
 
-from waiaas.migrations.schema import describe_table, described, ordinary_tables, same_shape
+from waiaas.migrations.schema import (
+    describe_table,
+    described,
+    foreign_key_clauses,
+    ordinary_tables,
+    same_index,
+    same_shape,
+)
 
 KEY = "CREATE TABLE t (x INTEGER REFERENCES p (id) {})"
 
@@ -40,6 +47,43 @@ def test_each_of_several_keys_is_described_by_itself() -> None:
         (("y",), "q", (None,), "NO ACTION", "NO ACTION", True),
         (("z",), "p", ("id",), "CASCADE", "NO ACTION", False),
     ]
+
+
+def test_a_deferred_key_of_several_columns() -> None:
+    """A composite key that is deferred is told too, and one that is not stays so beside it."""
+    table = described(
+        "CREATE TABLE t (a, b, c, FOREIGN KEY (b, a) REFERENCES r (m, n) DEFERRABLE INITIALLY DEFERRED,"
+        " FOREIGN KEY (a, c) REFERENCES r (m, n))"
+    )
+    assert {key.columns: key.deferred for key in table.foreign_keys} == {("b", "a"): True, ("a", "c"): False}
+
+
+def test_a_column_may_have_two_keys() -> None:
+    """Each REFERENCES clause of a column is a clause of its own."""
+    table = described("CREATE TABLE t (x REFERENCES p (id) REFERENCES q (id) DEFERRABLE INITIALLY DEFERRED)")
+    clauses = foreign_key_clauses(table.definition)
+    assert [(clause.parent.text, clause.deferred) for clause in clauses] == [("p", False), ("q", True)]
+
+
+@pytest.mark.parametrize(
+    ("body", "same"),
+    [
+        ("t (lower(a))", True),
+        ('"T" ( LOWER( "A" ) )', True),
+        ("t (upper(a))", False),
+        ("t (lower(b))", False),
+        ("t (lower(a)) WHERE b", False),
+    ],
+)
+def test_indexes_are_compared_by_what_they_hold(body: str, same: bool) -> None:
+    """Two expression indexes are the same by their whole expression, whatever their names and spelling."""
+    table = "CREATE TABLE t (a, b)"
+    one, other = (
+        index
+        for sql in ("CREATE INDEX one ON t (lower(a))", f"CREATE INDEX other ON {body}")
+        for index in described(table, sql).indexes
+    )
+    assert same_index(one, other) is same
 
 
 SAME = [
