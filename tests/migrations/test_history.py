@@ -78,7 +78,7 @@ def in_order(rows: list[dict[str, Any]]) -> list[Any]:
 def test_every_row_arrives(tmp_path: Path, version: int) -> None:
     """From each version on, every row of every table is at 19 what the history makes of it, value by value."""
     path = make_file(tmp_path / "wallets.db", version, rows=14)
-    events = ["AGENT_CREATED", "AGENT_TERMINATED", "AGENT_SUSPENDED", "TX_AGENT_CREATED"]
+    events = ["AGENT_CREATED", "AGENT_ACTIVATED", "AGENT_SUSPENDED", "AGENT_TERMINATED", "TX_AGENT_CREATED"]
     if version < 3:
         for number, event in enumerate(events, start=1):
             execute(path, f"UPDATE audit_log SET event_type = '{event}' WHERE id = {number}")
@@ -92,6 +92,16 @@ def test_every_row_arrives(tmp_path: Path, version: int) -> None:
     assert after.keys() == wanted.keys()
     for name in wanted:
         assert in_order(after[name]) == in_order(wanted[name]), name
+
+
+def test_notifications_of_agents_are_of_wallets(tmp_path: Path) -> None:
+    """Of the notifications' words AGENT_SUSPENDED is renamed, and one that the daemon never wrote stays as it is."""
+    path = make_file(tmp_path / "wallets.db", 2, rows=3)
+    for number, event in enumerate(("AGENT_SUSPENDED", "AGENT_CREATED", "TX_FAILED"), start=1):
+        execute(path, f"UPDATE notification_logs SET event_type = '{event}' WHERE rowid = {number}")
+    upgrade(path)
+    events = query(path, "SELECT event_type FROM notification_logs ORDER BY rowid")
+    assert events == [("WALLET_SUSPENDED",), ("AGENT_CREATED",), ("TX_FAILED",)]
 
 
 @pytest.mark.parametrize("version", OLD)

@@ -87,6 +87,16 @@ def test_entries_can_be_taken_out_and_put_in() -> None:
     assert "UNIQUE" not in table.without(unique).sql
 
 
+@pytest.mark.parametrize(
+    "constraint",
+    ["PRIMARY KEY (a)", "unique (a)", "CHECK (a)", "FOREIGN KEY (a) REFERENCES p", "CONSTRAINT c CHECK (a)"],
+)
+def test_a_table_constraint_is_no_column(constraint: str) -> None:
+    """Each kind of table constraint is told from a column, and so is a column that is named like one in quotes."""
+    table = parse_create_table(f'CREATE TABLE t (a, "{constraint.split()[0]}" TEXT, {constraint})')
+    assert [item.kind for item in table.items] == ["column", "column", "constraint"]
+
+
 def test_dropping_cuts_what_sqlite_cuts() -> None:
     """A column taken out of the text leaves what SQLite's own DROP COLUMN leaves, token by token."""
     for column, sql in (("b", "CREATE TABLE t (a, b TEXT, c)"), ("c", "CREATE TABLE t (a, b TEXT,\n  c -- x\n)")):
