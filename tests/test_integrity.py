@@ -398,6 +398,17 @@ class TestDrift:
             ("no-autoincrement", "autoincrement of audit_log is False, not True"),
             ("autoincrement", "autoincrement of telegram_users is True, not False"),
             ("without-rowid", "table options of wc_store is ['without rowid'], not []"),
+            ("column-type", "column type of transactions.amount is REAL, not TEXT"),
+            ("column-without-type", "column type of audit_log.ip_address is none, not TEXT"),
+            ("null-allowed", "not null of sessions.token_hash is False, not True"),
+            ("default", "column default of sessions.source is 'web', not 'api'"),
+            ("no-primary-key", "primary key of api_keys.provider_name is 0, not 1"),
+            ("generated", "generated column of wallets.suspension_reason is 2, not 0"),
+            (
+                "missing-foreign-key",
+                "table pending_approvals lacks the foreign key (tx_id) REFERENCES transactions (id)"
+                " ON UPDATE NO ACTION ON DELETE CASCADE",
+            ),
         ],
     )
     def test_says_what_is_and_what_should_be(self, tmp_path: Path, drift: str, message: str) -> None:
