@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from memory import made, rows
-from peewee import IntegerField, IntegrityError, SqliteDatabase
+from peewee import IntegerField, IntegrityError, OperationalError, SqliteDatabase
 from playhouse.migrate import Operation
 
 from waiaas import Progress, WAIaaSError
@@ -542,3 +543,24 @@ def test_what_depends_on_a_junction_is_told_with_it() -> None:
         "name": "mine",
         "table": "pet_owner_link",
     }
+
+
+def test_the_context_holds_lock_and_pragmas_and_gives_them_back(tmp_path: Path) -> None:
+    """From its start nobody else can write, and what a migration needs is set; afterwards all is as it was."""
+    path = tmp_path / "t.db"
+    database = SqliteDatabase(
+        path, pragmas={"foreign_keys": 1, "synchronous": 1, "cache_size": -64000, "temp_store": 2}
+    )
+    database.execute_sql("CREATE TABLE t (id)")
+    names = ("foreign_keys", "synchronous", "cache_size", "legacy_alter_table", "temp_store")
+    before = [database.pragma(name) for name in names]
+    other = SqliteDatabase(path, timeout=0)
+    with WaiaasMigrator(database).migration_context():
+        assert [database.pragma(name) for name in names] == [0, 2, -32000, 0, 1]
+        with pytest.raises(OperationalError, match="locked"):
+            other.begin("IMMEDIATE")
+    assert [database.pragma(name) for name in names] == before == [1, 1, -64000, 0, 2]
+    other.begin("IMMEDIATE")
+    other.rollback()
+    other.close()
+    database.close()
