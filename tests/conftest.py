@@ -1,3 +1,4 @@
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -5,6 +6,12 @@ import pytest
 from hypothesis import settings
 from memory import OPEN
 from old_files import make_file
+
+# Whoever runs the tests may ignore signals (nohup, a job in the background), and child processes would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+for _name in ("SIGTERM", "SIGHUP"):
+    if hasattr(signal, _name):
+        signal.signal(getattr(signal, _name), signal.SIG_DFL)
 
 # A program of its own, which needs packages of its own: tox -e mutation.
 collect_ignore = ["mutate.py"]
