@@ -172,12 +172,15 @@ def _startup(result: dict[str, Any]) -> list[str]:
     rows = [
         row("``import waiaas``", result["import"], "``import peewee, marshmallow``", 1000, "ms"),
         row("``connect`` to an up-to-date file", result["connect"], "``sqlite3.connect`` and the PRAGMAs", 1000, "ms"),
-        row(
-            f"the backup of a file of {result['megabytes']:.0f} MB",
-            result["backup"],
-            "``shutil.copy`` and ``fsync``",
-            1,
-            "s",
+        *(
+            row(
+                f"what the backup adds to the upgrade of a file of {result['megabytes']:.0f} MB {having}",
+                result["backup"][journal_mode],
+                "``shutil.copy`` and ``fsync``",
+                1,
+                "s",
+            )
+            for journal_mode, having in (("wal", "with a write-ahead log"), ("delete", "with a rollback journal"))
         ),
     ]
     return [_table(["What", "Beside", "That takes", "This library", "Ratio"], rows)]

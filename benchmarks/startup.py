@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +73,13 @@ def _imports(rounds: int) -> dict[str, float]:
     return compared(*map(list, zip(*pairs, strict=True)))
 
 
-def _upgrade(file: Path) -> None:
+def _upgrade(file: Path, *, backup: bool = False) -> None:
+    """Upgrade a file in the journal mode that it has, in which it stays, and close it."""
     import waiaas
 
-    waiaas.close(waiaas.connect(file, backup=False))
+    database = waiaas.connect(file, upgrade=False)
+    waiaas.upgrade(database, backup=backup)
+    waiaas.close(database)
 
 
 def _connects(file: Path) -> dict[str, float]:
@@ -96,30 +100,42 @@ def _connects(file: Path) -> dict[str, float]:
     return compared(*map(list, zip(*pairs, strict=True)))
 
 
-def _backups(file: Path, rounds: int) -> dict[str, float]:
-    """What the backup of an upgrade adds, and what copying the file and flushing it to the disk takes."""
-    from waiaas.migrations.backup import write_backup
-    from waiaas.migrations.pulse import Pulse
+def _backups(file: Path, rounds: int) -> dict[str, dict[str, float]]:
+    """What a backup adds to an upgrade, by journal mode, beside copying the file and flushing it to the disk."""
+    copy, changed = file.with_name("startup.copy"), file.with_name("startup-changed.db")
 
-    copy = file.with_name("startup.copy")
-
-    def least() -> None:
-        shutil.copy(file, copy)
-        _flush(copy)
-
-    def ours() -> None:
-        write_backup(file, copy, Pulse(None))
-
-    def alone(job: Callable[[], None]) -> float:
+    def copying() -> float:
         remove(copy)
         warm(file)
+
+        def job() -> None:
+            shutil.copy(file, copy)
+            _flush(copy)
+
         return timed(job)
 
-    for job in (least, ours):
-        alone(job)
-    pairs = [(alone(least), alone(ours)) for _ in range(rounds)]
-    remove(copy)
-    return compared(*map(list, zip(*pairs, strict=True)))
+    def upgrading(journal_mode: str, *, backup: bool) -> float:
+        remove(changed)
+        shutil.copy(file, changed)
+        with closing(connect(changed)) as database:
+            database.execute(f"PRAGMA journal_mode = {journal_mode}")
+        warm(changed)
+        return timed(lambda: _upgrade(changed, backup=backup))
+
+    found = {}
+    for journal_mode in ("wal", "delete"):
+        pairs = []
+        for number in range(rounds + 1):
+            least = copying()
+            with_backup = upgrading(journal_mode, backup=True)
+            added = with_backup - upgrading(journal_mode, backup=False)
+            # The first round warms up.
+            if number:
+                pairs.append((least, added))
+        found[journal_mode] = compared(*map(list, zip(*pairs, strict=True)))
+    for path in (copy, changed):
+        remove(path)
+    return found
 
 
 def _flush(path: Path) -> None:

@@ -15,6 +15,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -146,6 +147,7 @@ def _at_each_line_of_the_backup(arrive: Callable[[], None]) -> None:
 
     backup._PAGES_AT_ONCE = 16
     sys.settrace(trace)
+    threading.settrace(trace)
 
 
 def _kill(_: Path) -> None:

@@ -240,7 +240,7 @@ from waiaas.cli import main
 from waiaas.cli import terminal
 from waiaas.migrations import pulse
 
-pulse._INSTRUCTIONS_A_BEAT, pulse._SECONDS_BETWEEN_SIGNS = 1, 0
+pulse._INSTRUCTIONS_A_BEAT, pulse.SECONDS_BETWEEN_SIGNS = 1, 0
 phase, number = sys.argv.pop(1), getattr(signal, sys.argv.pop(1))
 draw, told = terminal.ProgressLine.__call__, []
 

@@ -19,6 +19,12 @@ from waiaas import WAIaaSError
 from waiaas.database import open_to_change
 
 
+@pytest.fixture(params=[False, True], ids=["rollback journal", "write-ahead log"])
+def v18(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A version-18 file with linked rows, alone in its folder."""
+    return make_file(tmp_path / "wallets.db", wal=request.param)
+
+
 def upgraded(path: Path, **options: object) -> Path:
     with open_to_change(path) as database:
         report = waiaas.upgrade(database, **options)
@@ -132,8 +138,9 @@ def test_its_progress_is_told(tmp_path: Path) -> None:
     assert done[-1] == total
 
 
-def test_it_is_private_while_it_is_written(v18: Path) -> None:
+def test_it_is_private_while_it_is_written(tmp_path: Path) -> None:
     """From its first page to its name the copy is its owner's alone, though everybody may read the original."""
+    v18 = make_file(tmp_path / "wallets.db")
     v18.chmod(0o644)
     modes = set()
 

@@ -33,7 +33,7 @@ def connection() -> Iterator[sqlite3.Connection]:
 
 def test_a_long_statement_gives_signs_of_life(connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     """The last progress is told again while one statement runs."""
-    monkeypatch.setattr(pulse, "_SECONDS_BETWEEN_SIGNS", 0)
+    monkeypatch.setattr(pulse, "SECONDS_BETWEEN_SIGNS", 0)
     told: list[Progress] = []
     beat = Pulse(told.append)
     beat(SIGN)
@@ -56,7 +56,7 @@ def test_what_the_callback_raises_stops_the_statement(
     connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
 ) -> None:
     """The exception comes out as it is, not as SQLite's "interrupted", and the connection works on."""
-    monkeypatch.setattr(pulse, "_SECONDS_BETWEEN_SIGNS", 0)
+    monkeypatch.setattr(pulse, "SECONDS_BETWEEN_SIGNS", 0)
     signs = iter([None])
 
     def stop(_: Progress) -> None:
@@ -105,7 +105,7 @@ def test_an_error_of_the_statement_is_raised_as_it_is(connection: sqlite3.Connec
 def test_an_upgrade_stops_within_a_statement(v18: Path, monkeypatch: pytest.MonkeyPatch, phase: str) -> None:
     """Stopped in the middle of any long statement, the upgrade changes nothing and leaves no backup."""
     monkeypatch.setattr(pulse, "_INSTRUCTIONS_A_BEAT", 1)
-    monkeypatch.setattr(pulse, "_SECONDS_BETWEEN_SIGNS", 0)
+    monkeypatch.setattr(pulse, "SECONDS_BETWEEN_SIGNS", 0)
     before = v18.read_bytes()
     told: list[str] = []
 

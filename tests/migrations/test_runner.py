@@ -29,6 +29,12 @@ from waiaas.database import open_to_change
 PRAGMAS = ("foreign_keys", "synchronous", "cache_size", "temp_store", "journal_mode", "legacy_alter_table")
 
 
+@pytest.fixture(params=[False, True], ids=["rollback journal", "write-ahead log"])
+def v18(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A version-18 file with linked rows, alone in its folder."""
+    return make_file(tmp_path / "wallets.db", wal=request.param)
+
+
 def pragmas(database: SqliteDatabase) -> dict[str, object]:
     return {name: database.pragma(name) for name in PRAGMAS}
 
@@ -142,8 +148,9 @@ def test_a_reader_keeps_its_snapshot(tmp_path: Path) -> None:
             reader.execute(count)
 
 
-def test_a_reader_of_a_rollback_journal_file_is_told_of(v18: Path) -> None:
+def test_a_reader_of_a_rollback_journal_file_is_told_of(tmp_path: Path) -> None:
     """Without a write-ahead log a reader that does not end keeps the commit from happening: refused, untouched."""
+    v18 = make_file(tmp_path / "wallets.db")
     before = dump(v18)
     with closing(sqlite3.connect(v18, isolation_level=None)) as reader, open_to_change(v18) as database:
         reader.execute("BEGIN")
@@ -193,8 +200,7 @@ def test_an_interruption_in_any_phase_leaves_the_file_as_it_was(v18: Path) -> No
     """Ctrl-C in any phase takes back all of the upgrade, the backup too."""
     before = contents(v18.parent)
     seen = phases(v18)
-    assert "backing up" in seen
-    assert "committing" in seen
+    assert {"looking for what is in the way", "filling session_wallets", "committing"} <= set(seen)
     for number in range(len(seen)):
         calls: list[Progress] = []
 
@@ -214,9 +220,13 @@ def test_kill_9_in_any_phase_loses_nothing(tmp_path: Path, wal: bool) -> None:
     original = make_file(tmp_path / "wallets.db", rows=200, wal=wal)
     trial = Trial(original)
     with Victims("phase") as victims:
-        for number in range(len(phases(original))):
-            assert victims.upgrade(trial.begin(), number).how == "killed"
+        for number in itertools.count():
+            outcome = victims.upgrade(trial.begin(), number).how
+            if outcome == "not reached":
+                break
+            assert outcome == "killed"
             assert trial.version_afterwards() == 18
+    assert number > 8
 
 
 @pytest.mark.parametrize(("version", "points"), [(18, "statement"), (18, "write"), (1, "write")])
@@ -264,7 +274,8 @@ def test_a_disk_that_takes_no_more_writes_loses_nothing(tmp_path: Path, wal: boo
     """
     every = 1 if os.environ.get("WAIAAS_STRESS") else 6
     outcomes = faulty_upgrades(Trial(make_file(tmp_path / "wallets.db", rows=50, wal=wal)), "io error", every)
-    assert outcomes["io_error"] > 2
+    # The backup, in its thread, fails before a change that is in memory yet.
+    assert outcomes["io_error"] > (0 if wal else 2)
     assert outcomes.keys() <= {"io_error", "backup_failed", "cannot_open", "done"}
 
 
@@ -288,7 +299,7 @@ def test_a_disk_that_is_full_at_any_stage_loses_nothing(small_disk: Path, wal: b
     """
     every = 1 if os.environ.get("WAIAAS_STRESS") else 6
     outcomes = faulty_upgrades(Trial(make_file(small_disk / "wallets.db", rows=300, wal=wal)), "full disk", every)
-    assert outcomes["disk_full"] > 2
+    assert outcomes["disk_full"] > (0 if wal else 2)
     assert outcomes.keys() <= {"disk_full", "backup_failed", "cannot_open", "done"}
 
 

@@ -229,7 +229,7 @@ def plan(ctx: click.Context, path: Path, as_json: bool, skip_orphans: bool) -> N
 def upgrade(path: Path, as_json: bool, no_backup: bool, skip_orphans: bool, is_rehearsal: bool) -> None:
     """Bring the file at PATH to the latest schema version, wholly or not at all.
 
-    Before the first change a verified backup is written beside the file, under a name that holds the old version
+    A verified backup, written beside the file before anything is committed, has a name that holds the old version
     and the time. Stop the daemon first: it works with the version that it knows. What was left out (sessions
     without a wallet) is reported one by one. An empty file is created at the latest version.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from os import PathLike
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from waiaas.errors import refusal
 from waiaas.faults import file_of, uri
 from waiaas.migrations.pulse import Pulse
+from waiaas.migrations.report import Progress
 from waiaas.migrations.stand_ins import stand_in
 
 if TYPE_CHECKING:
@@ -47,18 +47,26 @@ def damage(database: sqlite3.Connection, *, checks: bool) -> list[str]:
             take_away()
 
 
-def damage_of(path: Path, mode: str, pulse: Pulse) -> list[str]:
-    """Return what is wrong with the pages of a file, opened in a mode of SQLite's URIs (https://www.sqlite.org/uri.html)."""
+def damage_of(path: Path, mode: str, pulse: Pulse, mapped_bytes: int = 0) -> list[str]:
+    """Return what is wrong with the pages of a file, opened in a mode of SQLite's URIs (https://www.sqlite.org/uri.html).
+
+    `mapped_bytes` of it are read through memory, which takes a third off the time; all of it in an immutable file, for
+    nobody changes it meanwhile.
+    """
     with closing(sqlite3.connect(uri(path, mode), uri=True)) as database, pulse.during(database):
-        if "immutable" in mode:
-            # Nobody changes it meanwhile, so that reading it through memory is safe, and faster.
-            database.execute(f"PRAGMA mmap_size = {_MAPPED_BYTES}")
+        database.execute(f"PRAGMA mmap_size = {_MAPPED_BYTES if 'immutable' in mode else mapped_bytes}")
         return damage(database, checks=False)
 
 
 def refuse_damage(database: SqliteDatabase) -> None:
     """Raise WAIaaSError `SCHEMA_INCOMPATIBLE` with the reason `corrupt` where pages of a database are damaged."""
     _refuse(file_of(database), damage(database.connection(), checks=False))
+
+
+def refuse_damaged_file(path: Path, mapped_bytes: int, pulse: Pulse) -> None:
+    """Raise what `refuse_damage` raises, after a look by a connection of its own, which any thread may take."""
+    pulse(Progress("checking the pages"))
+    _refuse(str(path), damage_of(path, "ro", pulse, mapped_bytes))
 
 
 def refuse_cut_off(database: SqliteDatabase, path: Path) -> None:
@@ -80,46 +88,6 @@ def has_log(path: str | PathLike[str]) -> bool:
         return False
 
 
-class PageCheck:
-    """A look at all pages of a database, to be ended before a change of it is committed.
-
-    In a file with a write-ahead log a reader goes on seeing the pages as they were before the change, so a thread
-    looks at them while the change is made, which costs no time where there is a second processor. Elsewhere a reader
-    would keep the change from being written, so the look comes first.
-
-    `finish` and, elsewhere, the beginning raise WAIaaSError `SCHEMA_INCOMPATIBLE` with the reason `corrupt`.
-    """
-
-    def __init__(self, database: SqliteDatabase, path: Path | None) -> None:
-        """Begin to look; `path` is the database's file, None for one in memory."""
-        self._file = file_of(database)
-        self._reader: sqlite3.Connection | None = None
-        if path is None or not _has_readers_beside(database):
-            refuse_damage(database)
-            return
-        self._reader = sqlite3.connect(uri(path, "ro"), uri=True, check_same_thread=False)
-        # As much through memory as the program itself reads so, which takes a third off the time.
-        self._reader.execute(f"PRAGMA mmap_size = {database.pragma('mmap_size')}")
-        self._thread = ThreadPoolExecutor(1)
-        self._found = self._thread.submit(damage, self._reader, checks=False)
-
-    def finish(self) -> None:
-        """Wait until all pages were looked at."""
-        if self._reader is not None:
-            _refuse(self._file, self._found.result())
-
-    def close(self) -> None:
-        """Stop looking."""
-        if self._reader is not None:
-            self._reader.interrupt()
-            self._thread.shutdown()
-            self._reader.close()
-
-
 def _refuse(file: str, wrong: list[str]) -> None:
     if wrong:
         raise refusal("corrupt", path=file, cause=wrong[0])
-
-
-def _has_readers_beside(database: SqliteDatabase) -> bool:
-    return (database.pragma("journal_mode"), database.pragma("locking_mode")) == ("wal", "normal")

@@ -141,8 +141,21 @@ class WaiaasMigrator(SqliteMigrator):
         self._violations_before.clear()
         with _migration_pragmas(self.database), _immediate_transaction(self.database):
             yield
-            self._verify_foreign_keys()
+            self.verify_foreign_keys()
             self.tell("committing")
+
+    def verify_foreign_keys(self) -> None:
+        """Refuse (`foreign_key_violations`) if what was changed so far has broken a foreign key.
+
+        `migration_context` does it at its end, for what was changed since it was last done.
+        """
+        while self._violations_before:
+            table, before = next(iter(self._violations_before.items()))
+            self.tell(f"checking the foreign keys of {table}")
+            new = self._violations(table) - before
+            if new:
+                raise refusal("foreign_key_violations", table=table, count=sum(new.values()))
+            del self._violations_before[table]
 
     def _refuse_shadows(self) -> None:
         """A temporary table hides the one of the same name in the file from statements that name no schema."""
@@ -586,13 +599,6 @@ class WaiaasMigrator(SqliteMigrator):
         """Note the violations that a table has before the change; a new table has none."""
         if fold(table) not in self._violations_before:
             self._violations_before[fold(table)] = Counter() if new else self._violations(table)
-
-    def _verify_foreign_keys(self) -> None:
-        for table, before in self._violations_before.items():
-            self.tell(f"checking the foreign keys of {table}")
-            new = self._violations(table) - before
-            if new:
-                raise refusal("foreign_key_violations", table=table, count=sum(new.values()))
 
     def _violations(self, table: str) -> Counter[int | None]:
         """The rows of a table that violate a foreign key, by rowid, each as often as it does."""

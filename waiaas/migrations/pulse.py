@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 # Instructions of SQLite's virtual machine: some milliseconds.
 _INSTRUCTIONS_A_BEAT = 200_000
-_SECONDS_BETWEEN_SIGNS = 0.1
+#: How long a callback waits for the next sign of life at most, about.
+SECONDS_BETWEEN_SIGNS = 0.1
 
 
 class Pulse:
@@ -79,5 +80,5 @@ class Pulse:
             yield 0
 
     def _tell_again(self) -> None:
-        if self._last is not None and time.monotonic() - self._told_at >= _SECONDS_BETWEEN_SIGNS:
+        if self._last is not None and time.monotonic() - self._told_at >= SECONDS_BETWEEN_SIGNS:
             self(self._last)

@@ -9,19 +9,21 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import datetime, timezone
+from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from peewee import OperationalError, PeeweeException, SqliteDatabase
 
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.faults import file_of, is_mismatch, known_reason, refusing
 from waiaas.migrations import v19_session_wallets as v19
+from waiaas.migrations.background import Background, can_read_beside
 from waiaas.migrations.backup import remove, write_backup
-from waiaas.migrations.damage import PageCheck, refuse_cut_off
+from waiaas.migrations.damage import refuse_cut_off, refuse_damage, refuse_damaged_file
 from waiaas.migrations.history import LATEST_SCHEMA_VERSION, MIGRATIONS, Migration
 from waiaas.migrations.operations import WaiaasMigrator
 from waiaas.migrations.pulse import Pulse
@@ -61,7 +63,7 @@ def upgrade(
     """Bring a WAIaaS database to the latest schema version, wholly or not at all.
 
     Takes an open Peewee SQLite database outside any transaction. `backup` writes a verified copy beside the file
-    before the first change (`FILE.v18-20260102T030405Z.backup`), True by default; a path puts it there, False
+    before anything is committed (`FILE.v18-20260102T030405Z.backup`), True by default; a path puts it there, False
     writes none, and a database in memory has none. `skip_orphans` leaves sessions that name a missing wallet
     without one instead of refusing. `progress` is called with a `Progress` at each sign of life, again and again
     while one statement runs for long; what it raises stops the upgrade. It takes the place of a progress handler
@@ -196,30 +198,56 @@ class _Change:
         self.copy: Path | None = None
         self._database = migrator.database
         self._pulse = pulse
-        self._check: PageCheck | None = None
+        self._has_begun = False
+        self._background: Background[Path | None] | None = None
+
+    def __enter__(self) -> _Change:
+        return self
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        """End the thread before its database changes: a backup that is to be kept is finished, any other stopped."""
+        if self._background is not None:
+            self.copy = self._background.end(stop=not _is_to_keep_backup(error))
 
     def make_safe_once(self, backup: Backup, clock: Clock) -> None:
-        """Before the first change: have a copy that was verified, or else see to it that the database is whole."""
-        if self.copy is not None or self._check is not None:
+        """Begin, before the first change, to copy the file and verify the copy, or else to look at all of its pages.
+
+        A thread does it where it can see the pages as they were while the change is made. Elsewhere it is done first.
+        """
+        if self._background is not None:
+            self._background.raise_failure()
+        if self._has_begun:
             return
-        database, path = self._database, _path(self._database)
+        self._has_begun = True
+        path = _path(self._database)
         if path is not None:
-            refuse_cut_off(database, path)
-        if backup is False or path is None:
-            self._pulse(Progress("checking the pages"))
-            self._check = PageCheck(database, path)
+            refuse_cut_off(self._database, path)
+        has_readers = path is not None and can_read_beside(self._database)
+        job = self._safeguard(path, backup, clock, has_readers)
+        if has_readers:
+            self._background = Background(job, self._pulse)
         else:
-            target = self._beside(path, clock) if backup is True else Path(backup)
-            self.copy = write_backup(path, target, self._pulse)
+            self.copy = job(self._pulse)
 
     def finish(self) -> None:
-        """Before the commit: refuse if the database was not whole."""
-        if self._check is not None:
-            self._check.finish()
+        """Before the commit: wait for the backup, or refuse if the database was not whole."""
+        if self._background is not None:
+            self._background.result()
 
-    def close(self) -> None:
-        if self._check is not None:
-            self._check.close()
+    def _safeguard(
+        self, path: Path | None, backup: Backup, clock: Clock, has_readers: bool
+    ) -> Callable[[Pulse], Path | None]:
+        if path is not None and backup is not False:
+            target = self._beside(path, clock) if backup is True else Path(backup)
+            return partial(write_backup, path, target)
+        if path is not None and has_readers:
+            # As much through memory as the program itself reads so.
+            return partial(refuse_damaged_file, path, self._database.pragma("mmap_size"))
+        return self._refuse_damage
+
+    def _refuse_damage(self, pulse: Pulse) -> None:
+        pulse(Progress("checking the pages"))
+        refuse_damage(self._database)
 
     def _beside(self, path: Path, clock: Clock) -> Path:
         moment = datetime.fromtimestamp(clock(), timezone.utc).strftime("%Y%m%dT%H%M%SZ")
@@ -237,9 +265,11 @@ def _change(migrator: WaiaasMigrator, pulse: Pulse) -> Iterator[_Change]:
             refusing(database),
             pulse.during(database.connection()),
             migrator.migration_context(),
-            closing(_Change(migrator, pulse)) as change,
+            _Change(migrator, pulse) as change,
+            refusing(database),
         ):
             yield change
+            migrator.verify_foreign_keys()
             change.finish()
     except BaseException as error:
         if change is not None and change.copy is not None:
@@ -255,9 +285,13 @@ def _is_at(database: SqliteDatabase, version: int) -> bool:
         return False
 
 
+def _is_to_keep_backup(error: BaseException | None) -> TypeGuard[WAIaaSError]:
+    return isinstance(error, WAIaaSError) and error.reason in _KEEP_BACKUP_AFTER
+
+
 def _discard(copy: Path, error: BaseException, taken_back: bool) -> None:
     """Remove the backup of a change that did not happen: the file itself is what it holds."""
-    if isinstance(error, WAIaaSError) and error.reason in _KEEP_BACKUP_AFTER:
+    if _is_to_keep_backup(error):
         error.details = {**(error.details or {}), "backup": str(copy)}
     elif taken_back:
         remove(copy)
