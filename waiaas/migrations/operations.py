@@ -149,13 +149,15 @@ class WaiaasMigrator(SqliteMigrator):
 
         `migration_context` does it at its end, for what was changed since it was last done.
         """
-        while self._violations_before:
-            table, before = next(iter(self._violations_before.items()))
-            self.tell(f"checking the foreign keys of {table}")
-            new = self._violations(table) - before
-            if new:
-                raise refusal("foreign_key_violations", table=table, count=sum(new.values()))
-            del self._violations_before[table]
+        # With mapped memory SQLite searches a long write-ahead log for a page each time that it is looked at.
+        with _pragmas(self.database, {"mmap_size": 0}):
+            while self._violations_before:
+                table, before = next(iter(self._violations_before.items()))
+                self.tell(f"checking the foreign keys of {table}")
+                new = self._violations(table) - before
+                if new:
+                    raise refusal("foreign_key_violations", table=table, count=sum(new.values()))
+                del self._violations_before[table]
 
     def _refuse_shadows(self) -> None:
         """A temporary table hides the one of the same name in the file from statements that name no schema."""
@@ -659,6 +661,12 @@ def _migration_pragmas(database: SqliteDatabase) -> Iterator[None]:
     wanted = {"foreign_keys": 0, "synchronous": 2, "cache_size": -32000, "legacy_alter_table": 0}
     if not database.execute_sql("SELECT 1 FROM temp.sqlite_master").fetchone():
         wanted["temp_store"] = 1
+    with _pragmas(database, wanted):
+        yield
+
+
+@contextmanager
+def _pragmas(database: SqliteDatabase, wanted: Mapping[str, int]) -> Iterator[None]:
     before = {name: database.pragma(name) for name in wanted}
     try:
         for name, value in wanted.items():
