@@ -595,7 +595,7 @@ class TestForeignKeys:
         path = make_file(tmp_path / "wallets.db", version)
         execute(path, f"UPDATE {table} SET {column} = 'nobody-' || rowid WHERE rowid IN (4, 7)")
         report = check(path)
-        assert told(report) == [(PROBLEM, "foreign_key", table, [4, 7])]
+        assert told(report) == [(PROBLEM, "foreign_key_violation", table, [4, 7])]
         (finding,) = report.findings
         assert all(word in finding.message for word in ("2 rows", table, parent))
 
@@ -604,8 +604,8 @@ class TestForeignKeys:
         execute(v19, link(session_id(2), "nobody"), link("nothing", wallet_id(0)))
         report = check(v19)
         assert told(report) == [
-            (PROBLEM, "foreign_key", "session_wallets", [13]),
-            (PROBLEM, "foreign_key", "session_wallets", [14]),
+            (PROBLEM, "foreign_key_violation", "session_wallets", [13]),
+            (PROBLEM, "foreign_key_violation", "session_wallets", [14]),
         ]
         messages = " ".join(finding.message for finding in report.findings)
         assert "missing row of wallets" in messages
@@ -615,13 +615,13 @@ class TestForeignKeys:
     def test_a_session_of_a_missing_wallet_is_found_at_version_18(self, v18: Path) -> None:
         """What would stop the upgrade is found before it."""
         execute(v18, f"UPDATE sessions SET wallet_id = 'nobody' WHERE id = '{session_id(3)}'")
-        assert found(v18) == [(PROBLEM, "foreign_key", "sessions", [4])]
+        assert found(v18) == [(PROBLEM, "foreign_key_violation", "sessions", [4])]
 
     def test_rows_of_a_dropped_parent_are_found(self, v19: Path) -> None:
         """Where the parent itself is missing, each row that names one is found beside the missing table."""
         execute(v19, "DROP TABLE transactions")
         assert found(v19) == [
-            (PROBLEM, "foreign_key", "pending_approvals", list(range(1, 13))),
+            (PROBLEM, "foreign_key_violation", "pending_approvals", list(range(1, 13))),
             (PROBLEM, "missing_table", "transactions", []),
         ]
 
@@ -716,7 +716,7 @@ class TestRefused:
 
 class TestReport:
     NOTED = Finding("note", "extra_table", "notes", "table notes is not one of WAIaaS")
-    BROKEN = Finding("problem", "foreign_key", "policies", "1 row …", [3])
+    BROKEN = Finding("problem", "foreign_key_violation", "policies", "1 row …", [3])
 
     @pytest.mark.parametrize(
         ("findings", "ok"), [([], True), ([NOTED], True), ([BROKEN], False), ([NOTED, BROKEN], False)]
@@ -735,7 +735,7 @@ class TestReport:
         assert sorted(told) == ["findings", "latest_version", "ok", "version"]
         assert (told["ok"], told["version"], told["latest_version"]) == (False, 19, 19)
         assert [(each["severity"], each["kind"], each["where"]) for each in told["findings"]] == [
-            (PROBLEM, "foreign_key", "wc_sessions"),
+            (PROBLEM, "foreign_key_violation", "wc_sessions"),
             (NOTE, "extra_table", "notes"),
             (PROBLEM, "session_without_wallet", "session_wallets"),
         ]

@@ -249,12 +249,13 @@ class TestWhatItTells:
             ("trigger", "woken", True, False),
         ]
 
-    def test_counts_broken_references(self, v18: Path) -> None:
-        """References that are broken before are counted, and those after as well."""
+    def test_counts_foreign_key_violations(self, v18: Path) -> None:
+        """Foreign-key violations before are counted, and those after as well."""
         execute(v18, "UPDATE transactions SET session_id = 'gone' WHERE rowid <= 2")
         told = rehearse(v18)
-        assert (told.foreign_keys_before, told.foreign_keys_after) == ({"transactions": 2}, {"transactions": 2})
-        assert {finding.kind for finding in told.check.findings} == {"foreign_key"}
+        assert told.foreign_key_violations_before == {"transactions": 2}
+        assert told.foreign_key_violations_after == {"transactions": 2}
+        assert {finding.kind for finding in told.check.findings} == {"foreign_key_violation"}
 
     def test_names_what_would_be_left_out(self, v18: Path) -> None:
         """Sessions that would be left without a wallet are named, and found by the check of the result."""

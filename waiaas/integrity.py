@@ -33,10 +33,10 @@ class Finding:
 
     `severity` is `problem`, or `note` for what is merely not the library's own (an index that a user added).
     `kind` says what it is in one word, `where` the table, column or object, and `rows` the rows concerned: session
-    ids, or rowids for `foreign_key`.
+    ids, or rowids for `foreign_key_violation`.
 
-    The kinds: `damage` of the pages; `foreign_key` and `foreign_key_mismatch` (SQLite cannot check the key) for
-    broken references; `session_without_wallet`, `session_without_default` and `session_with_many_defaults`;
+    The kinds: `damage` of the pages; `foreign_key_violation`, and `foreign_key_mismatch` where SQLite cannot check the
+    key; `session_without_wallet`, `session_without_default` and `session_with_many_defaults`;
     `missing_table`, `missing_column`, `missing_foreign_key`, `missing_unique`, `missing_index` and `missing_check`;
     `column_type`, `not_null`, `column_default`, `primary_key`, `generated_column`, `autoincrement`, `table_options`,
     `index_differs` and `check_differs` for what is not as in the models; `extra_table`, `extra_column`,
@@ -127,7 +127,9 @@ def _foreign_keys(database: SqliteDatabase) -> Iterator[Finding]:
         for table, rowid, parent, _ in rows:
             broken.setdefault((table, parent), []).append(rowid)
     for (table, parent), rows in broken.items():
-        yield _problem("foreign_key", table, f"{_rows(rows)} of {table} refer to a missing row of {parent}", rows)
+        yield _problem(
+            "foreign_key_violation", table, f"{_rows(rows)} of {table} refer to a missing row of {parent}", rows
+        )
 
 
 def _links(database: SqliteDatabase) -> Iterator[Finding]:

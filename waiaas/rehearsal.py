@@ -88,16 +88,17 @@ class Rehearsal:
 
     `report` is what `upgrade` would return, sessions that would be left without a wallet included; its `backup` is
     None. `schema` holds the differences of the schema, `rows` each table with its rows, SQLite's own tables left
-    out. `foreign_keys_before` and `foreign_keys_after` count the broken references by table, and `check` is what
-    `waiaas.check` says of the result. `copy_seconds` is what the copy took, as long as a backup takes, and
-    `upgrade_seconds` what the upgrade took without one, its write-ahead log written back; `seconds` is all of it.
+    out. `foreign_key_violations_before` and `foreign_key_violations_after` count by table what `PRAGMA
+    foreign_key_check` finds, and `check` is what `waiaas.check` says of the result. `copy_seconds` is what the copy
+    took, as long as a backup takes, and `upgrade_seconds` what the upgrade took without one, its write-ahead log
+    written back; `seconds` is all of it.
     """
 
     report: UpgradeReport
     schema: list[SchemaChange]
     rows: list[TableRows]
-    foreign_keys_before: dict[str, int]
-    foreign_keys_after: dict[str, int]
+    foreign_key_violations_before: dict[str, int]
+    foreign_key_violations_after: dict[str, int]
     check: CheckReport
     copy_seconds: float
     upgrade_seconds: float
@@ -153,7 +154,7 @@ def rehearse(
             with pulse.during(database.connection()):
                 before = _look(database)
                 pulse(Progress("checking all foreign keys"))
-                broken_before = foreign_key_violations(database)
+                violations_before = foreign_key_violations(database)
             with closing(_both_moments(copy)) as connection:
                 report = upgrade(database, backup=False, skip_orphans=skip_orphans, progress=progress)
                 with pulse.during(database.connection()), pulse.during(connection):
@@ -168,8 +169,8 @@ def rehearse(
         report=report,
         schema=list(_compare_schemas(before, after)),
         rows=rows,
-        foreign_keys_before=broken_before,
-        foreign_keys_after=_broken_references(checked),
+        foreign_key_violations_before=violations_before,
+        foreign_key_violations_after=_violations(checked),
         check=checked,
         copy_seconds=copied - started,
         upgrade_seconds=report.seconds + written_back - compared,
@@ -267,11 +268,11 @@ def _not_copied(path: str, error: Exception) -> WAIaaSError:
     return refusal(reason, path=path, cause=str(error))
 
 
-def _broken_references(report: CheckReport) -> dict[str, int]:
+def _violations(report: CheckReport) -> dict[str, int]:
     """Count by table what `check` found: it has looked at every foreign key already."""
     counts: dict[str, int] = {}
     for finding in report.findings:
-        if finding.kind == "foreign_key":
+        if finding.kind == "foreign_key_violation":
             counts[finding.where] = counts.get(finding.where, 0) + len(finding.rows)
     return counts
 

@@ -642,7 +642,7 @@ class TestRehearse:
         assert first == f"An upgrade of {path} from schema version {version} to {LATEST} succeeds."
         assert "  links created: 12" in lines
         assert "    session_wallets: none -> 12 (12 added)" in lines
-        assert "  broken references: none before, none after" in lines
+        assert "  foreign-key violations: none before, none after" in lines
         assert "    no problem found." in lines
         assert lines[-1].endswith(f"{path} was left alone. Do it: waiaas upgrade {path}")
 
@@ -661,7 +661,8 @@ class TestRehearse:
         assert set(answer) == {"path", "created", "rehearsal"}
         assert (answer["path"], answer["created"]) == (str(v18), False)
         assert set(answer["rehearsal"]) == {
-            *("report", "schema", "rows", "foreign_keys_before", "foreign_keys_after", "check"),
+            *("report", "schema", "rows", "check"),
+            *("foreign_key_violations_before", "foreign_key_violations_after"),
             *("copy_seconds", "upgrade_seconds", "seconds"),
         }
         assert set(answer["rehearsal"]["report"]) >= UPGRADE_KEYS
@@ -813,7 +814,7 @@ class TestCheck:
         assert contents(tmp_path) == before
 
     def test_finds_problems(self, tmp_path: Path) -> None:
-        """Broken references and a session without a default are told, and the exit code is 1."""
+        """Foreign-key violations and a session without a default are told, and the exit code is 1."""
         path = make_latest(tmp_path / "wallets.db")
         execute(
             path,
@@ -826,7 +827,10 @@ class TestCheck:
         answer = only_object(data.stdout)
         assert text.exit_code == data.exit_code == 1
         assert (text.stderr, data.stderr) == ("", "")
-        assert {finding["kind"] for finding in answer["findings"]} == {"foreign_key", "session_without_default"}
+        assert {finding["kind"] for finding in answer["findings"]} == {
+            "foreign_key_violation",
+            "session_without_default",
+        }
         assert not answer["ok"]
         assert all(f"problem: {finding['message']}\n" in text.stdout for finding in answer["findings"])
         assert session_id(3) in text.stdout

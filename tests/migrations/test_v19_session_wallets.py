@@ -189,7 +189,7 @@ def test_sessions_of_missing_wallets_are_skipped_on_demand(v18: Path) -> None:
     assert query(v18, "PRAGMA foreign_key_check") == []
 
 
-def test_broken_references_that_go_are_not_said_to_stay(any_v18: Path) -> None:
+def test_foreign_key_violations_that_go_are_not_said_to_stay(any_v18: Path) -> None:
     """A session of a missing wallet loses that reference with the column; the plan counts the others alone."""
     orphan(any_v18, 4, "gone")
     execute(any_v18, "UPDATE policies SET wallet_id = 'nobody' WHERE wallet_id IS NOT NULL")
@@ -202,7 +202,7 @@ def test_broken_references_that_go_are_not_said_to_stay(any_v18: Path) -> None:
 
 
 def test_old_foreign_key_violations_are_no_obstacle(any_v18: Path) -> None:
-    """Broken references that the file had before stay as they are; plan and check count them."""
+    """Foreign-key violations that the file had before stay as they are; plan and check count them."""
     execute(any_v18, "UPDATE transactions SET session_id = 'nobody' WHERE session_id IS NOT NULL")
     execute(any_v18, "UPDATE policies SET wallet_id = 'nobody' WHERE wallet_id IS NOT NULL")
     broken = query(any_v18, "PRAGMA foreign_key_check")
@@ -211,7 +211,7 @@ def test_old_foreign_key_violations_are_no_obstacle(any_v18: Path) -> None:
         assert planned.foreign_key_violations == {"transactions": 8, "policies": 8}
         assert planned.obstacles == []
         kinds = [finding.kind for finding in waiaas.check(database).findings]
-        assert kinds == ["foreign_key", "foreign_key"]
+        assert kinds == ["foreign_key_violation", "foreign_key_violation"]
     upgrade(any_v18)
     assert sorted(query(any_v18, "PRAGMA foreign_key_check")) == sorted(broken)
 

@@ -298,7 +298,7 @@ def downgrade(path: Path, as_json: bool, no_backup: bool, to_version: int, drop_
 @_json
 @click.pass_context
 def check_command(ctx: click.Context, path: Path, as_json: bool) -> None:
-    """Look the file at PATH over: damage, tables, links of sessions, broken references.
+    """Look the file at PATH over: damage, tables, links of sessions, foreign-key violations.
 
     Nothing is changed. Notes (an index of your own, say) are not problems. The tables and links are compared at
     the latest schema version only.

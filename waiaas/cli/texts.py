@@ -52,7 +52,7 @@ def plan_lines(path: Path, planned: Plan, skip_orphans: bool = False, lang: str 
         [f"{orphan['session_id']} (wallet {orphan['wallet_id']})" for orphan in planned.orphan_sessions],
     )
     lines += [
-        f"  broken references in {table}, left as they are: {count}"
+        f"  foreign-key violations in {table}, left as they are: {count}"
         for table, count in planned.foreign_key_violations.items()
     ]
     words = WORDS[lang]
@@ -174,11 +174,12 @@ def _work_lines(report: UpgradeReport) -> list[str]:
 
 
 def _comparison_lines(rehearsal: Rehearsal) -> list[str]:
-    before, after = _counts(rehearsal.foreign_keys_before), _counts(rehearsal.foreign_keys_after)
+    before = _counts(rehearsal.foreign_key_violations_before)
+    after = _counts(rehearsal.foreign_key_violations_after)
     return [
         *listed("changes of the schema", [_change_line(change) for change in rehearsal.schema], all_of_them=True),
         *_rows_lines(rehearsal.rows),
-        f"  broken references: {before} before, {after} after",
+        f"  foreign-key violations: {before} before, {after} after",
         "  check of the result:",
         *(f"    {line}" for line in _findings_lines(rehearsal.check)),
     ]
@@ -214,8 +215,8 @@ def _rows_line(table: TableRows) -> str:
     return f"{table.table}: {' -> '.join(counts)} ({told})"
 
 
-def _counts(broken: dict[str, int]) -> str:
-    return ", ".join(f"{count} in {table}" for table, count in broken.items()) or "none"
+def _counts(violations: dict[str, int]) -> str:
+    return ", ".join(f"{count} in {table}" for table, count in violations.items()) or "none"
 
 
 def _findings_lines(report: CheckReport) -> list[str]:

@@ -121,8 +121,8 @@ class Plan:
     """What `upgrade` would do to a database as it stands now.
 
     `obstacles` are the errors with which `upgrade` would refuse; it is empty where nothing stands in the way.
-    `foreign_key_violations` counts, by table, the broken references that the file has already: they are no
-    obstacle and stay as they are. Those of `orphan_sessions` do not stay, and are not among them.
+    `foreign_key_violations` counts, by table, what `PRAGMA foreign_key_check` finds in the file already: these rows
+    are no obstacle and stay as they are. Those of `orphan_sessions` do not stay, and are not among them.
     """
 
     from_version: int
