@@ -108,6 +108,7 @@ def test_pages_with_examples_are_found() -> None:
         "explanation/security.rst",
         "explanation/upgrades.rst",
         "reference/errors.rst",
+        "reference/findings.rst",
     } <= set(PAGES_WITH_EXAMPLES)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from old_files import contents, create_statements, make_file, session_id, wallet_id
+from old_files import contents, create_statements, make_file, query, session_id, wallet_id
 from peewee import PostgresqlDatabase, SqliteDatabase
 
 import waiaas
@@ -390,7 +390,9 @@ class TestDrift:
         report = check(path)
         assert told(report) == sorted((*expected, []) for expected in drift.expected)
         assert report.ok == all(severity == NOTE for severity, _, _ in drift.expected)
-        assert [each for each in report.findings if each.where not in each.message] == []
+        for finding in report.findings:
+            messages = [finding.message, finding.to_dict("ko")["message"]]
+            assert [message for message in messages if finding.where not in message or "?" in message] == []
 
     @pytest.mark.parametrize(
         ("drift", "message"),
@@ -404,6 +406,20 @@ class TestDrift:
             ("default", "column default of sessions.source is 'web', not 'api'"),
             ("no-primary-key", "primary key of api_keys.provider_name is 0, not 1"),
             ("generated", "generated column of wallets.suspension_reason is 2, not 0"),
+            ("no-default", "column default of sessions.max_renewals is none, not 30"),
+            ("default-where-none-is", "column default of audit_log.actor is '', not none"),
+            ("missing-unique", "table wc_sessions lacks UNIQUE (topic)"),
+            (
+                "index-not-unique",
+                "index idx_transactions_tx_hash of transactions is"
+                " create index idx_transactions_tx_hash on transactions ( tx_hash ), not"
+                " create unique index idx_transactions_tx_hash on transactions ( tx_hash )",
+            ),
+            (
+                "index-on-another-table",
+                "index idx_settings_category of settings is missing",
+            ),
+            ("missing-check", "table telegram_users lacks CHECK (role in ( 'ADMIN' , 'PENDING' , 'READONLY' ))"),
             (
                 "missing-foreign-key",
                 "table pending_approvals lacks the foreign key (tx_id) REFERENCES transactions (id)"
@@ -597,7 +613,10 @@ class TestForeignKeys:
         report = check(path)
         assert told(report) == [(PROBLEM, "foreign_key_violation", table, [4, 7])]
         (finding,) = report.findings
-        assert all(word in finding.message for word in ("2 rows", table, parent))
+        assert finding.message == (
+            f"foreign-key violations in {table}, rows that refer to a missing row of {parent}: 2"
+        )
+        assert finding.details == {"parent": parent}
 
     def test_links_that_refer_to_nothing_are_found(self, v19: Path) -> None:
         """A link to a missing wallet, and one of a missing session, are findings of their own."""
@@ -608,9 +627,8 @@ class TestForeignKeys:
             (PROBLEM, "foreign_key_violation", "session_wallets", [14]),
         ]
         messages = " ".join(finding.message for finding in report.findings)
-        assert "missing row of wallets" in messages
-        assert "missing row of sessions" in messages
-        assert messages.count("1 row of") == 2
+        assert "missing row of wallets: 1" in messages
+        assert "missing row of sessions: 1" in messages
 
     def test_a_session_of_a_missing_wallet_is_found_at_version_18(self, v18: Path) -> None:
         """What would stop the upgrade is found before it."""
@@ -667,6 +685,64 @@ class TestDamage:
         assert passed == []
 
 
+class TestHints:
+    """What a hint says to do, done, leaves nothing to find."""
+
+    @pytest.mark.parametrize(
+        ("drift", "drop"),
+        [
+            ("missing-index", None),
+            ("index-not-unique", "DROP INDEX idx_transactions_tx_hash"),
+            ("index-descending", "DROP INDEX idx_audit_log_timestamp"),
+        ],
+    )
+    def test_an_index_as_it_is_in_a_new_database(self, tmp_path: Path, drift: str, drop: str | None) -> None:
+        """An index that is missing or differs is mended by the definition that a new database has."""
+        path, new = make_edited(tmp_path / "wallets.db", DRIFTS[drift].edits), tmp_path / "new.db"
+        execute(path, *DRIFTS[drift].statements)
+        ((_, _, index),) = DRIFTS[drift].expected
+        (finding,) = check(path).findings
+        waiaas.close(waiaas.connect(new))
+        (definition,) = query(new, "SELECT sql FROM sqlite_master WHERE name = ?", index)[0]
+        execute(path, *([drop] if drop else []), definition)
+        assert ("Drop it" in finding.hint) is bool(drop)
+        assert found(path) == []
+
+    def test_a_table_as_it_is_in_a_new_database(self, tmp_path: Path) -> None:
+        """A missing table that never had a row is mended by the definitions that a new database has."""
+        path, new = make_edited(tmp_path / "wallets.db", []), tmp_path / "new.db"
+        execute(path, "DROP TABLE token_registry")
+        waiaas.close(waiaas.connect(new))
+        definitions = query(new, "SELECT sql FROM sqlite_master WHERE tbl_name = 'token_registry' AND sql IS NOT NULL")
+        execute(path, *(definition for (definition,) in definitions))
+        assert found(path) == []
+
+    @pytest.mark.parametrize("revoke", [True, False])
+    @pytest.mark.parametrize(
+        ("kind", "statement"),
+        [
+            ("session_without_wallet", "DELETE FROM session_wallets WHERE session_id = '{session}'"),
+            ("session_without_default", "UPDATE session_wallets SET is_default = 0 WHERE session_id = '{session}'"),
+            ("session_with_many_defaults", "INSERT INTO session_wallets VALUES ('{session}', '{wallet}', 1, 1)"),
+        ],
+    )
+    def test_a_session(self, v19: Path, kind: str, statement: str, revoke: bool) -> None:
+        """A session without a wallet or without one default is mended by the services that the hint names."""
+        session, wallet = session_id(2), wallet_id(5)
+        execute(v19, "UPDATE wallets SET status = 'ACTIVE'", statement.format(session=session, wallet=wallet))
+        assert [finding.kind for finding in check(v19).findings] == [kind]
+        database = waiaas.connect(v19)
+        links = waiaas.SessionWalletService(database)
+        if revoke:
+            waiaas.SessionService(database).revoke(session)
+        elif kind == "session_without_wallet":
+            links.link(session, wallet)
+        else:
+            links.set_default(session, links.list(session)[0].id)
+        waiaas.close(database)
+        assert found(v19) == []
+
+
 class TestRefused:
     @pytest.mark.parametrize(
         ("make", "reason"),
@@ -715,8 +791,8 @@ class TestRefused:
 
 
 class TestReport:
-    NOTED = Finding("note", "extra_table", "notes", "table notes is not one of WAIaaS")
-    BROKEN = Finding("problem", "foreign_key_violation", "policies", "1 row …", [3])
+    NOTED = Finding("note", "extra_table", "notes")
+    BROKEN = Finding("problem", "foreign_key_violation", "policies", [3], {"parent": "wallets"})
 
     @pytest.mark.parametrize(
         ("findings", "ok"), [([], True), ([NOTED], True), ([BROKEN], False), ([NOTED, BROKEN], False)]
@@ -739,12 +815,43 @@ class TestReport:
             (NOTE, "extra_table", "notes"),
             (PROBLEM, "session_without_wallet", "session_wallets"),
         ]
-        assert [sorted(each) for each in told["findings"]] == [["kind", "message", "rows", "severity", "where"]] * 3
+        keys = ["severity", "kind", "where", "message", "hint", "rows", "details"]
+        assert [list(each) for each in told["findings"]] == [keys] * 3
+        assert [each["message"] for each in told["findings"]] == [each.message for each in report.findings]
+        assert [each["hint"] for each in told["findings"]] == [each.hint for each in report.findings]
         assert told["findings"][2]["rows"] == sorted(session_id(number) for number in (2, 5, 8, 11))
 
     def test_to_dict_gives_copies(self) -> None:
         """Changing the dictionary does not change the report."""
         report = CheckReport(19, 19, [self.BROKEN])
-        report.to_dict()["findings"][0]["rows"].append(4)
+        told = report.to_dict()
+        told["findings"][0]["rows"].append(4)
+        told["findings"][0]["details"].clear()
+        told["findings"].clear()
         assert report.findings == [self.BROKEN]
-        assert self.BROKEN.rows == [3]
+        assert (self.BROKEN.rows, self.BROKEN.details) == ([3], {"parent": "wallets"})
+
+    def test_to_dict_speaks_korean(self) -> None:
+        """Message and hint come in the language asked for; what programs decide by is the same in each."""
+        english, korean = (CheckReport(19, 19, [self.BROKEN, self.NOTED]).to_dict(lang) for lang in ("en", "ko"))
+        broken, noted = korean["findings"]
+        assert broken["message"] == (
+            "policies 테이블에 외래 키 위반이 있습니다. wallets 테이블에 없는 행을 참조하는 행 수: 1."
+        )
+        assert broken["hint"].startswith("없어진 행을 백업에서 되살리거나,")
+        assert noted["message"] == "notes 테이블은 WAIaaS의 테이블이 아닙니다."
+        for report in (english, korean):
+            for finding in report["findings"]:
+                del finding["message"], finding["hint"]
+        assert english == korean
+
+    def test_to_dict_refuses_an_unknown_language(self) -> None:
+        """A language without texts is refused with the list of those that have them."""
+        with pytest.raises(ValueError, match=r"'fr'.*en, ko"):
+            self.NOTED.to_dict("fr")
+
+    def test_an_id_that_is_no_text_is_spelled_as_in_sql(self) -> None:
+        """Bytes, which SQLite takes for an id, read the same in the message and in the rows."""
+        finding = Finding("problem", "session_without_wallet", "session_wallets", [b"\xff\0", "s"])
+        assert finding.message.endswith(": x'ff00', s")
+        assert finding.to_dict()["rows"] == ["x'ff00'", "s"]

@@ -50,7 +50,7 @@ def section(page: str, target: str) -> str:
 
 
 def described(page: str, name: str) -> str:
-    """The text of the description of an error code or a refusal."""
+    """The text of the description of an error code, a refusal or a finding."""
     names = r'<span class="sig-name descname"><span class="pre">'
     found = re.search(rf"<dt [^>]*>\s*{names}{name}</span>.*?</dd>", source_of(page), re.DOTALL)
     assert found, f"{page} does not describe {name}"
@@ -103,6 +103,14 @@ def test_a_refusal_is_described(reason: str, page: str, texts: ModuleType) -> No
     """Each reason to refuse a file has its message and what to do, in both languages."""
     shown = described(f"reference/{page}.html", reason)
     assert all(plain(text) in shown for text in texts.REASONS[reason])
+
+
+@pytest.mark.parametrize("kind", en.FINDINGS)
+@pytest.mark.parametrize(("page", "texts"), [("findings", en), ("errors-ko", ko)])
+def test_a_kind_of_finding_is_described(kind: str, page: str, texts: ModuleType) -> None:
+    """Each kind of what the check finds has its message and what to do, in both languages."""
+    shown = described(f"reference/{page}.html", kind)
+    assert all(plain(text) in shown for text in texts.FINDINGS[kind])
 
 
 @pytest.mark.parametrize("model", waiaas.MODELS, ids=lambda model: model._meta.table_name)

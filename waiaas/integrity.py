@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from peewee import OperationalError, SchemaManager, SqliteDatabase
 
 from waiaas.errors import refusal
-from waiaas.errors.base import listed
+from waiaas.errors.base import fill, texts_in
 from waiaas.faults import file_of, is_mismatch, refusing
 from waiaas.migrations import LATEST_SCHEMA_VERSION
 from waiaas.migrations.damage import damage
@@ -33,7 +33,7 @@ class Finding:
 
     `severity` is `problem`, or `note` for what is merely not the library's own (an index that a user added).
     `kind` says what it is in one word, `where` the table, column or object, and `rows` the rows concerned: session
-    ids, or rowids for `foreign_key_violation`.
+    ids, or rowids for `foreign_key_violation`. `details` holds what else the message speaks of.
 
     The kinds: `damage` of the pages; `foreign_key_violation`, and `foreign_key_mismatch` where SQLite cannot check the
     key; `session_without_wallet`, `session_without_default` and `session_with_many_defaults`;
@@ -41,13 +41,50 @@ class Finding:
     `column_type`, `not_null`, `column_default`, `primary_key`, `generated_column`, `autoincrement`, `table_options`,
     `index_differs` and `check_differs` for what is not as in the models; `extra_table`, `extra_column`,
     `extra_foreign_key`, `extra_index`, `extra_trigger` and `extra_view`, which are notes.
+
+    >>> finding = Finding("problem", "missing_index", "idx_wallets_status", details={"table": "wallets"})
+    >>> finding.message
+    'index idx_wallets_status of wallets is missing'
+    >>> finding.to_dict("ko")["message"]
+    'wallets 테이블의 idx_wallets_status 인덱스가 없습니다.'
     """
 
     severity: Literal["problem", "note"]
     kind: str
     where: str
-    message: str
     rows: list[Any] = field(default_factory=list)
+    details: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def message(self) -> str:
+        """What is found, in English."""
+        return self._told("en")[0]
+
+    @property
+    def hint(self) -> str:
+        """What to do next, in English; findings of one kind have one hint."""
+        return self._told("en")[1]
+
+    def to_dict(self, lang: str = "en") -> dict[str, Any]:
+        """Return the finding as plain values that `json.dumps` takes.
+
+        `lang` is the language of message and hint, one of `waiaas.errors.LANGUAGES`; any other is a ValueError.
+        """
+        message, hint = self._told(lang)
+        return {
+            "severity": self.severity,
+            "kind": self.kind,
+            "where": self.where,
+            "message": message,
+            "hint": hint,
+            "rows": _plain(self.rows),
+            "details": dict(self.details),
+        }
+
+    def _told(self, lang: str) -> tuple[str, str]:
+        template, hint = texts_in(lang).findings[self.kind]
+        values = {"where": self.where, "rows": _plain(self.rows), "count": len(self.rows)}
+        return fill(template, {**values, **self.details}), hint
 
 
 @dataclass(frozen=True)
@@ -63,9 +100,9 @@ class CheckReport:
         """Whether there is no problem; notes do not count."""
         return not any(finding.severity == "problem" for finding in self.findings)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the report as plain values that `json.dumps` takes."""
-        return {"ok": self.ok, **_plain(asdict(self))}
+    def to_dict(self, lang: str = "en") -> dict[str, Any]:
+        """Return the report as plain values that `json.dumps` takes; `lang` is the language of the findings."""
+        return {"ok": self.ok, **vars(self), "findings": [finding.to_dict(lang) for finding in self.findings]}
 
 
 def check(database: Database) -> CheckReport:
@@ -92,26 +129,22 @@ def check(database: Database) -> CheckReport:
     return CheckReport(version, LATEST_SCHEMA_VERSION, findings)
 
 
-def _plain(value: Any) -> Any:
+def _plain(rows: list[Any]) -> list[Any]:
     """Spell bytes, which an id in a damaged file may be, as SQL does."""
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_plain(each) for each in value]
-    return f"x'{value.hex()}'" if isinstance(value, bytes) else value
+    return [f"x'{row.hex()}'" if isinstance(row, bytes) else row for row in rows]
 
 
-def _problem(kind: str, where: str, message: str, rows: list[Any] | None = None) -> Finding:
-    return Finding("problem", kind, where, message, rows or [])
+def _problem(kind: str, where: str, rows: list[Any] | None = None, **details: Any) -> Finding:
+    return Finding("problem", kind, where, rows or [], details)
 
 
-def _note(kind: str, where: str, message: str) -> Finding:
-    return Finding("note", kind, where, message)
+def _note(kind: str, where: str, **details: Any) -> Finding:
+    return Finding("note", kind, where, details=details)
 
 
 def _damage(database: SqliteDatabase) -> Iterator[Finding]:
     for line in damage(database.connection(), checks=True):
-        yield _problem("damage", "file", line)
+        yield _problem("damage", "file", cause=line)
 
 
 def _foreign_keys(database: SqliteDatabase) -> Iterator[Finding]:
@@ -122,14 +155,12 @@ def _foreign_keys(database: SqliteDatabase) -> Iterator[Finding]:
         except OperationalError as error:
             if not is_mismatch(error):
                 raise
-            yield _problem("foreign_key_mismatch", name, str(error))
+            yield _problem("foreign_key_mismatch", name, cause=str(error))
             continue
         for table, rowid, parent, _ in rows:
             broken.setdefault((table, parent), []).append(rowid)
     for (table, parent), rows in broken.items():
-        yield _problem(
-            "foreign_key_violation", table, f"{_rows(rows)} of {table} refer to a missing row of {parent}", rows
-        )
+        yield _problem("foreign_key_violation", table, rows, parent=parent)
 
 
 def _links(database: SqliteDatabase) -> Iterator[Finding]:
@@ -141,13 +172,13 @@ def _links(database: SqliteDatabase) -> Iterator[Finding]:
     unlinked = [session for session, links, _ in rows if not links]
     undecided = [session for session, links, defaults in rows if links and not defaults]
     ambiguous = [session for session, _, defaults in rows if defaults > 1]
-    for kind, ids, problem in (
-        ("session_without_wallet", unlinked, "reaches no wallet"),
-        ("session_without_default", undecided, "has no default wallet"),
-        ("session_with_many_defaults", ambiguous, "has more than one default wallet"),
+    for kind, ids in (
+        ("session_without_wallet", unlinked),
+        ("session_without_default", undecided),
+        ("session_with_many_defaults", ambiguous),
     ):
         if ids:
-            yield _problem(kind, "session_wallets", f"a session that is not revoked {problem}: {listed(ids)}", ids)
+            yield _problem(kind, "session_wallets", ids)
 
 
 def _drift(database: SqliteDatabase) -> Iterator[Finding]:
@@ -156,11 +187,11 @@ def _drift(database: SqliteDatabase) -> Iterator[Finding]:
         if name in actual and not actual[name].is_virtual:
             yield from _table_drift(table, actual[name])
         else:
-            yield _problem("missing_table", table.name, f"table {table.name} is missing")
+            yield _problem("missing_table", table.name)
     for name in sorted(actual.keys() - wanted.keys()):
-        yield _note("extra_table", actual[name].name, f"table {actual[name].name} is not one of WAIaaS")
+        yield _note("extra_table", actual[name].name)
     for stored in stored_objects(database, "trigger", "view"):
-        yield _note(f"extra_{stored.kind}", stored.name, f"{stored.kind} {stored.name} is not one of WAIaaS")
+        yield _note(f"extra_{stored.kind}", stored.name)
 
 
 @cache
@@ -179,13 +210,12 @@ def _table_drift(wanted: Table, actual: Table) -> Iterator[Finding]:
         found = actual.column(column.name)
         where = f"{wanted.name}.{column.name}"
         if found is None:
-            yield _problem("missing_column", where, f"column {where} is missing")
+            yield _problem("missing_column", where)
         else:
             yield from _column_drift(where, column, found)
     for column in actual.columns:
         if wanted.column(column.name) is None:
-            where = f"{wanted.name}.{column.name}"
-            yield _note("extra_column", where, f"column {where} is not one of WAIaaS")
+            yield _note("extra_column", f"{wanted.name}.{column.name}")
     yield from _key_drift(wanted, actual)
     yield from _index_drift(wanted, actual)
     yield from _check_drift(wanted, actual)
@@ -198,7 +228,7 @@ def _table_drift(wanted: Table, actual: Table) -> Iterator[Finding]:
 
 
 def _differs(kind: str, where: str, wanted: object, actual: object) -> Finding:
-    return _problem(kind, where, f"{kind.replace('_', ' ')} of {where} is {actual}, not {wanted}")
+    return _problem(kind, where, actual=str(actual), wanted=str(wanted))
 
 
 def _column_drift(where: str, wanted: Column, actual: Column) -> Iterator[Finding]:
@@ -207,7 +237,7 @@ def _column_drift(where: str, wanted: Column, actual: Column) -> Iterator[Findin
     if wanted.not_null != actual.not_null:
         yield _differs("not_null", where, wanted.not_null, actual.not_null)
     if canonical(wanted.default or "") != canonical(actual.default or ""):
-        yield _differs("column_default", where, wanted.default, actual.default)
+        yield _differs("column_default", where, wanted.default or "none", actual.default or "none")
     if wanted.primary_key != actual.primary_key:
         yield _differs("primary_key", where, wanted.primary_key, actual.primary_key)
     if wanted.hidden != actual.hidden:
@@ -217,11 +247,9 @@ def _column_drift(where: str, wanted: Column, actual: Column) -> Iterator[Findin
 def _key_drift(wanted: Table, actual: Table) -> Iterator[Finding]:
     texts = [{_key_text(table, key): key for key in table.foreign_keys} for table in (wanted, actual)]
     for text in texts[0].keys() - texts[1].keys():
-        yield _problem("missing_foreign_key", wanted.name, f"table {wanted.name} lacks the foreign key {text}")
+        yield _problem("missing_foreign_key", wanted.name, key=text)
     for text in texts[1].keys() - texts[0].keys():
-        yield _note(
-            "extra_foreign_key", wanted.name, f"table {wanted.name} has the foreign key {text}, not one of WAIaaS"
-        )
+        yield _note("extra_foreign_key", wanted.name, key=text)
 
 
 def _key_text(table: Table, key: Any) -> str:
@@ -235,26 +263,28 @@ def _key_text(table: Table, key: Any) -> str:
 def _index_drift(wanted: Table, actual: Table) -> Iterator[Finding]:
     for index in wanted.indexes:
         if index.sql is None:
-            same = any(other.sql is None and same_index(index, other) for other in actual.indexes)
-            kind, name = "missing_unique", f"UNIQUE ({', '.join(str(column) for column in index.columns)})"
-        else:
-            found = actual.index(index.name)
-            same, name = found is not None and same_index(index, found), index.name
-            kind = "missing_index" if found is None else "index_differs"
-        if not same:
-            yield _problem(kind, name, f"index {name} of {wanted.name} is missing or over other columns")
+            if not any(other.sql is None and same_index(index, other) for other in actual.indexes):
+                columns = ", ".join(str(column) for column in index.columns)
+                yield _problem("missing_unique", f"UNIQUE ({columns})", table=wanted.name)
+            continue
+        found = actual.index(index.name)
+        if found is None:
+            yield _problem("missing_index", index.name, table=wanted.name)
+        elif not same_index(index, found):
+            ours, theirs = canonical(index.sql), canonical(found.sql or "")
+            yield _problem("index_differs", index.name, table=wanted.name, actual=theirs, wanted=ours)
     for index in actual.indexes:
         if index.sql is not None and wanted.index(index.name) is None:
-            yield _note("extra_index", index.name, f"index {index.name} of {wanted.name} is not one of WAIaaS")
+            yield _note("extra_index", index.name, table=wanted.name)
 
 
 def _check_drift(wanted: Table, actual: Table) -> Iterator[Finding]:
     ours, theirs = ({_check_rule(check) for check in table.checks()} for table in (wanted, actual))
     for rule in sorted(ours - theirs):
         if (wanted.name, rule.split(" ")[0]) not in _KNOWN_MISSING_CHECKS:
-            yield _problem("missing_check", wanted.name, f"table {wanted.name} lacks CHECK ({rule})")
+            yield _problem("missing_check", wanted.name, check=rule)
     for rule in sorted(theirs - ours):
-        yield _problem("check_differs", wanted.name, f"table {wanted.name} has CHECK ({rule}), not one of WAIaaS")
+        yield _problem("check_differs", wanted.name, check=rule)
 
 
 def _check_rule(check: str) -> str:
@@ -267,7 +297,3 @@ def _check_rule(check: str) -> str:
         return check
     values = re.findall(r"'(?:[^']|'')*'|[^\s,]+", match[3])
     return f"{match[2]} in ( {' , '.join(sorted(values))} )"
-
-
-def _rows(rows: list[Any]) -> str:
-    return "1 row" if len(rows) == 1 else f"{len(rows)} rows"

@@ -104,14 +104,14 @@ class Rehearsal:
     upgrade_seconds: float
     seconds: float
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the rehearsal as plain values that `json.dumps` takes."""
+    def to_dict(self, lang: str = "en") -> dict[str, Any]:
+        """Return the rehearsal as plain values that `json.dumps` takes; `lang` is the language of the findings."""
         return {
             **vars(self),
             "report": self.report.to_dict(),
             "schema": [asdict(change) for change in self.schema],
             "rows": [asdict(table) for table in self.rows],
-            "check": self.check.to_dict(),
+            "check": self.check.to_dict(lang),
         }
 
 

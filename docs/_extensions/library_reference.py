@@ -69,6 +69,21 @@ def _reasons(lang: str) -> Iterator[str]:
         yield from _told(*_TEXTS[lang].REASONS[name], lang)
 
 
+class Findings(SphinxDirective):
+    """`.. findings:: en`: each kind of what the check finds, with its message and what to do."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        return self.parse_text_to_nodes("\n".join(_findings(self.arguments[0])))
+
+
+def _findings(lang: str) -> Iterator[str]:
+    for kind, (message, hint) in _TEXTS[lang].FINDINGS.items():
+        yield from _entry("finding", kind, lang, "")
+        yield from _told(message, hint, lang)
+
+
 def _entry(kind: str, name: str, lang: str, facts: str) -> Iterator[str]:
     """The first lines of a described object; it is the target of references in English only."""
     yield from (f".. {kind}:: {name}", *(() if lang == "en" else ("   :no-index:",)), "")
@@ -221,12 +236,13 @@ def _heading(text: str, line: str) -> tuple[str, ...]:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    for kind in ("error-code", "refusal"):
+    for kind in ("error-code", "refusal", "finding"):
         app.add_object_type(kind, kind, indextemplate=f"pair: %s; {kind.replace('-', ' ')}")
     app.connect("sphinx-click-process-description", _keep_layout)
     app.connect("sphinx-click-process-epilog", _keep_layout)
     app.add_directive("error-codes", ErrorCodes)
     app.add_directive("refusals", Refusals)
+    app.add_directive("findings", Findings)
     app.add_directive("tables", Tables)
     app.add_directive("schema-versions", Versions)
     app.add_directive("wire-schemas", WireSchemas)

@@ -845,6 +845,23 @@ class TestCheck:
         assert "note: " in result.stdout
         assert "my_index" in result.stdout
 
+    def test_tells_each_hint_once(self, tmp_path: Path) -> None:
+        """What to do about findings of one kind stands once, behind all of them; JSON has it with each finding."""
+        path = make_latest(tmp_path / "wallets.db")
+        execute(path, "CREATE INDEX one ON wallets (name)", "CREATE TABLE notes (body)")
+        execute(path, "CREATE INDEX two ON sessions (source)")
+        answer = only_object(run("check", path, "--json").stdout)
+        findings = {finding["where"]: finding for finding in answer["findings"]}
+        assert findings["one"]["hint"] == findings["two"]["hint"] != findings["notes"]["hint"]
+        assert run("check", path).stdout.splitlines() == [
+            f"note: {findings['two']['message']}",
+            f"note: {findings['one']['message']}",
+            f"  What to do: {findings['one']['hint']}",
+            f"note: {findings['notes']['message']}",
+            f"  What to do: {findings['notes']['hint']}",
+            f"{path}: no problem found.",
+        ]
+
     def test_of_an_older_file_says_what_was_not_compared(self, v18: Path) -> None:
         """At an older version the tables cannot be compared, and a reader is told so."""
         result = run("check", v18)
@@ -962,6 +979,19 @@ class TestLanguage:
         (obstacle,) = only_object(run("--lang", "ko", "plan", v18, "--json").stdout)["obstacles"]
         assert korean in run("--lang", "ko", "plan", v18).stdout
         assert korean in obstacle["message"]
+
+    @pytest.mark.parametrize("command", [["check"], ["upgrade", "--rehearse"]])
+    def test_of_findings(self, tmp_path: Path, command: list[str]) -> None:
+        """What the check finds, and what to do about it, is told in the language asked for, in JSON as well."""
+        path = make_latest(tmp_path / "wallets.db")
+        execute(path, f"UPDATE transactions SET session_id = 'gone' WHERE session_id = '{session_id(0)}'")
+        lines = [line.strip() for line in run("--lang", "ko", *command, path).stdout.splitlines()]
+        answer = only_object(run("--lang", "ko", *command, path, "--json").stdout)
+        (finding,) = answer.get("findings") or answer["rehearsal"]["check"]["findings"]
+        assert finding["message"].startswith("transactions 테이블에 외래 키 위반이 있습니다.")
+        start = lines.index(f"문제: {finding['message']}")
+        assert lines[start + 1] == f"해결 방법: {finding['hint']}"
+        assert finding["hint"].startswith("없어진 행을 백업에서")
 
 
 def test_upgrade_creates_in_an_empty_file(tmp_path: Path) -> None:

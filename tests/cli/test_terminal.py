@@ -66,13 +66,16 @@ class TestColour:
         """Problems are red and notes yellow, and so is the verdict red where there is a problem."""
         path = make_file(tmp_path / "wallets.db", LATEST)
         execute(path, "CREATE INDEX mine ON wallets (name)")
-        note, verdict = run("check", path, FORCE_COLOR="1").stdout.splitlines()
+        note, hint, verdict = run("check", path, FORCE_COLOR="1").stdout.splitlines()
         assert note.startswith(f"{ESCAPE}33m{ESCAPE}1mnote:")
+        assert hint.startswith(f"  {ESCAPE}36m{ESCAPE}1mWhat to do:")
         assert verdict.startswith(f"{ESCAPE}32m{path}: no problem")
         execute(path, "UPDATE transactions SET session_id = 'gone' WHERE rowid = 1")
-        problem, _, verdict = run("check", path, FORCE_COLOR="1").stdout.splitlines()
+        problem, *_, verdict = run("check", path, FORCE_COLOR="1").stdout.splitlines()
         assert problem.startswith(f"{ESCAPE}31m{ESCAPE}1mproblem:")
         assert verdict.startswith(f"{ESCAPE}31m{path}: 1 problem")
+        problem, *_ = run("--lang", "ko", "check", path, FORCE_COLOR="1").stdout.splitlines()
+        assert problem.startswith(f"{ESCAPE}31m{ESCAPE}1m문제:")
 
     def test_is_never_in_json(self, tmp_path: Path) -> None:
         """A JSON object is the same whatever is said of colour."""

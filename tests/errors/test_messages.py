@@ -5,6 +5,8 @@ from string import Formatter
 
 import pytest
 
+import waiaas
+from waiaas import Finding
 from waiaas.enums import POLICY_TYPES
 from waiaas.errors import ERROR_CODES, LANGUAGES, REASONS, en, ko
 
@@ -48,6 +50,32 @@ PLACEHOLDERS: dict[str, str] = {
     "migration_failed": "version cause",
 }
 
+#: Kind of what the check finds -> what its message speaks of.
+FINDINGS: dict[str, str] = {
+    "damage": "cause",
+    "foreign_key_violation": "where parent count",
+    "foreign_key_mismatch": "cause",
+    "session_without_wallet": "rows",
+    "session_without_default": "rows",
+    "session_with_many_defaults": "rows",
+    "missing_table": "where",
+    "missing_column": "where",
+    "missing_foreign_key": "where key",
+    "missing_unique": "where table",
+    "missing_index": "where table",
+    "missing_check": "where check",
+    **dict.fromkeys(("column_type", "not_null", "column_default", "primary_key"), "where actual wanted"),
+    **dict.fromkeys(("generated_column", "autoincrement", "table_options"), "where actual wanted"),
+    "index_differs": "where table actual wanted",
+    "check_differs": "where check",
+    "extra_table": "where",
+    "extra_column": "where",
+    "extra_foreign_key": "where key",
+    "extra_index": "where table",
+    "extra_trigger": "where",
+    "extra_view": "where",
+}
+
 #: What a reason's hint tells the reader to type, in every language.
 WORDS_TO_TYPE = {
     "file_not_found": "`waiaas init PATH`",
@@ -75,11 +103,8 @@ def placeholders(template: str) -> set[str]:
 def texts(lang: str) -> list[str]:
     """Give every message and hint of a language."""
     catalogue = CATALOGUES[lang]
-    return [
-        *catalogue.MESSAGES.values(),
-        *catalogue.HINTS.values(),
-        *(t for pair in catalogue.REASONS.values() for t in pair),
-    ]
+    pairs = [*catalogue.REASONS.values(), *catalogue.FINDINGS.values()]
+    return [*catalogue.MESSAGES.values(), *catalogue.HINTS.values(), *(text for pair in pairs for text in pair)]
 
 
 def test_these_are_all_languages() -> None:
@@ -133,8 +158,9 @@ def test_these_are_all_reasons() -> None:
 
 @pytest.mark.parametrize("lang", CATALOGUES)
 def test_texts_are_one_clean_line(lang: str) -> None:
-    """A text is not empty, has no stray white space, and ends its last sentence."""
-    assert [t for t in texts(lang) if t != " ".join(t.split()) or not t.endswith(".")] == []
+    """A text is not empty, has no stray white space, and ends its last sentence; findings are none in English."""
+    phrases = [message for message, _ in en.FINDINGS.values()] if lang == "en" else []
+    assert [t for t in texts(lang) if t != " ".join(t.split()) or t.endswith(".") is (t in phrases)] == []
 
 
 @pytest.mark.parametrize("lang", CATALOGUES)
@@ -203,3 +229,33 @@ def test_korean_particles_fit_any_value() -> None:
 def test_unsafe_particle_is_recognised(text: str) -> None:
     """The check of particles finds one right after a placeholder."""
     assert UNSAFE_PARTICLE.search(text)
+
+
+@pytest.mark.parametrize("lang", CATALOGUES)
+def test_every_kind_of_finding_has_a_message_and_a_hint(lang: str) -> None:
+    """A language has message and hint for each kind of finding that the pages tell of, in the same order."""
+    assert list(CATALOGUES[lang].FINDINGS) == list(FINDINGS)
+    fields = set(Finding.__dataclass_fields__) | {"problem", "note"}
+    assert set(re.findall("`([a-z_]+)`", str(Finding.__doc__))) - fields == set(FINDINGS)
+
+
+@pytest.mark.parametrize("lang", CATALOGUES)
+@pytest.mark.parametrize("kind", FINDINGS)
+def test_findings_speak_of_every_detail(kind: str, lang: str) -> None:
+    """The message of a finding uses all that is known of it; the hint, told once for all of a kind, uses nothing."""
+    message, hint = CATALOGUES[lang].FINDINGS[kind]
+    assert (placeholders(message), placeholders(hint)) == (set(FINDINGS[kind].split()), set())
+
+
+@pytest.mark.parametrize("kind", FINDINGS)
+def test_languages_name_the_same_things_to_type_about_findings(kind: str) -> None:
+    """Commands and functions, and words of SQL, are the same in the hints of both languages."""
+    english, korean = (re.findall(r"[A-Z]{4,}(?: KEY)?|`.+?`", texts.FINDINGS[kind][1]) for texts in (en, ko))
+    assert sorted(english) == sorted(korean)
+
+
+def test_functions_that_hints_name_exist() -> None:
+    """A service that a hint about a finding names has the method."""
+    named = {name for _, hint in en.FINDINGS.values() for name in re.findall(r"`(\w+\.\w+)`", hint)}
+    assert named == {f"SessionWalletService.{name}" for name in ("link", "set_default")} | {"SessionService.revoke"}
+    assert all(callable(getattr(getattr(waiaas, service), name)) for service, name in (n.split(".") for n in named))

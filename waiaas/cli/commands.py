@@ -67,7 +67,7 @@ def _epilog(examples: str, then: str, exit_codes: str) -> str:
     default="en",
     envvar="WAIAAS_LANG",
     show_envvar=True,
-    help="The language of errors; answers and help are in English.",
+    help="The language of errors and findings; answers and help are in English.",
 )
 def main(lang: str) -> None:
     """Look after the database file of a WAIaaS wallet service.
@@ -226,7 +226,10 @@ def plan(ctx: click.Context, path: Path, as_json: bool, skip_orphans: bool) -> N
     is_flag=True,
     help="Upgrade a copy beside the file, tell what came of it, remove it, and leave the file alone.",
 )
-def upgrade(path: Path, as_json: bool, no_backup: bool, skip_orphans: bool, is_rehearsal: bool) -> None:
+@click.pass_context
+def upgrade(
+    ctx: click.Context, path: Path, as_json: bool, no_backup: bool, skip_orphans: bool, is_rehearsal: bool
+) -> None:
     """Bring the file at PATH to the latest schema version, wholly or not at all.
 
     A verified backup, written beside the file before anything is committed, has a name that holds the old version
@@ -241,8 +244,10 @@ def upgrade(path: Path, as_json: bool, no_backup: bool, skip_orphans: bool, is_r
     if is_rehearsal:
         with progress_line() as line:
             rehearsal = None if is_empty else rehearse(path, skip_orphans=skip_orphans, progress=line)
-        answer = {"path": str(path), "created": is_empty, "rehearsal": rehearsal.to_dict() if rehearsal else None}
-        print_answer(answer, rehearsal_lines(path, rehearsal, skip_orphans), as_json=as_json, verdict=(0, "green"))
+        lang = ctx.find_root().params["lang"]
+        answer = {"path": str(path), "created": is_empty, "rehearsal": rehearsal.to_dict(lang) if rehearsal else None}
+        lines = rehearsal_lines(path, rehearsal, skip_orphans, lang)
+        print_answer(answer, lines, as_json=as_json, verdict=(0, "green"))
         return
     if is_empty:
         database.close(database.connect(path))
@@ -305,8 +310,10 @@ def check_command(ctx: click.Context, path: Path, as_json: bool) -> None:
     """
     with database.open_as_it_is(path) as opened, _alive(opened, "looking the file over"):
         report = check(opened)
+    lang = ctx.find_root().params["lang"]
+    answer = {"path": str(path), **report.to_dict(lang)}
     verdict = (-1, "green" if report.ok else "red")
-    print_answer({"path": str(path), **report.to_dict()}, check_lines(path, report), as_json=as_json, verdict=verdict)
+    print_answer(answer, check_lines(path, report, lang), as_json=as_json, verdict=verdict)
     if not report.ok:
         ctx.exit(REFUSED)
 

@@ -23,11 +23,11 @@ from waiaas.cli.words import WORDS
 from waiaas.migrations import Progress
 
 # What a line can begin with, and the colour that this has.
-_LABELS: dict[str, str] = {
-    **{f"{words[name]}:": "red" for words in WORDS.values() for name in ("error", "in_the_way", "interrupted")},
-    **{f"{words['what_to_do']}:": "cyan" for words in WORDS.values()},
-    **{"problem:": "red", "note:": "yellow"},
+_COLOURS = {
+    **dict.fromkeys(("error", "in_the_way", "interrupted", "problem"), "red"),
+    **{"what_to_do": "cyan", "note": "yellow"},
 }
+_LABELS = {f"{words[name]}:": colour for words in WORDS.values() for name, colour in _COLOURS.items()}
 #: Which line of an answer is the verdict, and its colour.
 Verdict = tuple[int, str] | None
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))

@@ -74,7 +74,7 @@ def upgrade_lines(path: Path, report: UpgradeReport) -> list[str]:
     ]
 
 
-def rehearsal_lines(path: Path, rehearsal: Rehearsal | None, skip_orphans: bool) -> list[str]:
+def rehearsal_lines(path: Path, rehearsal: Rehearsal | None, skip_orphans: bool, lang: str) -> list[str]:
     """What an upgrade did to a copy; None stands for an empty file."""
     command = _upgrade_command(path, skip_orphans)
     if rehearsal is None:
@@ -88,7 +88,7 @@ def rehearsal_lines(path: Path, rehearsal: Rehearsal | None, skip_orphans: bool)
     return [
         first,
         *(_work_lines(report) if report.applied else []),
-        *_comparison_lines(rehearsal),
+        *_comparison_lines(rehearsal, lang),
         f"  time: {rehearsal.copy_seconds:.2f} s for the copy, as a backup takes,"
         f" and {rehearsal.upgrade_seconds:.2f} s for the upgrade",
         f"This was done to a copy, which is removed; {path} was left alone.{done}",
@@ -111,9 +111,9 @@ def downgrade_lines(path: Path, report: DowngradeReport) -> list[str]:
     ]
 
 
-def check_lines(path: Path, report: CheckReport) -> list[str]:
+def check_lines(path: Path, report: CheckReport, lang: str = "en") -> list[str]:
     """What `check` found, the verdict last."""
-    *findings, verdict = _findings_lines(report)
+    *findings, verdict = _findings_lines(report, lang)
     if report.version != report.latest_version:
         findings.append(f"{path} is at schema version {report.version}: its tables and links were not compared.")
     return [*findings, f"{path}: {verdict}"]
@@ -173,7 +173,7 @@ def _work_lines(report: UpgradeReport) -> list[str]:
     ]
 
 
-def _comparison_lines(rehearsal: Rehearsal) -> list[str]:
+def _comparison_lines(rehearsal: Rehearsal, lang: str) -> list[str]:
     before = _counts(rehearsal.foreign_key_violations_before)
     after = _counts(rehearsal.foreign_key_violations_after)
     return [
@@ -181,7 +181,7 @@ def _comparison_lines(rehearsal: Rehearsal) -> list[str]:
         *_rows_lines(rehearsal.rows),
         f"  foreign-key violations: {before} before, {after} after",
         "  check of the result:",
-        *(f"    {line}" for line in _findings_lines(rehearsal.check)),
+        *(f"    {line}" for line in _findings_lines(rehearsal.check, lang)),
     ]
 
 
@@ -219,7 +219,15 @@ def _counts(violations: dict[str, int]) -> str:
     return ", ".join(f"{count} in {table}" for table, count in violations.items()) or "none"
 
 
-def _findings_lines(report: CheckReport) -> list[str]:
+def _findings_lines(report: CheckReport, lang: str) -> list[str]:
+    """What was found, and behind all findings with the same hint this hint, once; the verdict last."""
+    words = WORDS[lang]
+    by_hint: dict[str, list[str]] = {}
+    for finding in report.findings:
+        told = finding.to_dict(lang)
+        by_hint.setdefault(told["hint"], []).append(f"{words[finding.severity]}: {told['message']}")
     count = Counter(finding.severity for finding in report.findings)["problem"]
-    verdict = f"{count} problem(s) found." if count else "no problem found."
-    return [*(f"{finding.severity}: {finding.message}" for finding in report.findings), verdict]
+    return [
+        *(line for hint, lines in by_hint.items() for line in (*lines, f"  {words['what_to_do']}: {hint}")),
+        f"{count} problem(s) found." if count else "no problem found.",
+    ]

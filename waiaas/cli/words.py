@@ -1,6 +1,7 @@
-"""The words around an error, and usage errors, in each language; the errors' own texts are in `waiaas.errors`.
+"""The words around errors and findings, and usage errors, in each language; other texts are in `waiaas.errors`.
 
-An error is told in the language that was asked for, wherever it stands. Answers, help and progress are in English.
+An error, or what the check finds, is told in the language that was asked for, wherever it stands. Answers, help and
+progress are in English.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "error": "Error",
         "what_to_do": "What to do",
         "in_the_way": "In the way",
+        "problem": "problem",
+        "note": "note",
         "usage": "Usage",
         "interrupted": "Interrupted",
         "as_it_was": "{path} is as it was.",
@@ -32,6 +35,8 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "error": "오류",
         "what_to_do": "해결 방법",
         "in_the_way": "걸림돌",
+        "problem": "문제",
+        "note": "참고",
         "usage": "사용법",
         "interrupted": "중단됨",
         "as_it_was": "{path} 파일은 이전 상태 그대로입니다.",

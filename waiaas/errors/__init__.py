@@ -1,4 +1,4 @@
-"""The one exception of this library, its codes, and its messages in English and Korean."""
+"""The one exception of this library, its codes, and the texts of errors and findings in English and Korean."""
 
 from waiaas.errors.base import LANGUAGES, WAIaaSError, refusal
 from waiaas.errors.codes import ERROR_CODES, ErrorCode

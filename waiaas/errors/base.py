@@ -12,19 +12,32 @@ _UNKNOWN: Final = "?"
 _LISTED_AT_MOST: Final = 5
 
 
-class _Texts(NamedTuple):
+class Texts(NamedTuple):
+    """All that is said in one language."""
+
     messages: Mapping[str, str]
     hints: Mapping[str, str]
     reasons: Mapping[str, tuple[str, str]]
+    findings: Mapping[str, tuple[str, str]]
 
 
-_TEXTS: Final[Mapping[str, _Texts]] = {
-    "en": _Texts(en.MESSAGES, en.HINTS, en.REASONS),
-    "ko": _Texts(ko.MESSAGES, ko.HINTS, ko.REASONS),
+_TEXTS: Final[Mapping[str, Texts]] = {
+    "en": Texts(en.MESSAGES, en.HINTS, en.REASONS, en.FINDINGS),
+    "ko": Texts(ko.MESSAGES, ko.HINTS, ko.REASONS, ko.FINDINGS),
 }
 
 #: The languages that :meth:`WAIaaSError.to_dict` knows.
 LANGUAGES: Final[tuple[str, ...]] = tuple(_TEXTS)
+
+
+def texts_in(lang: str) -> Texts:
+    """Give the texts of a language.
+
+    :raises ValueError: where the language is not known.
+    """
+    if lang not in _TEXTS:
+        raise ValueError(f"unknown language: {lang!r} (known: {', '.join(LANGUAGES)})")
+    return _TEXTS[lang]
 
 
 class WAIaaSError(Exception):
@@ -106,12 +119,12 @@ class WAIaaSError(Exception):
     @property
     def message(self) -> str:
         """What is wrong, in English."""
-        return self._message_in("en")
+        return self._message_in(_TEXTS["en"])
 
     @property
     def hint(self) -> str:
         """What to do next, in English."""
-        return self._hint_in("en")
+        return self._hint_in(_TEXTS["en"])
 
     def to_dict(self, lang: str = "en") -> dict[str, object]:
         """Give the error as the dictionary that goes over the wire; every key is always there.
@@ -125,16 +138,15 @@ class WAIaaSError(Exception):
         >>> body["message"], body["details"]
         ('세션 토큰이 올바르지 않습니다.', None)
         """
-        if lang not in _TEXTS:
-            raise ValueError(f"unknown language: {lang!r} (known: {', '.join(LANGUAGES)})")
+        texts = texts_in(lang)
         return {
             "code": self.code,
             "domain": self.domain,
             "http_status": self.http_status,
             "retryable": self.retryable,
-            "message": self._message_in(lang),
+            "message": self._message_in(texts),
             "details": None if self.details is None else dict(self.details),
-            "hint": self._hint_in(lang),
+            "hint": self._hint_in(texts),
         }
 
     def __str__(self) -> str:
@@ -146,21 +158,21 @@ class WAIaaSError(Exception):
         reason = "" if self.reason is None else f", reason={self.reason!r}"
         return f"{type(self).__name__}({self.code!r}{reason})"
 
-    def _message_in(self, lang: str) -> str:
+    def _message_in(self, texts: Texts) -> str:
         if self._own_message is not None:
             return self._own_message
         if self.reason is None:
-            return _TEXTS[lang].messages[self.code]
-        template, _ = _TEXTS[lang].reasons[self.reason]
-        return _fill(template, self.details or {})
+            return texts.messages[self.code]
+        template, _ = texts.reasons[self.reason]
+        return fill(template, self.details or {})
 
-    def _hint_in(self, lang: str) -> str:
+    def _hint_in(self, texts: Texts) -> str:
         if self._own_hint is not None:
             return self._own_hint
         if self.reason is None:
-            return _TEXTS[lang].hints[self.code]
-        _, template = _TEXTS[lang].reasons[self.reason]
-        return _fill(template, self.details or {})
+            return texts.hints[self.code]
+        _, template = texts.reasons[self.reason]
+        return fill(template, self.details or {})
 
 
 def refusal(reason: str, **details: object) -> WAIaaSError:
@@ -191,7 +203,12 @@ class _Values(dict[str, str]):
         return _UNKNOWN
 
 
-def _fill(template: str, details: Mapping[str, object]) -> str:
+def fill(template: str, details: Mapping[str, object]) -> str:
+    """Put details into the placeholders of a template, ``?`` into those that have none.
+
+    >>> fill("table {table} lacks {columns} ({count})", {"table": "sessions", "columns": ["id", "source"]})
+    'table sessions lacks id, source (?)'
+    """
     return template.format_map(_Values({name: _shown(details[name]) for name in details}))
 
 

@@ -1,4 +1,4 @@
-"""The English texts: a message and a hint (what to do next) for each error code and for each reason."""
+"""The English texts: message and hint (what to do next) of each error code, each reason and each kind of finding."""
 
 from typing import Final
 
@@ -423,4 +423,91 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "The step to schema version {version} failed: {cause}. Nothing was changed.",
         "Run `waiaas check` and report what it says together with this message.",
     ),
+}
+
+_AS_IN_A_NEW_DATABASE: Final = (
+    "as it is in a new database: `waiaas init NEW` makes one, and `sqlite3 NEW .schema` shows it."
+)
+_REBUILD: Final = f"Restore the database from a backup, or rebuild the table {_AS_IN_A_NEW_DATABASE}"
+
+#: Kind of what the check finds -> template of the message, filled from the finding; and what to do next, which stands
+#: alone.
+FINDINGS: Final[dict[str, tuple[str, str]]] = {
+    "damage": (
+        "{cause}",
+        "Restore the database from a backup, or recover what can be read with `sqlite3 FILE .recover`. "
+        "Where a CHECK or a NULL value is named, correct the rows of that table instead.",
+    ),
+    # References
+    "foreign_key_violation": (
+        "foreign-key violations in {where}, rows that refer to a missing row of {parent}: {count}",
+        "Put the missing rows back from a backup, or correct or delete the rows that refer to them: "
+        "`--json` lists their rowids.",
+    ),
+    "foreign_key_mismatch": (
+        "{cause}",
+        "Restore the database from a backup, or rebuild the table that is referred to with the PRIMARY KEY or UNIQUE "
+        "that it lacks.",
+    ),
+    # Links
+    "session_without_wallet": (
+        "a session that is not revoked reaches no wallet: {rows}",
+        "Link a wallet to it (`SessionWalletService.link`), or revoke it (`SessionService.revoke`).",
+    ),
+    "session_without_default": (
+        "a session that is not revoked has no default wallet: {rows}",
+        "Make one of its wallets the default (`SessionWalletService.set_default`), "
+        "or revoke it (`SessionService.revoke`).",
+    ),
+    "session_with_many_defaults": (
+        "a session that is not revoked has more than one default wallet: {rows}",
+        "Make one of its wallets the only default (`SessionWalletService.set_default`), "
+        "or revoke it (`SessionService.revoke`).",
+    ),
+    # What is missing
+    "missing_table": (
+        "table {where} is missing",
+        f"Restore the database from a backup. If the table never had a row, create it {_AS_IN_A_NEW_DATABASE}",
+    ),
+    "missing_column": (
+        "column {where} is missing",
+        f"Restore the database from a backup, or add the column {_AS_IN_A_NEW_DATABASE}",
+    ),
+    "missing_foreign_key": ("table {where} lacks the foreign key {key}", _REBUILD),
+    "missing_unique": ("table {table} lacks {where}", _REBUILD),
+    "missing_index": ("index {where} of {table} is missing", f"Create it {_AS_IN_A_NEW_DATABASE}"),
+    "missing_check": ("table {where} lacks CHECK ({check})", _REBUILD),
+    # What differs
+    "column_type": ("column type of {where} is {actual}, not {wanted}", _REBUILD),
+    "not_null": ("not null of {where} is {actual}, not {wanted}", _REBUILD),
+    "column_default": ("column default of {where} is {actual}, not {wanted}", _REBUILD),
+    "primary_key": ("primary key of {where} is {actual}, not {wanted}", _REBUILD),
+    "generated_column": ("generated column of {where} is {actual}, not {wanted}", _REBUILD),
+    "autoincrement": ("autoincrement of {where} is {actual}, not {wanted}", _REBUILD),
+    "table_options": ("table options of {where} is {actual}, not {wanted}", _REBUILD),
+    "index_differs": (
+        "index {where} of {table} is {actual}, not {wanted}",
+        f"Drop it, and create it {_AS_IN_A_NEW_DATABASE}",
+    ),
+    "check_differs": ("table {where} has CHECK ({check}), not one of WAIaaS", _REBUILD),
+    # What is not the library's own
+    "extra_table": ("table {where} is not one of WAIaaS", "Nothing needs to be done: WAIaaS leaves it alone."),
+    "extra_column": (
+        "column {where} is not one of WAIaaS",
+        "Nothing needs to be done, unless it is NOT NULL without a default: then WAIaaS cannot add rows to the table.",
+    ),
+    "extra_foreign_key": (
+        "table {where} has the foreign key {key}, not one of WAIaaS",
+        "Nothing needs to be done, unless the table lacks a foreign key as well: then this is that one in another "
+        "form, and to be mended with it.",
+    ),
+    "extra_index": (
+        "index {where} of {table} is not one of WAIaaS",
+        "Nothing needs to be done, unless it is UNIQUE: then it may refuse rows that WAIaaS writes.",
+    ),
+    "extra_trigger": (
+        "trigger {where} is not one of WAIaaS",
+        "Make sure that you know it and want it: it runs when WAIaaS writes. Otherwise drop it.",
+    ),
+    "extra_view": ("view {where} is not one of WAIaaS", "Nothing needs to be done: WAIaaS leaves it alone."),
 }

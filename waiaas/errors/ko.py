@@ -419,3 +419,101 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "`waiaas check` 명령을 실행하고 그 결과를 이 메시지와 함께 제보하십시오.",
     ),
 }
+
+_AS_IN_A_NEW_DATABASE: Final = (
+    "올바른 정의는 `waiaas init NEW` 명령으로 새 데이터베이스를 만들어 `sqlite3 NEW .schema` 명령으로 볼 수 있습니다."
+)
+_REBUILD: Final = f"백업에서 데이터베이스를 복원하거나 테이블을 다시 만드십시오. {_AS_IN_A_NEW_DATABASE}"
+_DIFFERS: Final = "다릅니다. 현재: {actual}, 기준: {wanted}."
+
+#: Kind of what the check finds -> template of the message, filled from the finding; and what to do next, which stands
+#: alone.
+FINDINGS: Final[dict[str, tuple[str, str]]] = {
+    "damage": (
+        "SQLite 검사에서 문제가 발견되었습니다: {cause}.",
+        "백업에서 데이터베이스를 복원하거나 `sqlite3 FILE .recover` 명령으로 읽을 수 있는 데이터를 복구하십시오. "
+        "CHECK 또는 NULL 값이 언급된 경우에는 복원 대신 해당 테이블의 행을 바로잡으십시오.",
+    ),
+    # References
+    "foreign_key_violation": (
+        "{where} 테이블에 외래 키 위반이 있습니다. {parent} 테이블에 없는 행을 참조하는 행 수: {count}.",
+        "없어진 행을 백업에서 되살리거나, 그 행을 참조하는 행을 바로잡거나 삭제하십시오. "
+        "해당 행의 rowid는 `--json` 옵션으로 확인할 수 있습니다.",
+    ),
+    "foreign_key_mismatch": (
+        "외래 키를 검사할 수 없습니다: {cause}.",
+        "백업에서 데이터베이스를 복원하거나, 참조되는 테이블을 다시 만들어 없어진 PRIMARY KEY 또는 UNIQUE 제약 조건을 "
+        "되살리십시오.",
+    ),
+    # Links
+    "session_without_wallet": (
+        "취소되지 않은 세션에 연결된 지갑이 없습니다: {rows}.",
+        "세션에 지갑을 연결하거나(`SessionWalletService.link`) 세션을 취소하십시오(`SessionService.revoke`).",
+    ),
+    "session_without_default": (
+        "취소되지 않은 세션에 기본 지갑이 없습니다: {rows}.",
+        "연결된 지갑 중 하나를 기본 지갑으로 지정하거나(`SessionWalletService.set_default`) "
+        "세션을 취소하십시오(`SessionService.revoke`).",
+    ),
+    "session_with_many_defaults": (
+        "취소되지 않은 세션에 기본 지갑이 둘 이상 있습니다: {rows}.",
+        "연결된 지갑 중 하나만 기본 지갑으로 지정하거나(`SessionWalletService.set_default`) "
+        "세션을 취소하십시오(`SessionService.revoke`).",
+    ),
+    # What is missing
+    "missing_table": (
+        "{where} 테이블이 없습니다.",
+        "백업에서 데이터베이스를 복원하십시오. 테이블에 행이 있었던 적이 없다면 새로 만들어도 됩니다. "
+        f"{_AS_IN_A_NEW_DATABASE}",
+    ),
+    "missing_column": (
+        "{where} 열이 없습니다.",
+        f"백업에서 데이터베이스를 복원하거나 열을 추가하십시오. {_AS_IN_A_NEW_DATABASE}",
+    ),
+    "missing_foreign_key": ("{where} 테이블에 다음 외래 키가 없습니다: {key}.", _REBUILD),
+    "missing_unique": ("{table} 테이블에 다음 제약 조건이 없습니다: {where}.", _REBUILD),
+    "missing_index": (
+        "{table} 테이블의 {where} 인덱스가 없습니다.",
+        f"인덱스를 만드십시오. {_AS_IN_A_NEW_DATABASE}",
+    ),
+    "missing_check": ("{where} 테이블에 다음 제약 조건이 없습니다: CHECK ({check}).", _REBUILD),
+    # What differs
+    "column_type": (f"{{where}} 열의 데이터 유형이 {_DIFFERS}", _REBUILD),
+    "not_null": (f"{{where}} 열의 NOT NULL 여부가 {_DIFFERS}", _REBUILD),
+    "column_default": (f"{{where}} 열의 기본값이 {_DIFFERS}", _REBUILD),
+    "primary_key": (f"{{where}} 열의 기본 키 순번이 {_DIFFERS}", _REBUILD),
+    "generated_column": (f"{{where}} 열의 생성 열(generated column) 여부가 {_DIFFERS}", _REBUILD),
+    "autoincrement": (f"{{where}} 테이블의 AUTOINCREMENT 여부가 {_DIFFERS}", _REBUILD),
+    "table_options": (f"{{where}} 테이블의 옵션이 {_DIFFERS}", _REBUILD),
+    "index_differs": (
+        f"{{table}} 테이블의 {{where}} 인덱스가 {_DIFFERS}",
+        f"인덱스를 삭제하고 다시 만드십시오. {_AS_IN_A_NEW_DATABASE}",
+    ),
+    "check_differs": ("{where} 테이블에 WAIaaS에 없는 제약 조건이 있습니다: CHECK ({check}).", _REBUILD),
+    # What is not the library's own
+    "extra_table": (
+        "{where} 테이블은 WAIaaS의 테이블이 아닙니다.",
+        "아무것도 하지 않아도 됩니다. WAIaaS는 이 테이블을 건드리지 않습니다.",
+    ),
+    "extra_column": (
+        "{where} 열은 WAIaaS의 열이 아닙니다.",
+        "아무것도 하지 않아도 됩니다. 단, 기본값 없이 NOT NULL이면 WAIaaS가 테이블에 행을 추가할 수 없습니다.",
+    ),
+    "extra_foreign_key": (
+        "{where} 테이블에 WAIaaS에 없는 외래 키가 있습니다: {key}.",
+        "아무것도 하지 않아도 됩니다. 단, 같은 테이블에 없는 외래 키도 발견되었다면 그 외래 키가 다르게 정의된 것이니 "
+        "함께 바로잡으십시오.",
+    ),
+    "extra_index": (
+        "{table} 테이블의 {where} 인덱스는 WAIaaS의 인덱스가 아닙니다.",
+        "아무것도 하지 않아도 됩니다. 단, UNIQUE 인덱스는 WAIaaS가 쓰는 행을 거부할 수 있습니다.",
+    ),
+    "extra_trigger": (
+        "{where} 트리거는 WAIaaS의 트리거가 아닙니다.",
+        "의도한 트리거인지 확인하십시오. WAIaaS가 쓸 때 실행됩니다. 의도하지 않았다면 삭제하십시오.",
+    ),
+    "extra_view": (
+        "{where} 뷰는 WAIaaS의 뷰가 아닙니다.",
+        "아무것도 하지 않아도 됩니다. WAIaaS는 이 뷰를 건드리지 않습니다.",
+    ),
+}
