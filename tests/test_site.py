@@ -113,6 +113,12 @@ def test_a_kind_of_finding_is_described(kind: str, page: str, texts: ModuleType)
     assert all(plain(text) in shown for text in texts.FINDINGS[kind])
 
 
+@pytest.mark.parametrize("english", ko.FIELDS)
+def test_a_message_about_a_field_is_described(english: str) -> None:
+    """Each message about a field of a request stands beside its translation."""
+    assert f"{english} {ko.FIELDS[english]}" in text_of(source_of("reference/errors-ko.html"))
+
+
 @pytest.mark.parametrize("model", waiaas.MODELS, ids=lambda model: model._meta.table_name)
 def test_a_table_is_described(model: type[waiaas.models.BaseModel]) -> None:
     """Each table has every column, index and vocabulary on the page, and stands in the diagram of all columns."""

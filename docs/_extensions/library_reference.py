@@ -84,6 +84,15 @@ def _findings(lang: str) -> Iterator[str]:
         yield from _told(message, hint, lang)
 
 
+class FieldMessages(SphinxDirective):
+    """`.. field-messages::`: what is said of the fields of a request, in English and in Korean."""
+
+    def run(self) -> list[nodes.Node]:
+        lines = [".. list-table::", "   :header-rows: 1", "   :widths: 50 50", "", *_cells("English", "한국어")]
+        lines += [line for english, korean in ko.FIELDS.items() for line in _cells(english, korean)]
+        return self.parse_text_to_nodes("\n".join(lines))
+
+
 def _entry(kind: str, name: str, lang: str, facts: str) -> Iterator[str]:
     """The first lines of a described object; it is the target of references in English only."""
     yield from (f".. {kind}:: {name}", *(() if lang == "en" else ("   :no-index:",)), "")
@@ -243,6 +252,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("error-codes", ErrorCodes)
     app.add_directive("refusals", Refusals)
     app.add_directive("findings", Findings)
+    app.add_directive("field-messages", FieldMessages)
     app.add_directive("tables", Tables)
     app.add_directive("schema-versions", Versions)
     app.add_directive("wire-schemas", WireSchemas)

@@ -104,7 +104,13 @@ def texts(lang: str) -> list[str]:
     """Give every message and hint of a language."""
     catalogue = CATALOGUES[lang]
     pairs = [*catalogue.REASONS.values(), *catalogue.FINDINGS.values()]
-    return [*catalogue.MESSAGES.values(), *catalogue.HINTS.values(), *(text for pair in pairs for text in pair)]
+    fields = ko.FIELDS.values() if lang == "ko" else ko.FIELDS
+    return [
+        *catalogue.MESSAGES.values(),
+        *catalogue.HINTS.values(),
+        *fields,
+        *(text for pair in pairs for text in pair),
+    ]
 
 
 def test_these_are_all_languages() -> None:
@@ -259,3 +265,9 @@ def test_functions_that_hints_name_exist() -> None:
     named = {name for _, hint in en.FINDINGS.values() for name in re.findall(r"`(\w+\.\w+)`", hint)}
     assert named == {f"SessionWalletService.{name}" for name in ("link", "set_default")} | {"SessionService.revoke"}
     assert all(callable(getattr(getattr(waiaas, service), name)) for service, name in (n.split(".") for n in named))
+
+
+@pytest.mark.parametrize("english", ko.FIELDS)
+def test_what_is_said_of_fields_uses_the_same_placeholders(english: str) -> None:
+    """A message about a field speaks of the same things in both languages."""
+    assert placeholders(ko.FIELDS[english]) == placeholders(english)

@@ -634,12 +634,16 @@ class TestRequestValidationError:
         assert error.retryable is False
         assert error.details == {"fields": self.MESSAGES}
 
-    @pytest.mark.parametrize("lang", ["en", "ko"])
-    def test_goes_over_the_wire(self, lang):
-        """Its dictionary is JSON, with the message of the code and the fields in the details."""
-        body = self.raised().to_dict(lang=lang)
+    @pytest.mark.parametrize(
+        ("lang", "required"), [("en", "Missing data for required field."), ("ko", "필수 항목입니다.")]
+    )
+    def test_goes_over_the_wire(self, lang, required):
+        """Its dictionary is JSON, with the message of the code and those of the fields in the language asked for."""
+        error = self.raised()
+        body = error.to_dict(lang=lang)
         assert json.loads(json.dumps(body)) == body
-        assert body["details"] == {"fields": self.MESSAGES}
+        assert body["details"] == {"fields": {"walletId": [required]}}
+        assert (error.messages, error.details) == (self.MESSAGES, {"fields": self.MESSAGES})
         assert body["message"] == WAIaaSError("ACTION_VALIDATION_FAILED").to_dict(lang)["message"]
 
     def test_text_names_the_fields(self):

@@ -19,11 +19,12 @@ class Texts(NamedTuple):
     hints: Mapping[str, str]
     reasons: Mapping[str, tuple[str, str]]
     findings: Mapping[str, tuple[str, str]]
+    fields: Mapping[str, str]
 
 
 _TEXTS: Final[Mapping[str, Texts]] = {
-    "en": Texts(en.MESSAGES, en.HINTS, en.REASONS, en.FINDINGS),
-    "ko": Texts(ko.MESSAGES, ko.HINTS, ko.REASONS, ko.FINDINGS),
+    "en": Texts(en.MESSAGES, en.HINTS, en.REASONS, en.FINDINGS, fields={}),
+    "ko": Texts(ko.MESSAGES, ko.HINTS, ko.REASONS, ko.FINDINGS, ko.FIELDS),
 }
 
 #: The languages that :meth:`WAIaaSError.to_dict` knows.

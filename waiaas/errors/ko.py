@@ -1,4 +1,6 @@
-"""The Korean texts, with the keys and placeholders of :mod:`waiaas.errors.en`.
+"""The Korean texts, with the keys and placeholders of :mod:`waiaas.errors.en`, and those about fields of a request.
+
+What is said of a field in English stands where the rule does, in :mod:`waiaas.schemas`.
 
 No particle whose form depends on the sound before it (을/를, 이/가, 은/는, 으로/로) follows a
 placeholder: nobody knows what the value will end in.
@@ -516,4 +518,49 @@ FINDINGS: Final[dict[str, tuple[str, str]]] = {
         "{where} 뷰는 WAIaaS의 뷰가 아닙니다.",
         "아무것도 하지 않아도 됩니다. WAIaaS는 이 뷰를 건드리지 않습니다.",
     ),
+}
+
+#: What is said of a field of a request, in English -> the same in Korean; what differs each time is a placeholder.
+FIELDS: Final[dict[str, str]] = {
+    # What marshmallow says itself
+    "Missing data for required field.": "필수 항목입니다.",
+    "Unknown field.": "알 수 없는 항목입니다.",
+    "Field may not be null.": "null 값은 쓸 수 없습니다.",
+    "Not a valid boolean.": "true 또는 false여야 합니다.",
+    "Not a valid list.": "배열이어야 합니다.",
+    # Values
+    "Must be a UUID: 32 hexadecimal digits in groups of 8-4-4-4-12, joined by hyphens.": (
+        "UUID여야 합니다. 16진수 32자리를 8-4-4-4-12자리로 나누어 하이픈으로 이은 형식입니다."
+    ),
+    "Must be text.": "문자열이어야 합니다.",
+    "Must be text without NUL characters and lone surrogates.": (
+        "NUL 문자와 짝 없는 서로게이트가 없는 문자열이어야 합니다."
+    ),
+    "Must not be blank.": "비어 있거나 공백만으로 되어 있으면 안 됩니다.",
+    "Must have at most {count} characters.": "최대 {count}자까지 쓸 수 있습니다.",
+    "Must be one of: {words}.": "다음 중 하나여야 합니다: {words}.",
+    "Must be an integer.": "정수여야 합니다.",
+    "Must be an integer from {least} to {most}.": "{least} 이상 {most} 이하의 정수여야 합니다.",
+    "Must be an integer from {least} to {most} (seconds).": "{least} 이상 {most} 이하의 정수(초)여야 합니다.",
+    "Must be a time: an integer, in Unix seconds.": "시각이어야 합니다. 유닉스 시간(초)을 정수로 나타낸 값입니다.",
+    "Must be a list.": "배열이어야 합니다.",
+    "Must be a list of objects.": "객체의 배열이어야 합니다.",
+    "Must be an object.": "객체여야 합니다.",
+    "Must be an object or null.": "객체 또는 null이어야 합니다.",
+    "Must hold nothing but JSON: no NaN, no infinite numbers, at most {depth} levels.": (
+        "JSON 값만 담을 수 있습니다. NaN과 무한대는 쓸 수 없고 중첩은 최대 {depth}단계까지입니다."
+    ),
+    "Must be as {schema}().load gives it.": "{schema}().load 결과와 같은 형태여야 합니다.",
+    # Sessions and wallets
+    "Must name at least one wallet.": "지갑을 하나 이상 지정해야 합니다.",
+    "Name at least one wallet, in walletIds or in walletId.": (
+        "walletIds 또는 walletId 항목에 지갑을 하나 이상 지정하십시오."
+    ),
+    "Give either walletId or walletIds, not both.": "walletId 또는 walletIds 항목 중 하나만 지정하십시오.",
+    "Must not name a wallet twice: {wallets}.": "같은 지갑을 두 번 지정할 수 없습니다: {wallets}.",
+    "Must be one of the wallets named in the request.": "요청에 지정된 지갑 중 하나여야 합니다.",
+    "Must have the key token and no other.": "token 항목만 있어야 합니다.",
+    "Must be a network of {chain}: {networks}.": "{chain} 체인의 네트워크여야 합니다: {networks}.",
+    "A wallet with this public key exists.": "이 공개 키를 사용하는 지갑이 이미 있습니다.",
+    "Must be the next_after of a page.": "페이지의 next_after 값이어야 합니다.",
 }

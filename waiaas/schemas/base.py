@@ -19,6 +19,7 @@ from marshmallow.exceptions import SCHEMA
 from marshmallow.types import UnknownOption
 
 from waiaas.errors import WAIaaSError
+from waiaas.schemas.messages import messages_in
 
 __all__ = [
     "MAX_DEPTH",
@@ -64,7 +65,8 @@ class RequestValidationError(WAIaaSError, ValidationError):
     It is both errors at once: ``except WAIaaSError`` gets ``code``, ``details`` and
     ``to_dict()`` as from every other failure of the library, and ``except
     marshmallow.ValidationError`` gets ``messages`` and ``normalized_messages()`` as from every
-    other schema. ``details["fields"]`` is ``messages``.
+    other schema. ``details["fields"]`` is ``messages``, in English; ``to_dict("ko")`` has them in
+    Korean.
 
     :param messages: the messages by wire key; what concerns the whole input stands under
         ``_schema``, what concerns one item of a list under its index (an ``int``).
@@ -87,6 +89,18 @@ class RequestValidationError(WAIaaSError, ValidationError):
         # ValidationError's with the text alone; the second call puts the real messages in place.
         WAIaaSError.__init__(self, "ACTION_VALIDATION_FAILED", details={"fields": messages})
         ValidationError.__init__(self, messages, data=data, valid_data=valid_data)
+
+    def to_dict(self, lang: str = "en") -> dict[str, object]:
+        """Give the error as :meth:`waiaas.WAIaaSError.to_dict` does, the messages of the fields in that language too.
+
+        The message of a rule of your own, which the library has in no other language, stays as it is.
+
+        >>> error = RequestValidationError({"ttl": ["Must be an integer."]})
+        >>> error.to_dict("ko")["details"]
+        {'fields': {'ttl': ['정수여야 합니다.']}}
+        """
+        details = {**(self.details or {}), "fields": messages_in(lang, self.messages)}
+        return {**super().to_dict(lang), "details": details}
 
     def __str__(self) -> str:
         """Give the message and the fields, as the text of a ``ValidationError`` does."""

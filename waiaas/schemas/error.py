@@ -22,7 +22,7 @@ class ErrorResponseSchema(ResponseSchema):
         whether the same request may succeed later with nothing changed.
     ``details``
         what the error is about, for programs, or null; ``fields`` holds the messages for a request that broke its
-        rules, by key.
+        rules, by key, in the language of the message.
     ``hint``
         what to do next.
 

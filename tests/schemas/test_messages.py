@@ -1,0 +1,240 @@
+"""What is said of the fields of a request in Korean: everything that the library says, and no more than that."""
+
+import copy
+import inspect
+import pickle
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from marshmallow import ValidationError, fields, validate
+
+import waiaas
+from waiaas import WAIaaSError, schemas
+from waiaas.errors import ko
+from waiaas.schemas import RequestValidationError, WireSchema
+from waiaas.schemas.messages import messages_in
+
+SCHEMAS = {
+    name: value
+    for name, value in vars(schemas).items()
+    if inspect.isclass(value) and issubclass(value, WireSchema) and not re.match("(Wire|Page|Response)", name)
+}
+REQUESTS = {name: schema() for name, schema in SCHEMAS.items() if name.endswith("RequestSchema")}
+
+#: What marshmallow has messages for and no field of a schema can say: their `_deserialize` has rules of its own, no
+#: validator gives False, and no nested schema is one of many.
+NEVER_SAID = {"validator_failed", "invalid_utf8", "too_large"}
+
+HANGUL = re.compile("[가-힣]")
+WALLET, OTHER = "0190a3f0-1111-7abc-8def-0123456789ab", "0190a3f0-2222-7abc-8def-0123456789ab"
+SMALLEST = {"name": "payments", "chain": "solana", "environment": "testnet", "publicKey": "7xKX"}
+
+#: Messages that the library fills, in English -> in Korean.
+FILLED = {
+    "Must have at most 100 characters.": "최대 100자까지 쓸 수 있습니다.",
+    "Must be one of: testnet, mainnet.": "다음 중 하나여야 합니다: testnet, mainnet.",
+    "Must be an integer from 1 to 200.": "1 이상 200 이하의 정수여야 합니다.",
+    "Must be an integer from 300 to 604800 (seconds).": "300 이상 604800 이하의 정수(초)여야 합니다.",
+    "Must hold nothing but JSON: no NaN, no infinite numbers, at most 64 levels.": (
+        "JSON 값만 담을 수 있습니다. NaN과 무한대는 쓸 수 없고 중첩은 최대 64단계까지입니다."
+    ),
+    "Must be as CreateWalletRequestSchema().load gives it.": (
+        "CreateWalletRequestSchema().load 결과와 같은 형태여야 합니다."
+    ),
+    f"Must not name a wallet twice: {WALLET}, {OTHER}.": (f"같은 지갑을 두 번 지정할 수 없습니다: {WALLET}, {OTHER}."),
+    "Must be a network of solana: mainnet, devnet, testnet.": (
+        "solana 체인의 네트워크여야 합니다: mainnet, devnet, testnet."
+    ),
+}
+
+
+def leaves(messages):
+    """Give the messages alone, without their keys."""
+    if isinstance(messages, str):
+        return [messages]
+    return [leaf for each in (messages.values() if isinstance(messages, dict) else messages) for leaf in leaves(each)]
+
+
+def keys(messages):
+    """Give everything but the messages: under which key how many stand."""
+    return {key: keys(each) if isinstance(each, dict) else len(each) for key, each in messages.items()}
+
+
+def messages_of(field):
+    """Give every message that a field, or a field in it, can have of its own."""
+    messages = [text for key, text in field.error_messages.items() if key not in NEVER_SAID]
+    messages += [validator.error for validator in field.validators]
+    if isinstance(field, fields.Nested):
+        # Its own `type` is for one of many; the schema is asked first.
+        messages = [text for text in messages if text != field.error_messages["type"]]
+    inner = getattr(field, "inner", None)
+    return messages + (messages_of(inner) if inner else [])
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_every_message_of_every_field_has_a_translation(name):
+    """Whatever a field of a schema, its validators or the schema itself can say, is said in Korean too."""
+    schema = SCHEMAS[name]()
+    said = [text for field in schema.fields.values() for text in messages_of(field)]
+    said += schema.error_messages.values()
+    assert [text for text in said if not HANGUL.search(messages_in("ko", text))] == []
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.binary()
+    | st.sampled_from([WALLET, "solana"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+@given(data=st.data())
+def test_every_refusal_of_a_request_is_in_korean(name, data):
+    """Whatever comes in, what is said about it is Korean, under the same keys."""
+    schema = REQUESTS[name]
+    names = st.sampled_from([field.data_key for field in schema.fields.values()]) | st.text(max_size=5)
+    request = data.draw(st.dictionaries(names, VALUES) | VALUES)
+    messages = schema.validate(request)
+    korean = messages_in("ko", messages)
+    assert keys(korean) == keys(messages)
+    assert [text for text in leaves(korean) if not HANGUL.search(text)] == []
+
+
+def provoked():
+    """Give what is said, in English and in Korean, about something wrong of every kind."""
+    database = waiaas.connect(":memory:")
+    wallets = waiaas.WalletService(database)
+    good = schemas.CreateWalletRequestSchema().load(SMALLEST)
+    wallets.create(good)
+    session, wallet, time = REQUESTS["CreateSessionRequestSchema"], REQUESTS["CreateWalletRequestSchema"], Measured()
+    answer = schemas.SessionWalletResponseSchema()
+    too_deep = []
+    for _ in range(65):
+        too_deep = [too_deep]
+    calls = [
+        (session.load, {}),
+        (session.load, []),
+        (lambda data: session.load(data, many=True), {}),
+        (session.load, {"walletId": "x", "walletIds": None, "ttl": 1, "constraints": 1, "defaultWalletId": WALLET}),
+        (session.load, {"walletIds": [], "constraints": {"a": too_deep}, "walletID": WALLET}),
+        (session.load, {"walletIds": [WALLET, OTHER, WALLET, OTHER], "defaultWalletId": WALLET[::-1]}),
+        (session.load, {"walletIds": [WALLET], "defaultWalletId": OTHER}),
+        (REQUESTS["RenewSessionRequestSchema"].load, {"token": None, "key": 1}),
+        (REQUESTS["ListWalletsRequestSchema"].load, {"limit": 0}),
+        (
+            wallet.load,
+            SMALLEST | {"name": "x" * 101, "publicKey": " ", "ownerAddress": "\0", "defaultNetwork": "base-sepolia"},
+        ),
+        (wallet.load, SMALLEST | {"environment": "prod"}),
+        (time.load, {"count": "1", "since": "x", "rules": []}),
+        (answer.load, {"isDefault": None}),
+        (answer.load, {"isDefault": "maybe"}),
+        (schemas.SessionWalletListResponseSchema().load, {"wallets": "x"}),
+        (schemas.check_create_wallet_request, {}),
+        (wallets.create, good),
+        (lambda after: wallets.list(after=after), 5),
+    ]
+    told = {}
+    for call, argument in calls:
+        with pytest.raises(RequestValidationError) as caught:
+            call(argument)
+        english, korean = (caught.value.to_dict(lang)["details"]["fields"] for lang in ("en", "ko"))
+        assert keys(english) == keys(korean)
+        told |= dict(zip(leaves(english), leaves(korean), strict=True))
+    waiaas.close(database)
+    return told
+
+
+class Measured(WireSchema):
+    """A schema of a program that uses the library, from the library's fields."""
+
+    count = schemas.StrictInteger()
+    since = schemas.UnixTime()
+    rules = schemas.JSONObject()
+
+
+def test_each_translation_is_said():
+    """Each Korean text is one that the library can say, and it is said for its own English text."""
+    told = provoked()
+    plain = {english: korean for english, korean in ko.FIELDS.items() if "{" not in english}
+    assert {english: korean for english, korean in told.items() if english in plain} == plain
+    assert {english: korean for english, korean in told.items() if english in FILLED} == FILLED
+    assert len(plain) + len(FILLED) == len(ko.FIELDS)
+    assert [korean for korean in told.values() if not HANGUL.search(korean)] == []
+
+
+class TestOwnRules:
+    """A rule that the library does not know."""
+
+    class Order(WireSchema):
+        price = schemas.StrictInteger(validate=validate.Range(max=9, error="Too dear: {input}."))
+        site = fields.Url()
+
+    def test_stays_as_it_is(self):
+        """A message that has no translation is told as it was written, beside those that have one."""
+        with pytest.raises(WAIaaSError) as caught:
+            self.Order().load({"price": 10, "site": "x", "colour": "red"})
+        assert caught.value.to_dict("ko")["details"]["fields"] == {
+            "price": ["Too dear: 10."],
+            "site": ["Not a valid URL."],
+            "colour": ["알 수 없는 항목입니다."],
+        }
+
+    @pytest.mark.parametrize(
+        "message", ["", "Must be an integer", "must be an integer.", "Must be an integer.\n", 5, None]
+    )
+    def test_only_the_very_words_are_translated(self, message):
+        """What only begins like a message of the library is another one."""
+        assert messages_in("ko", message) == message
+
+    def test_braces_in_what_was_filled_in_are_text(self):
+        """A value that looks like a placeholder stays what it is."""
+        assert messages_in("ko", "Must be one of: {0}, {words}.") == "다음 중 하나여야 합니다: {0}, {words}."
+
+
+class TestError:
+    """The error that carries the messages."""
+
+    ERROR = RequestValidationError({"walletIds": {1: ["Must be text."]}, "ttl": ["Must be an integer."]})
+
+    def test_speaks_each_language_in_turn(self):
+        """One error is told to one reader in Korean and to another in English."""
+        korean = {"walletIds": {1: ["문자열이어야 합니다."]}, "ttl": ["정수여야 합니다."]}
+        for lang, expected in (("ko", korean), ("en", self.ERROR.messages), ("ko", korean)):
+            assert self.ERROR.to_dict(lang)["details"] == {"fields": expected}
+
+    @pytest.mark.parametrize("travel", [copy.copy, copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))])
+    def test_speaks_korean_after_a_journey(self, travel):
+        """A copy, also one from another process, is told in Korean as well."""
+        assert travel(self.ERROR).to_dict("ko") == self.ERROR.to_dict("ko")
+
+    def test_keeps_what_else_is_in_the_details(self):
+        """What a program added to the details goes over the wire with the fields."""
+        error = copy.copy(self.ERROR)
+        error.details = {**self.ERROR.details, "requestId": 7}
+        assert error.to_dict("ko")["details"]["requestId"] == 7
+
+    def test_gives_a_dictionary_of_its_own(self):
+        """Changing what was told does not change the error."""
+        for lang in ("en", "ko"):
+            self.ERROR.to_dict(lang)["details"]["fields"]["walletIds"].clear()
+        assert self.ERROR.messages["walletIds"] == {1: ["Must be text."]}
+
+    def test_refuses_an_unknown_language(self):
+        """A language without texts is refused with the list of those that have them."""
+        with pytest.raises(ValueError, match=r"'fr'.*en, ko"):
+            self.ERROR.to_dict("fr")
+
+    def test_is_a_validation_error_in_english(self):
+        """What marshmallow's own handlers read stays English."""
+        assert isinstance(self.ERROR, ValidationError)
+        assert self.ERROR.normalized_messages() == self.ERROR.messages
+        assert "Must be text." in str(self.ERROR)
