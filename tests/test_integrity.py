@@ -287,6 +287,12 @@ DRIFTS = {
         "actor TEXT NOT NULL,\n  wallet_id TEXT REFERENCES wallets(id)",
         (NOTE, "extra_foreign_key", "audit_log"),
     ),
+    "extra-foreign-key-of-two-columns": edited(
+        "ip_address TEXT\n)",
+        "ip_address TEXT,\n"
+        "  FOREIGN KEY (session_id, wallet_id) REFERENCES session_wallets (session_id, wallet_id)\n)",
+        (NOTE, "extra_foreign_key", "audit_log"),
+    ),
     "action-of-foreign-key": edited(
         "REFERENCES wallets(id) ON DELETE RESTRICT",
         "REFERENCES wallets(id) ON DELETE CASCADE",
@@ -408,6 +414,16 @@ class TestDrift:
             ("generated", "generated column of wallets.suspension_reason is 2, not 0"),
             ("no-default", "column default of sessions.max_renewals is none, not 30"),
             ("default-where-none-is", "column default of audit_log.actor is '', not none"),
+            (
+                "deferred-foreign-key",
+                "table pending_approvals has the foreign key (tx_id) REFERENCES transactions (id)"
+                " ON UPDATE NO ACTION ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED, not one of WAIaaS",
+            ),
+            (
+                "extra-foreign-key-of-two-columns",
+                "table audit_log has the foreign key (session_id, wallet_id) REFERENCES session_wallets"
+                " (session_id, wallet_id) ON UPDATE NO ACTION ON DELETE NO ACTION, not one of WAIaaS",
+            ),
             ("missing-unique", "table wc_sessions lacks UNIQUE (topic)"),
             (
                 "index-not-unique",
@@ -431,6 +447,20 @@ class TestDrift:
         """What differs is told with what it is and what it should be."""
         report = check(make_edited(tmp_path / "wallets.db", DRIFTS[drift].edits))
         assert message in [finding.message for finding in report.findings]
+
+    def test_is_told_in_the_same_order_each_time(self, tmp_path: Path) -> None:
+        """Of several keys of one table each is told, in alphabetical order, whatever order a set has."""
+        edits = [
+            ("wallet_id TEXT NOT NULL REFERENCES wallets(id) ON DELETE RESTRICT", "wallet_id TEXT NOT NULL"),
+            ("session_id TEXT REFERENCES sessions(id) ON DELETE SET NULL", "session_id TEXT"),
+            ("parent_id TEXT REFERENCES transactions(id) ON DELETE CASCADE", "parent_id TEXT"),
+        ]
+        report = check(make_edited(tmp_path / "wallets.db", edits))
+        assert [(each.kind, each.details["key"].split(" ")[0]) for each in report.findings] == [
+            ("missing_foreign_key", "(parent_id)"),
+            ("missing_foreign_key", "(session_id)"),
+            ("missing_foreign_key", "(wallet_id)"),
+        ]
 
     @pytest.mark.parametrize("table", TABLES)
     def test_a_missing_table_is_found(self, tmp_path: Path, table: str) -> None:

@@ -15,7 +15,16 @@ from waiaas.errors.base import fill, texts_in
 from waiaas.faults import file_of, is_mismatch, refusing
 from waiaas.migrations import LATEST_SCHEMA_VERSION
 from waiaas.migrations.damage import damage
-from waiaas.migrations.schema import Column, Table, canonical, describe, ordinary_tables, same_index, stored_objects
+from waiaas.migrations.schema import (
+    Column,
+    ForeignKey,
+    Table,
+    canonical,
+    describe,
+    ordinary_tables,
+    same_index,
+    stored_objects,
+)
 from waiaas.migrations.sql import fold, quote
 from waiaas.migrations.version import schema_version
 from waiaas.models import MODELS
@@ -245,14 +254,14 @@ def _column_drift(where: str, wanted: Column, actual: Column) -> Iterator[Findin
 
 
 def _key_drift(wanted: Table, actual: Table) -> Iterator[Finding]:
-    texts = [{_key_text(table, key): key for key in table.foreign_keys} for table in (wanted, actual)]
-    for text in texts[0].keys() - texts[1].keys():
+    ours, theirs = ({_key_text(key) for key in table.foreign_keys} for table in (wanted, actual))
+    for text in sorted(ours - theirs):
         yield _problem("missing_foreign_key", wanted.name, key=text)
-    for text in texts[1].keys() - texts[0].keys():
+    for text in sorted(theirs - ours):
         yield _note("extra_foreign_key", wanted.name, key=text)
 
 
-def _key_text(table: Table, key: Any) -> str:
+def _key_text(key: ForeignKey) -> str:
     columns = ", ".join(map(fold, key.columns))
     parents = ", ".join(fold(column or "") for column in key.parent_columns)
     deferred = " DEFERRABLE INITIALLY DEFERRED" if key.deferred else ""
