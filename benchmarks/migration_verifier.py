@@ -109,4 +109,4 @@ def _damage(database: sqlite3.Connection) -> Iterator[str]:
         yield f"damaged: {result}"
     violations = len(database.execute("PRAGMA main.foreign_key_check").fetchall())
     if violations:
-        yield f"broken: {violations:,} references"
+        yield f"{violations:,} foreign-key violations"

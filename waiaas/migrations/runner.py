@@ -48,7 +48,7 @@ Clock = Callable[[], float]
 Backup = bool | str | PathLike[str]
 # After these the original itself may be in danger, so that a good copy beside it is kept.
 _KEEP_BACKUP_AFTER = frozenset({"io_error", "corrupt"})
-# The column that goes, and its name before version 3: its broken references, the orphan sessions, go with it.
+# The column that goes, and its name before version 3: its foreign-key violations, the orphan sessions, go with it.
 _GOING = frozenset({("sessions", "wallet_id"), ("sessions", "agent_id")})
 
 
