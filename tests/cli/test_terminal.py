@@ -257,14 +257,23 @@ terminal.ProgressLine.__call__ = kill
 main(prog_name="waiaas")
 """
 
+ENDLESS_BACKUP = """
+from waiaas.migrations import Progress, backup
+
+def copy_pages(path, copy, pulse):
+    while True:
+        pulse(Progress("backing up", None, 1, 2))
+
+backup._copy_pages = copy_pages
+"""
+
 
 class TestSignals:
+    @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
     @pytest.mark.parametrize(
         ("arguments", "phase", "name", "code"),
         [
             (["upgrade"], "waiting for the write lock", "SIGINT", 130),
-            (["upgrade"], "backing up", "SIGINT", 130),
-            (["upgrade"], "verifying the backup", "SIGHUP", 129),
             (["upgrade"], "filling session_wallets", "SIGINT", 130),
             (["upgrade"], "indexing session_wallets", "SIGTERM", 143),
             (["upgrade"], "checking the foreign keys of session_wallets", "SIGINT", 130),
@@ -277,13 +286,35 @@ class TestSignals:
             (["check"], "looking the file over", "SIGINT", 130),
         ],
     )
-    def test_stop_a_command(self, tmp_path: Path, arguments: list[str], phase: str, name: str, code: int) -> None:
+    def test_stop_a_command(
+        self, tmp_path: Path, arguments: list[str], phase: str, name: str, code: int, wal: bool
+    ) -> None:
         """Stopped at any moment, a real process says so, leaves the file as it was and nothing beside it."""
-        path = make_file(tmp_path / "wallets.db")
+        path = make_file(tmp_path / "wallets.db", wal=wal)
         before = contents(tmp_path)
         result = program(phase, name, *arguments, path, code=KILL)
         assert (result.returncode, result.stdout) == (code, "")
         assert result.stderr == f"Interrupted: {path} is as it was.\n"
+        assert contents(tmp_path) == before
+
+    @pytest.mark.parametrize(
+        ("phase", "name", "code"), [("backing up", "SIGINT", 130), ("verifying the backup", "SIGHUP", 129)]
+    )
+    def test_stop_a_backup(self, tmp_path: Path, phase: str, name: str, code: int) -> None:
+        """Stopped while the backup is written before the change, a process leaves nothing of it."""
+        path = make_file(tmp_path / "wallets.db")
+        before = contents(tmp_path)
+        result = program(phase, name, "upgrade", path, code=KILL)
+        assert (result.returncode, result.stderr) == (code, f"Interrupted: {path} is as it was.\n")
+        assert contents(tmp_path) == before
+
+    @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+    def test_stop_a_change_that_waits_for_its_backup(self, tmp_path: Path, name: str, code: int) -> None:
+        """A backup that a thread is still writing when all else is done is stopped as well."""
+        path = make_file(tmp_path / "wallets.db", wal=True)
+        before = contents(tmp_path)
+        result = program("backing up", name, "upgrade", path, code=f"{ENDLESS_BACKUP}\n{KILL}")
+        assert (result.returncode, result.stderr) == (code, f"Interrupted: {path} is as it was.\n")
         assert contents(tmp_path) == before
 
     def test_stop_a_downgrade(self, tmp_path: Path) -> None:
