@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+import waiaas
+
 PACKAGE = Path(__file__).parent.parent / "waiaas"
+FRONT_DOOR = PACKAGE / "__init__.py"
 # What each part may import of the others; itself and the standard library go without saying.
 MAY_IMPORT = {
     "enums": set(),
@@ -89,3 +92,29 @@ else:
 """
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
+
+
+def test_each_public_name_is_imported_or_loaded_later() -> None:
+    """No public name is missing where it is loaded from, and type checkers find each in the same module."""
+    (unseen,) = (node for node in ast.parse(FRONT_DOOR.read_text("utf-8")).body if isinstance(node, ast.If))
+    imports = [node for node in unseen.body if isinstance(node, ast.ImportFrom)]
+    by_module = {part_of(str(node.module)): {alias.name for alias in node.names} for node in imports}
+    assert by_module == {module: set(names) for module, names in waiaas._LOADED_LATER.items()}
+    at_once = set(waiaas.__all__).difference(*by_module.values())
+    assert at_once <= set(vars(waiaas))
+    assert at_once.union(*by_module.values()) == set(waiaas.__all__)
+
+
+@pytest.mark.parametrize(
+    ("name", "loaded"),
+    [("rehearse", "rehearsal"), ("ErrorResponseSchema", "schemas"), ("SessionSettings", "schemas services")],
+)
+def test_a_name_loads_no_more_than_it_needs(name: str, loaded: str) -> None:
+    """The first use of a name loads its own module and what that imports, and none of the others."""
+    program = """
+import sys, waiaas
+getattr(waiaas, sys.argv[1])
+print(*sorted(later for later in waiaas._LOADED_LATER if f"waiaas.{later}" in sys.modules))
+"""
+    run = subprocess.run([sys.executable, "-c", program, name], capture_output=True, text=True)
+    assert (run.stdout.strip(), run.stderr) == (loaded, "")

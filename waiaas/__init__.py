@@ -77,7 +77,41 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 # Loaded at their first use (PEP 562): a program that only opens or upgrades a file need not wait for them.
-_LOADED_LATER = ("schemas", "services", "rehearsal")
+_LOADED_LATER = {
+    "rehearsal": ("Rehearsal", "rehearse"),
+    "schemas": (
+        "CreateSessionRequestSchema",
+        "CreateWalletRequestSchema",
+        "ErrorResponseSchema",
+        "IssuedSessionResponseSchema",
+        "LinkWalletRequestSchema",
+        "ListSessionsRequestSchema",
+        "ListWalletsRequestSchema",
+        "RenewSessionRequestSchema",
+        "SessionListResponseSchema",
+        "SessionResponseSchema",
+        "SessionWalletListResponseSchema",
+        "SessionWalletResponseSchema",
+        "SetDefaultWalletRequestSchema",
+        "SuspendWalletRequestSchema",
+        "WalletListResponseSchema",
+        "WalletResponseSchema",
+    ),
+    "services": (
+        "AuthenticatedSession",
+        "IssuedSession",
+        "LinkedWallet",
+        "Page",
+        "SessionDetails",
+        "SessionService",
+        "SessionSettings",
+        "SessionTokens",
+        "SessionWalletService",
+        "TokenClaims",
+        "WalletService",
+    ),
+}
+_MODULE_OF = {name: module for module, names in _LOADED_LATER.items() for name in names}
 
 __all__ = [
     "ERROR_CODES",
@@ -151,12 +185,10 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _LOADED_LATER:
         return import_module(f"waiaas.{name}")
-    if name in __all__:
-        for module in map(import_module, (f"waiaas.{later}" for later in _LOADED_LATER)):
-            if name in module.__all__:
-                globals()[name] = getattr(module, name)
-                return globals()[name]
-    raise AttributeError(f"module 'waiaas' has no attribute {name!r}")
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'waiaas' has no attribute {name!r}")
+    globals()[name] = getattr(import_module(f"waiaas.{_MODULE_OF[name]}"), name)
+    return globals()[name]
 
 
 def __dir__() -> list[str]:
