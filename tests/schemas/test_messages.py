@@ -33,6 +33,7 @@ SMALLEST = {"name": "payments", "chain": "solana", "environment": "testnet", "pu
 
 #: Messages that the library fills, in English -> in Korean.
 FILLED = {
+    "Must be printable text, not int.": "출력할 수 있는 문자로만 된 문자열이어야 합니다. int 값은 쓸 수 없습니다.",
     "Must have at most 100 characters.": "최대 100자까지 쓸 수 있습니다.",
     "Must be one of: testnet, mainnet.": "다음 중 하나여야 합니다: testnet, mainnet.",
     "Must be an integer from 1 to 200.": "1 이상 200 이하의 정수여야 합니다.",
@@ -141,6 +142,8 @@ def provoked():
         (schemas.check_create_wallet_request, {}),
         (wallets.create, good),
         (lambda after: wallets.list(after=after), 5),
+        (wallets.get, 5),
+        (wallets.get, "\0"),
     ]
     told = {}
     for call, argument in calls:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -96,6 +97,28 @@ def test_a_session_lives_its_life(services: Services) -> None:
         "SESSION_RENEWED",
         "SESSION_REVOKED",
     ]
+
+
+@pytest.mark.parametrize("no_id", [uuid.UUID(int=7), 7, b"7", ["7"], True, "\ud800", "\0"], ids=repr)
+def test_what_is_no_id_ends_no_transaction(services: Services, no_id: Any) -> None:
+    """What can be no id is refused as on SQLite, and a caller who goes on in the same transaction can commit it."""
+    wallet = services.wallet("a")
+    session = services.session(wallet)
+    calls: list[Callable[[], Any]] = [
+        lambda: services.links.resolve(no_id),
+        lambda: services.links.resolve(session.id, no_id),
+        lambda: services.links.link(session.id, no_id),
+        lambda: services.sessions.get(no_id),
+        lambda: services.sessions.list(no_id),
+        lambda: services.wallets.terminate(no_id),
+    ]
+    with services.database.atomic():
+        services.wallets.suspend(wallet)
+        for call in calls:
+            with pytest.raises(WAIaaSError) as caught:
+                call()
+            assert caught.value.code == "ACTION_VALIDATION_FAILED"
+    assert services.wallets.get(wallet).status == "SUSPENDED"
 
 
 def race(services: Services, *calls: Callable[[], Any]) -> list[str]:

@@ -9,7 +9,7 @@ import json
 import re
 import string
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from world import NOBODY, NOW, Scene, World, b64, make_token, refused, sha256, unb64
+from world import NOBODY, NOW, World, b64, make_token, refused, sha256, unb64
 
 import waiaas
 from waiaas import AuthenticatedSession, IssuedSession, TokenClaims, WAIaaSError, services
@@ -539,27 +539,3 @@ def test_hashes_are_compared_in_constant_time() -> None:
     assert len(equated) > 20
     assert [text for text in equated if secret.fullmatch(text)] == []
     assert digested == ["compare_digest(stored.encode(), hash_of(token).encode())"]
-
-
-IN_PLACE_OF_AN_ID = {
-    "get": lambda scene, token: scene.world.sessions.get(token),
-    "revoke": lambda scene, token: scene.world.sessions.revoke(token),
-    "list the links": lambda scene, token: scene.world.links.list(token),
-    "resolve": lambda scene, token: scene.world.links.resolve(token),
-    "resolve a wallet": lambda scene, token: scene.world.links.resolve(scene.session.id, token),
-    "link": lambda scene, token: scene.world.links.link(token, scene.third),
-    "link a wallet": lambda scene, token: scene.world.links.link(scene.session.id, token),
-    "unlink a wallet": lambda scene, token: scene.world.links.unlink(scene.session.id, token),
-    "get a wallet": lambda scene, token: scene.world.wallets.get(token),
-    "terminate a wallet": lambda scene, token: scene.world.wallets.terminate(token),
-}
-
-
-@pytest.mark.parametrize("call", IN_PLACE_OF_AN_ID.values(), ids=IN_PLACE_OF_AN_ID)
-def test_a_token_in_the_place_of_an_id_is_not_told(world: World, call: Callable[[Scene, str], Any]) -> None:
-    """Who mistakes a session's token for an id finds no trace of it in the error, which goes into logs and answers."""
-    scene = Scene(world)
-    with pytest.raises(waiaas.WAIaaSError) as caught:
-        call(scene, scene.session.token)
-    assert scene.session.token not in str(caught.value.to_dict())
-    assert "<token>" in str(caught.value.details)

@@ -536,6 +536,10 @@ FIELDS: Final[dict[str, str]] = {
     "Must be text without NUL characters and lone surrogates.": (
         "NUL 문자와 짝 없는 서로게이트가 없는 문자열이어야 합니다."
     ),
+    "Must be printable text.": "출력할 수 있는 문자로만 된 문자열이어야 합니다.",
+    "Must be printable text, not {type}.": (
+        "출력할 수 있는 문자로만 된 문자열이어야 합니다. {type} 값은 쓸 수 없습니다."
+    ),
     "Must not be blank.": "비어 있거나 공백만으로 되어 있으면 안 됩니다.",
     "Must have at most {count} characters.": "최대 {count}자까지 쓸 수 있습니다.",
     "Must be one of: {words}.": "다음 중 하나여야 합니다: {words}.",

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from waiaas.schemas import RequestValidationError
+
 #: What every session token begins with.
 TOKEN_PREFIX = "wai_sess_"
+
+_UUID_LENGTH = 36
 
 
 def new_id() -> str:
@@ -14,14 +18,40 @@ def new_id() -> str:
     return str(uuid7())
 
 
-def told_id(id_: object) -> str | None:
-    """Return what an error may tell of a value that should be an id and that no row has: an id, and never a token.
+def is_id(value: object) -> bool:
+    """Tell whether a value may be an id: printable text, which every database takes.
 
-    >>> told_id("s-1"), told_id("wai_sess_..."), told_id(7), told_id(None)
-    ('s-1', '<token>', '<int>', None)
+    PostgreSQL takes no NUL character, and UTF-8 no lone surrogate.
+
+    >>> is_id("0190a3f0-1111-7abc-8def-0123456789ab"), is_id(7), is_id(chr(0)), is_id(chr(0xD800))
+    (True, False, False, False)
+    """
+    return isinstance(value, str) and value.isprintable()
+
+
+def check_id(key: str, value: object) -> None:
+    """Refuse what can be no id, under its wire key: `ACTION_VALIDATION_FAILED`; the value itself is not told.
+
+    >>> check_id("after", 7)
+    Traceback (most recent call last):
+      ...
+    waiaas.schemas.base.RequestValidationError: The input is not valid. {'after': ['Must be printable text, not int.']}
+    """
+    if not is_id(value):
+        kind = "" if isinstance(value, str) else f", not {type(value).__name__}"
+        raise RequestValidationError({key: [f"Must be printable text{kind}."]}) from None
+
+
+def told_id(id_: str | None) -> str | None:
+    """Return what an error may tell of an id that no row has, which may be a token in its place.
+
+    >>> told_id("0190a3f0-1111-7abc-8def-0123456789ab"), told_id("Bearer wai_sess_..."), told_id(None)
+    ('0190a3f0-1111-7abc-8def-0123456789ab', '<token>', None)
+    >>> told_id("eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOi...")
+    '<50 characters>'
     """
     if id_ is None:
         return None
-    if not isinstance(id_, str):
-        return f"<{type(id_).__name__}>"
-    return "<token>" if id_.startswith(TOKEN_PREFIX) else id_
+    if TOKEN_PREFIX in id_:
+        return "<token>"
+    return id_ if len(id_) <= _UUID_LENGTH else f"<{len(id_)} characters>"

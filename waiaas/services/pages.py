@@ -8,6 +8,7 @@ from typing import Generic, Protocol, TypeVar
 
 from waiaas.schemas import MAX_LIMIT, RequestValidationError
 from waiaas.schemas.page import LIMIT_EXPECTED
+from waiaas.services.ids import is_id
 
 
 class _HasId(Protocol):
@@ -31,7 +32,7 @@ def check_page(limit: int, after: str | None, status: str | None, statuses: Coll
     errors = {}
     if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= MAX_LIMIT:
         errors["limit"] = [LIMIT_EXPECTED]
-    if after is not None and not isinstance(after, str):
+    if after is not None and not is_id(after):
         errors["after"] = ["Must be the next_after of a page."]
     if status is not None and status not in statuses:
         errors["status"] = [f"Must be one of: {', '.join(statuses)}."]

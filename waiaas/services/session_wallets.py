@@ -12,7 +12,7 @@ from waiaas.faults import refusing
 from waiaas.models import Session, SessionWallet, Wallet
 from waiaas.services.audit import Event, record
 from waiaas.services.details import LinkedWallet, linked_wallets
-from waiaas.services.ids import told_id
+from waiaas.services.ids import check_id, told_id
 from waiaas.services.settings import Clock, SessionSettings
 from waiaas.services.statements import PARAMETER, TRUE, compiled, fetch, in_parts
 from waiaas.transactions import write_transaction
@@ -22,8 +22,11 @@ class SessionWalletService:
     """Links wallets to sessions, and tells which wallet a session's request is for.
 
     Takes a database at the latest schema version, the settings (the daemon's, unless told otherwise) and a `clock`
-    that gives Unix seconds. One service serves all threads. Ids are lower-case UUID text; `actor` says in the audit
-    log who asked. Each change is one transaction with its row in the audit log.
+    that gives Unix seconds. One service serves all threads. `actor` says in the audit log who asked. Each change is
+    one transaction with its row in the audit log.
+
+    Ids are lower-case UUID text. They are compared as they stand, so that an id in upper case is as unknown as any
+    other text; what is no text, such as a `uuid.UUID` or a model, is refused as `ACTION_VALIDATION_FAILED`.
 
     Where the database does not let it, any method raises WAIaaSError `SCHEMA_INCOMPATIBLE`; its `reason` says why,
     such as `database_busy`, `disk_full` or `corrupt`.
@@ -49,6 +52,8 @@ class SessionWalletService:
         `WALLET_TERMINATED`, `SESSION_LIMIT_EXCEEDED` where the wallet has as many sessions as the settings allow,
         and `WALLET_ALREADY_LINKED`.
         """
+        check_id("sessionId", session_id)
+        check_id("walletId", wallet_id)
         with write_transaction(self._database):
             now = int(self._clock())
             links = _links_to_change(self._database, session_id)
@@ -68,6 +73,8 @@ class SessionWalletService:
         where the wallet is not linked to it, `SESSION_REQUIRES_WALLET` where it has no other, and
         `CANNOT_REMOVE_DEFAULT_WALLET` where it is the default: set another one first.
         """
+        check_id("sessionId", session_id)
+        check_id("walletId", wallet_id)
         with write_transaction(self._database):
             now = int(self._clock())
             links = _links_to_change(self._database, session_id)
@@ -86,6 +93,8 @@ class SessionWalletService:
         Where it is the default already, nothing changes. Raises WAIaaSError `SESSION_NOT_FOUND` where the session is
         unknown or revoked, and `WALLET_ACCESS_DENIED` where the wallet is not linked to it.
         """
+        check_id("sessionId", session_id)
+        check_id("walletId", wallet_id)
         with write_transaction(self._database):
             now = int(self._clock())
             links = _links_to_change(self._database, session_id)
@@ -106,6 +115,7 @@ class SessionWalletService:
         A revoked session still has its links, though it reaches nothing by them. Raises WAIaaSError
         `SESSION_NOT_FOUND` where the session is unknown.
         """
+        check_id("sessionId", session_id)
         with refusing(self._database), self._database.atomic():
             if not Session.select().where(Session.id == session_id).exists(self._database):
                 raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": told_id(session_id)})
@@ -118,22 +128,32 @@ class SessionWalletService:
         named and the session has no default; `SESSION_NOT_FOUND`, `SESSION_REVOKED` or `SESSION_EXPIRED` where the
         session is not one that reaches anything.
         """
-        if wallet_id is None:
-            found = fetch(self._database, self._find_default, session_id)
-        else:
-            found = fetch(self._database, self._find_named, wallet_id, session_id)
-        if found is None:
-            raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": told_id(session_id)})
-        reached, revoked_at, expires_at = found
-        if revoked_at is not None:
-            raise WAIaaSError("SESSION_REVOKED")
-        if expires_at <= self._clock():
-            raise WAIaaSError("SESSION_EXPIRED")
-        if reached is None:
-            raise WAIaaSError(
-                "WALLET_ACCESS_DENIED", details={"sessionId": session_id, "walletId": told_id(wallet_id)}
-            )
-        return str(reached)
+        try:
+            if not isinstance(session_id, str) or not (wallet_id is None or isinstance(wallet_id, str)):
+                # PostgreSQL, if it were asked, would end the caller's transaction.
+                raise TypeError
+            if wallet_id is None:
+                found = fetch(self._database, self._find_default, session_id)
+            else:
+                found = fetch(self._database, self._find_named, wallet_id, session_id)
+            if found is None:
+                raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": told_id(session_id)})
+            reached: str | None
+            reached, revoked_at, expires_at = found
+            if revoked_at is not None:
+                raise WAIaaSError("SESSION_REVOKED")
+            if expires_at <= self._clock():
+                raise WAIaaSError("SESSION_EXPIRED")
+            if reached is None:
+                details = {"sessionId": session_id, "walletId": told_id(wallet_id)}
+                raise WAIaaSError("WALLET_ACCESS_DENIED", details=details)
+            return reached
+        except Exception:
+            # Only now: a look at each character would count on the path that every request takes.
+            check_id("sessionId", session_id)
+            if wallet_id is not None:
+                check_id("walletId", wallet_id)
+            raise
 
     def _linked(self, session_id: str, wallet_id: str) -> LinkedWallet:
         return _find(linked_wallets(self._database, session_id), session_id, wallet_id)

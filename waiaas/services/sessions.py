@@ -15,7 +15,7 @@ from waiaas.models import KeyValue, Session, SessionWallet
 from waiaas.schemas import DEFAULT_LIMIT, CreateSessionRequest, check_create_session_request
 from waiaas.services.audit import Event, record
 from waiaas.services.details import IssuedSession, SessionDetails, details_query, session_details
-from waiaas.services.ids import new_id, told_id
+from waiaas.services.ids import check_id, new_id, told_id
 from waiaas.services.pages import Page, check_page, page_of
 from waiaas.services.session_wallets import refuse_unusable
 from waiaas.services.settings import Clock, SessionSettings
@@ -44,8 +44,11 @@ class SessionService:
     """Creates sessions, knows them by their tokens, renews, revokes and lists them.
 
     Takes a database at the latest schema version, the settings (the daemon's, unless told otherwise) and a `clock`
-    that gives Unix seconds. One service serves all threads. Ids are lower-case UUID text; `actor` says in the audit
-    log who asked. Each change is one transaction with its row in the audit log.
+    that gives Unix seconds. One service serves all threads. `actor` says in the audit log who asked. Each change is
+    one transaction with its row in the audit log.
+
+    Ids are lower-case UUID text. They are compared as they stand, so that an id in upper case is as unknown as any
+    other text; what is no text, such as a `uuid.UUID` or a model, is refused as `ACTION_VALIDATION_FAILED`.
 
     Where the database does not let it, any method raises WAIaaSError `SCHEMA_INCOMPATIBLE`; its `reason` says why,
     such as `database_busy`, `disk_full`, `corrupt` or `token_key_unusable`.
@@ -161,6 +164,7 @@ class SessionService:
         Raises WAIaaSError `SESSION_NOT_FOUND` where the session is unknown. A row that is damaged elsewhere is no
         reason to let its agent go on: it is revoked first and told as `corrupt` then.
         """
+        check_id("sessionId", session_id)
         with write_transaction(self._database):
             now = int(self._clock())
             is_it = Session.id == session_id
@@ -178,6 +182,7 @@ class SessionService:
 
         Raises WAIaaSError `SESSION_NOT_FOUND` where the session is unknown.
         """
+        check_id("sessionId", session_id)
         return self._details(session_id, int(self._clock()))
 
     def list(
@@ -192,7 +197,7 @@ class SessionService:
 
         Those of one wallet, or of one status (of `SESSION_STATUSES`), where asked for; `limit` (1 to 200) at a time.
         `after` is a page's `next_after`, and gives the page behind it. Raises WAIaaSError `ACTION_VALIDATION_FAILED`
-        for a limit out of bounds, an `after` that is no text or an unknown status.
+        for a limit out of bounds, a `wallet_id` or `after` that is no text, or an unknown status.
         """
         check_page(limit, after, status, SESSION_STATUSES)
         now = int(self._clock())
@@ -200,6 +205,7 @@ class SessionService:
         if after is not None:
             ids = ids.where(Session.id > after)
         if wallet_id is not None:
+            check_id("walletId", wallet_id)
             linked = SessionWallet.select(SessionWallet.session).where(SessionWallet.wallet == wallet_id)
             ids = ids.where(Session.id.in_(linked))
         if status is not None:

@@ -24,7 +24,7 @@ from waiaas.fields import to_json
 from waiaas.models import KeyValue
 from waiaas.schemas import Secret
 from waiaas.services.audit import Event, record
-from waiaas.services.ids import TOKEN_PREFIX
+from waiaas.services.ids import TOKEN_PREFIX, check_id
 from waiaas.services.settings import Clock
 from waiaas.services.statements import PARAMETER, compiled
 from waiaas.transactions import write_transaction
@@ -133,7 +133,12 @@ class SessionTokens:
         self._find_keys = compiled(database, KeyValue.select(KeyValue.key, KeyValue.value).where(is_key))
 
     def sign(self, session_id: str, wallet_id: str, *, issued_at: int, expires_at: int) -> str:
-        """Return a token for a session and its default wallet, valid until `expires_at` (both times Unix seconds)."""
+        """Return a token for a session and its default wallet, valid until `expires_at` (both times Unix seconds).
+
+        Raises WAIaaSError `ACTION_VALIDATION_FAILED` where an id is no text.
+        """
+        check_id("sessionId", session_id)
+        check_id("walletId", wallet_id)
         return self.keys().sign(TokenClaims(session_id, wallet_id, issued_at, expires_at))
 
     def verify(self, token: str) -> TokenClaims:

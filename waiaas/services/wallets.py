@@ -19,7 +19,7 @@ from waiaas.schemas import (
     check_create_wallet_request,
 )
 from waiaas.services.audit import Event, record
-from waiaas.services.ids import new_id, told_id
+from waiaas.services.ids import check_id, new_id, told_id
 from waiaas.services.pages import Page, check_page, page_of
 from waiaas.services.settings import Clock
 from waiaas.services.statements import in_parts
@@ -32,8 +32,11 @@ class WalletService:
     """Creates wallets, suspends and resumes them, and terminates them.
 
     Takes a database at the latest schema version and a `clock` that gives Unix seconds. One service serves all
-    threads. Ids are lower-case UUID text; `actor` says in the audit log who asked. Each change is one transaction
-    with its rows in the audit log. Wallets come as instances of the model `waiaas.Wallet`.
+    threads. `actor` says in the audit log who asked. Each change is one transaction with its rows in the audit log.
+    Wallets come as instances of the model `waiaas.Wallet`.
+
+    Ids are lower-case UUID text. They are compared as they stand, so that an id in upper case is as unknown as any
+    other text; what is no text, such as a `uuid.UUID` or a model, is refused as `ACTION_VALIDATION_FAILED`.
 
     Where the database does not let it, any method raises WAIaaSError `SCHEMA_INCOMPATIBLE`; its `reason` says why,
     such as `database_busy`, `disk_full` or `corrupt`.
@@ -143,6 +146,7 @@ class WalletService:
             return self._change(wallet_id, now, actor, {"status": "TERMINATED"}, event)
 
     def _wallet(self, wallet_id: str) -> Wallet:
+        check_id("walletId", wallet_id)
         wallet: Wallet | None = Wallet.select().where(Wallet.id == wallet_id).first(self._database)
         if wallet is None:
             raise WAIaaSError("WALLET_NOT_FOUND", details={"walletId": told_id(wallet_id)})

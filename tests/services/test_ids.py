@@ -1,0 +1,198 @@
+"""Whatever stands in the place of an id, every method of every service treats it in one way."""
+
+from __future__ import annotations
+
+import inspect
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import pytest
+from world import NOBODY, NOW, Scene, World, refused
+
+import waiaas
+from waiaas import Page, services
+
+#: The parameters of the services' methods that are ids, each with the key under which it is refused.
+IDS = {"session_id": "sessionId", "wallet_id": "walletId", "after": "after"}
+#: Those that are none.
+NO_IDS = {"actor", "expires_at", "issued_at", "limit", "reason", "request", "status", "token"}
+
+
+class Place(NamedTuple):
+    """A parameter of a service's method."""
+
+    service: type[Any]
+    method: str
+    name: str
+    is_optional: bool
+
+
+def places() -> Iterator[Place]:
+    """Every parameter of every public method of every service."""
+    for service in (getattr(services, name) for name in services.__all__):
+        if "database" not in inspect.signature(service).parameters:
+            continue
+        for method, function in inspect.getmembers(service, inspect.isfunction):
+            if not method.startswith("_"):
+                _, *parameters = inspect.signature(function).parameters.values()
+                yield from (Place(service, method, each.name, each.default is None) for each in parameters)
+
+
+def name_of(place: Place) -> str:
+    return f"{place.service.__name__}.{place.method}-{place.name}"
+
+
+PLACES = [place for place in places() if place.name in IDS]
+every_place = pytest.mark.parametrize("place", PLACES, ids=map(name_of, PLACES))
+
+#: What somebody may give in the place of an id that is right.
+NO_ID: dict[str, Callable[[str], object]] = {
+    "uuid": uuid.UUID,
+    "int": lambda right: 7,
+    "float": lambda right: 1.5,
+    "bool": lambda right: True,
+    "bytes": str.encode,
+    "list": lambda right: [right],
+    "model": lambda right: waiaas.Wallet(id=right),
+    "column": lambda right: waiaas.Wallet.id,
+    "surrogate": lambda right: f"{right}\ud800",
+    "nul": lambda right: f"{right}\0",
+}
+
+
+@pytest.fixture
+def scene(world: World) -> Scene:
+    return Scene(world)
+
+
+def call(scene: Scene, place: Place, value: object) -> Any:
+    """Call the method with a value in one place, and in the others with what would let it succeed."""
+    function = getattr(place.service, place.method)
+    right: dict[str, object] = {"issued_at": NOW, "expires_at": NOW + 300}
+    right |= {name: right_id(scene, place._replace(name=name)) for name in ("session_id", "wallet_id")}
+    needed = {
+        name: right[name]
+        for name, parameter in inspect.signature(function).parameters.items()
+        if name != "self" and parameter.default is inspect.Parameter.empty
+    }
+    service = place.service(scene.world.database, clock=scene.world.clock)
+    return function(service, **{**needed, place.name: value})
+
+
+def right_id(scene: Scene, place: Place) -> str:
+    """The id with which the method succeeds."""
+    if place.name == "session_id":
+        return scene.session.id
+    return {"link": scene.third, "resume": scene.suspended}.get(place.method, scene.second)
+
+
+def test_every_parameter_is_known_to_be_an_id_or_none() -> None:
+    """A method that is added, or a parameter, is tested here too, or named as one that takes no id."""
+    assert {place.name for place in places()} == IDS.keys() | NO_IDS
+    assert {place.service.__name__ for place in places()} == {
+        *("SessionService", "SessionTokens", "SessionWalletService", "WalletService")
+    }
+
+
+@every_place
+def test_the_right_id_is_taken(scene: Scene, place: Place) -> None:
+    """What the other tests change is all that keeps each call from its success."""
+    call(scene, place, right_id(scene, place))
+
+
+@every_place
+@pytest.mark.parametrize("kind", NO_ID)
+def test_what_can_be_no_id_is_refused(scene: Scene, place: Place, kind: str) -> None:
+    """What is no text, or none that every database takes, is refused under its key; it is not told, nor is a cause."""
+    value = NO_ID[kind](right_id(scene, place))
+    with refused(scene.world, "ACTION_VALIDATION_FAILED") as caught:
+        call(scene, place, value)
+    ((key, (message,)),) = caught.value.details["fields"].items()  # type: ignore[index, union-attr]
+    assert key == IDS[place.name]
+    assert right_id(scene, place) not in str(caught.value.to_dict())
+    assert isinstance(value, str) or place.name == "after" or message.endswith(f", not {type(value).__name__}.")
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+@every_place
+def test_none_is_refused_where_an_id_is_needed(scene: Scene, place: Place) -> None:
+    """None stands for no id only where the method says so."""
+    if place.is_optional:
+        call(scene, place, None)
+    else:
+        with refused(scene.world, "ACTION_VALIDATION_FAILED"):
+            call(scene, place, None)
+
+
+LOOKED_UP = [place for place in PLACES if place.method != "sign" and place.name != "after"]
+every_look_up = pytest.mark.parametrize("place", LOOKED_UP, ids=map(name_of, LOOKED_UP))
+UNKNOWN = {"SESSION_NOT_FOUND", "WALLET_NOT_FOUND", "WALLET_ACCESS_DENIED"}
+
+
+def is_unknown(scene: Scene, place: Place, value: str) -> bool:
+    """Whether the value is treated as an id that nobody has."""
+    if (place.method, place.name) == ("list", "wallet_id"):
+        return bool(call(scene, place, value) == Page((), None))
+    codes = []
+    for each in (NOBODY, value):
+        with pytest.raises(waiaas.WAIaaSError) as caught:
+            call(scene, place, each)
+        codes.append(caught.value.code)
+    return codes[0] == codes[1] and codes[0] in UNKNOWN
+
+
+@every_look_up
+@pytest.mark.parametrize("spelling", [str.upper, "{{{}}}".format, "urn:uuid:{}".format, " {}".format, "{}é".format])
+def test_another_spelling_is_unknown(scene: Scene, place: Place, spelling: Callable[[str], str]) -> None:
+    """Text is compared as it stands: no other spelling of a UUID stands for it."""
+    before = scene.world.rows()
+    assert is_unknown(scene, place, spelling(right_id(scene, place)))
+    assert scene.world.rows() == before
+
+
+def test_a_row_is_reached_by_its_id_whatever_that_is(scene: Scene) -> None:
+    """A wallet and a session of other hands, whose ids are no lower-case UUIDs, can be looked at and ended."""
+    scene.world.execute("PRAGMA foreign_keys = OFF")
+    for table, column, old in (("wallets", "wallet_id", scene.third), ("sessions", "session_id", scene.session.id)):
+        scene.world.execute(f"UPDATE {table} SET id = upper(id) || ' 지갑' WHERE id = ?", old)
+        scene.world.execute(
+            f"UPDATE session_wallets SET {column} = upper({column}) || ' 지갑' WHERE {column} = ?", old
+        )
+    wallet, session = (f"{old.upper()} 지갑" for old in (scene.third, scene.session.id))
+    assert scene.world.links.link(session, wallet).id == wallet
+    assert scene.world.links.resolve(session, wallet) == wallet
+    assert scene.world.wallets.terminate(wallet).status == "TERMINATED"
+    assert scene.world.sessions.revoke(session).status == "REVOKED"
+
+
+def test_a_number_is_not_the_text_of_its_digits(scene: Scene) -> None:
+    """SQLite compares a number with text as text; the services refuse it even where a row would be found."""
+    scene.world.execute("PRAGMA foreign_keys = OFF")
+    scene.world.execute("UPDATE wallets SET id = '7' WHERE id = ?", scene.second)
+    scene.world.execute("UPDATE session_wallets SET wallet_id = '7' WHERE wallet_id = ?", scene.second)
+    assert scene.world.links.resolve(scene.session.id, "7") == "7"
+    with refused(scene.world, "ACTION_VALIDATION_FAILED"):
+        scene.world.links.resolve(scene.session.id, 7)  # type: ignore[arg-type]
+
+
+TOKEN_AS = {
+    "it is": "{}".format,
+    "a header": "Bearer {}".format,
+    "a JWT": lambda token: token.removeprefix("wai_sess_"),
+    "text in quotes": repr,
+}
+
+
+@every_look_up
+@pytest.mark.parametrize("form", TOKEN_AS)
+def test_a_token_in_the_place_of_an_id_is_not_told(scene: Scene, place: Place, form: str) -> None:
+    """Who mistakes a session's token for an id finds no trace of it in the error, which goes into logs and answers."""
+    token = TOKEN_AS[form](scene.session.token)
+    assert is_unknown(scene, place, token)
+    if place.method != "list" or place.name != "wallet_id":
+        with pytest.raises(waiaas.WAIaaSError) as caught:
+            call(scene, place, token)
+        told = f"{caught.value.to_dict('en')} {caught.value.to_dict('ko')} {caught.value!r}"
+        assert not any(part in told for part in scene.session.token.removeprefix("wai_sess_").split("."))
