@@ -278,3 +278,11 @@ def test_a_file_that_was_not_upgraded(tmp_path: Path) -> None:
         assert str(path) in str(caught.value)
     waiaas.close(database)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["SessionService", "SessionTokens", "SessionWalletService", "WalletService"])
+@pytest.mark.parametrize("given", ["wallets.db", Path("wallets.db"), None, waiaas.connect])
+def test_what_is_no_database_is_refused_by_name(name: str, given: object) -> None:
+    """A path in the place of a database is told at once, with what is wanted, and not at the first statement."""
+    with pytest.raises(TypeError, match=rf"waiaas\.connect\(path\) returns, not {type(given).__name__}$"):
+        getattr(waiaas, name)(given)

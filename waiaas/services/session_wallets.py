@@ -13,7 +13,7 @@ from waiaas.models import Session, SessionWallet, Wallet
 from waiaas.services.audit import Event, record
 from waiaas.services.details import LinkedWallet, linked_wallets
 from waiaas.services.ids import check_id, told_id
-from waiaas.services.settings import Clock, SessionSettings
+from waiaas.services.settings import Clock, SessionSettings, checked
 from waiaas.services.statements import PARAMETER, TRUE, compiled, fetch, in_parts
 from waiaas.transactions import write_transaction
 
@@ -36,7 +36,7 @@ class SessionWalletService:
         self, database: Database, *, settings: SessionSettings | None = None, clock: Clock = time.time
     ) -> None:
         """Take the database, the settings and the clock."""
-        self._database = database
+        self._database = checked(database)
         self._settings = settings or SessionSettings()
         self._clock = clock
         self._find_named = compiled(database, _reached(SessionWallet.wallet == PARAMETER))

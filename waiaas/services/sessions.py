@@ -18,7 +18,7 @@ from waiaas.services.details import IssuedSession, SessionDetails, details_query
 from waiaas.services.ids import check_id, new_id, told_id
 from waiaas.services.pages import Page, check_page, page_of
 from waiaas.services.session_wallets import refuse_unusable
-from waiaas.services.settings import Clock, SessionSettings
+from waiaas.services.settings import Clock, SessionSettings, checked
 from waiaas.services.statements import PARAMETER, TRUE, compiled, fetch, in_parts
 from waiaas.services.tokens import (
     CURRENT_KEY,
@@ -58,7 +58,7 @@ class SessionService:
         self, database: Database, *, settings: SessionSettings | None = None, clock: Clock = time.time
     ) -> None:
         """Take the database, the settings and the clock."""
-        self._database = database
+        self._database = checked(database)
         self._settings = settings or SessionSettings()
         self._clock = clock
         self._tokens = SessionTokens(database, clock=clock)

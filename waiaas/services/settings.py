@@ -1,9 +1,11 @@
-"""What the services are told: how long sessions live, how many a wallet may have, and what time it is."""
+"""What the services are told: the database, how long sessions live, how many a wallet may have, what time it is."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+
+from peewee import Database
 
 #: Gives the time in Unix seconds, as `time.time` does.
 Clock = Callable[[], float]
@@ -38,3 +40,17 @@ class SessionSettings:
             least = 1 if field.name in ("ttl", "absolute_lifetime") else 0
             if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= _MOST:
                 raise ValueError(f"{field.name} is a whole number from {least} to {_MOST}, not {value!r}")
+
+
+def checked(database: Database) -> Database:
+    """Return the database that a service was given; raises TypeError for what is none, such as a path.
+
+    >>> checked("wallets.db")
+    Traceback (most recent call last):
+      ...
+    TypeError: a service takes a Peewee database, such as waiaas.connect(path) returns, not str
+    """
+    if not isinstance(database, Database):
+        kind = type(database).__name__
+        raise TypeError(f"a service takes a Peewee database, such as waiaas.connect(path) returns, not {kind}")
+    return database

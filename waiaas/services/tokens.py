@@ -25,7 +25,7 @@ from waiaas.models import KeyValue
 from waiaas.schemas import Secret
 from waiaas.services.audit import Event, record
 from waiaas.services.ids import TOKEN_PREFIX, check_id
-from waiaas.services.settings import Clock
+from waiaas.services.settings import Clock, checked
 from waiaas.services.statements import PARAMETER, compiled
 from waiaas.transactions import write_transaction
 
@@ -127,7 +127,7 @@ class SessionTokens:
 
     def __init__(self, database: Database, *, clock: Clock = time.time) -> None:
         """Take the database that holds the key, and the clock."""
-        self._database = database
+        self._database = checked(database)
         self._clock = clock
         is_key = KeyValue.key.in_([PARAMETER, PARAMETER])
         self._find_keys = compiled(database, KeyValue.select(KeyValue.key, KeyValue.value).where(is_key))

@@ -21,7 +21,7 @@ from waiaas.schemas import (
 from waiaas.services.audit import Event, record
 from waiaas.services.ids import check_id, new_id, told_id
 from waiaas.services.pages import Page, check_page, page_of
-from waiaas.services.settings import Clock
+from waiaas.services.settings import Clock, checked
 from waiaas.services.statements import in_parts
 from waiaas.transactions import write_transaction
 
@@ -44,7 +44,7 @@ class WalletService:
 
     def __init__(self, database: Database, *, clock: Clock = time.time) -> None:
         """Take the database and the clock."""
-        self._database = database
+        self._database = checked(database)
         self._clock = clock
 
     def create(self, request: CreateWalletRequest, *, actor: str = "admin") -> Wallet:
