@@ -190,6 +190,17 @@ class TestUTCDateTime:
         opened.execute_sql("UPDATE sessions SET expires_at = 'soon'")
         assert waiaas.Session.get().expires_at == "soon"
 
+    @pytest.mark.parametrize("seconds", [253_402_300_800, 1_700_000_000_000, 2**63 - 1, 1e300, float("inf")])
+    def test_seconds_beyond_the_last_year_are_its_last(
+        self, session: waiaas.Session, opened: SqliteDatabase, seconds: float
+    ) -> None:
+        """A stored number that is no moment of Python's is the nearest one, so that one bad row hides no others."""
+        opened.execute_sql("UPDATE sessions SET expires_at = ?, created_at = ?", (seconds, -seconds))
+        read = waiaas.Session.get()
+        assert read.expires_at == datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+        assert read.created_at == datetime(1, 1, 1, tzinfo=UTC)
+        assert read.absolute_expires_at == datetime(1970, 1, 1, 0, 0, 2, tzinfo=UTC)
+
     def test_timezone_of_the_process_does_not_matter(self, tmp_path: Path) -> None:
         """Stored seconds and read datetimes are the same whatever the TZ of the process is."""
         code = """

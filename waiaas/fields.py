@@ -16,6 +16,8 @@ from typing import Any
 from peewee import SQL, AutoField, BigIntegerField, Context, Field, IntegerField, Node, NodeList, TextField, Value
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_FIRST = datetime(1, 1, 1, tzinfo=timezone.utc)
+_LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=timezone.utc)
 
 
 def _literal(value: object) -> str:
@@ -81,8 +83,17 @@ class UTCDateTime(BigIntegerField):
         raise ValueError(f"{self.name} takes a timezone-aware datetime or Unix seconds, not {value!r}")
 
     def python_value(self, value: Any) -> Any:
-        """Return an aware UTC datetime; None stays None, and a stored value that is no number as it is."""
-        return _EPOCH + timedelta(seconds=value) if isinstance(value, (int, float)) else value
+        """Return an aware UTC datetime; None stays None, and a stored value that is no number as it is.
+
+        Seconds outside the years 1 to 9999, such as milliseconds where seconds belong, are the first or the last
+        second of these years: one bad row does not hide the others, and comes before or after them as in the file.
+        """
+        if not isinstance(value, (int, float)):
+            return value
+        try:
+            return _EPOCH + timedelta(seconds=value)
+        except OverflowError:
+            return _FIRST if value < 0 else _LAST
 
 
 class JSONText(TextField):

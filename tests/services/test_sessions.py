@@ -24,6 +24,7 @@ from waiaas import (
     SessionDetails,
     SessionSettings,
 )
+from waiaas.schemas.base import wire_key
 
 DAY = 86_400
 
@@ -621,6 +622,32 @@ class TestTime:
         assert done.stdout.split() == [*[utc(NOW + 1000).isoformat()] * 2, utc(NOW + 1500).isoformat()]
         assert world.query("SELECT expires_at, last_renewed_at FROM sessions") == [(NOW + 1500, NOW + 500)]
         assert world.sessions.get(session.id).expires_at == utc(NOW + 1500)
+
+    TIMES = ("created_at", "expires_at", "absolute_expires_at", "last_renewed_at", "revoked_at")
+
+    @pytest.mark.parametrize("column", TIMES)
+    @pytest.mark.parametrize("stored", [NOW * 1000, -NOW * 1000, 2**63 - 1], ids=["late", "early", "latest"])
+    def test_that_no_year_has_hides_no_other_session(self, world: World, column: str, stored: int) -> None:
+        """A session with milliseconds where seconds belong is got, listed and sent with the others, at its status."""
+        bad, good = world.session(world.wallet(), ttl=1000), world.session(world.wallet(), ttl=1000)
+        world.execute(f"UPDATE sessions SET {column} = ? WHERE id = ?", stored, bad.id)
+        world.execute("UPDATE session_wallets SET created_at = ? WHERE session_id = ?", stored, bad.id)
+        nearest = 253_402_300_799 if stored > 0 else -62_135_596_800
+        found = world.sessions.get(bad.id)
+        assert getattr(found, column) == found.wallets[0].linked_at == utc(nearest)
+        page = world.sessions.list()
+        assert page.items == (found, world.sessions.get(good.id))
+        (sent, _) = waiaas.SessionListResponseSchema().dump(page)["sessions"]
+        assert sent[wire_key(column)] == sent["wallets"][0]["linkedAt"] == nearest
+        assert bad.id in [each.id for each in world.sessions.list(status=found.status).items]
+        assert world.query(f"SELECT {column} FROM sessions WHERE id = ?", bad.id) == [(stored,)]
+
+    def test_an_end_that_no_year_has_stands_for_the_last(self, world: World) -> None:
+        """A session whose absolute end is in milliseconds is renewed as one that goes on for long."""
+        session = world.session(world.wallet(), ttl=1000)
+        world.execute("UPDATE sessions SET absolute_expires_at = ?", NOW * 1000)
+        world.clock.now = NOW + 500
+        assert world.sessions.renew(session.token).expires_at == utc(NOW + 1500)
 
 
 def test_the_statement_of_each_request_uses_indexes_only(world: World) -> None:

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from world import NOBODY, NOW, World, refused
 
-from waiaas import CreateWalletRequestSchema
+from waiaas import CreateWalletRequestSchema, WalletListResponseSchema, WalletResponseSchema
 from waiaas.enums import CHAIN_TYPES, ENVIRONMENT_TYPES, TRANSACTION_STATUSES, WALLET_STATUSES
 from waiaas.schemas import CreateWalletRequest
+from waiaas.schemas.base import wire_key
 
 NETWORKS_OF = {
     "solana": ("mainnet", "devnet", "testnet"),
@@ -38,6 +39,19 @@ def test_a_request_sets_nothing_that_it_may_not_say(world: World) -> None:
     request = CreateWalletRequestSchema().load(REQUEST)
     wallet = world.wallets.create(request | {"owner_verified": True, "suspension_reason": "x"})
     assert (wallet.owner_verified, wallet.suspension_reason) == (False, None)
+
+
+@pytest.mark.parametrize("column", ["created_at", "updated_at", "suspended_at"])
+def test_a_time_that_no_year_has_hides_no_other_wallet(world: World, column: str) -> None:
+    """A wallet with milliseconds where seconds belong is got, listed and sent with the others."""
+    bad, good = world.wallet(), world.wallet()
+    world.execute(f"UPDATE wallets SET {column} = ? WHERE id = ?", NOW * 1000, bad)
+    page = world.wallets.list()
+    assert [wallet.id for wallet in page.items] == [bad, good]
+    (sent, _) = WalletListResponseSchema().dump(page)["wallets"]
+    assert sent[wire_key(column)] == 253_402_300_799
+    assert sent == WalletResponseSchema().dump(world.wallets.get(bad))
+    assert world.wallets.suspend(bad).status == "SUSPENDED"
 
 
 class TestCreate:
