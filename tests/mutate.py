@@ -40,7 +40,13 @@ from mutmut.mutation.mutators import mutation_operators
 
 ROOT = Path(__file__).resolve().parent.parent
 # test_pinned compares the text itself: it notices every change, and says nothing of what the code does.
-TESTS = ("tests/migrations", "tests/test_integrity.py", "tests/test_database.py")
+TESTS = (
+    "tests/migrations",
+    *(
+        f"tests/test_{name}.py"
+        for name in ("database", "integrity", "locks", "many_processes", "permissions", "refused")
+    ),
+)
 LEFT_OUT = ("tests/migrations/test_pinned.py", "tests/migrations/test_stress.py")
 # These start processes over and over, which would only be found out by waiting for them.
 SLOW = "kill_9 or disk_that or crash or bit_that or file_size_limit"

@@ -1,0 +1,119 @@
+"""Which schema version a file has, and what is to be done with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from old_files import make_file
+from on_disk import files, newer, other_program, plain, text_file, with_rows
+from peewee import PostgresqlDatabase, SqliteDatabase
+
+import waiaas
+
+
+class TestCompatibility:
+    @staticmethod
+    def ask(path: Path) -> waiaas.Compatibility:
+        database = SqliteDatabase(path, timeout=0.1)
+        try:
+            return waiaas.compatibility(database)
+        finally:
+            database.close()
+
+    @pytest.mark.parametrize(
+        ("make", "action", "version", "reason"),
+        [
+            (lambda path: path.touch(), "migrate", 0, "empty_database"),
+            (lambda path: None, "migrate", 0, "empty_database"),
+            (lambda path: make_file(path), "migrate", 18, "older_version"),
+            (lambda path: make_file(path, 18, wal=True), "migrate", 18, "older_version"),
+            (lambda path: make_file(path, 19), "ok", 19, "latest_version"),
+            (lambda path: make_file(path, 1), "migrate", 1, "older_version"),
+            (lambda path: make_file(path, 17), "migrate", 17, "older_version"),
+            (newer, "refuse", 20, "code_too_old"),
+            (other_program, "refuse", None, "other_program"),
+            (text_file, "refuse", None, "not_a_database"),
+            (with_rows("DROP TABLE schema_version"), "refuse", None, "schema_version_missing"),
+            (with_rows("DELETE FROM schema_version"), "refuse", None, "schema_version_empty"),
+            (lambda path: path.mkdir(), "refuse", None, "cannot_open"),
+        ],
+        ids=[
+            "empty",
+            "no-file",
+            "18",
+            "18-wal",
+            "19",
+            "1",
+            "17",
+            "20",
+            "other",
+            "text",
+            "missing",
+            "no-row",
+            "folder",
+        ],
+    )
+    def test_tells_what_a_file_is(
+        self, tmp_path: Path, make: Callable[[Path], Any], action: str, version: int | None, reason: str
+    ) -> None:
+        """Each kind of file has its action, version and reason, and an error where it is refused; nothing changes."""
+        path = tmp_path / "wallets.db"
+        make(path)
+        before = files(tmp_path)
+        answer = self.ask(path)
+        assert (answer.action, answer.version, answer.latest_version, answer.reason) == (action, version, 19, reason)
+        assert (answer.error is not None) == (action == "refuse")
+        assert answer.error is None or answer.error.reason == reason
+        # A connection to a path without a file makes an empty one: that is SQLite's, not the answer's.
+        assert {name: each for name, each in files(tmp_path).items() if name in before} == before
+        assert path.is_dir() or path.stat().st_size == 0 or list(files(tmp_path)) == ["wallets.db"]
+
+    @pytest.mark.parametrize("make", [make_file, newer, other_program], ids=["migrate", "newer", "other"])
+    def test_to_dict_is_json(self, tmp_path: Path, make: Callable[[Path], Any]) -> None:
+        """The answer as a dictionary says the same in plain values that JSON takes."""
+        make(tmp_path / "wallets.db")
+        answer = self.ask(tmp_path / "wallets.db")
+        plain_values = json.loads(json.dumps(answer.to_dict()))
+        error = plain_values.pop("error")
+        assert plain_values == {
+            "action": answer.action,
+            "version": answer.version,
+            "latest_version": 19,
+            "reason": answer.reason,
+        }
+        assert error == (json.loads(json.dumps(answer.error.to_dict())) if answer.error else None)
+
+    def test_of_a_database_in_memory(self) -> None:
+        """A database in memory answers like a file: empty at first, then at the latest version."""
+        empty, created = SqliteDatabase(":memory:"), waiaas.connect(":memory:")
+        assert (waiaas.compatibility(empty).action, waiaas.compatibility(created).action) == ("migrate", "ok")
+        empty.close()
+        created.close()
+
+    def test_of_another_backend(self) -> None:
+        """A database that is not SQLite is refused, without being connected to."""
+        answer = waiaas.compatibility(PostgresqlDatabase("wallets"))
+        assert (answer.action, answer.version, answer.reason) == ("refuse", None, "not_sqlite")
+
+    def test_of_a_locked_file(self, v18: Path) -> None:
+        """A file that cannot be read now is refused with a reason that may be tried again."""
+        with plain(v18, "BEGIN EXCLUSIVE"):
+            answer = self.ask(v18)
+        assert (answer.action, answer.version, answer.reason) == ("refuse", None, "database_busy")
+        assert answer.error is not None
+        assert answer.error.retryable
+        assert self.ask(v18).action == "migrate"
+
+    def test_inside_a_transaction(self, v18: Path) -> None:
+        """The question may be asked inside a transaction, which stays open and as it was."""
+        database = SqliteDatabase(v18)
+        with database.atomic() as transaction:
+            database.execute_sql("INSERT INTO schema_version VALUES (20, 1, '')")
+            assert waiaas.compatibility(database).reason == "code_too_old"
+            transaction.rollback()
+        assert waiaas.compatibility(database).reason == "older_version"
+        database.close()
