@@ -224,14 +224,7 @@ class Peewee:
                 self._link.create(
                     session=session, wallet=wallet_id, is_default=wallet_id == wallets[0], created_at=now
                 )
-            self._log.create(
-                timestamp=now,
-                event_type="SESSION_ISSUED",
-                actor="admin",
-                wallet_id=wallets[0],
-                session_id=session_id,
-                details=json.dumps({"walletIds": wallets, "expiresAt": now + _TTL}),
-            )
+            self._log.create(**_issued(session_id, wallets, now))
         return token
 
 
@@ -336,17 +329,17 @@ class SQLAlchemy:
                     ],
                 )
             )
-            writer.add(
-                self._log(
-                    timestamp=now,
-                    event_type="SESSION_ISSUED",
-                    actor="admin",
-                    wallet_id=wallets[0],
-                    session_id=session_id,
-                    details=json.dumps({"walletIds": wallets, "expiresAt": now + _TTL}),
-                )
-            )
+            writer.add(self._log(**_issued(session_id, wallets, now)))
         return token
+
+
+def _issued(session: str, wallets: list[str], now: int) -> dict[str, Any]:
+    """The row of the audit log that says that a session was created, as the daemon writes it."""
+    return {
+        **{"timestamp": now, "event_type": "SESSION_ISSUED", "actor": "admin"},
+        **{"wallet_id": wallets[0], "session_id": session},
+        "details": json.dumps({"walletIds": wallets, "expiresAt": now + _TTL}),
+    }
 
 
 CONTENDERS: dict[str, Callable[[Path], Contender]] = {

@@ -11,8 +11,8 @@ import random
 import sqlite3
 import sys
 import uuid
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))
@@ -45,59 +45,81 @@ def make_file(path: Path, sessions: int) -> None:
     dice = random.Random(1)
     wallets = [new_id(number, dice) for number in range(WALLETS)]
     ids = [new_id(1000 + number, dice) for number in range(sessions)]
-    with closing(sqlite3.connect(path, isolation_level=None)) as database:
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = OFF")
-        database.execute("BEGIN")
-        statements = list(create_statements(18))
-        for statement in statements:
-            if statement.startswith("CREATE TABLE"):
-                database.execute(statement)
+    with filled(path, 18, *_OPERATORS_OWN) as database:
         database.executemany("INSERT INTO schema_version VALUES (?, 1700000000, '')", [(n,) for n in range(1, 19)])
         database.executemany(
             "INSERT INTO wallets (id, name, chain, environment, default_network, public_key, status, created_at,"
             " updated_at) VALUES (?, 'wallet', 'solana', 'testnet', 'devnet', ?, 'ACTIVE', 1700000000, 1700000000)",
             [(wallet, wallet) for wallet in wallets],
         )
-        database.executemany(
-            "INSERT INTO sessions (id, wallet_id, token_hash, expires_at, constraints, absolute_expires_at,"
-            """ created_at) VALUES (?, ?, ?, 1800000000, '{"maxAmount":"1000000"}', 1900000000, ?)""",
-            (
-                (id_, dice.choice(wallets), f"{dice.getrandbits(256):064x}", START + number)
-                for number, id_ in enumerate(ids)
-            ),
-        )
-        database.executemany(
-            "INSERT INTO transactions (id, wallet_id, session_id, chain, tx_hash, type, amount, to_address, status,"
-            " created_at) VALUES (?, ?, ?, 'solana', ?, 'TRANSFER', ?, ?, 'CONFIRMED', ?)",
-            _transactions(int(sessions * TRANSACTIONS_A_SESSION), wallets, ids, dice),
-        )
-        for statement in (*statements, *_OPERATORS_OWN):
+        add_sessions(database, "wallet_id", wallets, ids, dice)
+        add_transactions(database, "wallet_id", wallets, ids, int(sessions * TRANSACTIONS_A_SESSION), dice)
+
+
+@contextmanager
+def filled(path: Path, version: int, *afterwards: str) -> Iterator[sqlite3.Connection]:
+    """A new file of a version that the block fills before its indexes are made, and statements after these."""
+    statements = list(create_statements(version))
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = OFF")
+        database.execute("BEGIN")
+        for statement in statements:
+            if statement.startswith("CREATE TABLE"):
+                database.execute(statement)
+        yield database
+        for statement in (*statements, *afterwards):
             if not statement.startswith("CREATE TABLE"):
                 database.execute(statement)
         database.execute("COMMIT")
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
+def add_sessions(
+    database: sqlite3.Connection, owner: str, owners: Sequence[str], ids: Sequence[str], dice: random.Random
+) -> None:
+    """Add a session for each id; `owner` is the column that names one of the owners, by the version's word."""
+    database.executemany(
+        f"INSERT INTO sessions (id, {owner}, token_hash, expires_at, constraints, absolute_expires_at, created_at)"
+        """ VALUES (?, ?, ?, 1800000000, '{"maxAmount":"1000000"}', 1900000000, ?)""",
+        (
+            (id_, dice.choice(owners), f"{dice.getrandbits(256):064x}", START + number)
+            for number, id_ in enumerate(ids)
+        ),
+    )
+
+
+def add_transactions(
+    database: sqlite3.Connection,
+    owner: str,
+    owners: Sequence[str],
+    sessions: Sequence[str],
+    count: int,
+    dice: random.Random,
+) -> None:
+    """Add transactions of the owners' and the sessions'."""
+    database.executemany(
+        f"INSERT INTO transactions (id, {owner}, session_id, chain, tx_hash, type, amount, to_address, status,"
+        " created_at) VALUES (?, ?, ?, 'solana', ?, 'TRANSFER', ?, ?, 'CONFIRMED', ?)",
+        (
+            (
+                new_id(10_000_000 + number, dice),
+                dice.choice(owners),
+                dice.choice(sessions),
+                f"{dice.getrandbits(256):064x}",
+                str(number),
+                f"{dice.getrandbits(160):044x}",
+                START + number,
+            )
+            for number in range(count)
+        ),
+    )
+
+
 def new_id(number: int, dice: random.Random) -> str:
     """A UUID of version 7 whose time grows with the number."""
     tail = (7 << 76) | (dice.getrandbits(12) << 64) | (2 << 62) | dice.getrandbits(62)
     return str(uuid.UUID(int=((1_700_000_000_000 + 37 * number) << 80) | tail))
-
-
-def _transactions(
-    count: int, wallets: list[str], sessions: list[str], dice: random.Random
-) -> Iterator[tuple[object, ...]]:
-    for number in range(count):
-        yield (
-            new_id(10_000_000 + number, dice),
-            dice.choice(wallets),
-            dice.choice(sessions),
-            f"{dice.getrandbits(256):064x}",
-            str(number),
-            f"{dice.getrandbits(160):044x}",
-            START + number,
-        )
 
 
 def connect(path: Path | str, **pragmas: object) -> sqlite3.Connection:

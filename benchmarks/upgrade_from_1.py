@@ -18,78 +18,31 @@ import random
 import sqlite3
 import sys
 import tempfile
-import uuid
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-
 from measure import work
-from old_files import create_statements
+from session_files import START, add_sessions, add_transactions, filled, new_id
 
 import waiaas
 
 TRANSACTIONS_A_SESSION = 3
 AGENTS = 100
-START = 1_700_000_000
 
 
 def make_file(path: Path, sessions: int) -> None:
     """Make a version-1 file."""
     dice = random.Random(1)
-    agents, session_ids = list(ids(dice, AGENTS)), list(ids(dice, sessions))
-    transactions = list(ids(dice, sessions * TRANSACTIONS_A_SESSION))
-    statements = list(create_statements(1))
-    with closing(sqlite3.connect(path, isolation_level=None)) as database:
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = OFF")
-        database.execute("BEGIN")
-        for statement in statements:
-            if statement.startswith("CREATE TABLE"):
-                database.execute(statement)
+    agents = [new_id(number, dice) for number in range(AGENTS)]
+    ids = [new_id(1000 + number, dice) for number in range(sessions)]
+    with filled(path, 1) as database:
         database.execute("INSERT INTO schema_version VALUES (1, ?, '')", (START,))
         database.executemany(
             "INSERT INTO agents (id, name, chain, network, public_key, created_at, updated_at)"
             " VALUES (?, 'agent', 'solana', ?, ?, ?, ?)",
             ((agent, dice.choice(("mainnet", "devnet", "testnet")), agent, START, START) for agent in agents),
         )
-        database.executemany(
-            "INSERT INTO sessions (id, agent_id, token_hash, expires_at, constraints, absolute_expires_at, created_at)"
-            """ VALUES (?, ?, ?, 1800000000, '{"maxAmount":"1000000"}', 1900000000, ?)""",
-            (
-                (session, dice.choice(agents), f"{dice.getrandbits(256):064x}", START + number)
-                for number, session in enumerate(session_ids)
-            ),
-        )
-        database.executemany(
-            "INSERT INTO transactions (id, agent_id, session_id, chain, tx_hash, type, amount, to_address, status,"
-            " created_at) VALUES (?, ?, ?, 'solana', ?, 'TRANSFER', ?, ?, 'CONFIRMED', ?)",
-            (
-                (
-                    transaction,
-                    dice.choice(agents),
-                    dice.choice(session_ids),
-                    f"{dice.getrandbits(256):064x}",
-                    str(number),
-                    f"{dice.getrandbits(160):044x}",
-                    START + number,
-                )
-                for number, transaction in enumerate(transactions)
-            ),
-        )
-        for statement in statements:
-            if not statement.startswith("CREATE TABLE"):
-                database.execute(statement)
-        database.execute("COMMIT")
-        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-
-def ids(dice: random.Random, count: int) -> Iterator[str]:
-    """UUIDs of version 7, one every 37 ms."""
-    for number in range(count):
-        tail = (7 << 76) | (dice.getrandbits(12) << 64) | (2 << 62) | dice.getrandbits(62)
-        yield str(uuid.UUID(int=((1000 * START + 37 * number) << 80) | tail))
+        add_sessions(database, "agent_id", agents, ids, dice)
+        add_transactions(database, "agent_id", agents, ids, sessions * TRANSACTIONS_A_SESSION, dice)
 
 
 def main() -> None:
