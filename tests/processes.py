@@ -23,6 +23,24 @@ else:
     print("taken")
 connection.close()
 """
+#: In a program with a database: a thread takes the turn to write, and keeps it until `let_go` is called.
+KEEP_THE_TURN = """
+import threading
+taken, free = threading.Event(), threading.Event()
+
+def keep():
+    with database.write_turn():
+        taken.set()
+        free.wait()
+
+def let_go():
+    free.set()
+    keeper.join()
+
+keeper = threading.Thread(target=keep)
+keeper.start()
+taken.wait()
+"""
 #: Opens each path that it reads, and says what it found there or why not. As root it becomes nobody if told to.
 WORKER = """
 import json, os, sys

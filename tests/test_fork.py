@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from on_disk import keys
-from processes import run_python
+from processes import KEEP_THE_TURN, run_python
 
 FORK = """
 import os, sys, waiaas
@@ -79,26 +79,17 @@ waiaas.close(database)
 
     def test_the_turn_of_a_thread_that_the_child_has_not_is_free(self, tmp_path: Path) -> None:
         """A child forked while another thread of the parent writes does not wait for that thread."""
-        code = """
-import threading, warnings
+        connect = """
+import warnings
 warnings.simplefilter("ignore", DeprecationWarning)
 database = waiaas.connect(sys.argv[1], busy_timeout=60)
-taken, free = threading.Event(), threading.Event()
-
-def keep():
-    with database.write_turn():
-        taken.set()
-        free.wait()
-
-keeper = threading.Thread(target=keep)
-keeper.start()
-taken.wait()
+"""
+        fork = """
 in_child(lambda: put("child"))
-free.set()
-keeper.join()
+let_go()
 waiaas.close(database)
 """
-        run_python(FORK + code, tmp_path / "wallets.db")
+        run_python(FORK + connect + KEEP_THE_TURN + fork, tmp_path / "wallets.db")
         assert keys(tmp_path / "wallets.db") == ["child"]
 
     def test_a_database_in_memory_is_copied(self) -> None:

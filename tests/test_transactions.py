@@ -17,7 +17,7 @@ from old_files import make_file
 from on_disk import execute, keys, plain
 from opened import DAEMONS_PRAGMAS, pragmas
 from peewee import OperationalError, SqliteDatabase
-from processes import PACKAGE_FOLDER, TRY_TO_WRITE, run_python
+from processes import KEEP_THE_TURN, PACKAGE_FOLDER, TRY_TO_WRITE, run_python
 
 import waiaas
 from waiaas import WAIaaSError
@@ -190,7 +190,7 @@ class TestWriteTransaction:
         waiaas.close(waiaas.connect(path))
         with plain(path, "BEGIN IMMEDIATE") as other:
             process = subprocess.Popen(
-                [sys.executable, "-c", WAIT_FOR_LOCK_AND_TURN, path],
+                [sys.executable, "-c", WAIT_FOR_LOCK + KEEP_THE_TURN + AND_FOR_THE_TURN, path],
                 env={**os.environ, "PYTHONPATH": PACKAGE_FOLDER},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -318,7 +318,7 @@ class TestWriteTransaction:
         assert keys(path) == ["by itself"]
 
 
-WAIT_FOR_LOCK_AND_TURN = """
+WAIT_FOR_LOCK = """
 import signal, sys, threading, waiaas
 from waiaas.database import _database
 main, database = threading.get_ident(), _database(sys.argv[1], 60)
@@ -334,19 +334,10 @@ def interrupted():
 
 assert interrupted()
 print("interrupted at the lock, then", database.pragma("busy_timeout"), flush=True)
-taken, free = threading.Event(), threading.Event()
-
-def keep():
-    with database.write_turn():
-        taken.set()
-        free.wait()
-
-keeper = threading.Thread(target=keep)
-keeper.start()
-taken.wait()
+"""
+AND_FOR_THE_TURN = """
 assert interrupted()
-free.set()
-keeper.join()
+let_go()
 print("interrupted at the turn", flush=True)
 sys.stdin.readline()
 with waiaas.write_transaction(database):
