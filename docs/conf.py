@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, is_typeddict
@@ -64,6 +65,8 @@ _PYTHON_TYPES = {
     "UTCDateTime": "aware UTC datetime",
     "JSONText": "JSON value",
 }
+# What Python says of a default that is a function, or the new value that a dataclass makes.
+_DEFAULTS = {repr(time.time): "time.time", "<factory>": "..."}
 
 
 def _complete(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
@@ -100,11 +103,20 @@ def _about(field: Field) -> Iterator[str]:
         yield f"by default ``{field.default!r}``"
 
 
-def _without_signature(
-    app: Sphinx, what: str, name: str, obj: Any, options: Any, signature: str, returns: str
-) -> tuple[str, None] | None:
-    """Leave out constructors that are Peewee's or marshmallow's."""
-    return ("", None) if what == "class" and issubclass(obj, (Model, Schema, MarshmallowField)) else None
+def _signature(
+    app: Sphinx, what: str, name: str, obj: Any, options: Any, signature: str | None, returns: str | None
+) -> tuple[str, str | None] | None:
+    """Leave out constructors that are Peewee's or marshmallow's, and write every default as code.
+
+    What Python says of some is none, and Sphinx would take the whole signature for plain text.
+    """
+    if what == "class" and issubclass(obj, (Model, Schema, MarshmallowField)):
+        return "", None
+    if signature is None:
+        return None
+    for said, code in _DEFAULTS.items():
+        signature = signature.replace(said, code)
+    return signature, returns
 
 
 def _resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: nodes.Element) -> nodes.Element | None:
@@ -124,5 +136,5 @@ def _resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: n
 
 def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-docstring", _complete)
-    app.connect("autodoc-process-signature", _without_signature)
+    app.connect("autodoc-process-signature", _signature)
     app.connect("missing-reference", _resolve)

@@ -183,3 +183,11 @@ def test_links_lead_somewhere(page: str) -> None:
         if not exists or not anchored:
             missing.append(link)
     assert missing == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_signatures_are_code(page: str) -> None:
+    """Each signature was read as code: its types are links and short names, its defaults what a program would say."""
+    signatures = re.findall(r'<dt class="sig sig-object py"[^>]*>.*?</dt>', source_of(page), re.DOTALL)
+    assert [text for text in map(text_of, signatures) if "<" in text or "~" in text] == []
+    assert signatures or "reference/python" not in page
