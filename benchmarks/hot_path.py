@@ -134,7 +134,6 @@ class Peewee:
     def __init__(self, path: Path) -> None:
         import peewee as pw
 
-        self._pw = pw
         self.database = pw.SqliteDatabase(path, pragmas=PRAGMAS)
 
         class Base(pw.Model):

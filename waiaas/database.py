@@ -10,11 +10,7 @@ from contextlib import contextmanager, suppress
 from os import PathLike
 from typing import TYPE_CHECKING
 
-from peewee import (
-    OperationalError,
-    SchemaManager,
-    SqliteDatabase,
-)
+from peewee import OperationalError, SchemaManager, SqliteDatabase
 
 from waiaas import migrations
 from waiaas.errors import refusal
