@@ -11,7 +11,7 @@ from os import PathLike
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
-from peewee import PeeweeException
+from peewee import PeeweeException, SqliteDatabase
 
 from waiaas.errors import WAIaaSError, refusal
 
@@ -75,6 +75,11 @@ def uri(path: str | PathLike[str], mode: str) -> str:
 
 
 def file_of(database: Database) -> str:
-    """Return the path of a database as a person would write it, also where it was opened by a URI."""
+    """Return the path of a database as a person would write it, also where it was opened by a URI.
+
+    A database on a server is told by its class alone: its name may be a URL with a password.
+    """
+    if not isinstance(database, SqliteDatabase):
+        return type(database).__name__
     name = str(database.database)
     return os.fsdecode(unquote_to_bytes(urlsplit(name).path)) if name.startswith("file:") else name

@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 from old_files import make_file
-from peewee import SqliteDatabase
+from peewee import OperationalError, PostgresqlDatabase, SqliteDatabase
 from world import CHANGES, NOBODY, NOW, Scene, World, make_token, refused
 
 import waiaas
 from waiaas import ERROR_CODES, services
+from waiaas.faults import translated
 
 #: The codes that this library never raises: they are for the rest of WAIaaS.
 RESERVED = """
@@ -286,3 +287,11 @@ def test_what_is_no_database_is_refused_by_name(name: str, given: object) -> Non
     """A path in the place of a database is told at once, with what is wanted, and not at the first statement."""
     with pytest.raises(TypeError, match=rf"waiaas\.connect\(path\) returns, not {type(given).__name__}$"):
         getattr(waiaas, name)(given)
+
+
+@pytest.mark.parametrize("name", ["postgresql://me:hush@127.0.0.1/wallets", "dbname=wallets password=hush"])
+def test_the_password_of_a_server_is_not_told(name: str) -> None:
+    """Where a database is on a server, no error holds what it was opened with, in whatever form."""
+    error = translated(OperationalError("server closed the connection"), PostgresqlDatabase(name))
+    assert (error.reason, "server closed the connection" in str(error)) == ("sqlite_error", True)
+    assert "hush" not in f"{error} {error.to_dict('en')} {error.to_dict('ko')}"
