@@ -17,20 +17,12 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))
 
-from old_files import create_statements
+from old_files import DAEMONS_PRAGMAS, create_statements
 
 TRANSACTIONS_A_SESSION = 2.5
 WALLETS = 100
 #: What the daemon sets on each connection; every tool gets the same.
-PRAGMAS = {
-    "journal_mode": "wal",
-    "synchronous": 1,
-    "foreign_keys": 1,
-    "busy_timeout": 5000,
-    "cache_size": -64000,
-    "mmap_size": 268435456,
-    "temp_store": 2,
-}
+PRAGMAS = DAEMONS_PRAGMAS
 START = 1_700_000_000
 _OPERATORS_OWN = (
     "ALTER TABLE sessions ADD COLUMN label TEXT CHECK (label IS NULL OR length(label) BETWEEN 1 AND 64)",

@@ -17,6 +17,16 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+#: What the daemon sets on each connection.
+DAEMONS_PRAGMAS = {
+    "journal_mode": "wal",
+    "synchronous": 1,
+    "foreign_keys": 1,
+    "busy_timeout": 5000,
+    "cache_size": -64000,
+    "mmap_size": 268435456,
+    "temp_store": 2,
+}
 SHIPPED = (1, 2, 3, 4, 5, *range(8, 20))
 HARD_TEXTS = (
     "plain",

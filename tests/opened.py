@@ -6,20 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from old_files import DAEMONS_PRAGMAS
 from peewee import SqliteDatabase
 
 import waiaas
 from waiaas import WAIaaSError
-
-DAEMONS_PRAGMAS = {
-    "journal_mode": "wal",
-    "synchronous": 1,
-    "foreign_keys": 1,
-    "busy_timeout": 5000,
-    "cache_size": -64000,
-    "mmap_size": 268435456,
-    "temp_store": 2,
-}
 
 
 def pragmas(database: SqliteDatabase) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from old_files import make_file, session_id
+from old_files import DAEMONS_PRAGMAS, make_file, session_id
 from on_disk import dump, execute, files, killed, mode, plain, query, sha256
-from opened import DAEMONS_PRAGMAS, pragmas, refused
+from opened import pragmas, refused
 from peewee import OperationalError, SqliteDatabase
 
 import waiaas

@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from old_files import query
 from peewee import Case, IntegrityError, Model, SqliteDatabase, fn
+from processes import PACKAGE_FOLDER
 
 import waiaas
 from waiaas.fields import AutoIncrement, Flag, Integer, Text, to_json
@@ -25,7 +26,6 @@ from waiaas.fields import AutoIncrement, Flag, Integer, Text, to_json
 UTC = timezone.utc
 KOREA = timezone(timedelta(hours=9))
 OLD_NEW_YORK = timezone(-timedelta(hours=4, minutes=56, seconds=2))
-PACKAGE_FOLDER = str(Path(waiaas.__file__).parents[1])
 
 #: A moment, and the whole Unix seconds that it is stored as (`date -u -d … +%s`).
 MOMENTS = {

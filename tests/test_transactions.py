@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from old_files import make_file
+from old_files import DAEMONS_PRAGMAS, make_file
 from on_disk import execute, keys, plain
-from opened import DAEMONS_PRAGMAS, pragmas
+from opened import pragmas
 from peewee import OperationalError, SqliteDatabase
 from processes import KEEP_THE_TURN, PACKAGE_FOLDER, TRY_TO_WRITE, run_python
 

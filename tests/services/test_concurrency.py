@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from audit_trail import replayed, stored
+from processes import PACKAGE_FOLDER
 from racers import SESSIONS_PER_WALLET, Call, Outcome, Processes, Services, Threads, new_session, new_wallet
 
 import waiaas
@@ -28,7 +29,6 @@ NOW = 1_800_000_000
 ROUNDS = 4
 MANY_ROUNDS = 150
 WRITER = Path(__file__).parents[1] / "writing_until_killed.py"
-PACKAGE_FOLDER = str(Path(waiaas.__file__).parents[1])
 
 
 class Names(NamedTuple):
