@@ -39,7 +39,7 @@ def check_id(key: str, value: object) -> None:
     """
     if not is_id(value):
         kind = "" if isinstance(value, str) else f", not {type(value).__name__}"
-        raise RequestValidationError({key: [f"Must be printable text{kind}."]}) from None
+        raise RequestValidationError({key: [f"Must be printable text{kind}."]})
 
 
 def told_id(id_: str | None) -> str | None:

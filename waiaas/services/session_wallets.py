@@ -128,32 +128,24 @@ class SessionWalletService:
         named and the session has no default; `SESSION_NOT_FOUND`, `SESSION_REVOKED` or `SESSION_EXPIRED` where the
         session is not one that reaches anything.
         """
-        try:
-            if not isinstance(session_id, str) or not (wallet_id is None or isinstance(wallet_id, str)):
-                # PostgreSQL, if it were asked, would end the caller's transaction.
-                raise TypeError
-            if wallet_id is None:
-                found = fetch(self._database, self._find_default, session_id)
-            else:
-                found = fetch(self._database, self._find_named, wallet_id, session_id)
-            if found is None:
-                raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": told_id(session_id)})
-            reached: str | None
-            reached, revoked_at, expires_at = found
-            if revoked_at is not None:
-                raise WAIaaSError("SESSION_REVOKED")
-            if expires_at <= self._clock():
-                raise WAIaaSError("SESSION_EXPIRED")
-            if reached is None:
-                details = {"sessionId": session_id, "walletId": told_id(wallet_id)}
-                raise WAIaaSError("WALLET_ACCESS_DENIED", details=details)
-            return reached
-        except Exception:
-            # Only now: a look at each character would count on the path that every request takes.
-            check_id("sessionId", session_id)
-            if wallet_id is not None:
-                check_id("walletId", wallet_id)
-            raise
+        check_id("sessionId", session_id)
+        if wallet_id is None:
+            found = fetch(self._database, self._find_default, session_id)
+        else:
+            check_id("walletId", wallet_id)
+            found = fetch(self._database, self._find_named, wallet_id, session_id)
+        if found is None:
+            raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": told_id(session_id)})
+        reached, revoked_at, expires_at = found
+        if revoked_at is not None:
+            raise WAIaaSError("SESSION_REVOKED")
+        if expires_at <= self._clock():
+            raise WAIaaSError("SESSION_EXPIRED")
+        if reached is None:
+            raise WAIaaSError(
+                "WALLET_ACCESS_DENIED", details={"sessionId": session_id, "walletId": told_id(wallet_id)}
+            )
+        return str(reached)
 
     def _linked(self, session_id: str, wallet_id: str) -> LinkedWallet:
         return _find(linked_wallets(self._database, session_id), session_id, wallet_id)
