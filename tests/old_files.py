@@ -129,6 +129,9 @@ def seed(database: sqlite3.Connection, version: int, rows: int) -> None:
             database.execute(f"INSERT INTO {table} VALUES ({marks})", values)
 
 
+_JSON_COLUMNS = {"constraints", "usage_stats", "metadata", "rules", "details", "peer_meta", "namespaces"}
+
+
 def value_of(table: str, name: str, column: dict[str, Any], number: int) -> Any:
     """The value of a column in the row of that number."""
     nullable = "key" not in column and not column.get("not_null")
@@ -151,7 +154,8 @@ def value_of(table: str, name: str, column: dict[str, Any], number: int) -> Any:
         return f"{name}-{number:04}"
     if table == "key_value_store" and name == "value" and number == 0:
         return "NORMAL"
-    return HARD_TEXTS[number % len(HARD_TEXTS)]
+    text = HARD_TEXTS[number % len(HARD_TEXTS)]
+    return json.dumps({"text": text}, ensure_ascii=False) if name in _JSON_COLUMNS else text
 
 
 def _parent(table: str, column: str, number: int) -> int:

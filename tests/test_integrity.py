@@ -16,6 +16,8 @@ from peewee import PostgresqlDatabase, SqliteDatabase
 
 import waiaas
 from waiaas import CheckReport, Finding, WAIaaSError
+from waiaas.fields import JSONText, UTCDateTime
+from waiaas.models import MODELS
 
 PROBLEM, NOTE = "problem", "note"
 #: The words that the pages tell about findings, the kinds among them.
@@ -621,6 +623,76 @@ class TestLinks:
         assert found(v18) == [(PROBLEM, "session_without_wallet", "session_wallets", [orphan])]
 
 
+class TestValues:
+    @pytest.mark.parametrize(
+        ("value", "is_time"),
+        [
+            ("-62135596800", True),
+            ("-62135596801", False),
+            ("253402300799", True),
+            ("253402300800", False),
+            ("1700000000000", False),
+            ("1700000000.5", True),
+            ("9e999", False),
+            ("'2023-11-14T22:13:20Z'", False),
+            ("x'00'", False),
+        ],
+    )
+    @pytest.mark.parametrize("column", ["sessions.expires_at", "sessions.revoked_at", "audit_log.timestamp"])
+    def test_what_is_no_time_is_found(self, v19: Path, column: str, value: str, is_time: bool) -> None:
+        """A time is Unix seconds of the years 1 to 9999, in every column of times; its rows are told."""
+        table, name = column.split(".")
+        execute(v19, f"UPDATE {table} SET {name} = {value} WHERE rowid IN (7, 4)")
+        assert found(v19) == ([] if is_time else [(PROBLEM, "invalid_time", column, [4, 7])])
+
+    @pytest.mark.parametrize(
+        ("value", "is_json"),
+        [
+            ("'{}'", True),
+            ("'null'", True),
+            ("' [1] '", True),
+            ("''", False),
+            ("'{'", False),
+            ("'[object Object]'", False),
+        ],
+    )
+    @pytest.mark.parametrize("column", ["sessions.constraints", "policies.rules", "wc_sessions.namespaces"])
+    def test_what_is_no_json_is_found(self, v19: Path, column: str, value: str, is_json: bool) -> None:
+        """A column of JSON holds JSON text, or NULL where it may."""
+        table, name = column.split(".")
+        execute(v19, f"UPDATE {table} SET {name} = {value} WHERE rowid = 3")
+        assert found(v19) == ([] if is_json else [(PROBLEM, "invalid_json", column, [3])])
+
+    def test_several_columns_of_one_row_are_told_apart(self, v19: Path) -> None:
+        """Each column is a finding of its own, with its own rows."""
+        execute(
+            v19,
+            "UPDATE sessions SET constraints = 'x', created_at = 'then' WHERE rowid = 2",
+            "UPDATE sessions SET created_at = 1e15 WHERE rowid = 5",
+        )
+        assert found(v19) == [
+            (PROBLEM, "invalid_json", "sessions.constraints", [2]),
+            (PROBLEM, "invalid_time", "sessions.created_at", [2, 5]),
+        ]
+
+    def test_every_column_of_times_and_of_json_is_looked_at(self, v19: Path) -> None:
+        """None of the 16 tables has such a column that is left out."""
+        columns = {
+            f"{model._meta.table_name}.{field.column_name}"
+            for model in MODELS
+            for field in model._meta.sorted_fields
+            if isinstance(field, (UTCDateTime, JSONText))
+        }
+        execute(v19, *(f"UPDATE {table} SET {name} = '{{'" for table, name in (each.split(".") for each in columns)))
+        assert {where for _, kind, where, _ in found(v19) if kind.startswith("invalid")} == columns
+        assert len(columns) > 30
+
+    def test_columns_of_another_type_are_not_looked_at_twice(self, v19: Path) -> None:
+        """Where a column is missing that is a finding, and the values of the others are not looked for."""
+        execute(v19, "UPDATE sessions SET expires_at = 'x'", "ALTER TABLE wc_sessions DROP COLUMN namespaces")
+        assert {kind for _, kind, _, _ in found(v19)} == {"missing_column"}
+
+
 class TestForeignKeys:
     @pytest.mark.parametrize("version", [18, 19])
     @pytest.mark.parametrize(
@@ -746,6 +818,16 @@ class TestHints:
         definitions = query(new, "SELECT sql FROM sqlite_master WHERE tbl_name = 'token_registry' AND sql IS NOT NULL")
         execute(path, *(definition for (definition,) in definitions))
         assert found(path) == []
+
+    def test_milliseconds(self, v19: Path) -> None:
+        """Times that are 1,000 times too large are mended by the rowids that the check lists."""
+        execute(v19, "UPDATE wallets SET created_at = created_at * 1000 WHERE rowid > 9")
+        (finding,) = check(v19).to_dict()["findings"]
+        assert "1,000 times" in finding["hint"]
+        execute(
+            v19, *(f"UPDATE wallets SET created_at = created_at / 1000 WHERE rowid = {row}" for row in finding["rows"])
+        )
+        assert found(v19) == []
 
     @pytest.mark.parametrize("revoke", [True, False])
     @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from peewee import OperationalError, SchemaManager, SqliteDatabase
 from waiaas.errors import refusal
 from waiaas.errors.base import fill, texts_in
 from waiaas.faults import file_of, is_mismatch, refusing
+from waiaas.fields import JSONText, UTCDateTime
 from waiaas.migrations import LATEST_SCHEMA_VERSION
 from waiaas.migrations.damage import damage
 from waiaas.migrations.schema import (
@@ -35,17 +36,28 @@ if TYPE_CHECKING:
 # What migrated files lack against fresh ones since the daemon's own migrations: (table, CHECK expression).
 _KNOWN_MISSING_CHECKS = frozenset({("wallets", "owner_approval_method")})
 
+# By the field of a column, the kind of finding and when a value is one. Seconds of the years 1 to 9999 are times.
+_UNREADABLE = {
+    UTCDateTime: {
+        "invalid_time": "({0} IS NOT NULL AND"
+        " (typeof({0}) NOT IN ('integer', 'real') OR {0} NOT BETWEEN -62135596800 AND 253402300799))"
+    },
+    JSONText: {"invalid_json": "({0} IS NOT NULL AND NOT json_valid({0}))"},
+}
+
 
 @dataclass(frozen=True)
 class Finding:
     """One thing that is not as it should be.
 
     `severity` is `problem`, or `note` for what is merely not the library's own (an index that a user added).
-    `kind` says what it is in one word, `where` the table, column or object, and `rows` the rows concerned: session
-    ids, or rowids for `foreign_key_violation`. `details` holds what else the message speaks of.
+    `kind` says what it is in one word, `where` the table, column or object, and `rows` the rows concerned: ids of
+    sessions, or rowids for `foreign_key_violation`, `invalid_time` and `invalid_json`. `details` holds what else the
+    message speaks of.
 
     The kinds: `damage` of the pages; `foreign_key_violation`, and `foreign_key_mismatch` where SQLite cannot check the
-    key; `session_without_wallet`, `session_without_default` and `session_with_many_defaults`;
+    key; `session_without_wallet`, `session_without_default` and `session_with_many_defaults`; `invalid_time` (no Unix
+    seconds of the years 1 to 9999) and `invalid_json`;
     `missing_table`, `missing_column`, `missing_foreign_key`, `missing_unique`, `missing_index` and `missing_check`;
     `column_type`, `not_null`, `column_default`, `primary_key`, `generated_column`, `autoincrement`, `table_options`,
     `index_differs` and `check_differs` for what is not as in the models; `extra_table`, `extra_column`,
@@ -120,7 +132,8 @@ def check(database: Database) -> CheckReport:
     Takes an open Peewee SQLite database at any schema version. Always looks at the pages (`PRAGMA quick_check`) and
     at all foreign keys; at the latest version also compares every table with the models (columns, types, NOT NULL,
     defaults, keys, actions, indexes, CHECKs, AUTOINCREMENT, objects that are not the library's) and looks at the
-    links: a session that is not revoked has at least one wallet and exactly one default.
+    links: a session that is not revoked has at least one wallet and exactly one default. So it does at the values
+    of times and of JSON: what the services could not read.
 
     Raises WAIaaSError `SCHEMA_INCOMPATIBLE` where the file is not one that this library can work with.
     """
@@ -134,7 +147,7 @@ def check(database: Database) -> CheckReport:
             drift = list(_drift(database))
             findings += drift
             if not any(finding.kind in ("missing_table", "missing_column") for finding in drift):
-                findings += _links(database)
+                findings += [*_links(database), *_values(database)]
     return CheckReport(version, LATEST_SCHEMA_VERSION, findings)
 
 
@@ -188,6 +201,25 @@ def _links(database: SqliteDatabase) -> Iterator[Finding]:
     ):
         if ids:
             yield _problem(kind, "session_wallets", ids)
+
+
+def _values(database: SqliteDatabase) -> Iterator[Finding]:
+    """What stands in a column of times or of JSON and is neither: SQLite takes any value in any column."""
+    for model in MODELS:
+        table = model._meta.table_name
+        wrong = {
+            (f"{table}.{field.column_name}", kind): condition.format(quote(field.column_name))
+            for field in model._meta.sorted_fields
+            for kind, condition in _UNREADABLE.get(type(field), {}).items()
+        }
+        if not wrong:
+            continue
+        found = database.execute_sql(
+            f"SELECT rowid, {', '.join(wrong.values())} FROM main.{quote(table)} WHERE {' OR '.join(wrong.values())}"
+        ).fetchall()
+        for number, (where, kind) in enumerate(wrong, start=1):
+            if rows := sorted(row[0] for row in found if row[number]):
+                yield _problem(kind, where, rows)
 
 
 def _drift(database: SqliteDatabase) -> Iterator[Finding]:

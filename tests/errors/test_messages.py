@@ -58,6 +58,8 @@ FINDINGS: dict[str, str] = {
     "session_without_wallet": "rows",
     "session_without_default": "rows",
     "session_with_many_defaults": "rows",
+    "invalid_time": "where count",
+    "invalid_json": "where count",
     "missing_table": "where",
     "missing_column": "where",
     "missing_foreign_key": "where key",

@@ -303,10 +303,10 @@ def downgrade(path: Path, as_json: bool, no_backup: bool, to_version: int, drop_
 @_json
 @click.pass_context
 def check_command(ctx: click.Context, path: Path, as_json: bool) -> None:
-    """Look the file at PATH over: damage, tables, links of sessions, foreign-key violations.
+    """Look the file at PATH over: damage, tables, foreign-key violations, links of sessions, times, JSON.
 
-    Nothing is changed. Notes (an index of your own, say) are not problems. The tables and links are compared at
-    the latest schema version only.
+    Nothing is changed. Notes (an index of your own, say) are not problems. Only at the latest schema version are
+    tables, links and values looked at.
     """
     with database.open_as_it_is(path) as opened, _alive(opened, "looking the file over"):
         report = check(opened)

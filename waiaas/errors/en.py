@@ -464,6 +464,17 @@ FINDINGS: Final[dict[str, tuple[str, str]]] = {
         "Make one of its wallets the only default (`SessionWalletService.set_default`), "
         "or revoke it (`SessionService.revoke`).",
     ),
+    # Values
+    "invalid_time": (
+        "values of {where} that are no Unix seconds of the years 1 to 9999: {count}",
+        "Correct them: the services cannot tell such a time. `--json` lists the rowids; times in milliseconds are "
+        "1,000 times too large.",
+    ),
+    "invalid_json": (
+        "values of {where} that are no JSON: {count}",
+        "Correct them, or put the values back from a backup: the services refuse such a row. `--json` lists the "
+        "rowids.",
+    ),
     # What is missing
     "missing_table": (
         "table {where} is missing",

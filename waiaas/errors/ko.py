@@ -462,6 +462,17 @@ FINDINGS: Final[dict[str, tuple[str, str]]] = {
         "연결된 지갑 중 하나만 기본 지갑으로 지정하거나(`SessionWalletService.set_default`) "
         "세션을 취소하십시오(`SessionService.revoke`).",
     ),
+    # Values
+    "invalid_time": (
+        "{where} 열에 1년부터 9999년까지의 유닉스 시간(초)이 아닌 값이 있습니다. 행 수: {count}.",
+        "값을 바로잡으십시오. 서비스는 이런 시각을 알아볼 수 없습니다. 해당 행의 rowid는 `--json` 옵션으로 확인할 수 "
+        "있습니다. 밀리초로 저장된 시각은 1,000배 큽니다.",
+    ),
+    "invalid_json": (
+        "{where} 열에 JSON이 아닌 값이 있습니다. 행 수: {count}.",
+        "값을 바로잡거나 백업에서 되살리십시오. 서비스는 이런 행을 거부합니다. 해당 행의 rowid는 `--json` 옵션으로 "
+        "확인할 수 있습니다.",
+    ),
     # What is missing
     "missing_table": (
         "{where} 테이블이 없습니다.",
