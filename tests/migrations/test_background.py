@@ -15,7 +15,7 @@ from old_files import dump, make_file
 import waiaas
 from waiaas import Progress, WAIaaSError
 from waiaas.database import open_to_change
-from waiaas.migrations import runner
+from waiaas.migrations import damage, runner
 from waiaas.migrations import v19_session_wallets as v19
 from waiaas.migrations.background import Background, can_read_beside
 from waiaas.migrations.pulse import Pulse
@@ -115,6 +115,26 @@ def test_a_change_that_is_stopped_takes_its_backup_along(
         waiaas.upgrade(database, progress=stop)
     assert files(log18) == before
     assert threading.active_count() == 1
+
+
+def test_a_look_at_the_pages_that_takes_long_is_told_of_and_stopped(
+    log18: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a backup, a change waits for the look at its pages, says so, and can be stopped meanwhile."""
+    before = files(log18)
+
+    def look(database: sqlite3.Connection, *, checks: bool) -> list[str]:
+        database.execute("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n")
+        raise AssertionError("a statement without an end has ended")
+
+    def stop(progress: Progress) -> None:
+        if progress.phase == "checking the pages":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(damage, "damage", look)
+    with open_to_change(log18) as database, pytest.raises(KeyboardInterrupt):
+        waiaas.upgrade(database, backup=False, progress=stop)
+    assert files(log18) == before
 
 
 @pytest.mark.parametrize(("message", "reason"), [("disk I/O error", "io_error"), ("malformed", "corrupt")])
