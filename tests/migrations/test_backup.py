@@ -17,6 +17,8 @@ from old_files import dump, make_file
 import waiaas
 from waiaas import WAIaaSError
 from waiaas.database import open_to_change
+from waiaas.migrations import backup
+from waiaas.migrations.pulse import Pulse
 
 
 @pytest.fixture(params=[False, True], ids=["rollback journal", "write-ahead log"])
@@ -120,6 +122,28 @@ def test_a_damaged_file_is_found_by_its_backup(tmp_path: Path) -> None:
     assert caught.value.reason in ("backup_failed", "corrupt")
     assert path.read_bytes() == bytes(content)
     assert [file.name for file in tmp_path.iterdir()] == ["wallets.db"]
+
+
+def test_a_copy_that_the_disk_spoiled_is_no_backup(v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the original is whole and its copy is not, the upgrade is refused and no copy is left."""
+    before = v18.read_bytes()
+    copy_pages = backup._copy_pages
+
+    def spoil(path: Path, copy: Path, pulse: Pulse) -> None:
+        copy_pages(path, copy, pulse)
+        with copy.open("r+b") as file:
+            file.seek(5 * 4096)
+            file.write(b"\xa5" * 64)
+
+    monkeypatch.setattr(backup, "_copy_pages", spoil)
+    with pytest.raises(WAIaaSError) as caught:
+        upgraded(v18, clock=lambda: 0)
+    details = caught.value.details or {}
+    assert (caught.value.reason, details["path"]) == ("backup_failed", str(v18))
+    assert details["target"] == str(v18.with_name(f".{v18.name}.partial"))
+    assert "page 6" in str(details["cause"]).lower()
+    assert v18.read_bytes() == before
+    assert [file.name for file in v18.parent.iterdir()] == [v18.name]
 
 
 def test_its_progress_is_told(tmp_path: Path) -> None:
