@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from peewee import OperationalError, SchemaManager, SqliteDatabase
+from peewee import DatabaseError, OperationalError, SchemaManager, SqliteDatabase
 
 from waiaas.errors import refusal
 from waiaas.errors.base import fill, texts_in
-from waiaas.faults import file_of, is_mismatch, refusing
+from waiaas.faults import file_of, is_mismatch, known_reason, refusing
 from waiaas.fields import JSONText, UTCDateTime
 from waiaas.migrations import LATEST_SCHEMA_VERSION
 from waiaas.migrations.damage import damage
@@ -38,11 +38,12 @@ _KNOWN_MISSING_CHECKS = frozenset({("wallets", "owner_approval_method")})
 
 # By the field of a column, the kind of finding and when a value is one. Seconds of the years 1 to 9999 are times.
 _UNREADABLE = {
-    UTCDateTime: {
-        "invalid_time": "({0} IS NOT NULL AND"
-        " (typeof({0}) NOT IN ('integer', 'real') OR {0} NOT BETWEEN -62135596800 AND 253402300799))"
-    },
-    JSONText: {"invalid_json": "({0} IS NOT NULL AND NOT json_valid({0}))"},
+    UTCDateTime: (
+        "invalid_time",
+        "({0} IS NOT NULL AND"
+        " (typeof({0}) NOT IN ('integer', 'real') OR {0} NOT BETWEEN -62135596800 AND 253402300799))",
+    ),
+    JSONText: ("invalid_json", "({0} IS NOT NULL AND NOT json_valid({0}))"),
 }
 
 
@@ -142,13 +143,26 @@ def check(database: Database) -> CheckReport:
     if version == 0:
         raise refusal("empty_database", path=file_of(database))
     with refusing(database):
-        findings = [*_damage(database), *_foreign_keys(database)]
-        if version == LATEST_SCHEMA_VERSION:
-            drift = list(_drift(database))
-            findings += drift
-            if not any(finding.kind in ("missing_table", "missing_column") for finding in drift):
-                findings += [*_links(database), *_values(database)]
+        findings = list(_damage(database))
+        try:
+            for finding in _beside_damage(database, version):
+                findings.append(finding)
+        except DatabaseError as error:
+            # Pages that are damaged cannot be read further; that they are is among the findings then.
+            if not findings or known_reason(error) != "corrupt":
+                raise
     return CheckReport(version, LATEST_SCHEMA_VERSION, findings)
+
+
+def _beside_damage(database: SqliteDatabase, version: int) -> Iterator[Finding]:
+    yield from _foreign_keys(database)
+    if version != LATEST_SCHEMA_VERSION:
+        return
+    drift = list(_drift(database))
+    yield from drift
+    if not any(finding.kind in ("missing_table", "missing_column") for finding in drift):
+        yield from _links(database)
+        yield from _values(database)
 
 
 def _plain(rows: list[Any]) -> list[Any]:
@@ -207,19 +221,20 @@ def _values(database: SqliteDatabase) -> Iterator[Finding]:
     """What stands in a column of times or of JSON and is neither: SQLite takes any value in any column."""
     for model in MODELS:
         table = model._meta.table_name
-        wrong = {
-            (f"{table}.{field.column_name}", kind): condition.format(quote(field.column_name))
+        columns = [
+            (field.column_name, *_UNREADABLE[type(field)])
             for field in model._meta.sorted_fields
-            for kind, condition in _UNREADABLE.get(type(field), {}).items()
-        }
-        if not wrong:
+            if type(field) in _UNREADABLE
+        ]
+        if not columns:
             continue
+        wrong = [condition.format(quote(column)) for column, _, condition in columns]
         found = database.execute_sql(
-            f"SELECT rowid, {', '.join(wrong.values())} FROM main.{quote(table)} WHERE {' OR '.join(wrong.values())}"
+            f"SELECT rowid, {', '.join(wrong)} FROM main.{quote(table)} WHERE {' OR '.join(wrong)}"
         ).fetchall()
-        for number, (where, kind) in enumerate(wrong, start=1):
+        for number, (column, kind, _) in enumerate(columns, start=1):
             if rows := sorted(row[0] for row in found if row[number]):
-                yield _problem(kind, where, rows)
+                yield _problem(kind, f"{table}.{column}", rows)
 
 
 def _drift(database: SqliteDatabase) -> Iterator[Finding]:
