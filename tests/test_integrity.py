@@ -367,24 +367,30 @@ DRIFTS = {
         "CHECK (role IN ('PENDING', 'ADMIN', 'READONLY'))",
         "CHECK (role IN ('PENDING', 'ADMIN'))",
         (PROBLEM, "missing_check", "telegram_users"),
-        (PROBLEM, "check_differs", "telegram_users"),
+        (NOTE, "extra_check", "telegram_users"),
     ),
     "wider-check": edited(
         "CHECK (source IN ('builtin', 'custom'))",
         "CHECK (source IN ('builtin', 'custom', ''))",
         (PROBLEM, "missing_check", "token_registry"),
-        (PROBLEM, "check_differs", "token_registry"),
+        (NOTE, "extra_check", "token_registry"),
     ),
     "extra-check": edited(
         "decimals INTEGER NOT NULL",
         "decimals INTEGER NOT NULL CHECK (decimals BETWEEN 0 AND 18)",
-        (PROBLEM, "check_differs", "token_registry"),
+        (NOTE, "extra_check", "token_registry"),
+    ),
+    "check-of-a-column-of-ones-own": after(
+        "ALTER TABLE wallets ADD COLUMN note TEXT CHECK (length(note) < 10)",
+        (NOTE, "extra_column", "wallets.note"),
+        (NOTE, "extra_check", "wallets"),
     ),
     "another-check-on-owner-approval-method": edited(
         "(owner_approval_method IS NULL OR owner_approval_method IN "
         "('sdk_ntfy', 'sdk_telegram', 'walletconnect', 'telegram_bot', 'rest'))",
         "(owner_approval_method IN ('rest'))",
-        (PROBLEM, "check_differs", "wallets"),
+        (PROBLEM, "missing_check", "wallets"),
+        (NOTE, "extra_check", "wallets"),
     ),
 }
 
@@ -687,10 +693,27 @@ class TestValues:
         assert {where for _, kind, where, _ in found(v19) if kind.startswith("invalid")} == columns
         assert len(columns) > 30
 
-    def test_columns_of_another_type_are_not_looked_at_twice(self, v19: Path) -> None:
-        """Where a column is missing that is a finding, and the values of the others are not looked for."""
-        execute(v19, "UPDATE sessions SET expires_at = 'x'", "ALTER TABLE wc_sessions DROP COLUMN namespaces")
-        assert {kind for _, kind, _, _ in found(v19)} == {"missing_column"}
+    def test_the_other_columns_of_a_table_that_lacks_one_are_looked_at(self, v19: Path) -> None:
+        """A missing column is one finding, and the values of the others are others."""
+        execute(v19, "UPDATE wc_sessions SET expiry = 'x'", "ALTER TABLE wc_sessions DROP COLUMN namespaces")
+        assert [(kind, where) for _, kind, where, _ in found(v19)] == [
+            ("invalid_time", "wc_sessions.expiry"),
+            ("missing_column", "wc_sessions.namespaces"),
+        ]
+
+    @pytest.mark.parametrize("version", [1, 3, 18])
+    def test_an_old_file_is_looked_at_too(self, tmp_path: Path, version: int) -> None:
+        """What an upgrade would keep as it is, and no service could read, is found before it."""
+        path = make_file(tmp_path / "wallets.db", version)
+        execute(
+            path,
+            "UPDATE sessions SET expires_at = expires_at * 1000, constraints = '' WHERE rowid = 2",
+            "DROP TABLE notification_logs" if version > 1 else "DROP TABLE audit_log",
+        )
+        assert found(path) == [
+            (PROBLEM, "invalid_json", "sessions.constraints", [2]),
+            (PROBLEM, "invalid_time", "sessions.expires_at", [2]),
+        ]
 
 
 class TestForeignKeys:

@@ -61,8 +61,8 @@ class Finding:
     seconds of the years 1 to 9999) and `invalid_json`;
     `missing_table`, `missing_column`, `missing_foreign_key`, `missing_unique`, `missing_index` and `missing_check`;
     `column_type`, `not_null`, `column_default`, `primary_key`, `generated_column`, `autoincrement`, `table_options`,
-    `index_differs` and `check_differs` for what is not as in the models; `extra_table`, `extra_column`,
-    `extra_foreign_key`, `extra_index`, `extra_trigger` and `extra_view`, which are notes.
+    `index_differs` for what is not as in the models; `extra_table`, `extra_column`, `extra_foreign_key`,
+    `extra_index`, `extra_check`, `extra_trigger` and `extra_view`, which are notes.
 
     >>> finding = Finding("problem", "missing_index", "idx_wallets_status", details={"table": "wallets"})
     >>> finding.message
@@ -130,11 +130,11 @@ class CheckReport:
 def check(database: Database) -> CheckReport:
     """Look a WAIaaS database over; nothing is changed.
 
-    Takes an open Peewee SQLite database at any schema version. Always looks at the pages (`PRAGMA quick_check`) and
-    at all foreign keys; at the latest version also compares every table with the models (columns, types, NOT NULL,
-    defaults, keys, actions, indexes, CHECKs, AUTOINCREMENT, objects that are not the library's) and looks at the
-    links: a session that is not revoked has at least one wallet and exactly one default. So it does at the values
-    of times and of JSON: what the services could not read.
+    Takes an open Peewee SQLite database at any schema version. Always looks at the pages (`PRAGMA quick_check`), at
+    all foreign keys, and at the values of times and of JSON: an upgrade keeps what the services could not read. At the
+    latest version also compares every table with the models (columns, types, NOT NULL, defaults, keys, actions,
+    indexes, CHECKs, AUTOINCREMENT, objects that are not the library's) and looks at the links: a session that is not
+    revoked has at least one wallet and exactly one default.
 
     Raises WAIaaSError `SCHEMA_INCOMPATIBLE` where the file is not one that this library can work with.
     """
@@ -156,13 +156,12 @@ def check(database: Database) -> CheckReport:
 
 def _beside_damage(database: SqliteDatabase, version: int) -> Iterator[Finding]:
     yield from _foreign_keys(database)
-    if version != LATEST_SCHEMA_VERSION:
-        return
-    drift = list(_drift(database))
-    yield from drift
-    if not any(finding.kind in ("missing_table", "missing_column") for finding in drift):
-        yield from _links(database)
-        yield from _values(database)
+    if version == LATEST_SCHEMA_VERSION:
+        drift = list(_drift(database))
+        yield from drift
+        if not any(finding.kind in ("missing_table", "missing_column") for finding in drift):
+            yield from _links(database)
+    yield from _values(database)
 
 
 def _plain(rows: list[Any]) -> list[Any]:
@@ -219,12 +218,14 @@ def _links(database: SqliteDatabase) -> Iterator[Finding]:
 
 def _values(database: SqliteDatabase) -> Iterator[Finding]:
     """What stands in a column of times or of JSON and is neither: SQLite takes any value in any column."""
+    tables = describe(database)
     for model in MODELS:
         table = model._meta.table_name
+        known = tables[table].column_names if table in tables else frozenset()
         columns = [
             (field.column_name, *_UNREADABLE[type(field)])
             for field in model._meta.sorted_fields
-            if type(field) in _UNREADABLE
+            if type(field) in _UNREADABLE and field.column_name in known
         ]
         if not columns:
             continue
@@ -336,11 +337,13 @@ def _index_drift(wanted: Table, actual: Table) -> Iterator[Finding]:
 
 def _check_drift(wanted: Table, actual: Table) -> Iterator[Finding]:
     ours, theirs = ({_check_rule(check) for check in table.checks()} for table in (wanted, actual))
+    checked = {rule.split(" ")[0] for rule in theirs}
     for rule in sorted(ours - theirs):
-        if (wanted.name, rule.split(" ")[0]) not in _KNOWN_MISSING_CHECKS:
+        column = rule.split(" ")[0]
+        if (wanted.name, column) not in _KNOWN_MISSING_CHECKS or column in checked:
             yield _problem("missing_check", wanted.name, check=rule)
     for rule in sorted(theirs - ours):
-        yield _problem("check_differs", wanted.name, check=rule)
+        yield _note("extra_check", wanted.name, check=rule)
 
 
 def _check_rule(check: str) -> str:

@@ -69,11 +69,11 @@ FINDINGS: dict[str, str] = {
     **dict.fromkeys(("column_type", "not_null", "column_default", "primary_key"), "where actual wanted"),
     **dict.fromkeys(("generated_column", "autoincrement", "table_options"), "where actual wanted"),
     "index_differs": "where table actual wanted",
-    "check_differs": "where check",
     "extra_table": "where",
     "extra_column": "where",
     "extra_foreign_key": "where key",
     "extra_index": "where table",
+    "extra_check": "where check",
     "extra_trigger": "where",
     "extra_view": "where",
 }

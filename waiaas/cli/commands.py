@@ -305,8 +305,8 @@ def downgrade(path: Path, as_json: bool, no_backup: bool, to_version: int, drop_
 def check_command(ctx: click.Context, path: Path, as_json: bool) -> None:
     """Look the file at PATH over: damage, tables, foreign-key violations, links of sessions, times, JSON.
 
-    Nothing is changed. Notes (an index of your own, say) are not problems. Only at the latest schema version are
-    tables, links and values looked at.
+    Nothing is changed. Notes (an index of your own, say) are not problems. The tables and links are compared at the
+    latest schema version only, so have a file checked before an upgrade and after it.
     """
     with database.open_as_it_is(path) as opened, _alive(opened, "looking the file over"):
         report = check(opened)

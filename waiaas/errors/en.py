@@ -500,7 +500,6 @@ FINDINGS: Final[dict[str, tuple[str, str]]] = {
         "index {where} of {table} is {actual}, not {wanted}",
         f"Drop it, and create it {_AS_IN_A_NEW_DATABASE}",
     ),
-    "check_differs": ("table {where} has CHECK ({check}), not one of WAIaaS", _REBUILD),
     # What is not the library's own
     "extra_table": ("table {where} is not one of WAIaaS", "Nothing needs to be done: WAIaaS leaves it alone."),
     "extra_column": (
@@ -515,6 +514,11 @@ FINDINGS: Final[dict[str, tuple[str, str]]] = {
     "extra_index": (
         "index {where} of {table} is not one of WAIaaS",
         "Nothing needs to be done, unless it is UNIQUE: then it may refuse rows that WAIaaS writes.",
+    ),
+    "extra_check": (
+        "table {where} has CHECK ({check}), not one of WAIaaS",
+        "Nothing needs to be done, unless it refuses rows that WAIaaS writes, or the table lacks a CHECK as well: "
+        "then this is that one in another form, and to be mended with it.",
     ),
     "extra_trigger": (
         "trigger {where} is not one of WAIaaS",

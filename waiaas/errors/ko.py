@@ -502,7 +502,6 @@ FINDINGS: Final[dict[str, tuple[str, str]]] = {
         f"{{table}} 테이블의 {{where}} 인덱스가 {_DIFFERS}",
         f"인덱스를 삭제하고 다시 만드십시오. {_AS_IN_A_NEW_DATABASE}",
     ),
-    "check_differs": ("{where} 테이블에 WAIaaS에 없는 제약 조건이 있습니다: CHECK ({check}).", _REBUILD),
     # What is not the library's own
     "extra_table": (
         "{where} 테이블은 WAIaaS의 테이블이 아닙니다.",
@@ -520,6 +519,11 @@ FINDINGS: Final[dict[str, tuple[str, str]]] = {
     "extra_index": (
         "{table} 테이블의 {where} 인덱스는 WAIaaS의 인덱스가 아닙니다.",
         "아무것도 하지 않아도 됩니다. 단, UNIQUE 인덱스는 WAIaaS가 쓰는 행을 거부할 수 있습니다.",
+    ),
+    "extra_check": (
+        "{where} 테이블에 WAIaaS에 없는 제약 조건이 있습니다: CHECK ({check}).",
+        "아무것도 하지 않아도 됩니다. 단, WAIaaS가 쓰는 행을 거부하거나 같은 테이블에 없는 CHECK도 발견되었다면 "
+        "바로잡으십시오.",
     ),
     "extra_trigger": (
         "{where} 트리거는 WAIaaS의 트리거가 아닙니다.",
