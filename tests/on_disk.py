@@ -15,6 +15,8 @@ from typing import Any
 import old_files
 from old_files import make_file
 
+from waiaas import LATEST_SCHEMA_VERSION as LATEST
+
 
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
@@ -81,9 +83,9 @@ def with_rows(*statements: str, version: int = 18) -> Callable[[Path], None]:
 
 
 def newer(path: Path, *, wal: bool = False) -> Path:
-    """Make a file of version 20."""
-    make_file(path, 19, wal=wal)
-    execute(path, "INSERT INTO schema_version VALUES (20, 1800000000, 'from the future')")
+    """Make a file of the version after the latest."""
+    make_file(path, LATEST, wal=wal)
+    execute(path, f"INSERT INTO schema_version VALUES ({LATEST + 1}, 1800000000, 'from the future')")
     return path
 
 

@@ -23,8 +23,12 @@ from old_files import contents, dump, execute, make_file, query
 from peewee import SqliteDatabase
 
 import waiaas
+from waiaas import LATEST_SCHEMA_VERSION as LATEST
 from waiaas import Progress, WAIaaSError
 from waiaas.database import open_to_change
+
+# What an upgrade from version 18 applies.
+PENDING = list(range(19, LATEST + 1))
 
 PRAGMAS = ("foreign_keys", "synchronous", "cache_size", "temp_store", "journal_mode", "legacy_alter_table")
 
@@ -106,7 +110,7 @@ def test_a_database_in_memory_is_upgraded(v18: Path) -> None:
     with closing(sqlite3.connect(v18)) as source:
         source.backup(database.connection())
     report = waiaas.upgrade(database)
-    assert (report.applied, report.links_created, report.backup) == ([19], 12, None)
+    assert (report.applied, report.links_created, report.backup) == (PENDING, 12, None)
 
 
 def test_the_time_comes_from_the_clock(v18: Path) -> None:
@@ -131,7 +135,7 @@ def test_a_lock_of_another_connection_is_waited_for_and_then_told(tmp_path: Path
         assert "0.2 s" in str(caught.value)
         other.execute("ROLLBACK")
         assert dump(path) == before
-        assert waiaas.upgrade(database).applied == [19]
+        assert waiaas.upgrade(database).applied == PENDING
 
 
 def test_a_reader_keeps_its_snapshot(tmp_path: Path) -> None:
@@ -141,7 +145,7 @@ def test_a_reader_keeps_its_snapshot(tmp_path: Path) -> None:
         reader.execute("BEGIN")
         count = "SELECT count(wallet_id) FROM sessions"
         assert reader.execute(count).fetchone() == (12,)
-        assert waiaas.upgrade(database).applied == [19]
+        assert waiaas.upgrade(database).applied == PENDING
         assert reader.execute(count).fetchone() == (12,)
         reader.execute("COMMIT")
         with pytest.raises(sqlite3.OperationalError, match="no such column"):
@@ -177,7 +181,7 @@ def test_two_upgrades_at_once_do_it_once(v18: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(report.applied for report in reports) == [[], [19]]
+    assert sorted(report.applied for report in reports) == [[], PENDING]
     assert query(v18, "SELECT count(*) FROM schema_version WHERE version = 19") == [(1,)]
 
 
@@ -247,8 +251,8 @@ def test_kill_9_at_any_statement_loses_nothing(tmp_path: Path, version: int, poi
             found[trial.version_afterwards()] += 1
     print(f"killed from version {version} at every {every}. {points}: found at {dict(found)}")
     assert found[version] > 2
-    assert found.keys() <= {version, 19}
-    assert every > 1 or found[19] > 2
+    assert found.keys() <= {version, LATEST}
+    assert every > 1 or found[LATEST] > 2
 
 
 def faulty_upgrades(trial: Trial, fault: str, every: int) -> collections.Counter[str]:
@@ -260,7 +264,7 @@ def faulty_upgrades(trial: Trial, fault: str, every: int) -> collections.Counter
             if outcome == "not reached":
                 break
             outcomes[outcome] += 1
-            assert trial.version_afterwards() == (19 if outcome == "done" else 18)
+            assert trial.version_afterwards() == (LATEST if outcome == "done" else 18)
     print(f"{fault} from every {every}. write on: {dict(outcomes)}")
     return outcomes
 

@@ -13,6 +13,7 @@ from on_disk import files, newer, other_program, plain, text_file, with_rows
 from peewee import PostgresqlDatabase, SqliteDatabase
 
 import waiaas
+from waiaas import LATEST_SCHEMA_VERSION as LATEST
 
 
 class TestCompatibility:
@@ -31,10 +32,10 @@ class TestCompatibility:
             (lambda path: None, "migrate", 0, "empty_database"),
             (lambda path: make_file(path), "migrate", 18, "older_version"),
             (lambda path: make_file(path, 18, wal=True), "migrate", 18, "older_version"),
-            (lambda path: make_file(path, 19), "ok", 19, "latest_version"),
+            (lambda path: make_file(path, LATEST), "ok", LATEST, "latest_version"),
             (lambda path: make_file(path, 1), "migrate", 1, "older_version"),
             (lambda path: make_file(path, 17), "migrate", 17, "older_version"),
-            (newer, "refuse", 20, "code_too_old"),
+            (newer, "refuse", LATEST + 1, "code_too_old"),
             (other_program, "refuse", None, "other_program"),
             (text_file, "refuse", None, "not_a_database"),
             (with_rows("DROP TABLE schema_version"), "refuse", None, "schema_version_missing"),
@@ -46,10 +47,10 @@ class TestCompatibility:
             "no-file",
             "18",
             "18-wal",
-            "19",
+            "latest",
             "1",
             "17",
-            "20",
+            "newer",
             "other",
             "text",
             "missing",
@@ -65,7 +66,12 @@ class TestCompatibility:
         make(path)
         before = files(tmp_path)
         answer = self.ask(path)
-        assert (answer.action, answer.version, answer.latest_version, answer.reason) == (action, version, 19, reason)
+        assert (answer.action, answer.version, answer.latest_version, answer.reason) == (
+            action,
+            version,
+            LATEST,
+            reason,
+        )
         assert (answer.error is not None) == (action == "refuse")
         assert answer.error is None or answer.error.reason == reason
         # A connection to a path without a file makes an empty one: that is SQLite's, not the answer's.
@@ -82,7 +88,7 @@ class TestCompatibility:
         assert plain_values == {
             "action": answer.action,
             "version": answer.version,
-            "latest_version": 19,
+            "latest_version": LATEST,
             "reason": answer.reason,
         }
         assert error == (json.loads(json.dumps(answer.error.to_dict())) if answer.error else None)
@@ -112,7 +118,7 @@ class TestCompatibility:
         """The question may be asked inside a transaction, which stays open and as it was."""
         database = SqliteDatabase(v18)
         with database.atomic() as transaction:
-            database.execute_sql("INSERT INTO schema_version VALUES (20, 1, '')")
+            database.execute_sql("INSERT INTO schema_version VALUES (?, 1, '')", (LATEST + 1,))
             assert waiaas.compatibility(database).reason == "code_too_old"
             transaction.rollback()
         assert waiaas.compatibility(database).reason == "older_version"

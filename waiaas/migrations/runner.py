@@ -327,11 +327,11 @@ def _pending(version: int) -> list[Migration]:
 
 def _undoable(version: int, to_version: int) -> list[tuple[int, str, Callable[[WaiaasMigrator], None]]]:
     """The steps back from a version to another, newest first; refuses where one cannot be undone."""
-    if version == to_version:
-        return []
-    if not (version == v19.VERSION and to_version == v19.VERSION - 1):
+    undone = [migration for migration in reversed(MIGRATIONS) if to_version < migration.VERSION <= version]
+    steps = [(each.VERSION, each.DESCRIPTION, each.down) for each in undone if hasattr(each, "down")]
+    if version < to_version or len(steps) < len(undone):
         raise refusal("cannot_downgrade", version=version, target=to_version)
-    return [(v19.VERSION, v19.DESCRIPTION, v19.down)]
+    return steps
 
 
 def _obstacles(migrator: WaiaasMigrator, migration: Migration) -> Iterable[WAIaaSError]:
