@@ -771,6 +771,16 @@ class TestDowngrade:
         assert only_object(run("downgrade", path, "--no-backup", "--json").stdout)["backup"] is None
         assert list(tmp_path.iterdir()) == [path]
 
+    def test_names_the_sessions_without_a_wallet(self, tmp_path: Path) -> None:
+        """What the daemon's own version 18 could not hold is named, and that it could not."""
+        path = make_latest(tmp_path / "wallets.db")
+        execute(path, f"DELETE FROM session_wallets WHERE session_id = '{session_id(4)}'")
+        lines = run("downgrade", path).stdout.splitlines()
+        at = next(i for i, line in enumerate(lines) if "which the daemon's own version 18 does not allow" in line)
+        assert lines[at].endswith(": 1")
+        assert session_id(4) in lines[at + 1]
+        assert query(path, "SELECT id FROM sessions WHERE wallet_id IS NULL") == [(session_id(4),)]
+
     def test_names_the_sessions_with_surplus_links(self, tmp_path: Path) -> None:
         """What would be lost is named, with the option that would drop it."""
         with_surplus_links(tmp_path / "wallets.db")

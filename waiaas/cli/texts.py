@@ -106,7 +106,10 @@ def downgrade_lines(path: Path, report: DowngradeReport) -> list[str]:
             [f"session {link['session_id']}, wallet {link['wallet_id']}" for link in report.links_dropped],
             all_of_them=True,
         ),
-        *listed("sessions without a wallet", report.sessions_without_wallet),
+        *listed(
+            "sessions without a wallet (wallet_id is NULL, which the daemon's own version 18 does not allow)",
+            report.sessions_without_wallet,
+        ),
         f"  backup: {report.backup or 'none'}",
     ]
 

@@ -117,8 +117,9 @@ def downgrade(
 
     Each session keeps its default wallet. Links that version 18 cannot hold (a session's second wallet and
     further ones) are refused unless `drop_links` says to drop them; the report then names each. When a link was
-    made, and that a session without a wallet has none, version 18 does not record. The other arguments are those
-    of `upgrade`. A database that is at `to_version` already is left alone.
+    made version 18 does not record. A session without a wallet keeps none and is reported: its `wallet_id` is NULL,
+    which the column allows in such a file alone, for the daemon's own version 18 has it NOT NULL. The other arguments
+    are those of `upgrade`. A database that is at `to_version` already is left alone.
 
     Raises WAIaaSError `SCHEMA_INCOMPATIBLE`, with the database as it was: `links_lost` (the sessions' ids in
     `details["sessions"]`), `cannot_downgrade` for any other version, `dependent_on_table` where a view,
