@@ -19,6 +19,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _FIRST = datetime(1, 1, 1, tzinfo=timezone.utc)
 _LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=timezone.utc)
 
+#: `9999-12-31T23:59:59Z`, the last second that a Python datetime can hold, in Unix seconds.
+LAST_SECOND = 253_402_300_799
+
 
 def _literal(value: object) -> str:
     if isinstance(value, str):

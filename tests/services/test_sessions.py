@@ -24,7 +24,9 @@ from waiaas import (
     SessionDetails,
     SessionSettings,
 )
+from waiaas.enums import SESSION_STATUSES
 from waiaas.schemas.base import wire_key
+from waiaas.services.ends import has_expired, has_not_expired
 
 DAY = 86_400
 
@@ -642,12 +644,111 @@ class TestTime:
         assert bad.id in [each.id for each in world.sessions.list(status=found.status).items]
         assert world.query(f"SELECT {column} FROM sessions WHERE id = ?", bad.id) == [(stored,)]
 
-    def test_an_end_that_no_year_has_stands_for_the_last(self, world: World) -> None:
-        """A session whose absolute end is in milliseconds is renewed as one that goes on for long."""
+    #: What is no end of a session: what a clock in milliseconds or in text would write, and what nobody would.
+    NO_END = {
+        "milliseconds": (NOW + 1000) * 1000,
+        "microseconds": (NOW + 1000) * 1_000_000,
+        "the second after the last": 253_402_300_800,
+        "infinity": float("inf"),
+        "text": "2027-01-15T09:00:00Z",
+        "empty text": "",
+        "bytes": b"2027",
+    }
+
+    @pytest.mark.parametrize("stored", NO_END.values(), ids=NO_END)
+    def test_a_session_without_a_readable_end_has_ended(self, world: World, stored: object) -> None:
+        """What is no Unix seconds up to the year 9999 lets a session live for no second: nobody gets in by it."""
+        wallet = world.wallet()
+        bad, good = world.session(wallet, ttl=1000), world.session(wallet, ttl=1000)
+        world.execute("UPDATE sessions SET expires_at = ? WHERE id = ?", stored, bad.id)
+        world.clock.now = NOW + 500.5
+        for operation in (
+            lambda: world.links.resolve(bad.id),
+            lambda: world.links.resolve(bad.id, wallet),
+            lambda: world.sessions.authenticate(bad.token),
+            lambda: world.sessions.renew(bad.token),
+        ):
+            with refused(world, "SESSION_EXPIRED"):
+                operation()
+        assert world.sessions.get(bad.id).status == "EXPIRED"
+        listed = {
+            status: [each.id for each in world.sessions.list(status=status).items] for status in SESSION_STATUSES
+        }
+        assert listed == {"ACTIVE": [good.id], "EXPIRED": [bad.id], "REVOKED": []}
+        assert world.links.resolve(good.id) == wallet
+
+    @pytest.mark.parametrize("stored", NO_END.values(), ids=NO_END)
+    def test_a_session_without_a_readable_end_takes_no_room(self, world: World, stored: object) -> None:
+        """A session that has ended by what stands in its row does not count against those that a wallet may have."""
+        wallet = world.wallet()
+        bad, *_ = [world.session(wallet) for _ in range(5)]
+        with refused(world, "SESSION_LIMIT_EXCEEDED"):
+            world.session(wallet)
+        world.execute("UPDATE sessions SET expires_at = ? WHERE id = ?", stored, bad.id)
+        assert world.session(wallet).status == "ACTIVE"
+
+    @pytest.mark.parametrize("stored", NO_END.values(), ids=NO_END)
+    def test_an_absolute_end_that_cannot_be_read_is_over(self, world: World, stored: object) -> None:
+        """A session whose absolute end is no Unix seconds is not renewed, and ends when its token does."""
         session = world.session(world.wallet(), ttl=1000)
-        world.execute("UPDATE sessions SET absolute_expires_at = ?", NOW * 1000)
+        world.execute("UPDATE sessions SET absolute_expires_at = ?", stored)
         world.clock.now = NOW + 500
-        assert world.sessions.renew(session.token).expires_at == utc(NOW + 1500)
+        with refused(world, "SESSION_ABSOLUTE_LIFETIME_EXCEEDED"):
+            world.sessions.renew(session.token)
+        assert world.sessions.authenticate(session.token).session_id == session.id
+
+    @pytest.mark.parametrize("end", [NOW + 501, NOW + 500.75, 253_402_300_799])
+    def test_an_end_is_any_number_of_seconds_ahead(self, world: World, end: float) -> None:
+        """A session lives until its end, whole number or not, up to the last second of the year 9999."""
+        session = world.session(world.wallet(), ttl=1000)
+        world.execute("UPDATE sessions SET expires_at = ?, absolute_expires_at = ?", end, end)
+        world.clock.now = NOW + 500.5
+        assert world.sessions.get(session.id).status == "ACTIVE"
+        assert [each.id for each in world.sessions.list(status="ACTIVE").items] == [session.id]
+        assert world.sessions.authenticate(session.token).session_id == session.id
+        assert world.links.resolve(session.id) == session.wallet_id
+        assert world.sessions.renew(session.token).expires_at == utc(min(NOW + 1500, int(end)))
+
+    @pytest.mark.parametrize("column", TIMES)
+    @pytest.mark.parametrize("stored", ["2027-01-15", b"2027"], ids=["text", "bytes"])
+    def test_that_is_no_number_hides_no_other_session(self, world: World, column: str, stored: object) -> None:
+        """A session with text where seconds belong is got, listed and revoked like another one."""
+        bad, good = world.session(world.wallet()), world.session(world.wallet())
+        world.execute(f"UPDATE sessions SET {column} = ? WHERE id = ?", stored, bad.id)
+        world.execute("UPDATE session_wallets SET created_at = ? WHERE session_id = ?", stored, bad.id)
+        found = world.sessions.get(bad.id)
+        assert world.sessions.list().items == (found, world.sessions.get(good.id))
+        assert world.links.list(bad.id) == found.wallets
+        assert world.sessions.revoke(bad.id).status == "REVOKED"
+        with refused(world, "SESSION_REVOKED"):
+            world.sessions.authenticate(bad.token)
+
+    def test_a_page_of_sessions_that_live_is_not_read_by_their_ends(self, world: World) -> None:
+        """The sessions of a status come in order from the index of the ids: none is read and sorted beside them."""
+        for condition in (has_not_expired(NOW), has_expired(NOW)):
+            query = waiaas.Session.select(waiaas.Session.id).where(condition).order_by(waiaas.Session.id).limit(51)
+            sql, parameters = world.database.get_sql_context().sql(query).query()
+            plan = [row[3] for row in world.query(f"EXPLAIN QUERY PLAN {sql}", *parameters)]
+            assert all("TEMP B-TREE" not in step and "idx_sessions_expires_at" not in step for step in plan), plan
+
+    @pytest.mark.parametrize("column", ["renewal_count", "max_renewals"])
+    @pytest.mark.parametrize("stored", ["many", b"9", 1.5], ids=["text", "bytes", "fraction"])
+    def test_renewals_that_cannot_be_counted_are_used_up(self, world: World, column: str, stored: object) -> None:
+        """A count or a limit that is no whole number leaves a session no renewal."""
+        session = world.session(world.wallet(), ttl=1000)
+        world.execute(f"UPDATE sessions SET {column} = ?", stored)
+        world.clock.now = NOW + 500
+        with refused(world, "RENEWAL_LIMIT_REACHED"):
+            world.sessions.renew(session.token)
+
+    def test_a_hash_that_is_no_text_is_no_token_s(self, world: World) -> None:
+        """Bytes in the place of the token's hash let nobody in, not even those of the hash."""
+        session = world.session(world.wallet(), ttl=1000)
+        world.execute("UPDATE sessions SET token_hash = CAST(token_hash AS BLOB)")
+        with refused(world, "INVALID_TOKEN"):
+            world.sessions.authenticate(session.token)
+        with refused(world, "SESSION_RENEWAL_MISMATCH"):
+            world.sessions.renew(session.token)
 
 
 def test_the_statement_of_each_request_uses_indexes_only(world: World) -> None:

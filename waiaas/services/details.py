@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -13,6 +13,7 @@ from peewee import JOIN, Database, Field, ModelSelect, Node
 
 from waiaas.faults import refusing
 from waiaas.models import Session, SessionWallet, Wallet
+from waiaas.services.ends import has_ended
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class LinkedWallet:
 class SessionDetails:
     """A session with its links; all times are aware UTC datetimes.
 
-    `status` is one of `waiaas.enums.SESSION_STATUSES`. `wallets` holds the default wallet first, then the others in
+    `status` is one of `waiaas.enums.SESSION_STATUSES`; a session whose stored end is no Unix seconds of the years up
+    to 9999 is `EXPIRED`. `wallets` holds the default wallet first, then the others in
     the order in which they were linked.
     """
 
@@ -92,11 +94,10 @@ def session_details(
     Takes the SQL of a `details_query` and its parameters. Raises WAIaaSError `SCHEMA_INCOMPATIBLE` where the sessions
     cannot be read, or what they hold is not what it should be.
     """
-    moment = datetime.fromtimestamp(now, timezone.utc)
     with refusing(database):
         rows = database.execute_sql(sql, parameters).fetchall()
         by_session = (list(of_one) for _, of_one in groupby(rows, key=itemgetter(0)))
-        return tuple(_details(of_one, moment) for of_one in by_session)
+        return tuple(_details(of_one, now) for of_one in by_session)
 
 
 def linked_wallets(database: Database, session_id: str) -> tuple[LinkedWallet, ...]:
@@ -124,6 +125,7 @@ _SESSION_FIELDS = [
     Session.constraints,
     Session.source,
 ]
+_EXPIRES_AT = [field.name for field in _SESSION_FIELDS].index("expires_at")
 _LINK_FIELDS = [
     Wallet.id,
     Wallet.name,
@@ -137,22 +139,21 @@ _LINK_FIELDS = [
 _DEFAULT_FIRST = [SessionWallet.is_default.desc(), SessionWallet.created_at, SessionWallet.wallet]
 
 
-def _details(rows: Sequence[Sequence[Any]], moment: datetime) -> SessionDetails:
+def _details(rows: Sequence[Sequence[Any]], now: int) -> SessionDetails:
     """Make a session of the rows that join it to its links; a session without links has one row without a wallet."""
     width = len(_SESSION_FIELDS)
     values = dict(zip((field.name for field in _SESSION_FIELDS), _in_python(_SESSION_FIELDS, rows[0]), strict=True))
     links = [row[width:] for row in rows if row[width] is not None]
     wallets = tuple(LinkedWallet(*_in_python(_LINK_FIELDS, link)) for link in links)
-    return SessionDetails(
-        status=_status(values["revoked_at"], values["expires_at"], moment), wallets=wallets, **values
-    )
+    return SessionDetails(status=_status(values["revoked_at"], rows[0][_EXPIRES_AT], now), wallets=wallets, **values)
 
 
 def _in_python(fields: Sequence[Field], row: Sequence[Any]) -> Iterator[Any]:
     return (field.python_value(value) for field, value in zip(fields, row, strict=False))
 
 
-def _status(revoked_at: datetime | None, expires_at: datetime, moment: datetime) -> str:
+def _status(revoked_at: datetime | None, expires_at: object, now: int) -> str:
+    """Judge by the end as it is stored: as a datetime, milliseconds are the last second of the year 9999."""
     if revoked_at is not None:
         return "REVOKED"
-    return "EXPIRED" if expires_at <= moment else "ACTIVE"
+    return "EXPIRED" if has_ended(expires_at, now) else "ACTIVE"

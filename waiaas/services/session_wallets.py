@@ -12,6 +12,7 @@ from waiaas.faults import refusing
 from waiaas.models import Session, SessionWallet, Wallet
 from waiaas.services.audit import Event, record
 from waiaas.services.details import LinkedWallet, linked_wallets
+from waiaas.services.ends import has_ended, has_not_expired
 from waiaas.services.ids import check_id, told_id
 from waiaas.services.settings import Clock, SessionSettings, checked
 from waiaas.services.statements import PARAMETER, TRUE, compiled, fetch, in_parts
@@ -126,7 +127,8 @@ class SessionWalletService:
 
         Raises WAIaaSError `WALLET_ACCESS_DENIED` where the wallet is not linked to the session, or where none is
         named and the session has no default; `SESSION_NOT_FOUND`, `SESSION_REVOKED` or `SESSION_EXPIRED` where the
-        session is not one that reaches anything.
+        session is not one that reaches anything. One whose stored end is no Unix seconds of the years up to 9999
+        (milliseconds, text) has expired.
         """
         check_id("sessionId", session_id)
         if wallet_id is None:
@@ -139,7 +141,7 @@ class SessionWalletService:
         reached, revoked_at, expires_at = found
         if revoked_at is not None:
             raise WAIaaSError("SESSION_REVOKED")
-        if expires_at <= self._clock():
+        if has_ended(expires_at, self._clock()):
             raise WAIaaSError("SESSION_EXPIRED")
         if reached is None:
             raise WAIaaSError(
@@ -157,7 +159,7 @@ def refuse_unusable(database: Database, wallet_ids: Sequence[str], settings: Ses
     Raises WAIaaSError `WALLET_NOT_FOUND`, `WALLET_TERMINATED`, or `SESSION_LIMIT_EXCEEDED` where a wallet has as
     many sessions as the settings allow, those left out that are revoked or expired.
     """
-    lives = Session.revoked_at.is_null() & (Session.expires_at > now)
+    lives = Session.revoked_at.is_null() & has_not_expired(now)
     usage = (
         Wallet.select(Wallet.id, Wallet.status, fn.count(Session.id))
         .join(SessionWallet, JOIN.LEFT_OUTER)

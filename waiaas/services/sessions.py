@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
-from peewee import JOIN, SQL, Database, Expression, ModelSelect
+from peewee import JOIN, SQL, Database, ModelSelect, Node
 
 from waiaas.enums import SESSION_STATUSES
 from waiaas.errors import WAIaaSError
@@ -15,6 +15,7 @@ from waiaas.models import KeyValue, Session, SessionWallet
 from waiaas.schemas import DEFAULT_LIMIT, CreateSessionRequest, check_create_session_request
 from waiaas.services.audit import Event, record
 from waiaas.services.details import IssuedSession, SessionDetails, details_query, session_details
+from waiaas.services.ends import has_ended, has_expired, has_not_expired
 from waiaas.services.ids import check_id, new_id, told_id
 from waiaas.services.pages import Page, check_page, page_of
 from waiaas.services.session_wallets import refuse_unusable
@@ -65,6 +66,8 @@ class SessionService:
         self._keys: TokenKeys | None = None
         self._find_session = compiled(database, _session_and_keys())
         self._find_details = compiled(database, details_query(Session.id == PARAMETER))
+        columns = [getattr(Session, name) for name in _Renewed._fields]
+        self._find_renewal = compiled(database, Session.select(*columns).where(Session.id == PARAMETER))
 
     def create(self, request: CreateSessionRequest, *, actor: str = "admin") -> IssuedSession:
         """Create a session for the wallets of a request, and sign its token.
@@ -108,7 +111,8 @@ class SessionService:
 
         Raises WAIaaSError `INVALID_TOKEN` (wrong prefix, shape, algorithm or signature; signed with a key that was
         replaced more than five minutes ago; superseded by a renewal), `TOKEN_EXPIRED`, `SESSION_NOT_FOUND`,
-        `SESSION_REVOKED`, and `SESSION_EXPIRED` where the session's own row says so before its token does.
+        `SESSION_REVOKED`, and `SESSION_EXPIRED` where the session's own row says so before its token does: also
+        where the stored end is no Unix seconds of the years up to 9999 (milliseconds, text).
         """
         now = self._clock()
         claims, (token_hash, revoked_at, expires_at, wallet_id) = self._claims_and_session(token, int(now))
@@ -118,7 +122,7 @@ class SessionService:
             raise WAIaaSError("SESSION_REVOKED")
         if not is_hash_of(token_hash, token):
             raise WAIaaSError("INVALID_TOKEN")
-        if expires_at <= now:
+        if has_ended(expires_at, now):
             raise WAIaaSError("SESSION_EXPIRED")
         end = datetime.fromtimestamp(claims.expires_at, timezone.utc)
         return AuthenticatedSession(claims.session_id, wallet_id, end)
@@ -130,7 +134,7 @@ class SessionService:
 
         Raises WAIaaSError, in this order: what a bad token gives (`INVALID_TOKEN`, `TOKEN_EXPIRED`);
         `SESSION_NOT_FOUND`; `SESSION_REVOKED`; `SESSION_RENEWAL_MISMATCH` where it is not the session's current
-        token; `SESSION_EXPIRED` where the session's own row says so before its token does;
+        token; `SESSION_EXPIRED` where the session's own row says so before its token does, as for `authenticate`;
         `RENEWAL_LIMIT_REACHED`; `SESSION_ABSOLUTE_LIFETIME_EXCEEDED`; `RENEWAL_TOO_EARLY` before half of the
         token's life is over (`details["renewableAt"]`, in Unix seconds, says when it is); `SESSION_REQUIRES_WALLET`
         where the session has no default wallet.
@@ -139,13 +143,16 @@ class SessionService:
         session_id = claims.session_id
         with write_transaction(self._database):
             now = int(self._clock())
-            session = Session.select(*_RENEWAL).where(Session.id == session_id).dicts().first(self._database)
+            found = fetch(self._database, self._find_renewal, session_id)
+            if found is None:
+                raise WAIaaSError("SESSION_NOT_FOUND")
+            session = _Renewed(*found)
             _refuse_renewal(session, claims, token, now)
             default = self._default_wallet(session_id)
             if default is None:
                 raise WAIaaSError("SESSION_REQUIRES_WALLET", details={"sessionId": session_id})
             lifetime = claims.expires_at - claims.issued_at
-            expires_at = min(now + lifetime, _seconds(session["absolute_expires_at"]))
+            expires_at = min(now + lifetime, int(session.absolute_expires_at))
             renewed = self._tokens.sign(session_id, default, issued_at=now, expires_at=expires_at)
             Session.update(
                 token_hash=hash_of(renewed),
@@ -153,7 +160,7 @@ class SessionService:
                 renewal_count=Session.renewal_count + 1,
                 last_renewed_at=now,
             ).where(Session.id == session_id).execute(self._database)
-            details = {"renewalCount": session["renewal_count"] + 1, "expiresAt": expires_at}
+            details = {"renewalCount": session.renewal_count + 1, "expiresAt": expires_at}
             event = Event("SESSION_RENEWED", details, default, session_id)
             record(self._database, now, actor or f"session:{session_id}", [event])
             return self._issued(session_id, now, renewed)
@@ -242,14 +249,15 @@ class SessionService:
         return None if default is None else str(default[0])
 
 
-_RENEWAL = [
-    Session.token_hash,
-    Session.expires_at,
-    Session.revoked_at,
-    Session.renewal_count,
-    Session.max_renewals,
-    Session.absolute_expires_at,
-]
+class _Renewed(NamedTuple):
+    """What a renewal goes by, as it is stored: in SQLite, any of it may be what it should not."""
+
+    token_hash: Any
+    expires_at: Any
+    revoked_at: Any
+    renewal_count: Any
+    max_renewals: Any
+    absolute_expires_at: Any
 
 
 def _claims_or_refusal(keys: TokenKeys, token: str, now: int) -> TokenClaims | WAIaaSError:
@@ -276,31 +284,30 @@ def _session_and_keys() -> ModelSelect[KeyValue]:
     )
 
 
-def _refuse_renewal(session: dict[str, Any] | None, claims: TokenClaims, token: str, now: int) -> None:
+def _refuse_renewal(session: _Renewed, claims: TokenClaims, token: str, now: int) -> None:
     """Refuse what may not be renewed, in the order of the daemon's checks."""
-    if session is None:
-        raise WAIaaSError("SESSION_NOT_FOUND")
-    if session["revoked_at"] is not None:
+    if session.revoked_at is not None:
         raise WAIaaSError("SESSION_REVOKED")
-    if not is_hash_of(session["token_hash"], token):
+    if not is_hash_of(session.token_hash, token):
         raise WAIaaSError("SESSION_RENEWAL_MISMATCH")
-    if _seconds(session["expires_at"]) <= now:
+    if has_ended(session.expires_at, now):
         raise WAIaaSError("SESSION_EXPIRED")
-    if session["renewal_count"] >= session["max_renewals"]:
-        raise WAIaaSError("RENEWAL_LIMIT_REACHED", details={"maxRenewals": session["max_renewals"]})
-    if _seconds(session["absolute_expires_at"]) <= now:
+    if not _is_below(session.renewal_count, session.max_renewals):
+        raise WAIaaSError("RENEWAL_LIMIT_REACHED", details={"maxRenewals": session.max_renewals})
+    if has_ended(session.absolute_expires_at, now):
         raise WAIaaSError("SESSION_ABSOLUTE_LIFETIME_EXCEEDED")
     renewable_at = claims.issued_at + (claims.expires_at - claims.issued_at + 1) // 2
     if now < renewable_at:
         raise WAIaaSError("RENEWAL_TOO_EARLY", details={"renewableAt": renewable_at})
 
 
-def _has_status(status: str, now: int) -> Expression:
+def _has_status(status: str, now: int) -> Node:
     if status == "REVOKED":
         return Session.revoked_at.is_null(False)
-    is_over = Session.expires_at <= now if status == "EXPIRED" else Session.expires_at > now
-    return Session.revoked_at.is_null() & is_over
+    by_its_end = has_expired(now) if status == "EXPIRED" else has_not_expired(now)
+    return Session.revoked_at.is_null() & by_its_end
 
 
-def _seconds(moment: datetime) -> int:
-    return int(moment.timestamp())
+def _is_below(count: object, most: object) -> bool:
+    """Tell whether a count is below its limit; where one of them is no whole number, there is nothing left."""
+    return isinstance(count, int) and isinstance(most, int) and count < most

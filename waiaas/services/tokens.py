@@ -20,7 +20,7 @@ from peewee import Database
 
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.faults import refusing
-from waiaas.fields import to_json
+from waiaas.fields import LAST_SECOND, to_json
 from waiaas.models import KeyValue
 from waiaas.schemas import Secret
 from waiaas.services.audit import Event, record
@@ -41,8 +41,6 @@ CURRENT_KEY, PREVIOUS_KEY = "jwt_secret_current", "jwt_secret_previous"
 _ALGORITHM = "HS256"
 _KEY_BYTES = 32
 _CLAIMS = {"sub": str, "wlt": str, "iat": int, "exp": int}
-# 9999-12-31T23:59:59Z, the last moment that a Python datetime can hold.
-_LAST_MOMENT = 253_402_300_799
 # The last 44 characters of a token. Base64 has other spellings of the same 32 bytes, and Python's decoder passes over
 # characters that are none of its own: a token is one text.
 _SIGNATURE = re.compile(r"\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
@@ -196,9 +194,12 @@ def hash_of(token: str) -> Secret:
     return Secret(sha256(token.encode()).hexdigest())
 
 
-def is_hash_of(stored: str, token: str) -> bool:
-    """Tell, in a time that does not depend on where they differ, whether what is stored is the hash of a token."""
-    return compare_digest(stored.encode(), hash_of(token).encode())
+def is_hash_of(stored: object, token: str) -> bool:
+    """Tell, in a time that does not depend on where they differ, whether what is stored is the hash of a token.
+
+    SQLite takes any value in the column; what is no text is no hash.
+    """
+    return isinstance(stored, str) and compare_digest(stored.encode(), hash_of(token).encode())
 
 
 @cache
@@ -231,7 +232,7 @@ def _claims(payload: bytes) -> TokenClaims:
         raise WAIaaSError("INVALID_TOKEN")
     claims = TokenClaims(*values)
     # An id is a UUID; text that UTF-8 cannot hold would be an error of the database's driver.
-    if not claims.session_id.isascii() or not 0 <= claims.issued_at <= claims.expires_at <= _LAST_MOMENT:
+    if not claims.session_id.isascii() or not 0 <= claims.issued_at <= claims.expires_at <= LAST_SECOND:
         raise WAIaaSError("INVALID_TOKEN")
     return claims
 
