@@ -6,7 +6,6 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from json import JSONDecodeError
 from os import PathLike
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote_to_bytes, urlsplit
@@ -18,6 +17,7 @@ from waiaas.errors import WAIaaSError, refusal
 if TYPE_CHECKING:
     from peewee import Database
 
+_NOT_UTF_8 = "Could not decode to UTF-8"
 # SQLite's message texts (sqlite3ErrStr in its main.c), since Python 3.10 does not give the result code.
 _MESSAGES = (
     ("database is locked", "database_busy"),
@@ -29,6 +29,8 @@ _MESSAGES = (
     ("disk I/O error", "io_error"),
     ("file is not a database", "not_a_database"),
     ("malformed", "corrupt"),
+    # Not SQLite's own but the driver's (`_pysqlite_fetch_one_row` in CPython's Modules/_sqlite/cursor.c).
+    (_NOT_UTF_8, "unreadable_value"),
     # The one table that every service needs and no file before version 19 has.
     ("no such table: session_wallets", "upgrade_pending"),
 )
@@ -38,22 +40,25 @@ _MESSAGES = (
 def refusing(database: Database) -> Iterator[None]:
     """Turn an error of SQLite, of Peewee or of the file system into a WAIaaSError with the file's name.
 
-    So is stored text that should be JSON and is not. A WAIaaSError passes as it is, and so does every other
-    exception: it is a defect, not a refusal.
+    A WAIaaSError passes as it is, and so does every other exception: it is a defect, not a refusal.
     """
     try:
         yield
-    except (PeeweeException, sqlite3.Error, OSError, UnicodeDecodeError, JSONDecodeError) as error:
+    except (PeeweeException, sqlite3.Error, OSError, UnicodeDecodeError) as error:
         raise translated(error, database) from error
 
 
 def translated(error: Exception, database: Database) -> WAIaaSError:
     """Return the refusal that says what an exception of SQLite, Peewee or the file system means."""
-    unknown = {OSError: "cannot_open", UnicodeDecodeError: "corrupt", JSONDecodeError: "corrupt"}
+    unknown = {OSError: "cannot_open", UnicodeDecodeError: "corrupt"}
     fallback = next((reason for kind, reason in unknown.items() if isinstance(error, kind)), "sqlite_error")
     reason = known_reason(error) or fallback
     seconds = getattr(database, "timeout", None)
-    return refusal(reason, path=file_of(database), cause=str(error), seconds=seconds)
+    cause = str(error)
+    if cause.startswith(_NOT_UTF_8):
+        # What follows is the text, which may be the key that signs session tokens.
+        cause = cause.partition(" with text ")[0]
+    return refusal(reason, path=file_of(database), cause=cause, seconds=seconds)
 
 
 def known_reason(error: Exception) -> str | None:

@@ -264,6 +264,46 @@ def test_a_damaged_file(scene: Scene) -> None:
     own.database.close()
 
 
+@pytest.mark.parametrize(
+    ("statement", "operations"),
+    [
+        (
+            "UPDATE wallets SET name = CAST(X'78ff' AS TEXT)",
+            [
+                lambda scene: scene.world.wallets.get(scene.first),
+                lambda scene: scene.world.wallets.list(),
+                lambda scene: scene.world.sessions.list(),
+                lambda scene: scene.world.links.list(scene.session.id),
+                lambda scene: scene.world.wallets.suspend(scene.first),
+            ],
+        ),
+        (
+            "UPDATE key_value_store SET value = CAST(value || CAST(X'ff' AS TEXT) AS TEXT)",
+            [
+                lambda scene: scene.world.sessions.authenticate(scene.session.token),
+                lambda scene: scene.world.tokens.verify(scene.session.token),
+                lambda scene: scene.world.tokens.rotate(),
+            ],
+        ),
+    ],
+    ids=["name", "key"],
+)
+def test_text_that_is_not_utf_8(scene: Scene, statement: str, operations: list[Callable[[Scene], Any]]) -> None:
+    """It is told as a value that cannot be read, with its column but not the text: that may be the tokens' key."""
+    key = scene.world.key().hex()
+    scene.world.execute(statement)
+    for operation in operations:
+        with pytest.raises(waiaas.WAIaaSError) as caught:
+            operation(scene)
+        error = caught.value
+        assert error.reason == "unreadable_value"
+        column = statement.split()[3]
+        assert (
+            str(error) == f"A value in {scene.world.path} cannot be read: Could not decode to UTF-8 column '{column}'."
+        )
+        assert key[:8] not in f"{error.to_dict('en')} {error.to_dict('ko')} {error!r}"
+
+
 def test_a_file_that_was_not_upgraded(tmp_path: Path) -> None:
     """A file from before version 19, opened as it is, serves no session: the error says what to do."""
     path = make_file(tmp_path / "wallets.db", 18)

@@ -72,19 +72,28 @@ def uuid_of(number: int) -> str:
     return f"0190a3f0-aaaa-7000-8000-{number:012}"
 
 
-@pytest.mark.parametrize("text", ["", "plain", "{", '{"a":', "\x00"])
-def test_constraints_that_are_no_json_are_a_refusal(world: World, text: str) -> None:
-    """Where the stored constraints of a session are damaged, it is told, and no other error comes."""
-    session = world.session(world.wallet(), ttl=1000)
-    world.execute("UPDATE sessions SET constraints = ?, usage_stats = ?", text, text)
+@pytest.mark.parametrize(
+    "text", ["", "plain", "{", '{"a":', "\x00", b"\xff", "[" * 100_000], ids=lambda text: repr(text)[:9]
+)
+def test_constraints_that_are_no_json_are_a_refusal(world: World, text: object) -> None:
+    """Limits that cannot be read are never none: the refusal names the session, the cause and what finds the row."""
+    wallet = world.wallet()
+    session, _ = world.session(wallet, ttl=1000), world.session(wallet)
+    world.execute("UPDATE sessions SET constraints = ?, usage_stats = ? WHERE id = ?", text, text, session.id)
     world.clock.now = NOW + 500
     for operation in (
         lambda: world.sessions.get(session.id),
         lambda: world.sessions.list(),
         lambda: world.sessions.renew(session.token),
     ):
-        with refused(world, "SCHEMA_INCOMPATIBLE", "corrupt"):
+        with refused(world, "SCHEMA_INCOMPATIBLE", "unreadable_value") as caught:
             operation()
+        error = caught.value
+        assert error.details["sessionId"] == session.id
+        assert f"{world.path} cannot be read: constraints of session {session.id}: {error.__cause__}." in str(error)
+        assert "damage" not in str(error) and "`waiaas check FILE`" in error.hint
+    found = {finding.where: finding for finding in waiaas.check(world.database).findings}
+    assert len(found["sessions.constraints"].rows) == 1
     assert world.sessions.authenticate(session.token).session_id == session.id
 
 
@@ -94,7 +103,7 @@ def test_a_damaged_session_can_be_revoked(world: World) -> None:
     world.execute("UPDATE sessions SET constraints = '{'")
     with pytest.raises(waiaas.WAIaaSError) as caught:
         world.sessions.revoke(session.id)
-    assert caught.value.reason == "corrupt"
+    assert caught.value.reason == "unreadable_value"
     assert world.query("SELECT revoked_at FROM sessions") == [(NOW,)]
     with refused(world, "SESSION_REVOKED"):
         world.sessions.authenticate(session.token)

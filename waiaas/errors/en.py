@@ -349,6 +349,11 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "The database file {path} is damaged: {cause}.",
         "Restore it from a backup, or recover what can be read with `sqlite3 FILE .recover`.",
     ),
+    "unreadable_value": (
+        "A value in {path} cannot be read: {cause}.",
+        "Run `waiaas check FILE`, which names the rows whose times or JSON cannot be read. Then correct the value, or "
+        "take it from a backup.",
+    ),
     "backup_failed": (
         "The backup of {path} could not be written or verified: {cause}. Nothing was changed.",
         "Free some space and check the permissions of the folder, "

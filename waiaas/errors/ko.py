@@ -347,6 +347,11 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "{path} 데이터베이스 파일이 손상되었습니다. 원인: {cause}.",
         "백업에서 복원하거나 `sqlite3 FILE .recover` 명령으로 읽을 수 있는 데이터를 복구하십시오.",
     ),
+    "unreadable_value": (
+        "{path} 파일에 읽을 수 없는 값이 있습니다. 원인: {cause}.",
+        "시각이나 JSON을 읽을 수 없는 행은 `waiaas check FILE` 명령으로 찾을 수 있습니다. "
+        "값을 바로잡거나 백업에서 되살리십시오.",
+    ),
     "backup_failed": (
         "{path} 파일의 백업을 쓰거나 검증하지 못했습니다. 원인: {cause}. 변경된 내용은 없습니다.",
         "공간을 확보하고 폴더 권한을 확인하십시오. "

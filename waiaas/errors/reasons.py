@@ -37,6 +37,7 @@ _ROWS: Final = (
     Reason("io_error", True),
     Reason("sqlite_error", False),
     Reason("corrupt", False),
+    Reason("unreadable_value", False),
     Reason("backup_failed", False),
     Reason("token_key_unusable", False),
     Reason("no_room_to_rehearse", True),

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
+from json import JSONDecodeError
 from operator import itemgetter
 from typing import Any
 
 from peewee import JOIN, Database, Field, ModelSelect, Node
 
-from waiaas.faults import refusing
+from waiaas.errors import refusal
+from waiaas.faults import file_of, refusing
 from waiaas.models import Session, SessionWallet, Wallet
 from waiaas.services.ends import has_ended
 
@@ -92,12 +94,12 @@ def session_details(
     """Read sessions by id, with their links; those that expire at `now` (Unix seconds) have expired.
 
     Takes the SQL of a `details_query` and its parameters. Raises WAIaaSError `SCHEMA_INCOMPATIBLE` where the sessions
-    cannot be read, or what they hold is not what it should be.
+    cannot be read, with the reason `unreadable_value` and the `sessionId` where the constraints of one are no JSON.
     """
     with refusing(database):
         rows = database.execute_sql(sql, parameters).fetchall()
         by_session = (list(of_one) for _, of_one in groupby(rows, key=itemgetter(0)))
-        return tuple(_details(of_one, now) for of_one in by_session)
+        return tuple(_details(database, of_one, now) for of_one in by_session)
 
 
 def linked_wallets(database: Database, session_id: str) -> tuple[LinkedWallet, ...]:
@@ -125,7 +127,8 @@ _SESSION_FIELDS = [
     Session.constraints,
     Session.source,
 ]
-_EXPIRES_AT = [field.name for field in _SESSION_FIELDS].index("expires_at")
+_SESSION_NAMES = [field.name for field in _SESSION_FIELDS]
+_EXPIRES_AT = _SESSION_NAMES.index("expires_at")
 _LINK_FIELDS = [
     Wallet.id,
     Wallet.name,
@@ -139,10 +142,15 @@ _LINK_FIELDS = [
 _DEFAULT_FIRST = [SessionWallet.is_default.desc(), SessionWallet.created_at, SessionWallet.wallet]
 
 
-def _details(rows: Sequence[Sequence[Any]], now: int) -> SessionDetails:
+def _details(database: Database, rows: Sequence[Sequence[Any]], now: int) -> SessionDetails:
     """Make a session of the rows that join it to its links; a session without links has one row without a wallet."""
     width = len(_SESSION_FIELDS)
-    values = dict(zip((field.name for field in _SESSION_FIELDS), _in_python(_SESSION_FIELDS, rows[0]), strict=True))
+    try:
+        values = dict(zip(_SESSION_NAMES, _in_python(_SESSION_FIELDS, rows[0]), strict=True))
+    except (JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        # Limits that cannot be read must not look like none.
+        cause = f"constraints of session {rows[0][0]}: {error}"
+        raise refusal("unreadable_value", path=file_of(database), sessionId=rows[0][0], cause=cause) from error
     links = [row[width:] for row in rows if row[width] is not None]
     wallets = tuple(LinkedWallet(*_in_python(_LINK_FIELDS, link)) for link in links)
     return SessionDetails(status=_status(values["revoked_at"], rows[0][_EXPIRES_AT], now), wallets=wallets, **values)

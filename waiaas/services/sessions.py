@@ -52,7 +52,8 @@ class SessionService:
     other text; what is no text, such as a `uuid.UUID` or a model, is refused as `ACTION_VALIDATION_FAILED`.
 
     Where the database does not let it, any method raises WAIaaSError `SCHEMA_INCOMPATIBLE`; its `reason` says why,
-    such as `database_busy`, `disk_full`, `corrupt` or `token_key_unusable`.
+    such as `database_busy`, `disk_full`, `corrupt`, `token_key_unusable` or `unreadable_value`, which names a session
+    whose constraints are no JSON: limits that cannot be read must not look like none.
     """
 
     def __init__(
@@ -169,7 +170,7 @@ class SessionService:
         """End a session for good: its token is void at once. One that is revoked already stays as it is.
 
         Raises WAIaaSError `SESSION_NOT_FOUND` where the session is unknown. A row that is damaged elsewhere is no
-        reason to let its agent go on: it is revoked first and told as `corrupt` then.
+        reason to let its agent go on: it is revoked first and told as `unreadable_value` then.
         """
         check_id("sessionId", session_id)
         with write_transaction(self._database):
