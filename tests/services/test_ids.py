@@ -2,45 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
 import uuid
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable
 
 import pytest
-from world import NOBODY, NOW, Scene, World, refused
+from places import Place, call, name_of, places, right_id
+from world import NOBODY, Scene, World, refused
 
 import waiaas
-from waiaas import Page, services
+from waiaas import Page
 
 #: The parameters of the services' methods that are ids, each with the key under which it is refused.
 IDS = {"session_id": "sessionId", "wallet_id": "walletId", "after": "after"}
 #: Those that are none.
 NO_IDS = {"actor", "expires_at", "issued_at", "limit", "reason", "request", "status", "token"}
-
-
-class Place(NamedTuple):
-    """A parameter of a service's method."""
-
-    service: type[Any]
-    method: str
-    name: str
-    is_optional: bool
-
-
-def places() -> Iterator[Place]:
-    """Every parameter of every public method of every service."""
-    for service in (getattr(services, name) for name in services.__all__):
-        if "database" not in inspect.signature(service).parameters:
-            continue
-        for method, function in inspect.getmembers(service, inspect.isfunction):
-            if not method.startswith("_"):
-                _, *parameters = inspect.signature(function).parameters.values()
-                yield from (Place(service, method, each.name, each.default is None) for each in parameters)
-
-
-def name_of(place: Place) -> str:
-    return f"{place.service.__name__}.{place.method}-{place.name}"
 
 
 PLACES = [place for place in places() if place.name in IDS]
@@ -64,27 +39,6 @@ NO_ID: dict[str, Callable[[str], object]] = {
 @pytest.fixture
 def scene(world: World) -> Scene:
     return Scene(world)
-
-
-def call(scene: Scene, place: Place, value: object) -> Any:
-    """Call the method with a value in one place, and in the others with what would let it succeed."""
-    function = getattr(place.service, place.method)
-    right: dict[str, object] = {"issued_at": NOW, "expires_at": NOW + 300}
-    right |= {name: right_id(scene, place._replace(name=name)) for name in ("session_id", "wallet_id")}
-    needed = {
-        name: right[name]
-        for name, parameter in inspect.signature(function).parameters.items()
-        if name != "self" and parameter.default is inspect.Parameter.empty
-    }
-    service = place.service(scene.world.database, clock=scene.world.clock)
-    return function(service, **{**needed, place.name: value})
-
-
-def right_id(scene: Scene, place: Place) -> str:
-    """The id with which the method succeeds."""
-    if place.name == "session_id":
-        return scene.session.id
-    return {"link": scene.third, "resume": scene.suspended}.get(place.method, scene.second)
 
 
 def test_every_parameter_is_known_to_be_an_id_or_none() -> None:

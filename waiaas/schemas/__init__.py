@@ -46,6 +46,7 @@ from waiaas.schemas.session_wallet import (
 )
 from waiaas.schemas.wallet import (
     MAX_NAME_LENGTH,
+    MAX_REASON_LENGTH,
     CreateWalletRequest,
     CreateWalletRequestSchema,
     ListWalletsRequest,
@@ -62,6 +63,7 @@ __all__ = [
     "MAX_DEPTH",
     "MAX_LIMIT",
     "MAX_NAME_LENGTH",
+    "MAX_REASON_LENGTH",
     "MAX_TTL_SECONDS",
     "MIN_TTL_SECONDS",
     "CreateSessionRequest",

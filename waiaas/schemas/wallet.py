@@ -29,6 +29,7 @@ from waiaas.schemas.page import PageRequestSchema, PageResponseSchema
 
 __all__ = [
     "MAX_NAME_LENGTH",
+    "MAX_REASON_LENGTH",
     "CreateWalletRequest",
     "CreateWalletRequestSchema",
     "ListWalletsRequest",
@@ -42,6 +43,9 @@ __all__ = [
 
 #: The most characters (Unicode code points) that the name of a wallet may have.
 MAX_NAME_LENGTH = 100
+
+#: The most characters (Unicode code points) that the reason of a suspension may have.
+MAX_REASON_LENGTH = 1000
 
 #: The networks of each chain.
 NETWORKS_OF_CHAIN = {"solana": SOLANA_NETWORK_TYPES, "ethereum": EVM_NETWORK_TYPES}
@@ -177,12 +181,19 @@ class SuspendWalletRequestSchema(WireSchema):
     ``load`` takes an object with one wire key and gives a :class:`SuspendWalletRequest`:
 
     ``reason``
-        text, not blank, or null; optional.
+        text of 1 to 1,000 characters, not blank, or null; optional.
 
     :raises RequestValidationError: a rule is broken (code ``ACTION_VALIDATION_FAILED``).
     """
 
-    reason = StrictText(load_default=None, allow_none=True, validate=not_blank)
+    reason = StrictText(
+        load_default=None,
+        allow_none=True,
+        validate=[
+            not_blank,
+            validate.Length(max=MAX_REASON_LENGTH, error=f"Must have at most {MAX_REASON_LENGTH} characters."),
+        ],
+    )
 
 
 class WalletResponseSchema(ResponseSchema):

@@ -1,4 +1,4 @@
-"""The ids that the services give, and those that they are given."""
+"""The ids that the services give and are given, and the name of who asks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from waiaas.schemas import RequestValidationError
 
 #: What every session token begins with.
 TOKEN_PREFIX = "wai_sess_"
+
+#: The most characters (Unicode code points) that the name of an actor may have.
+MAX_ACTOR_LENGTH = 200
 
 _UUID_LENGTH = 36
 
@@ -40,6 +43,23 @@ def check_id(key: str, value: object) -> None:
     if not is_id(value):
         kind = "" if isinstance(value, str) else f", not {type(value).__name__}"
         raise RequestValidationError({key: [f"Must be printable text{kind}."]})
+
+
+def check_actor(actor: str) -> None:
+    """Refuse what does not say in the audit log who asked: `ACTION_VALIDATION_FAILED` under `actor`.
+
+    It is printable text of 1 to `MAX_ACTOR_LENGTH` characters, not blank.
+
+    >>> check_actor("")
+    Traceback (most recent call last):
+      ...
+    waiaas.schemas.base.RequestValidationError: The input is not valid. {'actor': ['Must not be blank.']}
+    """
+    check_id("actor", actor)
+    if not actor.strip():
+        raise RequestValidationError({"actor": ["Must not be blank."]})
+    if len(actor) > MAX_ACTOR_LENGTH:
+        raise RequestValidationError({"actor": [f"Must have at most {MAX_ACTOR_LENGTH} characters."]})
 
 
 def told_id(id_: str | None) -> str | None:

@@ -13,7 +13,7 @@ from waiaas.models import Session, SessionWallet, Wallet
 from waiaas.services.audit import Event, record
 from waiaas.services.details import LinkedWallet, linked_wallets
 from waiaas.services.ends import has_ended, has_not_expired
-from waiaas.services.ids import check_id, told_id
+from waiaas.services.ids import check_actor, check_id, told_id
 from waiaas.services.settings import Clock, SessionSettings, checked
 from waiaas.services.statements import PARAMETER, TRUE, compiled, fetch, in_parts
 from waiaas.transactions import write_transaction
@@ -23,8 +23,9 @@ class SessionWalletService:
     """Links wallets to sessions, and tells which wallet a session's request is for.
 
     Takes a database at the latest schema version, the settings (the daemon's, unless told otherwise) and a `clock`
-    that gives Unix seconds. One service serves all threads. `actor` says in the audit log who asked. Each change is
-    one transaction with its row in the audit log.
+    that gives Unix seconds. One service serves all threads. Each change is one
+    transaction with its row in the audit log, where `actor` says who asked: printable text of 1 to 200 characters, not
+    blank; anything else is refused as `ACTION_VALIDATION_FAILED`.
 
     Ids are lower-case UUID text. They are compared as they stand, so that an id in upper case is as unknown as any
     other text; what is no text, such as a `uuid.UUID` or a model, is refused as `ACTION_VALIDATION_FAILED`.
@@ -55,6 +56,7 @@ class SessionWalletService:
         """
         check_id("sessionId", session_id)
         check_id("walletId", wallet_id)
+        check_actor(actor)
         with write_transaction(self._database):
             now = int(self._clock())
             links = _links_to_change(self._database, session_id)
@@ -76,6 +78,7 @@ class SessionWalletService:
         """
         check_id("sessionId", session_id)
         check_id("walletId", wallet_id)
+        check_actor(actor)
         with write_transaction(self._database):
             now = int(self._clock())
             links = _links_to_change(self._database, session_id)
@@ -96,6 +99,7 @@ class SessionWalletService:
         """
         check_id("sessionId", session_id)
         check_id("walletId", wallet_id)
+        check_actor(actor)
         with write_transaction(self._database):
             now = int(self._clock())
             links = _links_to_change(self._database, session_id)

@@ -16,7 +16,7 @@ from waiaas.schemas import DEFAULT_LIMIT, CreateSessionRequest, check_create_ses
 from waiaas.services.audit import Event, record
 from waiaas.services.details import IssuedSession, SessionDetails, details_query, session_details
 from waiaas.services.ends import has_ended, has_expired, has_not_expired
-from waiaas.services.ids import check_id, new_id, told_id
+from waiaas.services.ids import check_actor, check_id, new_id, told_id
 from waiaas.services.pages import Page, check_page, page_of
 from waiaas.services.session_wallets import refuse_unusable
 from waiaas.services.settings import Clock, SessionSettings, checked
@@ -45,8 +45,9 @@ class SessionService:
     """Creates sessions, knows them by their tokens, renews, revokes and lists them.
 
     Takes a database at the latest schema version, the settings (the daemon's, unless told otherwise) and a `clock`
-    that gives Unix seconds. One service serves all threads. `actor` says in the audit log who asked. Each change is
-    one transaction with its row in the audit log.
+    that gives Unix seconds. One service serves all threads. Each change is one
+    transaction with its row in the audit log, where `actor` says who asked: printable text of 1 to 200 characters, not
+    blank; anything else is refused as `ACTION_VALIDATION_FAILED`.
 
     Ids are lower-case UUID text. They are compared as they stand, so that an id in upper case is as unknown as any
     other text; what is no text, such as a `uuid.UUID` or a model, is refused as `ACTION_VALIDATION_FAILED`.
@@ -81,6 +82,7 @@ class SessionService:
         schema and breaks its rules. Nothing is left behind then.
         """
         check_create_session_request(request)
+        check_actor(actor)
         session_id, default = new_id(), request["default_wallet_id"]
         with write_transaction(self._database):
             now = int(self._clock())
@@ -140,6 +142,8 @@ class SessionService:
         token's life is over (`details["renewableAt"]`, in Unix seconds, says when it is); `SESSION_REQUIRES_WALLET`
         where the session has no default wallet.
         """
+        if actor is not None:
+            check_actor(actor)
         claims = self._tokens.verify(token)
         session_id = claims.session_id
         with write_transaction(self._database):
@@ -163,7 +167,7 @@ class SessionService:
             ).where(Session.id == session_id).execute(self._database)
             details = {"renewalCount": session.renewal_count + 1, "expiresAt": expires_at}
             event = Event("SESSION_RENEWED", details, default, session_id)
-            record(self._database, now, actor or f"session:{session_id}", [event])
+            record(self._database, now, f"session:{session_id}" if actor is None else actor, [event])
             return self._issued(session_id, now, renewed)
 
     def revoke(self, session_id: str, *, actor: str = "admin") -> SessionDetails:
@@ -173,6 +177,7 @@ class SessionService:
         reason to let its agent go on: it is revoked first and told as `unreadable_value` then.
         """
         check_id("sessionId", session_id)
+        check_actor(actor)
         with write_transaction(self._database):
             now = int(self._clock())
             is_it = Session.id == session_id

@@ -24,7 +24,7 @@ from waiaas.fields import LAST_SECOND, to_json
 from waiaas.models import KeyValue
 from waiaas.schemas import Secret
 from waiaas.services.audit import Event, record
-from waiaas.services.ids import TOKEN_PREFIX, check_id
+from waiaas.services.ids import TOKEN_PREFIX, check_actor, check_id
 from waiaas.services.settings import Clock, checked
 from waiaas.services.statements import PARAMETER, compiled
 from waiaas.transactions import write_transaction
@@ -153,7 +153,9 @@ class SessionTokens:
 
         Raises WAIaaSError `ROTATION_TOO_RECENT` where the last rotation is less than `ROTATION_GRACE_SECONDS` ago:
         tokens of the key before it would lose what is left of their time. Writes `KEY_ROTATED` to the audit log.
+        `actor` says there who asked: printable text of 1 to 200 characters, not blank, or `ACTION_VALIDATION_FAILED`.
         """
+        check_actor(actor)
         with write_transaction(self._database):
             now = int(self._clock())
             keys = self.keys()

@@ -16,15 +16,17 @@ from waiaas.schemas import (
     DEFAULT_LIMIT,
     CreateWalletRequest,
     RequestValidationError,
+    SuspendWalletRequestSchema,
     check_create_wallet_request,
 )
 from waiaas.services.audit import Event, record
-from waiaas.services.ids import check_id, new_id, told_id
+from waiaas.services.ids import check_actor, check_id, new_id, told_id
 from waiaas.services.pages import Page, check_page, page_of
 from waiaas.services.settings import Clock, checked
 from waiaas.services.statements import in_parts
 from waiaas.transactions import write_transaction
 
+_SUSPEND_WALLET = SuspendWalletRequestSchema()
 _BECAUSE = {"reason": "WALLET_TERMINATED"}
 
 
@@ -32,8 +34,9 @@ class WalletService:
     """Creates wallets, suspends and resumes them, and terminates them.
 
     Takes a database at the latest schema version and a `clock` that gives Unix seconds. One service serves all
-    threads. `actor` says in the audit log who asked. Each change is one transaction with its rows in the audit log.
-    Wallets come as instances of the model `waiaas.Wallet`.
+    threads. Each change is one transaction with its rows in the audit log, where `actor` says who asked: printable
+    text of 1 to 200 characters, not blank; anything else is refused as `ACTION_VALIDATION_FAILED`. Wallets come as
+    instances of the model `waiaas.Wallet`.
 
     Ids are lower-case UUID text. They are compared as they stand, so that an id in upper case is as unknown as any
     other text; what is no text, such as a `uuid.UUID` or a model, is refused as `ACTION_VALIDATION_FAILED`.
@@ -55,6 +58,7 @@ class WalletService:
         this public key exists, or for a request that did not come from the schema and breaks its rules.
         """
         check_create_wallet_request(request)
+        check_actor(actor)
         network = request["default_network"]
         environment = "mainnet" if network in MAINNET_NETWORK_TYPES else "testnet"
         if network is not None and environment != request["environment"]:
@@ -95,8 +99,12 @@ class WalletService:
         """Suspend an active wallet, for a reason that is told with it; its sessions keep their links.
 
         Raises WAIaaSError `WALLET_NOT_FOUND`, `WALLET_TERMINATED`, `WALLET_SUSPENDED` where it is suspended
-        already, and `INVALID_STATE_TRANSITION` while it is being created or terminated.
+        already, `INVALID_STATE_TRANSITION` while it is being created or terminated, and `ACTION_VALIDATION_FAILED`
+        for a reason that `SuspendWalletRequestSchema` does not take: text that is not blank, of at most 1,000
+        characters, or None.
         """
+        check_actor(actor)
+        _SUSPEND_WALLET.load({"reason": reason})
         with write_transaction(self._database):
             now = int(self._clock())
             wallet = self._wallet_to_change(wallet_id)
@@ -114,6 +122,7 @@ class WalletService:
         Raises WAIaaSError `WALLET_NOT_FOUND`, `WALLET_TERMINATED`, and `INVALID_STATE_TRANSITION` where it is not
         suspended.
         """
+        check_actor(actor)
         with write_transaction(self._database):
             now = int(self._clock())
             _refuse_transition(self._wallet_to_change(wallet_id), "SUSPENDED", "ACTIVE")
@@ -127,6 +136,7 @@ class WalletService:
         its default. All of it is one transaction, with a row in the audit log for the wallet, each session and each
         transaction concerned. Raises WAIaaSError `WALLET_NOT_FOUND` and `WALLET_TERMINATED`.
         """
+        check_actor(actor)
         with write_transaction(self._database):
             now = int(self._clock())
             self._wallet_to_change(wallet_id)
