@@ -1,8 +1,9 @@
-"""A web service over a WAIaaS file: an administrator creates sessions, and agents use them."""
+"""A web service over a WAIaaS file: an administrator creates sessions, and agents sign with their wallets."""
 
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable
 from os import PathLike
 from typing import Any
 
@@ -14,7 +15,9 @@ from waiaas.errors import LANGUAGES
 Answer = tuple[dict[str, Any], int]
 
 
-def create_app(path: str | PathLike[str], admin_key: str) -> flask.Flask:
+def create_app(
+    path: str | PathLike[str], admin_key: str, sign: Callable[[waiaas.Wallet, bytes], bytes]
+) -> flask.Flask:
     """Make the application for one database file; whoever has the key is the administrator."""
     database = waiaas.connect(path)
     sessions = waiaas.SessionService(database)
@@ -51,10 +54,21 @@ def create_app(path: str | PathLike[str], admin_key: str) -> flask.Flask:
         require_administrator()
         return waiaas.SessionResponseSchema().dump(sessions.revoke(session_id)), 200
 
+    def wallet_of_agent() -> waiaas.Wallet:
+        agent = sessions.authenticate(bearer())
+        return wallets.get(links.resolve(agent.session_id, flask.request.args.get("walletId")))
+
     @app.get("/v1/wallet")
     def show_wallet() -> Answer:
-        agent = sessions.authenticate(bearer())
-        wallet_id = links.resolve(agent.session_id, flask.request.args.get("walletId"))
-        return waiaas.WalletResponseSchema().dump(wallets.get(wallet_id)), 200
+        return waiaas.WalletResponseSchema().dump(wallet_of_agent()), 200
+
+    @app.post("/v1/signatures")
+    def sign_message() -> Answer:
+        wallet = wallet_of_agent()
+        # A session reaches its wallets whatever their status is.
+        if wallet.status != "ACTIVE":
+            code = "WALLET_SUSPENDED" if wallet.status == "SUSPENDED" else "INVALID_STATE_TRANSITION"
+            raise waiaas.WAIaaSError(code, details={"walletId": wallet.id, "status": wallet.status})
+        return {"signature": sign(wallet, flask.request.get_data()).hex()}, 201
 
     return app

@@ -48,7 +48,7 @@ class SessionWalletService:
         """Let a session reach one more wallet, which does not become its default.
 
         But the first link of a session that has none (a migrated one, whose wallet was unknown) does: a session
-        with wallets has exactly one default.
+        with wallets has exactly one default. A suspended wallet can be linked: see `resolve`.
 
         Raises WAIaaSError `SESSION_NOT_FOUND` where the session is unknown or revoked, `WALLET_NOT_FOUND`,
         `WALLET_TERMINATED`, `SESSION_LIMIT_EXCEEDED` where the wallet has as many sessions as the settings allow,
@@ -128,6 +128,10 @@ class SessionWalletService:
 
     def resolve(self, session_id: str, wallet_id: str | None = None) -> str:
         """Return the id of the wallet that a session's request is for: the one it names, else the session's default.
+
+        Whether the wallet is active is not looked at, which is the daemon's rule: a session reaches a suspended wallet
+        too, to look at it. So before it signs, the caller looks at the wallet's `status` (`WalletService.get`) and
+        refuses with `WALLET_SUSPENDED`.
 
         Raises WAIaaSError `WALLET_ACCESS_DENIED` where the wallet is not linked to the session, or where none is
         named and the session has no default; `SESSION_NOT_FOUND`, `SESSION_REVOKED` or `SESSION_EXPIRED` where the

@@ -76,6 +76,8 @@ class SessionService:
 
         Takes what `CreateSessionRequestSchema` gives. The token lives as long as the request says, else as the
         settings do, but never past the session's absolute end. It is in the answer and nowhere else.
+        A suspended wallet is taken, as by the daemon: the caller looks at a wallet's `status` before it signs, for
+        `SessionWalletService.resolve` gives a suspended one too.
 
         Raises WAIaaSError `WALLET_NOT_FOUND`, `WALLET_TERMINATED`, `SESSION_LIMIT_EXCEEDED` where a wallet has as
         many sessions as the settings allow, and `ACTION_VALIDATION_FAILED` for a request that did not come from the
