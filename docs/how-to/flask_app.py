@@ -8,6 +8,7 @@ from os import PathLike
 from typing import Any
 
 import flask
+from werkzeug.exceptions import HTTPException
 
 import waiaas
 from waiaas.errors import LANGUAGES
@@ -19,6 +20,8 @@ def create_app(
     path: str | PathLike[str], admin_key: str, sign: Callable[[waiaas.Wallet, bytes], bytes]
 ) -> flask.Flask:
     """Make the application for one database file; whoever has the key is the administrator."""
+    if not admin_key:
+        raise ValueError("without a key everybody would be the administrator")
     database = waiaas.connect(path)
     sessions = waiaas.SessionService(database)
     links = waiaas.SessionWalletService(database)
@@ -35,13 +38,26 @@ def create_app(
         language = flask.request.accept_languages.best_match(LANGUAGES) or "en"
         return error.to_dict(language), error.http_status
 
+    @app.errorhandler(HTTPException)
+    def tell_of_request(error: HTTPException) -> flask.typing.ResponseReturnValue:
+        # Flask's own: no such path or method. Its headers stay, such as Allow; the page of HTML does not.
+        answer = error.get_response()
+        answer.data = flask.json.dumps({"http_status": error.code, "message": error.description})
+        answer.content_type = "application/json"
+        return answer
+
     def bearer() -> str:
+        # The name of a scheme may be in any case (RFC 9110, section 11.1).
         kind, _, token = flask.request.headers.get("Authorization", "").partition(" ")
-        return token if kind == "Bearer" else ""
+        return token.lstrip(" ") if kind.lower() == "bearer" else ""
 
     def require_administrator() -> None:
         if not hmac.compare_digest(bearer().encode(), admin_key.encode()):
-            raise waiaas.WAIaaSError("INVALID_MASTER_PASSWORD")
+            raise waiaas.WAIaaSError(
+                "INVALID_MASTER_PASSWORD",
+                "The administrator's key is missing or wrong.",
+                hint="Send the key as a bearer token, in the header Authorization.",
+            )
 
     @app.post("/v1/sessions")
     def create_session() -> Answer:

@@ -1,0 +1,119 @@
+"""The application of the how-to page about Flask, for clients of every kind."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from flask.testing import FlaskClient
+
+import waiaas
+
+KEY = "only for these tests"
+WALLET = {"name": "payments", "chain": "solana", "environment": "testnet", "publicKey": "7xKX"}
+
+
+@pytest.fixture(scope="module")
+def flask_app() -> ModuleType:
+    """The module that the page shows."""
+    path = Path(__file__).parent.parent / "docs" / "how-to" / "flask_app.py"
+    spec = importlib.util.spec_from_file_location("flask_app", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "wallets.db"
+
+
+@pytest.fixture
+def wallet(path: Path) -> str:
+    """The id of a wallet in the file."""
+    database = waiaas.connect(path)
+    created = waiaas.WalletService(database).create(waiaas.CreateWalletRequestSchema().load(WALLET))
+    waiaas.close(database)
+    return str(created.id)
+
+
+@pytest.fixture
+def client(flask_app: ModuleType, path: Path, wallet: str) -> FlaskClient:
+    made = flask_app.create_app(path, KEY, lambda wallet, message: message[::-1]).test_client()
+    assert isinstance(made, FlaskClient)
+    return made
+
+
+def agent_of(client: FlaskClient, wallet: str) -> dict[str, str]:
+    """The headers of an agent with a session for a wallet."""
+    answer = client.post("/v1/sessions", json={"walletId": wallet}, headers={"Authorization": f"Bearer {KEY}"})
+    assert answer.json is not None
+    return {"Authorization": f"Bearer {answer.json['token']}"}
+
+
+@pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER ", "Bearer   "])
+def test_a_scheme_may_be_in_any_case(client: FlaskClient, wallet: str, scheme: str) -> None:
+    """The administrator and the agent are known however their clients write the scheme, and one blank or more."""
+    answer = client.post("/v1/sessions", json={"walletId": wallet}, headers={"Authorization": f"{scheme}{KEY}"})
+    assert answer.status_code == 201 and answer.json is not None
+    agent = {"Authorization": f"{scheme}{answer.json['token']}"}
+    assert client.get("/v1/wallet", headers=agent).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "header", [None, "", KEY, f"Basic {KEY}", f"Bearer{KEY}", "Bearer", "Bearer x", f"Bearer {KEY}é"]
+)
+def test_who_is_not_the_administrator_is_told_what_to_send(
+    client: FlaskClient, wallet: str, header: str | None
+) -> None:
+    """Without the key, or with a wrong one, no session is made, and nothing is said of a lock that is not there."""
+    headers = {} if header is None else {"Authorization": header}
+    answer = client.post("/v1/sessions", json={"walletId": wallet}, headers=headers)
+    assert (answer.status_code, answer.json and answer.json["code"]) == (401, "INVALID_MASTER_PASSWORD")
+    assert "bearer token" in answer.text and "lock" not in answer.text
+
+
+def test_nobody_is_the_administrator_of_an_application_without_a_key(flask_app: ModuleType, path: Path) -> None:
+    """An empty key, which every request without one would match, is refused before the file is made."""
+    with pytest.raises(ValueError, match="without a key"):
+        flask_app.create_app(path, "", lambda wallet, message: message)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("method", "where", "status"), [("GET", "/v1/nothing", 404), ("PUT", "/v1/wallet", 405), ("POST", "/", 404)]
+)
+def test_what_flask_refuses_is_json_too(client: FlaskClient, method: str, where: str, status: int) -> None:
+    """A client that reads JSON can read each answer, and finds the methods that there are in the header."""
+    answer = client.open(where, method=method)
+    assert (answer.status_code, answer.mimetype) == (status, "application/json")
+    assert answer.json is not None and answer.json["http_status"] == status and answer.json["message"]
+    assert ("GET" in answer.headers.get("Allow", "")) == (status == 405)
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        ("SUSPENDED", "WALLET_SUSPENDED"),
+        ("CREATING", "INVALID_STATE_TRANSITION"),
+        ("TERMINATING", "INVALID_STATE_TRANSITION"),
+    ],
+)
+def test_nothing_is_signed_for_a_wallet_that_is_not_active(
+    client: FlaskClient, path: Path, wallet: str, status: str, code: str
+) -> None:
+    """Only for an active wallet there is a signature; the wallet is shown whatever its status is."""
+    agent = agent_of(client, wallet)
+    answer = client.post("/v1/signatures", data=b"abc", headers=agent)
+    assert (answer.status_code, answer.json) == (201, {"signature": b"cba".hex()})
+    database = waiaas.connect(path)
+    database.execute_sql("UPDATE wallets SET status = ?", (status,))
+    waiaas.close(database)
+    answer = client.post("/v1/signatures", data=b"abc", headers=agent)
+    assert (answer.status_code, answer.json and answer.json["code"]) == (409, code)
+    assert "cba" not in answer.text and b"cba".hex() not in answer.text
+    shown = client.get("/v1/wallet", headers=agent).json
+    assert shown is not None and shown["status"] == status
