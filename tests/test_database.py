@@ -121,11 +121,44 @@ class TestPragmas:
         assert (database.pragma("busy_timeout"), other[0]) == (250, 250)
         waiaas.close(database)
 
+    @pytest.mark.parametrize("given", [None, "5", [1]], ids=repr)
+    def test_a_busy_timeout_that_is_no_number_is_told(self, tmp_path: Path, given: Any) -> None:
+        """What is no number of seconds is refused by its name before a file is made."""
+        with pytest.raises(TypeError, match=r"^busy_timeout is a number of seconds, not "):
+            waiaas.connect(tmp_path / "wallets.db", busy_timeout=given)
+        assert list(tmp_path.iterdir()) == []
+
     def test_an_older_file_opened_as_it_is_keeps_its_journal_mode(self, v18: Path) -> None:
         """With `upgrade=False` an old file's connection has all of the PRAGMAs but the journal mode."""
         database = waiaas.connect(v18, upgrade=False)
         assert pragmas(database) == {**DAEMONS_PRAGMAS, "journal_mode": "delete"}
         waiaas.close(database)
+
+
+class TestArguments:
+    """What is given in the place of a path or of a database."""
+
+    @pytest.mark.parametrize("name", ["wallets.db", "지갑.db", "\udcff.db"])
+    def test_a_path_of_bytes_is_a_path(self, tmp_path: Path, name: str) -> None:
+        """The bytes of a path open the file that its text does, as everywhere in Python."""
+        path = os.fsencode(tmp_path / name)
+        waiaas.close(waiaas.connect(path))
+        for open_it in (open_as_it_is, open_to_change):
+            with open_it(path) as database:
+                assert waiaas.compatibility(database).version == waiaas.LATEST_SCHEMA_VERSION
+        assert waiaas.rehearse(path).report.applied == []
+        assert os.listdir(os.fsencode(tmp_path)) == [os.fsencode(name)]
+
+    @pytest.mark.parametrize("given", ["wallets.db", Path("wallets.db"), None, waiaas.connect], ids=repr)
+    def test_what_is_no_database_is_told(self, given: Any) -> None:
+        """A path or a function in the place of a database is told with what is wanted."""
+        with pytest.raises(
+            TypeError, match=rf"^close takes the database that .* returns, not {type(given).__name__}$"
+        ):
+            waiaas.close(given)
+        transaction = waiaas.write_transaction(given)
+        with pytest.raises(TypeError, match=rf"^write_transaction takes .* returns, not {type(given).__name__}$"):
+            transaction.__enter__()
 
 
 class TestOldFile:

@@ -40,7 +40,7 @@ _PRAGMAS: dict[str, str | int] = {
 
 
 def connect(
-    path: str | PathLike[str],
+    path: str | bytes | PathLike[str],
     *,
     upgrade: bool = True,
     backup: migrations.Backup = True,
@@ -64,16 +64,18 @@ def connect(
     Raises WAIaaSError `SCHEMA_INCOMPATIBLE`, with the file as it was; its `reason` says why, among them
     `code_too_old` (install a newer waiaas), `not_a_database`, `other_program`, `schema_version_missing`,
     `read_only`, `database_busy`, and all that `waiaas.upgrade` refuses. Raises ValueError for a `busy_timeout` out of
-    bounds.
+    bounds, and TypeError for one that is no number or a path that is none.
 
     >>> database = connect(":memory:")
     >>> database.pragma("foreign_keys")
     1
     >>> close(database)
     """
+    if not isinstance(busy_timeout, (int, float)):
+        raise TypeError(f"busy_timeout is a number of seconds, not {busy_timeout!r}")
     if not 0 <= busy_timeout <= _LONGEST_TIMEOUT:
         raise ValueError(f"busy_timeout is a number of seconds from 0 to {_LONGEST_TIMEOUT}, not {busy_timeout!r}")
-    path = os.fspath(path)
+    path = os.fsdecode(path)
     if path != IN_MEMORY:
         _reserve(path)
         version = _look_at(path, busy_timeout, to_upgrade=upgrade)
@@ -95,8 +97,10 @@ def close(database: SqliteDatabase) -> None:
     Where another connection is still reading, the log stays for it and is written back later; nothing is lost.
     A closed database may be closed again. Raises WAIaaSError `SCHEMA_INCOMPATIBLE` with the reason
     `inside_transaction` where a transaction is open, and with `corrupt`, after closing, where file and log do not
-    fit together.
+    fit together, and TypeError for what is no database, such as a path.
     """
+    if not isinstance(database, SqliteDatabase):
+        raise TypeError(f"close takes the database that waiaas.connect(path) returns, not {type(database).__name__}")
     if database.is_closed():
         return
     if database.in_transaction() or database.connection().in_transaction:
@@ -120,13 +124,13 @@ def refuse_existing(path: str | PathLike[str]) -> None:
 
 
 @contextmanager
-def open_as_it_is(path: str | PathLike[str], busy_timeout: float = BUSY_TIMEOUT) -> Iterator[SqliteDatabase]:
+def open_as_it_is(path: str | bytes | PathLike[str], busy_timeout: float = BUSY_TIMEOUT) -> Iterator[SqliteDatabase]:
     """Open a file to look at it: nothing is created in it or changed, whatever the file is.
 
     Beside a file with a write-ahead log that a killed daemon left, SQLite makes the log's index (`-shm`) anew.
     Raises WAIaaSError `SCHEMA_INCOMPATIBLE` with the reason `file_not_found` where there is no file.
     """
-    path = os.fspath(path)
+    path = os.fsdecode(path)
     if not os.path.exists(path):
         raise refusal("file_not_found", path=path)
     if not os.path.isfile(path):
@@ -144,13 +148,13 @@ def open_as_it_is(path: str | PathLike[str], busy_timeout: float = BUSY_TIMEOUT)
 
 
 @contextmanager
-def open_to_change(path: str | PathLike[str]) -> Iterator[SqliteDatabase]:
+def open_to_change(path: str | bytes | PathLike[str]) -> Iterator[SqliteDatabase]:
     """Open an existing file for `upgrade` or `downgrade`: not a byte changes but by what they do.
 
     Raises WAIaaSError `SCHEMA_INCOMPATIBLE` as `connect` does, with the reason `file_not_found` where there is no file
     and `empty_database` where there is nothing in it.
     """
-    path = os.fspath(path)
+    path = os.fsdecode(path)
     if _look_at(path, BUSY_TIMEOUT, to_upgrade=True) == 0:
         raise refusal("empty_database", path=path)
     database = _database(path, BUSY_TIMEOUT)

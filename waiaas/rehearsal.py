@@ -116,7 +116,7 @@ class Rehearsal:
 
 
 def rehearse(
-    path: str | PathLike[str], *, skip_orphans: bool = False, progress: ProgressCallback | None = None
+    path: str | bytes | PathLike[str], *, skip_orphans: bool = False, progress: ProgressCallback | None = None
 ) -> Rehearsal:
     """Run `waiaas.upgrade` on a copy of a file, and tell what it did; the file itself is left alone.
 
@@ -143,7 +143,7 @@ def rehearse(
     ['schema_version', 'session_wallets']
     """
     started = time.perf_counter()
-    path, pulse = os.fspath(path), Pulse(progress)
+    path, pulse = os.fsdecode(path), Pulse(progress)
     _refuse_at_first_sight(path)
     with _private_folder(path) as folder, _naming_the_original(path, folder):
         copy = _copy(path, folder, pulse)

@@ -173,8 +173,12 @@ def write_transaction(database: Database) -> Iterator[None]:
 
     Raises WAIaaSError `SCHEMA_INCOMPATIBLE` with the reason `database_busy` where the lock is not to be had within
     the busy timeout (once among the threads of this process, once among all), and with that of any other error of
-    the database; then nothing was changed, nor where another exception of the block passes through.
+    the database; then nothing was changed, nor where another exception of the block passes through. Raises TypeError
+    for what is no database, such as a path.
     """
+    if not isinstance(database, Database):
+        kind = type(database).__name__
+        raise TypeError(f"write_transaction takes a Peewee database, such as waiaas.connect(path) returns, not {kind}")
     mode = "IMMEDIATE" if isinstance(database, SqliteDatabase) else "SERIALIZABLE"
     turn = database.write_turn() if isinstance(database, WaiaasDatabase) else nullcontext()
     is_postgresqls = isinstance(database, PostgresqlDatabase) and not database.in_transaction()
