@@ -45,7 +45,7 @@ def refusing(database: Database) -> Iterator[None]:
     try:
         yield
     except (PeeweeException, sqlite3.Error, OSError, UnicodeDecodeError) as error:
-        raise translated(error, database) from error
+        raise translated(error, database) from told_with(error)
 
 
 def translated(error: Exception, database: Database) -> WAIaaSError:
@@ -54,11 +54,16 @@ def translated(error: Exception, database: Database) -> WAIaaSError:
     fallback = next((reason for kind, reason in unknown.items() if isinstance(error, kind)), "sqlite_error")
     reason = known_reason(error) or fallback
     seconds = getattr(database, "timeout", None)
-    cause = str(error)
-    if cause.startswith(_NOT_UTF_8):
-        # What follows is the text, which may be the key that signs session tokens.
-        cause = cause.partition(" with text ")[0]
+    cause = str(error) if told_with(error) else str(error).partition(" with text ")[0]
     return refusal(reason, path=file_of(database), cause=cause, seconds=seconds)
+
+
+def told_with(error: Exception) -> Exception | None:
+    """Return an exception as the cause of its refusal; None for one whose message holds text from the file.
+
+    That may be the key that signs session tokens, and messages and tracebacks go into answers and logs.
+    """
+    return None if str(error).startswith(_NOT_UTF_8) else error
 
 
 def known_reason(error: Exception) -> str | None:

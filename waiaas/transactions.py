@@ -26,7 +26,7 @@ from peewee import (
 )
 
 from waiaas.errors import refusal
-from waiaas.faults import known_reason, translated
+from waiaas.faults import known_reason, told_with, translated
 
 IN_MEMORY = ":memory:"
 # Before anything is read, for the first SELECT fixes what the transaction sees; others may read meanwhile
@@ -188,4 +188,4 @@ def write_transaction(database: Database) -> Iterator[None]:
                 database.execute_sql(_POSTGRESQL_LOCK)
             yield
     except (PeeweeException, sqlite3.Error) as error:
-        raise translated(error, database) from error
+        raise translated(error, database) from told_with(error)
