@@ -669,6 +669,46 @@ class TestValues:
         execute(v19, f"UPDATE {table} SET {name} = {value} WHERE rowid = 3")
         assert found(v19) == ([] if is_json else [(PROBLEM, "invalid_json", column, [3])])
 
+    @pytest.mark.parametrize(
+        ("value", "is_text"),
+        [
+            ("CAST(x'ff41' AS TEXT)", False),
+            ("CAST(x'41c3' AS TEXT)", False),
+            ("CAST(x'80' AS TEXT)", False),
+            ("CAST(x'eda080' AS TEXT)", False),
+            ("'지갑 🔑'", True),
+            ("''", True),
+            ("char(0) || 'x'", True),
+            ("x'ff'", True),
+        ],
+    )
+    @pytest.mark.parametrize("column", ["wallets.name", "audit_log.actor", "key_value_store.value"])
+    def test_what_is_no_utf_8_is_found(self, v19: Path, column: str, value: str, is_text: bool) -> None:
+        """Text is UTF-8, which Python's driver insists on; a blob in its place is no text and can be read."""
+        table, name = column.split(".")
+        execute(v19, f"UPDATE {table} SET {name} = {value} WHERE rowid IN (9, 3)")
+        assert found(v19) == ([] if is_text else [(PROBLEM, "invalid_text", column, [3, 9])])
+
+    def test_a_table_without_rowids_is_looked_at_by_its_key(self, tmp_path: Path) -> None:
+        """Where a table has no rowids, the key tells the rows."""
+        path = make_edited(tmp_path / "wallets.db", DRIFTS["without-rowid"].edits)
+        execute(
+            path, "INSERT INTO wc_store (key, value) VALUES ('b', CAST(x'ff' AS TEXT)), ('a', CAST(x'ff' AS TEXT))"
+        )
+        assert (PROBLEM, "invalid_text", "wc_store.value", ["a", "b"]) in found(path)
+
+    def test_an_id_that_is_no_utf_8_ends_the_look_and_is_told(self, v19: Path) -> None:
+        """Where the links cannot be read for such a text, it is among the findings."""
+        execute(v19, "UPDATE sessions SET id = CAST(x'ff' AS TEXT), revoked_at = NULL WHERE rowid = 2")
+        assert (PROBLEM, "invalid_text", "sessions.id", [2]) in found(v19)
+
+    @pytest.mark.parametrize("version", [1, 18])
+    def test_text_of_an_old_file_is_looked_at_too(self, tmp_path: Path, version: int) -> None:
+        """What an upgrade keeps, and no service could read, is found before it."""
+        path = make_file(tmp_path / "wallets.db", version)
+        execute(path, "UPDATE sessions SET token_hash = CAST(x'ff' AS TEXT) WHERE rowid = 5")
+        assert found(path) == [(PROBLEM, "invalid_text", "sessions.token_hash", [5])]
+
     def test_several_columns_of_one_row_are_told_apart(self, v19: Path) -> None:
         """Each column is a finding of its own, with its own rows."""
         execute(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 # What migrated files lack against fresh ones since the daemon's own migrations: (table, CHECK expression).
 _KNOWN_MISSING_CHECKS = frozenset({("wallets", "owner_approval_method")})
 
+_NOT_ASCII = "*[^\x01-\x7f]*"
 # By the field of a column, the kind of finding and when a value is one. Seconds of the years 1 to 9999 are times.
 _UNREADABLE = {
     UTCDateTime: (
@@ -53,12 +55,12 @@ class Finding:
 
     `severity` is `problem`, or `note` for what is merely not the library's own (an index that a user added).
     `kind` says what it is in one word, `where` the table, column or object, and `rows` the rows concerned: ids of
-    sessions, or rowids for `foreign_key_violation`, `invalid_time` and `invalid_json`. `details` holds what else the
-    message speaks of.
+    sessions, or rowids for `foreign_key_violation`, `invalid_text`, `invalid_time` and `invalid_json`. `details`
+    holds what else the message speaks of.
 
     The kinds: `damage` of the pages; `foreign_key_violation`, and `foreign_key_mismatch` where SQLite cannot check the
-    key; `session_without_wallet`, `session_without_default` and `session_with_many_defaults`; `invalid_time` (no Unix
-    seconds of the years 1 to 9999) and `invalid_json`;
+    key; `session_without_wallet`, `session_without_default` and `session_with_many_defaults`; `invalid_text` (no
+    UTF-8), `invalid_time` (no Unix seconds of the years 1 to 9999) and `invalid_json`;
     `missing_table`, `missing_column`, `missing_foreign_key`, `missing_unique`, `missing_index` and `missing_check`;
     `column_type`, `not_null`, `column_default`, `primary_key`, `generated_column`, `autoincrement`, `table_options`,
     `index_differs` for what is not as in the models; `extra_table`, `extra_column`, `extra_foreign_key`,
@@ -131,10 +133,10 @@ def check(database: Database) -> CheckReport:
     """Look a WAIaaS database over; nothing is changed.
 
     Takes an open Peewee SQLite database at any schema version. Always looks at the pages (`PRAGMA quick_check`), at
-    all foreign keys, and at the values of times and of JSON: an upgrade keeps what the services could not read. At the
-    latest version also compares every table with the models (columns, types, NOT NULL, defaults, keys, actions,
-    indexes, CHECKs, AUTOINCREMENT, objects that are not the library's) and looks at the links: a session that is not
-    revoked has at least one wallet and exactly one default.
+    all foreign keys, and at the values of text, of times and of JSON: an upgrade keeps what the services could not
+    read. At the latest version also compares every table with the models (columns, types, NOT NULL, defaults, keys,
+    actions, indexes, CHECKs, AUTOINCREMENT, objects that are not the library's) and looks at the links: a session
+    that is not revoked has at least one wallet and exactly one default.
 
     Raises WAIaaSError `SCHEMA_INCOMPATIBLE` where the file is not one that this library can work with.
     """
@@ -147,15 +149,16 @@ def check(database: Database) -> CheckReport:
         try:
             for finding in _beside_damage(database, version):
                 findings.append(finding)
-        except DatabaseError as error:
-            # Pages that are damaged cannot be read further; that they are is among the findings then.
-            if not findings or known_reason(error) != "corrupt":
+        except (DatabaseError, sqlite3.DatabaseError) as error:
+            # What is damaged, or no text, cannot be read further; that it is so is among the findings then.
+            if not findings or known_reason(error) not in ("corrupt", "unreadable_value"):
                 raise
     return CheckReport(version, LATEST_SCHEMA_VERSION, findings)
 
 
 def _beside_damage(database: SqliteDatabase, version: int) -> Iterator[Finding]:
     yield from _foreign_keys(database)
+    yield from _texts(database)
     if version == LATEST_SCHEMA_VERSION:
         drift = list(_drift(database))
         yield from drift
@@ -216,6 +219,45 @@ def _links(database: SqliteDatabase) -> Iterator[Finding]:
             yield _problem(kind, "session_wallets", ids)
 
 
+def _texts(database: SqliteDatabase) -> Iterator[Finding]:
+    """Text that is no UTF-8, which Python does not read; SQLite leaves out what is ASCII, and that is most of it."""
+    tables = describe(database)
+    for name in (model._meta.table_name for model in MODELS if model._meta.table_name in tables):
+        columns = [column.name for column in tables[name].columns if fold(column.type) == "text"]
+        if not columns:
+            continue
+        values = ", ".join(
+            f"CASE typeof({quote(each)}) WHEN 'text' THEN CAST({quote(each)} AS BLOB) END" for each in columns
+        )
+        is_not_ascii = " OR ".join(f"{quote(each)} GLOB ?" for each in columns)
+        wrong: dict[str, list[int]] = {column: [] for column in columns}
+        for row, *texts in database.execute_sql(
+            f"SELECT {_row(tables[name])}, {values} FROM main.{quote(name)} WHERE {is_not_ascii} ORDER BY 1",
+            [_NOT_ASCII] * len(columns),
+        ):
+            for column, text in zip(columns, texts, strict=True):
+                if text is not None and not _is_utf_8(text):
+                    wrong[column].append(row)
+        for column, rows in wrong.items():
+            if rows:
+                yield _problem("invalid_text", f"{name}.{column}", rows)
+
+
+def _row(table: Table) -> str:
+    """What tells a row from the others: its rowid, or what a table without rowids has for a key."""
+    if "without rowid" not in table.definition.options:
+        return "rowid"
+    return quote(next(column.name for column in table.columns if column.primary_key))
+
+
+def _is_utf_8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _values(database: SqliteDatabase) -> Iterator[Finding]:
     """What stands in a column of times or of JSON and is neither: SQLite takes any value in any column."""
     tables = describe(database)
@@ -230,11 +272,12 @@ def _values(database: SqliteDatabase) -> Iterator[Finding]:
         if not columns:
             continue
         wrong = [condition.format(quote(column)) for column, _, condition in columns]
+        row, any_wrong = _row(tables[table]), " OR ".join(wrong)
         found = database.execute_sql(
-            f"SELECT rowid, {', '.join(wrong)} FROM main.{quote(table)} WHERE {' OR '.join(wrong)}"
+            f"SELECT {row}, {', '.join(wrong)} FROM main.{quote(table)} WHERE {any_wrong} ORDER BY 1"
         ).fetchall()
         for number, (column, kind, _) in enumerate(columns, start=1):
-            if rows := sorted(row[0] for row in found if row[number]):
+            if rows := [row[0] for row in found if row[number]]:
                 yield _problem(kind, f"{table}.{column}", rows)
 
 

@@ -59,6 +59,7 @@ FINDINGS: dict[str, str] = {
     "session_without_wallet": "rows",
     "session_without_default": "rows",
     "session_with_many_defaults": "rows",
+    "invalid_text": "where count",
     "invalid_time": "where count",
     "invalid_json": "where count",
     "missing_table": "where",

@@ -351,8 +351,8 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     ),
     "unreadable_value": (
         "A value in {path} cannot be read: {cause}.",
-        "Run `waiaas check FILE`, which names the rows whose times or JSON cannot be read. Then correct the value, or "
-        "take it from a backup.",
+        "Run `waiaas check FILE`, which names the rows whose values cannot be read. Then correct the value, or take "
+        "it from a backup.",
     ),
     "backup_failed": (
         "The backup of {path} could not be written or verified: {cause}. Nothing was changed.",
@@ -470,6 +470,11 @@ FINDINGS: Final[dict[str, tuple[str, str]]] = {
         "or revoke it (`SessionService.revoke`).",
     ),
     # Values
+    "invalid_text": (
+        "values of {where} that are no UTF-8 text: {count}",
+        "Correct them, or put the values back from a backup: the services refuse such a row. `--json` lists the "
+        "rowids, and SQL's `hex` shows the bytes.",
+    ),
     "invalid_time": (
         "values of {where} that are no Unix seconds of the years 1 to 9999: {count}",
         "Correct them: the services cannot tell such a time. `--json` lists the rowids; times in milliseconds are "

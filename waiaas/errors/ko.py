@@ -349,8 +349,7 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     ),
     "unreadable_value": (
         "{path} 파일에 읽을 수 없는 값이 있습니다. 원인: {cause}.",
-        "시각이나 JSON을 읽을 수 없는 행은 `waiaas check FILE` 명령으로 찾을 수 있습니다. "
-        "값을 바로잡거나 백업에서 되살리십시오.",
+        "값을 읽을 수 없는 행은 `waiaas check FILE` 명령으로 찾을 수 있습니다. 값을 바로잡거나 백업에서 되살리십시오.",
     ),
     "backup_failed": (
         "{path} 파일의 백업을 쓰거나 검증하지 못했습니다. 원인: {cause}. 변경된 내용은 없습니다.",
@@ -468,6 +467,11 @@ FINDINGS: Final[dict[str, tuple[str, str]]] = {
         "세션을 취소하십시오(`SessionService.revoke`).",
     ),
     # Values
+    "invalid_text": (
+        "{where} 열에 UTF-8 텍스트가 아닌 값이 있습니다. 행 수: {count}.",
+        "값을 바로잡거나 백업에서 되살리십시오. 서비스는 이런 행을 거부합니다. 해당 행의 rowid는 `--json` 옵션으로, "
+        "저장된 바이트는 SQL의 `hex` 함수로 확인할 수 있습니다.",
+    ),
     "invalid_time": (
         "{where} 열에 1년부터 9999년까지의 유닉스 시간(초)이 아닌 값이 있습니다. 행 수: {count}.",
         "값을 바로잡으십시오. 서비스는 이런 시각을 알아볼 수 없습니다. 해당 행의 rowid는 `--json` 옵션으로 확인할 수 "
