@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 # What migrated files lack against fresh ones since the daemon's own migrations: (table, CHECK expression).
 _KNOWN_MISSING_CHECKS = frozenset({("wallets", "owner_approval_method")})
 
-_NOT_ASCII = "*[^\x01-\x7f]*"
 # By the field of a column, the kind of finding and when a value is one. Seconds of the years 1 to 9999 are times.
 _UNREADABLE = {
     UTCDateTime: (
@@ -220,27 +220,38 @@ def _links(database: SqliteDatabase) -> Iterator[Finding]:
 
 
 def _texts(database: SqliteDatabase) -> Iterator[Finding]:
-    """Text that is no UTF-8, which Python does not read; SQLite leaves out what is ASCII, and that is most of it."""
+    """Text that is no UTF-8, which Python does not read."""
     tables = describe(database)
     for name in (model._meta.table_name for model in MODELS if model._meta.table_name in tables):
         columns = [column.name for column in tables[name].columns if fold(column.type) == "text"]
-        if not columns:
-            continue
-        values = ", ".join(
-            f"CASE typeof({quote(each)}) WHEN 'text' THEN CAST({quote(each)} AS BLOB) END" for each in columns
-        )
-        is_not_ascii = " OR ".join(f"{quote(each)} GLOB ?" for each in columns)
-        wrong: dict[str, list[int]] = {column: [] for column in columns}
-        for row, *texts in database.execute_sql(
-            f"SELECT {_row(tables[name])}, {values} FROM main.{quote(name)} WHERE {is_not_ascii} ORDER BY 1",
-            [_NOT_ASCII] * len(columns),
-        ):
-            for column, text in zip(columns, texts, strict=True):
-                if text is not None and not _is_utf_8(text):
-                    wrong[column].append(row)
-        for column, rows in wrong.items():
-            if rows:
-                yield _problem("invalid_text", f"{name}.{column}", rows)
+        if columns and not _can_be_read(database, name, columns):
+            yield from _unreadable_texts(database, tables[name], columns)
+
+
+def _can_be_read(database: SqliteDatabase, table: str, columns: list[str]) -> bool:
+    """Read every text of a table; the texts of a row as one, which takes a third of the time."""
+    row = " || '|' || ".join(f"ifnull({quote(column)}, '')" for column in columns)
+    try:
+        deque(database.execute_sql(f"SELECT {row} FROM main.{quote(table)}"), maxlen=0)
+    except sqlite3.OperationalError as error:
+        if known_reason(error) != "unreadable_value":
+            raise
+        return False
+    return True
+
+
+def _unreadable_texts(database: SqliteDatabase, table: Table, columns: list[str]) -> Iterator[Finding]:
+    texts = (f"CASE typeof({each}) WHEN 'text' THEN CAST({each} AS BLOB) END" for each in map(quote, columns))
+    wrong: dict[str, list[Any]] = {column: [] for column in columns}
+    for row, *values in database.execute_sql(
+        f"SELECT {_row(table)}, {', '.join(texts)} FROM main.{quote(table.name)} ORDER BY 1"
+    ):
+        for column, text in zip(columns, values, strict=True):
+            if text is not None and not _is_utf_8(text):
+                wrong[column].append(row)
+    for column, rows in wrong.items():
+        if rows:
+            yield _problem("invalid_text", f"{table.name}.{column}", rows)
 
 
 def _row(table: Table) -> str:
