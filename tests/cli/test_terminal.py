@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from old_files import contents, execute, make_file, query, session_id, wallet_id
-from program import left_on_screen, on_a_terminal, only_object, program, run
+from program import left_on_screen, on_a_terminal, only_object, program, run, variables_of_a_program
 
 import waiaas
 from waiaas import Progress
@@ -159,14 +159,37 @@ class TestOutput:
             os.close(writing)
         assert (result.returncode, result.stderr) == (4, "")
 
-    @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
-    def test_that_is_closed(self, tmp_path: Path, closed: str) -> None:
-        """Without standard streams the exit code is the same."""
+    def test_that_is_closed_loses_the_answer(self, tmp_path: Path) -> None:
+        """Without a standard output an answer is lost as on a full disk, and is told to be."""
+        path = make_file(tmp_path / "wallets.db")
+        execute(path, f"DELETE FROM wallets WHERE id = '{wallet_id(1)}'")
+        done = subprocess.run(
+            ["sh", "-c", f"{quoted(sys.executable)} -m waiaas upgrade {quoted(path)} --skip-orphans --json >&-"],
+            env=variables_of_a_program(),
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 4
+        assert done.stderr == (
+            "Error: The command did its work, but its answer could not be written: Bad file descriptor.\n"
+        )
+        assert query(path, "SELECT max(version) FROM schema_version") == [(LATEST,)]
+
+    @pytest.mark.parametrize(("closed", "code"), [(">&-", 4), ("2>&-", 3), (">&- 2>&-", 4)])
+    def test_that_is_closed(self, tmp_path: Path, closed: str, code: int) -> None:
+        """A program without standard streams changes nothing that it should not, and its exit code tells."""
         path = make_file(tmp_path / "wallets.db")
         before = contents(tmp_path)
         done = program(code=f"import os; os._exit(os.system({_shell(path, closed)!r}) >> 8)")
-        assert done.returncode == 3
+        assert done.returncode == code
         assert contents(tmp_path) == before
+
+    def test_that_is_closed_leaves_a_refusal_its_exit_code(self, tmp_path: Path) -> None:
+        """What was refused is refused, whether or not anybody can read it."""
+        done = program(code=f"import os; os._exit(os.system({_shell(tmp_path / 'none.db', '--json >&-')!r}) >> 8)")
+        assert done.returncode == 1
+        assert done.stderr.startswith("Error: There is no file ")
 
 
 def _shell(path: Path, closed: str) -> str:

@@ -66,6 +66,7 @@ def wants_colour() -> bool | None:
 def print_answer(answer: dict[str, Any], lines: Sequence[str], *, as_json: bool, verdict: Verdict = None) -> None:
     """Print a command's answer on standard output, as one JSON object or as lines; `verdict` colours one of these."""
     try:
+        _refuse_closed_output()
         if as_json:
             click.echo(_json(answer))
         else:
@@ -76,6 +77,12 @@ def print_answer(answer: dict[str, Any], lines: Sequence[str], *, as_json: bool,
             _echo(painted)
     except OSError as error:
         raise OutputLostError(error) from error
+
+
+def _refuse_closed_output() -> None:
+    """Python has no standard output where it was closed before the start (`>&-`), and click is silent about that."""
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
 
 
 def print_error(lines: Sequence[str], answer: dict[str, Any] | None = None) -> None:
@@ -89,8 +96,9 @@ def print_error(lines: Sequence[str], answer: dict[str, Any] | None = None) -> N
 
 def give_up_output() -> None:
     """Let Python not fail a second time when it flushes standard output at its end (see `signal` in its manual)."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if sys.stdout is not None:
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def quoted(path: str | os.PathLike[str]) -> str:
