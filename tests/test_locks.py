@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,9 +12,12 @@ import pytest
 from old_files import make_file
 from on_disk import files, plain, query
 from opened import refused
+from peewee import SqliteDatabase
 from processes import TRY_TO_WRITE, run_python
 
 import waiaas
+from waiaas import WAIaaSError
+from waiaas.database import open_to_change
 
 
 class TestBusy:
@@ -78,6 +82,29 @@ class TestBusy:
             database = waiaas.connect(path, busy_timeout=0.2)
             assert database.execute_sql("SELECT count(*) FROM wc_store").fetchone() == (12,)
             waiaas.close(database)
+
+    @pytest.mark.parametrize(
+        "change", [waiaas.upgrade, lambda database: waiaas.downgrade(database, 18)], ids=["upgrade", "downgrade"]
+    )
+    def test_a_locked_file_with_a_log_is_waited_for_once(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[SqliteDatabase], object]
+    ) -> None:
+        """Once refused, a file in write-ahead-log mode is closed without waiting for the same lock again."""
+        path = make_file(tmp_path / "wallets.db", wal=True)
+        monkeypatch.setattr("waiaas.database.BUSY_TIMEOUT", 0.1)
+        statements: list[str] = []
+
+        def change_traced(database: SqliteDatabase) -> None:
+            database.connection().set_trace_callback(statements.append)
+            change(database)
+
+        with plain(path, "BEGIN IMMEDIATE"), pytest.raises(WAIaaSError) as caught, open_to_change(path) as database:
+            change_traced(database)
+        assert caught.value.reason == "database_busy"
+        assert "BEGIN IMMEDIATE" in statements
+        assert [statement for statement in statements if "checkpoint" in statement] == []
+        assert database.is_closed()
+        assert query(path, "SELECT max(version) FROM schema_version") == [(18,)]
 
     def test_an_old_file_in_use_can_be_opened_as_it_is(self, v18: Path) -> None:
         """With `upgrade=False` a writer elsewhere does not keep anyone from reading."""

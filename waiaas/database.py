@@ -160,8 +160,11 @@ def open_to_change(path: str | bytes | PathLike[str]) -> Iterator[SqliteDatabase
     database = _database(path, BUSY_TIMEOUT)
     try:
         yield database
-    finally:
-        close(database)
+    except BaseException:
+        # To write the log back would be to wait once more for whoever has just not let go.
+        database.close()
+        raise
+    close(database)
 
 
 def _database(path: str, busy_timeout: float) -> WaiaasDatabase:
