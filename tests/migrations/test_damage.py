@@ -16,7 +16,7 @@ from peewee import IntegrityError
 
 import waiaas
 from waiaas import WAIaaSError
-from waiaas.database import open_to_change
+from waiaas.database import open_as_it_is, open_to_change
 from waiaas.migrations.damage import damage
 
 PAGE = 4096
@@ -111,6 +111,25 @@ def test_a_truncated_file_is_refused(tmp_path: Path, wal: bool, way: Callable[[P
         assert str(path) in str(error)
         if size == len(good) - 1 and not wal:
             assert f"1 of its {len(good)} bytes are missing" in str(error)
+
+
+@pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
+def test_each_fact_of_damage_is_one_clean_line(tmp_path: Path, wal: bool) -> None:
+    """What SQLite tells of several pages in one text is told fact by fact, by the check and by refusals."""
+    path = make_file(tmp_path / "wallets.db", wal=wal)
+    content = bytearray(path.read_bytes())
+    roots = query(path, "SELECT rootpage FROM sqlite_master WHERE type = 'index' AND tbl_name = 'transactions'")
+    for (root,) in roots[:2]:
+        content[(root - 1) * PAGE : (root - 1) * PAGE + 64] = b"\xa5" * 64
+    path.write_bytes(content)
+    with open_as_it_is(path) as database:
+        facts = damage(database.connection(), checks=True)
+        told = [finding.message for finding in waiaas.check(database).findings if finding.kind == "damage"]
+    assert told == facts
+    assert len([fact for fact in facts if "age " in fact]) >= 2
+    assert [fact for fact in facts if "\n" in fact or "***" in fact or not fact] == []
+    for way in WAYS.values():
+        assert (refused(path, way).details or {})["cause"] == facts[0]
 
 
 def test_a_list_of_free_pages_that_names_a_used_one_is_refused(v18: Path) -> None:

@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from peewee import SqliteDatabase
 
 _MAPPED_BYTES = 2**31 - 1
+# SQLite tells what is wrong with the pages all in one row, below this title (integrityCk in its pragma.c).
+_TITLE_OF_PAGES = "*** in database main ***\n"
 
 
 def damage(database: sqlite3.Connection, *, checks: bool) -> list[str]:
-    """Return what SQLite finds wrong with the pages and rows of a database, a line each (`PRAGMA quick_check`).
+    """Return what SQLite finds wrong with the pages and rows of a database, a fact each (`PRAGMA quick_check`).
 
     Without `checks`, values that a CHECK does not allow are none of it, and it takes a third of the time.
     """
@@ -40,11 +42,17 @@ def damage(database: sqlite3.Connection, *, checks: bool) -> list[str]:
             else:
                 # Only the keys of a WITHOUT ROWID table are compared, and a stand-in collation orders them otherwise.
                 misjudged = ("PRIMARY KEY order",) if stand_ins else ()
-                return [line for (line,) in lines if line != "ok" and not any(text in line for text in misjudged)]
+                facts = (fact for (line,) in lines for fact in _facts(line))
+                return [fact for fact in facts if fact != "ok" and not any(text in fact for text in misjudged)]
     finally:
         database.execute(f"PRAGMA ignore_check_constraints = {ignored}")
         for take_away in stand_ins:
             take_away()
+
+
+def _facts(line: str) -> list[str]:
+    """What one row of SQLite's answer tells; only what it tells of pages is more than one fact."""
+    return line.removeprefix(_TITLE_OF_PAGES).splitlines() if line.startswith(_TITLE_OF_PAGES) else [line]
 
 
 def damage_of(path: Path, mode: str, pulse: Pulse, mapped_bytes: int = 0) -> list[str]:
