@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 from old_files import make_file
-from on_disk import execute, files, mode
+from on_disk import execute, files, killed, mode, plain
 from processes import Worker
+from program import only_object, program
 
 
 @pytest.fixture(scope="module")
@@ -140,3 +141,89 @@ class TestPermissions:
         nobody.ask(path)
         assert nobody.answer() == "cannot_open"
         assert (path.read_bytes(), mode(path)) == (b"", 0o666)
+
+
+# Everything is loaded while the files of the library may still be read.
+AS_NOBODY = """
+import os
+from waiaas.cli import commands
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+commands.main(prog_name="waiaas")
+"""
+
+
+class TestLooking:
+    """Who may read a file and its folder, and write neither, is told what is in it."""
+
+    @pytest.fixture
+    def folder(self) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory() as name:
+            Path(name).chmod(0o755)
+            (Path(name) / "in").mkdir()
+            yield Path(name) / "in"
+            (Path(name) / "in").chmod(0o700)
+
+    def look(self, path: Path, *arguments: str, file_mode: int = 0o644) -> tuple[int, dict[str, Any]]:
+        """The exit code and the answer of a command of a user who owns all of it and may write nothing there."""
+        for each in (*path.parent.iterdir(), path.parent):
+            if os.geteuid() == 0:
+                os.chown(each, 65534, 65534)
+            each.chmod(0o555 if each.is_dir() else file_mode)
+        before = files(path.parent)
+        result = program(*arguments, path, "--json", code=AS_NOBODY)
+        # SQLite makes the index of a log anew.
+        index = f"{path.name}-shm"
+        assert files(path.parent) | {index: ""} == before | {index: ""}
+        return result.returncode, only_object(result.stdout)
+
+    @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
+    @pytest.mark.parametrize("file_mode", [0o644, 0o444], ids=oct)
+    @pytest.mark.parametrize(("version", "command", "code"), [(18, "status", 3), (18, "plan", 0), (19, "check", 0)])
+    def test_needs_no_permission_to_write(
+        self, folder: Path, version: int, command: str, code: int, file_mode: int, wal: bool
+    ) -> None:
+        """A file in a folder that cannot be written is looked at all the same, and nothing is put beside it."""
+        path = make_file(folder / "wallets.db", version, wal=wal)
+        assert self.look(path, command, file_mode=file_mode)[0] == code
+
+    @pytest.mark.parametrize("command", ["status", "check"])
+    def test_reads_a_log_that_has_its_index(self, folder: Path, command: str) -> None:
+        """What stands in the log alone is read too, where the log's index is there."""
+        statement = "INSERT INTO schema_version VALUES (20, 1, 'logged')"
+        path = killed(folder / "wallets.db", lambda p: make_file(p, 19, wal=True), statement, "-wal", "-shm")
+        code, answer = self.look(path, command)
+        assert (code, answer["error"]["details"]["reason"]) == (1, "code_too_old")
+
+    @pytest.mark.parametrize("command", ["status", "plan", "check", "upgrade"])
+    def test_says_what_a_log_without_its_index_needs(self, folder: Path, command: str) -> None:
+        """A log that a killed daemon left is not passed over: who cannot read it is told what it takes."""
+        statement = "INSERT INTO schema_version VALUES (20, 1, 'logged')"
+        path = killed(folder / "wallets.db", lambda p: make_file(p, 19, wal=True), statement, "-wal")
+        code, answer = self.look(path, command)
+        assert (code, answer["error"]["details"]["reason"]) == (1, "log_unreadable")
+        assert "Give write permission to the folder" in answer["error"]["hint"]
+
+    def test_does_not_pass_over_a_journal(self, folder: Path) -> None:
+        """What a crash left half-written is not read as it stands."""
+        path = make_file(folder / "wallets.db")
+        execute(path, "CREATE TABLE filler AS SELECT zeroblob(100000) AS body")
+        with plain(path, "PRAGMA cache_size = 1", "BEGIN", "UPDATE filler SET body = randomblob(100000)"):
+            journal = Path(f"{path}-journal").read_bytes()
+            half_written = path.read_bytes()
+        path.write_bytes(half_written)
+        Path(f"{path}-journal").write_bytes(journal)
+        assert self.look(path, "status", file_mode=0o444)[0] == 1
+
+    @pytest.mark.parametrize("wal", [False, True], ids=["alone", "with a log that was left"])
+    def test_a_rehearsal_needs_to_write_its_copy(self, folder: Path, wal: bool) -> None:
+        """A rehearsal in a folder that cannot be written says so, and nothing of a backup."""
+        path = make_file(folder / "wallets.db", wal=wal)
+        if wal:
+            Path(f"{path}-wal").touch()
+        code, answer = self.look(path, "upgrade", "--rehearse")
+        assert (code, answer["error"]["details"]["reason"]) == (1, "copy_failed")
+        assert "backup" not in answer["error"]["hint"]
+        assert ".waiaas-rehearsal" not in answer["error"]["message"]

@@ -18,7 +18,7 @@ from old_files import dump, execute, make_file, query, session_id, wallet_id
 import waiaas
 from waiaas import Progress, Rehearsal, WAIaaSError, rehearsal, rehearse
 from waiaas.database import open_to_change
-from waiaas.migrations import MIGRATIONS
+from waiaas.migrations import MIGRATIONS, backup
 from waiaas.rehearsal import TableRows
 
 LATEST = waiaas.LATEST_SCHEMA_VERSION
@@ -433,11 +433,25 @@ class TestRefusals:
             rehearse(v18)
         assert caught.value.reason == "read_only"
 
+    def test_of_a_copy_whose_pages_cannot_be_written(self, v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where the pages of the copy cannot be written, no backup is spoken of either."""
+        before = state(v18.parent)
+
+        def fail(*_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(backup, "_copy_pages", fail)
+        with pytest.raises(WAIaaSError) as caught:
+            rehearse(v18)
+        assert caught.value.reason == "copy_failed"
+        assert ".waiaas-rehearsal" not in str(caught.value.to_dict())
+        assert state(v18.parent) == before
+
     @pytest.mark.parametrize("log", [False, True], ids=["", "with a log that was left"])
     def test_of_a_copy_that_cannot_be_written(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: bool
     ) -> None:
-        """Where no copy can be made, no backup could be either: that is what is told."""
+        """Where no copy can be made, that is what is told, and not that a backup could be left out."""
         path = make_file(tmp_path / "wallets.db")
         if log:
             Path(f"{path}-wal").touch()
@@ -448,8 +462,9 @@ class TestRefusals:
         monkeypatch.setattr(*((shutil, "copyfile") if log else (tempfile, "TemporaryDirectory")), fail)
         with pytest.raises(WAIaaSError) as caught:
             rehearse(path)
-        assert caught.value.reason == "backup_failed"
+        assert caught.value.reason == "copy_failed"
         assert "No space left on device" in caught.value.message
+        assert "backup" not in f"{caught.value.message} {caught.value.hint}"
         assert [each.name for each in tmp_path.iterdir() if each.name.startswith(".")] == []
 
     def test_of_the_copy_name_the_file(self, v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:

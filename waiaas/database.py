@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from peewee import OperationalError, SchemaManager, SqliteDatabase
 
 from waiaas import migrations
-from waiaas.errors import refusal
+from waiaas.errors import WAIaaSError, refusal
 from waiaas.faults import known_reason, refusing, uri
 from waiaas.migrations.damage import has_log, refuse_damage
 from waiaas.migrations.version import schema_version
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 BUSY_TIMEOUT = 5.0
 # SQLite takes milliseconds as a 32-bit number.
 _LONGEST_TIMEOUT = 2_147_483
+# A mode of SQLite's URIs in which a file is read without locks, and its log is not looked for.
+_NOTHING_BUT_THE_FILE = "ro&immutable=1"
 _NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL
 # What the daemon sets on each connection, but for busy_timeout, which is Peewee's `timeout`, and journal_mode: that
 # one is a change of the file itself, so it waits until the file is known to be ours and at the latest version.
@@ -128,7 +130,8 @@ def open_as_it_is(path: str | bytes | PathLike[str], busy_timeout: float = BUSY_
     """Open a file to look at it: nothing is created in it or changed, whatever the file is.
 
     Beside a file with a write-ahead log that a killed daemon left, SQLite makes the log's index (`-shm`) anew.
-    Raises WAIaaSError `SCHEMA_INCOMPATIBLE` with the reason `file_not_found` where there is no file.
+    Raises WAIaaSError `SCHEMA_INCOMPATIBLE` with the reason `file_not_found` where there is no file, and
+    `log_unreadable` where that index is needed and the folder is read-only.
     """
     path = os.fsdecode(path)
     if not os.path.exists(path):
@@ -138,10 +141,8 @@ def open_as_it_is(path: str | bytes | PathLike[str], busy_timeout: float = BUSY_
     if os.path.getsize(path) == 1:
         # SQLite takes a file of one byte for an empty one (unixFileSize in its os_unix.c) and writes over it.
         raise refusal("not_a_database", path=path)
-    database = SqliteDatabase(uri(path, _mode_to_look(os.path.realpath(path))), uri=True, timeout=busy_timeout)
+    database = _open_to_look(path, busy_timeout)
     try:
-        with refusing(database):
-            database.execute_sql("SELECT count(*) FROM sqlite_master")
         yield database
     finally:
         database.close()
@@ -211,6 +212,34 @@ def _make_private_file(path: str) -> None:
             os.unlink(name)
 
 
+def _open_to_look(path: str, busy_timeout: float) -> SqliteDatabase:
+    real = os.path.realpath(path)
+    try:
+        return _opened(path, _mode_to_look(real), busy_timeout)
+    except WAIaaSError as error:
+        has_log, has_index = os.path.exists(f"{real}-wal"), os.path.exists(f"{real}-shm")
+        if os.access(os.path.dirname(real), os.W_OK) or os.path.exists(f"{real}-journal"):
+            raise
+        if error.reason == "read_only" and not has_log:
+            # In write-ahead-log mode SQLite reads through a log, which it would have to make. Without one there is
+            # nobody who writes.
+            return _opened(path, _NOTHING_BUT_THE_FILE, busy_timeout)
+        if error.reason == "cannot_open" and has_log and not has_index and os.access(f"{real}-wal", os.R_OK):
+            raise refusal("log_unreadable", path=path) from error
+        raise
+
+
+def _opened(path: str, mode: str, busy_timeout: float) -> SqliteDatabase:
+    database = SqliteDatabase(uri(path, mode), uri=True, timeout=busy_timeout)
+    try:
+        with refusing(database):
+            database.execute_sql("SELECT count(*) FROM sqlite_master")
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
 def _mode_to_look(path: str) -> str:
     """How to open a file so that closing it changes nothing.
 
@@ -225,7 +254,7 @@ def _mode_to_look(path: str) -> str:
         return "ro"
     if os.access(path, os.W_OK):
         return "rw"
-    return "ro&immutable=1"
+    return _NOTHING_BUT_THE_FILE
 
 
 def _look_at(path: str, busy_timeout: float, *, to_upgrade: bool) -> int:

@@ -130,7 +130,7 @@ def rehearse(
     by any program that opens the file.
 
     Raises WAIaaSError `SCHEMA_INCOMPATIBLE` where the upgrade would be refused, with the same reason and details, and
-    with the reason `no_room_to_rehearse` where the file system has no room for the copy.
+    with the reason `no_room_to_rehearse` or `copy_failed` where there is no room for the copy, or it cannot be made.
 
     >>> from waiaas.demo import make_version_18
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -229,10 +229,12 @@ def _naming_the_original(path: str, folder: Path) -> Iterator[None]:
     try:
         yield
     except WAIaaSError as error:
-        details = error.details or {}
-        error.details = {
-            name: value.replace(copy, path) if isinstance(value, str) else value for name, value in details.items()
+        details = {
+            name: value.replace(copy, path) if isinstance(value, str) else value
+            for name, value in (error.details or {}).items()
         }
+        # The copy is taken as a backup is, but leaving the backup out would not spare it.
+        error.details = {**details, "reason": "copy_failed"} if error.reason == "backup_failed" else details
         raise
 
 
@@ -263,9 +265,10 @@ def _copy_with_log(path: str, copy: Path, pulse: Pulse) -> None:
 
 
 def _not_copied(path: str, error: Exception) -> WAIaaSError:
-    """Return the refusal of an upgrade that could not write its backup."""
-    reason = "corrupt" if known_reason(error) == "corrupt" else "backup_failed"
-    return refusal(reason, path=path, cause=str(error))
+    """Return the refusal of a rehearsal that has no copy to run on."""
+    reason = "corrupt" if known_reason(error) == "corrupt" else "copy_failed"
+    cause = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return refusal(reason, path=path, cause=cause)
 
 
 def _violations(report: CheckReport) -> dict[str, int]:

@@ -331,6 +331,12 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "SQLite cannot open {path}: {cause}.",
         "Check the path, and the permissions of the file and of its folder.",
     ),
+    "log_unreadable": (
+        "{path} has a write-ahead log that cannot be read: SQLite must write the log's index beside it, "
+        "and the folder is read-only.",
+        "Give write permission to the folder, or copy the file and its log (the file `-wal` beside it) to a folder "
+        "of your own and name the copy.",
+    ),
     "disk_full": (
         "There is no room left to write {path}: the disk is full or a file-size limit is reached. "
         "The file is as it was.",
@@ -368,6 +374,11 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "A rehearsal on a copy of {path} needs {needed} bytes on its file system, where {free} are free.",
         "Free some space, or copy the file to a larger disk and rehearse there. "
         "An upgrade needs as much for its backup.",
+    ),
+    "copy_failed": (
+        "No copy of {path} could be made to rehearse on: {cause}. The file was left alone.",
+        "Free some space and check the permissions of the folder, or copy the file and its log (the file `-wal` "
+        "beside it, where there is one) to a folder of your own and rehearse there.",
     ),
     "unexpected_schema": (
         "The table {table} is not what this schema version has: {problem}.",

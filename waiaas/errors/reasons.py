@@ -33,6 +33,7 @@ _ROWS: Final = (
     Reason("database_busy", True),
     Reason("read_only", False),
     Reason("cannot_open", False),
+    Reason("log_unreadable", False),
     Reason("disk_full", True),
     Reason("io_error", True),
     Reason("sqlite_error", False),
@@ -41,6 +42,7 @@ _ROWS: Final = (
     Reason("backup_failed", False),
     Reason("token_key_unusable", False),
     Reason("no_room_to_rehearse", True),
+    Reason("copy_failed", False),
     # The tables or their rows do not let a migration begin.
     Reason("unexpected_schema", False),
     Reason("leftover_table", False),
