@@ -66,7 +66,8 @@ def connect(
     Raises WAIaaSError `SCHEMA_INCOMPATIBLE`, with the file as it was; its `reason` says why, among them
     `code_too_old` (install a newer waiaas), `not_a_database`, `other_program`, `schema_version_missing`,
     `read_only`, `database_busy`, and all that `waiaas.upgrade` refuses. Raises ValueError for a `busy_timeout` out of
-    bounds, and TypeError for one that is no number or a path that is none.
+    bounds, and for an empty `backup` where there is something to upgrade; TypeError for a `busy_timeout` that is no
+    number or a path that is none.
 
     >>> database = connect(":memory:")
     >>> database.pragma("foreign_keys")

@@ -96,6 +96,42 @@ def test_a_path_of_ones_own(v18: Path, tmp_path: Path) -> None:
     assert target.read_text() == "precious"
 
 
+@pytest.mark.parametrize("slash", ["", os.sep])
+def test_a_folder_of_ones_own(v18: Path, tmp_path: Path, slash: str) -> None:
+    """In a folder given as backup it has the name that it would have beside the file, and no other file is touched."""
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    copy = upgraded(v18, backup=f"{folder}{slash}", clock=lambda: 5)
+    assert copy == folder / f"{v18.name}.v18-19700101T000005Z.backup"
+    assert {file.name for file in tmp_path.iterdir()} == {v18.name, folder.name}
+    with open_to_change(v18) as database:
+        waiaas.downgrade(database, 18, backup=folder, clock=lambda: 5)
+    assert {file.name for file in folder.iterdir()} == {copy.name, copy.name.replace("v18", "v19")}
+
+
+def test_a_folder_that_is_not_there(v18: Path, tmp_path: Path) -> None:
+    """A path that ends as a folder's does is no name for a file: without the folder nothing is written or changed."""
+    before = dump(v18)
+    with pytest.raises(WAIaaSError) as caught:
+        upgraded(v18, backup=f"{tmp_path / 'nowhere'}{os.sep}")
+    assert caught.value.reason == "backup_failed"
+    assert [file.name for file in tmp_path.iterdir()] == [v18.name]
+    assert dump(v18) == before
+
+
+def test_an_empty_path_is_no_place(v18: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty path is refused, and not taken for the current folder; nothing is written or changed."""
+    monkeypatch.chdir(tmp_path)
+    before = dump(v18)
+    for change in (waiaas.upgrade, lambda database, backup: waiaas.downgrade(database, 18, backup=backup)):
+        with open_to_change(v18) as database, pytest.raises(ValueError, match="this path is empty"):
+            change(database, backup="")
+    with pytest.raises(ValueError, match="this path is empty"):
+        waiaas.connect(v18, backup="")
+    assert [file.name for file in tmp_path.iterdir()] == [v18.name]
+    assert dump(v18) == before
+
+
 def test_one_that_cannot_be_written_stops_the_upgrade(v18: Path, tmp_path: Path) -> None:
     """Without a place for the backup nothing is changed, and the error says why and how to go on."""
     before = v18.read_bytes()

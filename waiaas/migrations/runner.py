@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, Literal, TypeGuard
 
 from peewee import OperationalError, PeeweeException, SqliteDatabase
 
@@ -63,20 +63,22 @@ def upgrade(
     """Bring a WAIaaS database to the latest schema version, wholly or not at all.
 
     Takes an open Peewee SQLite database outside any transaction. `backup` writes a verified copy beside the file
-    before anything is committed (`FILE.v18-20260102T030405Z.backup`), True by default; a path puts it there, False
-    writes none, and a database in memory has none. `skip_orphans` leaves sessions that name a missing wallet
-    without one instead of refusing. `progress` is called with a `Progress` at each sign of life, again and again
-    while one statement runs for long; what it raises stops the upgrade. It takes the place of a progress handler
-    that the connection has. `clock` gives the time (Unix seconds) that goes into `schema_version` and the backup's
-    name.
+    before anything is committed (`FILE.v18-20260102T030405Z.backup`), True by default; a path puts it there, and
+    that of a folder into it, under the same name. False writes none, and a database in memory has none.
+    `skip_orphans` leaves sessions that name a missing wallet without one instead of refusing. `progress` is called
+    with a `Progress` at each sign of life, again and again while one statement runs for long; what it raises stops
+    the upgrade. It takes the place of a progress handler that the connection has. `clock` gives the time (Unix
+    seconds) that goes into `schema_version` and the backup's name.
 
     Returns an `UpgradeReport`; for a database that is at the latest version already, one without steps.
 
     Raises WAIaaSError `SCHEMA_INCOMPATIBLE`, with the database as it was. Its `reason` says why: among others
     `inside_transaction`, `database_busy`, `code_too_old`, `orphan_sessions` (ids in `details["sessions"]`),
-    `leftover_table`, `dependent_object`, `backup_failed`, `disk_full`.
+    `leftover_table`, `dependent_object`, `backup_failed`, `disk_full`. Raises ValueError where `backup` is an empty
+    path.
     """
     started = time.perf_counter()
+    _refuse_nameless(backup)
     pulse = Pulse(progress)
     migrator = _migrator(database, Options(skip_orphans=skip_orphans), pulse)
     steps: list[Step] = []
@@ -126,6 +128,7 @@ def downgrade(
     trigger, index or column of your own needs the table `session_wallets`, and what `upgrade` raises.
     """
     started = time.perf_counter()
+    _refuse_nameless(backup)
     pulse = Pulse(progress)
     migrator = _migrator(database, Options(drop_links=drop_links), pulse)
     steps: list[Step] = []
@@ -239,8 +242,7 @@ class _Change:
         self, path: Path | None, backup: Backup, clock: Clock, has_readers: bool
     ) -> Callable[[Pulse], Path | None]:
         if path is not None and backup is not False:
-            target = self._beside(path, clock) if backup is True else Path(backup)
-            return partial(write_backup, path, target)
+            return partial(write_backup, path, self._target(path, backup, clock))
         if path is not None and has_readers:
             # As much through memory as the program itself reads so.
             return partial(refuse_damaged_file, path, self._database.pragma("mmap_size"))
@@ -250,9 +252,13 @@ class _Change:
         pulse(Progress("checking the pages"))
         refuse_damage(self._database)
 
-    def _beside(self, path: Path, clock: Clock) -> Path:
+    def _target(self, path: Path, backup: str | PathLike[str] | Literal[True], clock: Clock) -> Path:
         moment = datetime.fromtimestamp(clock(), timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-        return path.with_name(f"{path.name}.v{self.version}-{moment}.backup")
+        name = f"{path.name}.v{self.version}-{moment}.backup"
+        if backup is True:
+            return path.with_name(name)
+        names_folder = os.path.isdir(backup) or not os.path.basename(backup)
+        return Path(backup) / name if names_folder else Path(backup)
 
 
 @contextmanager
@@ -276,6 +282,12 @@ def _change(migrator: WaiaasMigrator, pulse: Pulse) -> Iterator[_Change]:
         if change is not None and change.copy is not None:
             _discard(change.copy, error, taken_back=_is_at(database, change.version))
         raise
+
+
+def _refuse_nameless(backup: Backup) -> None:
+    # pathlib would take it for the current folder.
+    if backup == "":
+        raise ValueError("backup is True, False or a path, and this path is empty")
 
 
 def _is_at(database: SqliteDatabase, version: int) -> bool:
