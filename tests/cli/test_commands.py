@@ -965,6 +965,14 @@ class TestLanguage:
         assert (by_option.stdout, by_option.stderr) == (by_variable.stdout, by_variable.stderr)
         assert by_option.exit_code == by_variable.exit_code == 1
 
+    @pytest.mark.parametrize("spelt", ["KO", "Ko", "ko_KR.UTF-8", "ko-KR", "ko_KR.eucKR@x"])
+    def test_may_be_spelt_as_elsewhere(self, tmp_path: Path, spelt: str) -> None:
+        """Capitals, and a locale of the language, are the language, as variable and as option."""
+        path = tmp_path / "wallets.db"
+        expected = run("--lang", "ko", "status", path).stderr
+        assert run("status", path, WAIAAS_LANG=spelt).stderr == run("--lang", spelt, "status", path).stderr == expected
+        assert run("--lang", "en_US.UTF-8", "status", path, WAIAAS_LANG=spelt).stderr.startswith("Error: ")
+
     def test_of_the_real_program(self, tmp_path: Path) -> None:
         """Korean reaches the terminal whole, also in a locale that knows no Korean."""
         result = program("status", tmp_path / "wallets.db", WAIAAS_LANG="ko", LC_ALL="C", PYTHONUTF8="0")

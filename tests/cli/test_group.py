@@ -53,6 +53,7 @@ def test_wrong_usage_is_told_in_the_language_asked_for(
 def test_an_error_before_the_language_is_known(tmp_path: Path) -> None:
     """An option that is wrong itself is told in the language of the environment, or else in English."""
     assert run("--lagn", "ko", WAIAAS_LANG="ko").stderr.startswith("사용법: ")
+    assert run("--lagn", "ko", WAIAAS_LANG="ko_KR.UTF-8").stderr.startswith("사용법: ")
     assert run("--lagn", "ko").stderr.startswith("Usage: ")
     assert "'fr' is not one of 'en', 'ko'" in run("status", "a.db", WAIAAS_LANG="fr").stderr
 
@@ -65,9 +66,14 @@ def test_an_error_before_the_language_is_known(tmp_path: Path) -> None:
     ],
 )
 def test_an_option_on_the_wrong_side_of_the_command(arguments: list[str], english: str, korean: str) -> None:
-    """Who writes an option where it does not belong is told where it does."""
-    assert run(*arguments).stderr.splitlines()[-1] == f"What to do: {english}"
-    assert run(*arguments, WAIAAS_LANG="ko").stderr.splitlines()[-1] == f"해결 방법: {korean}"
+    """Who writes an option where it does not belong is told where it does, and of no other option."""
+    _, error, next_step = run(*arguments).stderr.splitlines()
+    assert error.startswith("Error: No such option")
+    assert "Did you mean" not in error
+    assert next_step == f"What to do: {english}"
+    _, error, next_step = run(*arguments, WAIAAS_LANG="ko").stderr.splitlines()
+    assert "혹시" not in error
+    assert next_step == f"해결 방법: {korean}"
 
 
 def test_a_file_without_a_command(v18: Path) -> None:
@@ -98,6 +104,20 @@ def test_what_is_no_file_is_called_so(tmp_path: Path, command: str, make: object
     error = only_object(result.stdout)["error"]
     assert result.exit_code == 1
     assert (error["details"]["reason"], error["details"]["cause"]) == ("cannot_open", "it is not a file")
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["folder", "nothing"])
+@pytest.mark.parametrize("command", ["init", "demo", "status", "plan", "upgrade", "downgrade", "check"])
+def test_a_path_that_ends_as_a_folders_does(tmp_path: Path, command: str, there: bool) -> None:
+    """A slash at the end names a folder: no file is made, or looked for, under the name without it."""
+    if there:
+        (tmp_path / "sub").mkdir()
+    before = list(tmp_path.iterdir())
+    result = run(command, f"{tmp_path / 'sub'}{os.sep}")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "The path ends as a folder's does: name a file." in result.stderr
+    assert "파일을 지정하십시오." in run("--lang", "ko", command, f"{tmp_path / 'sub'}{os.sep}").stderr
+    assert list(tmp_path.iterdir()) == before
 
 
 @pytest.mark.parametrize("name", ["nowhere/wallets.db", "a" * 300])

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.shell_completion import get_completion_class
@@ -26,12 +26,17 @@ from waiaas.cli.texts import (
     status_lines,
     upgrade_lines,
 )
-from waiaas.cli.words import BadPath
+from waiaas.cli.words import BadPath, language
 from waiaas.errors import LANGUAGES
 from waiaas.integrity import check
 from waiaas.migrations import Progress
 from waiaas.migrations.pulse import Pulse
 from waiaas.rehearsal import rehearse
+
+if TYPE_CHECKING:
+    _Choice = click.Choice[str]
+else:  # generic since click 8.2
+    _Choice = click.Choice
 
 _COMPLETION_VARIABLE = "_WAIAAS_COMPLETE"
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -55,6 +60,14 @@ def _epilog(examples: str, then: str, exit_codes: str) -> str:
     return "\n\n".join(f"\b\n{title}:\n  {text}" for title, text in indented)
 
 
+class _Language(_Choice):
+    """One of the languages, however it is spelt."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Take a language, or a locale of it."""
+        return super().convert(language(value), param, ctx)
+
+
 @click.group(
     cls=ErrorTellingGroup,
     epilog=_EXIT_CODES,
@@ -63,7 +76,7 @@ def _epilog(examples: str, then: str, exit_codes: str) -> str:
 @click.version_option(__version__, prog_name="waiaas")
 @click.option(
     "--lang",
-    type=click.Choice(LANGUAGES),
+    type=_Language(LANGUAGES),
     default="en",
     envvar="WAIAAS_LANG",
     show_envvar=True,
@@ -90,6 +103,9 @@ def main(lang: str) -> None:
 def _file(_: click.Context, __: click.Parameter, path: str | None) -> Path | None:
     if path in ("", ":memory:"):
         raise BadPath("in_memory" if path else "empty_path")
+    if path is not None and not os.path.basename(path):
+        # pathlib would drop the slash at the end.
+        raise BadPath("folder_path")
     return None if path is None else Path(path)
 
 

@@ -21,7 +21,7 @@ from waiaas.cli.terminal import (
     wants_colour,
 )
 from waiaas.cli.texts import listed
-from waiaas.cli.words import WORDS, NoSuchCommand, usage_message
+from waiaas.cli.words import WORDS, NoSuchCommand, language, usage_message
 from waiaas.errors import LANGUAGES, WAIaaSError
 
 REFUSED = 1
@@ -113,6 +113,9 @@ def _tell_refusal(error: WAIaaSError, lang: str, *, as_json: bool) -> None:
 def _tell_wrong_usage(error: click.UsageError) -> None:
     lang = _language(error)
     words, lines = WORDS[lang], []
+    if isinstance(error, click.NoSuchOption) and error.ctx is not None and _right_side(error, error.ctx):
+        # It exists: none that merely looks like it was meant.
+        error = click.NoSuchOption(error.option_name, ctx=error.ctx)
     if error.ctx is not None:
         lines += error.ctx.get_usage().replace("Usage", words["usage"], 1).splitlines()
     lines.append(f"{words['error']}: {usage_message(error, lang)}")
@@ -124,7 +127,7 @@ def _tell_wrong_usage(error: click.UsageError) -> None:
 def _language(error: click.UsageError) -> str:
     """The language asked for; where the error comes before that is known, the environment's."""
     asked = error.ctx.find_root().params.get("lang") if error.ctx else None
-    lang = asked or os.environ.get("WAIAAS_LANG", "")
+    lang = asked or language(os.environ.get("WAIAAS_LANG", ""))
     return lang if lang in LANGUAGES else "en"
 
 
@@ -133,15 +136,23 @@ def _next_step(error: click.UsageError, ctx: click.Context, words: Mapping[str, 
     if isinstance(error, NoSuchCommand) and os.path.isfile(error.name):
         return f"{ctx.command_path} status {quoted(error.name)}"
     if isinstance(error, click.NoSuchOption):
-        root = ctx.find_root()
-        if error.option_name in _options(root.command):
-            return words["write_before_the_command"].format(option=error.option_name)
-        if ctx is root and any(error.option_name in _options(command) for command in _commands(root)):
-            return words["write_behind_the_command"].format(option=error.option_name)
+        side = _right_side(error, ctx)
+        if side is not None:
+            return words[side].format(option=error.option_name)
         for word in sys.argv[1:]:
             if word.startswith(error.option_name) and os.path.isfile(word):
                 return words["write_the_path_as"].format(path=quoted(word))
     return f"{ctx.command_path} --help"
+
+
+def _right_side(error: click.NoSuchOption, ctx: click.Context) -> str | None:
+    """On which side of the command an option belongs, as a key of `WORDS`; None where there is no such option."""
+    root = ctx.find_root()
+    if error.option_name in _options(root.command):
+        return "write_before_the_command"
+    if ctx is root and any(error.option_name in _options(command) for command in _commands(root)):
+        return "write_behind_the_command"
+    return None
 
 
 def _commands(root: click.Context) -> list[click.Command]:

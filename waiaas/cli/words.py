@@ -6,6 +6,7 @@ progress are in English.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -24,6 +25,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "as_it_was": "{path} is as it was.",
         "output_lost": "The command did its work, but its answer could not be written: {cause}.",
         "empty_path": "The path is empty: name a file.",
+        "folder_path": "The path ends as a folder's does: name a file.",
         "in_memory": "A database in memory ends with the command: name a file.",
         "write_the_path_as": "Write the path as {path}",
         "write_before_the_command": "Write {option} before the command",
@@ -42,6 +44,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "as_it_was": "{path} 파일은 이전 상태 그대로입니다.",
         "output_lost": "명령은 완료되었지만 결과를 출력하지 못했습니다. 원인: {cause}.",
         "empty_path": "경로가 비어 있습니다. 파일을 지정하십시오.",
+        "folder_path": "경로가 폴더 경로처럼 끝납니다. 파일을 지정하십시오.",
         "in_memory": "메모리 데이터베이스는 명령이 끝나면 사라집니다. 파일을 지정하십시오.",
         "write_the_path_as": "경로를 {path} 형태로 쓰십시오",
         "write_before_the_command": "{option} 옵션을 명령 앞에 쓰십시오",
@@ -69,6 +72,15 @@ def usage_message(error: click.UsageError, lang: str) -> str:
     if isinstance(error, click.BadOptionUsage):
         return f"'{error.option_name}' 옵션의 사용법이 올바르지 않습니다."
     return f"명령의 인수가 올바르지 않습니다. ({error.format_message()})"
+
+
+def language(asked: str) -> str:
+    """Return what may be the code of a language: of a locale such as `ko_KR.UTF-8` the first part, in lower case.
+
+    >>> language("ko_KR.UTF-8"), language("KO"), language("en-US"), language("C")
+    ('ko', 'ko', 'en', 'c')
+    """
+    return re.split("[_.@-]", asked)[0].lower()
 
 
 class BadPath(click.BadParameter):
