@@ -292,7 +292,7 @@ class TestHelp:
         assert result.stdout.startswith("Usage: waiaas [OPTIONS] COMMAND [ARGS]...")
         assert all(re.search(rf"^  {name} ", result.stdout, re.MULTILINE) for name in COMMANDS)
         assert "WAIAAS_LANG" in result.stdout
-        assert [code for code in "0123" if re.search(rf"^    {code}  ", result.stdout, re.MULTILINE)] == [*"0123"]
+        assert re.findall(r"^    (\d+)  ", result.stdout, re.MULTILINE) == ["0", "1", "2", "3", "4", "130"]
         assert not re.search(r"\\|\x08|None|Sentinel", result.stdout)
 
     @pytest.mark.parametrize("command", ["status", "plan", "upgrade", "check"])
@@ -326,7 +326,15 @@ class TestHelp:
         result = run(command, "--help").stdout
         next_step, codes = result.split("  Next:\n")[1].split("  Exit codes:\n")
         assert next_step.strip()
-        assert codes.split()[0] == "0"
+        told = [line.split(maxsplit=1) for line in codes.splitlines()]
+        assert [code for code, _ in told] == sorted((code for code, _ in told), key=int)
+        assert {"0", "2", "4"} <= {code for code, _ in told}
+        assert len({line.index(text) for line, (_, text) in zip(codes.splitlines(), told, strict=True)}) == 1
+
+    @pytest.mark.parametrize("command", ["plan", "upgrade", "downgrade", "check"])
+    def test_of_a_command_that_may_take_long_tells_how_it_is_interrupted(self, command: str) -> None:
+        """What Ctrl-C leaves of a command, and its exit code, stand in its help."""
+        assert "\n    130  interrupted by Ctrl-C, and nothing was changed\n" in run(command, "--help").stdout
 
     def test_is_shown_where_nothing_is_asked(self) -> None:
         """`waiaas` alone shows the help, but on standard error and with the exit code of wrong usage."""

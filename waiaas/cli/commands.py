@@ -52,10 +52,18 @@ Exit codes:
   130  interrupted by Ctrl-C: nothing was changed"""
 
 
-def _epilog(examples: str, then: str, exit_codes: str) -> str:
+_INTERRUPTED = {130: "interrupted by Ctrl-C, and nothing was changed"}
+# What every command can end with.
+_ANY_COMMAND = {2: "wrong usage", 4: "done, but the answer could not be written to standard output"}
+
+
+def _epilog(examples: str, then: str, exit_codes: dict[int, str]) -> str:
     """What stands at the end of a command's help: how it looks, what comes next, how a script can tell."""
     title = "Examples" if "\n" in examples else "Example"
-    parts = ((title, examples), ("Next", then), ("Exit codes", exit_codes))
+    all_codes = sorted({**exit_codes, **_ANY_COMMAND}.items())
+    width = max(len(str(code)) for code, _ in all_codes) + 2
+    codes = "\n".join(f"{code:<{width}}{text}" for code, text in all_codes)
+    parts = ((title, examples), ("Next", then), ("Exit codes", codes))
     indented = ((title, text.replace("\n", "\n  ")) for title, text in parts)
     return "\n\n".join(f"\b\n{title}:\n  {text}" for title, text in indented)
 
@@ -146,7 +154,7 @@ _no_backup = click.option(
     epilog=_epilog(
         "waiaas init wallets.db",
         "waiaas check wallets.db",
-        "0  created\n1  refused: something stands at PATH already, or it cannot be written\n2  wrong usage",
+        {0: "created", 1: "refused: something stands at PATH already, or it cannot be written"},
     ),
 )
 @_new_path
@@ -167,8 +175,11 @@ def init(path: Path, as_json: bool) -> None:
     epilog=_epilog(
         "waiaas status wallets.db && echo up to date",
         "waiaas plan wallets.db     where an upgrade is pending\nwaiaas check wallets.db    where there is none",
-        "0  at the latest version\n1  refused: newer than this program, or not a WAIaaS database\n2  wrong usage\n"
-        "3  an upgrade is pending, or the file is still empty",
+        {
+            0: "at the latest version",
+            1: "refused: newer than this program, or not a WAIaaS database",
+            3: "an upgrade is pending, or the file is still empty",
+        },
     ),
 )
 @_path
@@ -196,8 +207,11 @@ def status(ctx: click.Context, path: Path, as_json: bool) -> None:
     epilog=_epilog(
         "waiaas plan wallets.db",
         "waiaas upgrade wallets.db --rehearse    try it on a copy",
-        "0  the plan was made, whether or not there are obstacles\n"
-        "1  refused: not a file that could be upgraded\n2  wrong usage",
+        {
+            0: "the plan was made, whether or not there are obstacles",
+            1: "refused: not a file that could be upgraded",
+            **_INTERRUPTED,
+        },
     ),
 )
 @_path
@@ -223,9 +237,11 @@ def plan(ctx: click.Context, path: Path, as_json: bool, skip_orphans: bool) -> N
         "waiaas upgrade wallets.db --rehearse\nwaiaas upgrade wallets.db\n"
         "waiaas upgrade wallets.db --json --skip-orphans",
         "waiaas check wallets.db",
-        "0    upgraded, or nothing to do; with --rehearse: the upgrade would succeed\n"
-        "1    refused or failed, nothing was changed; with --rehearse: it would be\n"
-        "2    wrong usage\n130  interrupted by Ctrl-C, and nothing was changed",
+        {
+            0: "upgraded, or nothing to do; with --rehearse: the upgrade would succeed",
+            1: "refused or failed, nothing was changed; with --rehearse: it would be",
+            **_INTERRUPTED,
+        },
     ),
 )
 @_path
@@ -280,8 +296,7 @@ def upgrade(
     epilog=_epilog(
         "waiaas downgrade wallets.db --to 18",
         "waiaas status wallets.db",
-        "0    taken back, or nothing to do\n1    refused or failed, and nothing was changed\n2    wrong usage\n"
-        "130  interrupted by Ctrl-C, and nothing was changed",
+        {0: "taken back, or nothing to do", 1: "refused or failed, and nothing was changed", **_INTERRUPTED},
     ),
 )
 @_path
@@ -312,7 +327,7 @@ def downgrade(path: Path, as_json: bool, no_backup: bool, to_version: int, drop_
     epilog=_epilog(
         "waiaas check wallets.db && echo all is well",
         "waiaas check wallets.db --json    names every row, where there is a problem",
-        "0  no problem\n1  there is a problem, or the file was refused\n2  wrong usage",
+        {0: "no problem", 1: "there is a problem, or the file was refused", **_INTERRUPTED},
     ),
 )
 @_path
@@ -340,7 +355,7 @@ def check_command(ctx: click.Context, path: Path, as_json: bool) -> None:
     epilog=_epilog(
         "waiaas demo\nwaiaas demo keep-it-here.db",
         "waiaas status wallets.db    with a file of your own",
-        "0  shown\n1  refused: something stands at PATH already, or it cannot be written\n2  wrong usage",
+        {0: "shown", 1: "refused: something stands at PATH already, or it cannot be written"},
     ),
 )
 @click.argument("path", type=click.Path(readable=False), callback=_file, required=False)
@@ -362,7 +377,7 @@ def demo_command(path: Path | None, as_json: bool) -> None:
         "waiaas completion zsh >> ~/.zshrc\n"
         "waiaas completion fish > ~/.config/fish/completions/waiaas.fish",
         "Open a new shell, type `waiaas up` and press the tab key.",
-        "0  printed\n2  wrong usage",
+        {0: "printed"},
     ),
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
