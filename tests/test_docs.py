@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from old_files import dump, make_file
 from peewee import SqliteDatabase
 
 import waiaas
@@ -92,6 +93,20 @@ def test_the_examples_of_a_page_run(name: str, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.syspath_prepend(PAGES[name].parent)
     PREPARED.get(name, lambda: None)()
     run_examples(PAGES[name].read_text("utf-8"), name)
+
+
+@pytest.mark.parametrize("version", [5, 17])
+def test_the_way_back_of_the_page_is_one_for_any_version(tmp_path: Path, version: int) -> None:
+    """The commands that put the backup in the file's place find the one of a file of another version, too."""
+    path = make_file(tmp_path / "wallets.db", version)
+    before = dump(path)
+    waiaas.close(waiaas.connect(path))
+    page = PAGES["how-to/upgrade-a-file.rst"].read_text("utf-8")
+    commands = re.findall(r"^   \$ ((?:rm|cp) .*)$", page, re.MULTILINE)
+    for command in commands:
+        shell(command)
+    assert [command.split()[0] for command in commands] == ["rm", "cp"]
+    assert dump(path) == before
 
 
 def test_pages_with_examples_are_found() -> None:
