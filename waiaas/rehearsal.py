@@ -245,7 +245,7 @@ def _copy(path: str, folder: Path, pulse: Pulse) -> Path:
     else:
         # As long as this connection is open, the one that copies is not the last, which would leave an empty log.
         with open_as_it_is(path):
-            write_backup(Path(path), copy, pulse)
+            write_backup(Path(path), copy, path, pulse)
     os.chmod(copy, 0o600)
     return copy
 

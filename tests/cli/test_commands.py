@@ -181,6 +181,23 @@ class TestRefusals:
         assert result.stderr.splitlines()[0] == f"Error: {answer['error']['message']}"
         assert contents(tmp_path) == before
 
+    @pytest.mark.parametrize(("arguments", "make", "reason"), REFUSALS)
+    def test_name_the_file_as_it_was_typed(
+        self,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        arguments: list[str],
+        make: Callable[[Path], None],
+        reason: str,
+    ) -> None:
+        """Who names a file without its folder is told of it so."""
+        make(tmp_path / "wallets.db")
+        monkeypatch.chdir(tmp_path)
+        error = only_object(run(*arguments, "wallets.db", "--json").stdout)["error"]
+        assert error["details"]["reason"] == reason
+        assert error["details"].get("path", "wallets.db") == "wallets.db"
+        assert str(tmp_path) not in error["message"]
+
     def test_of_the_real_program(self, tmp_path: Path) -> None:
         """The program as it is installed does the same: no traceback, exit code 1."""
         result = program("upgrade", tmp_path / "wallets.db", "--json")

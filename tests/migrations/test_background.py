@@ -42,11 +42,11 @@ class Held:
         self._write_backup, self._at_the_end = runner.write_backup, at_the_end
         monkeypatch.setattr(runner, "write_backup", self._write)
 
-    def _write(self, path: Path, target: Path, pulse: Pulse) -> Path:
-        copy = self._write_backup(path, target, pulse) if self._at_the_end else None
+    def _write(self, path: Path, target: Path, name: str, pulse: Pulse) -> Path:
+        copy = self._write_backup(path, target, name, pulse) if self._at_the_end else None
         self.begun.set()
         assert self.free.wait(PATIENCE)
-        return copy or self._write_backup(path, target, pulse)
+        return copy or self._write_backup(path, target, name, pulse)
 
 
 def test_the_backup_is_of_the_file_before_the_change(log18: Path, monkeypatch: pytest.MonkeyPatch) -> None:

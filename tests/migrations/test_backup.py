@@ -132,6 +132,14 @@ def test_an_empty_path_is_no_place(v18: Path, tmp_path: Path, monkeypatch: pytes
     assert dump(v18) == before
 
 
+def test_one_that_fails_names_the_file_as_its_owner_does(v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Why there is no backup is told of the file under the name that was given, here one without its folder."""
+    monkeypatch.chdir(v18.parent)
+    with pytest.raises(WAIaaSError) as caught:
+        upgraded(Path(v18.name), backup=Path("nowhere") / "backup.db")
+    assert (caught.value.reason, (caught.value.details or {})["path"]) == ("backup_failed", v18.name)
+
+
 def test_one_that_cannot_be_written_stops_the_upgrade(v18: Path, tmp_path: Path) -> None:
     """Without a place for the backup nothing is changed, and the error says why and how to go on."""
     before = v18.read_bytes()

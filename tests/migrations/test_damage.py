@@ -17,6 +17,7 @@ from peewee import IntegrityError
 import waiaas
 from waiaas import WAIaaSError
 from waiaas.database import open_as_it_is, open_to_change
+from waiaas.faults import file_of
 from waiaas.migrations.damage import damage
 
 PAGE = 4096
@@ -27,7 +28,7 @@ WAYS = {
 }
 
 
-def upgrade(path: Path, backup: bool) -> None:
+def upgrade(path: Path | str, backup: bool) -> None:
     with open_to_change(path) as database:
         waiaas.upgrade(database, backup=backup)
 
@@ -130,6 +131,34 @@ def test_each_fact_of_damage_is_one_clean_line(tmp_path: Path, wal: bool) -> Non
     assert [fact for fact in facts if "\n" in fact or "***" in fact or not fact] == []
     for way in WAYS.values():
         assert (refused(path, way).details or {})["cause"] == facts[0]
+
+
+NAMES = ("wallets.db", "./wallets.db", "../{folder}/wallets.db", "{parent}/wallets.db")
+ODD_NAMES = ("a?mode=rw#b%41.db", "지갑 1.db")
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+@pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
+@pytest.mark.parametrize("name", [*NAMES, *ODD_NAMES])
+def test_damage_is_told_of_the_file_as_it_was_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, wal: bool, way: Callable[[str], None]
+) -> None:
+    """A path is told as it was given, relative or not, at whatever moment the damage is found."""
+    monkeypatch.chdir(tmp_path)
+    given = name.format(folder=tmp_path.name, parent=tmp_path)
+    path = make_file(tmp_path / (name if name in ODD_NAMES else "wallets.db"), wal=wal)
+    good = path.read_bytes()
+    told = set()
+    for page in range(1, len(good) // PAGE, 5):
+        path.write_bytes(good[: page * PAGE] + b"\xa5" * 64 + good[page * PAGE + 64 :])
+        with pytest.raises(WAIaaSError) as caught:
+            way(given)
+        told.add((caught.value.details or {})["path"])
+    path.write_bytes(good)
+    with open_as_it_is(given) as database:
+        assert waiaas.compatibility(database).version == 18
+        assert file_of(database) == given
+    assert told == {given}
 
 
 def test_a_list_of_free_pages_that_names_a_used_one_is_refused(v18: Path) -> None:

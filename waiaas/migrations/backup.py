@@ -19,13 +19,14 @@ from waiaas.migrations.report import Progress
 _PAGES_AT_ONCE = 4096
 
 
-def write_backup(path: Path, target: Path, pulse: Pulse) -> Path:
+def write_backup(path: Path, target: Path, name: str, pulse: Pulse) -> Path:
     """Write a verified copy of a database file, committed rows of its write-ahead log included, and return its path.
 
     The copy has the original's file mode, is on the disk when this returns, and never takes the place of another
     file: where `target` exists, `-2`, `-3`, … is added. It has its name only once it is whole: a crash leaves a file
     named `.NAME.partial` at most, which the next backup of the file removes. The caller holds the database's write
-    lock, so that there is one backup of it at a time. `pulse` is told the pages done and in all.
+    lock, so that there is one backup of it at a time. Refusals call the file by `name`, as its owner does.
+    `pulse` is told the pages done and in all.
 
     Raises WAIaaSError `SCHEMA_INCOMPATIBLE` with the reason `backup_failed`, or `corrupt` where it is the original
     that is damaged, and leaves nothing of a copy then.
@@ -38,7 +39,7 @@ def write_backup(path: Path, target: Path, pulse: Pulse) -> Path:
         with ThreadPoolExecutor(1) as threads:
             # The disk writes while the processor checks: each takes about as long as the copying did.
             flushed = threads.submit(_flush, partial)
-            _verify(partial, path, pulse)
+            _verify(partial, path, name, pulse)
             flushed.result()
         os.chmod(partial, stat.S_IMODE(path.stat().st_mode))
         _flush(partial)
@@ -46,7 +47,7 @@ def write_backup(path: Path, target: Path, pulse: Pulse) -> Path:
         _flush(copy.parent)
     except (sqlite3.Error, OSError) as error:
         reason = "corrupt" if known_reason(error) == "corrupt" else "backup_failed"
-        raise refusal(reason, path=str(path), target=str(target), cause=str(error)) from error
+        raise refusal(reason, path=name, target=str(target), cause=str(error)) from error
     finally:
         with contextlib.suppress(OSError):
             remove(partial)
@@ -103,12 +104,12 @@ def _copy_pages(path: Path, copy: Path, pulse: Pulse) -> None:
         source.backup(target, pages=_PAGES_AT_ONCE, progress=tell)
 
 
-def _verify(copy: Path, path: Path, pulse: Pulse) -> None:
+def _verify(copy: Path, path: Path, name: str, pulse: Pulse) -> None:
     pulse(Progress("verifying the backup"))
     wrong = damage_of(copy, "ro&immutable=1", pulse)
     if wrong:
         reason = "corrupt" if damage_of(path, "ro", pulse) else "backup_failed"
-        raise refusal(reason, path=str(path), target=str(copy), cause=wrong[0])
+        raise refusal(reason, path=name, target=str(copy), cause=wrong[0])
 
 
 def _flush(path: Path) -> None:

@@ -71,10 +71,13 @@ def refuse_damage(database: SqliteDatabase) -> None:
     _refuse(file_of(database), damage(database.connection(), checks=False))
 
 
-def refuse_damaged_file(path: Path, mapped_bytes: int, pulse: Pulse) -> None:
-    """Raise what `refuse_damage` raises, after a look by a connection of its own, which any thread may take."""
+def refuse_damaged_file(path: Path, name: str, mapped_bytes: int, pulse: Pulse) -> None:
+    """Raise what `refuse_damage` raises, after a look by a connection of its own, which any thread may take.
+
+    The refusal calls the file by `name`, as its owner does.
+    """
     pulse(Progress("checking the pages"))
-    _refuse(str(path), damage_of(path, "ro", pulse, mapped_bytes))
+    _refuse(name, damage_of(path, "ro", pulse, mapped_bytes))
 
 
 def refuse_cut_off(database: SqliteDatabase, path: Path) -> None:

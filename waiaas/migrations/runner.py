@@ -242,10 +242,10 @@ class _Change:
         self, path: Path | None, backup: Backup, clock: Clock, has_readers: bool
     ) -> Callable[[Pulse], Path | None]:
         if path is not None and backup is not False:
-            return partial(write_backup, path, self._target(path, backup, clock))
+            return partial(write_backup, path, self._target(path, backup, clock), file_of(self._database))
         if path is not None and has_readers:
             # As much through memory as the program itself reads so.
-            return partial(refuse_damaged_file, path, self._database.pragma("mmap_size"))
+            return partial(refuse_damaged_file, path, file_of(self._database), self._database.pragma("mmap_size"))
         return self._refuse_damage
 
     def _refuse_damage(self, pulse: Pulse) -> None:
