@@ -233,7 +233,8 @@ def _can_be_read(database: SqliteDatabase, table: str, columns: list[str]) -> bo
     row = " || '|' || ".join(f"ifnull({quote(column)}, '')" for column in columns)
     try:
         deque(database.execute_sql(f"SELECT {row} FROM main.{quote(table)}"), maxlen=0)
-    except sqlite3.OperationalError as error:
+    except (OperationalError, sqlite3.OperationalError) as error:
+        # Peewee's where the first row is read at once, as Python 3.10 does; the driver's own for every other row.
         if known_reason(error) != "unreadable_value":
             raise
         return False
