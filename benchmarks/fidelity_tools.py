@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,9 +17,8 @@ def waiaas(path: Path, table: str, column: str, index: str, *, rebuild: bool = F
 
     database = SqliteDatabase(path, pragmas={"foreign_keys": 1})
     migrator = migrations.WaiaasMigrator(database)
-    with migrator.migration_context():
+    with closing(database), migrator.migration_context():
         migrator.migrate(migrator.drop_index(table, index), migrator.drop_column(table, column, legacy=rebuild))
-    database.close()
 
 
 def playhouse(path: Path, table: str, column: str, index: str, *, legacy: bool = False) -> None:
