@@ -19,6 +19,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _FIRST = datetime(1, 1, 1, tzinfo=timezone.utc)
 _LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=timezone.utc)
 
+#: `0001-01-01T00:00:00Z`, the first second that a Python datetime can hold, in Unix seconds.
+FIRST_SECOND = -62_135_596_800
 #: `9999-12-31T23:59:59Z`, the last second that a Python datetime can hold, in Unix seconds.
 LAST_SECOND = 253_402_300_799
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,7 +15,7 @@ from peewee import DatabaseError, OperationalError, SchemaManager, SqliteDatabas
 from waiaas.errors import refusal
 from waiaas.errors.base import fill, texts_in
 from waiaas.faults import file_of, is_mismatch, known_reason, refusing
-from waiaas.fields import JSONText, UTCDateTime
+from waiaas.fields import FIRST_SECOND, LAST_SECOND, JSONText, UTCDateTime
 from waiaas.migrations import LATEST_SCHEMA_VERSION
 from waiaas.migrations.damage import damage
 from waiaas.migrations.schema import (
@@ -42,8 +42,8 @@ _KNOWN_MISSING_CHECKS = frozenset({("wallets", "owner_approval_method")})
 _UNREADABLE = {
     UTCDateTime: (
         "invalid_time",
-        "({0} IS NOT NULL AND"
-        " (typeof({0}) NOT IN ('integer', 'real') OR {0} NOT BETWEEN -62135596800 AND 253402300799))",
+        "({0} IS NOT NULL AND (typeof({0}) NOT IN ('integer', 'real')"
+        f" OR {{0}} NOT BETWEEN {FIRST_SECOND} AND {LAST_SECOND}))",
     ),
     JSONText: ("invalid_json", "({0} IS NOT NULL AND NOT json_valid({0}))"),
 }
@@ -157,14 +157,15 @@ def check(database: Database) -> CheckReport:
 
 
 def _beside_damage(database: SqliteDatabase, version: int) -> Iterator[Finding]:
+    tables = describe(database)
     yield from _foreign_keys(database)
-    yield from _texts(database)
+    yield from _texts(database, tables)
     if version == LATEST_SCHEMA_VERSION:
-        drift = list(_drift(database))
+        drift = list(_drift(database, tables))
         yield from drift
         if not any(finding.kind in ("missing_table", "missing_column") for finding in drift):
             yield from _links(database)
-    yield from _values(database)
+    yield from _values(database, tables)
 
 
 def _plain(rows: list[Any]) -> list[Any]:
@@ -219,9 +220,8 @@ def _links(database: SqliteDatabase) -> Iterator[Finding]:
             yield _problem(kind, "session_wallets", ids)
 
 
-def _texts(database: SqliteDatabase) -> Iterator[Finding]:
+def _texts(database: SqliteDatabase, tables: Mapping[str, Table]) -> Iterator[Finding]:
     """Text that is no UTF-8, which Python does not read."""
-    tables = describe(database)
     for name in (model._meta.table_name for model in MODELS if model._meta.table_name in tables):
         columns = [column.name for column in tables[name].columns if fold(column.type) == "text"]
         if columns and not _can_be_read(database, name, columns):
@@ -270,9 +270,8 @@ def _is_utf_8(text: bytes) -> bool:
     return True
 
 
-def _values(database: SqliteDatabase) -> Iterator[Finding]:
+def _values(database: SqliteDatabase, tables: Mapping[str, Table]) -> Iterator[Finding]:
     """What stands in a column of times or of JSON and is neither: SQLite takes any value in any column."""
-    tables = describe(database)
     for model in MODELS:
         table = model._meta.table_name
         known = tables[table].column_names if table in tables else frozenset()
@@ -293,8 +292,8 @@ def _values(database: SqliteDatabase) -> Iterator[Finding]:
                 yield _problem(kind, f"{table}.{column}", rows)
 
 
-def _drift(database: SqliteDatabase) -> Iterator[Finding]:
-    wanted, actual = _wanted(), describe(database)
+def _drift(database: SqliteDatabase, actual: Mapping[str, Table]) -> Iterator[Finding]:
+    wanted = _wanted()
     for name, table in wanted.items():
         if name in actual and not actual[name].is_virtual:
             yield from _table_drift(table, actual[name])
