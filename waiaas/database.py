@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from os import PathLike
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from peewee import OperationalError, SchemaManager, SqliteDatabase
 
 from waiaas import migrations
 from waiaas.errors import WAIaaSError, refusal
-from waiaas.faults import known_reason, refusing
+from waiaas.faults import known_reason, refusing, uri
 from waiaas.migrations.damage import has_log, refuse_damage
 from waiaas.migrations.version import schema_version
 from waiaas.models import MODELS, SchemaVersion
@@ -232,7 +231,7 @@ def _open_to_look(path: str, busy_timeout: float) -> SqliteDatabase:
 
 
 def _opened(path: str, mode: str, busy_timeout: float) -> SqliteDatabase:
-    database = SqliteDatabase(_uri_as_named(path, mode), uri=True, timeout=busy_timeout)
+    database = SqliteDatabase(uri(path, mode), uri=True, timeout=busy_timeout)
     try:
         with refusing(database):
             database.execute_sql("SELECT count(*) FROM sqlite_master")
@@ -240,11 +239,6 @@ def _opened(path: str, mode: str, busy_timeout: float) -> SqliteDatabase:
         database.close()
         raise
     return database
-
-
-def _uri_as_named(path: str, mode: str) -> str:
-    """Return the URI of a file as its owner named it, so that refusals name it so: SQLite takes a relative one too."""
-    return f"file:{quote(os.fsencode(path))}?mode={mode}"
 
 
 def _mode_to_look(path: str) -> str:

@@ -80,8 +80,11 @@ def is_mismatch(error: Exception) -> bool:
 
 
 def uri(path: str | PathLike[str], mode: str) -> str:
-    """Return the URI of a file for SQLite (https://www.sqlite.org/uri.html), whatever bytes its name is made of."""
-    return f"file:{quote(os.fsencode(os.path.abspath(path)))}?mode={mode}"
+    """Return the URI of a file for SQLite (https://www.sqlite.org/uri.html), whatever bytes its name is made of.
+
+    A relative path stays one, so that refusals name the file as its owner did.
+    """
+    return f"file:{quote(os.fsencode(path))}?mode={mode}"
 
 
 def file_of(database: Database) -> str:
