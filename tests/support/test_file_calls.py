@@ -23,7 +23,7 @@ os.chmod("renamed", 0o600)
 folder = os.open(".", os.O_RDONLY)
 os.fsync(folder)
 os.open("/dev/null", os.O_WRONLY)
-os.write(1, b"done\n")
+os.write(1, b"done")
 """
 
 
@@ -60,7 +60,7 @@ def test_every_call_that_changes_a_file_or_name_is_recorded_in_order(tmp_path: P
         ("CHMOD", "renamed", "", 0o600, b""),
         ("OPEN", ".", "", tmp_path.stat().st_mode & 0o7777, b""),
         ("SYNC", ".", "", 0, b""),
-        ("PRINT", "", "", -1, b"done\n"),
+        ("PRINT", "", "", -1, b"done"),
     ]
     assert [call.created for call in recording.calls if call.kind == Kind.OPEN] == [True, False]
 
