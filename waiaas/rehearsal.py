@@ -108,7 +108,7 @@ class Rehearsal:
         """Return the rehearsal as plain values that `json.dumps` takes; `lang` is the language of the findings."""
         return {
             **vars(self),
-            "report": self.report.to_dict(),
+            "report": self.report.to_dict(lang),
             "schema": [asdict(change) for change in self.schema],
             "rows": [asdict(table) for table in self.rows],
             "check": self.check.to_dict(lang),

@@ -287,8 +287,9 @@ def upgrade(
         report = migrations.upgrade(
             opened, backup=not no_backup, skip_orphans=skip_orphans, progress=until_the_commit(line)
         )
-    lines = created_lines(path) if is_empty else upgrade_lines(path, report)
-    print_answer({"path": str(path), "created": is_empty, **report.to_dict()}, lines, as_json=as_json)
+    lang = ctx.find_root().params["lang"]
+    lines = created_lines(path) if is_empty else upgrade_lines(path, report, lang)
+    print_answer({"path": str(path), "created": is_empty, **report.to_dict(lang)}, lines, as_json=as_json)
 
 
 @main.command(
@@ -308,7 +309,10 @@ def upgrade(
     is_flag=True,
     help="Drop the links that version 18 cannot hold (all but each session's default wallet), and report them.",
 )
-def downgrade(path: Path, as_json: bool, no_backup: bool, to_version: int, drop_links: bool) -> None:
+@click.pass_context
+def downgrade(
+    ctx: click.Context, path: Path, as_json: bool, no_backup: bool, to_version: int, drop_links: bool
+) -> None:
     """Take the file at PATH back to version 18, for a daemon that knows no later one.
 
     Each session keeps its default wallet. A file in which a session has more wallets than that is refused unless
@@ -318,7 +322,9 @@ def downgrade(path: Path, as_json: bool, no_backup: bool, to_version: int, drop_
         report = migrations.downgrade(
             opened, to_version, drop_links=drop_links, backup=not no_backup, progress=until_the_commit(line)
         )
-    print_answer({"path": str(path), **report.to_dict()}, downgrade_lines(path, report), as_json=as_json)
+    lang = ctx.find_root().params["lang"]
+    answer = {"path": str(path), **report.to_dict(lang)}
+    print_answer(answer, downgrade_lines(path, report, lang), as_json=as_json)
 
 
 @main.command(

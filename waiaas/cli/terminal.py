@@ -25,7 +25,7 @@ from waiaas.migrations import Progress
 # What a line can begin with, and the colour that this has.
 _COLOURS = {
     **dict.fromkeys(("error", "in_the_way", "interrupted", "problem"), "red"),
-    **{"what_to_do": "cyan", "note": "yellow"},
+    **{"what_to_do": "cyan", "note": "yellow", "warning": "yellow"},
 }
 _LABELS = {f"{words[name]}:": colour for words in WORDS.values() for name, colour in _COLOURS.items()}
 #: Which line of an answer is the verdict, and its colour.

@@ -63,14 +63,15 @@ def plan_lines(path: Path, planned: Plan, skip_orphans: bool = False, lang: str 
     return [*lines, f"Nothing was changed.{command}"]
 
 
-def upgrade_lines(path: Path, report: UpgradeReport) -> list[str]:
+def upgrade_lines(path: Path, report: UpgradeReport, lang: str = "en") -> list[str]:
     """What an upgrade did."""
     if not report.applied:
-        return [_nothing_to_upgrade(path, report.to_version)]
+        return [_nothing_to_upgrade(path, report.to_version), *_warning_lines(report, lang)]
     return [
         f"Upgraded {path} from schema version {report.from_version} to {report.to_version}.",
         *_work_lines(report),
         f"  backup: {report.backup or 'none'}",
+        *_warning_lines(report, lang),
     ]
 
 
@@ -95,10 +96,11 @@ def rehearsal_lines(path: Path, rehearsal: Rehearsal | None, skip_orphans: bool,
     ]
 
 
-def downgrade_lines(path: Path, report: DowngradeReport) -> list[str]:
+def downgrade_lines(path: Path, report: DowngradeReport, lang: str = "en") -> list[str]:
     """What a downgrade did."""
     if not report.undone:
-        return [f"{path} is at schema version {report.to_version} already: nothing to do."]
+        done = f"{path} is at schema version {report.to_version} already: nothing to do."
+        return [done, *_warning_lines(report, lang)]
     return [
         f"Took {path} back from schema version {report.from_version} to {report.to_version}.",
         *listed(
@@ -111,6 +113,7 @@ def downgrade_lines(path: Path, report: DowngradeReport) -> list[str]:
             report.sessions_without_wallet,
         ),
         f"  backup: {report.backup or 'none'}",
+        *_warning_lines(report, lang),
     ]
 
 
@@ -159,6 +162,16 @@ def _nothing_to_upgrade(path: Path, version: int) -> str:
 
 def _upgrade_command(path: Path, skip_orphans: bool) -> str:
     return f"waiaas upgrade {quoted(path)}{' --skip-orphans' if skip_orphans else ''}"
+
+
+def _warning_lines(report: UpgradeReport | DowngradeReport, lang: str) -> list[str]:
+    words = WORDS[lang]
+    texts = [warning.to_dict(lang) for warning in report.warnings]
+    return [
+        line
+        for text in texts
+        for line in (f"{words['warning']}: {text['message']}", f"  {words['what_to_do']}: {text['hint']}")
+    ]
 
 
 def _work_lines(report: UpgradeReport) -> list[str]:

@@ -66,6 +66,7 @@ class UpgradeReport:
     (these stand in `orphans_skipped` too, with the wallet id that they named) because that wallet is missing.
     `leftovers_used` names empty tables of an interrupted tool that were used or removed, and
     `foreign_keys_reconnected` the foreign keys that had lost their table. `backup` is a path, or None.
+    `warnings` are errors that did not prevent the upgrade; each has a reason, a message and a hint.
     """
 
     from_version: int
@@ -79,10 +80,11 @@ class UpgradeReport:
     foreign_keys_reconnected: list[str]
     backup: str | None
     seconds: float
+    warnings: list[WAIaaSError] = field(default_factory=list)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the report as plain values that `json.dumps` takes."""
-        return asdict(self)
+    def to_dict(self, lang: str = "en") -> dict[str, Any]:
+        """Return the report as plain values that `json.dumps` takes; `lang` is the language of the warnings."""
+        return _plain(self, lang)
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,8 @@ class DowngradeReport:
 
     `undone` holds the versions that were taken back, newest first. `links_dropped` holds the links (session and
     wallet id) that version 18 could not hold and that the caller said to drop; `sessions_without_wallet` the ids
-    of the sessions that had no link and so have no wallet at version 18 either.
+    of the sessions that had no link and so have no wallet at version 18 either. `warnings` are errors that did not
+    prevent the downgrade.
     """
 
     from_version: int
@@ -102,10 +105,19 @@ class DowngradeReport:
     sessions_without_wallet: list[str]
     backup: str | None
     seconds: float
+    warnings: list[WAIaaSError] = field(default_factory=list)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the report as plain values that `json.dumps` takes."""
-        return asdict(self)
+    def to_dict(self, lang: str = "en") -> dict[str, Any]:
+        """Return the report as plain values that `json.dumps` takes; `lang` is the language of the warnings."""
+        return _plain(self, lang)
+
+
+def _plain(report: UpgradeReport | DowngradeReport, lang: str) -> dict[str, Any]:
+    return {
+        **vars(report),
+        "steps": [asdict(step) for step in report.steps],
+        "warnings": [warning.to_dict(lang) for warning in report.warnings],
+    }
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,41 @@
+"""Reports of upgrades and downgrades as plain values and as lines."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from old_files import make_file
+
+import waiaas
+from waiaas.cli.texts import downgrade_lines, upgrade_lines
+from waiaas.errors import refusal
+
+WARNING = refusal("io_error", path="wallets.db", cause="disk I/O error")
+
+
+def test_warnings_are_plain_values_in_the_language_asked_for(tmp_path: Path) -> None:
+    """The reports of an upgrade and of a downgrade contain each warning with code, reason, message and hint."""
+    database = waiaas.connect(make_file(tmp_path / "wallets.db", 19))
+    upgraded, downgraded = waiaas.upgrade(database), waiaas.downgrade(database, 18)
+    waiaas.close(database)
+    for report in (upgraded, downgraded):
+        assert report.warnings == []
+        (warning,) = json.loads(json.dumps(replace(report, warnings=[WARNING]).to_dict("ko")))["warnings"]
+        assert (warning["details"]["reason"], warning["message"]) == ("io_error", WARNING.to_dict("ko")["message"])
+
+
+def test_warnings_are_printed_with_what_to_do(tmp_path: Path) -> None:
+    """A warning ends the answer of a command, with its hint, whether or not anything was to be done."""
+    path = make_file(tmp_path / "wallets.db")
+    database = waiaas.connect(path, upgrade=False)
+    reports = [waiaas.upgrade(database), waiaas.upgrade(database)]
+    downgrades = [waiaas.downgrade(database, 18), waiaas.downgrade(database, 18)]
+    waiaas.close(database)
+    told = WARNING.to_dict()
+    expected = [f"Warning: {told['message']}", f"  What to do: {told['hint']}"]
+    for report in reports:
+        assert upgrade_lines(path, replace(report, warnings=[WARNING]))[-2:] == expected
+    for each in downgrades:
+        assert downgrade_lines(path, replace(each, warnings=[WARNING]))[-2:] == expected
