@@ -14,7 +14,8 @@ from peewee import OperationalError, SchemaManager, SqliteDatabase
 
 from waiaas import migrations
 from waiaas.errors import WAIaaSError, refusal
-from waiaas.faults import known_reason, refusing, uri
+from waiaas.errors.sqlite import cause_of, reason_for
+from waiaas.faults import refusing, uri
 from waiaas.migrations.damage import has_log, refuse_damage
 from waiaas.migrations.version import schema_version
 from waiaas.models import MODELS, SchemaVersion
@@ -193,7 +194,7 @@ def _reserve(path: str) -> None:
                 raise refusal("read_only", path=path)
             os.chmod(path, 0o600)
     except OSError as error:
-        raise refusal("cannot_open", path=path, cause=error.strerror or str(error)) from error
+        raise refusal("cannot_open", path=path, cause=cause_of(error)) from error
 
 
 def _make_private_file(path: str) -> None:
@@ -316,6 +317,6 @@ def _use_write_ahead_log(database: SqliteDatabase) -> None:
             database.pragma("journal_mode", "wal", permanent=True)
             return
         except OperationalError as error:
-            if known_reason(error) != "database_busy" or time.monotonic() > deadline:
+            if reason_for(error) != "database_busy" or time.monotonic() > deadline:
                 raise
         time.sleep(0.01)

@@ -14,7 +14,8 @@ from peewee import DatabaseError, OperationalError, SchemaManager, SqliteDatabas
 
 from waiaas.errors import refusal
 from waiaas.errors.base import fill, texts_in
-from waiaas.faults import file_of, is_mismatch, known_reason, refusing
+from waiaas.errors.sqlite import is_mismatch, reason_for
+from waiaas.faults import file_of, refusing
 from waiaas.fields import FIRST_SECOND, LAST_SECOND, JSONText, UTCDateTime
 from waiaas.migrations import LATEST_SCHEMA_VERSION
 from waiaas.migrations.damage import damage
@@ -151,7 +152,7 @@ def check(database: Database) -> CheckReport:
                 findings.append(finding)
         except (DatabaseError, sqlite3.DatabaseError) as error:
             # What is damaged, or no text, cannot be read further; that it is so is among the findings then.
-            if not findings or known_reason(error) not in ("corrupt", "unreadable_value"):
+            if not findings or reason_for(error) not in ("corrupt", "unreadable_value"):
                 raise
     return CheckReport(version, LATEST_SCHEMA_VERSION, findings)
 
@@ -235,7 +236,7 @@ def _can_be_read(database: SqliteDatabase, table: str, columns: list[str]) -> bo
         deque(database.execute_sql(f"SELECT {row} FROM main.{quote(table)}"), maxlen=0)
     except (OperationalError, sqlite3.OperationalError) as error:
         # Peewee's where the first row is read at once, as Python 3.10 does; the driver's own for every other row.
-        if known_reason(error) != "unreadable_value":
+        if reason_for(error) != "unreadable_value":
             raise
         return False
     return True

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from waiaas.database import open_as_it_is, open_to_change
 from waiaas.errors import WAIaaSError, refusal
-from waiaas.faults import known_reason, refusing, uri
+from waiaas.errors.sqlite import cause_of, reason_for
+from waiaas.faults import refusing, uri
 from waiaas.integrity import CheckReport, check
 from waiaas.migrations import Progress, UpgradeReport, upgrade
 from waiaas.migrations.backup import write_backup
@@ -266,9 +267,8 @@ def _copy_with_log(path: str, copy: Path, pulse: Pulse) -> None:
 
 def _not_copied(path: str, error: Exception) -> WAIaaSError:
     """Return the refusal of a rehearsal that has no copy to run on."""
-    reason = "corrupt" if known_reason(error) == "corrupt" else "copy_failed"
-    cause = (error.strerror if isinstance(error, OSError) else None) or str(error)
-    return refusal(reason, path=path, cause=cause)
+    reason = "corrupt" if reason_for(error) == "corrupt" else "copy_failed"
+    return refusal(reason, path=path, cause=cause_of(error))
 
 
 def _violations(report: CheckReport) -> dict[str, int]:

@@ -26,7 +26,8 @@ from peewee import (
 )
 
 from waiaas.errors import refusal
-from waiaas.faults import known_reason, told_with, translated
+from waiaas.errors.sqlite import reason_for
+from waiaas.faults import told_with, translated
 
 IN_MEMORY = ":memory:"
 # Before anything is read, for the first SELECT fixes what the transaction sees; others may read meanwhile
@@ -67,7 +68,7 @@ class WaiaasDatabase(SqliteDatabase):
                     super().begin(lock_type)
                     return
                 except OperationalError as error:
-                    if known_reason(error) != "database_busy" or time.monotonic() > deadline:
+                    if reason_for(error) != "database_busy" or time.monotonic() > deadline:
                         raise
                 time.sleep(random.uniform(*_LOOK_AGAIN_AFTER))
         finally:

@@ -91,7 +91,9 @@ RETRYABLE = """
     ADAPTER_NOT_AVAILABLE WC_SIGNING_FAILED SWEEP_TOTAL_FAILURE
     ACTION_RESOLVE_FAILED X402_DELAY_TIMEOUT X402_SERVER_ERROR
 """
-RETRYABLE_REASONS = {"database_busy", "disk_full", "io_error", "no_room_to_rehearse"}
+RETRYABLE_REASONS = {
+    *("database_busy", "disk_full", "io_error", "no_room_to_rehearse", "out_of_memory", "too_many_files"),
+}
 
 
 def test_there_are_104_codes() -> None:

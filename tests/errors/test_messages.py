@@ -31,6 +31,8 @@ PLACEHOLDERS: dict[str, str] = {
     "log_unreadable": "path",
     "disk_full": "path",
     "io_error": "path cause",
+    "too_many_files": "path",
+    "out_of_memory": "path",
     "sqlite_error": "path cause",
     "corrupt": "path cause",
     "unreadable_value": "path cause",

@@ -136,7 +136,9 @@ def test_a_look_at_the_pages_that_takes_long_is_told_of_and_stopped(
     assert files(log18) == before
 
 
-@pytest.mark.parametrize(("message", "reason"), [("disk I/O error", "io_error"), ("malformed", "corrupt")])
+@pytest.mark.parametrize(
+    ("message", "reason"), [("disk I/O error", "io_error"), ("database disk image is malformed", "corrupt")]
+)
 def test_a_backup_in_the_making_is_finished_where_the_file_is_in_danger(
     log18: Path, monkeypatch: pytest.MonkeyPatch, message: str, reason: str
 ) -> None:

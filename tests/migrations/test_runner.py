@@ -401,7 +401,9 @@ def test_a_step_that_breaks_a_reference_is_rolled_back(v18: Path, monkeypatch: p
     assert contents(v18.parent) == before
 
 
-@pytest.mark.parametrize(("message", "reason"), [("disk I/O error", "io_error"), ("malformed", "corrupt")])
+@pytest.mark.parametrize(
+    ("message", "reason"), [("disk I/O error", "io_error"), ("database disk image is malformed", "corrupt")]
+)
 def test_a_backup_is_kept_where_the_file_is_in_danger(
     v18: Path, monkeypatch: pytest.MonkeyPatch, message: str, reason: str
 ) -> None:

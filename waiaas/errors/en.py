@@ -338,13 +338,21 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "of your own and name the copy.",
     ),
     "disk_full": (
-        "There is no room left to write {path}: the disk is full or a file-size limit is reached. "
-        "The file is as it was.",
+        "There is no room left to write {path}: the disk is full, or a quota or a file-size limit is reached. "
+        "The file is unchanged.",
         "Free some space, then try again.",
     ),
     "io_error": (
         "The operating system reported an I/O error on {path}: {cause}.",
         "Check the disk and its connection, then try again.",
+    ),
+    "too_many_files": (
+        "{path} cannot be opened: this process or this system has too many open files.",
+        "Raise the limit (`ulimit -n`), or close files, then try again.",
+    ),
+    "out_of_memory": (
+        "There is not enough memory to work with {path}.",
+        "Free some memory or raise the limit (`ulimit -v`), then try again.",
     ),
     "sqlite_error": (
         "SQLite cannot work with {path}: {cause}.",

@@ -36,6 +36,8 @@ _ROWS: Final = (
     Reason("log_unreadable", False),
     Reason("disk_full", True),
     Reason("io_error", True),
+    Reason("too_many_files", True),
+    Reason("out_of_memory", True),
     Reason("sqlite_error", False),
     Reason("corrupt", False),
     Reason("unreadable_value", False),

@@ -11,7 +11,8 @@ from contextlib import closing
 from pathlib import Path
 
 from waiaas.errors import refusal
-from waiaas.faults import known_reason, uri
+from waiaas.errors.sqlite import cause_of, reason_for
+from waiaas.faults import uri
 from waiaas.migrations.damage import damage_of
 from waiaas.migrations.pulse import Pulse
 from waiaas.migrations.report import Progress
@@ -46,8 +47,8 @@ def write_backup(path: Path, target: Path, name: str, pulse: Pulse) -> Path:
         copy = _publish(partial, target)
         _flush(copy.parent)
     except (sqlite3.Error, OSError) as error:
-        reason = "corrupt" if known_reason(error) == "corrupt" else "backup_failed"
-        raise refusal(reason, path=name, target=str(target), cause=str(error)) from error
+        reason = "corrupt" if reason_for(error) == "corrupt" else "backup_failed"
+        raise refusal(reason, path=name, target=str(target), cause=cause_of(error)) from error
     finally:
         with contextlib.suppress(OSError):
             remove(partial)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from peewee import IntegrityError, PeeweeException
 
 from waiaas.errors import WAIaaSError, refusal
+from waiaas.errors.sqlite import reason_for
 from waiaas.migrations.dependents import broken_objects
 from waiaas.migrations.schema import (
     ForeignKey,
@@ -223,6 +224,8 @@ class TableRebuild:
         try:
             self._database.execute_sql(stored.sql)
         except PeeweeException as error:
+            if reason_for(error):
+                raise
             raise refusal(
                 "dependent_object",
                 kind=stored.kind,

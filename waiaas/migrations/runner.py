@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Literal, TypeGuard
 from peewee import OperationalError, PeeweeException, SqliteDatabase
 
 from waiaas.errors import WAIaaSError, refusal
-from waiaas.faults import file_of, is_mismatch, known_reason, refusing
+from waiaas.errors.sqlite import cause_of, is_mismatch, reason_for
+from waiaas.faults import file_of, refusing
 from waiaas.migrations import v19_session_wallets as v19
 from waiaas.migrations.background import Background, can_read_beside
 from waiaas.migrations.backup import remove, write_backup
@@ -359,9 +360,9 @@ def _step(migrator: WaiaasMigrator, version: int, description: str, change: Call
         migrator.tell("changing tables and rows")
         change(migrator)
     except PeeweeException as error:
-        if known_reason(error):
+        if reason_for(error):
             raise
-        raise refusal("migration_failed", version=version, cause=str(error)) from error
+        raise refusal("migration_failed", version=version, cause=cause_of(error)) from error
     finally:
         migrator.version = None
     return Step(version, description, time.perf_counter() - started, migrator.told.rows - rows)

@@ -1,0 +1,144 @@
+"""Classifies errors of SQLite and of the operating system by their codes, never by parts of their messages.
+
+A message can contain text from the file: "malformed JSON" comes from an expression in a user's index and says nothing
+about the database file. SQLite's result code (https://www.sqlite.org/rescode.html) is exact. Python has it since 3.11
+(`sqlite_errorcode`). Python 3.10 has only the message, so there the whole message is compared with SQLite's own texts
+(`sqlite3ErrStr` in its main.c).
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import sqlite3
+from typing import Final
+
+_NOT_UTF_8: Final = "Could not decode to UTF-8"
+
+# An extended result code has its primary result code in the low byte.
+_PRIMARY: Final = 0xFF
+_ERROR, _PERM, _BUSY, _LOCKED, _NOMEM, _READONLY = 1, 3, 5, 6, 7, 8
+_IOERR, _CORRUPT, _FULL, _CANTOPEN, _PROTOCOL, _CONSTRAINT, _NOTADB = 10, 11, 13, 14, 15, 19, 26
+_IOERR_NOMEM: Final = _IOERR | 12 << 8
+_IOERR_BLOCKED: Final = _IOERR | 11 << 8
+_CORRUPT_VTAB: Final = _CORRUPT | 1 << 8
+
+_REASONS: Final[dict[int, str | None]] = {
+    _PERM: "cannot_open",
+    _BUSY: "database_busy",
+    _LOCKED: "database_busy",
+    _NOMEM: "out_of_memory",
+    _READONLY: "read_only",
+    _IOERR: "io_error",
+    _CORRUPT: "corrupt",
+    _FULL: "disk_full",
+    _CANTOPEN: "cannot_open",
+    # Another connection is starting or recovering the write-ahead log.
+    _PROTOCOL: "database_busy",
+    _NOTADB: "not_a_database",
+    _IOERR_BLOCKED: "database_busy",
+    _IOERR_NOMEM: "out_of_memory",
+    # A virtual table of the user has content that does not fit together; the pages of the file are whole.
+    _CORRUPT_VTAB: None,
+}
+# Result codes have no finer distinction for these than SQLITE_ERROR, and the second is not SQLite's own but the
+# driver's (`_pysqlite_fetch_one_row` in CPython's Modules/_sqlite/cursor.c).
+_MESSAGES: Final = (
+    # The one table that every service needs and no file before version 19 has.
+    (re.compile(r"no such table: (main\.)?session_wallets"), "upgrade_pending"),
+    (re.compile(rf"{_NOT_UTF_8} column .*", re.DOTALL), "unreadable_value"),
+)
+# The whole messages, for errors without a result code.
+_CODES_BY_MESSAGE: Final = tuple(
+    (re.compile(pattern, re.DOTALL), code)
+    for pattern, code in (
+        (r"access permission denied", _PERM),
+        (r"database is locked", _BUSY),
+        (r"database (table|schema) is locked(: .*)?", _LOCKED),
+        (r"out of memory", _NOMEM),
+        (r"attempt to write a readonly database", _READONLY),
+        (r"disk I/O error", _IOERR),
+        (r"database disk image is malformed", _CORRUPT),
+        (r"malformed database schema \(.*\)( - .*)?", _CORRUPT),
+        (r"database or disk is full", _FULL),
+        (r"unable to open database file", _CANTOPEN),
+        (r"unable to open database: .*", _CANTOPEN),
+        (r"locking protocol", _PROTOCOL),
+        (r"file is not a database", _NOTADB),
+    )
+)
+_MISMATCH: Final = re.compile(r'foreign key mismatch - ".*" referencing ".*"', re.DOTALL)
+
+_ERRNO_REASONS: Final[dict[int, str]] = {
+    getattr(errno, name): reason
+    for reason, names in {
+        "disk_full": ("ENOSPC", "EDQUOT", "EFBIG"),
+        # Damage that a file system detects in its own blocks included: EUCLEAN, EBADMSG.
+        "io_error": ("EIO", "ENXIO", "EREMOTEIO", "ESTALE", "EUCLEAN", "EBADMSG", "ETIMEDOUT"),
+        "read_only": ("EROFS",),
+        "too_many_files": ("EMFILE", "ENFILE"),
+        "out_of_memory": ("ENOMEM",),
+    }.items()
+    for name in names
+    if hasattr(errno, name)
+}
+
+
+def reason_for(error: BaseException) -> str | None:
+    """Return the reason (one of `waiaas.errors.REASONS`) that an error's code stands for.
+
+    :param error: an exception of `sqlite3`, one of Peewee (it keeps the driver's in `orig`), an `OSError` or a
+        `MemoryError`, which is what Python raises for SQLITE_NOMEM.
+    :returns: None for an error that says nothing about the file or its surroundings, such as a mistake in SQL.
+    """
+    if isinstance(error, MemoryError):
+        return "out_of_memory"
+    if isinstance(error, OSError):
+        return _ERRNO_REASONS.get(error.errno or 0)
+    message = str(error)
+    code = result_code(error)
+    if code is None or code & _PRIMARY == _ERROR:
+        return next((reason for pattern, reason in _MESSAGES if pattern.fullmatch(message)), None)
+    return _REASONS.get(code, _REASONS.get(code & _PRIMARY))
+
+
+def result_code(error: BaseException) -> int | None:
+    """Return SQLite's extended result code, or the primary one where only the message is known.
+
+    :returns: None where an error has no result code, and its message is none of SQLite's own.
+    """
+    original = getattr(error, "orig", error)
+    code = getattr(original, "sqlite_errorcode", None)
+    if isinstance(code, int):
+        return code
+    if isinstance(original, sqlite3.IntegrityError):
+        # A trigger chooses the text of this one: RAISE(ABORT, 'disk I/O error').
+        return _CONSTRAINT
+    message = str(error)
+    return next((code for pattern, code in _CODES_BY_MESSAGE if pattern.fullmatch(message)), None)
+
+
+def is_mismatch(error: BaseException) -> bool:
+    """Whether a foreign key refers to columns that are no key (https://www.sqlite.org/foreignkeys.html#fk_indexes).
+
+    SQLite can then not check the table; `waiaas check` reports it, and everything else works.
+    """
+    return result_code(error) in (None, _ERROR) and bool(_MISMATCH.fullmatch(str(error)))
+
+
+def contains_stored_text(error: BaseException) -> bool:
+    """Whether the message contains a value from the file, which may be the key that signs session tokens."""
+    return str(error).startswith(_NOT_UTF_8)
+
+
+def cause_of(error: BaseException) -> str:
+    """Return what an error says, without values from the file and with the name of its result code.
+
+    >>> cause_of(OSError(errno.ENOSPC, "No space left on device", "wallets.db"))
+    'No space left on device'
+    """
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    message = str(error).partition(" with text ")[0] if contains_stored_text(error) else str(error)
+    name = getattr(getattr(error, "orig", error), "sqlite_errorname", None)
+    return f"{message} ({name})" if name and name.startswith("SQLITE_IOERR") else message or type(error).__name__
