@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -19,25 +18,14 @@ from waiaas.faults import file_of, refusing
 from waiaas.fields import FIRST_SECOND, LAST_SECOND, JSONText, UTCDateTime
 from waiaas.migrations import LATEST_SCHEMA_VERSION
 from waiaas.migrations.damage import damage
-from waiaas.migrations.schema import (
-    Column,
-    ForeignKey,
-    Table,
-    canonical,
-    describe,
-    ordinary_tables,
-    same_index,
-    stored_objects,
-)
+from waiaas.migrations.differences import differences
+from waiaas.migrations.schema import Table, describe, ordinary_tables, stored_objects
 from waiaas.migrations.sql import fold, quote
 from waiaas.migrations.version import schema_version
 from waiaas.models import MODELS
 
 if TYPE_CHECKING:
     from peewee import Database
-
-# What migrated files lack against fresh ones since the daemon's own migrations: (table, CHECK expression).
-_KNOWN_MISSING_CHECKS = frozenset({("wallets", "owner_approval_method")})
 
 # By the field of a column, the kind of finding and when a value is one. Seconds of the years 1 to 9999 are times.
 _UNREADABLE = {
@@ -294,14 +282,9 @@ def _values(database: SqliteDatabase, tables: Mapping[str, Table]) -> Iterator[F
 
 
 def _drift(database: SqliteDatabase, actual: Mapping[str, Table]) -> Iterator[Finding]:
-    wanted = _wanted()
-    for name, table in wanted.items():
-        if name in actual and not actual[name].is_virtual:
-            yield from _table_drift(table, actual[name])
-        else:
-            yield _problem("missing_table", table.name)
-    for name in sorted(actual.keys() - wanted.keys()):
-        yield _note("extra_table", actual[name].name)
+    for difference in differences(_wanted(), actual):
+        severity: Literal["problem", "note"] = "note" if difference.is_extra else "problem"
+        yield Finding(severity, difference.kind, difference.where, details=difference.details)
     for stored in stored_objects(database, "trigger", "view"):
         yield _note(f"extra_{stored.kind}", stored.name)
 
@@ -315,99 +298,3 @@ def _wanted() -> dict[str, Table]:
     tables = describe(database)
     database.close()
     return tables
-
-
-def _table_drift(wanted: Table, actual: Table) -> Iterator[Finding]:
-    for column in wanted.columns:
-        found = actual.column(column.name)
-        where = f"{wanted.name}.{column.name}"
-        if found is None:
-            yield _problem("missing_column", where)
-        else:
-            yield from _column_drift(where, column, found)
-    for column in actual.columns:
-        if wanted.column(column.name) is None:
-            yield _note("extra_column", f"{wanted.name}.{column.name}")
-    yield from _key_drift(wanted, actual)
-    yield from _index_drift(wanted, actual)
-    yield from _check_drift(wanted, actual)
-    if wanted.autoincrement != actual.autoincrement:
-        yield _differs("autoincrement", wanted.name, wanted.autoincrement, actual.autoincrement)
-    if wanted.definition.options != actual.definition.options:
-        yield _differs(
-            "table_options", wanted.name, sorted(wanted.definition.options), sorted(actual.definition.options)
-        )
-
-
-def _differs(kind: str, where: str, wanted: object, actual: object) -> Finding:
-    return _problem(kind, where, actual=str(actual), wanted=str(wanted))
-
-
-def _column_drift(where: str, wanted: Column, actual: Column) -> Iterator[Finding]:
-    if fold(wanted.type) != fold(actual.type):
-        yield _differs("column_type", where, wanted.type, actual.type or "none")
-    if wanted.not_null != actual.not_null:
-        yield _differs("not_null", where, wanted.not_null, actual.not_null)
-    if canonical(wanted.default or "") != canonical(actual.default or ""):
-        yield _differs("column_default", where, wanted.default or "none", actual.default or "none")
-    if wanted.primary_key != actual.primary_key:
-        yield _differs("primary_key", where, wanted.primary_key, actual.primary_key)
-    if wanted.hidden != actual.hidden:
-        yield _differs("generated_column", where, wanted.hidden, actual.hidden)
-
-
-def _key_drift(wanted: Table, actual: Table) -> Iterator[Finding]:
-    ours, theirs = ({_key_text(key) for key in table.foreign_keys} for table in (wanted, actual))
-    for text in sorted(ours - theirs):
-        yield _problem("missing_foreign_key", wanted.name, key=text)
-    for text in sorted(theirs - ours):
-        yield _note("extra_foreign_key", wanted.name, key=text)
-
-
-def _key_text(key: ForeignKey) -> str:
-    columns = ", ".join(map(fold, key.columns))
-    parents = ", ".join(fold(column or "") for column in key.parent_columns)
-    deferred = " DEFERRABLE INITIALLY DEFERRED" if key.deferred else ""
-    actions = f"ON UPDATE {key.on_update} ON DELETE {key.on_delete}"
-    return f"({columns}) REFERENCES {fold(key.parent)} ({parents}) {actions}{deferred}"
-
-
-def _index_drift(wanted: Table, actual: Table) -> Iterator[Finding]:
-    for index in wanted.indexes:
-        if index.sql is None:
-            if not any(other.sql is None and same_index(index, other) for other in actual.indexes):
-                columns = ", ".join(str(column) for column in index.columns)
-                yield _problem("missing_unique", f"UNIQUE ({columns})", table=wanted.name)
-            continue
-        found = actual.index(index.name)
-        if found is None:
-            yield _problem("missing_index", index.name, table=wanted.name)
-        elif not same_index(index, found):
-            ours, theirs = canonical(index.sql), canonical(found.sql or "")
-            yield _problem("index_differs", index.name, table=wanted.name, actual=theirs, wanted=ours)
-    for index in actual.indexes:
-        if index.sql is not None and wanted.index(index.name) is None:
-            yield _note("extra_index", index.name, table=wanted.name)
-
-
-def _check_drift(wanted: Table, actual: Table) -> Iterator[Finding]:
-    ours, theirs = ({_check_rule(check) for check in table.checks()} for table in (wanted, actual))
-    checked = {rule.split(" ")[0] for rule in theirs}
-    for rule in sorted(ours - theirs):
-        column = rule.split(" ")[0]
-        if (wanted.name, column) not in _KNOWN_MISSING_CHECKS or column in checked:
-            yield _problem("missing_check", wanted.name, check=rule)
-    for rule in sorted(theirs - ours):
-        yield _note("extra_check", wanted.name, check=rule)
-
-
-def _check_rule(check: str) -> str:
-    """Bring a CHECK on a set of values into one form: the order of the values and `IS NULL OR` do not count.
-
-    NULL passes `IN` anyway (https://www.sqlite.org/lang_createtable.html#check_constraints).
-    """
-    match = re.fullmatch(r"(?:(\S+) is null or )?(\S+) in \( (.*) \)", check)
-    if match is None or match[1] not in (None, match[2]):
-        return check
-    values = re.findall(r"'(?:[^']|'')*'|[^\s,]+", match[3])
-    return f"{match[2]} in ( {' , '.join(sorted(values))} )"

@@ -25,6 +25,7 @@ from waiaas.migrations import v19_session_wallets as v19
 from waiaas.migrations.background import Background, can_read_beside
 from waiaas.migrations.backup import remove, write_backup
 from waiaas.migrations.damage import refuse_cut_off, refuse_damage, refuse_damaged_file
+from waiaas.migrations.differences import refuse_other_tables
 from waiaas.migrations.history import LATEST_SCHEMA_VERSION, MIGRATIONS, Migration
 from waiaas.migrations.operations import WaiaasMigrator
 from waiaas.migrations.pulse import Pulse
@@ -277,12 +278,25 @@ def _change(migrator: WaiaasMigrator, pulse: Pulse) -> Iterator[_Change]:
             refusing(database),
         ):
             yield change
+            _refuse_wrong_tables(migrator, change.version)
             migrator.verify_foreign_keys()
             change.finish()
     except BaseException as error:
         if change is not None and change.copy is not None:
             _discard(change.copy, error, taken_back=_is_at(database, change.version))
         raise
+
+
+def _refuse_wrong_tables(migrator: WaiaasMigrator, version_before: int) -> None:
+    """Before the commit: refuse tables that are not those of the version that was reached, as the file will hold them.
+
+    SQLite is made to read the stored definitions again, so that they count and not what it remembers.
+    """
+    version = schema_version(migrator.database)
+    if version != version_before:
+        migrator.tell("checking the tables")
+        migrator.database.execute_sql("PRAGMA writable_schema = RESET")
+        refuse_other_tables(migrator.database, version)
 
 
 def _refuse_nameless(backup: Backup) -> None:

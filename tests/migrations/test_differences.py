@@ -1,0 +1,109 @@
+"""The tables of each version, and an upgrade that refuses to commit others."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from old_files import SHIPPED, create_statements, execute, make_file
+
+import waiaas
+from waiaas import WAIaaSError
+from waiaas.database import open_to_change
+from waiaas.migrations.differences import differences, tables_of
+from waiaas.migrations.schema import described
+
+
+def refused(path: Path) -> WAIaaSError:
+    """The error with which the upgrade of a file is refused; the file is unchanged."""
+    before = hashlib.sha256(path.read_bytes()).hexdigest()
+    with open_to_change(path) as database, pytest.raises(WAIaaSError) as caught:
+        waiaas.upgrade(database)
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == before
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    return caught.value
+
+
+@pytest.mark.parametrize("version", SHIPPED)
+def test_the_tables_of_a_version_are_those_of_a_fresh_installation(version: int) -> None:
+    """The first schema and the migrations give, for each version, the tables of a fresh installation of it."""
+    statements: dict[str, list[str]] = {}
+    for statement in create_statements(version):
+        table = statement.split(" ON ")[-1].split("(")[0] if " INDEX " in statement else statement.split()[2]
+        statements.setdefault(table.strip(), []).append(statement)
+    fresh = {table: described(*texts) for table, texts in statements.items()}
+    assert list(differences(fresh, tables_of(version))) == []
+    assert list(differences(tables_of(version), fresh)) == []
+
+
+@pytest.mark.parametrize("older", [3, 5, 12, 16])
+def test_a_file_with_the_tables_of_an_older_version_is_refused(tmp_path: Path, older: int) -> None:
+    """A file that says version 18 and has an older version's tables is refused, and every difference is named."""
+    path = make_file(tmp_path / "wallets.db", older)
+    execute(path, *(f"INSERT INTO schema_version VALUES ({v}, 1, 'mislabelled')" for v in range(older + 1, 19)))
+    error = refused(path)
+    assert error.reason == "unexpected_schema"
+    assert "column sessions.source is missing" in (error.details or {})["differences"]
+
+
+@pytest.mark.parametrize(
+    ("statements", "named"),
+    [
+        (["DROP TABLE wc_store"], "table wc_store is missing"),
+        (["DROP INDEX idx_wallets_public_key"], "index idx_wallets_public_key of wallets is missing"),
+        (["ALTER TABLE telegram_users RENAME COLUMN username TO nick"], "column telegram_users.username is missing"),
+        (
+            ["DROP TABLE wc_store", "CREATE TABLE wc_store (key TEXT PRIMARY KEY, value BLOB NOT NULL)"],
+            "column type of wc_store.value is BLOB, not TEXT",
+        ),
+        (
+            ["DROP INDEX idx_wallets_status", "CREATE INDEX idx_wallets_status ON wallets (name)"],
+            "index idx_wallets_status of wallets is",
+        ),
+    ],
+)
+def test_a_table_that_is_not_as_in_version_19_is_refused(tmp_path: Path, statements: list[str], named: str) -> None:
+    """A missing or different table, column or index that no migration touches is refused before the commit."""
+    path = make_file(tmp_path / "wallets.db", 18)
+    execute(path, *statements)
+    error = refused(path)
+    assert error.reason == "unexpected_schema"
+    assert named in error.message
+
+
+def test_what_users_have_added_stays(tmp_path: Path) -> None:
+    """A user's own columns, tables, indexes, triggers and views do not stop an upgrade."""
+    path = make_file(tmp_path / "wallets.db", 18)
+    execute(
+        path,
+        "ALTER TABLE wallets ADD COLUMN colour TEXT",
+        "CREATE TABLE mine (id INTEGER PRIMARY KEY, wallet_id TEXT REFERENCES wallets (id))",
+        "CREATE INDEX mine_by_colour ON wallets (colour)",
+        "CREATE VIEW mine_too AS SELECT name FROM wallets",
+        "CREATE TRIGGER mine_as_well AFTER INSERT ON wallets BEGIN SELECT 1; END",
+    )
+    with open_to_change(path) as database:
+        assert waiaas.upgrade(database, backup=False).to_version == 19
+        kinds = {finding.kind for finding in waiaas.check(database).findings}
+    assert kinds == {"extra_column", "extra_table", "extra_index", "extra_view", "extra_trigger"}
+
+
+def test_a_file_at_the_latest_version_is_left_to_check(tmp_path: Path) -> None:
+    """Nothing is refused when there is nothing to upgrade: what such a file lacks is for `check` to report."""
+    path = make_file(tmp_path / "wallets.db", 19)
+    execute(path, "DROP INDEX idx_wallets_status")
+    with open_to_change(path) as database:
+        assert waiaas.upgrade(database).applied == []
+        assert [finding.kind for finding in waiaas.check(database).findings] == ["missing_index"]
+
+
+def test_a_downgrade_ends_with_the_tables_of_version_18(tmp_path: Path) -> None:
+    """A downgrade of a file whose tables are not those of its version is refused, and the file is unchanged."""
+    path = make_file(tmp_path / "wallets.db", 19)
+    execute(path, "DROP INDEX idx_wallets_status")
+    before = path.read_bytes()
+    with open_to_change(path) as database, pytest.raises(WAIaaSError) as caught:
+        waiaas.downgrade(database, 18, backup=False)
+    assert caught.value.reason == "unexpected_schema"
+    assert path.read_bytes() == before
