@@ -19,7 +19,9 @@ from waiaas.fields import FIRST_SECOND, LAST_SECOND, JSONText, UTCDateTime
 from waiaas.migrations import LATEST_SCHEMA_VERSION
 from waiaas.migrations.damage import damage
 from waiaas.migrations.differences import differences
+from waiaas.migrations.inspecting import inspecting
 from waiaas.migrations.schema import Table, describe, ordinary_tables, stored_objects
+from waiaas.migrations.schema_rows import refuse_strange_rows
 from waiaas.migrations.sql import fold, quote
 from waiaas.migrations.version import schema_version
 from waiaas.models import MODELS
@@ -133,7 +135,8 @@ def check(database: Database) -> CheckReport:
     assert isinstance(database, SqliteDatabase)
     if version == 0:
         raise refusal("empty_database", path=file_of(database))
-    with refusing(database):
+    with refusing(database), inspecting(database):
+        refuse_strange_rows(database)
         findings = list(_damage(database))
         try:
             for finding in _beside_damage(database, version):

@@ -41,6 +41,7 @@ PLACEHOLDERS: dict[str, str] = {
     "no_room_to_rehearse": "path needed free",
     "copy_failed": "path cause",
     "unexpected_schema": "table problem",
+    "strange_schema": "path problem",
     "leftover_table": "table rows",
     "dependent_object": "kind name table column",
     "dependent_on_table": "kind name table",

@@ -392,6 +392,10 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "The table {table} is not what this schema version has: {problem}.",
         "Restore the database from a backup, or report this.",
     ),
+    "strange_schema": (
+        "The schema of {path} has a row that SQLite does not write: {problem}. Nothing was changed.",
+        "Restore the database from a backup, or copy what it has into a new file with `sqlite3 FILE .dump`.",
+    ),
     "leftover_table": (
         "A table left by an interrupted tool stands in the way: {table} "
         "is not empty or has another shape (rows: {rows}).",

@@ -390,6 +390,10 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "{table} 테이블이 이 스키마 버전의 구조와 다릅니다. 문제: {problem}.",
         "백업에서 데이터베이스를 복원하거나 이 문제를 제보하십시오.",
     ),
+    "strange_schema": (
+        "{path} 파일의 스키마에 SQLite가 쓰지 않는 행이 있습니다. 문제: {problem}. 변경된 내용은 없습니다.",
+        "백업에서 데이터베이스를 복원하거나 `sqlite3 FILE .dump` 명령으로 내용을 새 파일에 옮기십시오.",
+    ),
     "leftover_table": (
         "중단된 작업이 남긴 {table} 테이블 때문에 진행할 수 없습니다. "
         "테이블이 비어 있지 않거나 구조가 다릅니다(행 수: {rows}).",

@@ -47,6 +47,7 @@ _ROWS: Final = (
     Reason("copy_failed", False),
     # The tables or their rows do not let a migration begin.
     Reason("unexpected_schema", False),
+    Reason("strange_schema", False),
     Reason("leftover_table", False),
     Reason("dependent_object", False),
     Reason("dependent_on_table", False),

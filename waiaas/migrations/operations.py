@@ -45,6 +45,7 @@ from waiaas.migrations.schema import (
     stored_objects,
     table_names,
 )
+from waiaas.migrations.schema_rows import refuse_strange_rows
 from waiaas.migrations.sql import comments, fold, parse_create_table, quote, tokens, unquote
 
 # Names under which tools keep a table while they rebuild it: playhouse, Alembic, Django, Drizzle, SQLite's
@@ -137,6 +138,7 @@ class WaiaasMigrator(SqliteMigrator):
             raise ValueError("a migration of a SQLite database is always one transaction")
         if self.database.in_transaction() or self.database.connection().in_transaction:
             raise refusal("inside_transaction")
+        refuse_strange_rows(self.database)
         self._refuse_shadows()
         self._violations_before.clear()
         with _migration_pragmas(self.database), _immediate_transaction(self.database):
@@ -215,9 +217,11 @@ class WaiaasMigrator(SqliteMigrator):
         That foreign keys follow is looked at afterwards (`foreign_key_elsewhere`): SQLite before 3.26, or with
         `legacy_alter_table`, leaves them behind.
         """
-        named_by = children(self.database, self.table(old_name).name)
+        found = self.table(old_name)
+        named_by = children(self.database, found.name)
         with self._without_broken_objects():
             super().rename_table(old_name, new_name).run()
+        self._refuse_unintended(new_name, [column.name for column in found.columns])
         for child, keys in named_by.items():
             child_now = new_name if fold(child) == fold(old_name) else child
             if len(children(self.database, new_name).get(child_now, ())) != len(keys):
@@ -227,8 +231,22 @@ class WaiaasMigrator(SqliteMigrator):
     @operation
     def rename_column(self, table: str, old_name: str, new_name: str, legacy: bool = False) -> None:
         """Rename a column in place; indexes, triggers and views that name it follow."""
+        found = self.table(table)
         with self._without_broken_objects():
             super().rename_column(table, old_name, new_name, legacy).run()
+        renamed = [new_name if fold(column.name) == fold(old_name) else column.name for column in found.columns]
+        self._refuse_unintended(found.name, renamed)
+
+    def _refuse_unintended(self, table: str, columns: Sequence[str]) -> None:
+        """After an ALTER, refuse a table that does not have the columns that were intended, in their order.
+
+        SQLite has read the stored definition again: it is not what the ALTER wrote if the row of the table in
+        sqlite_master could not be found.
+        """
+        actual = [column.name for column in self.table(table).columns]
+        if [fold(name) for name in actual] != [fold(name) for name in columns]:
+            problem = f"SQLite did not change its definition: the columns are {', '.join(actual)}"
+            raise refusal("unexpected_schema", table=table, problem=problem)
 
     @operation
     def drop_column(self, table: str, column_name: str, cascade: bool = True, legacy: bool = False) -> None:
@@ -251,6 +269,7 @@ class WaiaasMigrator(SqliteMigrator):
         else:
             with self._without_broken_objects():
                 self.migrate(super().drop_column(found.name, column))
+        self._refuse_unintended(found.name, [c.name for c in found.columns if fold(c.name) != fold(column)])
 
     def drops_in_place(self, table: Table, column: str) -> bool:
         """Tell whether SQLite can drop a column without a table rebuild, and without a neighbour's comment.

@@ -27,6 +27,7 @@ from waiaas.migrations.backup import remove, write_backup
 from waiaas.migrations.damage import refuse_cut_off, refuse_damage, refuse_damaged_file
 from waiaas.migrations.differences import refuse_other_tables
 from waiaas.migrations.history import LATEST_SCHEMA_VERSION, MIGRATIONS, Migration
+from waiaas.migrations.inspecting import inspecting, plain_rows
 from waiaas.migrations.operations import WaiaasMigrator
 from waiaas.migrations.pulse import Pulse
 from waiaas.migrations.report import (
@@ -40,6 +41,7 @@ from waiaas.migrations.report import (
     UpgradeReport,
 )
 from waiaas.migrations.schema import ordinary_tables
+from waiaas.migrations.schema_rows import refuse_strange_rows
 from waiaas.migrations.sql import fold, quote
 from waiaas.migrations.version import schema_version
 
@@ -162,7 +164,8 @@ def plan(database: Database, *, skip_orphans: bool = False) -> Plan:
     Raises WAIaaSError `SCHEMA_INCOMPATIBLE` for what this library cannot upgrade at all (as `compatibility` says).
     """
     migrator = _migrator(database, Options(skip_orphans=skip_orphans))
-    with refusing(migrator.database), _snapshot(migrator.database):
+    with refusing(migrator.database), inspecting(migrator.database), _snapshot(migrator.database):
+        refuse_strange_rows(migrator.database)
         version = _version_to_upgrade(migrator)
         pending = _pending(version)
         forecast = v19.forecast(migrator) if pending else v19.NOTHING_TO_DO
@@ -200,6 +203,7 @@ class _Change:
     """One run under the lock: the version that it found, and the backup once there is one."""
 
     def __init__(self, migrator: WaiaasMigrator, pulse: Pulse) -> None:
+        refuse_strange_rows(migrator.database)
         self.version = _version_to_upgrade(migrator)
         self.copy: Path | None = None
         self._database = migrator.database
@@ -272,6 +276,7 @@ def _change(migrator: WaiaasMigrator, pulse: Pulse) -> Iterator[_Change]:
     try:
         with (
             refusing(database),
+            plain_rows(database),
             pulse.during(database.connection()),
             migrator.migration_context(),
             _Change(migrator, pulse) as change,

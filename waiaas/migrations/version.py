@@ -10,6 +10,7 @@ from peewee import SqliteDatabase
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.faults import file_of, refusing
 from waiaas.migrations.history import LATEST_SCHEMA_VERSION
+from waiaas.migrations.inspecting import plain_rows
 from waiaas.migrations.sql import fold
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def schema_version(database: Database) -> int:
     """
     if not isinstance(database, SqliteDatabase):
         raise refusal("not_sqlite", backend=type(database).__name__)
-    with refusing(database):
+    with refusing(database), plain_rows(database):
         version = _read(database)
     path = file_of(database)
     if version > LATEST_SCHEMA_VERSION:
@@ -85,18 +86,37 @@ def schema_version(database: Database) -> int:
 
 
 def _read(database: SqliteDatabase) -> int:
-    stored = database.execute_sql("SELECT type, name FROM main.sqlite_master").fetchall()
-    if not stored:
+    """Read the version, and nothing that SQLite would have to compute by an expression in the file."""
+    names = database.execute_sql("SELECT type, CAST(name AS BLOB) FROM main.sqlite_master").fetchall()
+    if not names:
         return 0
     path = file_of(database)
-    tables = {fold(name) for type_, name in stored if type_ == "table"}
+    encoding = str(database.pragma("encoding"))
+    # A name can have any bytes; those of the tables that are asked for are ASCII.
+    tables = {fold(bytes(name or b"").decode(encoding, "replace")) for type_, name in names if type_ == "table"}
     if len(tables & _CORE_TABLES) < _CORE_TABLES_TO_KNOW_IT_BY:
         raise refusal("other_program", path=path, tables=sorted({"wallets", "sessions", "transactions"} - tables))
     if "schema_version" not in tables:
         raise refusal("schema_version_missing", path=path)
+    _refuse_expression(database)
+    # NOT INDEXED: the value comes from the row itself.
     (version,) = database.execute_sql(
-        "SELECT max(version) FROM main.schema_version WHERE typeof(version) = 'integer' AND version > 0"
+        "SELECT max(version) FROM main.schema_version NOT INDEXED WHERE typeof(version) = 'integer' AND version > 0"
     ).fetchone()
     if version is None:
         raise refusal("schema_version_empty", path=path)
     return int(version)
+
+
+def _refuse_expression(database: SqliteDatabase) -> None:
+    """Refuse a column `version` that is missing or generated, and a table that a module keeps.
+
+    A generated column is an expression of the file, and a virtual table runs the code of its module.
+    """
+    stored = database.execute_sql(
+        "SELECT 1 FROM main.sqlite_master WHERE type = 'table' AND lower(name) = 'schema_version' AND rootpage <> 0"
+    ).fetchone()
+    columns = database.execute_sql("PRAGMA main.table_xinfo(schema_version)").fetchall() if stored else []
+    if not any(fold(name) == "version" and hidden == 0 for _, name, *_, hidden in columns):
+        problem = "it has no plain column version"
+        raise refusal("unexpected_schema", table="schema_version", problem=problem)

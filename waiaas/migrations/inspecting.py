@@ -1,0 +1,64 @@
+"""How a connection is set while it inspects a file that may be damaged or hostile.
+
+The settings are those that https://www.sqlite.org/security.html asks for. Each is restored at the end, since the
+connection may be the caller's.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from peewee import SqliteDatabase
+
+_MIB = 2**20
+#: Limits (https://www.sqlite.org/limits.html) by the names of `sqlite3`, which has them since Python 3.11: of the
+#: bytes in one value or row, and of the instructions in one compiled statement.
+INSPECTION_LIMITS: Final[Mapping[str, int]] = {"SQLITE_LIMIT_LENGTH": 64 * _MIB, "SQLITE_LIMIT_VDBE_OP": 5_000_000}
+#: The same for a copy of the schema in memory, which has no rows.
+SCHEMA_LIMITS: Final[Mapping[str, int]] = {"SQLITE_LIMIT_LENGTH": 16 * _MIB, "SQLITE_LIMIT_VDBE_OP": 1_000_000}
+
+
+@contextmanager
+def inspecting(database: SqliteDatabase) -> Iterator[None]:
+    """Inspect through a connection that gives plain rows, checks the cells of each page, and has limits."""
+    connection = database.connection()
+    with plain_rows(database), limited(connection, INSPECTION_LIMITS):
+        (checks_cells,) = connection.execute("PRAGMA cell_size_check").fetchone()
+        connection.execute("PRAGMA cell_size_check = ON")
+        try:
+            yield
+        finally:
+            connection.execute(f"PRAGMA cell_size_check = {checks_cells}")
+
+
+@contextmanager
+def plain_rows(database: SqliteDatabase) -> Iterator[None]:
+    """Have rows as tuples and text as `str`, whatever factories the caller has set on the connection."""
+    connection = database.connection()
+    factories = connection.row_factory, connection.text_factory
+    connection.row_factory, connection.text_factory = None, str
+    try:
+        yield
+    finally:
+        connection.row_factory, connection.text_factory = factories
+
+
+@contextmanager
+def limited(connection: sqlite3.Connection, limits: Mapping[str, int]) -> Iterator[None]:
+    """Lower limits of a connection; without effect on Python 3.10, which cannot set them."""
+    if not (hasattr(connection, "setlimit") and hasattr(connection, "getlimit")):
+        yield
+        return
+    lowered = {getattr(sqlite3, name): value for name, value in limits.items()}
+    before = {category: connection.getlimit(category) for category in lowered}
+    try:
+        for category, value in lowered.items():
+            connection.setlimit(category, min(value, before[category]))
+        yield
+    finally:
+        for category, value in before.items():
+            connection.setlimit(category, value)
