@@ -66,7 +66,7 @@ class Services(ServiceSet):
         try:
             answer = ask(*arguments)
         except WAIaaSError as error:
-            return Outcome(f"{error.code} {error}" if error.code == "SCHEMA_INCOMPATIBLE" else error.code)
+            return Outcome(f"{error.code} {error}" if error.reason else error.code)
         if isinstance(answer, IssuedSession):
             return Outcome("done", answer.token)
         if isinstance(answer, AuthenticatedSession):

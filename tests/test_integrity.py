@@ -940,7 +940,7 @@ class TestRefused:
         make(path)
         with pytest.raises(WAIaaSError) as caught:
             check(path)
-        assert (caught.value.code, caught.value.reason) == ("SCHEMA_INCOMPATIBLE", reason)
+        assert caught.value.reason == reason
 
     @pytest.mark.parametrize("pragma", ["quick_check", "foreign_key_check", "table_xinfo"])
     def test_a_file_that_is_locked_meanwhile(self, v19: Path, pragma: str) -> None:

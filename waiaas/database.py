@@ -64,7 +64,7 @@ def connect(
     `with database:` is Peewee's own, and makes one transaction of the whole block: what the services did in it is
     nobody else's until its end, and undone where the block raises. End with `close` instead.
 
-    Raises WAIaaSError `SCHEMA_INCOMPATIBLE`, with the file as it was; its `reason` says why, among them
+    Raises WAIaaSError, with the file as it was; its `reason` says why, among them
     `code_too_old` (install a newer waiaas), `not_a_database`, `other_program`, `schema_version_missing`,
     `read_only`, `database_busy`, and all that `waiaas.upgrade` refuses. Raises ValueError for a `busy_timeout` out of
     bounds, and for an empty `backup` where there is something to upgrade; TypeError for a `busy_timeout` that is no
@@ -99,7 +99,7 @@ def close(database: SqliteDatabase) -> None:
     """Write the whole write-ahead log back into the file and close this thread's connection.
 
     Where another connection is still reading, the log stays for it and is written back later; nothing is lost.
-    A closed database may be closed again. Raises WAIaaSError `SCHEMA_INCOMPATIBLE` with the reason
+    A closed database may be closed again. Raises WAIaaSError with the reason
     `inside_transaction` where a transaction is open, and with `corrupt`, after closing, where file and log do not
     fit together, and TypeError for what is no database, such as a path.
     """
@@ -121,7 +121,7 @@ def close(database: SqliteDatabase) -> None:
 def refuse_existing(path: str | PathLike[str]) -> None:
     """Refuse a path at which a file stands already that is not empty.
 
-    Raises WAIaaSError `SCHEMA_INCOMPATIBLE` with the reason `file_exists`.
+    Raises WAIaaSError with the reason `file_exists`.
     """
     if os.path.isfile(path) and os.path.getsize(path):
         raise refusal("file_exists", path=os.fspath(path))
@@ -132,7 +132,7 @@ def open_as_it_is(path: str | bytes | PathLike[str], busy_timeout: float = BUSY_
     """Open a file to look at it: nothing is created in it or changed, whatever the file is.
 
     Beside a file with a write-ahead log that a killed daemon left, SQLite makes the log's index (`-shm`) anew.
-    Raises WAIaaSError `SCHEMA_INCOMPATIBLE` with the reason `file_not_found` where there is no file, and
+    Raises WAIaaSError with the reason `file_not_found` where there is no file, and
     `log_unreadable` where that index is needed and the folder is read-only.
     """
     path = os.fsdecode(path)
@@ -154,7 +154,7 @@ def open_as_it_is(path: str | bytes | PathLike[str], busy_timeout: float = BUSY_
 def open_to_change(path: str | bytes | PathLike[str]) -> Iterator[SqliteDatabase]:
     """Open an existing file for `upgrade` or `downgrade`: not a byte changes but by what they do.
 
-    Raises WAIaaSError `SCHEMA_INCOMPATIBLE` as `connect` does, with the reason `file_not_found` where there is no file
+    Raises WAIaaSError as `connect` does, with the reason `file_not_found` where there is no file
     and `empty_database` where there is nothing in it.
     """
     path = os.fsdecode(path)

@@ -81,7 +81,7 @@ def run(path: Path) -> Demo:
 def make_version_18(path: Path) -> None:
     """Write a file as a daemon at schema version 18 would: made at the latest version and taken back.
 
-    Raises WAIaaSError `SCHEMA_INCOMPATIBLE` with the reason `file_exists` where a file stands at `path` already that
+    Raises WAIaaSError with the reason `file_exists` where a file stands at `path` already that
     is not empty: example rows have no place among others.
     """
     refuse_existing(path)

@@ -129,7 +129,7 @@ def check(database: Database) -> CheckReport:
     actions, indexes, CHECKs, AUTOINCREMENT, objects that are not the library's) and looks at the links: a session
     that is not revoked has at least one wallet and exactly one default.
 
-    Raises WAIaaSError `SCHEMA_INCOMPATIBLE` where the file is not one that this library can work with.
+    Raises WAIaaSError where the file is not one that this library can work with.
     """
     version = schema_version(database)
     assert isinstance(database, SqliteDatabase)

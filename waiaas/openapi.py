@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from marshmallow.fields import Field
 
 from waiaas import __version__, schemas
-from waiaas.errors import ERROR_CODES, WAIaaSError, refusal
+from waiaas.errors import ALL_CODES, WAIaaSError
 from waiaas.schemas import RequestValidationError, SecretText, UnixTime, UUIDText, WireSchema
 from waiaas.schemas.wallet import NETWORKS_OF_CHAIN
 
@@ -205,7 +205,7 @@ _ID_IN_A_PATH = {
 }
 
 # Every operation asks the database, which may be busy, full or damaged.
-_OF_EVERY_OPERATION = "SCHEMA_INCOMPATIBLE"
+_OF_EVERY_OPERATION = "DATABASE_BUSY DATABASE_UNAVAILABLE SCHEMA_INCOMPATIBLE"
 
 _SECURITY = {
     "admin": {
@@ -330,7 +330,7 @@ def document() -> dict[str, Any]:
     for schema, parts in _BESIDE_THE_FIELDS.items():
         spec.components.schema(_name(schema), {"description": _summary(schema), **parts}, schema=schema)
     for code in _codes(*(operation.codes for operation in _OPERATIONS)):
-        spec.components.example(code, {"value": _example(code).to_dict()})
+        spec.components.example(code, {"value": _example(code).to_public_dict()})
     for name, scheme in _SECURITY.items():
         spec.components.security_scheme(name, scheme)
     for operation in _OPERATIONS:
@@ -403,7 +403,7 @@ def _refusals(operation: _Operation) -> dict[str, Any]:
     """Describe the refusals of an operation, by their HTTP status."""
     by_status: dict[int, list[str]] = {}
     for code in _codes(operation.codes):
-        by_status.setdefault(ERROR_CODES[code].http_status, []).append(code)
+        by_status.setdefault(ALL_CODES[code].http_status, []).append(code)
     return {str(status): _refusal(by_status[status]) for status in sorted(by_status)}
 
 
@@ -416,13 +416,11 @@ def _refusal(codes: list[str]) -> dict[str, Any]:
 
 
 def _codes(*lists: str) -> list[str]:
-    """Give the codes of lists, each once, and that of every operation."""
-    return list(dict.fromkeys([*" ".join(lists).split(), _OF_EVERY_OPERATION]))
+    """Give the codes of lists, each once, and those of every operation."""
+    return list(dict.fromkeys(" ".join([*lists, _OF_EVERY_OPERATION]).split()))
 
 
 def _example(code: str) -> WAIaaSError:
-    if code == "SCHEMA_INCOMPATIBLE":
-        return refusal("database_busy", path="wallets.db", seconds=5)
     if code == "ACTION_VALIDATION_FAILED":
         return RequestValidationError({"walletID": ["Unknown field."]})
     return WAIaaSError(code)

@@ -130,7 +130,7 @@ def rehearse(
     A write-ahead log that a killed daemon left stays as it is; a rollback journal that a crash left is rolled back, as
     by any program that opens the file.
 
-    Raises WAIaaSError `SCHEMA_INCOMPATIBLE` where the upgrade would be refused, with the same reason and details, and
+    Raises WAIaaSError where the upgrade would be refused, with the same reason and details, and
     with the reason `no_room_to_rehearse` or `copy_failed` where there is no room for the copy, or it cannot be made.
 
     >>> from waiaas.demo import make_version_18

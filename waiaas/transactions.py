@@ -172,7 +172,7 @@ def write_transaction(database: Database) -> Iterator[None]:
     for one that has read something before it takes the lock may find it too late to write. Enter and leave it in
     one thread, and read every cursor of that thread to its end before.
 
-    Raises WAIaaSError `SCHEMA_INCOMPATIBLE` with the reason `database_busy` where the lock is not to be had within
+    Raises WAIaaSError with the reason `database_busy` where the lock is not to be had within
     the busy timeout (once among the threads of this process, once among all), and with that of any other error of
     the database; then nothing was changed, nor where another exception of the block passes through. Raises TypeError
     for what is no database, such as a path.

@@ -21,7 +21,7 @@ from sphinx.util.docutils import SphinxDirective
 
 import waiaas
 from waiaas import schemas
-from waiaas.errors import ERROR_CODES, REASONS, ErrorCode, en, ko
+from waiaas.errors import ALL_CODES, REASONS, ErrorCode, en, ko
 from waiaas.migrations import DESCRIPTIONS, MIGRATIONS
 
 _TEXTS = {"en": en, "ko": ko}
@@ -41,8 +41,8 @@ class ErrorCodes(SphinxDirective):
 
 
 def _codes(lang: str) -> Iterator[str]:
-    domains = list(dict.fromkeys(row.domain for row in ERROR_CODES.values()))
-    in_domains = sorted(ERROR_CODES.values(), key=lambda row: domains.index(row.domain))
+    domains = list(dict.fromkeys(row.domain for row in ALL_CODES.values()))
+    in_domains = sorted(ALL_CODES.values(), key=lambda row: domains.index(row.domain))
     for domain, rows in groupby(in_domains, key=lambda row: row.domain):
         yield from _heading(domain, "~")
         for row in rows:
@@ -65,7 +65,8 @@ class Refusals(SphinxDirective):
 
 def _reasons(lang: str) -> Iterator[str]:
     for name, reason in REASONS.items():
-        yield from _entry("refusal", name, lang, _WORDS[lang]["retry"] if reason.retryable else "")
+        retry = f", {_WORDS[lang]['retry']}" if reason.retryable else ""
+        yield from _entry("refusal", name, lang, f"``{reason.code}``{retry}")
         yield from _told(*_TEXTS[lang].REASONS[name], lang)
 
 

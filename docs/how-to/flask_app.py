@@ -34,9 +34,12 @@ def create_app(
         database.close()
 
     @app.errorhandler(waiaas.WAIaaSError)
-    def tell(error: waiaas.WAIaaSError) -> Answer:
+    def answer_error(error: waiaas.WAIaaSError) -> Answer:
+        if error.reason is not None:
+            # The operator needs the path and the cause; the client must not see them.
+            app.logger.error("%s: %s %s", error.reason, error.message, error.hint)
         language = flask.request.accept_languages.best_match(LANGUAGES) or "en"
-        return error.to_dict(language), error.http_status
+        return error.to_public_dict(language), error.http_status
 
     @app.errorhandler(HTTPException)
     def tell_of_request(error: HTTPException) -> flask.typing.ResponseReturnValue:

@@ -22,6 +22,7 @@ from program import left_on_screen, on_a_terminal, only_object, program, run, va
 
 import waiaas
 from waiaas.cli import main
+from waiaas.errors import REASONS
 
 LATEST = waiaas.LATEST_SCHEMA_VERSION
 COMMANDS = sorted(main.commands)
@@ -175,7 +176,7 @@ class TestRefusals:
         answer = only_object(result.stdout)
         assert list(answer) == ["error"]
         assert list(answer["error"]) == ["code", "domain", "http_status", "retryable", "message", "details", "hint"]
-        assert answer["error"]["code"] == "SCHEMA_INCOMPATIBLE"
+        assert answer["error"]["code"] == REASONS[reason].code
         assert answer["error"]["details"]["reason"] == reason
         assert result.exit_code == 1
         assert result.stderr.splitlines()[0] == f"Error: {answer['error']['message']}"

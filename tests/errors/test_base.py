@@ -86,7 +86,7 @@ class TestReason:
     def test_decides_message_hint_and_retryable(self) -> None:
         """A reason's texts and retryable stand before those of the code."""
         error = WAIaaSError(
-            "SCHEMA_INCOMPATIBLE",
+            "DATABASE_BUSY",
             details={"reason": "database_busy", "path": "a.db", "seconds": 5},
         )
         assert error.reason == "database_busy"
@@ -96,12 +96,12 @@ class TestReason:
 
     def test_gives_way_to_an_own_message(self) -> None:
         """A message that was given stands before the reason's, whose hint stays."""
-        error = WAIaaSError("SCHEMA_INCOMPATIBLE", "No.", details={"reason": "disk_full"})
+        error = WAIaaSError("DATABASE_UNAVAILABLE", "No.", details={"reason": "disk_full"})
         assert (error.message, error.hint) == ("No.", "Free some space, then try again.")
 
-    @pytest.mark.parametrize("value", ["no_such_reason", None, 7, ["disk_full"]])
+    @pytest.mark.parametrize("value", ["no_such_reason", None, 7, ["disk_full"], "disk_full"])
     def test_is_none_where_it_is_not_known(self, value: object) -> None:
-        """Details with some other reason leave the error what its code says."""
+        """Details with some other reason, or one of another code, leave the error what its code says."""
         error = WAIaaSError("SCHEMA_INCOMPATIBLE", details={"reason": value})
         assert (error.reason, error.retryable) == (None, False)
         plain = WAIaaSError("SCHEMA_INCOMPATIBLE")
@@ -119,9 +119,9 @@ class TestRefusal:
 
     @pytest.mark.parametrize("reason", REASONS)
     def test_carries_the_reason(self, reason: str) -> None:
-        """Every reason makes a SCHEMA_INCOMPATIBLE error that names it and retries as it says."""
+        """Every reason makes an error of its code that names it and retries as it says."""
         error = refusal(reason)
-        assert (error.code, error.reason) == ("SCHEMA_INCOMPATIBLE", reason)
+        assert (error.code, error.reason) == (REASONS[reason].code, reason)
         assert error.retryable is REASONS[reason].retryable
 
     @pytest.mark.parametrize("lang", LANGUAGES)
@@ -202,7 +202,7 @@ class TestToDict:
     @pytest.mark.parametrize("lang", LANGUAGES)
     def test_keeps_own_texts_in_every_language(self, lang: str) -> None:
         """A message and a hint that were given are not translated away."""
-        error = WAIaaSError("SCHEMA_INCOMPATIBLE", "A", details={"reason": "corrupt"}, hint="B")
+        error = WAIaaSError("DATABASE_UNAVAILABLE", "A", details={"reason": "corrupt"}, hint="B")
         body = error.to_dict(lang)
         assert (body["message"], body["hint"]) == ("A", "B")
 
@@ -220,6 +220,44 @@ class TestToDict:
         assert error.details == {"reason": "file_not_found", "path": "a.db"}
 
 
+class TestToPublicDict:
+    """The error as a client of the service may see it."""
+
+    SECRET = "/srv/secret/wallets.db"
+
+    @pytest.mark.parametrize("lang", LANGUAGES)
+    @pytest.mark.parametrize("reason", REASONS)
+    def test_hides_what_is_the_operators(self, reason: str, lang: str) -> None:
+        """A refusal of the database has the texts of its code, and none of its details."""
+        names = ("path", "cause", "tables", "table", "name", "values", "problem", "key", "sessions", "backend", "kind")
+        error = refusal(reason, **dict.fromkeys(names, self.SECRET))
+        body = error.to_public_dict(lang)
+        plain = WAIaaSError(error.code).to_dict(lang)
+        assert body == {**plain, "retryable": REASONS[reason].retryable}
+        assert set(body) == set(error.to_dict(lang))
+
+    def test_hides_own_texts_of_a_refusal(self) -> None:
+        """A message and a hint that a program gave to a refusal of the database may name a path: they are left out."""
+        error = WAIaaSError("DATABASE_UNAVAILABLE", self.SECRET, hint=self.SECRET, details={"reason": "corrupt"})
+        assert self.SECRET not in str(error.to_public_dict())
+
+    def test_keeps_own_texts_of_other_errors(self) -> None:
+        """A message and a hint that a program gave to any other error are for its clients."""
+        body = WAIaaSError("INVALID_MASTER_PASSWORD", "No.", hint="Send it.").to_public_dict()
+        assert (body["message"], body["hint"]) == ("No.", "Send it.")
+
+    def test_keeps_safe_details_only(self) -> None:
+        """Ids, limits, times and states stay; a detail that is not known to be safe does not."""
+        error = WAIaaSError("SESSION_LIMIT_EXCEEDED", details={"walletId": "w-1", "limit": 5, "path": self.SECRET})
+        assert error.to_public_dict()["details"] == {"walletId": "w-1", "limit": 5}
+        assert error.details == {"walletId": "w-1", "limit": 5, "path": self.SECRET}
+
+    def test_refuses_an_unknown_language(self) -> None:
+        """A language without texts is refused."""
+        with pytest.raises(ValueError, match=r"'fr'.*en, ko"):
+            refusal("corrupt").to_public_dict("fr")
+
+
 class TestRepr:
     """What stands in logs and tracebacks of collections."""
 
@@ -230,7 +268,7 @@ class TestRepr:
     def test_names_the_reason(self) -> None:
         """A refusal shows its reason too."""
         assert repr(refusal("database_busy", path="/home/kim/a.db", seconds=5)) == (
-            "WAIaaSError('SCHEMA_INCOMPATIBLE', reason='database_busy')"
+            "WAIaaSError('DATABASE_BUSY', reason='database_busy')"
         )
 
     def test_hides_details_message_and_hint(self) -> None:

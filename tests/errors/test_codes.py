@@ -5,7 +5,7 @@ from typing import cast
 
 import pytest
 
-from waiaas.errors import ERROR_CODES, REASONS
+from waiaas.errors import ALL_CODES, ERROR_CODES, OWN_CODES, REASONS
 
 #: Domain and HTTP status -> the codes that have them.
 EXPECTED: dict[tuple[str, int], str] = {
@@ -94,6 +94,11 @@ RETRYABLE = """
 RETRYABLE_REASONS = {
     *("database_busy", "disk_full", "io_error", "no_room_to_rehearse", "out_of_memory", "too_many_files"),
 }
+UNAVAILABLE = """
+    file_not_found not_a_database inside_transaction read_only cannot_open log_unreadable disk_full io_error
+    too_many_files out_of_memory sqlite_error corrupt unreadable_value backup_failed token_key_unusable
+    no_room_to_rehearse copy_failed
+"""
 
 
 def test_there_are_104_codes() -> None:
@@ -141,7 +146,26 @@ def test_every_reason_is_found_under_its_own_name() -> None:
     assert all(name == row.name for name, row in REASONS.items())
 
 
-@pytest.mark.parametrize("table", [ERROR_CODES, REASONS], ids=["codes", "reasons"])
+def test_own_codes() -> None:
+    """Two codes are this library's own: the daemon's table does not have them."""
+    assert [tuple(row) for row in OWN_CODES.values()] == [
+        ("DATABASE_BUSY", "DATABASE", 503, True),
+        ("DATABASE_UNAVAILABLE", "DATABASE", 503, False),
+    ]
+    assert list(ALL_CODES) == [*ERROR_CODES, *OWN_CODES]
+
+
+def test_codes_of_reasons() -> None:
+    """A lock is `DATABASE_BUSY`, what cannot be read or written `DATABASE_UNAVAILABLE`, all else a schema."""
+    by_code: dict[str, set[str]] = {}
+    for row in REASONS.values():
+        by_code.setdefault(row.code, set()).add(row.name)
+    assert set(by_code) == {"SCHEMA_INCOMPATIBLE", *OWN_CODES}
+    assert by_code["DATABASE_BUSY"] == {"database_busy"}
+    assert by_code["DATABASE_UNAVAILABLE"] == set(UNAVAILABLE.split())
+
+
+@pytest.mark.parametrize("table", [ERROR_CODES, OWN_CODES, ALL_CODES, REASONS])
 def test_tables_are_read_only(table: object) -> None:
     """Nobody can change the tables of codes and reasons at run time."""
     with pytest.raises(TypeError):

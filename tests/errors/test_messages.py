@@ -8,7 +8,7 @@ import pytest
 import waiaas
 from waiaas import Finding
 from waiaas.enums import POLICY_TYPES
-from waiaas.errors import ERROR_CODES, LANGUAGES, REASONS, en, ko
+from waiaas.errors import ALL_CODES, LANGUAGES, REASONS, en, ko
 
 CATALOGUES = {"en": en, "ko": ko}
 
@@ -131,16 +131,16 @@ def test_these_are_all_languages() -> None:
 @pytest.mark.parametrize("lang", CATALOGUES)
 def test_every_code_has_a_message(lang: str) -> None:
     """A language has one message for each code, in the order of the codes."""
-    assert list(CATALOGUES[lang].MESSAGES) == list(ERROR_CODES)
+    assert list(CATALOGUES[lang].MESSAGES) == list(ALL_CODES)
 
 
 @pytest.mark.parametrize("lang", CATALOGUES)
 def test_every_code_has_a_hint(lang: str) -> None:
     """A language says for each code what to do next, in the order of the codes."""
-    assert list(CATALOGUES[lang].HINTS) == list(ERROR_CODES)
+    assert list(CATALOGUES[lang].HINTS) == list(ALL_CODES)
 
 
-@pytest.mark.parametrize("code", ERROR_CODES)
+@pytest.mark.parametrize("code", ALL_CODES)
 def test_languages_name_the_same_policies_and_commands(code: str) -> None:
     """Words in capitals, and what is to be typed, are the same in both languages, for each code."""
     english, korean = (re.findall(r"[A-Z][A-Z0-9_]{5,}|`.+?`", c.HINTS[code]) for c in (en, ko))
@@ -151,7 +151,7 @@ def test_languages_name_the_same_policies_and_commands(code: str) -> None:
 def test_a_hint_does_not_repeat_its_message(lang: str) -> None:
     """What to do next is said in the hint alone."""
     catalogue = CATALOGUES[lang]
-    assert [code for code in ERROR_CODES if catalogue.HINTS[code] in catalogue.MESSAGES[code]] == []
+    assert [code for code in ALL_CODES if catalogue.HINTS[code] in catalogue.MESSAGES[code]] == []
 
 
 @pytest.mark.parametrize("lang", CATALOGUES)

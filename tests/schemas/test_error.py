@@ -4,14 +4,14 @@ import json
 
 import pytest
 
-from waiaas.errors import ERROR_CODES, LANGUAGES, WAIaaSError, refusal
+from waiaas.errors import ALL_CODES, LANGUAGES, WAIaaSError, refusal
 from waiaas.schemas import CreateSessionRequestSchema, ErrorResponseSchema, RequestValidationError
 
 SCHEMA = ErrorResponseSchema()
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-@pytest.mark.parametrize("code", ERROR_CODES)
+@pytest.mark.parametrize("code", ALL_CODES)
 def test_every_code(code, lang):
     """An error of any code, in any language, is on the wire what `to_dict` says, and loads as that."""
     body = WAIaaSError(code, details={"sessionId": "s-1"}).to_dict(lang)

@@ -109,7 +109,7 @@ def test_a_session_renews_itself(scene: Scene) -> None:
 def test_a_change_whose_row_cannot_be_written_is_not_made(scene: Scene, name: str) -> None:
     """Where the audit log takes no row, the change is undone with it."""
     scene.world.execute("CREATE TRIGGER full BEFORE INSERT ON audit_log BEGIN SELECT raise(ABORT, 'no more'); END")
-    with refused(scene.world, "SCHEMA_INCOMPATIBLE", "sqlite_error") as caught:
+    with refused(scene.world, "DATABASE_UNAVAILABLE", "sqlite_error") as caught:
         CHANGES[name](scene, "admin")
     assert "no more" in str(caught.value)
     scene.world.execute("DROP TRIGGER full")
@@ -122,7 +122,7 @@ def test_a_termination_whose_last_row_cannot_be_written_is_not_made(scene: Scene
         "CREATE TRIGGER full BEFORE INSERT ON audit_log WHEN new.event_type = 'WALLET_TERMINATED'"
         " BEGIN SELECT raise(ABORT, 'no more'); END"
     )
-    with refused(scene.world, "SCHEMA_INCOMPATIBLE", "sqlite_error"):
+    with refused(scene.world, "DATABASE_UNAVAILABLE", "sqlite_error"):
         scene.world.wallets.terminate(scene.first)
 
 

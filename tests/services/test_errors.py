@@ -18,7 +18,8 @@ from peewee import OperationalError, PostgresqlDatabase, SqliteDatabase
 from world import CHANGES, NOBODY, NOW, Scene, World, make_token, refused
 
 import waiaas
-from waiaas import ERROR_CODES, services
+from waiaas import services
+from waiaas.errors import ALL_CODES
 from waiaas.faults import translated
 
 #: The codes that this library never raises: they are for the rest of WAIaaS.
@@ -72,7 +73,8 @@ PROVOCATIONS: dict[str, Provocation] = {
     "SESSION_REQUIRES_WALLET": ("", lambda scene: scene.world.links.unlink(scene.alone.id, scene.first)),
     "ENVIRONMENT_NETWORK_MISMATCH": ("", lambda scene: scene.world.wallet(defaultNetwork="mainnet")),
     "INVALID_STATE_TRANSITION": ("", lambda scene: scene.world.wallets.resume(scene.first)),
-    "SCHEMA_INCOMPATIBLE": ("DROP TABLE audit_log", lambda scene: scene.world.sessions.revoke(scene.session.id)),
+    "DATABASE_UNAVAILABLE": ("DROP TABLE audit_log", lambda scene: scene.world.sessions.revoke(scene.session.id)),
+    "SCHEMA_INCOMPATIBLE": ("DROP TABLE session_wallets", lambda scene: scene.world.sessions.get(scene.session.id)),
     "WALLET_NOT_FOUND": ("", lambda scene: scene.world.wallets.get(NOBODY)),
     "WALLET_SUSPENDED": ("", lambda scene: scene.world.wallets.suspend(scene.suspended)),
     "WALLET_TERMINATED": (
@@ -104,12 +106,13 @@ def test_each_code_can_be_provoked(scene: Scene, code: str) -> None:
     assert error.code == code
     english, korean = error.to_dict("en"), error.to_dict("ko")
     assert english["message"] and korean["message"] and english["message"] != korean["message"]
-    assert (error.http_status, error.domain) == (ERROR_CODES[code].http_status, ERROR_CODES[code].domain)
+    assert (error.http_status, error.domain) == (ALL_CODES[code].http_status, ALL_CODES[code].domain)
 
 
 def test_each_code_is_raised_or_reserved() -> None:
     """What is provoked here and what is reserved for the rest of WAIaaS are together all codes, none in both."""
-    assert sorted([*RESERVED.split(), *PROVOCATIONS]) == sorted(ERROR_CODES)
+    elsewhere = ["DATABASE_BUSY"]  # See `test_a_lock_that_is_not_let_go`.
+    assert sorted([*RESERVED.split(), *PROVOCATIONS, *elsewhere]) == sorted(ALL_CODES)
 
 
 def test_the_services_name_no_other_code() -> None:
@@ -121,8 +124,9 @@ def test_the_services_name_no_other_code() -> None:
                 (code,) = node.args
                 assert isinstance(code, ast.Constant), f"{file.name}:{node.lineno}"
                 named.add(code.value)
-    # These two are raised by `refusal` and `RequestValidationError`.
-    assert named | {"SCHEMA_INCOMPATIBLE", "ACTION_VALIDATION_FAILED"} == set(PROVOCATIONS)
+    # These are raised by `refusal` and `RequestValidationError`.
+    raised_elsewhere = {"SCHEMA_INCOMPATIBLE", "DATABASE_UNAVAILABLE", "ACTION_VALIDATION_FAILED"}
+    assert named | raised_elsewhere == set(PROVOCATIONS)
 
 
 READS: dict[str, Callable[[Scene], Any]] = {
@@ -151,7 +155,7 @@ def test_a_file_that_may_only_be_read(scene: Scene, name: str) -> None:
     """On a file that cannot be written each change is refused as such, and everything can be read."""
     reading = SqliteDatabase(f"file:{scene.world.path}?mode=ro", uri=True)
     own = through(scene, reading)
-    with refused(own, "SCHEMA_INCOMPATIBLE", "read_only"):
+    with refused(own, "DATABASE_UNAVAILABLE", "read_only"):
         CHANGES[name](scene, "admin")
     for read in READS.values():
         read(scene)
@@ -165,7 +169,7 @@ def test_a_first_key_that_cannot_be_made(tmp_path: Path) -> None:
     reading = World(world.path, world.clock, SqliteDatabase(f"file:{world.path}?mode=ro", uri=True))
     token = make_token(bytes(32), {"sub": NOBODY, "wlt": NOBODY, "iat": NOW, "exp": NOW + 300})
     for operation in (reading.sessions.authenticate, reading.sessions.renew, reading.tokens.verify):
-        with refused(reading, "SCHEMA_INCOMPATIBLE", "read_only"):
+        with refused(reading, "DATABASE_UNAVAILABLE", "read_only"):
             operation(token)
     reading.database.close()
 
@@ -203,7 +207,7 @@ def test_a_lock_that_is_not_let_go(scene: Scene) -> None:
     own = through(scene, database)
     with lock_held(own.path):
         for change in CHANGES.values():
-            with refused(own, "SCHEMA_INCOMPATIBLE", "database_busy") as caught:
+            with refused(own, "DATABASE_BUSY", "database_busy") as caught:
                 change(scene, "admin")
             assert caught.value.retryable
         for read in READS.values():
@@ -234,7 +238,7 @@ def test_a_disk_that_is_full(scene: Scene) -> None:
     ]
     for request in requests:
         scene.world.execute(f"PRAGMA max_page_count = {pages}")
-        with refused(scene.world, "SCHEMA_INCOMPATIBLE", "disk_full") as caught:
+        with refused(scene.world, "DATABASE_UNAVAILABLE", "disk_full") as caught:
             request()
         assert caught.value.retryable
         scene.world.execute("PRAGMA max_page_count = 1000000")
@@ -263,7 +267,7 @@ def test_a_damaged_file(scene: Scene) -> None:
     ]:
         with pytest.raises(waiaas.WAIaaSError) as caught:
             operation(scene)
-        assert (caught.value.code, caught.value.reason) == ("SCHEMA_INCOMPATIBLE", "corrupt")
+        assert (caught.value.code, caught.value.reason) == ("DATABASE_UNAVAILABLE", "corrupt")
     assert path.read_bytes() == bytes(content)
     database.close()
     own.database.close()

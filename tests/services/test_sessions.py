@@ -86,7 +86,7 @@ def test_constraints_that_are_no_json_are_a_refusal(world: World, text: object) 
         lambda: world.sessions.list(),
         lambda: world.sessions.renew(session.token),
     ):
-        with refused(world, "SCHEMA_INCOMPATIBLE", "unreadable_value") as caught:
+        with refused(world, "DATABASE_UNAVAILABLE", "unreadable_value") as caught:
             operation()
         error = caught.value
         assert error.details["sessionId"] == session.id

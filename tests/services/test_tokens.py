@@ -61,7 +61,7 @@ def test_keys_that_cannot_be_read_are_a_refusal(world: World, operation: str) ->
         "authenticate": lambda: world.sessions.authenticate("wai_sess_a.b.c"),
         "sign": lambda: world.tokens.sign("s-1", "w-1", issued_at=NOW, expires_at=NOW + 300),
     }
-    with refused(world, "SCHEMA_INCOMPATIBLE", "sqlite_error"):
+    with refused(world, "DATABASE_UNAVAILABLE", "sqlite_error"):
         operations[operation]()
 
 
@@ -111,7 +111,7 @@ def test_an_unusable_key_lets_nobody_in(world: World, which: str, value: str, is
         lambda: world.tokens.rotate(),
         lambda: world.tokens.sign(session.id, wallet, issued_at=NOW, expires_at=NOW + 300),
     ):
-        with refused(world, "SCHEMA_INCOMPATIBLE", "token_key_unusable") as caught:
+        with refused(world, "DATABASE_UNAVAILABLE", "token_key_unusable") as caught:
             operation()
         shown = "".join(traceback.format_exception(caught.value)) + repr(caught.value.to_dict())
         assert which in shown

@@ -16,4 +16,4 @@ def test_the_typed_program_works(tmp_path: Path) -> None:
 
 def test_a_refusal_has_the_types_that_it_says(tmp_path: Path) -> None:
     """Code, status, reason and hint of a refusal are there without a look at None."""
-    assert PROGRAM["refused"](tmp_path).startswith("SCHEMA_INCOMPATIBLE 503 cannot_open: Check the path")
+    assert PROGRAM["refused"](tmp_path).startswith("DATABASE_UNAVAILABLE 503 cannot_open: Check the path")

@@ -4,10 +4,18 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from waiaas.errors import en, ko
-from waiaas.errors.codes import ERROR_CODES
+from waiaas.errors.codes import ALL_CODES, OWN_CODES
 from waiaas.errors.reasons import REASONS
 
-_REFUSAL_CODE: Final = "SCHEMA_INCOMPATIBLE"
+#: The codes of refusals of the database, whose texts are for the operator of the service.
+_DATABASE_CODES: Final = frozenset({"SCHEMA_INCOMPATIBLE", *OWN_CODES})
+#: The details that a client may see.
+_PUBLIC_DETAILS: Final = frozenset(
+    {
+        *("environment", "fields", "from", "limit", "maxRenewals", "network", "renewableAt", "retryAt"),
+        *("sessionId", "status", "to", "walletId"),
+    }
+)
 _UNKNOWN: Final = "?"
 _LISTED_AT_MOST: Final = 5
 
@@ -44,11 +52,11 @@ def texts_in(lang: str) -> Texts:
 class WAIaaSError(Exception):
     """An error of the wallet service, named by one of its error codes.
 
-    :param code: one of :data:`waiaas.errors.ERROR_CODES`.
+    :param code: one of :data:`waiaas.errors.ALL_CODES`: the daemon's 104 and this library's own.
     :param message: a text of your own in place of the code's; it is kept in every language.
-    :param details: what the error is about, for programs. Where the code is
-        ``SCHEMA_INCOMPATIBLE`` and ``details["reason"]`` is one of
-        :data:`waiaas.errors.REASONS`, message, hint and ``retryable`` are that reason's.
+    :param details: what the error is about, for programs. If ``details["reason"]`` is one of
+        :data:`waiaas.errors.REASONS` and the code is that reason's code, message, hint and ``retryable`` are
+        that reason's.
     :param hint: what to do next, in place of the code's or the reason's; it is kept in every language.
     :raises ValueError: where there is no such code.
 
@@ -77,7 +85,7 @@ class WAIaaSError(Exception):
         hint: str | None = None,
     ) -> None:
         """Take the code, and what is to be said beside or instead of its own message."""
-        if code not in ERROR_CODES:
+        if code not in ALL_CODES:
             raise ValueError(f"unknown error code: {code!r}")
         # pickle and copy call the class with `args`, then restore the rest from `__dict__`.
         super().__init__(code)
@@ -89,19 +97,19 @@ class WAIaaSError(Exception):
     @property
     def domain(self) -> str:
         """The part of the service that the code belongs to, such as ``SESSION``."""
-        return ERROR_CODES[self.code].domain
+        return ALL_CODES[self.code].domain
 
     @property
     def http_status(self) -> int:
         """The HTTP status that the daemon answers with."""
-        return ERROR_CODES[self.code].http_status
+        return ALL_CODES[self.code].http_status
 
     @property
     def retryable(self) -> bool:
         """Whether the same request may succeed later with nothing changed."""
         if self.reason is not None:
             return REASONS[self.reason].retryable
-        return ERROR_CODES[self.code].retryable
+        return ALL_CODES[self.code].retryable
 
     @property
     def reason(self) -> str | None:
@@ -112,10 +120,10 @@ class WAIaaSError(Exception):
         >>> WAIaaSError("INVALID_TOKEN").reason is None
         True
         """
-        if self.code != _REFUSAL_CODE or self.details is None:
-            return None
-        name = self.details.get("reason")
-        return name if isinstance(name, str) and name in REASONS else None
+        name = (self.details or {}).get("reason")
+        if isinstance(name, str) and name in REASONS and REASONS[name].code == self.code:
+            return name
+        return None
 
     @property
     def message(self) -> str:
@@ -150,6 +158,30 @@ class WAIaaSError(Exception):
             "hint": self._hint_in(texts),
         }
 
+    def to_public_dict(self, lang: str = "en") -> dict[str, object]:
+        """Return the error as :meth:`to_dict` does, but with nothing that a client of the service must not see.
+
+        A refusal of the database has the message and hint of its code, without path, cause and what the operator
+        should do; only ``to_dict`` has these. ``details`` has ids, limits, times, states and the messages of the
+        fields of a request; everything else is left out, also what a program added itself.
+
+        :param lang: the language of message and hint, one of :data:`waiaas.errors.LANGUAGES`.
+        :returns: the keys of :meth:`to_dict`.
+        :raises ValueError: if the language is not known.
+
+        >>> body = refusal("database_busy", path="/srv/wallet.db", seconds=5).to_public_dict()
+        >>> body["code"], body["message"], body["hint"], body["details"]
+        ('DATABASE_BUSY', 'The database is busy.', 'Send the request again in a moment.', None)
+        """
+        body = self.to_dict(lang)
+        if self.code in _DATABASE_CODES:
+            texts = texts_in(lang)
+            body |= {"message": texts.messages[self.code], "hint": texts.hints[self.code]}
+        details = body["details"]
+        if isinstance(details, dict):
+            body["details"] = {name: details[name] for name in details if name in _PUBLIC_DETAILS} or None
+        return body
+
     def __str__(self) -> str:
         """Give the English message."""
         return self.message
@@ -181,12 +213,12 @@ def refusal(reason: str, **details: object) -> WAIaaSError:
 
     :param reason: one of :data:`waiaas.errors.REASONS`.
     :param details: the values of the reason's placeholders; one that is left out reads ``?``.
-    :returns: a ``SCHEMA_INCOMPATIBLE`` error with the reason and the values in its details.
+    :returns: an error with the reason's code, and the reason and the values in its details.
     :raises ValueError: where there is no such reason.
 
     >>> error = refusal("database_busy", path="wallet.db", seconds=5)
     >>> error, error.retryable
-    (WAIaaSError('SCHEMA_INCOMPATIBLE', reason='database_busy'), True)
+    (WAIaaSError('DATABASE_BUSY', reason='database_busy'), True)
     >>> print(error)
     wallet.db is locked by another connection, which did not let go within 5 s.
     >>> error.details
@@ -194,7 +226,7 @@ def refusal(reason: str, **details: object) -> WAIaaSError:
     """
     if reason not in REASONS:
         raise ValueError(f"unknown reason: {reason!r}")
-    return WAIaaSError(_REFUSAL_CODE, details={"reason": reason, **details})
+    return WAIaaSError(REASONS[reason].code, details={"reason": reason, **details})
 
 
 class _Values(dict[str, str]):

@@ -1,6 +1,6 @@
-"""The 104 error codes of WAIaaS: one row a code.
+"""The 104 error codes of WAIaaS, and the codes that only this library has: one row per code.
 
-The order is the daemon's. Messages are not here but in one module a language
+The order of the 104 is the daemon's. The messages are in one module per language
 (:mod:`waiaas.errors.en`, :mod:`waiaas.errors.ko`).
 """
 
@@ -127,3 +127,14 @@ _ROWS: Final = (
 
 #: Every error code by its name; read-only.
 ERROR_CODES: Final[Mapping[str, ErrorCode]] = MappingProxyType({row.code: row for row in _ROWS})
+
+_OWN_ROWS: Final = (
+    ErrorCode("DATABASE_BUSY", "DATABASE", 503, True),
+    ErrorCode("DATABASE_UNAVAILABLE", "DATABASE", 503, False),
+)
+
+#: The codes that this library has in addition to the daemon's, by their names; read-only.
+OWN_CODES: Final[Mapping[str, ErrorCode]] = MappingProxyType({row.code: row for row in _OWN_ROWS})
+
+#: Every code that an error of this library may have: the daemon's, then its own; read-only.
+ALL_CODES: Final[Mapping[str, ErrorCode]] = MappingProxyType({**ERROR_CODES, **OWN_CODES})

@@ -122,6 +122,9 @@ MESSAGES: Final[dict[str, str]] = {
     "SIGNER_ADDRESS_MISMATCH": "The sign request was signed by another address than the owner's.",
     "INVALID_SIGN_RESPONSE": "The response to the sign request is malformed.",
     "SIGN_REQUEST_ALREADY_PROCESSED": "The sign request has already been processed.",
+    # DATABASE
+    "DATABASE_BUSY": "The database is busy.",
+    "DATABASE_UNAVAILABLE": "The database cannot be used at the moment.",
 }
 
 #: Error code -> what to do next; it stands alone, without details.
@@ -224,7 +227,7 @@ HINTS: Final[dict[str, str]] = {
     "SHUTTING_DOWN": "Send the request again once the service has been started.",
     "ADAPTER_NOT_AVAILABLE": "Try again later. If it stays so, check the chain's settings and its node.",
     "SKILL_NOT_FOUND": "Check the skill's name.",
-    "SCHEMA_INCOMPATIBLE": "Run `waiaas status FILE`: it tells the version of the file and what to do.",
+    "SCHEMA_INCOMPATIBLE": "Inform the operator of the service.",
     # WALLET
     "WALLET_NOT_FOUND": "Check the wallet's id.",
     "WALLET_SUSPENDED": "Ask the administrator to resume the wallet, or use another one.",
@@ -270,6 +273,9 @@ HINTS: Final[dict[str, str]] = {
     "SIGNER_ADDRESS_MISMATCH": "Sign with the wallet's owner address.",
     "INVALID_SIGN_RESPONSE": "Send the response again in the form that the signing SDK prescribes.",
     "SIGN_REQUEST_ALREADY_PROCESSED": "Nothing needs to be done: look at the status of its transaction.",
+    # DATABASE
+    "DATABASE_BUSY": "Send the request again in a moment.",
+    "DATABASE_UNAVAILABLE": "Inform the operator of the service.",
 }
 
 #: Reason -> templates of message and hint; the placeholders are filled from the details.

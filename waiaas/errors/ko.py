@@ -128,6 +128,9 @@ MESSAGES: Final[dict[str, str]] = {
     "SIGNER_ADDRESS_MISMATCH": "소유자가 아닌 주소로 서명되었습니다.",
     "INVALID_SIGN_RESPONSE": "서명 응답의 형식이 올바르지 않습니다.",
     "SIGN_REQUEST_ALREADY_PROCESSED": "이미 처리된 서명 요청입니다.",
+    # DATABASE
+    "DATABASE_BUSY": "데이터베이스가 다른 요청을 처리하고 있습니다.",
+    "DATABASE_UNAVAILABLE": "지금은 데이터베이스를 사용할 수 없습니다.",
 }
 
 #: Error code -> what to do next; it stands alone, without details.
@@ -222,7 +225,7 @@ HINTS: Final[dict[str, str]] = {
     "SHUTTING_DOWN": "서비스가 다시 시작된 후 요청을 다시 보내십시오.",
     "ADAPTER_NOT_AVAILABLE": "잠시 후 다시 시도하십시오. 계속되면 체인 설정과 노드를 확인하십시오.",
     "SKILL_NOT_FOUND": "스킬 이름을 확인하십시오.",
-    "SCHEMA_INCOMPATIBLE": "`waiaas status FILE` 명령을 실행하여 파일의 버전과 해결 방법을 확인하십시오.",
+    "SCHEMA_INCOMPATIBLE": "서비스 운영자에게 알리십시오.",
     # WALLET
     "WALLET_NOT_FOUND": "지갑 ID를 확인하십시오.",
     "WALLET_SUSPENDED": "관리자에게 지갑의 정지 해제를 요청하거나 다른 지갑을 사용하십시오.",
@@ -266,6 +269,9 @@ HINTS: Final[dict[str, str]] = {
     "SIGNER_ADDRESS_MISMATCH": "지갑의 소유자 주소로 서명하십시오.",
     "INVALID_SIGN_RESPONSE": "서명 SDK에서 정한 형식으로 응답을 다시 보내십시오.",
     "SIGN_REQUEST_ALREADY_PROCESSED": "아무것도 하지 않아도 됩니다. 해당 트랜잭션의 상태를 확인하십시오.",
+    # DATABASE
+    "DATABASE_BUSY": "잠시 후 다시 요청하십시오.",
+    "DATABASE_UNAVAILABLE": "서비스 운영자에게 알리십시오.",
 }
 
 #: Reason -> templates of message and hint; the placeholders are filled from the details.

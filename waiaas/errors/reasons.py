@@ -1,7 +1,8 @@
-"""Why a database file was not opened, created, upgraded or downgraded.
+"""Why a database was not opened, created, upgraded, downgraded, read or written.
 
-Every such refusal carries the one code ``SCHEMA_INCOMPATIBLE``; its reason says which it is.
-Build one with :func:`waiaas.errors.refusal`.
+Each reason has one error code: ``DATABASE_BUSY`` for a lock that was not free in time, ``DATABASE_UNAVAILABLE`` for a
+database that cannot be read or written, and ``SCHEMA_INCOMPATIBLE`` for everything else.
+Build a refusal with :func:`waiaas.errors.refusal`.
 """
 
 from collections.abc import Mapping
@@ -10,17 +11,21 @@ from typing import Final, NamedTuple
 
 
 class Reason(NamedTuple):
-    """A refusal, and whether trying again without changing the file may succeed."""
+    """A refusal, whether trying again without changing the file may succeed, and its error code."""
 
     name: str
     retryable: bool
+    code: str = "SCHEMA_INCOMPATIBLE"
 
+
+_BUSY: Final = "DATABASE_BUSY"
+_UNAVAILABLE: Final = "DATABASE_UNAVAILABLE"
 
 _ROWS: Final = (
     # The file is not one that this library can take on.
-    Reason("file_not_found", False),
+    Reason("file_not_found", False, _UNAVAILABLE),
     Reason("file_exists", False),
-    Reason("not_a_database", False),
+    Reason("not_a_database", False, _UNAVAILABLE),
     Reason("other_program", False),
     Reason("schema_version_missing", False),
     Reason("schema_version_empty", False),
@@ -29,22 +34,22 @@ _ROWS: Final = (
     Reason("not_sqlite", False),
     Reason("upgrade_pending", False),
     # The surroundings do not let it work.
-    Reason("inside_transaction", False),
-    Reason("database_busy", True),
-    Reason("read_only", False),
-    Reason("cannot_open", False),
-    Reason("log_unreadable", False),
-    Reason("disk_full", True),
-    Reason("io_error", True),
-    Reason("too_many_files", True),
-    Reason("out_of_memory", True),
-    Reason("sqlite_error", False),
-    Reason("corrupt", False),
-    Reason("unreadable_value", False),
-    Reason("backup_failed", False),
-    Reason("token_key_unusable", False),
-    Reason("no_room_to_rehearse", True),
-    Reason("copy_failed", False),
+    Reason("inside_transaction", False, _UNAVAILABLE),
+    Reason("database_busy", True, _BUSY),
+    Reason("read_only", False, _UNAVAILABLE),
+    Reason("cannot_open", False, _UNAVAILABLE),
+    Reason("log_unreadable", False, _UNAVAILABLE),
+    Reason("disk_full", True, _UNAVAILABLE),
+    Reason("io_error", True, _UNAVAILABLE),
+    Reason("too_many_files", True, _UNAVAILABLE),
+    Reason("out_of_memory", True, _UNAVAILABLE),
+    Reason("sqlite_error", False, _UNAVAILABLE),
+    Reason("corrupt", False, _UNAVAILABLE),
+    Reason("unreadable_value", False, _UNAVAILABLE),
+    Reason("backup_failed", False, _UNAVAILABLE),
+    Reason("token_key_unusable", False, _UNAVAILABLE),
+    Reason("no_room_to_rehearse", True, _UNAVAILABLE),
+    Reason("copy_failed", False, _UNAVAILABLE),
     # The tables or their rows do not let a migration begin.
     Reason("unexpected_schema", False),
     Reason("strange_schema", False),

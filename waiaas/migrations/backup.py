@@ -29,7 +29,7 @@ def write_backup(path: Path, target: Path, name: str, pulse: Pulse) -> Path:
     lock, so that there is one backup of it at a time. Refusals call the file by `name`, as its owner does.
     `pulse` is told the pages done and in all.
 
-    Raises WAIaaSError `SCHEMA_INCOMPATIBLE` with the reason `backup_failed`, or `corrupt` where it is the original
+    Raises WAIaaSError with the reason `backup_failed`, or `corrupt` where it is the original
     that is damaged, and leaves nothing of a copy then.
     """
     partial = target.with_name(f".{path.name}.partial")

@@ -67,7 +67,7 @@ def damage_of(path: Path, mode: str, pulse: Pulse, mapped_bytes: int = 0) -> lis
 
 
 def refuse_damage(database: SqliteDatabase) -> None:
-    """Raise WAIaaSError `SCHEMA_INCOMPATIBLE` with the reason `corrupt` where pages of a database are damaged."""
+    """Raise WAIaaSError with the reason `corrupt` where pages of a database are damaged."""
     _refuse(file_of(database), damage(database.connection(), checks=False))
 
 

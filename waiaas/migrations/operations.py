@@ -91,7 +91,7 @@ class WaiaasMigrator(SqliteMigrator):
     >>> database.close()
     True
 
-    Every refusal is a WAIaaSError `SCHEMA_INCOMPATIBLE` with a reason, raised inside the transaction, so that
+    Every refusal is a WAIaaSError with a reason, raised inside the transaction, so that
     nothing of the change stays. What playhouse would do by its own table rebuild, which loses triggers and more, is
     refused with `rebuild_refused` (`add_not_null`, `alter_column_type` and their like): `change_columns` does it.
     """

@@ -76,7 +76,7 @@ def upgrade(
 
     Returns an `UpgradeReport`; for a database that is at the latest version already, one without steps.
 
-    Raises WAIaaSError `SCHEMA_INCOMPATIBLE`, with the database as it was. Its `reason` says why: among others
+    Raises WAIaaSError, with the database as it was. Its `reason` says why: among others
     `inside_transaction`, `database_busy`, `code_too_old`, `orphan_sessions` (ids in `details["sessions"]`),
     `leftover_table`, `dependent_object`, `backup_failed`, `disk_full`. Raises ValueError where `backup` is an empty
     path.
@@ -127,7 +127,7 @@ def downgrade(
     which the column allows in such a file alone, for the daemon's own version 18 has it NOT NULL. The other arguments
     are those of `upgrade`. A database that is at `to_version` already is left alone.
 
-    Raises WAIaaSError `SCHEMA_INCOMPATIBLE`, with the database as it was: `links_lost` (the sessions' ids in
+    Raises WAIaaSError, with the database as it was: `links_lost` (the sessions' ids in
     `details["sessions"]`), `cannot_downgrade` for any other version, `dependent_on_table` where a view,
     trigger, index or column of your own needs the table `session_wallets`, and what `upgrade` raises.
     """
@@ -161,7 +161,7 @@ def plan(database: Database, *, skip_orphans: bool = False) -> Plan:
     latest version, one without steps. Where several versions are pending, the obstacles are those of the first:
     what later steps meet shows only once the earlier ones are done.
 
-    Raises WAIaaSError `SCHEMA_INCOMPATIBLE` for what this library cannot upgrade at all (as `compatibility` says).
+    Raises WAIaaSError for what this library cannot upgrade at all (as `compatibility` says).
     """
     migrator = _migrator(database, Options(skip_orphans=skip_orphans))
     with refusing(migrator.database), inspecting(migrator.database), _snapshot(migrator.database):

@@ -71,7 +71,7 @@ def compatibility(database: Database) -> Compatibility:
 def schema_version(database: Database) -> int:
     """Return the schema version of a WAIaaS database: the highest that its table `schema_version` holds, 0 if empty.
 
-    Raises WAIaaSError `SCHEMA_INCOMPATIBLE` where this library cannot work with it, with the reason `not_sqlite`,
+    Raises WAIaaSError where this library cannot work with it, with the reason `not_sqlite`,
     `not_a_database`, `other_program`, `schema_version_missing`, `schema_version_empty` or `code_too_old`, or
     with what keeps the file from being read (`database_busy`, `cannot_open`, `corrupt`, …).
     """

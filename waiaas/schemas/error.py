@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from marshmallow import fields
 
-from waiaas.errors import ERROR_CODES
+from waiaas.errors import ALL_CODES
 from waiaas.schemas.base import JSONObject, ResponseSchema, StrictInteger, StrictText, word
 
 __all__ = ["ErrorResponseSchema"]
@@ -13,8 +13,8 @@ __all__ = ["ErrorResponseSchema"]
 class ErrorResponseSchema(ResponseSchema):
     """What is answered to a request that was refused, whatever it was.
 
-    Its keys are those of :meth:`waiaas.WAIaaSError.to_dict`. ``dump`` takes what ``to_dict`` gives, in either
-    language, or the error itself for the English text.
+    Its keys are those of :meth:`waiaas.WAIaaSError.to_public_dict`. ``dump`` takes what ``to_public_dict`` or
+    ``to_dict`` returns, in either language, or the error itself for the English text of ``to_dict``.
 
     ``http_status``
         the HTTP status of the answer.
@@ -32,7 +32,7 @@ class ErrorResponseSchema(ResponseSchema):
     True
     """
 
-    code = word(tuple(ERROR_CODES), required=True)
+    code = word(tuple(ALL_CODES), required=True)
     domain = StrictText(required=True)
     # The one key of the wire that is not camelCase: `to_dict` has had it from the beginning.
     http_status = StrictInteger(required=True, data_key="http_status")

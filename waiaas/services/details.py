@@ -93,7 +93,7 @@ def session_details(
 ) -> tuple[SessionDetails, ...]:
     """Read sessions by id, with their links; those that expire at `now` (Unix seconds) have expired.
 
-    Takes the SQL of a `details_query` and its parameters. Raises WAIaaSError `SCHEMA_INCOMPATIBLE` where the sessions
+    Takes the SQL of a `details_query` and its parameters. Raises WAIaaSError where the sessions
     cannot be read, with the reason `unreadable_value` and the `sessionId` where the constraints of one are no JSON.
     """
     with refusing(database):

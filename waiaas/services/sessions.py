@@ -52,9 +52,10 @@ class SessionService:
     Ids are lower-case UUID text. They are compared as they stand, so that an id in upper case is as unknown as any
     other text; what is no text, such as a `uuid.UUID` or a model, is refused as `ACTION_VALIDATION_FAILED`.
 
-    Where the database does not let it, any method raises WAIaaSError `SCHEMA_INCOMPATIBLE`; its `reason` says why,
-    such as `database_busy`, `disk_full`, `corrupt`, `token_key_unusable` or `unreadable_value`, which names a session
-    whose constraints are no JSON: limits that cannot be read must not look like none.
+    If the database refuses, any method raises WAIaaSError `DATABASE_BUSY` (retryable), `DATABASE_UNAVAILABLE` or
+    `SCHEMA_INCOMPATIBLE`; its `reason` says why, such as `database_busy`, `disk_full`, `corrupt`,
+    `token_key_unusable` or `unreadable_value`, which names a session whose constraints are not JSON: limits that
+    cannot be read must not look like none.
     """
 
     def __init__(

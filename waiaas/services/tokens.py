@@ -59,7 +59,7 @@ class TokenClaims(NamedTuple):
 class TokenKeys:
     """The keys as one reading of the file had them: `stored` holds the two texts, of the current and the previous.
 
-    Raises WAIaaSError `SCHEMA_INCOMPATIBLE` with the reason `token_key_unusable` where a text is not what the
+    Raises WAIaaSError `DATABASE_UNAVAILABLE` with the reason `token_key_unusable` where a text is not what the
     daemon stores.
     """
 
@@ -111,8 +111,9 @@ class SessionTokens:
     Takes a database at the latest schema version, and a `clock` that gives Unix seconds. The key (32 random bytes)
     is made at the first need.
 
-    Where the database does not let it, any method raises WAIaaSError `SCHEMA_INCOMPATIBLE`; its `reason` says why,
-    such as `database_busy`, `disk_full` or `corrupt`; `token_key_unusable` is a key that is not in the daemon's form.
+    If the database refuses, any method raises WAIaaSError `DATABASE_BUSY` (retryable), `DATABASE_UNAVAILABLE` or
+    `SCHEMA_INCOMPATIBLE`; its `reason` says why, such as `database_busy`, `disk_full` or `corrupt`;
+    `token_key_unusable` is a key that is not in the daemon's form.
 
     >>> import waiaas
     >>> database = waiaas.connect(":memory:")

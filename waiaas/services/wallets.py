@@ -41,8 +41,8 @@ class WalletService:
     Ids are lower-case UUID text. They are compared as they stand, so that an id in upper case is as unknown as any
     other text; what is no text, such as a `uuid.UUID` or a model, is refused as `ACTION_VALIDATION_FAILED`.
 
-    Where the database does not let it, any method raises WAIaaSError `SCHEMA_INCOMPATIBLE`; its `reason` says why,
-    such as `database_busy`, `disk_full` or `corrupt`.
+    If the database refuses, any method raises WAIaaSError `DATABASE_BUSY` (retryable), `DATABASE_UNAVAILABLE` or
+    `SCHEMA_INCOMPATIBLE`; its `reason` says why, such as `database_busy`, `disk_full` or `corrupt`.
     """
 
     def __init__(self, database: Database, *, clock: Clock = time.time) -> None:
