@@ -4,6 +4,8 @@
  * appended to the file FILE_CALLS_LOG with its data; so is what is written to the standard output. `file_calls.py`
  * compiles this file and reads the log.
  *
+ * FILE_CALLS_FAIL makes one of the calls fail, or one and all that follow (see `refused_by`; `failing_calls.py` uses it).
+ *
  * Every call goes one way: `enter` looks at it, `refused_by` may make it fail, the kernel does it, `leave` records it.
  * Calls go to the kernel by `syscall`, so that no function of this library calls another one of it. A lock on the
  * log is held meanwhile: the log has the order in which threads and processes made their calls.
@@ -11,14 +13,17 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <limits.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -29,7 +34,7 @@
 /* The numbers stand in `file_calls.py` too. */
 enum kind {
     OPEN = 1, WRITE, TRUNCATE, ALLOCATE, SYNC, SYNC_ALL, RENAME, LINK, SYMLINK, UNLINK, MKDIR, RMDIR, CHMOD, PRINT,
-    READ, /* passes through `refused_by`, and is not recorded */
+    READ, STAT, MAP, LOCK, /* these pass through `refused_by`, and are not recorded */
 };
 
 /* One call: what it is about, and what `leave` records of it. */
@@ -100,20 +105,64 @@ static void absolute(int at, const char *name, char *path) {
         strcat(strcat(strcpy(path, strcmp(found, "/") ? found : ""), "/"), last + 1);
 }
 
+static int status_of(int fd, struct stat *status) { return syscall(SYS_newfstatat, fd, "", status, AT_EMPTY_PATH); }
+
 static uint64_t file_of(int fd) {
     struct stat status;
-    return fstat(fd, &status) ? 0 : status.st_ino;
+    return status_of(fd, &status) ? 0 : status.st_ino;
 }
 
 static int is_there(const char *path) {
     struct stat status;
-    return !lstat(path, &status);
+    return !syscall(SYS_newfstatat, AT_FDCWD, path, &status, AT_SYMLINK_NOFOLLOW);
 }
 
-/* The errno with which a call is to fail instead of being made; 0 lets it happen. */
+/* Whether a path, as it is below the folder, is one of a pattern. */
+static int matches(const char *path, const char *pattern) {
+    char name[PATH_MAX];
+    if (!is_inside(path))
+        return 0;
+    snprintf(name, sizeof name, "%s", path + strlen(folder()) + (path[strlen(folder())] == '/'));
+    char *deleted = strstr(name, " (deleted)");
+    if (deleted)
+        *deleted = 0;
+    return !fnmatch(pattern, name, 0);
+}
+
+/* Appends a character to the file FILE_CALLS_NOTES: a dot for a call that was counted, x for one that fails. */
+static void note(char character) {
+    const char *name = getenv("FILE_CALLS_NOTES");
+    int file = name ? syscall(SYS_openat, AT_FDCWD, name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600) : -1;
+    if (file < 0 || syscall(SYS_write, file, &character, 1) != 1)
+        give_up("FILE_CALLS_NOTES");
+    syscall(SYS_close, file);
+}
+
+/* The errno with which a call is to fail instead of being made; 0 lets it happen.
+ *
+ * FILE_CALLS_FAIL has four numbers and a pattern (fnmatch) of paths below the folder: the kinds of calls as bits, which
+ * of these calls of this process fails (from 1; 0 only counts them), its errno (0 makes it read or write half), and 1 if
+ * all that follow fail too.
+ */
 static int refused_by(struct call *call) {
-    (void)call;
-    return 0;
+    static atomic_ulong count;
+    unsigned long kinds, number;
+    int error, is_lasting, pattern;
+    const char *text = getenv("FILE_CALLS_FAIL");
+    if (!text || sscanf(text, "%lu %lu %d %d %n", &kinds, &number, &error, &is_lasting, &pattern) != 4)
+        return 0;
+    int is_meant = matches(call->path, text + pattern) || matches(call->other, text + pattern);
+    if (!(kinds >> call->kind & 1) || !is_meant)
+        return 0;
+    unsigned long this = atomic_fetch_add(&count, 1) + 1;
+    if (number == 0)
+        note('.');
+    if (number == 0 || (is_lasting ? this < number : this != number))
+        return 0;
+    note('x');
+    if (!error)
+        call->length = (call->length + 1) / 2;
+    return error;
 }
 
 /* Returns 0 if the call may be made, or -1 with `errno` set. */
@@ -122,7 +171,7 @@ static int enter(struct call *call) {
     call->log = -1;
     if (!call->is_watched)
         return 0;
-    if (log && call->kind != READ) {
+    if (log && call->kind < READ) {
         call->log = syscall(SYS_openat, AT_FDCWD, log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
         if (call->log < 0 || flock(call->log, LOCK_EX))
             give_up(log);
@@ -204,7 +253,7 @@ static int open_at(int at, const char *name, int flags, mode_t mode) {
         return -1;
     int fd = syscall(SYS_openat, at, name, flags, mode);
     struct stat status;
-    if (fd >= 0 && call.is_watched && !fstat(fd, &status)) {
+    if (fd >= 0 && call.is_watched && !status_of(fd, &status)) {
         call.file = status.st_ino;
         call.offset = status.st_mode & 07777;
     }
@@ -374,7 +423,7 @@ int posix_fallocate64(int fd, off64_t offset, off64_t length) { return posix_fal
 static int sync_file(int fd, long number) {
     struct call call = on_file(SYNC, fd);
     struct stat status;
-    call.flags = call.is_watched && !fstat(fd, &status) && S_ISDIR(status.st_mode);
+    call.flags = call.is_watched && !status_of(fd, &status) && S_ISDIR(status.st_mode);
     return enter(&call) ? -1 : leave(&call, syscall(number, fd));
 }
 
@@ -444,7 +493,8 @@ int fchmod(int fd, mode_t mode) {
 int fchmodat(int at, const char *name, mode_t mode, int flags) {
     struct call call = on_name(CHMOD, at, name);
     struct stat status;
-    call.file = call.is_watched && !fstatat(at, name, &status, 0) ? status.st_ino : 0;
+    int is_known = call.is_watched && !syscall(SYS_newfstatat, at, name, &status, 0);
+    call.file = is_known ? status.st_ino : 0;
     call.offset = mode;
     if (flags) {
         errno = EOPNOTSUPP;
@@ -454,3 +504,59 @@ int fchmodat(int at, const char *name, mode_t mode, int flags) {
 }
 
 int chmod(const char *name, mode_t mode) { return fchmodat(AT_FDCWD, name, mode, 0); }
+
+int fstatat(int at, const char *name, struct stat *status, int flags) {
+    struct call call = name[0] ? on_name(STAT, at, name) : on_file(STAT, at);
+    return enter(&call) ? -1 : syscall(SYS_newfstatat, at, name, status, flags);
+}
+
+int stat(const char *name, struct stat *status) { return fstatat(AT_FDCWD, name, status, 0); }
+int lstat(const char *name, struct stat *status) { return fstatat(AT_FDCWD, name, status, AT_SYMLINK_NOFOLLOW); }
+int fstat(int fd, struct stat *status) { return fstatat(fd, "", status, AT_EMPTY_PATH); }
+int fstatat64(int at, const char *name, struct stat64 *status, int flags) {
+    return fstatat(at, name, (struct stat *)status, flags);
+}
+int stat64(const char *name, struct stat64 *status) { return stat(name, (struct stat *)status); }
+int lstat64(const char *name, struct stat64 *status) { return lstat(name, (struct stat *)status); }
+int fstat64(int fd, struct stat64 *status) { return fstat(fd, (struct stat *)status); }
+
+int faccessat(int at, const char *name, int mode, int flags) {
+    struct call call = on_name(STAT, at, name);
+    if (enter(&call))
+        return -1;
+    return flags ? syscall(SYS_faccessat2, at, name, mode, flags) : syscall(SYS_faccessat, at, name, mode);
+}
+
+int access(const char *name, int mode) { return faccessat(AT_FDCWD, name, mode, 0); }
+
+void *mmap(void *address, size_t length, int protection, int flags, int fd, off_t offset) {
+    struct call call = {.kind = MAP};
+    if (!(flags & MAP_ANONYMOUS))
+        call = on_file(MAP, fd);
+    return enter(&call) ? MAP_FAILED : (void *)syscall(SYS_mmap, address, length, protection, flags, fd, offset);
+}
+
+void *mmap64(void *address, size_t length, int protection, int flags, int fd, off64_t offset) {
+    return mmap(address, length, protection, flags, fd, offset);
+}
+
+int fcntl(int fd, int command, ...) {
+    va_list arguments;
+    va_start(arguments, command);
+    void *argument = va_arg(arguments, void *);
+    va_end(arguments);
+    if (command == F_SETLK || command == F_SETLKW) {
+        struct call call = on_file(LOCK, fd);
+        if (enter(&call))
+            return -1;
+    }
+    return syscall(SYS_fcntl, fd, command, argument);
+}
+
+int fcntl64(int fd, int command, ...) {
+    va_list arguments;
+    va_start(arguments, command);
+    void *argument = va_arg(arguments, void *);
+    va_end(arguments);
+    return fcntl(fd, command, argument);
+}
