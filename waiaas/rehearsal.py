@@ -105,10 +105,38 @@ class Rehearsal:
     upgrade_seconds: float
     seconds: float
 
+    @property
+    def unexpected(self) -> list[TableRows]:
+        """The tables in which rows differ that no step of the upgrade is meant to add, remove or change.
+
+        A step changes the rows that `report.rows_changed` counts, adds the links and records the versions. In tables
+        of your own, triggers of your own may change rows besides.
+        """
+        added = {"schema_version": len(self.report.applied), "session_wallets": self.report.links_created}
+        has_triggers = any(finding.kind == "extra_trigger" for finding in self.check.findings)
+        own = {fold(finding.where) for finding in self.check.findings if finding.kind == "extra_table"}
+        return [
+            table
+            for table in self.rows
+            if not (has_triggers and fold(table.table) in own)
+            and (
+                table.removed > 0
+                or table.added > added.get(fold(table.table), 0)
+                or table.changed > self.report.rows_changed.get(fold(table.table), 0)
+            )
+        ]
+
+    @property
+    def ok(self) -> bool:
+        """Whether the upgrade changed only the rows that it is meant to change: see `unexpected`."""
+        return not self.unexpected
+
     def to_dict(self, lang: str = "en") -> dict[str, Any]:
         """Return the rehearsal as plain values that `json.dumps` takes; `lang` is the language of the findings."""
         return {
+            "ok": self.ok,
             **vars(self),
+            "unexpected": [asdict(table) for table in self.unexpected],
             "report": self.report.to_dict(lang),
             "schema": [asdict(change) for change in self.schema],
             "rows": [asdict(table) for table in self.rows],

@@ -687,12 +687,33 @@ class TestRehearse:
         assert set(answer) == {"path", "created", "rehearsal"}
         assert (answer["path"], answer["created"]) == (str(v18), False)
         assert set(answer["rehearsal"]) == {
-            *("report", "schema", "rows", "check"),
+            *("ok", "report", "schema", "rows", "unexpected", "check"),
             *("foreign_key_violations_before", "foreign_key_violations_after"),
             *("copy_seconds", "upgrade_seconds", "seconds"),
         }
         assert set(answer["rehearsal"]["report"]) >= UPGRADE_KEYS
         assert answer["rehearsal"]["report"]["backup"] is None
+
+    @pytest.mark.parametrize("options", [[], ["--json"]])
+    def test_fails_if_rows_change_that_must_not(
+        self, v18: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]
+    ) -> None:
+        """An upgrade that would change a row of another table is not recommended, and the exit code is 1."""
+        step, up = waiaas.migrations.MIGRATIONS[-1], waiaas.migrations.MIGRATIONS[-1].up
+
+        def faulty_up(migrator: Any) -> None:
+            up(migrator)
+            migrator.database.execute_sql("UPDATE wallets SET name = 'another' WHERE id = (SELECT id FROM wallets)")
+
+        monkeypatch.setattr(step, "up", faulty_up)
+        result = run("upgrade", "--rehearse", v18, *options)
+        assert result.exit_code == 1
+        if options:
+            rehearsed = only_object(result.stdout)["rehearsal"]
+            assert (rehearsed["ok"], [table["table"] for table in rehearsed["unexpected"]]) == (False, ["wallets"])
+        else:
+            assert "must not change, in: wallets" in result.stdout.splitlines()[0]
+            assert "waiaas upgrade" not in result.stdout
 
     @pytest.mark.parametrize("options", [[], ["--json"]])
     def test_refuses_as_the_upgrade_does(self, v18: Path, options: list[str]) -> None:

@@ -239,7 +239,8 @@ def plan(ctx: click.Context, path: Path, as_json: bool, skip_orphans: bool) -> N
         "waiaas check wallets.db",
         {
             0: "upgraded, or nothing to do; with --rehearse: the upgrade would succeed",
-            1: "refused or failed, nothing was changed; with --rehearse: it would be",
+            1: "refused or failed, nothing was changed; with --rehearse: it would be, or it would change\n"
+            "     rows that it must not change",
             **_INTERRUPTED,
         },
     ),
@@ -279,8 +280,9 @@ def upgrade(
         lang = ctx.find_root().params["lang"]
         answer = {"path": str(path), "created": is_empty, "rehearsal": rehearsal.to_dict(lang) if rehearsal else None}
         lines = rehearsal_lines(path, rehearsal, skip_orphans, lang)
-        print_answer(answer, lines, as_json=as_json, verdict=(0, "green"))
-        return
+        is_ok = rehearsal is None or rehearsal.ok
+        print_answer(answer, lines, as_json=as_json, verdict=(0, "green" if is_ok else "red"))
+        ctx.exit(0 if is_ok else REFUSED)
     if is_empty:
         database.close(database.connect(path))
     with progress_line() as line, database.open_to_change(path) as opened:

@@ -81,11 +81,14 @@ def rehearsal_lines(path: Path, rehearsal: Rehearsal | None, skip_orphans: bool,
     if rehearsal is None:
         return [f"{path} is empty: an upgrade creates the tables in it. Do it: {command}"]
     report = rehearsal.report
-    if not report.applied:
+    if not rehearsal.ok:
+        tables = ", ".join(table.table for table in rehearsal.unexpected)
+        first = f"An upgrade of {path} would change rows that it must not change, in: {tables}. Do not upgrade it."
+    elif not report.applied:
         first = _nothing_to_upgrade(path, report.to_version)
     else:
         first = f"An upgrade of {path} from schema version {report.from_version} to {report.to_version} succeeds."
-    done = f" Do it: {command}" if report.applied else ""
+    done = f" Do it: {command}" if report.applied and rehearsal.ok else ""
     return [
         first,
         *(_work_lines(report) if report.applied else []),

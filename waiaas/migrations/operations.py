@@ -446,6 +446,7 @@ class WaiaasMigrator(SqliteMigrator):
         with self.without_triggers(table):
             cursor = self.database.execute_sql(f"UPDATE main.{name} SET {assignment} WHERE {where}")
         self.told.rows += cursor.rowcount
+        self.told.rows_changed[fold(table)] = self.told.rows_changed.get(fold(table), 0) + cursor.rowcount
 
     def refuse_values(self, table: str, column: str, condition: str) -> None:
         """Refuse with `value_not_allowed` where rows satisfy an SQL condition; names their ids and values."""

@@ -39,6 +39,7 @@ class Told:
     """What the steps of one run have to tell, gathered while they run; the report is made from it."""
 
     rows: int = 0
+    rows_changed: dict[str, int] = field(default_factory=dict)
     links_created: int = 0
     sessions_without_wallet: list[str] = field(default_factory=list)
     orphans_skipped: list[dict[str, str]] = field(default_factory=list)
@@ -66,7 +67,8 @@ class UpgradeReport:
     (these stand in `orphans_skipped` too, with the wallet id that they named) because that wallet is missing.
     `leftovers_used` names empty tables of an interrupted tool that were used or removed, and
     `foreign_keys_reconnected` the foreign keys that had lost their table. `backup` is a path, or None.
-    `warnings` are errors that did not prevent the upgrade; each has a reason, a message and a hint.
+    `warnings` are errors that did not prevent the upgrade; each has a reason, a message and a hint. `rows_changed`
+    counts, by table, the rows in which a step has changed or filled a value.
     """
 
     from_version: int
@@ -81,6 +83,7 @@ class UpgradeReport:
     backup: str | None
     seconds: float
     warnings: list[WAIaaSError] = field(default_factory=list)
+    rows_changed: dict[str, int] = field(default_factory=dict)
 
     def to_dict(self, lang: str = "en") -> dict[str, Any]:
         """Return the report as plain values that `json.dumps` takes; `lang` is the language of the warnings."""

@@ -107,6 +107,7 @@ def upgrade(
         foreign_keys_reconnected=told.foreign_keys_reconnected,
         backup=str(change.copy) if change.copy else None,
         seconds=time.perf_counter() - started,
+        rows_changed=told.rows_changed,
     )
 
 
