@@ -45,6 +45,7 @@ PLACEHOLDERS: dict[str, str] = {
     "leftover_table": "table rows",
     "dependent_object": "kind name table column",
     "dependent_on_table": "kind name table",
+    "name_taken": "kind name table column",
     "value_not_allowed": "table column values rows count",
     "foreign_key_elsewhere": "table column parent expected",
     "orphan_sessions": "sessions count",

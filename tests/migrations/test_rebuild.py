@@ -609,3 +609,102 @@ def test_a_rename_after_a_rebuild_takes_views_along() -> None:
     with migrator.migration_context():
         migrator.migrate(migrator.rebuild_table("t", migrator.table("t").sql), migrator.rename_table("t", "u"))
     assert rows(database, "SELECT a FROM v") == []
+
+
+GENERATED = {
+    "virtual": "b INT AS (a * 2)",
+    "stored": "b INT GENERATED ALWAYS AS (a * 2) STORED",
+    "of another type": "b TEXT AS (a || '')",
+}
+
+
+@pytest.mark.parametrize("definition", GENERATED.values(), ids=GENERATED)
+@pytest.mark.parametrize("key", ["id INTEGER PRIMARY KEY", "id TEXT PRIMARY KEY", "id"])
+def test_stored_values_are_not_replaced_by_generated_ones(key: str, definition: str) -> None:
+    """A column with a value that differs from what it would be generated from is refused, and counted."""
+    database = made(f"CREATE TABLE t ({key}, a INT, b INT)", "INSERT INTO t VALUES (1, 5, 77), (NULL, 3, 6)")
+    change = {"b": definition}
+    error = refused(database, lambda: change_columns(database, change))
+    assert error.reason == "rebuild_refused"
+    assert "values of column b would" in str(error)
+
+
+def change_columns(database: SqliteDatabase, definitions: dict[str, str], **options: Any) -> None:
+    migrator = WaiaasMigrator(database)
+    with migrator.migration_context():
+        migrator.migrate(migrator.change_columns("t", definitions, **options))
+
+
+def test_a_column_becomes_generated_and_stored_again() -> None:
+    """Where every stored value is what it would be generated from, nothing is lost; nor is it on the way back."""
+    database = made("CREATE TABLE t (id INTEGER PRIMARY KEY, a INT, b INT)", "INSERT INTO t VALUES (1, 5, 10)")
+    change_columns(database, {"b": "b INT AS (a * 2)"})
+    assert rows(database, "SELECT * FROM t") == [(1, 5, 10)]
+    rebuild(database, "t", "CREATE TABLE t (id INTEGER PRIMARY KEY, a INT, b INT)", change=["b"])
+    database.execute_sql("UPDATE t SET b = 11")
+    assert rows(database, "SELECT * FROM t") == [(1, 5, 11)]
+
+
+CONVERTED = {
+    "a hidden rowid": "CREATE TABLE t (v TEXT)",
+    "a key that may be NULL": "CREATE TABLE t (k TEXT PRIMARY KEY, v TEXT)",
+    "a key of two columns": "CREATE TABLE t (k TEXT NOT NULL DEFAULT 'k', l INTEGER, v TEXT, PRIMARY KEY (k, l))",
+    "no rowid": "CREATE TABLE t (k TEXT DEFAULT 'k', l TEXT DEFAULT (hex(randomblob(4))), v TEXT,"
+    " PRIMARY KEY (k, l)) WITHOUT ROWID",
+    "a hidden rowid that no name reaches": "CREATE TABLE t (rowid, oid, _rowid_, v TEXT)",
+}
+
+
+@pytest.mark.parametrize("statement", CONVERTED.values(), ids=CONVERTED)
+def test_each_row_is_compared_with_itself(statement: str) -> None:
+    """A value that would change with its column's type is found whatever tells the rows of the table apart."""
+    database = made(statement, "INSERT INTO t (v) VALUES ('7')", "INSERT INTO t (v) VALUES ('007')")
+    assert "v" in str(refused(database, lambda: change_columns(database, {"v": "v INTEGER"})))
+
+
+def test_rowids_are_kept_when_the_key_changes() -> None:
+    """A full-text index goes on finding the rows of a table whose INTEGER PRIMARY KEY becomes another key."""
+    database = made(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)",
+        "CREATE VIRTUAL TABLE f USING fts5 (v, content='t')",
+        "INSERT INTO t VALUES (7, 'seven'), (3, 'three')",
+        "INSERT INTO f (f) VALUES ('rebuild')",
+    )
+    change_columns(database, {"id": "id INT PRIMARY KEY"})
+    assert rows(database, "SELECT rowid, v FROM f WHERE f MATCH 'seven'") == [(7, "seven")]
+    assert rows(database, "SELECT rowid, id FROM t ORDER BY 1") == [(3, 3), (7, 7)]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE VIRTUAL TABLE mine USING fts5 (v, content='t')",
+        "CREATE VIEW mine AS SELECT rowid, v FROM t",
+        "CREATE TRIGGER mine AFTER INSERT ON t BEGIN DELETE FROM log WHERE t = new._rowid_; END",
+    ],
+)
+def test_what_goes_by_rowids_that_change_is_refused(statement: str) -> None:
+    """A column that becomes the rowid gives rows other rowids: what goes by these is refused by name."""
+    setting = ("CREATE TABLE log (t)", "CREATE TABLE t (id INT, v TEXT)", "INSERT INTO t VALUES (7, 'seven')")
+    change = {"id": "id INTEGER PRIMARY KEY"}
+    database = made(*setting, statement)
+    error = refused(database, lambda: change_columns(database, change))
+    assert (error.reason, (error.details or {})["name"]) == ("dependent_object", "mine")
+    database = made(*setting)
+    change_columns(database, change)
+    assert rows(database, "SELECT rowid, v FROM t") == [(7, "seven")]
+
+
+def test_a_trigger_that_would_not_hear_of_new_values_is_refused() -> None:
+    """A rebuild fires no trigger: one that keeps something after each update of the column is refused by name."""
+    table = "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT, w TEXT)"
+    for head, is_refused in (("UPDATE", True), ("UPDATE OF v", True), ("UPDATE OF w", False), ("INSERT", False)):
+        database = made(table, "INSERT INTO t VALUES (1, NULL, 'w')", "CREATE TABLE log (v)")
+        database.execute_sql(f"CREATE TRIGGER mine AFTER {head} ON t BEGIN INSERT INTO log VALUES (new.v); END")
+        fill = {"definitions": {"v": "v TEXT NOT NULL"}, "copy": {"v": "ifnull(v, '')"}}
+        if is_refused:
+            error = refused(database, lambda opened=database, options=fill: change_columns(opened, **options))
+            assert (error.reason, (error.details or {})["name"]) == ("dependent_object", "mine")
+        else:
+            change_columns(database, **fill)
+            assert rows(database, "SELECT v FROM t") == [("",)]

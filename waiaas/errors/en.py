@@ -415,6 +415,11 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "The {kind} {name} depends on the table {table}, which would be dropped.",
         "Drop or change the {kind}, then run again.",
     ),
+    "name_taken": (
+        "The {kind} {name} would read the new {table}.{column} where it now means something else. "
+        "Nothing was changed.",
+        "Write texts in the {kind} in single quotes and name columns with their tables (t.column), then run again.",
+    ),
     "value_not_allowed": (
         "The table {table} has values in {column} that the new schema version does not allow: {values} "
         "(rows: {rows}; {count} in all). Nothing was changed.",

@@ -413,6 +413,12 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "{name} 객체({kind})가 삭제될 {table} 테이블에 의존합니다.",
         "해당 객체({kind})를 삭제하거나 수정한 후 다시 실행하십시오.",
     ),
+    "name_taken": (
+        "{name} 객체({kind})에서 지금은 다른 뜻으로 쓰이는 이름이 새 {table}.{column} 항목을 가리키게 됩니다. "
+        "변경된 내용은 없습니다.",
+        "해당 객체({kind})의 문자열은 작은따옴표로 쓰고 열 이름에는 테이블 이름을 붙인(t.column) 후 "
+        "다시 실행하십시오.",
+    ),
     "value_not_allowed": (
         "{table} 테이블의 {column} 항목에 새 스키마 버전에서 허용하지 않는 값이 있습니다: {values} "
         "(행: {rows}, 모두 {count}개). 변경된 내용은 없습니다.",

@@ -56,6 +56,7 @@ _ROWS: Final = (
     Reason("leftover_table", False),
     Reason("dependent_object", False),
     Reason("dependent_on_table", False),
+    Reason("name_taken", False),
     Reason("value_not_allowed", False),
     Reason("foreign_key_elsewhere", False),
     Reason("orphan_sessions", False),

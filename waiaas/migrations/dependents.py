@@ -8,8 +8,9 @@ which the table has its new shape tells what would no longer compile.
 
 from __future__ import annotations
 
+import re
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,11 +23,17 @@ from waiaas.migrations.schema import (
     is_virtual,
     stored_objects,
 )
-from waiaas.migrations.sql import CreateTable, Item, Token, fold, names, quote, tokens, unquote
+from waiaas.migrations.sql import CreateTable, Item, Token, fold, names, quote, tokens, unquote, without_argument
 from waiaas.migrations.stand_ins import stand_in
 
 if TYPE_CHECKING:
     from peewee import SqliteDatabase
+
+
+# Instructions that hold the text of a statement or the number of the schema, and nothing of what is done.
+_ABOUT_THE_FILE = ("Init", "Trace", "Transaction")
+# A virtual table is an address in memory.
+_ADDRESS = re.compile(r"vtab:\w+")
 
 
 class Dependent(NamedTuple):
@@ -58,9 +65,9 @@ def dependents(
         for index in table.indexes
         if index.sql
         and fold(index.name) not in gone
-        and (names(_after_on(index.sql), column) or fold(column) in map(fold, filter(None, index.columns)))
+        and (names(after_on(index.sql), column) or fold(column) in map(fold, filter(None, index.columns)))
     ]
-    found += _virtual_tables_over(database, table.name, column)
+    found += virtual_tables_over(database, table.name, column)
     # A constraint that needs the column would leave no table in the copy, and all that uses it would seem to break.
     if not any(dependent.kind == "constraint" for dependent in found):
         shape = without_column(table.definition, column).sql
@@ -72,9 +79,9 @@ def dependents_on_table(database: SqliteDatabase, table: Table, known: Table) ->
     """Return what would be lost with a table beyond what `known`, the table as it should be, has itself."""
     found = [Dependent("column", c.name) for c in table.columns if known.column(c.name) is None]
     found += [Dependent("index", i.name) for i in table.indexes if i.sql and known.index(i.name) is None]
-    found += _virtual_tables_over(database, table.name, None)
+    found += virtual_tables_over(database, table.name)
     found += [Dependent("foreign key", child) for child in children(database, table.name) if child != table.name]
-    with closing(_copy(database, {})) as now, closing(_copy(database, {fold(table.name): ""})) as then:
+    with closing(schema_copy(database)) as now, closing(schema_copy(database, {fold(table.name): ""})) as then:
         for stored in stored_objects(database, "view", "trigger"):
             on_it = fold(stored.table) == fold(table.name)
             if on_it or (_compile(now, stored).works and not _compile(then, stored).works):
@@ -82,15 +89,22 @@ def dependents_on_table(database: SqliteDatabase, table: Table, known: Table) ->
     return found
 
 
-def _virtual_tables_over(database: SqliteDatabase, table: str, column: str | None) -> list[Dependent]:
-    """Virtual tables whose definition names a table, as FTS5's `content='…'` does, and one of its columns."""
-    found = []
-    for stored in stored_objects(database, "table"):
-        if is_virtual(stored.sql):
-            said = {fold(unquote(token.text)) for token in tokens(stored.sql)}
-            if fold(table) in said and (column is None or fold(column) in said):
-                found.append(Dependent("virtual table", stored.name))
-    return found
+def virtual_tables_over(database: SqliteDatabase, table: str, *columns: str) -> list[Dependent]:
+    """Return the virtual tables whose definition names a table, as FTS5's `content='…'` does, and one of its columns.
+
+    Without columns, the name of the table is enough.
+    """
+    return [
+        Dependent("virtual table", stored.name)
+        for stored in stored_objects(database, "table")
+        if is_virtual(stored.sql) and is_over(stored.sql, table, columns)
+    ]
+
+
+def is_over(sql: str, table: str, columns: Collection[str]) -> bool:
+    """Tell whether the definition of a virtual table names a table, and one of some columns where there are any."""
+    said = {fold(unquote(token.text)) for token in tokens(sql)}
+    return fold(table) in said and (not columns or any(fold(column) in said for column in columns))
 
 
 def without_column(definition: CreateTable, column: str) -> CreateTable:
@@ -112,7 +126,7 @@ def broken_objects(database: SqliteDatabase) -> set[Dependent]:
     compiled = stored_objects(database, "view", "trigger")
     if not compiled:
         return set()
-    with closing(_copy(database, {})) as copy:
+    with closing(schema_copy(database)) as copy:
         return {Dependent(stored.kind, stored.name) for stored in compiled if not _compile(copy, stored).works}
 
 
@@ -120,7 +134,7 @@ def _broken_by(database: SqliteDatabase, table: Table, column: str, shape: str) 
     compiled = stored_objects(database, "view", "trigger")
     if not compiled:
         return
-    with closing(_copy(database, {})) as now, closing(_copy(database, {fold(table.name): shape})) as then:
+    with closing(schema_copy(database)) as now, closing(schema_copy(database, {fold(table.name): shape})) as then:
         for stored in compiled:
             before = _compile(now, stored)
             reads = (fold(table.name), fold(column)) in before.columns
@@ -182,31 +196,57 @@ def _foreign_keys_to(database: SqliteDatabase, table: Table, column: str) -> Ite
                 yield Dependent("foreign key", f"{child}.{', '.join(key.columns)}")
 
 
-def _after_on(index_sql: str) -> str:
-    """The part of CREATE INDEX that can name columns: behind ON and the table's name."""
+def after_on(index_sql: str) -> str:
+    """Return the part of CREATE INDEX that can name columns: what follows ON and the table's name."""
     on = next(token for token in tokens(index_sql) if token.is_word("on"))
     return index_sql[index_sql.index("(", on.end) :]
+
+
+def hears_update(trigger: StoredObject, table: Table, column: str) -> bool:
+    """Tell whether a trigger fires when a column of a table is updated."""
+    words = list(tokens(trigger.sql))
+    event = next(token for token in words if token.is_word("insert", "update", "delete"))
+    of = _update_of(words)
+    return (
+        fold(trigger.table) == fold(table.name)
+        and event.is_word("update")
+        and (not of or fold(column) in {token.name for token in of})
+    )
 
 
 def _fires_on(trigger: StoredObject, table: Table, column: str) -> bool:
     """Whether the head of a trigger says UPDATE OF the column: SQLite accepts an unknown one there silently."""
     if trigger.kind != "trigger" or fold(trigger.table) != fold(table.name):
         return False
-    words = list(tokens(trigger.sql))
+    return any(token.name == fold(column) for token in _update_of(list(tokens(trigger.sql))))
+
+
+def _update_of(words: list[Token]) -> list[Token]:
+    """What stands in the head of a trigger after UPDATE OF; nothing where it has none."""
     on = next(i for i, token in enumerate(words) if token.is_word("on"))
     of = next(
         (i for i, token in enumerate(words[:on]) if token.is_word("of") and not words[i - 1].is_word("instead")), on
     )
-    return any(token.name == fold(column) for token in words[of:on])
+    return words[of:on]
 
 
-def _copy(database: SqliteDatabase, shapes: Mapping[str, str]) -> sqlite3.Connection:
-    """Copy the schema without its triggers into memory; `shapes` gives tables (in lower case) another definition."""
-    everything = [stored for kind in ("table", "index", "view") for stored in stored_objects(database, kind)]
+def schema_copy(
+    database: SqliteDatabase, shapes: Mapping[str, str] | None = None, changes: Sequence[str] = ()
+) -> sqlite3.Connection:
+    """Copy the schema without its triggers into memory.
+
+    `shapes` gives tables (in lower case) another definition. `changes` are statements that run as soon as the tables
+    are there, before the indexes and views.
+    """
     copy = sqlite3.connect(":memory:", isolation_level=None)
-    for stored in everything:
+    for stored in stored_objects(database, "table"):
         # What cannot be made here (a virtual table of a missing module) leaves its dependents uncompiled too.
-        _works(copy, shapes.get(fold(stored.name), stored.sql) if stored.kind == "table" else stored.sql)
+        works(copy, (shapes or {}).get(fold(stored.name), stored.sql))
+    for statement in changes:
+        works(copy, statement)
+    for kind in ("index", "view"):
+        for stored in stored_objects(database, kind):
+            works(copy, stored.sql)
     return copy
 
 
@@ -219,18 +259,45 @@ def _compile(copy: sqlite3.Connection, stored: StoredObject) -> _Compiled:
             seen.add((fold(table), fold(column)))
         return sqlite3.SQLITE_OK
 
-    if stored.kind == "trigger" and not _works(copy, stored.sql):
+    if stored.kind == "trigger" and not works(copy, stored.sql):
         return _Compiled(False, frozenset())
     copy.set_authorizer(note)
     try:
-        works = _works(copy, "EXPLAIN " + _statement_using(copy, stored))
+        compiles = works(copy, "EXPLAIN " + statement_using(copy, stored))
     except sqlite3.Error:  # a trigger on a view that itself does not compile
-        works = False
+        compiles = False
     finally:
         copy.set_authorizer(_allow_all)
         if stored.kind == "trigger":
             copy.execute(f"DROP TRIGGER {quote(stored.name)}")
-    return _Compiled(works, frozenset(seen))
+    return _Compiled(compiles, frozenset(seen))
+
+
+def compiles(copy: sqlite3.Connection, stored: StoredObject) -> bool:
+    """Whether a view or trigger compiles in a copy of the schema."""
+    return _compile(copy, stored).works
+
+
+def program(copy: sqlite3.Connection, stored: StoredObject) -> list[object] | None:
+    """Return the program that SQLite makes of a view or trigger in a copy of the schema; None if it makes none.
+
+    That of a view starts with the names of its columns.
+    """
+    if not compiles(copy, stored):
+        return None
+    if stored.kind == "trigger":
+        copy.execute(stored.sql)
+    rows = copy.execute("EXPLAIN " + statement_using(copy, stored)).fetchall()
+    columns = [name for _, name, *_ in copy.execute(f"PRAGMA table_info({quote(stored.name)})").fetchall()]
+    if stored.kind == "trigger":
+        copy.execute(f"DROP TRIGGER {quote(stored.name)}")
+    # The last column is a comment.
+    steps = [
+        (code, *numbers, _ADDRESS.sub("", str(text)), flags)
+        for _, code, *numbers, text, flags, _ in rows
+        if code not in _ABOUT_THE_FILE
+    ]
+    return [columns, *steps]
 
 
 def _allow_all(*_: object) -> int:
@@ -238,7 +305,7 @@ def _allow_all(*_: object) -> int:
     return sqlite3.SQLITE_OK
 
 
-def _statement_using(copy: sqlite3.Connection, stored: StoredObject) -> str:
+def statement_using(copy: sqlite3.Connection, stored: StoredObject) -> str:
     """A statement that makes SQLite compile a view, or all that a trigger does."""
     name = quote(stored.table)
     if stored.kind == "view":
@@ -256,10 +323,14 @@ def _statement_using(copy: sqlite3.Connection, stored: StoredObject) -> str:
     }[fold(event.text)]
 
 
-def _works(copy: sqlite3.Connection, sql: str) -> bool:
-    """Whether a statement compiles, functions and collations of the program's own given."""
+def works(copy: sqlite3.Connection, sql: str) -> bool:
+    """Whether a statement runs, functions, collations and tokenizers that only the user's program has given."""
     try:
         copy.execute(sql)
     except sqlite3.Error as error:
-        return stand_in(copy, error) is not None and _works(copy, sql)
+        if stand_in(copy, error) is not None:
+            return works(copy, sql)
+        if "tokenizer" in str(error) and (plain := without_argument(sql, "tokenize")) != sql:
+            return works(copy, plain)
+        return False
     return True

@@ -10,20 +10,32 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from peewee import SqliteDatabase
+from peewee import Field, OperationalError, SqliteDatabase
 from playhouse.migrate import Operation, SqliteMigrator
 from playhouse.migrate import operation as playhouse_operation
 
 from waiaas.errors import WAIaaSError, refusal
+from waiaas.migrations.captures import (
+    altered,
+    broken_virtual_tables,
+    going_by_position,
+    is_reordered,
+    object_in,
+    taken_by_new_columns,
+    taken_by_rename,
+    texts_taken_by_new_columns,
+)
 from waiaas.migrations.dependents import (
     Dependent,
     broken_objects,
+    compiles,
     dependents,
     dependents_on_table,
     in_table_constraint,
+    schema_copy,
     without_column,
 )
 from waiaas.migrations.rebuild import REBUILD_NAME, TableRebuild, value_not_allowed
@@ -46,7 +58,8 @@ from waiaas.migrations.schema import (
     table_names,
 )
 from waiaas.migrations.schema_rows import refuse_strange_rows
-from waiaas.migrations.sql import comments, fold, parse_create_table, quote, tokens, unquote
+from waiaas.migrations.sql import CreateTable, comments, fold, parse_create_table, quote, tokens, unquote
+from waiaas.migrations.stand_ins import stand_in
 
 # Names under which tools keep a table while they rebuild it: playhouse, Alembic, Django, Drizzle, SQLite's
 # documentation, hand-written scripts.
@@ -202,6 +215,47 @@ class WaiaasMigrator(SqliteMigrator):
         yield
         self._put_back([*views, *triggers])
 
+    def _alter(self, table: str, change: Operation) -> None:
+        """Run an ALTER TABLE of SQLite's own, which reads the whole schema, and so much that is not the table's.
+
+        What only the user's program has, such as the collation of an index on another table, is given meanwhile:
+        ALTER TABLE compares nothing by it. An object at which SQLite stops is named (`dependent_object`).
+        """
+        given: list[Callable[[], None]] = []
+        try:
+            with self._without_broken_objects():
+                while (missing := self._altered(table, change)) is not None:
+                    given.append(missing)
+        finally:
+            for take_away in given:
+                take_away()
+
+    def _altered(self, table: str, change: Operation) -> Callable[[], None] | None:
+        """Run an ALTER TABLE; where it lacked something that is given now, return what takes that away again."""
+        try:
+            change.run()
+        except OperationalError as error:
+            if (take_away := stand_in(self.database.connection(), error)) is not None:
+                return take_away
+            if (found := object_in(error)) is not None:
+                raise self.depends(found, table, "*") from error
+            raise
+        return None
+
+    @staticmethod
+    def taken(dependent: Dependent, table: str, column: str) -> WAIaaSError:
+        """Return the refusal that names what would take a new name for something else."""
+        return refusal("name_taken", kind=dependent.kind, name=dependent.name, table=table, column=column)
+
+    def _refuse_taken(self, table: Table, columns: Sequence[str], changes: Sequence[str]) -> None:
+        """Refuse new columns, which `changes` add in a copy, where an object would take one for something else."""
+        taken = [*texts_taken_by_new_columns(table, columns)]
+        for dependent in taken or taken_by_new_columns(self.database, table, columns, {}, changes):
+            raise self.taken(dependent, table.name, ", ".join(columns))
+        with closing(schema_copy(self.database, {}, changes)) as changed:
+            for dependent in broken_virtual_tables(self.database, changed, table.name):
+                raise self.depends(dependent, table.name, "*")
+
     def _drop(self, objects: Sequence[StoredObject]) -> None:
         for each in objects:
             self.database.execute_sql(f"DROP {each.kind.upper()} main.{quote(each.name)}")
@@ -219,8 +273,8 @@ class WaiaasMigrator(SqliteMigrator):
         """
         found = self.table(old_name)
         named_by = children(self.database, found.name)
-        with self._without_broken_objects():
-            super().rename_table(old_name, new_name).run()
+        self._refuse_rename(found, "*", new_name, f"ALTER TABLE {quote(found.name)} RENAME TO {{}}")
+        self._alter(found.name, super().rename_table(old_name, new_name))
         self._refuse_unintended(new_name, [column.name for column in found.columns])
         for child, keys in named_by.items():
             child_now = new_name if fold(child) == fold(old_name) else child
@@ -230,10 +284,17 @@ class WaiaasMigrator(SqliteMigrator):
 
     @operation
     def rename_column(self, table: str, old_name: str, new_name: str, legacy: bool = False) -> None:
-        """Rename a column in place; indexes, triggers and views that name it follow."""
+        """Rename a column in place; indexes, triggers and views that name it follow.
+
+        Refuses with `name_taken` where a view or trigger would take the new name for something else, and with
+        `dependent_object` where a virtual table such as FTS5's `content='…'` reads the column by its old name.
+        """
         found = self.table(table)
-        with self._without_broken_objects():
-            super().rename_column(table, old_name, new_name, legacy).run()
+        old = self._column(found, old_name)
+        if not legacy:
+            statement = f"ALTER TABLE {quote(found.name)} RENAME COLUMN {quote(old)} TO {{}}"
+            self._refuse_rename(found, old, new_name, statement)
+        self._alter(found.name, super().rename_column(table, old_name, new_name, legacy))
         renamed = [new_name if fold(column.name) == fold(old_name) else column.name for column in found.columns]
         self._refuse_unintended(found.name, renamed)
 
@@ -247,6 +308,19 @@ class WaiaasMigrator(SqliteMigrator):
         if [fold(name) for name in actual] != [fold(name) for name in columns]:
             problem = f"SQLite did not change its definition: the columns are {', '.join(actual)}"
             raise refusal("unexpected_schema", table=table, problem=problem)
+
+    def _refuse_rename(self, table: Table, column: str, name: str, statement: str) -> None:
+        for dependent in taken_by_rename(self.database, name, lambda new: statement.format(quote(new))):
+            raise self.taken(dependent, name if column == "*" else table.name, "*" if column == "*" else name)
+        changed, objects = altered(self.database, statement.format(quote(name)))
+        with closing(changed):
+            for each in objects.values():
+                if not compiles(changed, each):
+                    raise self.depends(Dependent(each.kind, each.name), table.name, column)
+            for dependent in broken_virtual_tables(
+                self.database, changed, table.name, () if column == "*" else (column,)
+            ):
+                raise self.depends(dependent, table.name, column)
 
     @operation
     def drop_column(self, table: str, column_name: str, cascade: bool = True, legacy: bool = False) -> None:
@@ -267,8 +341,7 @@ class WaiaasMigrator(SqliteMigrator):
         if legacy or not self.drops_in_place(found, column):
             self._rebuild(found, without_column(found.definition, column).sql, drop=(column,))
         else:
-            with self._without_broken_objects():
-                self.migrate(super().drop_column(found.name, column))
+            self._alter(found.name, super().drop_column(found.name, column))
         self._refuse_unintended(found.name, [c.name for c in found.columns if fold(c.name) != fold(column)])
 
     def drops_in_place(self, table: Table, column: str) -> bool:
@@ -365,9 +438,29 @@ class WaiaasMigrator(SqliteMigrator):
     ) -> None:
         if self.database.foreign_keys:
             raise refusal("rebuild_refused", table=old.name, problem="foreign keys are on: use migration_context")
+        self._refuse_other_meanings(old, parse_create_table(definition))
         for child in {old.name, *children(self.database, old.name)}:
             self._watch_foreign_keys(child)
         TableRebuild(self, old, definition, copy or {}, drop, change).run()
+
+    def _refuse_other_meanings(self, old: Table, new: CreateTable) -> None:
+        """Refuse a new definition with which a view, trigger, index or CHECK would go on working, but otherwise."""
+        shapes = {fold(old.name): new.renamed(old.name)}
+        added = [
+            unquote(item.tokens[0].text)
+            for item in new.items
+            if item.kind == "column" and item.name not in old.column_names
+        ]
+        for dependent in texts_taken_by_new_columns(old, added, new):
+            raise self.taken(dependent, old.name, ", ".join(added))
+        for dependent in taken_by_new_columns(self.database, old, added, shapes):
+            raise self.taken(dependent, old.name, ", ".join(added))
+        if is_reordered(old, new):
+            for dependent in going_by_position(self.database, shapes, old.name):
+                raise self.depends(dependent, old.name, "*")
+        with closing(schema_copy(self.database, shapes)) as changed:
+            for dependent in broken_virtual_tables(self.database, changed, old.name):
+                raise self.depends(dependent, old.name, "*")
 
     def _update_column(self, table: str, column_to_update: str, fn: Callable[[str, str], str | None]) -> Operation:
         """Refuse playhouse's table rebuild, which reads SQL by regular expressions, to all operations that use it."""
@@ -410,11 +503,24 @@ class WaiaasMigrator(SqliteMigrator):
         What SQLite demands of such a column: https://www.sqlite.org/lang_altertable.html#altertabaddcol. Playhouse's
         `add_column` takes a Peewee field instead, and is refused for one that is NOT NULL.
         """
-        name = self.table(table).name
+        found = self.table(table)
+        self._add(found, unquote(next(tokens(definition)).text), f"ADD COLUMN {definition}")
+
+    @operation
+    def alter_add_column(self, table: str, column_name: str, field: Field[Any], allow_not_null: bool = False) -> None:
+        """Add a column in place, as playhouse's `add_column` does, and refuse what `append_column` refuses."""
+        found = self.table(table)
+        operation = super().alter_add_column(found.name, column_name, field, allow_not_null)
+        statement, parameters = operation.fn(self, *operation.args, **operation.kwargs).query()
+        assert not parameters
+        self._add(found, column_name, statement[statement.index(" ADD COLUMN ") + 1 :])
+
+    def _add(self, table: Table, column: str, change: str) -> None:
+        self._refuse_taken(table, [column], [f"ALTER TABLE {quote(table.name)} {change}"])
         before = broken_objects(self.database)
-        self.database.execute_sql(f"ALTER TABLE main.{quote(name)} ADD COLUMN {definition}")
+        self._alter(table.name, self.sql(f"ALTER TABLE main.{quote(table.name)} {change}"))
         for dependent in sorted(broken_objects(self.database) - before):
-            raise self.depends(dependent, name, "*")
+            raise self.depends(dependent, table.name, "*")
 
     @operation
     def create_index(self, table: str, statement: str, replaces: str | None = None) -> None:

@@ -6,15 +6,17 @@ pragma and the foreign-key check around them (steps 1, 2, 10, 11, 12) are the mi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from peewee import IntegrityError, PeeweeException
+from peewee import IntegrityError, OperationalError, PeeweeException
 
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.sqlite import reason_for
-from waiaas.migrations.dependents import broken_objects
+from waiaas.migrations.dependents import Dependent, broken_objects, hears_update, virtual_tables_over
 from waiaas.migrations.schema import (
+    Column,
     ForeignKey,
     StoredObject,
     Table,
@@ -25,7 +27,8 @@ from waiaas.migrations.schema import (
     foreign_key_clauses,
     stored_objects,
 )
-from waiaas.migrations.sql import Item, comments, fold, parse_create_table, quote, tokens
+from waiaas.migrations.sql import Item, comments, fold, names, parse_create_table, quote, tokens
+from waiaas.migrations.stand_ins import missing_name
 
 if TYPE_CHECKING:
     from waiaas.migrations.operations import WaiaasMigrator
@@ -70,9 +73,11 @@ class TableRebuild:
         new = self._create_new()
         self._refuse_loss(new)
         self._refuse_lost_clauses(new)
+        self._refuse_other_rowids(new)
+        self._refuse_unheard_changes()
         # Step 5: transfer content from X into new_X.
         self._copy_rows(new)
-        self._refuse_converted_values(new)
+        self._refuse_changed_values(new)
         # Step 6: drop the old table X.
         self._migrator.tell(f"replacing {table}")
         self._database.execute_sql(f"DROP TABLE main.{quote(table)}")
@@ -97,8 +102,19 @@ class TableRebuild:
         name = REBUILD_NAME.format(self._old.name)
         if find_table(self._database, name) is not None:
             raise self._migrator.leftover(name)
-        self._database.execute_sql(parse_create_table(self._definition).renamed(name))
+        with self._naming_what_is_missing():
+            self._database.execute_sql(parse_create_table(self._definition).renamed(name))
         return self._migrator.table(name)
+
+    @contextmanager
+    def _naming_what_is_missing(self) -> Iterator[None]:
+        """Refuse by its name a collation or function that the table needs and only the user's own program has."""
+        try:
+            yield
+        except OperationalError as error:
+            if missing := missing_name(error):
+                self._refuse(f"it needs the {missing}, which is not known here")
+            raise
 
     def _refuse_loss(self, new: Table) -> None:
         read = {token.name for expression in self._copy.values() for token in tokens(expression)}
@@ -157,20 +173,45 @@ class TableRebuild:
         if bad:
             raise value_not_allowed(self._old.name, column or condition, bad)
 
-    def _refuse_converted_values(self, new: Table) -> None:
-        """Refuse a change of type that changed a value: '007' in a column that is INTEGER now is 7."""
+    def _refuse_changed_values(self, new: Table) -> None:
+        """Refuse a change that replaced stored values: '007' in a column that is INTEGER now is 7.
+
+        A column that is generated now is computed for each row, whatever was stored in it
+        (https://www.sqlite.org/gencol.html).
+        """
         for column in new.columns:
             before = self._old.column(column.name)
-            if before is None or fold(before.type) == fold(column.type) or fold(column.name) in self._copy:
+            if before is None or fold(column.name) in self._copy or before.hidden:
                 continue
-            name, key = quote(column.name), self._row_name()
-            (changed,) = self._database.execute_sql(
-                f"SELECT count(*) FROM main.{quote(self._old.name)} AS old JOIN main.{quote(new.name)} AS new"
-                f" ON new.{key} = old.{key}"
-                f" WHERE old.{name} IS NOT new.{name} OR typeof(old.{name}) <> typeof(new.{name})"
-            ).fetchone()
-            if changed:
+            if fold(before.type) != fold(column.type) and (changed := self._changed_values(new, column)):
                 self._refuse(f"{changed} values of column {column.name} would change with its type")
+            if column.hidden and (changed := self._changed_values(new, column)):
+                self._refuse(
+                    f"{changed} values of column {column.name} would be replaced by what it is generated from"
+                )
+
+    def _changed_values(self, new: Table, column: Column) -> int:
+        """Count the rows in which a column, copied by its name, has another value or type than before."""
+        keys = self._keys(new)
+        if not keys:
+            self._refuse(f"its rows cannot be told apart, to see whether values of {column.name} would change")
+        before = ", ".join(f"{source} AS waiaas_key_{n}" for n, source in enumerate(keys.values()))
+        same = " AND ".join(f"new.{key} IS old.waiaas_key_{n}" for n, key in enumerate(keys))
+        name = quote(column.name)
+        (changed,) = self._database.execute_sql(
+            f"SELECT count(*) FROM (SELECT {before}, {name} AS waiaas_value FROM main.{quote(self._old.name)}) AS old"
+            f" LEFT JOIN main.{quote(new.name)} AS new ON {same}"
+            f" WHERE waiaas_value IS NOT new.{name} OR typeof(waiaas_value) <> typeof(new.{name})"
+        ).fetchone()
+        return int(changed)
+
+    def _keys(self, new: Table) -> dict[str, str]:
+        """The columns that tell the new table's rows apart, each with what it was copied from in the old one."""
+        sources = self._sources(new)
+        if carried := self._carried_rowid(new):
+            return dict([carried])
+        keys = [column.name for column in new.columns if column.primary_key]
+        return {quote(key): sources[key] for key in keys if key in sources}
 
     def _row_name(self) -> str:
         """What names a row to a person: the primary key where it is one column, else the rowid."""
@@ -182,18 +223,18 @@ class TableRebuild:
 
     def _copy_rows(self, new: Table) -> None:
         sources = {quote(name): source for name, source in self._sources(new).items()}
-        rowid = _hidden_rowid(self._old)
-        if rowid and rowid == _hidden_rowid(new):
-            sources = {rowid: rowid, **sources}
+        if carried := self._carried_rowid(new):
+            sources = dict([carried]) | sources
         columns, values = ", ".join(sources), ", ".join(sources.values())
         total = self._migrator.count(self._old.name)
         self._migrator.tell(f"copying {self._old.name}", 0, total)
         # OR ABORT overrides ON CONFLICT clauses of the table, by which SQLite would drop or change rows.
         old_name = quote(self._old.name)
         try:
-            self._database.execute_sql(
-                f"INSERT OR ABORT INTO main.{quote(new.name)} ({columns}) SELECT {values} FROM main.{old_name}"
-            )
+            with self._naming_what_is_missing():
+                self._database.execute_sql(
+                    f"INSERT OR ABORT INTO main.{quote(new.name)} ({columns}) SELECT {values} FROM main.{old_name}"
+                )
         except IntegrityError:
             self._refuse_values(new)
             raise
@@ -202,6 +243,37 @@ class TableRebuild:
             raise refusal("rows_lost", table=self._old.name, before=total, after=copied)
         self._migrator.told.rows += copied
         self._migrator.tell(f"copying {self._old.name}", copied, total)
+
+    def _carried_rowid(self, new: Table) -> tuple[str, str] | None:
+        """The rowid of the new table, where it is no column of it, and what it is copied from."""
+        hidden, alias = _hidden_rowid(new), rowid_alias(self._old)
+        source = quote(alias) if alias else _hidden_rowid(self._old)
+        return (hidden, source) if hidden and source else None
+
+    def _refuse_other_rowids(self, new: Table) -> None:
+        """Refuse where rows get other rowids, and something of the user's goes by these.
+
+        A full-text index does, and so may a view or trigger that names the rowid.
+        """
+        alias, before = rowid_alias(new), rowid_alias(self._old) or _hidden_rowid(self._old)
+        if alias is None or before is None:
+            return
+        if alias == rowid_alias(self._old) and fold(alias) not in self._copy:
+            return
+        by_rowid = virtual_tables_over(self._database, self._old.name)
+        for stored in stored_objects(self._database, "view", "trigger"):
+            if names(stored.sql, self._old.name) and any(names(stored.sql, name) for name in _ROWID_NAMES):
+                by_rowid.append(Dependent(stored.kind, stored.name))
+        for dependent in by_rowid:
+            raise self._migrator.depends(dependent, self._old.name, "rowid")
+
+    def _refuse_unheard_changes(self) -> None:
+        """Refuse to give a column other values where a trigger of the user's would have to hear of it."""
+        columns = [column.name for column in self._old.columns if fold(column.name) in self._copy]
+        for stored in stored_objects(self._database, "trigger"):
+            for column in columns:
+                if hears_update(stored, self._old, column):
+                    raise self._migrator.depends(Dependent("trigger", stored.name), self._old.name, column)
 
     def _sources(self, new: Table) -> dict[str, str]:
         """What each column of the new table is copied from; a generated column is computed, never written."""
@@ -275,11 +347,15 @@ def value_not_allowed(table: str, column: str, rows: Sequence[tuple[object, obje
     return refusal("value_not_allowed", table=table, column=column, values=values, rows=ids, count=len(ids))
 
 
+def rowid_alias(table: Table) -> str | None:
+    """Return the column that is the rowid (https://www.sqlite.org/lang_createtable.html#rowid), or None."""
+    if "without rowid" in table.definition.options or any(index.origin == "pk" for index in table.indexes):
+        return None
+    return next((column.name for column in table.columns if column.primary_key), None)
+
+
 def _hidden_rowid(table: Table) -> str | None:
     """A name by which the rowid can be reached that is no column of the table; None where there is none."""
-    is_the_key = any(column.primary_key for column in table.columns) and not any(
-        index.origin == "pk" for index in table.indexes
-    )
-    if is_the_key or "without rowid" in table.definition.options:
+    if rowid_alias(table) is not None or "without rowid" in table.definition.options:
         return None
     return next((name for name in _ROWID_NAMES if table.column(name) is None), None)

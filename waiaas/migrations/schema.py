@@ -329,10 +329,19 @@ class CheckClause(NamedTuple):
 
 def check_clauses(definition: CreateTable) -> list[CheckClause]:
     """Return the CHECKs of a CREATE TABLE statement in the order in which they stand."""
+    return _clauses(definition, "check")
+
+
+def expressions(definition: CreateTable) -> list[CheckClause]:
+    """Return the CHECKs and the expressions of the generated columns of a CREATE TABLE statement."""
+    return _clauses(definition, "check", "as")
+
+
+def _clauses(definition: CreateTable, *words: str) -> list[CheckClause]:
     clauses = []
     for item in definition.items:
-        for i, token in enumerate(item.tokens):
-            if token.is_word("check") and item.tokens[i + 1].text == "(":
+        for i, token in enumerate(item.tokens[:-1]):
+            if token.is_word(*words) and item.tokens[i + 1].text == "(":
                 start, end = _parentheses(item.tokens[i + 1 :])
                 clauses.append(CheckClause(item.name, definition.sql[start:end]))
     return clauses

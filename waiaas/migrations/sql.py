@@ -188,6 +188,36 @@ def names(sql: str, name: str) -> bool:
     return any(token.name == fold(name) for token in tokens(sql))
 
 
+def without_argument(sql: str, name: str) -> str:
+    """Return a CREATE VIRTUAL TABLE statement without the argument `name=…` of its module.
+
+    >>> without_argument("CREATE VIRTUAL TABLE f USING fts5(body, tokenize = 'icu ko', prefix=2)", "tokenize")
+    'CREATE VIRTUAL TABLE f USING fts5(body, prefix=2)'
+    >>> without_argument("CREATE VIRTUAL TABLE f USING fts4(tokenize=icu, body)", "tokenize")
+    'CREATE VIRTUAL TABLE f USING fts4( body)'
+    """
+    for separator, following, end in _arguments(sql):
+        if following.is_word(name):
+            if separator.text == ",":
+                return sql[: separator.start] + sql[end:]
+            return sql[: separator.end] + sql[end:].removeprefix(",")
+    return sql
+
+
+def _arguments(sql: str) -> Iterator[tuple[Token, Token, int]]:
+    """The arguments in a statement's parentheses: the `(` or `,` before each, its first token, and where it ends."""
+    depth, separator, first = 0, None, None
+    for token in tokens(sql):
+        is_end = token.text in (",", ")") and depth == 1
+        if separator is not None and first is not None and is_end:
+            yield separator, first, token.start
+        depth += {"(": 1, ")": -1}.get(token.text, 0)
+        if depth == 1 and token.text in ("(", ","):
+            separator, first = token, None
+        elif separator is not None and first is None:
+            first = token
+
+
 # One migration asks for the same tables again and again; 256 texts are more than a file has tables.
 @lru_cache(maxsize=256)
 def parse_create_table(sql: str) -> CreateTable:

@@ -6,10 +6,11 @@ import re
 import sqlite3
 from collections.abc import Callable
 
-_MISSING = re.compile(r"no such (function|collation sequence): (.+)")
+# ALTER TABLE puts the object at which it stopped before the message.
+_MISSING = re.compile(r"(?:error in .+: )?no such (function|collation sequence): (.+)", re.DOTALL)
 
 
-def stand_in(database: sqlite3.Connection, error: sqlite3.Error) -> Callable[[], None] | None:
+def stand_in(database: sqlite3.Connection, error: Exception) -> Callable[[], None] | None:
     """Give a connection what an error says that it lacks; return what takes it away again.
 
     None is returned for an error that is about something else.
@@ -24,3 +25,9 @@ def stand_in(database: sqlite3.Connection, error: sqlite3.Error) -> Callable[[],
         return lambda: database.create_function(name, -1, None)
     database.create_collation(name, lambda *_: 0)
     return lambda: database.create_collation(name, None)
+
+
+def missing_name(error: Exception) -> str | None:
+    """Return the function or collation that an error says is missing, with the word for it; None for another error."""
+    missing = _MISSING.fullmatch(str(error))
+    return " ".join(missing.groups()) if missing else None
