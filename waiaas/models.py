@@ -1,72 +1,44 @@
 """The 16 tables of schema version 19 as Peewee models, parents before children.
 
-The models are bound to no database. Bind them for a block, in the thread that runs it::
+The models are bound to no database. Bind them for a block, in the task or thread that runs it::
 
     database = waiaas.connect("wallets.db")
     with database.bind_ctx(waiaas.MODELS):
         waiaas.Wallet.select().count()
 
-Each thread has a binding of its own, so that one program may serve several databases at once.
+Each asyncio task and each thread has its own binding, so that one program can serve several databases at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
-from peewee import SQL, CompositeKey, Database, DoubleField, ForeignKeyField, Model, Table
-from playhouse.shortcuts import ThreadSafeDatabaseMetadata
+from peewee import SQL, CompositeKey, Database, DoubleField, ForeignKeyField, Model
 
 from waiaas import enums
+from waiaas.binding import TaskMetadata, bind_block
 from waiaas.fields import AutoIncrement, Flag, Integer, JSONText, Text, UTCDateTime
 
 _ModelType = TypeVar("_ModelType", bound="type[BaseModel]")
 
 
-class _BoundPerThread(ThreadSafeDatabaseMetadata):
-    """Metadata whose database is that of the running thread, and none in a thread that bound none.
-
-    Playhouse's class falls back to the first database that any thread ever bound, and shares the table object:
-    in a program with several owners, that would be another owner's wallets.
-    """
-
-    @property
-    def database(self) -> Database | None:
-        """The database that this thread has bound."""
-        return getattr(self._local, "database", None)
-
-    @database.setter
-    def database(self, database: Database | None) -> None:
-        self._local.database = database
-
-    @property  # type: ignore[misc]
-    def table(self) -> Table:
-        """The table, bound as this thread is."""
-        table: Table | None = getattr(self._local, "table", None)
-        if table is None:
-            columns = [field.column_name for field in self.sorted_fields]
-            table = Table(self.table_name, columns, schema=self.schema, _model=self.model, _database=self.database)
-            self._local.table = table
-        return table
-
-    @table.deleter
-    def table(self) -> None:
-        self._local.table = None
-
-    def set_database(self, database: Any) -> None:
-        """Bind the model in this thread; the schema manager, which threads share, asks here each time."""
-        self.database = database
-        del self.table
-
-
 class BaseModel(Model):
-    """What all tables have in common."""
+    """The base class of the models; derive your own from it if they are to be bound like these."""
 
     class Meta:
-        """One binding a thread; names as they stand in the file."""
+        """One binding per task; names as in the file."""
 
-        model_metadata_class = _BoundPerThread
+        model_metadata_class = TaskMetadata
         legacy_table_names = False
+
+    @classmethod
+    def bind_ctx(  # type: ignore[override]  # Peewee declares its own private class.
+        cls, database: Database, bind_refs: bool = True, bind_backrefs: bool = True
+    ) -> AbstractContextManager[Any]:
+        """Bind the model, and those that foreign keys connect with it, for a block, in the task that runs it."""
+        return bind_block(database, [cls], bind_refs, bind_backrefs)
 
 
 def _index(name: str, *columns: str, unique: bool = False) -> Callable[[_ModelType], _ModelType]:

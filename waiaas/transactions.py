@@ -10,13 +10,14 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 from weakref import WeakSet
 
 from peewee import (
     Database,
+    Model,
     OperationalError,
     PeeweeException,
     PostgresqlDatabase,
@@ -25,6 +26,7 @@ from peewee import (
     _savepoint,
 )
 
+from waiaas.binding import bind_block
 from waiaas.errors import refusal
 from waiaas.errors.sqlite import reason_for
 from waiaas.faults import told_with, translated
@@ -49,6 +51,12 @@ class WaiaasDatabase(SqliteDatabase):
         super().__init__(*args, **options)
         self._write_turn = threading.Lock()
         _databases.add(self)
+
+    def bind_ctx(  # type: ignore[override]  # Peewee declares its own private class.
+        self, models: Iterable[type[Model]], bind_refs: bool = True, bind_backrefs: bool = True
+    ) -> AbstractContextManager[Any]:
+        """Bind models to this database for a block, in the task or thread that runs it: see `waiaas.binding`."""
+        return bind_block(self, models, bind_refs, bind_backrefs)
 
     def begin(self, lock_type: str | None = None) -> None:
         """Begin a transaction; one that takes the write lock at once waits for it up to the busy timeout.
