@@ -396,7 +396,7 @@ def with_orphans(path: Path) -> None:
 
 
 def with_a_leftover(path: Path) -> None:
-    execute(path, "CREATE TABLE new_sessions (id TEXT)", "INSERT INTO new_sessions VALUES ('kept')")
+    execute(path, "CREATE TABLE session_wallets (id TEXT)", "INSERT INTO session_wallets VALUES ('kept')")
 
 
 def with_a_view(path: Path) -> None:

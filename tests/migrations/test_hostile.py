@@ -12,7 +12,6 @@ import pytest
 from old_files import dump, execute, make_file, query, session_id, wallet_id
 
 import waiaas
-from waiaas import LATEST_SCHEMA_VERSION as LATEST
 from waiaas import WAIaaSError
 from waiaas.database import open_to_change
 
@@ -31,43 +30,101 @@ def refused(path: Path, reason: str) -> WAIaaSError:
     return caught.value
 
 
-IGNORED = {
-    "the version row": (18, "BEFORE INSERT ON schema_version", "SELECT max(version) FROM schema_version", (LATEST,)),
-    "the kill switch": (
-        13,
-        "BEFORE UPDATE ON key_value_store",
-        "SELECT value FROM key_value_store WHERE key = 'kill_switch_state'",
-        ("SUSPENDED",),
+WRITTEN = {
+    "the version row": (18, "INSERT", "schema_version", "version"),
+    "the kill switch": (13, "UPDATE", "key_value_store", "value"),
+    "the network of a transaction": (5, "UPDATE", "transactions", "network"),
+    "the events of the audit log": (2, "UPDATE", "audit_log", "event_type"),
+}
+INTERFERING = {
+    "ignores it": "BEFORE {event} ON {table} BEGIN SELECT RAISE(IGNORE); END",
+    "forbids it": "BEFORE {event} ON {table} BEGIN SELECT RAISE(ABORT, 'no'); END",
+    "rolls it back": "AFTER {event} ON {table} BEGIN SELECT RAISE(ROLLBACK, 'no'); END",
+    "deletes the row": "AFTER {event} ON {table} BEGIN DELETE FROM {table} WHERE rowid = new.rowid; END",
+    "changes it again": (
+        "AFTER {event} ON {table} WHEN new.{column} <> -1"
+        " BEGIN UPDATE {table} SET {column} = -1 WHERE rowid = new.rowid; END"
     ),
-    "the network of a transaction": (
-        5,
-        "BEFORE UPDATE ON transactions",
-        "SELECT count(*) FROM transactions WHERE network IS NULL",
-        (0,),
-    ),
-    "the events of the audit log": (
-        2,
-        "BEFORE UPDATE ON audit_log",
-        "SELECT count(*) FROM audit_log WHERE event_type LIKE 'AGENT%'",
-        (0,),
-    ),
+    "needs a function of the program": "AFTER {event} ON {table} BEGIN SELECT mine(new.rowid); END",
 }
 
 
-@pytest.mark.parametrize(("version", "event", "question", "answer"), IGNORED.values(), ids=IGNORED)
-def test_a_trigger_cannot_stop_what_a_migration_writes(
-    tmp_path: Path, version: int, event: str, question: str, answer: tuple[object, ...]
+@pytest.mark.parametrize("head", INTERFERING.values(), ids=INTERFERING)
+@pytest.mark.parametrize(("version", "event", "table", "column"), WRITTEN.values(), ids=WRITTEN)
+def test_a_trigger_that_stops_what_a_migration_writes_is_refused(
+    tmp_path: Path, version: int, event: str, table: str, column: str, head: str
 ) -> None:
-    """A user's trigger that ignores or changes rows does not fire during the upgrade, and is there afterwards."""
+    """A trigger because of which the rows are not as they were to be is refused by name, and the file is unchanged."""
     path = make_file(tmp_path / "wallets.db", version)
     if version == 13:
         execute(path, "INSERT INTO key_value_store VALUES ('kill_switch_state', 'ACTIVATED', 1)")
     if version == 2:
         execute(path, "UPDATE audit_log SET event_type = 'AGENT_CREATED'")
-    execute(path, f"CREATE TRIGGER mine {event} BEGIN SELECT RAISE(IGNORE); END")
+    execute(path, f"CREATE TRIGGER mine {head.format(event=event, table=table, column=column)}")
+    error = refused(path, "dependent_object")
+    assert ((error.details or {})["name"], (error.details or {})["table"]) == ("mine", table)
+
+
+@pytest.mark.parametrize(("version", "event", "table", "column"), WRITTEN.values(), ids=WRITTEN)
+def test_triggers_fire_for_the_rows_that_a_migration_writes(
+    tmp_path: Path, version: int, event: str, table: str, column: str
+) -> None:
+    """A trigger of the user's hears of each row that an upgrade changes, as it hears of those of other programs."""
+    path = make_file(tmp_path / "wallets.db", version)
+    if version == 13:
+        execute(path, "INSERT INTO key_value_store VALUES ('kill_switch_state', 'ACTIVATED', 1)")
+    if version == 2:
+        execute(path, "UPDATE audit_log SET event_type = 'AGENT_CREATED'")
+    execute(
+        path,
+        "CREATE TABLE heard (row)",
+        f"CREATE TRIGGER mine AFTER {event} ON {table} BEGIN INSERT INTO heard VALUES (new.rowid); END",
+    )
     upgrade(path)
-    assert query(path, question) == [answer]
-    assert query(path, "SELECT name FROM sqlite_master WHERE type = 'trigger'") == [("mine",)]
+    expected = {18: 1, 13: 1, 5: 12, 2: 12}[version]
+    assert query(path, "SELECT count(DISTINCT row) FROM heard") == [(expected,)]
+
+
+def test_a_search_of_the_audit_log_goes_on(tmp_path: Path) -> None:
+    """A full-text index that triggers keep fits the rows after version 3 has renamed events."""
+    path = make_file(tmp_path / "wallets.db", 2)
+    execute(
+        path,
+        "UPDATE audit_log SET event_type = 'AGENT_CREATED'",
+        "CREATE VIRTUAL TABLE found USING fts5 (event_type, content='audit_log', content_rowid='id')",
+        "INSERT INTO found (found) VALUES ('rebuild')",
+        "CREATE TRIGGER found_update AFTER UPDATE ON audit_log BEGIN"
+        " INSERT INTO found (found, rowid, event_type) VALUES ('delete', old.id, old.event_type);"
+        " INSERT INTO found (rowid, event_type) VALUES (new.id, new.event_type); END",
+    )
+    upgrade(path)
+    execute(path, "INSERT INTO found (found, rank) VALUES ('integrity-check', 1)")
+    assert query(path, "SELECT count(*) FROM found WHERE found MATCH 'WALLET_CREATED'") == [(12,)]
+    assert query(path, "SELECT count(*) FROM found WHERE found MATCH 'AGENT_CREATED'") == [(0,)]
+
+
+def test_a_stale_trigger_on_rows_that_are_written_is_no_obstacle(tmp_path: Path) -> None:
+    """A trigger that has long been broken fires for nobody: it is kept, and does not stop the upgrade."""
+    path = make_file(tmp_path / "wallets.db", 2)
+    execute(path, "UPDATE audit_log SET event_type = 'AGENT_CREATED'")
+    stale = "CREATE TRIGGER stale AFTER UPDATE ON audit_log BEGIN INSERT INTO gone VALUES (1); END"
+    execute(path, stale)
+    upgrade(path)
+    assert query(path, "SELECT sql FROM sqlite_master WHERE name = 'stale'") == [(stale,)]
+
+
+@pytest.mark.parametrize(
+    ("event", "deleted"), [("BEFORE DELETE", "SELECT RAISE(IGNORE)"), ("AFTER DELETE", "SELECT RAISE(ABORT, 'no')")]
+)
+def test_a_trigger_that_keeps_the_version_row_is_refused(tmp_path: Path, event: str, deleted: str) -> None:
+    """A downgrade whose version row a trigger keeps is refused by the trigger's name, and changes nothing."""
+    path = make_file(tmp_path / "wallets.db", 19)
+    execute(path, f"CREATE TRIGGER mine {event} ON schema_version BEGIN {deleted}; END")
+    before = path.read_bytes()
+    with open_to_change(path) as database, pytest.raises(WAIaaSError) as caught:
+        waiaas.downgrade(database, 18, backup=False)
+    assert (caught.value.reason, (caught.value.details or {})["name"]) == ("dependent_object", "mine")
+    assert path.read_bytes() == before
 
 
 def test_a_temporary_table_of_the_same_name_is_refused(v18: Path) -> None:
@@ -85,15 +142,15 @@ def test_a_temporary_table_of_the_same_name_is_refused(v18: Path) -> None:
 @pytest.mark.parametrize(
     "statement",
     [
-        "CREATE INDEX mine ON sessions_new (id)",
-        "CREATE TRIGGER mine AFTER INSERT ON sessions_new BEGIN SELECT 1; END",
-        "CREATE TABLE mine (x REFERENCES sessions_new (id))",
-        "CREATE VIEW mine AS SELECT id FROM sessions_new",
+        "CREATE INDEX mine ON waiaas_rebuild_sessions (id)",
+        "CREATE TRIGGER mine AFTER INSERT ON waiaas_rebuild_sessions BEGIN SELECT 1; END",
+        "CREATE TABLE mine (x REFERENCES waiaas_rebuild_sessions (id))",
+        "CREATE VIEW mine AS SELECT id FROM waiaas_rebuild_sessions",
     ],
 )
 def test_an_empty_leftover_that_something_depends_on_is_refused(v18: Path, statement: str) -> None:
-    """An empty table under a tool's name is removed only where nothing of the user's goes with it."""
-    execute(v18, "CREATE TABLE sessions_new AS SELECT * FROM sessions WHERE 0", statement)
+    """An empty table under the name of a rebuild is removed only if nothing of the user's goes with it."""
+    execute(v18, "CREATE TABLE waiaas_rebuild_sessions AS SELECT * FROM sessions WHERE 0", statement)
     refused(v18, "leftover_table")
 
 

@@ -292,20 +292,55 @@ def test_a_generated_column_of_the_programs_own_function_is_compiled() -> None:
 
 FORMER_NAMES = (
     *("owner__tmp__", "_alembic_tmp_owner", "new__owner", "__new_owner", "new_owner", "owner_new", "Owner_Tmp"),
-    *("tmp_owner", "owner_old", "old_owner", "_owner_old", "owner_backup", "owner_bak"),
+    *("tmp_owner", "owner_old", "old_owner", "_owner_old", "owner_backup", "owner_bak", "owner__old", "owner-2024"),
 )
 
 
-@pytest.mark.parametrize("former", [*FORMER_NAMES, "what_a_name"])
-def test_a_key_on_a_name_that_tools_give_is_mended(former: str) -> None:
-    """A dangling foreign key on a table's temporary or former name is mended; on any other name it is left alone."""
-    database = made(OWNERS[0], f"CREATE TABLE pet (owner_id INT REFERENCES {former} (id) ON DELETE CASCADE)")
-    database.execute_sql("INSERT INTO pet VALUES (NULL)")
-    mended = run(database, lambda migrator: migrator.reconnect_foreign_keys("owner")).told.foreign_keys_reconnected
+@pytest.mark.parametrize("former", [*FORMER_NAMES, "what_a_name", "ownership", "house_owner_old"])
+def test_a_dangling_key_is_reconnected_by_its_name(former: str) -> None:
+    """A dangling key whose name is the table's with more around it is reconnected, but not one of another table's."""
+    database = made(
+        OWNERS[0],
+        "CREATE TABLE house_owner (id INTEGER PRIMARY KEY)",
+        f'CREATE TABLE pet (owner_id INT REFERENCES "{former}" (id) ON DELETE CASCADE)',
+        "INSERT INTO pet VALUES (NULL)",
+    )
+    done = run(database, lambda migrator: migrator.reconnect_foreign_keys("owner")).told.foreign_keys_reconnected
     ((_, _, parent, *_, on_delete, _),) = rows(database, "PRAGMA foreign_key_list(pet)")
-    assert (mended, parent) == (["pet.owner_id"], "owner") if former in FORMER_NAMES else ([], former)
+    assert (done, parent) == ((["pet.owner_id"], "owner") if former in FORMER_NAMES else ([], former))
     assert on_delete == "CASCADE"
     assert rows(database, "SELECT * FROM pet") == [(None,)]
+
+
+ROWS_OF_A_DANGLING_KEY = {
+    "all in this table": ("1, 2", True),
+    "one in none": ("1, 3", False),
+    "all in another table too": ("1", False),
+    "none": ("NULL", False),
+}
+
+
+@pytest.mark.parametrize(("owners", "is_reconnected"), ROWS_OF_A_DANGLING_KEY.values(), ids=ROWS_OF_A_DANGLING_KEY)
+def test_a_dangling_key_of_any_name_is_reconnected_by_its_rows(owners: str, is_reconnected: bool) -> None:
+    """A key that names no table at all is reconnected if its rows refer to rows of this table and of no other."""
+    database = made(
+        OWNERS[0],
+        "CREATE TABLE house (id INTEGER PRIMARY KEY)",
+        "CREATE TABLE pet (owner_id INT REFERENCES gone (id))",
+        "INSERT INTO owner VALUES (1), (2)",
+        "INSERT INTO house VALUES (1), (7)",
+        f"INSERT INTO pet SELECT value FROM json_each('[{owners.replace('NULL', 'null')}]')",
+    )
+    run(database, lambda migrator: migrator.reconnect_foreign_keys("owner"))
+    ((_, _, parent, *_),) = rows(database, "PRAGMA foreign_key_list(pet)")
+    assert parent == ("owner" if is_reconnected else "gone")
+
+
+def test_a_key_that_cannot_be_the_tables_is_left_alone() -> None:
+    """A dangling key that refers to a column which is no key of the table stays, whatever its name."""
+    database = made(OWNERS[0], "CREATE TABLE pet (name TEXT REFERENCES owner_old (name))")
+    run(database, lambda migrator: migrator.reconnect_foreign_keys("owner"))
+    assert rows(database, "PRAGMA foreign_key_list(pet)")[0][2] == "owner_old"
 
 
 @pytest.mark.parametrize(
@@ -407,13 +442,15 @@ def test_playhouses_own_rebuild_is_refused(change: Callable[[WaiaasMigrator], Op
     assert "change_columns" in str(error)
 
 
-def test_an_update_fires_no_trigger_and_counts_its_rows() -> None:
-    """Triggers on the table, however it is spelled, do not fire and stay; those on other tables are not touched."""
+def test_an_update_fires_triggers_and_counts_its_rows() -> None:
+    """Triggers on the table fire, temporary ones too; those on other columns and tables do not."""
     database = made(
         *OWNERS,
         "CREATE TABLE log (x)",
         "CREATE TRIGGER mine BEFORE UPDATE ON Pet BEGIN INSERT INTO log VALUES ('fired'); END",
-        "CREATE TRIGGER other AFTER INSERT ON owner BEGIN SELECT 1; END",
+        "CREATE TRIGGER of_name AFTER UPDATE OF name ON Pet BEGIN INSERT INTO log VALUES ('name'); END",
+        "CREATE TRIGGER of_owner AFTER UPDATE OF owner_id ON Pet BEGIN INSERT INTO log VALUES ('owner'); END",
+        "CREATE TEMP TRIGGER passing AFTER UPDATE ON main.pet BEGIN INSERT INTO log VALUES ('passing'); END",
     )
     before = rows(database, "SELECT type, name, sql FROM sqlite_master ORDER BY name")
     migrator = WaiaasMigrator(database)
@@ -422,12 +459,77 @@ def test_an_update_fires_no_trigger_and_counts_its_rows() -> None:
         migrator.update("pet", "name = 'Rex'", "owner_id IS NULL")
     assert migrator.told.rows == 3
     assert rows(database, "SELECT DISTINCT name FROM pet") == [("Rex",)]
-    assert rows(database, "SELECT * FROM log") == []
+    assert rows(database, "SELECT x, count(*) FROM log GROUP BY x") == [("fired", 3), ("name", 3), ("passing", 3)]
     assert rows(database, "SELECT type, name, sql FROM sqlite_master ORDER BY name") == before
-    database.execute_sql("CREATE TEMP TRIGGER passing AFTER UPDATE ON main.pet BEGIN SELECT 1; END")
-    with pytest.raises(WAIaaSError, match="passing"), migrator.migration_context():
-        migrator.update("pet", "name = ''", "1")
-    assert rows(database, "SELECT DISTINCT name FROM pet") == [("Rex",)]
+
+
+def test_a_temporary_trigger_that_changes_what_was_written_is_refused() -> None:
+    """A temporary trigger after which a row is not as it was written is refused by name."""
+    database = made(
+        *OWNERS,
+        "CREATE TEMP TRIGGER passing AFTER UPDATE OF name ON main.pet WHEN new.name <> ''"
+        " BEGIN UPDATE pet SET name = ''; END",
+    )
+    with pytest.raises(WAIaaSError, match="passing"), WaiaasMigrator(database).migration_context() as _:
+        WaiaasMigrator(database).update("pet", "name = 'Rex'", "1")
+    assert rows(database, "SELECT max(name) FROM pet") == [("stray",)]
+
+
+DROPS_NOTHING_NEEDED: dict[str, Callable[[WaiaasMigrator], list[Operation]]] = {
+    "the child after it": lambda m: [m.drop_table("owner"), m.drop_table("pet"), m.drop_table("log")],
+    "the child before it": lambda m: [m.drop_table("pet"), m.drop_table("owner"), m.drop_table("log")],
+    "a new one of its name": lambda m: [
+        m.create_table("CREATE TABLE owner_2 (id INTEGER PRIMARY KEY)"),
+        m.sql("INSERT INTO owner_2 SELECT id FROM owner"),
+        m.drop_table("owner"),
+        m.rename_table("owner_2", "owner"),
+    ],
+}
+
+
+@pytest.mark.parametrize("drops", DROPS_NOTHING_NEEDED.values(), ids=DROPS_NOTHING_NEEDED)
+def test_a_table_is_dropped_if_nothing_needs_it_in_the_end(drops: Callable[[WaiaasMigrator], list[Operation]]) -> None:
+    """What needs a table may go, or the table come back, until the end of the migration."""
+    database = made(*OWNERS, "CREATE TABLE log (x)", "CREATE TRIGGER own AFTER INSERT ON owner BEGIN SELECT 1; END")
+    migrator = WaiaasMigrator(database)
+    with migrator.migration_context():
+        migrator.migrate(*drops(migrator))
+    assert rows(database, "PRAGMA foreign_key_check") == []
+
+
+NEEDS_THE_TABLE = {
+    "a child with rows": ("INSERT INTO log VALUES ('x')", "foreign key", "pet"),
+    "a child without rows": ("DELETE FROM pet", "foreign key", "pet"),
+    "a view": ("DROP TABLE pet; CREATE VIEW mine AS SELECT id FROM owner", "view", "mine"),
+    "a view of a view": (
+        "DROP TABLE pet; CREATE VIEW mine AS SELECT id FROM owner; CREATE VIEW other AS SELECT id FROM mine",
+        "view", "mine"
+    ),
+    "a trigger on another table": (
+        "DROP TABLE pet; CREATE TRIGGER mine AFTER INSERT ON log BEGIN DELETE FROM owner; END", "trigger", "mine"
+    ),
+    "a full-text index": (
+        "DROP TABLE pet; CREATE VIRTUAL TABLE mine USING fts5 (id, content='owner')", "virtual table", "mine"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("is_held", [True, False], ids=["in the context", "outside of it"])
+@pytest.mark.parametrize(("statements", "kind", "name"), NEEDS_THE_TABLE.values(), ids=NEEDS_THE_TABLE)
+def test_a_table_that_something_needs_is_not_dropped(statements: str, kind: str, name: str, is_held: bool) -> None:
+    """What would lose the table that it needs is named, with or without rows."""
+    database = made(*OWNERS, "CREATE TABLE log (x)")
+    database.connection().executescript(statements)
+    if is_held:
+        error = refused(database, lambda m: m.drop_table("Owner"))
+    else:
+        with pytest.raises(WAIaaSError) as caught:
+            WaiaasMigrator(database).drop_table("Owner").run()
+        error = caught.value
+    assert error.reason == "dependent_on_table"
+    details = error.details or {}
+    assert (details["kind"], details["name"], details["table"]) == (kind, name, "owner")
+    assert rows(database, "SELECT count(*) FROM owner") == [(2,)]
 
 
 @pytest.mark.parametrize("operation", ["rename_column", "rename_table", "drop_column"])

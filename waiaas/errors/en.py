@@ -403,8 +403,7 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "Restore the database from a backup, or copy what it has into a new file with `sqlite3 FILE .dump`.",
     ),
     "leftover_table": (
-        "A table left by an interrupted tool stands in the way: {table} "
-        "is not empty or has another shape (rows: {rows}).",
+        "A table has the name of one that must be created: {table} is not empty or has another shape (rows: {rows}).",
         "Look at the table, move the rows that you need, drop or rename it, and run again.",
     ),
     "dependent_object": (

@@ -202,15 +202,14 @@ def after_on(index_sql: str) -> str:
     return index_sql[index_sql.index("(", on.end) :]
 
 
-def hears_update(trigger: StoredObject, table: Table, column: str) -> bool:
-    """Tell whether a trigger fires when a column of a table is updated."""
+def fires_on(trigger: StoredObject, table: Table, event: str, column: str | None = None) -> bool:
+    """Tell whether a trigger fires on an event of a table (`insert`, `update`, `delete`) or of one column."""
     words = list(tokens(trigger.sql))
-    event = next(token for token in words if token.is_word("insert", "update", "delete"))
-    of = _update_of(words)
+    of = {token.name for token in _update_of(words)}
     return (
         fold(trigger.table) == fold(table.name)
-        and event.is_word("update")
-        and (not of or fold(column) in {token.name for token in of})
+        and next(token for token in words if token.is_word("insert", "update", "delete")).is_word(event)
+        and (not of or column is None or fold(column) in of)
     )
 
 

@@ -18,6 +18,8 @@ from playhouse.migrate import Operation, SqliteMigrator
 from playhouse.migrate import operation as playhouse_operation
 
 from waiaas.errors import WAIaaSError, refusal
+from waiaas.errors.sqlite import is_mismatch
+from waiaas.migrations import writing
 from waiaas.migrations.captures import (
     altered,
     broken_virtual_tables,
@@ -28,6 +30,7 @@ from waiaas.migrations.captures import (
     taken_by_rename,
     texts_taken_by_new_columns,
 )
+from waiaas.migrations.dangling import belongs_to
 from waiaas.migrations.dependents import (
     Dependent,
     broken_objects,
@@ -36,6 +39,7 @@ from waiaas.migrations.dependents import (
     dependents_on_table,
     in_table_constraint,
     schema_copy,
+    virtual_tables_over,
     without_column,
 )
 from waiaas.migrations.rebuild import REBUILD_NAME, TableRebuild, value_not_allowed
@@ -61,16 +65,13 @@ from waiaas.migrations.schema_rows import refuse_strange_rows
 from waiaas.migrations.sql import CreateTable, comments, fold, parse_create_table, quote, tokens, unquote
 from waiaas.migrations.stand_ins import stand_in
 
-# Names under which tools keep a table while they rebuild it: playhouse, Alembic, Django, Drizzle, SQLite's
-# documentation, hand-written scripts.
-_TEMPORARY_NAMES = ("{}__tmp__", "_alembic_tmp_{}", "new__{}", "__new_{}", "new_{}", "{}_new", "{}_tmp", "tmp_{}")
-# A rename takes the foreign keys along: names that a dangling one can have beside those.
-_FORMER_NAMES = (*_TEMPORARY_NAMES, "{}_old", "old_{}", "_{}_old", "{}_backup", "{}_bak")
 # What a column's definition may say beside its name and type.
 _CLAUSE_WORDS = (
     *("constraint", "primary", "unique", "check", "default", "collate", "references"),
     *("generated", "as", "conflict", "autoincrement", "deferrable"),
 )
+# In the place of the rows: SQLite cannot check a foreign key that refers to columns that are no key.
+_MISMATCH = "mismatch"
 # https://www.sqlite.org/releaselog/3_35_0.html
 _DROP_COLUMN_SINCE = (3, 35, 0)
 
@@ -121,7 +122,9 @@ class WaiaasMigrator(SqliteMigrator):
         self.told = Told()
         self.version: int | None = None
         self._progress = progress
-        self._violations_before: dict[str, Counter[int | None]] = {}
+        self._violations_before: dict[str, Counter[int | str | None]] = {}
+        self._dropped: dict[str, list[Dependent]] = {}
+        self._is_in_context = False
 
     def tell(self, phase: str, done: int = 0, total: int = 0) -> None:
         """Report progress to the caller of the migration; `done` and `total` are rows."""
@@ -154,8 +157,14 @@ class WaiaasMigrator(SqliteMigrator):
         refuse_strange_rows(self.database)
         self._refuse_shadows()
         self._violations_before.clear()
+        self._dropped.clear()
         with _migration_pragmas(self.database), _immediate_transaction(self.database):
-            yield
+            self._is_in_context = True
+            try:
+                yield
+            finally:
+                self._is_in_context = False
+            self._verify_dropped()
             self.verify_foreign_keys()
             self.tell("committing")
 
@@ -170,9 +179,19 @@ class WaiaasMigrator(SqliteMigrator):
                 table, before = next(iter(self._violations_before.items()))
                 self.tell(f"checking the foreign keys of {table}")
                 new = self._violations(table) - before
-                if new:
+                if new and _MISMATCH not in before:
                     raise refusal("foreign_key_violations", table=table, count=sum(new.values()))
                 del self._violations_before[table]
+
+    def _verify_dropped(self) -> None:
+        """Refuse (`dependent_on_table`) if something still needs a table that was dropped and is not there again."""
+        for table, dependents_before in self._dropped.items():
+            if find_table(self.database, table) is not None:
+                continue
+            broken = broken_objects(self.database)
+            keys = {Dependent("foreign key", child) for child in children(self.database, table)}
+            virtual = set(virtual_tables_over(self.database, table))
+            self._refuse_drop(table, [each for each in dependents_before if each in broken | keys | virtual])
 
     def _refuse_shadows(self) -> None:
         """A temporary table hides the one of the same name in the file from statements that name no schema."""
@@ -191,14 +210,15 @@ class WaiaasMigrator(SqliteMigrator):
                 raise refusal("rebuild_refused", table=table, problem=f"it has the temporary trigger {name}")
 
     @contextmanager
-    def without_triggers(self, table: str) -> Iterator[None]:
-        """Keep a user's triggers on a table from firing on the rows that a migration writes."""
-        name = self.table(table).name
-        triggers = [o for o in stored_objects(self.database, "trigger") if fold(o.table) == fold(name)]
-        self.refuse_temporary_triggers(name)
-        self._drop(triggers)
+    def without(self, objects: Sequence[StoredObject]) -> Iterator[None]:
+        """Set views and triggers aside while something is done that they must not be seen by."""
+        views = [each for each in objects if each.kind == "view"]
+        triggers = [each for each in objects if each.kind == "trigger"]
+        for each in [*triggers, *views]:
+            self.database.execute_sql(f"DROP {each.kind.upper()} main.{quote(each.name)}")
         yield
-        self._put_back(triggers)
+        for each in [*views, *triggers]:
+            self.database.execute_sql(each.sql)
 
     @contextmanager
     def _without_broken_objects(self) -> Iterator[None]:
@@ -211,9 +231,8 @@ class WaiaasMigrator(SqliteMigrator):
             for o in stored_objects(self.database, "trigger")
             if ("trigger", o.name) in broken or fold(o.table) in on_them
         ]
-        self._drop([*triggers, *views])
-        yield
-        self._put_back([*views, *triggers])
+        with self.without([*triggers, *views]):
+            yield
 
     def _alter(self, table: str, change: Operation) -> None:
         """Run an ALTER TABLE of SQLite's own, which reads the whole schema, and so much that is not the table's.
@@ -255,14 +274,6 @@ class WaiaasMigrator(SqliteMigrator):
         with closing(schema_copy(self.database, {}, changes)) as changed:
             for dependent in broken_virtual_tables(self.database, changed, table.name):
                 raise self.depends(dependent, table.name, "*")
-
-    def _drop(self, objects: Sequence[StoredObject]) -> None:
-        for each in objects:
-            self.database.execute_sql(f"DROP {each.kind.upper()} main.{quote(each.name)}")
-
-    def _put_back(self, objects: Sequence[StoredObject]) -> None:
-        for each in objects:
-            self.database.execute_sql(each.sql)
 
     @operation
     def rename_table(self, old_name: str, new_name: str) -> None:
@@ -523,6 +534,34 @@ class WaiaasMigrator(SqliteMigrator):
             raise self.depends(dependent, table.name, "*")
 
     @operation
+    def drop_table(self, table: str, safe: bool = False, cascade: bool = False, schema: str | None = None) -> None:
+        """Drop a table with its indexes and triggers.
+
+        Refuses with `dependent_on_table` where a foreign key of another table, a view, a trigger on another table or a
+        virtual table needs it. Inside `migration_context` that is looked for at the end, so that they may be dropped
+        or changed after it.
+        """
+        found = describe_table(self.database, table)
+        if found is not None and not found.is_virtual:
+            own = {
+                Dependent("trigger", o.name)
+                for o in stored_objects(self.database, "trigger")
+                if fold(o.table) == fold(table)
+            }
+            needed_by = [each for each in dependents_on_table(self.database, found, found) if each not in own]
+            if not self._is_in_context:
+                self._refuse_drop(found.name, needed_by)
+            for child in children(self.database, found.name):
+                self._watch_foreign_keys(child)
+            self._dropped[found.name] = needed_by
+        super().drop_table(table, safe, cascade, schema).run()
+
+    @staticmethod
+    def _refuse_drop(table: str, needed_by: Sequence[Dependent]) -> None:
+        for dependent in needed_by:
+            raise refusal("dependent_on_table", kind=dependent.kind, name=dependent.name, table=table)
+
+    @operation
     def create_index(self, table: str, statement: str, replaces: str | None = None) -> None:
         """Make an index, and drop the one that it replaces where that is over the same columns.
 
@@ -547,12 +586,22 @@ class WaiaasMigrator(SqliteMigrator):
             self.migrate(self.drop_index(table, index.name))
 
     def update(self, table: str, assignment: str, where: str) -> None:
-        """Change the values of the rows that satisfy an SQL condition; `told.rows` grows by them."""
-        name = quote(self.table(table).name)
-        with self.without_triggers(table):
-            cursor = self.database.execute_sql(f"UPDATE main.{name} SET {assignment} WHERE {where}")
-        self.told.rows += cursor.rowcount
-        self.told.rows_changed[fold(table)] = self.told.rows_changed.get(fold(table), 0) + cursor.rowcount
+        """Change a column of the rows that satisfy an SQL condition; `told.rows` grows by them.
+
+        `assignment` is `column = expression`. Triggers on the table fire; one that stops the change, or changes what
+        was written, is refused by its name (`dependent_object`).
+        """
+        changed = writing.update(self, self.table(table), assignment, where)
+        self.told.rows += changed
+        self.told.rows_changed[fold(table)] = self.told.rows_changed.get(fold(table), 0) + changed
+
+    def insert(self, table: str, row: Mapping[str, object]) -> None:
+        """Add a row, given by its columns; triggers on the table fire, and are refused as for `update`."""
+        writing.insert(self, self.table(table), row)
+
+    def delete(self, table: str, row: Mapping[str, object]) -> None:
+        """Delete the rows that have these values; triggers on the table fire, and are refused as for `update`."""
+        writing.delete(self, self.table(table), row)
 
     def refuse_values(self, table: str, column: str, condition: str) -> None:
         """Refuse with `value_not_allowed` where rows satisfy an SQL condition; names their ids and values."""
@@ -645,27 +694,28 @@ class WaiaasMigrator(SqliteMigrator):
         """Make every foreign key that depends on a table name it again.
 
         A rename keeps foreign keys pointing at the renamed table; a tool that then dropped it leaves them on a
-        name that no longer exists. Such a dangling key is mended by rebuilding its table alone, if its name is
-        one that tools give, or if `expected` (child table to columns) says that it is this table's. A key that
-        `expected` names and that refers to another existing table is refused (`foreign_key_elsewhere`).
+        name that no longer exists. Such a dangling key is reconnected by rebuilding its table alone, if `expected`
+        (child table to columns) says that it is this table's, if its name does (`u__old` is `u`'s), or if all of its
+        rows refer to rows of this table and of no other. A key that `expected` names and that refers to another
+        existing table is refused (`foreign_key_elsewhere`).
         """
         for misdirected in self.misdirected_foreign_keys(table, expected or {}):
             raise misdirected
-        parent = self.table(table).name
-        former = {fold(pattern.format(parent)) for pattern in _FORMER_NAMES}
-        existing = {fold(name) for name in table_names(self.database)}
-        for child in describe(self.database).values():
+        parent = self.table(table)
+        everything = describe(self.database)
+        tables = [each for each in everything.values() if not each.is_virtual]
+        for child in tables:
             dangling = [
                 key
                 for key in child.foreign_keys
-                if fold(key.parent) not in existing
-                and (fold(key.parent) in former or _is_expected(child, key, expected))
+                if fold(key.parent) not in everything
+                and (_is_expected(child, key, expected) or belongs_to(self.database, child, key, parent, tables))
             ]
             if dangling:
                 self.tell(f"reconnecting the foreign keys of {child.name}")
                 parents = {fold(key.parent) for key in dangling}
                 columns = [column for key in dangling for column in key.columns]
-                renamed = renamed_parents(child.definition, parents, parent)
+                renamed = renamed_parents(child.definition, parents, parent.name)
                 self.rebuild_table(child.name, renamed, change=columns).run()
                 self.told.foreign_keys_reconnected += [f"{child.name}.{', '.join(key.columns)}" for key in dangling]
 
@@ -682,9 +732,9 @@ class WaiaasMigrator(SqliteMigrator):
                     )
 
     def leftovers(self, table: str) -> list[str]:
-        """Return the existing tables that bear a name which tools give to a table while they rebuild it."""
-        temporary = {fold(pattern.format(table)) for pattern in (*_TEMPORARY_NAMES, REBUILD_NAME)}
-        return [name for name in table_names(self.database) if fold(name) in temporary]
+        """Return the existing tables that have the name which a rebuild of the table gives to its new one."""
+        temporary = fold(REBUILD_NAME.format(table))
+        return [name for name in table_names(self.database) if fold(name) == temporary]
 
     def _column(self, table: Table, name: str) -> str:
         column = table.column(name)
@@ -728,11 +778,16 @@ class WaiaasMigrator(SqliteMigrator):
         if fold(table) not in self._violations_before:
             self._violations_before[fold(table)] = Counter() if new else self._violations(table)
 
-    def _violations(self, table: str) -> Counter[int | None]:
+    def _violations(self, table: str) -> Counter[int | str | None]:
         """The rows of a table that violate a foreign key, by rowid, each as often as it does."""
         if find_table(self.database, table) is None:
             return Counter()
-        rows = self.database.execute_sql(f"PRAGMA main.foreign_key_check({quote(table)})")
+        try:
+            rows = self.database.execute_sql(f"PRAGMA main.foreign_key_check({quote(table)})").fetchall()
+        except OperationalError as error:
+            if not is_mismatch(error):
+                raise
+            return Counter([_MISMATCH])
         return Counter(row[1] for row in rows)
 
 

@@ -14,7 +14,7 @@ from peewee import IntegrityError, OperationalError, PeeweeException
 
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.sqlite import reason_for
-from waiaas.migrations.dependents import Dependent, broken_objects, hears_update, virtual_tables_over
+from waiaas.migrations.dependents import Dependent, broken_objects, fires_on, virtual_tables_over
 from waiaas.migrations.schema import (
     Column,
     ForeignKey,
@@ -216,7 +216,7 @@ class TableRebuild:
     def _row_name(self) -> str:
         """What names a row to a person: the primary key where it is one column, else the rowid."""
         keys = [column.name for column in self._old.columns if column.primary_key]
-        return quote(keys[0]) if len(keys) == 1 else (_hidden_rowid(self._old) or quote(keys[0]))
+        return quote(keys[0]) if len(keys) == 1 else rowid_of(self._old)
 
     def _refuse(self, problem: str) -> None:
         raise refusal("rebuild_refused", table=self._old.name, problem=problem)
@@ -272,7 +272,7 @@ class TableRebuild:
         columns = [column.name for column in self._old.columns if fold(column.name) in self._copy]
         for stored in stored_objects(self._database, "trigger"):
             for column in columns:
-                if hears_update(stored, self._old, column):
+                if fires_on(stored, self._old, "update", column):
                     raise self._migrator.depends(Dependent("trigger", stored.name), self._old.name, column)
 
     def _sources(self, new: Table) -> dict[str, str]:
@@ -352,6 +352,12 @@ def rowid_alias(table: Table) -> str | None:
     if "without rowid" in table.definition.options or any(index.origin == "pk" for index in table.indexes):
         return None
     return next((column.name for column in table.columns if column.primary_key), None)
+
+
+def rowid_of(table: Table) -> str:
+    """Return what names a row of a table: its rowid, or the first column of its key where it has none."""
+    key = next((quote(column.name) for column in table.columns if column.primary_key), "rowid")
+    return _hidden_rowid(table) or key
 
 
 def _hidden_rowid(table: Table) -> str | None:

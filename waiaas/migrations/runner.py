@@ -141,8 +141,7 @@ def downgrade(
         for version, description, down in _undoable(change.version, to_version):
             change.make_safe_once(backup, clock)
             steps.append(_step(migrator, version, f"undo: {description}", down))
-            with migrator.without_triggers("schema_version"):
-                migrator.database.execute_sql("DELETE FROM main.schema_version WHERE version = ?", (version,))
+            migrator.delete("schema_version", {"version": version})
     return DowngradeReport(
         from_version=change.version,
         to_version=to_version,
@@ -389,11 +388,8 @@ def _step(migrator: WaiaasMigrator, version: int, description: str, change: Call
 
 
 def _record(migrator: WaiaasMigrator, migration: Migration, clock: Clock) -> None:
-    with migrator.without_triggers("schema_version"):
-        migrator.database.execute_sql(
-            "INSERT INTO main.schema_version (version, applied_at, description) VALUES (?, ?, ?)",
-            (migration.VERSION, int(clock()), migration.DESCRIPTION),
-        )
+    row = {"version": migration.VERSION, "applied_at": int(clock()), "description": migration.DESCRIPTION}
+    migrator.insert("schema_version", row)
 
 
 def _path(database: SqliteDatabase) -> Path | None:
