@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-import secrets
+import stat
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +18,7 @@ from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.sqlite import cause_of, reason_for
 from waiaas.faults import refusing, uri
 from waiaas.migrations.damage import has_log, refuse_damage
+from waiaas.migrations.operations import pragmas
 from waiaas.migrations.version import schema_version
 from waiaas.models import MODELS, SchemaVersion
 from waiaas.transactions import IN_MEMORY, WaiaasDatabase
@@ -30,7 +32,6 @@ BUSY_TIMEOUT = 5.0
 _LONGEST_TIMEOUT = 2_147_483
 # A mode of SQLite's URIs in which a file is read without locks, and its log is not looked for.
 _NOTHING_BUT_THE_FILE = "ro&immutable=1"
-_NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL
 # What the daemon sets on each connection, but for busy_timeout, which is Peewee's `timeout`, and journal_mode: that
 # one is a change of the file itself, so it waits until the file is known to be ours and at the latest version.
 _PRAGMAS: dict[str, str | int] = {
@@ -40,6 +41,10 @@ _PRAGMAS: dict[str, str | int] = {
     "mmap_size": 268435456,
     "temp_store": "MEMORY",
 }
+# `synchronous=NORMAL` is for a write-ahead log. In rollback-journal mode a power cut could then leave a journal with a
+# missing sector that its checksum, a sum of every 200th byte, does not show (pager_cksum in SQLite's pager.c), and
+# rolling it back would destroy the file. EXTRA (3) also syncs the folder once the journal is gone, before COMMIT ends.
+_SAFE_WITH_A_JOURNAL = {"synchronous": 3}
 
 
 def connect(
@@ -119,12 +124,21 @@ def close(database: SqliteDatabase) -> None:
 
 
 def refuse_existing(path: str | PathLike[str]) -> None:
-    """Refuse a path at which a file stands already that is not empty.
+    """Refuse a path at which there is a file that is not empty.
 
+    A database without tables counts as empty: a power cut during `init` can leave one, and the next `init` fills it.
     Raises WAIaaSError with the reason `file_exists`.
     """
-    if os.path.isfile(path) and os.path.getsize(path):
+    if os.path.isfile(path) and os.path.getsize(path) and not _has_no_tables(path):
         raise refusal("file_exists", path=os.fspath(path))
+
+
+def _has_no_tables(path: str | PathLike[str]) -> bool:
+    try:
+        with open_as_it_is(path) as database:
+            return schema_version(database) == 0
+    except WAIaaSError:
+        return False
 
 
 @contextmanager
@@ -180,7 +194,7 @@ def _reserve(path: str) -> None:
     """Make sure that there is a file, and that an empty one is its owner's alone before anything is in it.
 
     A file that may be in use is never opened here: closing it would drop every lock that this process has on it
-    (https://www.sqlite.org/howtocorrupt.html, section 2.2). So a new file gets its name after it was closed.
+    (https://www.sqlite.org/howtocorrupt.html, section 2.2). So a new file is made without opening it, on Linux.
     """
     try:
         if has_log(path) and not (os.path.exists(path) and os.path.getsize(path)):
@@ -199,19 +213,11 @@ def _reserve(path: str) -> None:
 
 def _make_private_file(path: str) -> None:
     """Make an empty file of mode 0600, or leave the one that another process has just made."""
-    # Not by tempfile, which brings shutil and its compressors: importing them takes longer than all of this module.
-    name = os.path.join(os.path.dirname(path), f".waiaas-{secrets.token_hex(8)}")
-    os.close(os.open(name, _NEW_FILE, 0o600))
-    try:
-        os.link(name, path)
-    except FileExistsError:
-        pass
-    except OSError:  # a file system without hard links, or a name that it does not take
-        with suppress(FileExistsError):
-            os.close(os.open(path, _NEW_FILE, 0o600))
-    finally:
-        with suppress(FileNotFoundError):
-            os.unlink(name)
+    with suppress(FileExistsError):
+        if sys.platform == "linux":
+            os.mknod(path, 0o600 | stat.S_IFREG)
+        else:  # only root may use mknod
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _open_to_look(path: str, busy_timeout: float) -> SqliteDatabase:
@@ -283,12 +289,14 @@ def _bring_up(
 ) -> None:
     version = schema_version(database)
     if version == 0:
-        _create(database)
+        with pragmas(database, _SAFE_WITH_A_JOURNAL):
+            _create(database)
     elif version < migrations.LATEST_SCHEMA_VERSION:
         if not upgrade:
             return
         migrations.upgrade(database, backup=backup, skip_orphans=skip_orphans, progress=progress)
-    _use_write_ahead_log(database)
+    with pragmas(database, _SAFE_WITH_A_JOURNAL):
+        _use_write_ahead_log(database)
 
 
 def _create(database: SqliteDatabase) -> None:

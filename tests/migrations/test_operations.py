@@ -658,7 +658,7 @@ def test_the_context_holds_lock_and_pragmas_and_gives_them_back(tmp_path: Path) 
     before = [database.pragma(name) for name in names]
     other = SqliteDatabase(path, timeout=0)
     with WaiaasMigrator(database).migration_context():
-        assert [database.pragma(name) for name in names] == [0, 2, -32000, 0, 1]
+        assert [database.pragma(name) for name in names] == [0, 3, -32000, 0, 1]
         with pytest.raises(OperationalError, match="locked"):
             other.begin("IMMEDIATE")
     assert [database.pragma(name) for name in names] == before == [1, 1, -64000, 0, 2]

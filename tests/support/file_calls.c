@@ -484,6 +484,24 @@ int mkdirat(int at, const char *name, mode_t mode) {
 
 int mkdir(const char *name, mode_t mode) { return mkdirat(AT_FDCWD, name, mode); }
 
+/* Makes an empty file as an open does. */
+int mknodat(int at, const char *name, mode_t mode, dev_t device) {
+    struct call call = on_name(OPEN, at, name);
+    call.is_watched = call.is_watched && S_ISREG(mode);
+    call.flags = O_CREAT | O_EXCL;
+    if (enter(&call))
+        return -1;
+    int result = syscall(SYS_mknodat, at, name, mode, device);
+    struct stat status;
+    if (!result && call.is_watched && !fstatat(at, name, &status, AT_SYMLINK_NOFOLLOW)) {
+        call.file = status.st_ino;
+        call.offset = status.st_mode & 07777;
+    }
+    return leave(&call, result);
+}
+
+int mknod(const char *name, mode_t mode, dev_t device) { return mknodat(AT_FDCWD, name, mode, device); }
+
 int fchmod(int fd, mode_t mode) {
     struct call call = on_file(CHMOD, fd);
     call.offset = mode;

@@ -20,6 +20,7 @@ os.write(descriptor, b"after the rename")
 os.mkdir("folder/inner")
 os.rmdir("folder/inner")
 os.chmod("renamed", 0o600)
+os.mknod("node", 0o100600)
 folder = os.open(".", os.O_RDONLY)
 os.fsync(folder)
 os.open("/dev/null", os.O_WRONLY)
@@ -58,11 +59,12 @@ def test_every_call_that_changes_a_file_or_name_is_recorded_in_order(tmp_path: P
         ("MKDIR", "folder/inner", "", 0o777, b""),
         ("RMDIR", "folder/inner", "", 0, b""),
         ("CHMOD", "renamed", "", 0o600, b""),
+        ("OPEN", "node", "", 0o600, b""),
         ("OPEN", ".", "", tmp_path.stat().st_mode & 0o7777, b""),
         ("SYNC", ".", "", 0, b""),
         ("PRINT", "", "", -1, b"done"),
     ]
-    assert [call.created for call in recording.calls if call.kind == Kind.OPEN] == [True, False]
+    assert [call.created for call in recording.calls if call.kind == Kind.OPEN] == [True, True, False]
 
 
 def test_what_cp_copies_is_recorded(tmp_path: Path) -> None:

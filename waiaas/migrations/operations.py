@@ -174,7 +174,7 @@ class WaiaasMigrator(SqliteMigrator):
         `migration_context` does it at its end, for what was changed since it was last done.
         """
         # With mapped memory SQLite searches a long write-ahead log for a page each time that it is looked at.
-        with _pragmas(self.database, {"mmap_size": 0}):
+        with pragmas(self.database, {"mmap_size": 0}):
             while self._violations_before:
                 table, before = next(iter(self._violations_before.items()))
                 self.tell(f"checking the foreign keys of {table}")
@@ -834,20 +834,23 @@ def _immediate_transaction(database: SqliteDatabase) -> Iterator[None]:
 def _migration_pragmas(database: SqliteDatabase) -> Iterator[None]:
     """Set what holds during a migration, outside the transaction since SQLite takes it nowhere else, and restore it.
 
-    `synchronous` is FULL: what was reported as done is on the disk. `temp_store` is FILE: SQLite's own undo data of
-    one big statement would else grow in memory with the table; a sort takes as much memory again as `cache_size` (KiB
-    where negative). Changing it deletes temporary tables
-    (https://www.sqlite.org/pragma.html#pragma_temp_store), so it stays where the program has any.
+    `synchronous` is EXTRA (3): the change is on the disk once COMMIT has returned. With FULL, in rollback-journal
+    mode, a power cut could bring the journal back, and with it the old version
+    (https://www.sqlite.org/pragma.html#pragma_synchronous). `temp_store` is FILE: SQLite's own undo data of one big
+    statement would else grow in memory with the table; a sort takes as much memory again as `cache_size` (KiB where
+    negative). Changing it deletes temporary tables (https://www.sqlite.org/pragma.html#pragma_temp_store), so it
+    stays where the program has any.
     """
-    wanted = {"foreign_keys": 0, "synchronous": 2, "cache_size": -32000, "legacy_alter_table": 0}
+    wanted = {"foreign_keys": 0, "synchronous": 3, "cache_size": -32000, "legacy_alter_table": 0}
     if not database.execute_sql("SELECT 1 FROM temp.sqlite_master").fetchone():
         wanted["temp_store"] = 1
-    with _pragmas(database, wanted):
+    with pragmas(database, wanted):
         yield
 
 
 @contextmanager
-def _pragmas(database: SqliteDatabase, wanted: Mapping[str, int]) -> Iterator[None]:
+def pragmas(database: SqliteDatabase, wanted: Mapping[str, int]) -> Iterator[None]:
+    """Set PRAGMAs of a connection for a block, and restore them afterwards."""
     before = {name: database.pragma(name) for name in wanted}
     try:
         for name, value in wanted.items():
