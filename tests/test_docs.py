@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 from old_files import dump, make_file
 from peewee import SqliteDatabase
+from support.cut_scenarios import documented_restore
 
 import waiaas
 from waiaas import schemas
@@ -101,11 +102,10 @@ def test_the_way_back_of_the_page_is_one_for_any_version(tmp_path: Path, version
     path = make_file(tmp_path / "wallets.db", version)
     before = dump(path)
     waiaas.close(waiaas.connect(path))
-    page = PAGES["how-to/upgrade-a-file.rst"].read_text("utf-8")
-    commands = re.findall(r"^   \$ ((?:rm|cp) .*)$", page, re.MULTILINE)
+    commands = documented_restore()
     for command in commands:
         shell(command)
-    assert [command.split()[0] for command in commands] == ["rm", "cp"]
+    assert [command.split()[0] for command in commands] == ["cp", "sync", "rm", "sync", "mv", "sync"]
     assert dump(path) == before
 
 

@@ -1,0 +1,332 @@
+"""What is done to a database file while the power fails, and what the file must be afterwards."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from old_files import make_file
+from on_disk import killed
+from program import run, variables_of_a_program
+from support.power_cuts import Model, State, record_disk, states
+
+import waiaas
+from waiaas.database import open_as_it_is, open_to_change
+
+_NAME = "wallets.db"
+_PAGE = Path(__file__).parents[2] / "docs/how-to/upgrade-a-file.rst"
+_LATEST = waiaas.LATEST_SCHEMA_VERSION
+# A row that is in the write-ahead log alone.
+_LOGGED = "INSERT INTO wc_store VALUES ('logged', 'in the log alone')"
+_CONNECT = """
+import sys, waiaas
+database = waiaas.connect(sys.argv[1])
+print("done", flush=True)
+waiaas.close(database)
+"""
+_WITH_SMALL_CACHE = """
+import functools, re, sqlite3
+def small(sql):
+    return re.sub(r"(?i)(cache_size *= *)\\\\S+", r"\\\\g<1>10", sql)
+class Cursor(sqlite3.Cursor):
+    def execute(self, sql, *parameters):
+        return super().execute(small(sql), *parameters)
+class Connection(sqlite3.Connection):
+    def cursor(self, factory=Cursor):
+        return super().cursor(factory)
+    def execute(self, sql, *parameters):
+        return super().execute(small(sql), *parameters)
+sqlite3.connect = functools.partial(sqlite3.connect, factory=Connection)
+from waiaas.cli import main
+main()
+""".replace("\\\\", "\\")
+
+_Rows = dict[str, list[Any]]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A command on a file, and how it is done again afterwards."""
+
+    name: str
+    make: Callable[[Path], object]
+    """Makes the files before; the path is that of the database."""
+    command: Callable[[Path], Sequence[str | Path]]
+    finish: Callable[[Path], object]
+    """Does what the command does, by the library."""
+    has_backup: bool = False
+    """Once the file is changed there is a backup of what it was."""
+    is_restore: bool = False
+    """The file is replaced by its backup."""
+    loses_log: bool = False
+    """Until it is replaced, the file can be there without its log, which is part of it."""
+
+
+@dataclass
+class Result:
+    """What a scenario's power cuts left."""
+
+    scenario: str
+    model: Model
+    states: set[bytes] = field(default_factory=set)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    violations: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        found = ", ".join(f"{count} {outcome}" for outcome, count in sorted(self.outcomes.items()))
+        return f"{self.scenario}, {self.model}: {len(self.states)} states ({found}), {len(self.violations)} violations"
+
+
+def cut(scenario: Scenario, model: Model, *, count: int, seed: object) -> Result:
+    """Record a scenario and check up to `count` states that a power cut can leave."""
+    result = Result(scenario.name, model)
+    with _folder() as folder:
+        trial = _Trial(scenario, folder)
+        for state in states(trial.log, model, seed=f"{seed} {scenario.name}", count=count):
+            result.states.add(state.key)
+            with _folder() as left, _folder() as untouched:
+                state.write(left)
+                state.write(untouched)
+                try:
+                    result.outcomes[trial.check(state, left, untouched)] += 1
+                except Exception as error:
+                    result.outcomes["wrong"] += 1
+                    moment = "after the end" if state.is_end else f"after {state.position} calls"
+                    result.violations.append(f"{result.scenario}, {model}, {moment}: {error!r}")
+    return result
+
+
+class WrongError(Exception):
+    """A state that a power cut must not leave."""
+
+
+class _Trial:
+    """A scenario that was recorded."""
+
+    def __init__(self, scenario: Scenario, folder: Path) -> None:
+        self._scenario = scenario
+        path = folder / _NAME
+        scenario.make(path)
+        with _folder() as copy:
+            shutil.copytree(folder, copy, dirs_exist_ok=True)
+            self._before = _rows(copy / _NAME)
+        self.log = record_disk(
+            scenario.command(path), folder, cwd=folder, env=variables_of_a_program(PYTHONUNBUFFERED="")
+        )
+        assert self.log.recording.code == 0, self.log.recording.errors
+        self._after = _rows(path)
+
+    def check(self, state: State, left: Path, untouched: Path) -> str:
+        """Check what a power cut left, in two copies; returns `old` or `new`, or raises."""
+        path = left / _NAME
+        is_done = state.is_end or bool(state.printed)
+        is_partial = self._scenario.loses_log and not _is_backup(state)
+        outcome = "old" if is_partial else self._outcome(_rows(path))
+        if is_done and outcome == "old":
+            raise WrongError("the command had ended, and its change is gone")
+        backups = [each for each in sorted(left.iterdir()) if ".backup" in each.name and each.name[0] != "."]
+        for backup in backups:
+            wanted = self._after if self._scenario.is_restore else self._before
+            if _rows(backup) != wanted:
+                raise WrongError(f"{backup.name} is not a backup of the file")
+        if self._scenario.has_backup and outcome == "new" and not backups:
+            raise WrongError("the file is changed, and its backup is gone")
+        self._finish(untouched / _NAME, None if is_partial else outcome)
+        return outcome
+
+    def _outcome(self, rows: _Rows) -> str:
+        if rows == self._after:
+            return "new"
+        if rows == self._before:
+            return "old"
+        changed = sorted(name for name in {*rows, *self._before} if rows.get(name) != self._before.get(name))
+        raise WrongError(f"the rows are neither the old nor the new ones: {', '.join(changed)}")
+
+    def _finish(self, path: Path, outcome: str | None) -> None:
+        """Look with the library, do the command's work again, and look again."""
+        if outcome and path.exists():
+            with open_as_it_is(path) as database:
+                version = waiaas.compatibility(database).version
+            expected = _version(self._after if outcome == "new" else self._before)
+            if version != expected:
+                raise WrongError(f"the version is {expected}, and the library finds {version}")
+        self._scenario.finish(path)
+        if _without_times(_rows(path)) != _without_times(self._after):
+            raise WrongError("doing it again did not end with the same rows")
+        unknown = [each.name for each in path.parent.iterdir() if not each.name.startswith(_NAME)]
+        if unknown:
+            raise WrongError(f"{', '.join(unknown)} is left behind")
+
+
+def _rows(path: Path) -> _Rows:
+    """The rows of all tables as plain SQLite reads them; none where there is no file. Raises if it is damaged."""
+    if not path.exists():
+        return {}
+    with closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True, isolation_level=None)) as database:
+        damage = database.execute("PRAGMA integrity_check").fetchall()
+        if damage != [("ok",)]:
+            raise WrongError(f"integrity_check: {damage[0][0]}")
+        names = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return {name: sorted(database.execute(f'SELECT * FROM "{name}"'), key=repr) for name in names}
+
+
+def _version(rows: _Rows) -> int:
+    return max((version for version, *_ in rows.get("schema_version", ())), default=0)
+
+
+def _without_times(rows: _Rows) -> _Rows:
+    """When versions were applied is not the same in another run."""
+    applied = [(version, description) for version, _, description in rows.get("schema_version", ())]
+    return {**rows, "schema_version": applied}
+
+
+def _is_backup(state: State) -> bool:
+    contents = [content for name, (_, content) in state.files.items() if name == _NAME or ".backup" in name]
+    return len(set(contents)) == 1
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """An empty folder, in memory where the system has such a place."""
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="power-cuts-", dir=memory) as name:
+        yield Path(name)
+
+
+def _file(version: int, *, wal: bool = False) -> Callable[[Path], object]:
+    return lambda path: make_file(path, version, rows=4, wal=wal)
+
+
+def _with_table_level_key(path: Path) -> None:
+    """A file of version 18 whose column SQLite cannot drop in place."""
+    make_file(path, 18, rows=4)
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        (sql,) = database.execute("SELECT sql FROM sqlite_master WHERE name = 'sessions'").fetchone()
+        key = "REFERENCES wallets(id) ON DELETE CASCADE"
+        changed = sql.replace(f" {key}", "", 1).rstrip(")\n") + f",\n  FOREIGN KEY (wallet_id) {key}\n)"
+        assert len(changed) > len(sql)
+        database.execute("PRAGMA writable_schema = ON")
+        database.execute("UPDATE sqlite_master SET sql = ? WHERE name = 'sessions'", (changed,))
+        database.execute("PRAGMA writable_schema = RESET")
+
+
+def _with_log(version: int) -> Callable[[Path], object]:
+    return lambda path: killed(path, lambda file: make_file(file, version, rows=4, wal=True), _LOGGED, "-wal")
+
+
+def _upgraded(path: Path, *, with_log: bool = False) -> None:
+    """A file at the latest version, with the backup that its upgrade made."""
+    make_file(path, 18, rows=4, wal=True)
+    with open_to_change(path) as database:
+        waiaas.upgrade(database, clock=lambda: 1_800_000_000)
+    if with_log:
+        with _folder() as elsewhere:
+            shutil.move(path, elsewhere / _NAME)
+            killed(path, lambda file: Path(shutil.copy(elsewhere / _NAME, file)), _LOGGED, "-wal")
+
+
+def _program(*arguments: str) -> Callable[[Path], Sequence[str | Path]]:
+    return lambda path: [sys.executable, "-m", "waiaas", arguments[0], path, *arguments[1:]]
+
+
+def _code(code: str, *arguments: str) -> Callable[[Path], Sequence[str | Path]]:
+    return lambda path: [sys.executable, "-c", code, *arguments, path]
+
+
+def _upgrade(path: Path) -> None:
+    with open_to_change(path) as database:
+        waiaas.upgrade(database)
+
+
+def _downgrade(path: Path) -> None:
+    with open_to_change(path) as database:
+        waiaas.downgrade(database, 18)
+
+
+def _connect(path: Path) -> None:
+    database = waiaas.connect(path)
+    assert database.pragma("journal_mode") == "wal"
+    waiaas.close(database)
+
+
+def _init(path: Path) -> None:
+    """A file that is complete is refused, as any file that holds something."""
+    is_complete = path.exists() and bool(_rows(path))
+    done = run("init", path)
+    assert done.exit_code == int(is_complete), done.output
+    assert ("already" in done.output + done.stderr) == is_complete
+
+
+def documented_restore() -> list[str]:
+    """The commands that the page on upgrades gives to put a backup in the place of the file."""
+    text = _PAGE.read_text("utf-8").partition("Roll back")[2]
+    block = text.partition(".. code-block:: console\n\n")[2].partition("\n\n")[0]
+    commands = [line.strip().removeprefix("$ ") for line in block.splitlines() if line.strip().startswith("$ ")]
+    return [command for command in commands if not command.startswith(("ls ", "waiaas "))]
+
+
+def _restore(path: Path) -> Sequence[str]:
+    return ["sh", "-ec", f"cd {shlex.quote(str(path.parent))}\n" + "\n".join(documented_restore())]
+
+
+def _restore_again(path: Path) -> None:
+    subprocess.run(_restore(path), check=True, capture_output=True)
+
+
+SCENARIOS = (
+    Scenario("upgrade from 18", _file(18), _program("upgrade"), _upgrade, has_backup=True),
+    Scenario("upgrade from 18, write-ahead log", _file(18, wal=True), _program("upgrade"), _upgrade, has_backup=True),
+    Scenario("upgrade from 18, with a log", _with_log(18), _program("upgrade"), _upgrade, has_backup=True),
+    Scenario("upgrade from 18, no backup", _file(18), _program("upgrade", "--no-backup"), _upgrade),
+    Scenario(
+        "upgrade from 18, no backup, write-ahead log",
+        _file(18, wal=True),
+        _program("upgrade", "--no-backup"),
+        _upgrade,
+    ),
+    Scenario("upgrade from 18, table rebuild", _with_table_level_key, _program("upgrade"), _upgrade, has_backup=True),
+    Scenario(
+        "upgrade from 18, small cache",
+        _file(18),
+        _code(_WITH_SMALL_CACHE, "upgrade", "--no-backup"),
+        _upgrade,
+    ),
+    Scenario(
+        "upgrade from 18, small cache, write-ahead log",
+        _file(18, wal=True),
+        _code(_WITH_SMALL_CACHE, "upgrade", "--no-backup"),
+        _upgrade,
+    ),
+    Scenario("upgrade from 1", _file(1), _program("upgrade"), _upgrade, has_backup=True),
+    Scenario("upgrade from 1, write-ahead log", _file(1, wal=True), _program("upgrade"), _upgrade, has_backup=True),
+    Scenario("upgrade from 1, small cache", _file(1), _code(_WITH_SMALL_CACHE, "upgrade"), _upgrade, has_backup=True),
+    Scenario("connect, old file", _file(18), _code(_CONNECT), _connect, has_backup=True),
+    Scenario("connect, current file", _file(_LATEST), _code(_CONNECT), _connect),
+    Scenario("connect, new file", lambda path: None, _code(_CONNECT), _connect),
+    Scenario("init", lambda path: None, _program("init"), _init),
+    Scenario("init, empty file", lambda path: path.touch(), _program("init"), _init),
+    Scenario("downgrade", _file(_LATEST), _program("downgrade"), _downgrade, has_backup=True),
+    Scenario(
+        "downgrade, write-ahead log", _file(_LATEST, wal=True), _program("downgrade"), _downgrade, has_backup=True
+    ),
+    Scenario("restore", _upgraded, _restore, _restore_again, is_restore=True),
+    Scenario(
+        "restore, with a log",
+        lambda path: _upgraded(path, with_log=True),
+        _restore,
+        _restore_again,
+        is_restore=True,
+        loses_log=True,
+    ),
+)
