@@ -123,11 +123,11 @@ class CheckReport:
 def check(database: Database) -> CheckReport:
     """Look a WAIaaS database over; nothing is changed.
 
-    Takes an open Peewee SQLite database at any schema version. Always looks at the pages (`PRAGMA quick_check`), at
-    all foreign keys, and at the values of text, of times and of JSON: an upgrade keeps what the services could not
-    read. At the latest version also compares every table with the models (columns, types, NOT NULL, defaults, keys,
-    actions, indexes, CHECKs, AUTOINCREMENT, objects that are not the library's) and looks at the links: a session
-    that is not revoked has at least one wallet and exactly one default.
+    Takes an open Peewee SQLite database at any schema version. Always checks pages and indexes (`PRAGMA
+    integrity_check`), all foreign keys, and the values of text, of times and of JSON: an upgrade keeps what the
+    services could not read. At the latest version also compares every table with the models (columns, types, NOT NULL,
+    defaults, keys, actions, indexes, CHECKs, AUTOINCREMENT, objects that are not the library's), and the links:
+    a session that is not revoked has at least one wallet and exactly one default.
 
     Raises WAIaaSError where the file is not one that this library can work with.
     """

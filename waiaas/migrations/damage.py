@@ -1,19 +1,22 @@
-"""Whether a database is whole: SQLite's look at its pages (https://www.sqlite.org/pragma.html#pragma_quick_check)."""
+"""Whether the pages, rows and indexes of a database fit together, as SQLite checks it."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Collection
 from contextlib import closing
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from waiaas.errors import refusal
+from waiaas.errors.sqlite import reason_for
 from waiaas.faults import file_of, uri
 from waiaas.migrations.pulse import Pulse
 from waiaas.migrations.report import Progress
-from waiaas.migrations.stand_ins import stand_in
+from waiaas.migrations.sql import fold, quote
+from waiaas.migrations.stand_ins import missing_name, stand_in
 
 if TYPE_CHECKING:
     from peewee import SqliteDatabase
@@ -23,18 +26,47 @@ _MAPPED_BYTES = 2**31 - 1
 _TITLE_OF_PAGES = "*** in database main ***\n"
 
 
-def damage(database: sqlite3.Connection, *, checks: bool) -> list[str]:
-    """Return what SQLite finds wrong with the pages and rows of a database, a fact each (`PRAGMA quick_check`).
+#: The small tables in which a migration finds rows by an index. Their indexes are compared with their rows before a
+#: change is committed: through a damaged one a session would get another's wallet. All else is read from the rows, and
+#: to compare every index (`integrity_check`) takes ten times as long as `quick_check`, more than the upgrade itself.
+LOOKED_UP: Final = ("agents", "wallets", "session_wallets", "key_value_store", "schema_version")
 
-    Without `checks`, values that a CHECK does not allow are none of it, and it takes a third of the time.
+
+def damage(database: sqlite3.Connection, *, checks: bool, indexes_of: Collection[str] | None = None) -> list[str]:
+    """Return what SQLite finds wrong with the pages, rows and indexes of a database, one fact each.
+
+    :param checks: whether values that violate a CHECK count. Without them it takes a third of the time.
+    :param indexes_of: the tables whose indexes are compared with their rows; None for all tables.
+
+    `PRAGMA quick_check` compares no index with the rows of its table, `PRAGMA integrity_check` does
+    (https://www.sqlite.org/pragma.html#pragma_integrity_check).
     """
     (ignored,) = database.execute("PRAGMA ignore_check_constraints").fetchone()
-    stand_ins = []
     try:
         database.execute(f"PRAGMA ignore_check_constraints = {ignored if checks else 1}")
+        if indexes_of is None:
+            try:
+                return _found(database, "integrity_check")
+            except sqlite3.DatabaseError as error:
+                # What stops it in one table must not hide what is to be found in the others.
+                if not _is_of_one_table(error):
+                    raise
+        found = _quick_check(database)
+        for table in _names_of_tables(database):
+            if indexes_of is None or fold(table) in indexes_of:
+                found += _compared(database, table)
+        return list(dict.fromkeys(found))
+    finally:
+        database.execute(f"PRAGMA ignore_check_constraints = {ignored}")
+
+
+def _quick_check(database: sqlite3.Connection) -> list[str]:
+    """Check the pages and rows, with stand-ins for functions and collations that only the user's program has."""
+    stand_ins = []
+    try:
         while True:
             try:
-                lines = database.execute("PRAGMA main.quick_check").fetchall()
+                found = _found(database, "quick_check")
             except sqlite3.OperationalError as error:
                 if (take_away := stand_in(database, error)) is None:
                     raise
@@ -42,12 +74,34 @@ def damage(database: sqlite3.Connection, *, checks: bool) -> list[str]:
             else:
                 # Only the keys of a WITHOUT ROWID table are compared, and a stand-in collation orders them otherwise.
                 misjudged = ("PRIMARY KEY order",) if stand_ins else ()
-                facts = (fact for (line,) in lines for fact in _facts(line))
-                return [fact for fact in facts if fact != "ok" and not any(text in fact for text in misjudged)]
+                return [fact for fact in found if not any(text in fact for text in misjudged)]
     finally:
-        database.execute(f"PRAGMA ignore_check_constraints = {ignored}")
         for take_away in stand_ins:
             take_away()
+
+
+def _compared(database: sqlite3.Connection, table: str) -> list[str]:
+    """Compare the indexes of a table with its rows; one with a function that only the user's program has cannot be."""
+    try:
+        return _found(database, f"integrity_check({quote(table)})")
+    except sqlite3.DatabaseError as error:
+        if not _is_of_one_table(error):
+            raise
+        return [] if missing_name(error) else [f"{table}: {error}"]
+
+
+def _is_of_one_table(error: sqlite3.DatabaseError) -> bool:
+    return missing_name(error) is not None or reason_for(error) == "corrupt"
+
+
+def _found(database: sqlite3.Connection, pragma: str) -> list[str]:
+    lines = database.execute(f"PRAGMA main.{pragma}").fetchall()
+    return [fact for (line,) in lines for fact in _facts(line) if fact != "ok"]
+
+
+def _names_of_tables(database: sqlite3.Connection) -> list[str]:
+    rows = database.execute("SELECT name FROM main.sqlite_master WHERE type = 'table' AND rootpage <> 0").fetchall()
+    return [name for (name,) in rows]
 
 
 def _facts(line: str) -> list[str]:
@@ -63,11 +117,16 @@ def damage_of(path: Path, mode: str, pulse: Pulse, mapped_bytes: int = 0) -> lis
     """
     with closing(sqlite3.connect(uri(path, mode), uri=True)) as database, pulse.during(database):
         database.execute(f"PRAGMA mmap_size = {_MAPPED_BYTES if 'immutable' in mode else mapped_bytes}")
-        return damage(database, checks=False)
+        return damage(database, checks=False, indexes_of=LOOKED_UP)
 
 
 def refuse_damage(database: SqliteDatabase) -> None:
     """Raise WAIaaSError with the reason `corrupt` where pages of a database are damaged."""
+    _refuse(file_of(database), damage(database.connection(), checks=False, indexes_of=LOOKED_UP))
+
+
+def refuse_damaged_indexes(database: SqliteDatabase) -> None:
+    """Raise WAIaaSError with the reason `corrupt` if an index of any table does not match its rows."""
     _refuse(file_of(database), damage(database.connection(), checks=False))
 
 

@@ -643,9 +643,10 @@ class WaiaasMigrator(SqliteMigrator):
         self._watch_foreign_keys(junction, new=True)
         self.tell(f"filling {junction}", 0, expected)
         # In key order every page of the new table and of its key's index is written once, whatever the old order.
+        # NOT INDEXED: the values come from the rows, and never from an index that may be damaged.
         self.database.execute_sql(
             f"INSERT INTO main.{quote(junction)} ({', '.join(map(quote, fill))}) "
-            f"SELECT {', '.join(fill.values())} FROM main.{quote(source.name)} WHERE {wanted} ORDER BY 1"
+            f"SELECT {', '.join(fill.values())} FROM main.{quote(source.name)} NOT INDEXED WHERE {wanted} ORDER BY 1"
         )
         created = self.count(junction)
         self.tell(f"filling {junction}", created, expected)

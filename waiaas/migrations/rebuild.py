@@ -228,12 +228,13 @@ class TableRebuild:
         columns, values = ", ".join(sources), ", ".join(sources.values())
         total = self._migrator.count(self._old.name)
         self._migrator.tell(f"copying {self._old.name}", 0, total)
-        # OR ABORT overrides ON CONFLICT clauses of the table, by which SQLite would drop or change rows.
-        old_name = quote(self._old.name)
+        # OR ABORT overrides ON CONFLICT clauses of the table, by which SQLite would drop or change rows. NOT INDEXED:
+        # the values come from the rows, and never from an index that may be damaged.
+        source = f"main.{quote(self._old.name)} NOT INDEXED"
         try:
             with self._naming_what_is_missing():
                 self._database.execute_sql(
-                    f"INSERT OR ABORT INTO main.{quote(new.name)} ({columns}) SELECT {values} FROM main.{old_name}"
+                    f"INSERT OR ABORT INTO main.{quote(new.name)} ({columns}) SELECT {values} FROM {source}"
                 )
         except IntegrityError:
             self._refuse_values(new)

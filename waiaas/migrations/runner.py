@@ -24,7 +24,7 @@ from waiaas.faults import file_of, refusing
 from waiaas.migrations import v19_session_wallets as v19
 from waiaas.migrations.background import Background, can_read_beside
 from waiaas.migrations.backup import remove, write_backup
-from waiaas.migrations.damage import refuse_cut_off, refuse_damage, refuse_damaged_file
+from waiaas.migrations.damage import refuse_cut_off, refuse_damage, refuse_damaged_file, refuse_damaged_indexes
 from waiaas.migrations.differences import refuse_other_tables
 from waiaas.migrations.history import LATEST_SCHEMA_VERSION, MIGRATIONS, Migration
 from waiaas.migrations.inspecting import inspecting, plain_rows
@@ -284,7 +284,7 @@ def _change(migrator: WaiaasMigrator, pulse: Pulse) -> Iterator[_Change]:
         ):
             yield change
             _refuse_wrong_tables(migrator, change.version)
-            migrator.verify_foreign_keys()
+            _verify_foreign_keys(migrator)
             change.finish()
     except BaseException as error:
         if change is not None and change.copy is not None:
@@ -302,6 +302,15 @@ def _refuse_wrong_tables(migrator: WaiaasMigrator, version_before: int) -> None:
         migrator.tell("checking the tables")
         migrator.database.execute_sql("PRAGMA writable_schema = RESET")
         refuse_other_tables(migrator.database, version)
+
+
+def _verify_foreign_keys(migrator: WaiaasMigrator) -> None:
+    """Refuse new violations; SQLite looks parents up by an index, so that a damaged one shows as a violation."""
+    try:
+        migrator.verify_foreign_keys()
+    except WAIaaSError:
+        refuse_damaged_indexes(migrator.database)
+        raise
 
 
 def _refuse_nameless(backup: Backup) -> None:

@@ -6,8 +6,11 @@ import re
 import sqlite3
 from collections.abc import Callable
 
-# ALTER TABLE puts the object at which it stopped before the message.
-_MISSING = re.compile(r"(?:error in .+: )?no such (function|collation sequence): (.+)", re.DOTALL)
+# ALTER TABLE puts the object at which it stopped before the message. "unknown function" is the text for one in an
+# index or a generated column (sqlite3InvalidFunction in SQLite's main.c).
+_MISSING = re.compile(
+    r"(?:error in .+: )?(?:no such|unknown) (function|collation sequence): (.+?)(?:\(\))?", re.DOTALL
+)
 
 
 def stand_in(database: sqlite3.Connection, error: Exception) -> Callable[[], None] | None:

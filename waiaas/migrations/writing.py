@@ -34,9 +34,10 @@ def update(migrator: WaiaasMigrator, table: Table, assignment: str, where: str) 
         if firing:
             execute(
                 f"CREATE TEMP TABLE {_EXPECTED} AS SELECT {key} AS waiaas_row, {value} AS waiaas_value"
-                f" FROM main.{name} WHERE {where}"
+                f" FROM main.{name} NOT INDEXED WHERE {where}"
             )
-        changed = int(execute(f"UPDATE main.{name} SET {assignment} WHERE {where}").rowcount)
+        # NOT INDEXED: which rows they are must not depend on an index that may be damaged.
+        changed = int(execute(f"UPDATE main.{name} NOT INDEXED SET {assignment} WHERE {where}").rowcount)
         if firing:
             (other,) = execute(
                 f"SELECT count(*) FROM temp.{_EXPECTED} LEFT JOIN main.{name} AS now ON now.{key} = waiaas_row"
