@@ -110,6 +110,8 @@ def close(database: SqliteDatabase) -> None:
     """
     if not isinstance(database, SqliteDatabase):
         raise TypeError(f"close takes the database that waiaas.connect(path) returns, not {type(database).__name__}")
+    if isinstance(database, WaiaasDatabase):
+        database.close_reader()
     if database.is_closed():
         return
     if database.in_transaction() or database.connection().in_transaction:

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any
 from weakref import WeakSet
 
@@ -29,9 +30,14 @@ from peewee import (
 from waiaas.binding import bind_block
 from waiaas.errors import refusal
 from waiaas.errors.sqlite import reason_for
-from waiaas.faults import told_with, translated
+from waiaas.faults import file_of, refusing, told_with, translated
 
 IN_MEMORY = ":memory:"
+# The strictest level of `PRAGMA synchronous`: in write-ahead-log mode each commit syncs the log, in the other modes
+# the folder too, after the journal is deleted (https://www.sqlite.org/pragma.html#pragma_synchronous).
+_EXTRA = 3
+# What a file system that cannot sync a folder answers. SQLite goes on, too (unixSync in its os_unix.c).
+_NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP)
 # Before anything is read, for the first SELECT fixes what the transaction sees; others may read meanwhile
 # (https://www.postgresql.org/docs/current/sql-lock.html). Without it, of two writers one would fail at random.
 _POSTGRESQL_LOCK = "LOCK TABLE schema_version IN SHARE ROW EXCLUSIVE MODE"
@@ -39,17 +45,30 @@ _POSTGRESQL_LOCK = "LOCK TABLE schema_version IN SHARE ROW EXCLUSIVE MODE"
 _LOOK_AGAIN_AFTER = (0.001, 0.004)
 
 
+class _ThreadState(threading.local):
+    """What a thread has besides Peewee's connection."""
+
+    #: The second connection, which reads the latest commit.
+    reader: sqlite3.Connection | None = None
+    #: Whether the transaction is known to hold the write lock.
+    holds_lock: bool = False
+    #: Whether the folder was synced since the connection was opened.
+    folder_is_synced: bool = False
+
+
 class WaiaasDatabase(SqliteDatabase):
     """Peewee's SQLite database, with what a program needs that writes from several threads, or forks."""
 
-    # Peewee's own: what it knows of this thread's connection, and what its execute_sql calls.
+    # Peewee's own: what it knows of this thread's connection, how it opens one, and what its execute_sql calls.
     _state: Any
+    _connect: Any
     _execute_cursor: Any
 
     def __init__(self, *args: Any, **options: Any) -> None:
         """Take what Peewee takes."""
         super().__init__(*args, **options)
         self._write_turn = threading.Lock()
+        self._thread = _ThreadState()
         _databases.add(self)
 
     def bind_ctx(  # type: ignore[override]  # Peewee declares its own private class.
@@ -59,21 +78,26 @@ class WaiaasDatabase(SqliteDatabase):
         return bind_block(self, models, bind_refs, bind_backrefs)
 
     def begin(self, lock_type: str | None = None) -> None:
-        """Begin a transaction; one that takes the write lock at once waits for it up to the busy timeout.
+        """Begin a transaction; one that takes the write lock at once waits for it up to the busy timeout."""
+        if lock_type == "IMMEDIATE":
+            self._begin_immediate()
+        else:
+            super().begin(lock_type)
+        self._thread.holds_lock = lock_type in ("IMMEDIATE", "EXCLUSIVE")
+
+    def _begin_immediate(self) -> None:
+        """Begin a transaction that holds the write lock.
 
         SQLite's own wait looks again after ever longer sleeps, up to 100 ms (sqliteDefaultBusyCallback in its
         main.c), so that in a crowd of processes one may not find the lock free for seconds. This one looks again
         after a few milliseconds each time.
         """
-        if lock_type != "IMMEDIATE":
-            super().begin(lock_type)
-            return
         deadline = time.monotonic() + self.timeout
         try:
             self._wait_for_locks(0)
             while True:
                 try:
-                    super().begin(lock_type)
+                    super().begin("IMMEDIATE")
                     return
                 except OperationalError as error:
                     if reason_for(error) != "database_busy" or time.monotonic() > deadline:
@@ -99,10 +123,53 @@ class WaiaasDatabase(SqliteDatabase):
         """Return a savepoint whose rollback does not hide the error after which SQLite rolled back everything."""
         return _Savepoint(self)
 
+    def commit(self) -> None:
+        """Commit the transaction."""
+        super().commit()
+        self._thread.holds_lock = False
+
     def rollback(self) -> None:
         """Roll the transaction back, if there still is one: else the ROLLBACK's own error would hide the first."""
         if self._holds_transaction():
             super().rollback()
+        self._thread.holds_lock = False
+
+    def latest(self) -> sqlite3.Connection:
+        """Return a connection whose next statement sees the latest commit of any process.
+
+        A connection with an unfinished cursor or an open transaction reads the snapshot of its first read until both
+        are over (https://www.sqlite.org/isolation.html). So each thread has a second connection, opened at the first
+        need, which never has either. While the thread's transaction holds the write lock, there is no later commit,
+        and only its own connection sees what it has changed: that one is returned then, and for a database in memory,
+        which has no other. Read the row at once, with `fetchone`.
+        """
+        connection = self._state.conn
+        if connection is not None and connection.in_transaction and self._thread.holds_lock:
+            return connection  # type: ignore[no-any-return]
+        return self._thread.reader or self._open_reader()
+
+    def take_lock(self) -> None:
+        """Take the write lock for the transaction that the caller began, unless it holds it.
+
+        Raises OperationalError if that transaction reads an older snapshot than the latest commit, too
+        (https://www.sqlite.org/rescode.html#busy_snapshot).
+        """
+        if not self._thread.holds_lock:
+            self.execute_sql("DELETE FROM main.key_value_store WHERE 0")
+            self._thread.holds_lock = True
+
+    def close(self) -> bool:
+        """Close this thread's connections; returns whether Peewee's was open."""
+        self.close_reader()
+        was_open = bool(super().close())
+        self._thread.folder_is_synced = False
+        return was_open
+
+    def close_reader(self) -> None:
+        """Close this thread's second connection, if there is one."""
+        reader, self._thread.reader = self._thread.reader, None
+        if reader is not None:
+            reader.close()
 
     @contextmanager
     def write_turn(self) -> Iterator[None]:
@@ -137,9 +204,34 @@ class WaiaasDatabase(SqliteDatabase):
         """
         self._lock = threading.Lock()
         self._write_turn = threading.Lock()
+        if self._thread.reader is not None:
+            _connections_of_parent.append(self._thread.reader)
+        self._thread = _ThreadState()
         if self.database != IN_MEMORY and not self.is_closed():
             _connections_of_parent.append(self.connection())
             self.dispose()
+
+    def sync_folder(self) -> None:
+        """Sync the folder for this connection's write-ahead log, which no one deletes while the connection is open.
+
+        SQLite does so only where the connection made the log itself (`UNIXFILE_DIRSYNC` in its os_unix.c).
+        """
+        if not self._thread.folder_is_synced:
+            with refusing(self):
+                _sync_folder(os.path.realpath(file_of(self)))
+            self._thread.folder_is_synced = True
+
+    def _open_reader(self) -> sqlite3.Connection:
+        if self.database == IN_MEMORY:
+            return self.connection()  # type: ignore[no-any-return]
+        reader: sqlite3.Connection = self._connect()
+        try:
+            reader.execute("PRAGMA query_only = ON")
+        except BaseException:
+            reader.close()
+            raise
+        self._thread.reader = reader
+        return reader
 
     def _wait_for_locks(self, seconds: float) -> None:
         """Set how long SQLite itself waits; not by `execute_sql`, for Peewee begins anew inside a block of its own."""
@@ -170,15 +262,20 @@ if hasattr(os, "register_at_fork"):
 
 
 @contextmanager
-def write_transaction(database: Database) -> Iterator[None]:
+def write_transaction(database: Database, *, durable: bool = False) -> Iterator[None]:
     """Run a block in one transaction that holds the write lock from its start.
 
     What the block reads stays true until it commits, so that it may decide by it. On SQLite the transaction is
     `BEGIN IMMEDIATE` (https://www.sqlite.org/lang_transaction.html#immediate), on PostgreSQL a serializable one
     that waits for the others of this kind.
     Inside a transaction of the caller's own it is a savepoint of that one; begin that one with this function too,
-    for one that has read something before it takes the lock may find it too late to write. Enter and leave it in
-    one thread, and read every cursor of that thread to its end before.
+    for one that has read something before it takes the lock may find it too late to write. On the database that
+    `waiaas.connect` returns, the savepoint too takes the lock at its start. Enter and leave it in one thread, and read
+    every cursor of that thread to its end before.
+
+    With `durable=True` a SQLite transaction is on the disk when the block ends, whatever `PRAGMA synchronous` the
+    connection has. Inside a transaction of the caller's own this is so when that one has committed. On PostgreSQL
+    its own setting `synchronous_commit` decides.
 
     Raises WAIaaSError with the reason `database_busy` where the lock is not to be had within
     the busy timeout (once among the threads of this process, once among all), and with that of any other error of
@@ -190,11 +287,76 @@ def write_transaction(database: Database) -> Iterator[None]:
         raise TypeError(f"write_transaction takes a Peewee database, such as waiaas.connect(path) returns, not {kind}")
     mode = "IMMEDIATE" if isinstance(database, SqliteDatabase) else "SERIALIZABLE"
     turn = database.write_turn() if isinstance(database, WaiaasDatabase) else nullcontext()
-    is_postgresqls = isinstance(database, PostgresqlDatabase) and not database.in_transaction()
+    is_nested = database.in_transaction()
+    level = _synced_commits(database) if durable and not is_nested else nullcontext()
     try:
-        with turn, database.atomic(mode):
-            if is_postgresqls:
+        with turn, level, database.atomic(mode):
+            if isinstance(database, PostgresqlDatabase) and not is_nested:
                 database.execute_sql(_POSTGRESQL_LOCK)
+            if isinstance(database, WaiaasDatabase):
+                database.take_lock()
             yield
+            if durable and is_nested:
+                sync_at_commit(database)
     except (PeeweeException, sqlite3.Error) as error:
         raise translated(error, database) from told_with(error)
+
+
+def sync_at_commit(database: Database) -> None:
+    """Write what is committed to the disk when the transaction that this thread is in commits.
+
+    For changes in a transaction that the caller began, since SQLite takes no other `synchronous` inside of one, and
+    for changes of others that may not be on the disk yet.
+    """
+    if _is_file(database):
+        database.after_commit(lambda: _sync(database))
+
+
+@contextmanager
+def _synced_commits(database: Any) -> Iterator[None]:
+    """Let SQLite write each commit of a block to the disk before the commit returns."""
+    if not _is_file(database):
+        yield
+        return
+    level = database.pragma("synchronous")
+    database.pragma("synchronous", _EXTRA)
+    try:
+        if isinstance(database, WaiaasDatabase):
+            database.sync_folder()
+        yield
+    finally:
+        # A connection that stays at the strictest level does no harm.
+        with suppress(PeeweeException, sqlite3.Error):
+            database.pragma("synchronous", level)
+
+
+def _is_file(database: Database) -> bool:
+    return isinstance(database, SqliteDatabase) and database.database != IN_MEMORY
+
+
+def _sync(database: Database) -> None:
+    """Sync the write-ahead log of a file, and the folder, in which the log may be new or a journal deleted."""
+    with refusing(database):
+        path = os.path.realpath(file_of(database))
+        with suppress(FileNotFoundError):
+            _sync_path(f"{path}-wal", os.O_RDWR)
+        _sync_folder(path)
+
+
+def _sync_folder(path: str) -> None:
+    """Sync the folder of a file, where it may be opened and the file system knows how; so does SQLite."""
+    try:
+        _sync_path(os.path.dirname(path), os.O_RDONLY)
+    except PermissionError:
+        pass
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
+
+
+def _sync_path(path: str, mode: int) -> None:
+    descriptor = os.open(path, mode)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 from peewee import SQL, Database, Query, Value
 
 from waiaas.faults import refusing
+from waiaas.transactions import WaiaasDatabase
 
 #: Stands for a parameter that is given each time the statement runs, in the order in which they stand in its SQL.
 PARAMETER: Final = Value(None)
@@ -31,12 +32,32 @@ def compiled(database: Database, query: Query) -> str:
     return str(sql)
 
 
+def in_dialect(database: Database, sql: str) -> str:
+    """Return a statement whose parameters are written `?` with the database's own placeholder."""
+    return sql.replace("?", database.param)
+
+
 def fetch(database: Database, sql: str, *parameters: object) -> Any:
     """Run a compiled statement and return its first row, or None; errors become refusals as in `refusing`."""
     try:
         return database.execute_sql(sql, parameters).fetchone()
     except Exception:
         # The context manager is entered only now: on this path its cost would count.
+        with refusing(database):
+            raise
+
+
+def fetch_latest(database: Database, sql: str, *parameters: object) -> Any:
+    """Run a compiled statement against the latest commit of any process, and return its first row, or None.
+
+    Only the database that `waiaas.connect` returns has a connection for that. On any other Peewee database, a
+    statement inside a transaction or next to an unfinished cursor reads the snapshot of that one.
+    """
+    if not isinstance(database, WaiaasDatabase):
+        return fetch(database, sql, *parameters)
+    try:
+        return database.latest().execute(sql, parameters).fetchone()
+    except Exception:
         with refusing(database):
             raise
 
