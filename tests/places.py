@@ -37,10 +37,21 @@ def name_of(place: Place) -> str:
     return f"{place.service.__name__}.{place.method}-{place.name}"
 
 
+def prepare(scene: Scene, place: Place) -> None:
+    """Bring the scene into the state in which the method succeeds, if that is not the usual one."""
+    if place.method in ("escalate", "recover"):
+        scene.world.execute("INSERT INTO key_value_store VALUES ('kill_switch_state', 'SUSPENDED', 0)")
+
+
 def call(scene: Scene, place: Place, value: object) -> Any:
     """Call the method with a value in one place, and in the others with what would let it succeed."""
     function = getattr(place.service, place.method)
-    right: dict[str, object] = {"issued_at": NOW, "expires_at": NOW + 300, "token": scene.session.token}
+    right: dict[str, object] = {
+        "issued_at": NOW,
+        "expires_at": NOW + 300,
+        "token": scene.session.token,
+        "actor": "sam",
+    }
     right["request"] = _request(scene, place.service)
     right |= {name: right_id(scene, place._replace(name=name)) for name in ("session_id", "wallet_id")}
     needed = {

@@ -6,7 +6,14 @@ from collections.abc import Callable
 
 from peewee import Database
 
-from waiaas import SessionService, SessionSettings, SessionTokens, SessionWalletService, WalletService
+from waiaas import (
+    KillSwitchService,
+    SessionService,
+    SessionSettings,
+    SessionTokens,
+    SessionWalletService,
+    WalletService,
+)
 
 
 class ServiceSet:
@@ -19,3 +26,4 @@ class ServiceSet:
         self.links = SessionWalletService(database, settings=self.settings, clock=clock)
         self.wallets = WalletService(database, clock=clock)
         self.tokens = SessionTokens(database, clock=clock)
+        self.kill_switch = KillSwitchService(database, clock=clock)

@@ -919,6 +919,24 @@ class TestHints:
         waiaas.close(database)
         assert found(v19) == []
 
+    @pytest.mark.parametrize("value", ["''", "'active'", "'NORMAL'", "X'414354495645'", "7"])
+    @pytest.mark.parametrize("method", ["recover", "activate"])
+    def test_an_unknown_state_of_the_kill_switch(self, v19: Path, value: str, method: str) -> None:
+        """A stored state that is not in the vocabulary is a problem, which the service repairs."""
+        execute(v19, f"INSERT OR REPLACE INTO key_value_store VALUES ('kill_switch_state', {value}, 0)")
+        (finding,) = check(v19).findings
+        assert (finding.severity, finding.kind) == ("problem", "kill_switch_state")
+        database = waiaas.connect(v19)
+        getattr(waiaas.KillSwitchService(database), method)(actor="sam")
+        waiaas.close(database)
+        assert found(v19) == []
+
+    @pytest.mark.parametrize("state", ["ACTIVE", "SUSPENDED", "LOCKED"])
+    def test_a_known_state_of_the_kill_switch(self, v19: Path, state: str) -> None:
+        """A state that the daemon sets is no finding."""
+        execute(v19, f"INSERT OR REPLACE INTO key_value_store VALUES ('kill_switch_state', '{state}', 0)")
+        assert found(v19) == []
+
 
 class TestRefused:
     @pytest.mark.parametrize(

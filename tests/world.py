@@ -170,5 +170,6 @@ CHANGES: dict[str, Callable[[Scene, str], Any]] = {
     "link": lambda scene, actor: scene.world.links.link(scene.session.id, scene.third, actor=actor),
     "unlink": lambda scene, actor: scene.world.links.unlink(scene.session.id, scene.second, actor=actor),
     "set the default": lambda scene, actor: scene.world.links.set_default(scene.session.id, scene.second, actor=actor),
+    "activate the kill switch": lambda scene, actor: scene.world.kill_switch.activate(actor=actor),
     "rotate": lambda scene, actor: scene.world.tokens.rotate(actor=actor),
 }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from peewee import DatabaseError, OperationalError, SchemaManager, SqliteDatabase
 
+from waiaas.enums import KILL_SWITCH_STATES
 from waiaas.errors import refusal
 from waiaas.errors.base import fill, texts_in
 from waiaas.errors.sqlite import is_mismatch, reason_for
@@ -50,8 +51,8 @@ class Finding:
     holds what else the message speaks of.
 
     The kinds: `damage` of the pages; `foreign_key_violation`, and `foreign_key_mismatch` where SQLite cannot check the
-    key; `session_without_wallet`, `session_without_default` and `session_with_many_defaults`; `invalid_text` (no
-    UTF-8), `invalid_time` (no Unix seconds of the years 1 to 9999) and `invalid_json`;
+    key; `session_without_wallet`, `session_without_default` and `session_with_many_defaults`; `kill_switch_state`;
+    `invalid_text` (no UTF-8), `invalid_time` (no Unix seconds of the years 1 to 9999) and `invalid_json`;
     `missing_table`, `missing_column`, `missing_foreign_key`, `missing_unique`, `missing_index` and `missing_check`;
     `column_type`, `not_null`, `column_default`, `primary_key`, `generated_column`, `autoincrement`, `table_options`,
     `index_differs` for what is not as in the models; `extra_table`, `extra_column`, `extra_foreign_key`,
@@ -157,6 +158,7 @@ def _beside_damage(database: SqliteDatabase, version: int) -> Iterator[Finding]:
         yield from drift
         if not any(finding.kind in ("missing_table", "missing_column") for finding in drift):
             yield from _links(database)
+            yield from _kill_switch(database)
     yield from _values(database, tables)
 
 
@@ -210,6 +212,16 @@ def _links(database: SqliteDatabase) -> Iterator[Finding]:
     ):
         if ids:
             yield _problem(kind, "session_wallets", ids)
+
+
+def _kill_switch(database: SqliteDatabase) -> Iterator[Finding]:
+    """A state that is not in the daemon's vocabulary; the services take it for a locked system."""
+    states = ", ".join(f"'{state}'" for state in KILL_SWITCH_STATES)
+    row = database.execute_sql(
+        f"SELECT 1 FROM key_value_store WHERE key = 'kill_switch_state' AND ifnull(value NOT IN ({states}), 1)"
+    ).fetchone()
+    if row is not None:
+        yield _problem("kill_switch_state", "key_value_store.kill_switch_state")
 
 
 def _texts(database: SqliteDatabase, tables: Mapping[str, Table]) -> Iterator[Finding]:

@@ -62,7 +62,7 @@ _OPERATIONS = (
         "/v1/sessions",
         "createSession",
         "Create a session for one wallet or many, and show its token this once.",
-        "ACTION_VALIDATION_FAILED SESSION_LIMIT_EXCEEDED WALLET_NOT_FOUND WALLET_TERMINATED",
+        "ACTION_VALIDATION_FAILED SESSION_LIMIT_EXCEEDED SYSTEM_LOCKED WALLET_NOT_FOUND WALLET_TERMINATED",
         schemas.IssuedSessionResponseSchema,
         HTTPStatus.CREATED,
         body=schemas.CreateSessionRequestSchema,
@@ -84,7 +84,7 @@ _OPERATIONS = (
         "that the agent shows in the header as with each of its requests; from then on it is void.",
         "ACTION_VALIDATION_FAILED SESSION_REQUIRES_WALLET INVALID_TOKEN TOKEN_EXPIRED SESSION_REVOKED SESSION_EXPIRED "
         "SESSION_RENEWAL_MISMATCH RENEWAL_LIMIT_REACHED SESSION_ABSOLUTE_LIFETIME_EXCEEDED RENEWAL_TOO_EARLY "
-        "SESSION_NOT_FOUND",
+        "SESSION_NOT_FOUND SYSTEM_LOCKED",
         schemas.IssuedSessionResponseSchema,
         body=schemas.RenewSessionRequestSchema,
         security="sessionToken",
@@ -119,7 +119,7 @@ _OPERATIONS = (
         "linkWallet",
         "Let a session reach one more wallet.",
         "ACTION_VALIDATION_FAILED SESSION_LIMIT_EXCEEDED SESSION_NOT_FOUND WALLET_NOT_FOUND WALLET_ALREADY_LINKED "
-        "WALLET_TERMINATED",
+        "WALLET_TERMINATED SYSTEM_LOCKED",
         schemas.SessionWalletResponseSchema,
         HTTPStatus.CREATED,
         body=schemas.LinkWalletRequestSchema,
@@ -147,7 +147,7 @@ _OPERATIONS = (
         "/v1/wallets",
         "createWallet",
         "Register a wallet by its public key.",
-        "ACTION_VALIDATION_FAILED ENVIRONMENT_NETWORK_MISMATCH",
+        "ACTION_VALIDATION_FAILED ENVIRONMENT_NETWORK_MISMATCH SYSTEM_LOCKED",
         schemas.WalletResponseSchema,
         HTTPStatus.CREATED,
         body=schemas.CreateWalletRequestSchema,
@@ -191,7 +191,7 @@ _OPERATIONS = (
         "/v1/wallets/{walletId}/resume",
         "resumeWallet",
         "Make a suspended wallet active again.",
-        "WALLET_NOT_FOUND INVALID_STATE_TRANSITION WALLET_TERMINATED",
+        "WALLET_NOT_FOUND INVALID_STATE_TRANSITION SYSTEM_LOCKED WALLET_TERMINATED",
         schemas.WalletResponseSchema,
     ),
 )

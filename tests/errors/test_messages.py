@@ -65,6 +65,7 @@ FINDINGS: dict[str, str] = {
     "session_without_wallet": "rows",
     "session_without_default": "rows",
     "session_with_many_defaults": "rows",
+    "kill_switch_state": "where",
     "invalid_text": "where count",
     "invalid_time": "where count",
     "invalid_json": "where count",
@@ -274,7 +275,9 @@ def test_languages_name_the_same_things_to_type_about_findings(kind: str) -> Non
 def test_functions_that_hints_name_exist() -> None:
     """A service that a hint about a finding names has the method."""
     named = {name for _, hint in en.FINDINGS.values() for name in re.findall(r"`(\w+\.\w+)`", hint)}
-    assert named == {f"SessionWalletService.{name}" for name in ("link", "set_default")} | {"SessionService.revoke"}
+    assert named == {f"SessionWalletService.{name}" for name in ("link", "set_default")} | {
+        *("SessionService.revoke", "KillSwitchService.recover", "KillSwitchService.activate")
+    }
     assert all(callable(getattr(getattr(waiaas, service), name)) for service, name in (n.split(".") for n in named))
 
 

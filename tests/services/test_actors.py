@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from places import Place, call, name_of, places
+from places import Place, call, name_of, places, prepare
 from world import Scene, World, refused
 
 import waiaas
@@ -41,6 +41,7 @@ def test_every_method_that_changes_something_says_who_asked() -> None:
     changes = {
         *("SessionService.create", "SessionService.renew", "SessionService.revoke", "SessionTokens.rotate"),
         *("SessionWalletService.link", "SessionWalletService.set_default", "SessionWalletService.unlink"),
+        *("KillSwitchService.activate", "KillSwitchService.escalate", "KillSwitchService.recover"),
         *("WalletService.create", "WalletService.resume", "WalletService.suspend", "WalletService.terminate"),
     }
     assert {name_of(place) for place in TOLD} == {
@@ -80,6 +81,7 @@ def test_what_is_said_is_kept_as_it_is(scene: Scene, place: Place, text: str) ->
     """Text of any script, up to the longest that is taken, stands in the audit log as it came."""
     if text == "longest":
         text = "지" * (MAX_ACTOR_LENGTH if place.name == "actor" else MAX_REASON_LENGTH)
+    prepare(scene, place)
     call(scene, place, text)
     said = [event[5]["reason"] if place.name == "reason" else event[1] for event in scene.world.events()]
     assert set(said) == {text}

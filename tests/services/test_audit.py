@@ -16,6 +16,7 @@ from world import CHANGES, NOBODY, NOW, Scene, World, refused, sha256
 from waiaas import WAIaaSError
 from waiaas.enums import AUDIT_ACTIONS, SESSION_AUDIT_ACTIONS
 
+_EMERGENCY = {"reason": "Kill switch activated"}
 # The rows that each change writes: event, wallet, session, transaction, details; names stand for ids.
 EXPECTED: dict[str, list[tuple[str, str | None, str | None, str | None, dict[str, Any]]]] = {
     "create a wallet": [
@@ -41,6 +42,12 @@ EXPECTED: dict[str, list[tuple[str, str | None, str | None, str | None, dict[str
     "link": [("SESSION_WALLET_LINKED", "third", "session", None, {"isDefault": False})],
     "unlink": [("SESSION_WALLET_UNLINKED", "second", "session", None, {})],
     "set the default": [("SESSION_DEFAULT_WALLET_SET", "second", "session", None, {"previousWalletIds": ["first"]})],
+    "activate the kill switch": [
+        *(("SESSION_REVOKED", "first", session, None, _EMERGENCY) for session in ("session", "alone")),
+        ("TX_CANCELLED", "first", "session", "t-1", _EMERGENCY),
+        *(("WALLET_SUSPENDED", wallet, None, None, _EMERGENCY) for wallet in ("first", "second", "third")),
+        ("KILL_SWITCH_ACTIVATED", None, None, None, {"sessions": 2, "transactions": 1, "wallets": 3}),
+    ],
     "rotate": [("KEY_ROTATED", None, None, None, {"key": "jwt_secret_current"})],
 }
 each_change = pytest.mark.parametrize("name", CHANGES)
@@ -75,11 +82,13 @@ def test_each_change_writes_its_rows(scene: Scene, name: str) -> None:
     assert sorted(event[0] for event in events) == sorted(row[0] for row in expected)
     assert {event[1] for event in events} == {"sam@example.org"}
     assert [(event[0], *event[2:]) for event in events] == expected
-    stamps = scene.world.query("SELECT DISTINCT timestamp, typeof(timestamp), severity, ip_address FROM audit_log")
-    assert stamps == [(NOW + 600, "integer", "info", None)]
+    stamps = scene.world.query("SELECT DISTINCT timestamp, typeof(timestamp), ip_address FROM audit_log")
+    assert stamps == [(NOW + 600, "integer", None)]
+    critical = scene.world.query("SELECT event_type FROM audit_log WHERE severity <> 'info'")
+    assert critical == ([("KILL_SWITCH_ACTIVATED",)] if "kill switch" in name else [])
 
 
-@pytest.mark.parametrize("name", [name for name in CHANGES if name != "renew"])
+@pytest.mark.parametrize("name", [name for name in CHANGES if name not in ("renew", "activate the kill switch")])
 def test_the_actor_is_the_admin_unless_told_otherwise(scene: Scene, name: str) -> None:
     """Who asked is `admin`, as the services are the admin's, where the caller does not say."""
     operations: dict[str, Callable[[], Any]] = {

@@ -24,7 +24,7 @@ from waiaas.faults import translated
 
 #: The codes that this library never raises: they are for the rest of WAIaaS.
 RESERVED = """
-    INVALID_SIGNATURE INVALID_NONCE INVALID_MASTER_PASSWORD MASTER_PASSWORD_LOCKED SYSTEM_LOCKED CONSTRAINT_VIOLATED
+    INVALID_SIGNATURE INVALID_NONCE INVALID_MASTER_PASSWORD MASTER_PASSWORD_LOCKED CONSTRAINT_VIOLATED
     PIPELINE_HALTED INSUFFICIENT_BALANCE INVALID_ADDRESS TX_NOT_FOUND TX_EXPIRED TX_ALREADY_PROCESSED CHAIN_ERROR
     SIMULATION_FAILED TOKEN_NOT_FOUND TOKEN_NOT_ALLOWED INSUFFICIENT_TOKEN_BALANCE CONTRACT_CALL_DISABLED
     CONTRACT_NOT_WHITELISTED METHOD_NOT_WHITELISTED APPROVE_DISABLED SPENDER_NOT_APPROVED APPROVE_AMOUNT_EXCEEDED
@@ -32,7 +32,7 @@ RESERVED = """
     WALLET_NOT_SIGNER UNSUPPORTED_TX_TYPE CHAIN_ID_MISMATCH ABI_ENCODING_FAILED POLICY_NOT_FOUND POLICY_DENIED
     SPENDING_LIMIT_EXCEEDED RATE_LIMIT_EXCEEDED WHITELIST_DENIED OWNER_ALREADY_CONNECTED OWNER_NOT_CONNECTED
     OWNER_NOT_FOUND APPROVAL_TIMEOUT APPROVAL_NOT_FOUND OWNER_NOT_SET OWNER_ADDRESS_MISMATCH KILL_SWITCH_ACTIVE
-    KILL_SWITCH_NOT_ACTIVE KILL_SWITCH_ALREADY_ACTIVE KEYSTORE_LOCKED CHAIN_NOT_SUPPORTED SHUTTING_DOWN
+    KEYSTORE_LOCKED CHAIN_NOT_SUPPORTED SHUTTING_DOWN
     ADAPTER_NOT_AVAILABLE SKILL_NOT_FOUND WC_SESSION_EXISTS WC_SESSION_NOT_FOUND WC_NOT_CONFIGURED WC_SIGNING_FAILED
     NO_OWNER WITHDRAW_LOCKED_ONLY SWEEP_TOTAL_FAILURE INSUFFICIENT_FOR_FEE ACTION_NOT_FOUND API_KEY_REQUIRED
     ACTION_RESOLVE_FAILED ACTION_RETURN_INVALID ACTION_PLUGIN_LOAD_FAILED ACTION_NAME_CONFLICT ACTION_CHAIN_MISMATCH
@@ -82,6 +82,15 @@ PROVOCATIONS: dict[str, Provocation] = {
         lambda scene: scene.world.wallets.terminate(scene.first),
     ),
     "ACTION_VALIDATION_FAILED": ("", lambda scene: scene.world.sessions.list(limit=0)),
+    "SYSTEM_LOCKED": (
+        "INSERT INTO key_value_store VALUES ('kill_switch_state', 'LOCKED', 0)",
+        lambda scene: scene.world.sessions.authorize(scene.session.token),
+    ),
+    "KILL_SWITCH_ALREADY_ACTIVE": (
+        "INSERT INTO key_value_store VALUES ('kill_switch_state', 'SUSPENDED', 0)",
+        lambda scene: scene.world.kill_switch.activate(actor="sam"),
+    ),
+    "KILL_SWITCH_NOT_ACTIVE": ("", lambda scene: scene.world.kill_switch.recover(actor="sam")),
     "ROTATION_TOO_RECENT": ("", lambda scene: [scene.world.tokens.rotate(), scene.world.tokens.rotate()]),
 }
 
@@ -130,7 +139,10 @@ def test_the_services_name_no_other_code() -> None:
 
 
 READS: dict[str, Callable[[Scene], Any]] = {
+    "authorize": lambda scene: scene.world.sessions.authorize(scene.session.token),
+    "authorize a named wallet": lambda scene: scene.world.sessions.authorize(scene.session.token, scene.second),
     "authenticate": lambda scene: scene.world.sessions.authenticate(scene.session.token),
+    "the kill switch": lambda scene: scene.world.kill_switch.state(),
     "verify": lambda scene: scene.world.tokens.verify(scene.session.token),
     "resolve": lambda scene: scene.world.links.resolve(scene.session.id, scene.second),
     "resolve the default": lambda scene: scene.world.links.resolve(scene.session.id),
@@ -163,14 +175,16 @@ def test_a_file_that_may_only_be_read(scene: Scene, name: str) -> None:
 
 
 def test_a_first_key_that_cannot_be_made(tmp_path: Path) -> None:
-    """Without a key in a file that cannot be written, no token is judged at all."""
+    """Without a key every token is refused, and none is made for that, in a file that cannot be written either."""
     world = World(tmp_path / "wallets.db")
     waiaas.close(world.database)
     reading = World(world.path, world.clock, SqliteDatabase(f"file:{world.path}?mode=ro", uri=True))
     token = make_token(bytes(32), {"sub": NOBODY, "wlt": NOBODY, "iat": NOW, "exp": NOW + 300})
     for operation in (reading.sessions.authenticate, reading.sessions.renew, reading.tokens.verify):
-        with refused(reading, "DATABASE_UNAVAILABLE", "read_only"):
+        with refused(reading, "INVALID_TOKEN"):
             operation(token)
+    with refused(reading, "DATABASE_UNAVAILABLE", "read_only"):
+        reading.tokens.sign(NOBODY, NOBODY, issued_at=NOW, expires_at=NOW + 300)
     reading.database.close()
 
 
@@ -306,7 +320,7 @@ def test_text_that_is_not_utf_8(scene: Scene, statement: str, operations: list[C
             operation(scene)
         error = caught.value
         assert error.reason == "unreadable_value"
-        column = statement.split()[3]
+        column = "jwt_secret_current" if "key_value_store" in statement else "name"
         assert (
             str(error) == f"A value in {scene.world.path} cannot be read: Could not decode to UTF-8 column '{column}'."
         )

@@ -15,7 +15,7 @@ from waiaas import Page
 #: The parameters of the services' methods that are ids, each with the key under which it is refused.
 IDS = {"session_id": "sessionId", "wallet_id": "walletId", "after": "after"}
 #: Those that are none.
-NO_IDS = {"actor", "expires_at", "issued_at", "limit", "reason", "request", "status", "token"}
+NO_IDS = {"actor", "expires_at", "issued_at", "limit", "reason", "request", "status", "token", "must_be_active"}
 
 
 PLACES = [place for place in places() if place.name in IDS]
@@ -45,7 +45,7 @@ def test_every_parameter_is_known_to_be_an_id_or_none() -> None:
     """A method that is added, or a parameter, is tested here too, or named as one that takes no id."""
     assert {place.name for place in places()} == IDS.keys() | NO_IDS
     assert {place.service.__name__ for place in places()} == {
-        *("SessionService", "SessionTokens", "SessionWalletService", "WalletService")
+        *("KillSwitchService", "SessionService", "SessionTokens", "SessionWalletService", "WalletService")
     }
 
 

@@ -40,13 +40,14 @@ def test_a_replaced_key_is_not_kept_alive_by_a_clock_that_was_set_back(world: Wo
 
 
 def test_a_deleted_key_revives_none_before_it(world: World) -> None:
-    """Where the current key was deleted a new one is made, and the key before it, however old, is accepted no more."""
+    """If the current key was deleted, no token is accepted, and the next one that is made is the only key."""
     session = world.session(world.wallet())
     world.tokens.rotate()
     world.clock.now = NOW + 300
     world.execute("DELETE FROM key_value_store WHERE key = 'jwt_secret_current'")
     with pytest.raises(WAIaaSError, match="token is not valid"):
         world.sessions.authenticate(session.token)
+    world.session(world.wallet())
     assert world.query("SELECT key FROM key_value_store") == [("jwt_secret_current",)]
     with refused(world, "INVALID_TOKEN"):
         world.sessions.authenticate(session.token)

@@ -502,6 +502,10 @@ FINDINGS: Final[dict[str, tuple[str, str]]] = {
         "Make one of its wallets the only default (`SessionWalletService.set_default`), "
         "or revoke it (`SessionService.revoke`).",
     ),
+    "kill_switch_state": (
+        "{where} has a value that is not a state of the kill switch; it locks the system",
+        "Unlock the system (`KillSwitchService.recover`), or activate the kill switch (`KillSwitchService.activate`).",
+    ),
     # Values
     "invalid_text": (
         "values of {where} that are no UTF-8 text: {count}",

@@ -501,6 +501,11 @@ FINDINGS: Final[dict[str, tuple[str, str]]] = {
         "연결된 지갑 중 하나만 기본 지갑으로 지정하거나(`SessionWalletService.set_default`) "
         "세션을 취소하십시오(`SessionService.revoke`).",
     ),
+    "kill_switch_state": (
+        "{where}의 값이 킬 스위치 상태가 아니어서 시스템이 잠겨 있습니다.",
+        "시스템 잠금을 해제하거나(`KillSwitchService.recover`) "
+        "킬 스위치를 작동하십시오(`KillSwitchService.activate`).",
+    ),
     # Values
     "invalid_text": (
         "{where} 열에 UTF-8 텍스트가 아닌 값이 있습니다. 행 수: {count}.",

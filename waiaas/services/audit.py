@@ -19,6 +19,7 @@ class Event(NamedTuple):
     wallet_id: str | None = None
     session_id: str | None = None
     tx_id: str | None = None
+    severity: str = "info"
 
 
 def record(database: Database, now: int, actor: str, events: Sequence[Event]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from peewee import JOIN, Database, ModelSelect, Node, fn
+from peewee import JOIN, Database, Node, fn
 
 from waiaas.errors import WAIaaSError
 from waiaas.faults import refusing
@@ -14,9 +14,10 @@ from waiaas.services.audit import Event, record
 from waiaas.services.details import LinkedWallet, linked_wallets
 from waiaas.services.ends import has_ended, has_not_expired
 from waiaas.services.ids import check_actor, check_id, told_id
+from waiaas.services.kill_switch import IS_LOCKED, refuse_locked
 from waiaas.services.settings import Clock, SessionSettings, checked
-from waiaas.services.statements import PARAMETER, TRUE, compiled, fetch, in_parts
-from waiaas.transactions import write_transaction
+from waiaas.services.statements import fetch_latest, in_dialect, in_parts
+from waiaas.transactions import sync_at_commit, write_transaction
 
 
 class SessionWalletService:
@@ -41,8 +42,8 @@ class SessionWalletService:
         self._database = checked(database)
         self._settings = settings or SessionSettings()
         self._clock = clock
-        self._find_named = compiled(database, _reached(SessionWallet.wallet == PARAMETER))
-        self._find_default = compiled(database, _reached(SessionWallet.is_default == TRUE))
+        self._find_named = in_dialect(database, _REACHED.format(which="l.wallet_id = ?"))
+        self._find_default = in_dialect(database, _REACHED.format(which="l.is_default = 1"))
 
     def link(self, session_id: str, wallet_id: str, *, actor: str = "admin") -> LinkedWallet:
         """Let a session reach one more wallet, which does not become its default.
@@ -50,14 +51,15 @@ class SessionWalletService:
         But the first link of a session that has none (a migrated one, whose wallet was unknown) does: a session
         with wallets has exactly one default. A suspended wallet can be linked: see `resolve`.
 
-        Raises WAIaaSError `SESSION_NOT_FOUND` where the session is unknown or revoked, `WALLET_NOT_FOUND`,
-        `WALLET_TERMINATED`, `SESSION_LIMIT_EXCEEDED` where the wallet has as many sessions as the settings allow,
-        and `WALLET_ALREADY_LINKED`.
+        Raises WAIaaSError `SYSTEM_LOCKED` while the kill switch is not `ACTIVE`, `SESSION_NOT_FOUND` where the session
+        is unknown or revoked, `WALLET_NOT_FOUND`, `WALLET_TERMINATED`, `SESSION_LIMIT_EXCEEDED` where the wallet has
+        as many sessions as the settings allow, and `WALLET_ALREADY_LINKED`.
         """
         check_id("sessionId", session_id)
         check_id("walletId", wallet_id)
         check_actor(actor)
         with write_transaction(self._database):
+            refuse_locked(self._database)
             now = int(self._clock())
             links = _links_to_change(self._database, session_id)
             refuse_unusable(self._database, [wallet_id], self._settings, now)
@@ -79,7 +81,7 @@ class SessionWalletService:
         check_id("sessionId", session_id)
         check_id("walletId", wallet_id)
         check_actor(actor)
-        with write_transaction(self._database):
+        with write_transaction(self._database, durable=True):
             now = int(self._clock())
             links = _links_to_change(self._database, session_id)
             link = _find(links, session_id, wallet_id)
@@ -100,12 +102,13 @@ class SessionWalletService:
         check_id("sessionId", session_id)
         check_id("walletId", wallet_id)
         check_actor(actor)
-        with write_transaction(self._database):
+        with write_transaction(self._database, durable=True):
             now = int(self._clock())
             links = _links_to_change(self._database, session_id)
             link = _find(links, session_id, wallet_id)
             before = [link.id for link in links if link.is_default]
             if before == [wallet_id]:
+                sync_at_commit(self._database)
                 return link
             of_session = SessionWallet.session == session_id
             SessionWallet.update(is_default=False).where(of_session).execute(self._database)
@@ -131,22 +134,26 @@ class SessionWalletService:
 
         Whether the wallet is active is not looked at, which is the daemon's rule: a session reaches a suspended wallet
         too, to look at it. So before it signs, the caller looks at the wallet's `status` (`WalletService.get`) and
-        refuses with `WALLET_SUSPENDED`.
+        refuses with `WALLET_SUSPENDED`. `SessionService.authorize` does all of this in one call.
 
-        Raises WAIaaSError `WALLET_ACCESS_DENIED` where the wallet is not linked to the session, or where none is
-        named and the session has no default; `SESSION_NOT_FOUND`, `SESSION_REVOKED` or `SESSION_EXPIRED` where the
-        session is not one that reaches anything. One whose stored end is no Unix seconds of the years up to 9999
-        (milliseconds, text) has expired.
+        It reads the latest commit of any process, as `authorize` does.
+
+        Raises WAIaaSError `SYSTEM_LOCKED` while the kill switch is not `ACTIVE`; `WALLET_ACCESS_DENIED` where the
+        wallet is not linked to the session, or where none is named and the session has no default;
+        `SESSION_NOT_FOUND`, `SESSION_REVOKED` or `SESSION_EXPIRED` where the session is not one that reaches anything.
+        One whose stored end is no Unix seconds of the years up to 9999 (milliseconds, text) has expired.
         """
         check_id("sessionId", session_id)
         if wallet_id is None:
-            found = fetch(self._database, self._find_default, session_id)
+            found = fetch_latest(self._database, self._find_default, session_id)
         else:
             check_id("walletId", wallet_id)
-            found = fetch(self._database, self._find_named, wallet_id, session_id)
-        if found is None:
+            found = fetch_latest(self._database, self._find_named, session_id, wallet_id)
+        is_locked, found_session, revoked_at, expires_at, reached = found
+        if is_locked:
+            raise WAIaaSError("SYSTEM_LOCKED")
+        if found_session is None:
             raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": told_id(session_id)})
-        reached, revoked_at, expires_at = found
         if revoked_at is not None:
             raise WAIaaSError("SESSION_REVOKED")
         if has_ended(expires_at, self._clock()):
@@ -191,14 +198,12 @@ def refuse_unusable(database: Database, wallet_ids: Sequence[str], settings: Ses
             raise WAIaaSError("SESSION_LIMIT_EXCEEDED", details={"walletId": wallet_id, "limit": limit})
 
 
-def _reached(which: Node) -> ModelSelect[Session]:
-    """A session's times, and the wallet of that one of its links, or NULL where it has no such link."""
-    link = (SessionWallet.session == Session.id) & which
-    return (
-        Session.select(SessionWallet.wallet, Session.revoked_at, Session.expires_at)
-        .join(SessionWallet, JOIN.LEFT_OUTER, on=link)
-        .where(Session.id == PARAMETER)
-    )
+# Always one row: the kill switch, the session, and the wallet of one of its links; NULLs where there is none.
+_REACHED = f"""\
+SELECT {IS_LOCKED}, s.id, s.revoked_at, s.expires_at, l.wallet_id
+FROM (SELECT 1 AS one) AS request
+LEFT JOIN sessions AS s ON s.id = ?
+LEFT JOIN session_wallets AS l ON l.session_id = s.id AND {{which}}"""
 
 
 def _links_to_change(database: Database, session_id: str) -> tuple[LinkedWallet, ...]:

@@ -4,33 +4,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
-from peewee import JOIN, SQL, Database, ModelSelect, Node
+from peewee import Database, Node
 
 from waiaas.enums import SESSION_STATUSES
 from waiaas.errors import WAIaaSError
-from waiaas.models import KeyValue, Session, SessionWallet
+from waiaas.models import Session, SessionWallet
 from waiaas.schemas import DEFAULT_LIMIT, CreateSessionRequest, check_create_session_request
 from waiaas.services.audit import Event, record
 from waiaas.services.details import IssuedSession, SessionDetails, details_query, session_details
 from waiaas.services.ends import has_ended, has_expired, has_not_expired
 from waiaas.services.ids import check_actor, check_id, new_id, told_id
+from waiaas.services.kill_switch import IS_LOCKED, refuse_locked
 from waiaas.services.pages import Page, check_page, page_of
 from waiaas.services.session_wallets import refuse_unusable
 from waiaas.services.settings import Clock, SessionSettings, checked
-from waiaas.services.statements import PARAMETER, TRUE, compiled, fetch, in_parts
-from waiaas.services.tokens import (
-    CURRENT_KEY,
-    PREVIOUS_KEY,
-    SessionTokens,
-    TokenClaims,
-    TokenKeys,
-    hash_of,
-    is_hash_of,
-)
-from waiaas.transactions import write_transaction
+from waiaas.services.statements import PARAMETER, TRUE, compiled, fetch, fetch_latest, in_dialect, in_parts
+from waiaas.services.tokens import STORED_KEYS, SessionTokens, TokenClaims, TokenKeys, hash_of, is_hash_of
+from waiaas.transactions import sync_at_commit, write_transaction
 
 
 class AuthenticatedSession(NamedTuple):
@@ -38,6 +32,28 @@ class AuthenticatedSession(NamedTuple):
 
     session_id: str
     wallet_id: str | None
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class AuthorizedWallet:
+    """The wallet that a request may use; `network` is its default network, None if it has none."""
+
+    id: str
+    name: str
+    chain: str
+    environment: str
+    network: str | None
+    public_key: str
+    status: str
+
+
+@dataclass(frozen=True)
+class Authorization:
+    """What an allowed request may use: the wallet, the session, and when its token expires (UTC)."""
+
+    wallet: AuthorizedWallet
+    session_id: str
     expires_at: datetime
 
 
@@ -67,7 +83,9 @@ class SessionService:
         self._clock = clock
         self._tokens = SessionTokens(database, clock=clock)
         self._keys: TokenKeys | None = None
-        self._find_session = compiled(database, _session_and_keys())
+        self._find_session = in_dialect(database, _SESSION)
+        self._find_default_wallet = in_dialect(database, _SESSION_AND_WALLET.format(which="l.is_default = 1"))
+        self._find_named_wallet = in_dialect(database, _SESSION_AND_WALLET.format(which="l.wallet_id = ?"))
         self._find_details = compiled(database, details_query(Session.id == PARAMETER))
         columns = [getattr(Session, name) for name in _Renewed._fields]
         self._find_renewal = compiled(database, Session.select(*columns).where(Session.id == PARAMETER))
@@ -80,14 +98,16 @@ class SessionService:
         A suspended wallet is taken, as by the daemon: the caller looks at a wallet's `status` before it signs, for
         `SessionWalletService.resolve` gives a suspended one too.
 
-        Raises WAIaaSError `WALLET_NOT_FOUND`, `WALLET_TERMINATED`, `SESSION_LIMIT_EXCEEDED` where a wallet has as
-        many sessions as the settings allow, and `ACTION_VALIDATION_FAILED` for a request that did not come from the
-        schema and breaks its rules. Nothing is left behind then.
+        Raises WAIaaSError `SYSTEM_LOCKED` while the kill switch is not `ACTIVE`, `WALLET_NOT_FOUND`,
+        `WALLET_TERMINATED`, `SESSION_LIMIT_EXCEEDED` where a wallet has as many sessions as the settings allow, and
+        `ACTION_VALIDATION_FAILED` for a request that did not come from the schema and breaks its rules. Nothing is
+        left behind then.
         """
         check_create_session_request(request)
         check_actor(actor)
         session_id, default = new_id(), request["default_wallet_id"]
         with write_transaction(self._database):
+            refuse_locked(self._database)
             now = int(self._clock())
             absolute_end = now + self._settings.absolute_lifetime
             expires_at = min(now + (request["ttl"] or self._settings.ttl), absolute_end)
@@ -112,33 +132,60 @@ class SessionService:
             record(self._database, now, actor, [Event("SESSION_ISSUED", details, default, session_id)])
             return self._issued(session_id, now, token)
 
+    def authorize(self, token: str, wallet_id: str | None = None, *, must_be_active: bool = True) -> Authorization:
+        """Return the wallet that a request may use: the one it names, or the session's default.
+
+        Call it for each request. It reads the latest commit of any process, whatever cursors or transactions the
+        caller has open: what was revoked, unlinked, suspended or locked before the call is refused. In a transaction
+        that holds the write lock from its start, or since a service has changed something in it, it reads what this
+        transaction has made. With `must_be_active=False` it returns
+        wallets that are not active too, for requests that only show the wallet; a terminated wallet is always refused.
+
+        Raises WAIaaSError, in this order:
+
+        1. `ACTION_VALIDATION_FAILED` if `wallet_id` is not text;
+        2. `SYSTEM_LOCKED` while the kill switch is not `ACTIVE`;
+        3. `INVALID_TOKEN` (wrong prefix, shape, algorithm or signature; signed with a key that was replaced more than
+           five minutes ago) and `TOKEN_EXPIRED`;
+        4. `SESSION_NOT_FOUND`, `SESSION_REVOKED`, `INVALID_TOKEN` if a renewal has replaced the token, and
+           `SESSION_EXPIRED` if the session's row says so before the token does;
+        5. `WALLET_ACCESS_DENIED` if the wallet is not linked to the session, or none is named and there is no default;
+        6. `WALLET_TERMINATED`; then, unless `must_be_active` is False, `WALLET_SUSPENDED`, and
+           `INVALID_STATE_TRANSITION` for every other status that is not `ACTIVE`.
+        """
+        if wallet_id is None:
+            claims, row = self._current_session(token, self._find_default_wallet)
+        else:
+            check_id("walletId", wallet_id)
+            claims, row = self._current_session(token, self._find_named_wallet, wallet_id)
+        wallet = AuthorizedWallet(*row[_WALLET:])
+        if wallet.id is None:
+            raise WAIaaSError(
+                "WALLET_ACCESS_DENIED", details={"sessionId": claims.session_id, "walletId": told_id(wallet_id)}
+            )
+        if wallet.status != "ACTIVE":
+            _refuse_status(wallet, must_be_active)
+        return Authorization(wallet, claims.session_id, datetime.fromtimestamp(claims.expires_at, timezone.utc))
+
     def authenticate(self, token: str) -> AuthenticatedSession:
         """Return whose token it is, if it is the current token of a session that lives.
 
-        Raises WAIaaSError `INVALID_TOKEN` (wrong prefix, shape, algorithm or signature; signed with a key that was
-        replaced more than five minutes ago; superseded by a renewal), `TOKEN_EXPIRED`, `SESSION_NOT_FOUND`,
+        It reads as `authorize` does, which also decides about the wallet. Raises WAIaaSError `SYSTEM_LOCKED` while the
+        kill switch is not `ACTIVE`, `INVALID_TOKEN` (wrong prefix, shape, algorithm or signature; signed with a key
+        that was replaced more than five minutes ago; superseded by a renewal), `TOKEN_EXPIRED`, `SESSION_NOT_FOUND`,
         `SESSION_REVOKED`, and `SESSION_EXPIRED` where the session's own row says so before its token does: also
         where the stored end is no Unix seconds of the years up to 9999 (milliseconds, text).
         """
-        now = self._clock()
-        claims, (token_hash, revoked_at, expires_at, wallet_id) = self._claims_and_session(token, int(now))
-        if token_hash is None:
-            raise WAIaaSError("SESSION_NOT_FOUND")
-        if revoked_at is not None:
-            raise WAIaaSError("SESSION_REVOKED")
-        if not is_hash_of(token_hash, token):
-            raise WAIaaSError("INVALID_TOKEN")
-        if has_ended(expires_at, now):
-            raise WAIaaSError("SESSION_EXPIRED")
+        claims, row = self._current_session(token, self._find_session)
         end = datetime.fromtimestamp(claims.expires_at, timezone.utc)
-        return AuthenticatedSession(claims.session_id, wallet_id, end)
+        return AuthenticatedSession(claims.session_id, row[_WALLET], end)
 
     def renew(self, token: str, *, actor: str | None = None) -> IssuedSession:
         """Replace a session's token by a new one that lives as long as it did, never past the absolute end.
 
         The token that is given is void from then on. The `actor` is the session itself unless told otherwise.
 
-        Raises WAIaaSError, in this order: what a bad token gives (`INVALID_TOKEN`, `TOKEN_EXPIRED`);
+        Raises WAIaaSError, in this order: `SYSTEM_LOCKED`; what a bad token gives (`INVALID_TOKEN`, `TOKEN_EXPIRED`);
         `SESSION_NOT_FOUND`; `SESSION_REVOKED`; `SESSION_RENEWAL_MISMATCH` where it is not the session's current
         token; `SESSION_EXPIRED` where the session's own row says so before its token does, as for `authenticate`;
         `RENEWAL_LIMIT_REACHED`; `SESSION_ABSOLUTE_LIFETIME_EXCEEDED`; `RENEWAL_TOO_EARLY` before half of the
@@ -147,10 +194,13 @@ class SessionService:
         """
         if actor is not None:
             check_actor(actor)
-        claims = self._tokens.verify(token)
-        session_id = claims.session_id
-        with write_transaction(self._database):
+        # Before the lock, which a bad token need not wait for, and under it, for the key may be another then.
+        self._verify(token)
+        with write_transaction(self._database, durable=True):
+            refuse_locked(self._database)
             now = int(self._clock())
+            claims = self._tokens.verify(token)
+            session_id = claims.session_id
             found = fetch(self._database, self._find_renewal, session_id)
             if found is None:
                 raise WAIaaSError("SESSION_NOT_FOUND")
@@ -181,7 +231,7 @@ class SessionService:
         """
         check_id("sessionId", session_id)
         check_actor(actor)
-        with write_transaction(self._database):
+        with write_transaction(self._database, durable=True):
             now = int(self._clock())
             is_it = Session.id == session_id
             found = Session.select(Session.revoked_at).where(is_it).tuples().first(self._database)
@@ -191,6 +241,8 @@ class SessionService:
                 Session.update(revoked_at=now).where(is_it).execute(self._database)
                 event = Event("SESSION_REVOKED", {}, self._default_wallet(session_id), session_id)
                 record(self._database, now, actor, [event])
+            else:
+                sync_at_commit(self._database)
         return self._details(session_id, now)
 
     def get(self, session_id: str) -> SessionDetails:
@@ -229,20 +281,51 @@ class SessionService:
         sql, parameters = self._database.get_sql_context().sql(details_query(Session.id.in_(ids))).query()
         return page_of(session_details(self._database, sql, parameters, now), limit)
 
-    def _claims_and_session(self, token: str, now: int) -> tuple[TokenClaims, Sequence[Any]]:
-        """Verify a token and read its session: one statement does, for it tells too whether the keys have changed."""
-        keys = self._keys or self._tokens.keys()
+    def _current_session(self, token: str, sql: str, *parameters: object) -> tuple[TokenClaims, Sequence[Any]]:
+        """Return the claims of a token and the row of its session, if the session lives and the token is current."""
+        now = self._clock()
+        claims, row = self._claims_and_row(token, int(now), sql, *parameters)
+        _, _, _, token_hash, revoked_at, expires_at = row[:_WALLET]
+        if token_hash is None:
+            raise WAIaaSError("SESSION_NOT_FOUND")
+        if revoked_at is not None:
+            raise WAIaaSError("SESSION_REVOKED")
+        if not is_hash_of(token_hash, token):
+            raise WAIaaSError("INVALID_TOKEN")
+        if has_ended(expires_at, now):
+            raise WAIaaSError("SESSION_EXPIRED")
+        return claims, row
+
+    def _claims_and_row(
+        self, token: str, now: int, sql: str, *parameters: object
+    ) -> tuple[TokenClaims, Sequence[Any]]:
+        """Verify a token and read the row of its session.
+
+        One statement is enough as long as the keys are those of the last call: the row holds the stored keys, too.
+        """
+        keys = self._keys
         while True:
-            said = _claims_or_refusal(keys, token, now)
-            session_id = said.session_id if isinstance(said, TokenClaims) else None
-            found = fetch(self._database, self._find_session, session_id)
-            if found is not None and found[:2] == keys.stored:
+            claims = None if keys is None else _claims_or_refusal(keys, token, now)
+            session_id = claims.session_id if isinstance(claims, TokenClaims) else None
+            row = fetch_latest(self._database, sql, session_id, *parameters)
+            if row[0]:
+                raise WAIaaSError("SYSTEM_LOCKED")
+            stored = row[1:3]
+            if keys is not None and keys.stored == stored:
                 break
-            keys = TokenKeys(*found[:2]) if found is not None else self._tokens.keys()
+            if stored[0] is None:
+                # No key has signed any token.
+                raise WAIaaSError("INVALID_TOKEN")
+            keys = TokenKeys(*stored)
         self._keys = keys
-        if isinstance(said, WAIaaSError):
-            raise said
-        return said, found[2:]
+        if isinstance(claims, TokenClaims):
+            return claims, row
+        assert claims is not None
+        raise claims
+
+    def _verify(self, token: str) -> None:
+        """Refuse a token that the latest keys did not sign, or any while the system is locked."""
+        self._claims_and_row(token, int(self._clock()), self._find_session)
 
     def _details(self, session_id: str, now: int) -> SessionDetails:
         for session in session_details(self._database, self._find_details, [session_id], now):
@@ -277,20 +360,32 @@ def _claims_or_refusal(keys: TokenKeys, token: str, now: int) -> TokenClaims | W
         return error
 
 
-def _session_and_keys() -> ModelSelect[KeyValue]:
-    """The two keys, and of one session what authentication needs; NULLs where there is no such session."""
-    current, previous = KeyValue.alias("current_key"), KeyValue.alias("previous_key")
-    default = (SessionWallet.session == Session.id) & (SessionWallet.is_default == TRUE)
-    return (
-        current.select(
-            *(current.value, previous.value),
-            *(Session.token_hash, Session.revoked_at, Session.expires_at, SessionWallet.wallet),
-        )
-        .join(previous, JOIN.LEFT_OUTER, on=previous.key == SQL(f"'{PREVIOUS_KEY}'"))
-        .join_from(current, Session, JOIN.LEFT_OUTER, on=Session.id == PARAMETER)
-        .join(SessionWallet, JOIN.LEFT_OUTER, on=default)
-        .where(current.key == SQL(f"'{CURRENT_KEY}'"))
-    )
+# Always one row: the kill switch, the two keys, the session, and one of its wallets; NULLs where there is none.
+_SESSION = f"""\
+SELECT {IS_LOCKED}, {STORED_KEYS}, s.token_hash, s.revoked_at, s.expires_at, l.wallet_id
+FROM (SELECT 1 AS one) AS request
+LEFT JOIN sessions AS s ON s.id = ?
+LEFT JOIN session_wallets AS l ON l.session_id = s.id AND l.is_default = 1"""
+_SESSION_AND_WALLET = f"""\
+SELECT {IS_LOCKED}, {STORED_KEYS}, s.token_hash, s.revoked_at, s.expires_at,
+       w.id, w.name, w.chain, w.environment, w.default_network, w.public_key, w.status
+FROM (SELECT 1 AS one) AS request
+LEFT JOIN sessions AS s ON s.id = ?
+LEFT JOIN session_wallets AS l ON l.session_id = s.id AND {{which}}
+LEFT JOIN wallets AS w ON w.id = l.wallet_id"""
+# Where the columns of the wallet begin.
+_WALLET = 6
+
+
+def _refuse_status(wallet: AuthorizedWallet, must_be_active: bool) -> None:
+    """Refuse a wallet that is not active, or only a terminated one."""
+    details = {"walletId": wallet.id, "status": wallet.status}
+    if wallet.status == "TERMINATED":
+        raise WAIaaSError("WALLET_TERMINATED", details=details)
+    if must_be_active and wallet.status == "SUSPENDED":
+        raise WAIaaSError("WALLET_SUSPENDED", details=details)
+    if must_be_active:
+        raise WAIaaSError("INVALID_STATE_TRANSITION", details=details)
 
 
 def _refuse_renewal(session: _Renewed, claims: TokenClaims, token: str, now: int) -> None:

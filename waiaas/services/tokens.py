@@ -10,7 +10,6 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Sequence
 from functools import cache
 from hashlib import sha256
 from hmac import compare_digest
@@ -19,14 +18,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from peewee import Database
 
 from waiaas.errors import WAIaaSError, refusal
-from waiaas.faults import refusing
 from waiaas.fields import LAST_SECOND, to_json
 from waiaas.models import KeyValue
 from waiaas.schemas import Secret
 from waiaas.services.audit import Event, record
 from waiaas.services.ids import TOKEN_PREFIX, check_actor, check_id
 from waiaas.services.settings import Clock, checked
-from waiaas.services.statements import PARAMETER, compiled
+from waiaas.services.statements import fetch_latest
 from waiaas.transactions import write_transaction
 
 if TYPE_CHECKING:
@@ -37,6 +35,11 @@ ROTATION_GRACE_SECONDS = 300
 
 #: Where the keys stand in `key_value_store`.
 CURRENT_KEY, PREVIOUS_KEY = "jwt_secret_current", "jwt_secret_previous"
+
+#: SQL for the two keys, NULL where there is none.
+STORED_KEYS = ", ".join(
+    f"(SELECT value FROM key_value_store WHERE key = '{key}') AS {key}" for key in (CURRENT_KEY, PREVIOUS_KEY)
+)
 
 _ALGORITHM = "HS256"
 _KEY_BYTES = 32
@@ -128,8 +131,6 @@ class SessionTokens:
         """Take the database that holds the key, and the clock."""
         self._database = checked(database)
         self._clock = clock
-        is_key = KeyValue.key.in_([PARAMETER, PARAMETER])
-        self._find_keys = compiled(database, KeyValue.select(KeyValue.key, KeyValue.value).where(is_key))
 
     def sign(self, session_id: str, wallet_id: str, *, issued_at: int, expires_at: int) -> str:
         """Return a token for a session and its default wallet, valid until `expires_at` (both times Unix seconds).
@@ -147,7 +148,11 @@ class SessionTokens:
         `TOKEN_EXPIRED` from the second of its expiry on. A token that a replaced key signed is accepted for
         `ROTATION_GRACE_SECONDS` after the rotation.
         """
-        return self.keys().verify(token, int(self._clock()))
+        keys = self._stored()
+        if keys is None:
+            # No key has signed any token.
+            raise WAIaaSError("INVALID_TOKEN")
+        return keys.verify(token, int(self._clock()))
 
     def rotate(self, *, actor: str = "admin") -> None:
         """Replace the key: new tokens are signed with a new one, old ones are accepted for five minutes more.
@@ -157,7 +162,7 @@ class SessionTokens:
         `actor` says there who asked: printable text of 1 to 200 characters, not blank, or `ACTION_VALIDATION_FAILED`.
         """
         check_actor(actor)
-        with write_transaction(self._database):
+        with write_transaction(self._database, durable=True):
             now = int(self._clock())
             keys = self.keys()
             if keys.in_grace(now):
@@ -167,24 +172,25 @@ class SessionTokens:
             record(self._database, now, actor, [Event("KEY_ROTATED", {"key": CURRENT_KEY})])
 
     def keys(self) -> TokenKeys:
-        """Read the keys as the file has them; one is made where there is none, and every token before it is void."""
-        current, previous = self._read()
-        if current is None:
-            with write_transaction(self._database):
-                # Another caller may have made it meanwhile.
-                current, previous = self._read()
-                if current is None:
-                    now = int(self._clock())
-                    current, previous = _new_key(now), None
-                    self._store(CURRENT_KEY, current, now)
-                    # When it was replaced, the key that is gone said.
-                    KeyValue.delete().where(KeyValue.key == PREVIOUS_KEY).execute(self._database)
-        return TokenKeys(current, previous)
+        """Read the stored keys; the first one is made if there is none, and every token before it is void."""
+        keys = self._stored()
+        if keys is not None:
+            return keys
+        with write_transaction(self._database):
+            # Another caller may have made it meanwhile.
+            return self._stored() or self._make_first_key()
 
-    def _read(self) -> Sequence[str | None]:
-        with refusing(self._database):
-            stored = dict(self._database.execute_sql(self._find_keys, (CURRENT_KEY, PREVIOUS_KEY)).fetchall())
-        return stored.get(CURRENT_KEY), stored.get(PREVIOUS_KEY)
+    def _stored(self) -> TokenKeys | None:
+        current, previous = fetch_latest(self._database, f"SELECT {STORED_KEYS}")
+        return None if current is None else TokenKeys(current, previous)
+
+    def _make_first_key(self) -> TokenKeys:
+        now = int(self._clock())
+        key = _new_key(now)
+        self._store(CURRENT_KEY, key, now)
+        # Only the key that is gone said when it was replaced.
+        KeyValue.delete().where(KeyValue.key == PREVIOUS_KEY).execute(self._database)
+        return TokenKeys(key, None)
 
     def _store(self, key: str, value: str, now: int) -> None:
         row = {KeyValue.key: key, KeyValue.value: Secret(value), KeyValue.updated_at: now}

@@ -21,6 +21,7 @@ from waiaas.schemas import (
 )
 from waiaas.services.audit import Event, record
 from waiaas.services.ids import check_actor, check_id, new_id, told_id
+from waiaas.services.kill_switch import refuse_locked
 from waiaas.services.pages import Page, check_page, page_of
 from waiaas.services.settings import Clock, checked
 from waiaas.services.statements import in_parts
@@ -53,9 +54,10 @@ class WalletService:
     def create(self, request: CreateWalletRequest, *, actor: str = "admin") -> Wallet:
         """Create an active wallet for a public key whose private key somebody else keeps.
 
-        Takes what `CreateWalletRequestSchema` gives. Raises WAIaaSError `ENVIRONMENT_NETWORK_MISMATCH` where the
-        default network is not one of the wallet's environment, and `ACTION_VALIDATION_FAILED` where a wallet with
-        this public key exists, or for a request that did not come from the schema and breaks its rules.
+        Takes what `CreateWalletRequestSchema` gives. Raises WAIaaSError `SYSTEM_LOCKED` while the kill switch is not
+        `ACTIVE`, `ENVIRONMENT_NETWORK_MISMATCH` where the default network is not one of the wallet's environment, and
+        `ACTION_VALIDATION_FAILED` where a wallet with this public key exists, or for a request that did not come from
+        the schema and breaks its rules.
         """
         check_create_wallet_request(request)
         check_actor(actor)
@@ -65,6 +67,7 @@ class WalletService:
             details = {"network": network, "environment": request["environment"]}
             raise WAIaaSError("ENVIRONMENT_NETWORK_MISMATCH", details=details)
         with write_transaction(self._database):
+            refuse_locked(self._database)
             now, wallet_id = int(self._clock()), new_id()
             if Wallet.select().where(Wallet.public_key == request["public_key"]).exists(self._database):
                 raise RequestValidationError({"publicKey": ["A wallet with this public key exists."]})
@@ -105,7 +108,7 @@ class WalletService:
         """
         check_actor(actor)
         _SUSPEND_WALLET.load({"reason": reason})
-        with write_transaction(self._database):
+        with write_transaction(self._database, durable=True):
             now = int(self._clock())
             wallet = self._wallet_to_change(wallet_id)
             if wallet.status == "SUSPENDED":
@@ -119,11 +122,12 @@ class WalletService:
     def resume(self, wallet_id: str, *, actor: str = "admin") -> Wallet:
         """Make a suspended wallet active again.
 
-        Raises WAIaaSError `WALLET_NOT_FOUND`, `WALLET_TERMINATED`, and `INVALID_STATE_TRANSITION` where it is not
-        suspended.
+        Raises WAIaaSError `SYSTEM_LOCKED` while the kill switch is not `ACTIVE`, `WALLET_NOT_FOUND`,
+        `WALLET_TERMINATED`, and `INVALID_STATE_TRANSITION` where it is not suspended.
         """
         check_actor(actor)
         with write_transaction(self._database):
+            refuse_locked(self._database)
             now = int(self._clock())
             _refuse_transition(self._wallet_to_change(wallet_id), "SUSPENDED", "ACTIVE")
             changes = {"status": "ACTIVE", "suspended_at": None, "suspension_reason": None}
@@ -137,7 +141,7 @@ class WalletService:
         transaction concerned. Raises WAIaaSError `WALLET_NOT_FOUND` and `WALLET_TERMINATED`.
         """
         check_actor(actor)
-        with write_transaction(self._database):
+        with write_transaction(self._database, durable=True):
             now = int(self._clock())
             self._wallet_to_change(wallet_id)
             lost = _links_to_lose(self._database, wallet_id)

@@ -1,0 +1,147 @@
+"""`SessionService.authorize`: the wallet that a request may use, or the one right refusal."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError
+from datetime import datetime, timezone
+
+import pytest
+from world import NOBODY, NOW, Scene, World, make_token, refused
+
+import waiaas
+from waiaas import Authorization, AuthorizedWallet
+
+
+@pytest.fixture
+def scene(world: World) -> Scene:
+    return Scene(world)
+
+
+def test_the_default_wallet_is_meant_if_none_is_named(world: World) -> None:
+    """Without a wallet id the session's default wallet is returned, with the session and the token's end."""
+    wallet = world.wallet(name="pay", defaultNetwork="devnet", publicKey="7xKX")
+    session = world.session(world.wallet(), wallet, defaultWalletId=wallet, ttl=300)
+    assert world.sessions.authorize(session.token) == Authorization(
+        AuthorizedWallet(wallet, "pay", "solana", "testnet", "devnet", "7xKX", "ACTIVE"),
+        session.id,
+        datetime.fromtimestamp(NOW + 300, timezone.utc),
+    )
+
+
+def test_a_named_wallet_is_returned(scene: Scene) -> None:
+    """A linked wallet can be named, and a wallet without a default network has none."""
+    authorized = scene.world.sessions.authorize(scene.session.token, scene.second)
+    assert (authorized.wallet.id, authorized.wallet.name, authorized.wallet.network) == (scene.second, "w1", None)
+
+
+def test_the_answer_is_frozen(scene: Scene) -> None:
+    """Nobody changes what was decided."""
+    authorized = scene.world.sessions.authorize(scene.session.token)
+    with pytest.raises(FrozenInstanceError):
+        authorized.wallet.status = "ACTIVE"  # type: ignore[misc]
+    with pytest.raises(FrozenInstanceError):
+        authorized.session_id = NOBODY  # type: ignore[misc]
+
+
+#: In the order of the checks: what is done to the scene, what is asked for, and the refusal. Each of them still holds
+#: when those after it are done too.
+CHECKS = {
+    "SYSTEM_LOCKED": "INSERT INTO key_value_store VALUES ('kill_switch_state', 'SUSPENDED', 0)",
+    "INVALID_TOKEN": "token",
+    "TOKEN_EXPIRED": "clock",
+    "SESSION_NOT_FOUND": "DELETE FROM sessions",
+    "SESSION_REVOKED": f"UPDATE sessions SET revoked_at = {NOW}",
+    "superseded": "UPDATE sessions SET token_hash = 'other'",
+    "SESSION_EXPIRED": f"UPDATE sessions SET expires_at = {NOW}",
+    "WALLET_ACCESS_DENIED": "DELETE FROM session_wallets",
+    "WALLET_TERMINATED": "UPDATE wallets SET status = 'TERMINATED'",
+    "WALLET_SUSPENDED": "UPDATE wallets SET status = 'SUSPENDED'",
+    "INVALID_STATE_TRANSITION": "UPDATE wallets SET status = 'CREATING'",
+}
+# Statements of which the later one would undo the earlier.
+EXCLUSIVE = {"WALLET_TERMINATED", "WALLET_SUSPENDED", "INVALID_STATE_TRANSITION"}
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("check", CHECKS)
+def test_the_first_check_that_fails_decides(scene: Scene, check: str, named: bool) -> None:
+    """A refusal has the code of the first check that fails, in the documented order, whatever else is wrong."""
+    world, names = scene.world, list(CHECKS)
+    token = scene.session.token
+    if CHECKS[check] == "token":
+        token = make_token(bytes(32), {"sub": scene.session.id, "wlt": scene.first, "iat": NOW, "exp": NOW + 1})
+    for name in reversed(names[names.index(check) :]):
+        if name == check or not (name in EXCLUSIVE and check in EXCLUSIVE):
+            if CHECKS[name] == "clock":
+                world.clock.now = NOW + 1000
+            elif CHECKS[name] != "token":
+                world.execute(CHECKS[name])
+    code = "INVALID_TOKEN" if check == "superseded" else check
+    with refused(world, code):
+        world.sessions.authorize(token, scene.second if named else None)
+
+
+def test_a_wallet_that_is_not_linked_is_denied(scene: Scene) -> None:
+    """A wallet of another session, an unknown one, and a token in the place of an id are `WALLET_ACCESS_DENIED`."""
+    for wallet_id in (scene.third, NOBODY, scene.first.upper(), "", scene.session.token):
+        with refused(scene.world, "WALLET_ACCESS_DENIED") as caught:
+            scene.world.sessions.authorize(scene.session.token, wallet_id)
+        assert scene.session.token not in str(caught.value.to_dict())
+
+
+def test_a_session_without_a_default_wallet_needs_a_name(scene: Scene) -> None:
+    """If a session has no default wallet, only a named one is returned."""
+    scene.world.execute("UPDATE session_wallets SET is_default = 0")
+    with refused(scene.world, "WALLET_ACCESS_DENIED"):
+        scene.world.sessions.authorize(scene.session.token)
+    assert scene.world.sessions.authorize(scene.session.token, scene.first).wallet.id == scene.first
+
+
+def test_a_link_to_a_wallet_that_is_gone_is_denied(scene: Scene) -> None:
+    """A link whose wallet has no row gives no wallet."""
+    scene.world.execute("PRAGMA foreign_keys = OFF")
+    scene.world.execute("DELETE FROM wallets WHERE id = ?", scene.second)
+    with refused(scene.world, "WALLET_ACCESS_DENIED"):
+        scene.world.sessions.authorize(scene.session.token, scene.second)
+
+
+@pytest.mark.parametrize("status", ["CREATING", "SUSPENDED", "TERMINATING", "unheard of"])
+def test_a_wallet_that_is_not_active_can_be_shown(scene: Scene, status: str) -> None:
+    """With `must_be_active=False` a wallet is returned whatever its status is, as long as it is not terminated."""
+    world = scene.world
+    world.execute("PRAGMA ignore_check_constraints = ON")
+    world.execute("UPDATE wallets SET status = ?", status)
+    assert world.sessions.authorize(scene.session.token, must_be_active=False).wallet.status == status
+    with refused(world, "WALLET_SUSPENDED" if status == "SUSPENDED" else "INVALID_STATE_TRANSITION") as caught:
+        world.sessions.authorize(scene.session.token)
+    assert caught.value.details == {"walletId": scene.first, "status": status}
+    world.execute("UPDATE wallets SET status = 'TERMINATED'")
+    with refused(world, "WALLET_TERMINATED"):
+        world.sessions.authorize(scene.session.token, must_be_active=False)
+
+
+def test_one_statement_decides(scene: Scene) -> None:
+    """Once the keys are known, `authorize`, `authenticate` and `resolve` run one statement each."""
+    world, statements = scene.world, list[str]()
+    world.sessions.authorize(scene.session.token)
+    database = world.database
+    assert isinstance(database, waiaas.transactions.WaiaasDatabase)
+    database.latest().set_trace_callback(statements.append)
+    database.connection().set_trace_callback(statements.append)
+    world.sessions.authorize(scene.session.token)
+    world.sessions.authorize(scene.session.token, scene.second)
+    world.sessions.authenticate(scene.session.token)
+    world.links.resolve(scene.session.id)
+    assert len(statements) == 4
+
+
+def test_a_rotated_key_is_accepted_for_five_minutes(scene: Scene) -> None:
+    """A token of the key before is accepted for the grace period, and then no more."""
+    world = scene.world
+    world.clock.now = NOW
+    world.tokens.rotate()
+    world.clock.now = NOW + 299
+    assert world.sessions.authorize(scene.session.token).session_id == scene.session.id
+    world.clock.now = NOW + 300
+    with refused(world, "INVALID_TOKEN"):
+        world.sessions.authorize(scene.session.token)

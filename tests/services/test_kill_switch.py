@@ -1,0 +1,256 @@
+"""The kill switch: what it locks, its transitions, and what activation takes away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+from support.remote import Remote
+from world import NOW, Scene, World, refused
+
+from waiaas import CreateSessionRequestSchema, CreateWalletRequestSchema, KillSwitch, WAIaaSError
+
+#: What an agent asks for, and what gives a right.
+LOCKED: dict[str, Callable[[Scene], Any]] = {
+    "authorize": lambda scene: scene.world.sessions.authorize(scene.session.token),
+    "authorize a wallet": lambda scene: scene.world.sessions.authorize(scene.session.token, scene.second),
+    "authorize a bad token": lambda scene: scene.world.sessions.authorize("wai_sess_x"),
+    "authenticate": lambda scene: scene.world.sessions.authenticate(scene.session.token),
+    "resolve": lambda scene: scene.world.links.resolve(scene.session.id),
+    "resolve a wallet": lambda scene: scene.world.links.resolve(scene.session.id, scene.second),
+    "resolve for an unknown session": lambda scene: scene.world.links.resolve(scene.first),
+    "renew": lambda scene: scene.world.sessions.renew(scene.session.token),
+    "create": lambda scene: scene.world.sessions.create(
+        CreateSessionRequestSchema().load({"walletId": scene.third}), actor="sam"
+    ),
+    "create a wallet": lambda scene: scene.world.wallets.create(
+        CreateWalletRequestSchema().load(
+            {"name": "n", "chain": "solana", "environment": "testnet", "publicKey": "new-key"}
+        )
+    ),
+    "link": lambda scene: scene.world.links.link(scene.session.id, scene.third),
+    "resume": lambda scene: scene.world.wallets.resume(scene.suspended),
+}
+#: What takes a right away, and what only shows something.
+UNLOCKED: dict[str, Callable[[Scene], Any]] = {
+    "revoke": lambda scene: scene.world.sessions.revoke(scene.session.id),
+    "unlink": lambda scene: scene.world.links.unlink(scene.session.id, scene.second),
+    "set the default": lambda scene: scene.world.links.set_default(scene.session.id, scene.second),
+    "suspend": lambda scene: scene.world.wallets.suspend(scene.first),
+    "terminate": lambda scene: scene.world.wallets.terminate(scene.first),
+    "rotate": lambda scene: scene.world.tokens.rotate(),
+    "get a session": lambda scene: scene.world.sessions.get(scene.session.id),
+    "list sessions": lambda scene: scene.world.sessions.list(),
+    "list links": lambda scene: scene.world.links.list(scene.session.id),
+    "get a wallet": lambda scene: scene.world.wallets.get(scene.first),
+    "list wallets": lambda scene: scene.world.wallets.list(),
+    "verify": lambda scene: scene.world.tokens.verify(scene.session.token),
+    "state": lambda scene: scene.world.kill_switch.state(),
+}
+#: Stored values that lock, as SQL; `key_value_store.value` takes any of them but NULL.
+LOCKING = [
+    *("'SUSPENDED'", "'LOCKED'", "''", "'active'", "'ACTIVE '", "'RECOVERING'"),
+    *("X'414354495645'", "1", "'ACTIVE' || char(0)"),
+]
+
+
+@pytest.fixture
+def scene(world: World) -> Scene:
+    return Scene(world)
+
+
+def store(world: World, value: str) -> None:
+    """Write the state behind the services' back."""
+    world.execute(f"INSERT OR REPLACE INTO key_value_store VALUES ('kill_switch_state', {value}, 0)")
+
+
+@pytest.mark.parametrize("name", LOCKED)
+def test_a_locked_system_refuses(scene: Scene, name: str) -> None:
+    """What an agent asks for, and what gives a right, is `SYSTEM_LOCKED` (503) as soon as the state is stored."""
+    store(scene.world, "'SUSPENDED'")
+    with refused(scene.world, "SYSTEM_LOCKED") as caught:
+        LOCKED[name](scene)
+    assert caught.value.http_status == 503
+    store(scene.world, "'ACTIVE'")
+    if "bad" in name or "unknown" in name:
+        with pytest.raises(WAIaaSError, match=r"token|no such session"):
+            LOCKED[name](scene)
+    else:
+        LOCKED[name](scene)
+
+
+@pytest.mark.parametrize("name", UNLOCKED)
+def test_a_locked_system_lets_rights_be_taken_away(scene: Scene, name: str) -> None:
+    """An administrator can take rights away and read while the system is locked."""
+    store(scene.world, "'LOCKED'")
+    UNLOCKED[name](scene)
+
+
+@pytest.mark.parametrize("value", LOCKING)
+@pytest.mark.parametrize("name", ["authorize", "authenticate", "resolve", "link"])
+def test_every_value_but_active_locks(scene: Scene, value: str, name: str) -> None:
+    """A state in other words, in other letters or of another type locks the system; a missing row does not."""
+    store(scene.world, value)
+    with refused(scene.world, "SYSTEM_LOCKED"):
+        LOCKED[name](scene)
+    assert scene.world.kill_switch.state().is_locked
+    scene.world.execute("DELETE FROM key_value_store WHERE key = 'kill_switch_state'")
+    LOCKED[name](scene)
+    assert not scene.world.kill_switch.state().is_locked
+
+
+def test_a_state_that_is_null_locks(scene: Scene) -> None:
+    """NULL, which another program's table may allow, locks the system too."""
+    world = scene.world
+    world.execute("CREATE TABLE copied AS SELECT * FROM key_value_store")
+    world.execute("DROP TABLE key_value_store")
+    world.execute("ALTER TABLE copied RENAME TO key_value_store")
+    store(world, "NULL")
+    with refused(world, "SYSTEM_LOCKED"):
+        world.sessions.authorize(scene.session.token)
+    assert world.kill_switch.state() == KillSwitch("UNKNOWN", None, None)
+
+
+def test_activation_takes_every_right_away(scene: Scene) -> None:
+    """Sessions are revoked, pending transactions cancelled and active wallets suspended, and nothing else changes."""
+    world = scene.world
+    for number, status in enumerate(["QUEUED", "EXECUTING", "SUBMITTED", "CONFIRMED"]):
+        world.execute(
+            "INSERT INTO transactions (id, wallet_id, chain, type, status, created_at)"
+            " VALUES (?, ?, 'solana', 'TRANSFER', ?, 0)",
+            *(f"t-2{number}", scene.second, status),
+        )
+    world.execute("UPDATE wallets SET status = 'TERMINATED' WHERE id = ?", scene.third)
+    switch = world.kill_switch.activate(actor="sam")
+    assert switch == KillSwitch("SUSPENDED", datetime.fromtimestamp(NOW + 600, timezone.utc), "sam")
+    assert world.query("SELECT DISTINCT revoked_at FROM sessions") == [(NOW + 600,)]
+    cancelled = [("CANCELLED", "Kill switch activated")] * 3
+    assert world.query("SELECT status, error FROM transactions ORDER BY id") == [
+        *cancelled,
+        ("SUBMITTED", None),
+        ("CONFIRMED", None),
+    ]
+    emergency = ("SUSPENDED", NOW + 600, "Kill switch activated")
+    wallets = "SELECT status, suspended_at, suspension_reason FROM wallets WHERE id IN (?, ?) ORDER BY id"
+    assert world.query(wallets, scene.first, scene.second) == [emergency, emergency]
+    # One was suspended before, and one is terminated.
+    assert world.query(wallets, scene.third, scene.suspended) == [("TERMINATED", None, None), ("SUSPENDED", NOW, None)]
+    assert world.query("SELECT key, value FROM key_value_store WHERE key LIKE 'kill_switch%' ORDER BY key") == [
+        ("kill_switch_activated_at", str(NOW + 600)),
+        ("kill_switch_activated_by", "sam"),
+        ("kill_switch_state", "SUSPENDED"),
+    ]
+
+
+def test_recovery_gives_nothing_back(scene: Scene) -> None:
+    """After recovery the stored details are gone; sessions stay revoked and wallets suspended."""
+    world = scene.world
+    world.kill_switch.activate(actor="sam")
+    world.kill_switch.escalate(actor="kim")
+    assert world.kill_switch.state().activated_by == "sam"
+    assert world.kill_switch.recover(actor="kim") == KillSwitch("ACTIVE", None, None)
+    assert world.query("SELECT key, value FROM key_value_store WHERE key LIKE 'kill_switch%'") == [
+        ("kill_switch_state", "ACTIVE")
+    ]
+    with refused(world, "SESSION_REVOKED"):
+        world.sessions.authorize(scene.session.token)
+    session = world.session(world.wallet(), scene.first)
+    with refused(world, "WALLET_SUSPENDED"):
+        world.sessions.authorize(session.token, scene.first)
+    events = world.query("SELECT event_type, actor, details FROM audit_log WHERE severity = 'critical' ORDER BY id")
+    assert events == [
+        ("KILL_SWITCH_ACTIVATED", "sam", '{"sessions":2,"transactions":1,"wallets":3}'),
+        ("KILL_SWITCH_ESCALATED", "kim", "{}"),
+        ("KILL_SWITCH_RECOVERED", "kim", '{"from":"LOCKED"}'),
+    ]
+
+
+REFUSED = [
+    ("'ACTIVE'", "escalate", "INVALID_STATE_TRANSITION"),
+    ("'ACTIVE'", "recover", "KILL_SWITCH_NOT_ACTIVE"),
+    ("'SUSPENDED'", "activate", "KILL_SWITCH_ALREADY_ACTIVE"),
+    ("'LOCKED'", "activate", "KILL_SWITCH_ALREADY_ACTIVE"),
+    ("'LOCKED'", "escalate", "INVALID_STATE_TRANSITION"),
+    ("'unknown'", "escalate", "INVALID_STATE_TRANSITION"),
+]
+MADE = [
+    ("'ACTIVE'", "activate", "SUSPENDED"),
+    ("'SUSPENDED'", "escalate", "LOCKED"),
+    ("'SUSPENDED'", "recover", "ACTIVE"),
+    ("'LOCKED'", "recover", "ACTIVE"),
+    ("'unknown'", "activate", "SUSPENDED"),
+    ("X'00'", "recover", "ACTIVE"),
+]
+
+
+@pytest.mark.parametrize(("state", "method", "code"), REFUSED)
+def test_a_transition_that_is_not_the_daemons_is_refused(scene: Scene, state: str, method: str, code: str) -> None:
+    """Every other transition has its code, and changes nothing."""
+    store(scene.world, state)
+    with refused(scene.world, code):
+        getattr(scene.world.kill_switch, method)(actor="sam")
+
+
+@pytest.mark.parametrize(("state", "method", "result"), MADE)
+def test_a_transition_of_the_daemons_is_made(scene: Scene, state: str, method: str, result: str) -> None:
+    """The daemon's transitions, and those out of a state that is unknown, return the new state."""
+    store(scene.world, state)
+    assert getattr(scene.world.kill_switch, method)(actor="sam").state == result
+    assert scene.world.kill_switch.state().state == result
+
+
+@pytest.mark.parametrize("table", ["sessions", "transactions", "wallets", "key_value_store", "audit_log"])
+def test_an_activation_that_fails_changes_nothing(scene: Scene, table: str) -> None:
+    """If one table refuses, the whole activation is undone."""
+    event = "INSERT" if table in ("key_value_store", "audit_log") else "UPDATE"
+    scene.world.execute(f"CREATE TRIGGER no BEFORE {event} ON {table} BEGIN SELECT raise(ABORT, 'no more'); END")
+    with refused(scene.world, "DATABASE_UNAVAILABLE", "sqlite_error"):
+        scene.world.kill_switch.activate(actor="sam")
+
+
+@pytest.mark.parametrize("stored", ["'yesterday'", "'-1'", "''", "'999999999999'", "X'31'", "'١'"])
+def test_a_stored_moment_that_is_none_is_left_out(scene: Scene, stored: str) -> None:
+    """A moment or name in another form than the daemon's does not hide the state."""
+    scene.world.kill_switch.activate(actor="sam")
+    scene.world.execute(f"UPDATE key_value_store SET value = {stored} WHERE key LIKE 'kill_switch_activated%'")
+    switch = scene.world.kill_switch.state()
+    assert (switch.state, switch.activated_at) == ("SUSPENDED", None)
+    assert scene.world.kill_switch.escalate(actor="sam").state == "LOCKED"
+
+
+def test_values_that_are_not_utf_8_stop_no_administrator(scene: Scene) -> None:
+    """Whatever bytes are stored, the state can be read, and the system can be locked and recovered."""
+    world = scene.world
+    store(world, "CAST(X'ff' AS TEXT)")
+    with pytest.raises(WAIaaSError) as caught:
+        world.sessions.authorize(scene.session.token)
+    assert (caught.value.code, world.kill_switch.state().state) == ("SYSTEM_LOCKED", "UNKNOWN")
+    world.kill_switch.activate(actor="sam")
+    world.execute("UPDATE key_value_store SET value = CAST(X'ff' AS TEXT) WHERE key LIKE 'kill_switch_activated%'")
+    assert world.kill_switch.escalate(actor="sam") == KillSwitch("LOCKED", None, None)
+    assert world.kill_switch.recover(actor="sam") == KillSwitch("ACTIVE", None, None)
+
+
+ACTIVATE = """
+import sys
+import waiaas
+database = waiaas.connect(sys.argv[1], busy_timeout=60)
+print("ready", flush=True)
+for line in sys.stdin:
+    try:
+        print(waiaas.KillSwitchService(database).activate(actor="sam").state, flush=True)
+    except waiaas.WAIaaSError as error:
+        print(error.code, flush=True)
+waiaas.close(database)
+"""
+
+
+def test_of_two_processes_one_activates(scene: Scene) -> None:
+    """Two processes that activate at once: one does, and the other is refused; there is one row of it in the log."""
+    with Remote(ACTIVATE, scene.world.path) as first, Remote(ACTIVATE, scene.world.path) as second:
+        for each in (first, second):
+            each.send("activate")
+        assert sorted(each.answer() for each in (first, second)) == ["KILL_SWITCH_ALREADY_ACTIVE", "SUSPENDED"]
+    assert scene.world.query("SELECT count(*) FROM audit_log WHERE event_type = 'KILL_SWITCH_ACTIVATED'") == [(1,)]

@@ -1,0 +1,368 @@
+"""What one process takes away, the next request in every other process is refused, whatever that one has open."""
+
+from __future__ import annotations
+
+import gc
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from peewee import SqliteDatabase
+from processes import run_python
+from support.remote import Remote
+from world import Clock, Scene, World
+
+import waiaas
+from waiaas import WAIaaSError
+from waiaas.transactions import WaiaasDatabase
+
+#: Takes rights away in a process of its own: one per line, which is answered when the call has returned.
+ADMINISTRATOR = """
+import sys
+import waiaas
+database = waiaas.connect(sys.argv[1], busy_timeout=60)
+now = [float(sys.argv[2])]
+clock = lambda: now[0]
+settings = waiaas.SessionSettings(sessions_per_wallet=2**31 - 1)
+sessions = waiaas.SessionService(database, settings=settings, clock=clock)
+links = waiaas.SessionWalletService(database, settings=settings, clock=clock)
+wallets = waiaas.WalletService(database, clock=clock)
+tokens = waiaas.SessionTokens(database, clock=clock)
+kill_switch = waiaas.KillSwitchService(database, clock=clock)
+print("ready", flush=True)
+for line in sys.stdin:
+    what, *ids = line.split()
+    if what == "revoke":
+        sessions.revoke(*ids)
+    elif what == "unlink":
+        links.unlink(*ids)
+    elif what == "link":
+        links.link(*ids)
+    elif what == "default":
+        links.set_default(*ids)
+    elif what == "suspend":
+        wallets.suspend(*ids)
+    elif what == "resume":
+        wallets.resume(*ids)
+    elif what == "renew":
+        sessions.renew(*ids)
+    elif what == "rotate":
+        # Twice: the key before last is accepted no more.
+        for _ in range(2):
+            now[0] += 300
+            tokens.rotate()
+    elif what == "lock":
+        database.execute_sql("INSERT OR REPLACE INTO key_value_store VALUES ('kill_switch_state', 'SUSPENDED', 0)")
+    elif what == "unlock":
+        kill_switch.recover(actor="sam")
+    print("done", flush=True)
+waiaas.close(database)
+"""
+
+
+@pytest.fixture
+def scene(world: World) -> Scene:
+    return Scene(world)
+
+
+@contextmanager
+def unfinished_cursor(database: SqliteDatabase) -> Iterator[None]:
+    """A cursor of the caller's that has read one row of many, and keeps its snapshot."""
+    rows = database.execute_sql("SELECT s.id, k.key FROM sessions AS s, key_value_store AS k, wallets AS w")
+    assert rows.fetchone() is not None
+    yield
+    rows.close()
+
+
+@contextmanager
+def reading_transaction(database: SqliteDatabase) -> Iterator[None]:
+    """A transaction of the caller's that has read, and keeps its snapshot."""
+    with database.atomic():
+        database.execute_sql("SELECT count(*) FROM sessions").fetchone()
+        yield
+
+
+@contextmanager
+def transaction_by_hand(database: SqliteDatabase) -> Iterator[None]:
+    """A transaction that Peewee knows nothing of."""
+    connection = database.connection()
+    connection.execute("BEGIN")
+    connection.execute("SELECT count(*) FROM sessions").fetchone()
+    yield
+    connection.execute("ROLLBACK")
+
+
+@contextmanager
+def transaction_that_wrote_elsewhere(database: SqliteDatabase) -> Iterator[None]:
+    """A transaction that has read, and has written to a temporary table only: it does not hold the write lock."""
+    database.execute_sql("CREATE TEMP TABLE IF NOT EXISTS notes (note)")
+    with database.atomic():
+        database.execute_sql("SELECT count(*) FROM sessions").fetchone()
+        database.execute_sql("INSERT INTO temp.notes VALUES (1)")
+        yield
+
+
+@contextmanager
+def nothing(database: SqliteDatabase) -> Iterator[None]:
+    """Nothing that the caller has open."""
+    yield
+
+
+OPEN: list[Callable[[SqliteDatabase], Any]] = [
+    nothing,
+    unfinished_cursor,
+    reading_transaction,
+    transaction_by_hand,
+    transaction_that_wrote_elsewhere,
+]
+
+#: What the other process does, and the code with which each call is refused then: `authorize`, `authenticate` and
+#: `resolve` with the session's second wallet; None: it is allowed.
+TAKEN: dict[str, tuple[str, tuple[str | None, str | None, str | None]]] = {
+    "revoke": ("revoke {session}", ("SESSION_REVOKED", "SESSION_REVOKED", "SESSION_REVOKED")),
+    "unlink": ("unlink {session} {second}", ("WALLET_ACCESS_DENIED", None, "WALLET_ACCESS_DENIED")),
+    "suspend": ("suspend {second}", ("WALLET_SUSPENDED", None, None)),
+    "renew": ("renew {token}", ("INVALID_TOKEN", "INVALID_TOKEN", None)),
+    "rotate": ("rotate", ("INVALID_TOKEN", "INVALID_TOKEN", None)),
+    "lock": ("lock", ("SYSTEM_LOCKED", "SYSTEM_LOCKED", "SYSTEM_LOCKED")),
+}
+#: How the other process gives back what not only the session of a round lost.
+UNDO = {"suspend": "resume {second}", "lock": "unlock"}
+
+
+def code_of(call: Callable[[], Any]) -> str | None:
+    try:
+        call()
+    except WAIaaSError as error:
+        return error.code
+    return None
+
+
+@pytest.mark.parametrize("has_open", OPEN)
+@pytest.mark.parametrize("name", TAKEN)
+def test_what_another_process_took_away_is_refused(scene: Scene, name: str, has_open: Callable[..., Any]) -> None:
+    """The first request after the other process's call has returned is refused, whatever this thread has open."""
+    world, session = scene.world, scene.session
+    command, expected = TAKEN[name]
+    calls = (
+        lambda: world.sessions.authorize(session.token, scene.second),
+        lambda: world.sessions.authenticate(session.token),
+        lambda: world.links.resolve(session.id, scene.second),
+    )
+    with Remote(ADMINISTRATOR, world.path, world.clock.now) as other, has_open(world.database):
+        assert [code_of(call) for call in calls] == [None, None, None]
+        line = command.format(session=session.id, second=scene.second, token=session.token)
+        assert other.ask(line) == "done"
+        assert tuple(map(code_of, calls)) == expected
+
+
+class TestOwnChanges:
+    """In a transaction in which a service has changed something, its own changes count."""
+
+    @pytest.mark.parametrize("lock", [None, "IMMEDIATE"])
+    def test_a_session_of_this_transaction_is_known(self, scene: Scene, lock: str | None) -> None:
+        """A session that was created in the transaction is authorized in it, and one that was revoked is refused."""
+        world = scene.world
+        with world.database.atomic(lock):
+            session = world.session(scene.third)
+            assert world.sessions.authorize(session.token).wallet.id == scene.third
+            world.sessions.revoke(scene.session.id)
+            with pytest.raises(WAIaaSError) as caught:
+                world.sessions.authenticate(scene.session.token)
+            assert caught.value.code == "SESSION_REVOKED"
+            world.links.link(session.id, scene.second)
+            assert world.links.resolve(session.id, scene.second) == scene.second
+
+    def test_what_was_rolled_back_is_not_known(self, scene: Scene) -> None:
+        """After a rollback the file counts again."""
+        world = scene.world
+        with world.database.atomic() as transaction:
+            session = world.session(scene.third)
+            world.sessions.revoke(scene.session.id)
+            transaction.rollback()
+            assert world.sessions.authorize(scene.session.token).session_id == scene.session.id
+            with pytest.raises(WAIaaSError, match="no such session"):
+                world.sessions.authorize(session.token)
+
+    def test_what_is_not_committed_is_nobody_elses(self, scene: Scene) -> None:
+        """Another thread reads the latest commit while a transaction of this one has changed the file."""
+        world, codes = scene.world, list[str | None]()
+
+        def ask() -> None:
+            codes.append(code_of(lambda: world.sessions.authorize(scene.session.token)))
+            world.database.close()
+
+        with world.database.atomic():
+            world.sessions.revoke(scene.session.id)
+            thread = threading.Thread(target=ask)
+            thread.start()
+            thread.join()
+        assert codes == [None]
+        assert code_of(lambda: world.sessions.authorize(scene.session.token)) == "SESSION_REVOKED"
+
+    def test_a_transaction_after_it_does_not_inherit_the_right_to_its_own_snapshot(self, scene: Scene) -> None:
+        """A transaction that only reads sees the latest commit, also if one before it has written."""
+        world = scene.world
+        with world.database.atomic():
+            world.session(scene.third)
+        with Remote(ADMINISTRATOR, world.path, world.clock.now) as other, transaction_by_hand(world.database):
+            assert other.ask(f"revoke {scene.session.id}") == "done"
+            assert code_of(lambda: world.sessions.authorize(scene.session.token)) == "SESSION_REVOKED"
+
+
+class TestSecondConnection:
+    """The connection that reads the latest commit."""
+
+    @staticmethod
+    def open_files(path: Path) -> int:
+        folder = Path("/proc/self/fd")
+        return sum(os.path.realpath(link) == str(path) for link in folder.iterdir())
+
+    def test_it_cannot_write(self, scene: Scene) -> None:
+        """It is for reading only."""
+        database = scene.world.database
+        assert isinstance(database, WaiaasDatabase)
+        assert database.latest() is not database.connection()
+        assert database.latest().execute("PRAGMA query_only").fetchone() == (1,)
+
+    def test_it_is_opened_at_the_first_need(self, world: World) -> None:
+        """A thread that asks for no decision has one connection, and one that does has two, however often it asks."""
+        session = world.session(world.wallet())
+        world.database.close()
+        before = self.open_files(world.path)
+        world.sessions.get(session.id)
+        assert self.open_files(world.path) == before + 1
+        for _ in range(20):
+            world.sessions.authorize(session.token)
+        assert self.open_files(world.path) == before + 2
+
+    @pytest.mark.parametrize("close", [waiaas.close, lambda database: database.close()])
+    def test_closing_closes_both(self, world: World, close: Callable[[Any], None]) -> None:
+        """Both ways to close the database close both connections, also if only the second is open."""
+        session = world.session(world.wallet())
+        world.sessions.authorize(session.token)
+        close(world.database)
+        before = self.open_files(world.path)
+        world.sessions.authorize(session.token)
+        assert self.open_files(world.path) == before + 1
+        close(world.database)
+        assert self.open_files(world.path) == before == 0
+        assert not Path(f"{world.path}-wal").exists()
+
+    def test_threads_that_end_leave_none(self, world: World) -> None:
+        """However many threads ask and close, no connection stays."""
+        session = world.session(world.wallet())
+
+        def ask() -> None:
+            world.sessions.authorize(session.token)
+            world.database.close()
+
+        open_files = []
+        for _ in range(20):
+            thread = threading.Thread(target=ask)
+            thread.start()
+            thread.join()
+            gc.collect()
+            open_files.append(self.open_files(world.path))
+        # SQLite keeps one closed file for the next connection, for its locks would go with it.
+        assert set(open_files) == {2}
+
+    def test_it_keeps_no_snapshot(self, world: World) -> None:
+        """It never keeps the log from being written back."""
+        session = world.session(world.wallet())
+        with closing(World(world.path, world.clock).database) as other:
+            other.execute_sql("INSERT INTO wc_store VALUES ('key', 'value')")
+            world.sessions.authorize(session.token)
+            world.database.close()
+            world.sessions.authorize(session.token)
+            assert other.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
+
+    def test_in_memory_there_is_only_one(self) -> None:
+        """A database in memory has one connection, which sees its own changes."""
+        database = waiaas.connect(":memory:")
+        assert isinstance(database, WaiaasDatabase)
+        assert database.latest() is database.connection()
+        waiaas.close(database)
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+    def test_a_forked_child_opens_its_own(self, scene: Scene) -> None:
+        """A child neither uses nor closes the second connection of its parent."""
+        code = """
+import os, sys, waiaas
+database = waiaas.connect(sys.argv[1])
+clock = lambda: float(sys.argv[3])
+sessions = waiaas.SessionService(database, clock=clock)
+sessions.authorize(sys.argv[2])
+parents = database.latest()
+child = os.fork()
+if child == 0:
+    sessions.authorize(sys.argv[2])
+    assert database.latest() is not parents
+    sessions.revoke(sessions.authorize(sys.argv[2]).session_id)
+    waiaas.close(database)
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+assert database.latest() is parents
+try:
+    sessions.authorize(sys.argv[2])
+except waiaas.WAIaaSError as error:
+    print(error.code)
+waiaas.close(database)
+"""
+        world = scene.world
+        assert run_python(code, world.path, scene.session.token, world.clock.now) == "SESSION_REVOKED\n"
+
+
+def ask_in_a_loop(path: Path, rounds: int) -> tuple[int, int]:
+    """Let another process take rights away, and return how many answers there were, and how many were stale.
+
+    An answer is stale if it allows what the other process had taken away when its call returned.
+    """
+    clock = Clock()
+    world = World(path, clock, sessions_per_wallet=2**31 - 1)
+    first, second = world.wallet(), world.wallet()
+    answers = stale = 0
+    # Its clock is ahead: tokens are in the second half of their life there, and can be renewed.
+    with Remote(ADMINISTRATOR, path, clock.now + 200) as other:
+        for number in range(rounds):
+            session = world.session(first, second, ttl=300)
+            name = list(TAKEN)[number % len(TAKEN)]
+            command, expected = TAKEN[name]
+            calls = (
+                lambda session=session: world.sessions.authorize(session.token, second),
+                lambda session=session: world.sessions.authenticate(session.token),
+                lambda session=session: world.links.resolve(session.id, second),
+            )
+            with OPEN[number // len(TAKEN) % len(OPEN)](world.database):
+                assert [code_of(call) for call in calls] == [None, None, None]
+                assert other.ask(command.format(session=session.id, second=second, token=session.token)) == "done"
+                codes = [code_of(call) for call in calls]
+            pairs = [pair for pair in zip(codes, expected, strict=True) if pair[1] is not None]
+            answers += len(pairs)
+            stale += sum(code != right for code, right in pairs)
+            if name == "rotate":
+                clock.now += 600
+            elif name in UNDO:
+                assert other.ask(UNDO[name].format(second=second)) == "done"
+    waiaas.close(world.database)
+    return answers, stale
+
+
+def test_no_answer_is_stale(tmp_path: Path, new_file: Path) -> None:
+    """Asked in a loop, with cursors and transactions open, nothing is allowed that was taken away before."""
+    shutil.copy(new_file, tmp_path / "wallets.db")
+    answers, stale = ask_in_a_loop(tmp_path / "wallets.db", 2 * len(OPEN) * len(TAKEN))
+    assert (answers, stale) == (130, 0)
+
+
+@pytest.mark.stress
+def test_no_answer_is_stale_for_long(tmp_path: Path, new_file: Path) -> None:
+    """The same for 2,600 answers."""
+    shutil.copy(new_file, tmp_path / "wallets.db")
+    answers, stale = ask_in_a_loop(tmp_path / "wallets.db", 40 * len(OPEN) * len(TAKEN))
+    assert (answers, stale) == (2600, 0)

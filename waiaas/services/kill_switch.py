@@ -1,0 +1,222 @@
+"""The kill switch: in an emergency no token works, and no right is given, until an administrator recovers."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from peewee import SQL, Database, Node, Value
+
+from waiaas.errors import WAIaaSError
+from waiaas.fields import to_json
+from waiaas.models import AuditLog, BaseModel, KeyValue, Session, SessionWallet, Transaction, Wallet
+from waiaas.services.audit import Event, record
+from waiaas.services.ids import check_actor
+from waiaas.services.settings import Clock, checked
+from waiaas.services.statements import fetch, fetch_latest, in_dialect
+from waiaas.transactions import write_transaction
+
+#: SQL that is true while the kill switch locks the system: for any value but `ACTIVE`, a missing row is none.
+IS_LOCKED = (
+    "EXISTS (SELECT 1 FROM key_value_store WHERE key = 'kill_switch_state' AND (value IS NULL OR value <> 'ACTIVE'))"
+)
+
+#: What the daemon writes as the reason of a suspension and as the error of a cancelled transaction.
+REASON = "Kill switch activated"
+
+_STATE, _ACTIVATED_AT, _ACTIVATED_BY = "kill_switch_state", "kill_switch_activated_at", "kill_switch_activated_by"
+# A second of the years up to 5138.
+_SECONDS = re.compile("[0-9]{1,11}")
+_UNDER_WAY = ("PENDING", "QUEUED", "EXECUTING")
+
+
+@dataclass(frozen=True)
+class KillSwitch:
+    """The kill switch at one moment.
+
+    `state` is `ACTIVE` (normal), `SUSPENDED` or `LOCKED`, or `UNKNOWN` for any other stored value, which locks the
+    system too. `activated_at` (UTC) and `activated_by` are None in the state `ACTIVE`, and where they are not stored
+    as the daemon stores them.
+    """
+
+    state: str
+    activated_at: datetime | None
+    activated_by: str | None
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether requests of agents are refused as `SYSTEM_LOCKED`."""
+        return self.state != "ACTIVE"
+
+
+class KillSwitchService:
+    """Reads and changes the state of the kill switch.
+
+    While the state is not `ACTIVE`, `SessionService.authorize`, `authenticate`, `create` and `renew`,
+    `SessionWalletService.resolve` and `link`, and `WalletService.create` and `resume` raise WAIaaSError
+    `SYSTEM_LOCKED`. What takes a right away or only shows data keeps working: an administrator can revoke, unlink,
+    suspend, terminate, rotate and list.
+
+    Takes a database at the latest schema version and a `clock` that returns Unix seconds. One service serves all
+    threads. Each change is one transaction, which is on the disk when the method returns. Of two callers that make the
+    same change, one succeeds. `actor` is the name in the audit log: 1 to 200 printable characters, not blank
+    (`ACTION_VALIDATION_FAILED`).
+
+    Raises WAIaaSError if the database refuses; its `reason` is `database_busy`, `disk_full`,
+    `corrupt` or another.
+
+    >>> import waiaas
+    >>> database = waiaas.connect(":memory:")
+    >>> kill_switch = waiaas.KillSwitchService(database, clock=lambda: 1_800_000_000)
+    >>> kill_switch.activate(actor="sam@example.org")  # doctest: +NORMALIZE_WHITESPACE
+    KillSwitch(state='SUSPENDED', activated_at=datetime.datetime(2027, 1, 15, 8, 0, tzinfo=datetime.timezone.utc),
+               activated_by='sam@example.org')
+    >>> kill_switch.recover(actor="sam@example.org").state
+    'ACTIVE'
+    >>> waiaas.close(database)
+    """
+
+    def __init__(self, database: Database, *, clock: Clock = time.time) -> None:
+        """Take the database and the clock."""
+        self._database = checked(database)
+        self._clock = clock
+
+    def state(self) -> KillSwitch:
+        """Return the state that the latest commit of any process has set."""
+        state = self._read(_READ_STATE)
+        if state == "ACTIVE":
+            return KillSwitch("ACTIVE", None, None)
+        at, by = self._read(_READ_VALUE, _ACTIVATED_AT), self._read(_READ_VALUE, _ACTIVATED_BY)
+        return KillSwitch(_shown(state), _moment(at), by if isinstance(by, str) else None)
+
+    def activate(self, *, actor: str) -> KillSwitch:
+        """Go from `ACTIVE` to `SUSPENDED`, and take every right away.
+
+        In the same transaction, all sessions are revoked that are not, transactions in `PENDING`, `QUEUED` and
+        `EXECUTING` are cancelled, and `ACTIVE` wallets are suspended, each with its row in the audit log. A state that
+        is unknown becomes `SUSPENDED` too.
+
+        Raises WAIaaSError `KILL_SWITCH_ALREADY_ACTIVE` in the states `SUSPENDED` and `LOCKED`.
+        """
+
+        def change(now: int, state: str | None) -> None:
+            if state in ("SUSPENDED", "LOCKED"):
+                raise WAIaaSError("KILL_SWITCH_ALREADY_ACTIVE", details={"state": state})
+            counts = self._take_all_rights(now, actor)
+            self._store({_STATE: "SUSPENDED", _ACTIVATED_AT: str(now), _ACTIVATED_BY: actor}, now)
+            self._record("KILL_SWITCH_ACTIVATED", counts, now, actor)
+
+        return self._change(change, actor)
+
+    def escalate(self, *, actor: str) -> KillSwitch:
+        """Go from `SUSPENDED` to `LOCKED`.
+
+        Raises WAIaaSError `INVALID_STATE_TRANSITION` in every other state.
+        """
+
+        def change(now: int, state: str | None) -> None:
+            if state != "SUSPENDED":
+                raise WAIaaSError("INVALID_STATE_TRANSITION", details={"from": _shown(state), "to": "LOCKED"})
+            self._store({_STATE: "LOCKED"}, now)
+            self._record("KILL_SWITCH_ESCALATED", {}, now, actor)
+
+        return self._change(change, actor)
+
+    def recover(self, *, actor: str) -> KillSwitch:
+        """Go from any other state to `ACTIVE`; sessions stay revoked and wallets suspended.
+
+        Raises WAIaaSError `KILL_SWITCH_NOT_ACTIVE` in the state `ACTIVE`.
+        """
+
+        def change(now: int, state: str | None) -> None:
+            if state == "ACTIVE":
+                raise WAIaaSError("KILL_SWITCH_NOT_ACTIVE")
+            self._store({_STATE: "ACTIVE"}, now)
+            KeyValue.delete().where(KeyValue.key.in_([_ACTIVATED_AT, _ACTIVATED_BY])).execute(self._database)
+            self._record("KILL_SWITCH_RECOVERED", {"from": _shown(state)}, now, actor)
+
+        return self._change(change, actor)
+
+    def _change(self, change: Callable[[int, str | None], None], actor: str) -> KillSwitch:
+        check_actor(actor)
+        with write_transaction(self._database, durable=True):
+            change(int(self._clock()), self._read(_READ_STATE))
+            return self.state()
+
+    def _read(self, sql: str, *parameters: object) -> Any:
+        """Return the only value of the first row, None if there is no row or the value is not UTF-8."""
+        try:
+            found = fetch_latest(self._database, in_dialect(self._database, sql), *parameters)
+        except WAIaaSError as error:
+            if error.reason != "unreadable_value":
+                raise
+            return None
+        return None if found is None else found[0]
+
+    def _store(self, values: dict[str, str], now: int) -> None:
+        for key, value in values.items():
+            row = {KeyValue.key: key, KeyValue.value: value, KeyValue.updated_at: now}
+            changes = {KeyValue.value: value, KeyValue.updated_at: now}
+            KeyValue.insert(row).on_conflict(conflict_target=[KeyValue.key], update=changes).execute(self._database)
+
+    def _record(self, event: str, details: dict[str, Any], now: int, actor: str) -> None:
+        record(self._database, now, actor, [Event(event, details, severity="critical")])
+
+    def _take_all_rights(self, now: int, actor: str) -> dict[str, int]:
+        """Revoke, cancel and suspend; returns how many of each."""
+        default = SessionWallet.select(SessionWallet.wallet).where(
+            (SessionWallet.session == Session.id) & (SessionWallet.is_default == SQL("1"))
+        )
+        lives = Session.revoked_at.is_null()
+        is_under_way = Transaction.status.in_(_UNDER_WAY)
+        is_active = Wallet.status == "ACTIVE"
+        sessions = self._record_each("SESSION_REVOKED", now, actor, Session, lives, default.limit(1), Session.id)
+        Session.update(revoked_at=now).where(lives).execute(self._database)
+        transactions = self._record_each(
+            *("TX_CANCELLED", now, actor, Transaction, is_under_way),
+            *(Transaction.wallet, Transaction.session, Transaction.id),
+        )
+        Transaction.update(status="CANCELLED", error=REASON).where(is_under_way).execute(self._database)
+        wallets = self._record_each("WALLET_SUSPENDED", now, actor, Wallet, is_active, Wallet.id)
+        Wallet.update(status="SUSPENDED", suspended_at=now, suspension_reason=REASON, updated_at=now).where(
+            is_active
+        ).execute(self._database)
+        return {"sessions": sessions, "transactions": transactions, "wallets": wallets}
+
+    def _record_each(self, event: str, now: int, actor: str, model: type[BaseModel], which: Node, *ids: Node) -> int:
+        """Write a row of the audit log for each row that is to be changed; `ids`: wallet, session, transaction."""
+        written = [AuditLog.timestamp, AuditLog.event_type, AuditLog.actor, AuditLog.details]
+        columns = [AuditLog.wallet_id, AuditLog.session_id, AuditLog.tx_id][: len(ids)]
+        values = [Value(value, converter=False) for value in (now, event, actor, to_json({"reason": REASON}))]
+        rows = model.select(*values, *ids).where(which).order_by(model._meta.primary_key)
+        return int(AuditLog.insert_from(rows, [*written, *columns]).as_rowcount().execute(self._database))
+
+
+# The state, NULL if it is unknown.
+_READ_STATE = f"""\
+SELECT CASE WHEN NOT {IS_LOCKED} THEN 'ACTIVE'
+       ELSE (SELECT CASE WHEN value IN ('SUSPENDED', 'LOCKED') THEN value END FROM key_value_store
+             WHERE key = '{_STATE}') END"""
+_READ_VALUE = "SELECT value FROM key_value_store WHERE key = ?"
+
+
+def refuse_locked(database: Database) -> None:
+    """Refuse while the kill switch locks the system: WAIaaSError `SYSTEM_LOCKED`."""
+    (is_locked,) = fetch(database, f"SELECT {IS_LOCKED}")
+    if is_locked:
+        raise WAIaaSError("SYSTEM_LOCKED")
+
+
+def _shown(state: str | None) -> str:
+    return state or "UNKNOWN"
+
+
+def _moment(stored: object) -> datetime | None:
+    """Read the seconds that the daemon stores as text."""
+    if not isinstance(stored, str) or not _SECONDS.fullmatch(stored):
+        return None
+    return datetime.fromtimestamp(int(stored), timezone.utc)
