@@ -18,7 +18,15 @@ from marshmallow.fields import Field
 
 from waiaas import __version__, schemas
 from waiaas.errors import ALL_CODES, WAIaaSError
-from waiaas.schemas import RequestValidationError, SecretText, UnixTime, UUIDText, WireSchema
+from waiaas.schemas import (
+    RequestValidationError,
+    SecretText,
+    StrictList,
+    StrictText,
+    UnixTime,
+    UUIDText,
+    WireSchema,
+)
 from waiaas.schemas.wallet import NETWORKS_OF_CHAIN
 
 try:
@@ -344,6 +352,10 @@ def _properties_of(self: Any, field: Field[Any], ret: dict[str, Any]) -> dict[st
     if ret.get("default", ...) is None:
         del ret["default"]
     properties: dict[str, Any] = {}
+    if isinstance(field, StrictText) and field.max_length is not None and "enum" not in ret:
+        properties["maxLength"] = field.max_length
+    if isinstance(field, StrictList) and field.max_items is not None:
+        properties["maxItems"] = field.max_items
     if isinstance(field, UnixTime):
         properties["description"] = "Unix seconds (UTC)."
     text = _texts_of_keys(type(field.parent)).get(str(field.data_key))

@@ -296,10 +296,16 @@ class TestJSONObject:
         assert loaded == value
         assert loaded is not value
 
-    @pytest.mark.parametrize("value", [[], [["a", 1]], "{}", 1, True, None, {1: 2}, {None: 1}, {b"a": 1}])
+    @pytest.mark.parametrize("value", [[], [["a", 1]], "{}", 1, True, None])
     def test_refuses_everything_else(self, value):
-        """What is no `dict`, or has a key that is no string, is refused."""
+        """A value that is not a `dict` is refused."""
         assert errors_of(JSONObject(), value) == ["Must be an object."]
+
+    @pytest.mark.parametrize("value", [{1: 2}, {None: 1}, {b"a": 1}, {"a": {1: 2}}])
+    def test_refuses_keys_that_are_not_text(self, value):
+        """A `dict` with a key that is not a string is not JSON."""
+        (message,) = errors_of(JSONObject(), value)
+        assert message.startswith("Must hold nothing but JSON")
 
     @pytest.mark.parametrize(
         "number", [0, -1.5, True, sys.float_info.max, int(sys.float_info.max), -sys.float_info.max]

@@ -35,6 +35,9 @@ SMALLEST = {"name": "payments", "chain": "solana", "environment": "testnet", "pu
 FILLED = {
     "Must be printable text, not int.": "출력할 수 있는 문자로만 된 문자열이어야 합니다. int 값은 쓸 수 없습니다.",
     "Must have at most 100 characters.": "최대 100자까지 쓸 수 있습니다.",
+    "Must have at most 100 items.": "최대 100개까지 쓸 수 있습니다.",
+    "Must have at most 100 keys.": "항목은 최대 100개까지 쓸 수 있습니다.",
+    "Must have at most 65536 bytes as JSON.": "JSON으로 나타냈을 때 최대 65536바이트까지 쓸 수 있습니다.",
     "Must be one of: testnet, mainnet.": "다음 중 하나여야 합니다: testnet, mainnet.",
     "Must be an integer from 1 to 200.": "1 이상 200 이하의 정수여야 합니다.",
     "Must be an integer from 300 to 604800 (seconds).": "300 이상 604800 이하의 정수(초)여야 합니다.",
@@ -128,6 +131,8 @@ def provoked():
         (session.load, {"walletIds": [], "constraints": {"a": too_deep}, "walletID": WALLET}),
         (session.load, {"walletIds": [WALLET, OTHER, WALLET, OTHER], "defaultWalletId": WALLET[::-1]}),
         (session.load, {"walletIds": [WALLET], "defaultWalletId": OTHER}),
+        (session.load, {"walletIds": [WALLET] * 101, "constraints": {"a": "x" * 65_536}}),
+        (session.load, dict.fromkeys(map(str, range(101)))),
         (REQUESTS["RenewSessionRequestSchema"].load, {"token": None, "key": 1}),
         (REQUESTS["ListWalletsRequestSchema"].load, {"limit": 0}),
         (

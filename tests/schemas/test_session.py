@@ -315,7 +315,7 @@ class TestConstraints:
         request = {"walletId": A, "constraints": constraints}
         assert SCHEMA.load(request)["constraints"] == constraints
 
-    @pytest.mark.parametrize("constraints", [[], [{}], "", "{}", 0, 1.5, True, {1: "a"}])
+    @pytest.mark.parametrize("constraints", [[], [{}], "", "{}", 0, 1.5, True])
     def test_bad(self, constraints):
         """Everything else is refused."""
         assert errors_of({"walletId": A, "constraints": constraints}) == {
@@ -532,7 +532,7 @@ class TestRenew:
         assert set(loaded) == RenewSessionRequest.__required_keys__
         assert repr(loaded) == "{'token': <secret>}"
 
-    @pytest.mark.parametrize("token", ["", "wai_sess_", "Bearer x", " ", "x" * 100_000])
+    @pytest.mark.parametrize("token", ["", "wai_sess_", "Bearer x", " ", "x" * 4096])
     def test_the_service_judges_the_token(self, token):
         """Whether a text is a token is not for the request to say: its code would be another."""
         assert self.SCHEMA.load({"token": token})["token"] == token

@@ -116,8 +116,9 @@ class TestCreateWallet:
         assert self.errors_with(name=character * 101) == {"name": ["Must have at most 100 characters."]}
 
     def test_long_blank_name(self):
-        """A blank name is told to be blank, however long it is."""
-        assert self.errors_with(name=" " * 1_000_000) == {"name": [BLANK]}
+        """A blank name of the longest length is refused as blank, a longer one for its length."""
+        assert self.errors_with(name=" " * 100) == {"name": [BLANK]}
+        assert self.errors_with(name=" " * 1_000_000) == {"name": ["Must have at most 100 characters."]}
 
     @pytest.mark.parametrize(
         ("key", "message"), [("chain", CHAIN), ("environment", ENVIRONMENT), ("defaultNetwork", NETWORK)]

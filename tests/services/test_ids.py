@@ -11,6 +11,7 @@ from world import NOBODY, Scene, World, refused
 
 import waiaas
 from waiaas import Page
+from waiaas.schemas import MAX_KEY_LENGTH
 
 #: The parameters of the services' methods that are ids, each with the key under which it is refused.
 IDS = {"session_id": "sessionId", "wallet_id": "walletId", "after": "after"}
@@ -144,9 +145,32 @@ TOKEN_AS = {
 def test_a_token_in_the_place_of_an_id_is_not_told(scene: Scene, place: Place, form: str) -> None:
     """Who mistakes a session's token for an id finds no trace of it in the error, which goes into logs and answers."""
     token = TOKEN_AS[form](scene.session.token)
+    if len(token) <= MAX_KEY_LENGTH and place.name == "wallet_id" and place.method == "list":
+        assert is_unknown(scene, place, token)
+        return
+    with pytest.raises(waiaas.WAIaaSError) as caught:
+        call(scene, place, token)
+    assert (caught.value.code == "ACTION_VALIDATION_FAILED") == (len(token) > MAX_KEY_LENGTH)
+    shown = f"{caught.value.to_dict('en')} {caught.value.to_dict('ko')} {caught.value!r}"
+    assert not any(part in shown for part in scene.session.token.removeprefix("wai_sess_").split("."))
+
+
+@every_look_up
+def test_a_short_token_in_the_place_of_an_id_is_not_repeated(scene: Scene, place: Place) -> None:
+    """Text with the prefix of a token is not repeated in an error, and is not an id."""
+    token = "wai_sess_eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJzIn0.secret"
     assert is_unknown(scene, place, token)
     if place.method != "list" or place.name != "wallet_id":
         with pytest.raises(waiaas.WAIaaSError) as caught:
             call(scene, place, token)
-        told = f"{caught.value.to_dict('en')} {caught.value.to_dict('ko')} {caught.value!r}"
-        assert not any(part in told for part in scene.session.token.removeprefix("wai_sess_").split("."))
+        assert "secret" not in f"{caught.value.to_dict('en')} {caught.value.to_dict('ko')} {caught.value!r}"
+
+
+@every_place
+def test_an_id_has_at_most_256_characters(scene: Scene, place: Place) -> None:
+    """A longer text is refused before anything else is done with it, and is not repeated."""
+    with refused(scene.world, "ACTION_VALIDATION_FAILED") as caught:
+        call(scene, place, "x" * 257)
+    assert "xxx" not in str(caught.value.to_dict())
+    if place.name != "after":
+        assert caught.value.details == {"fields": {IDS[place.name]: ["Must have at most 256 characters."]}}

@@ -2,6 +2,9 @@
 
 from waiaas.schemas.base import (
     MAX_DEPTH,
+    MAX_KEY_LENGTH,
+    MAX_KEYS,
+    MAX_TOKEN_LENGTH,
     JSONObject,
     RequestValidationError,
     ResponseSchema,
@@ -23,7 +26,9 @@ from waiaas.schemas.page import (
     QueryInteger,
 )
 from waiaas.schemas.session import (
+    MAX_CONSTRAINTS_BYTES,
     MAX_TTL_SECONDS,
+    MAX_WALLETS,
     MIN_TTL_SECONDS,
     CreateSessionRequest,
     CreateSessionRequestSchema,
@@ -60,11 +65,16 @@ from waiaas.schemas.wallet import (
 
 __all__ = [
     "DEFAULT_LIMIT",
+    "MAX_CONSTRAINTS_BYTES",
     "MAX_DEPTH",
+    "MAX_KEYS",
+    "MAX_KEY_LENGTH",
     "MAX_LIMIT",
     "MAX_NAME_LENGTH",
     "MAX_REASON_LENGTH",
+    "MAX_TOKEN_LENGTH",
     "MAX_TTL_SECONDS",
+    "MAX_WALLETS",
     "MIN_TTL_SECONDS",
     "CreateSessionRequest",
     "CreateSessionRequestSchema",

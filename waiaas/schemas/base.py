@@ -8,6 +8,8 @@ was expected.
 
 from __future__ import annotations
 
+import json
+import math
 import re
 import sys
 from collections.abc import Collection, Mapping, Sequence
@@ -23,6 +25,9 @@ from waiaas.schemas.messages import messages_in
 
 __all__ = [
     "MAX_DEPTH",
+    "MAX_KEYS",
+    "MAX_KEY_LENGTH",
+    "MAX_TOKEN_LENGTH",
     "JSONObject",
     "RequestValidationError",
     "ResponseSchema",
@@ -39,6 +44,18 @@ __all__ = [
 #: The most levels of objects and lists, one in another, that a JSON object of a request may have.
 MAX_DEPTH: Final = 64
 
+#: The most characters (Unicode code points) that a public key, an address or an id may have.
+MAX_KEY_LENGTH: Final = 256
+
+#: The most characters that a session token may have; those of the daemon have about 350.
+MAX_TOKEN_LENGTH: Final = 4096
+
+#: The most keys that a request may have.
+MAX_KEYS: Final = 100
+
+# What an error repeats of an unknown key.
+_KEY_SHOWN: Final = 64
+
 _Item = TypeVar("_Item")
 _Value = TypeVar("_Value")
 
@@ -53,6 +70,8 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 _UUID_EXPECTED = "Must be a UUID: 32 hexadecimal digits in groups of 8-4-4-4-12, joined by hyphens."
 
+
+_TOO_MANY_KEYS = f"Must have at most {MAX_KEYS} keys."
 
 # An unknown key `wallet_ids` would be taken over under that name, unchecked, where the checked
 # value of `walletIds` belongs.
@@ -144,6 +163,7 @@ class StrictText(_LeanField[str], fields.String):
 
     ``bytes``, which marshmallow decodes, are refused.
 
+    :param max_length: the most characters (Unicode code points), counted before anything else is done with the text.
     :raises marshmallow.ValidationError: the value is anything else.
 
     >>> StrictText().deserialize(" 지갑 1 ")
@@ -154,11 +174,19 @@ class StrictText(_LeanField[str], fields.String):
         "invalid": "Must be text.",
         "null": "Must be text.",
         "unstorable": "Must be text without NUL characters and lone surrogates.",
+        "too_long": "Must have at most {count} characters.",
     }
+
+    def __init__(self, *, max_length: int | None = None, **options: Any) -> None:
+        """Take the longest length, and the options of :class:`marshmallow.fields.String`."""
+        super().__init__(**options)
+        self.max_length = max_length
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         if not isinstance(value, str):
             raise self.make_error("invalid")
+        if self.max_length is not None and len(value) > self.max_length:
+            raise self.make_error("too_long", count=self.max_length)
         if _UNSTORABLE.search(value) is not None:
             raise self.make_error("unstorable")
         return value
@@ -177,7 +205,8 @@ def word(words: Sequence[str], **options: Any) -> StrictText:
     expected = f"Must be one of: {', '.join(words)}."
     return StrictText(
         validate=validate.OneOf(words, error=expected),
-        error_messages=dict.fromkeys(("invalid", "null", "unstorable"), expected),
+        max_length=max(map(len, words)),
+        error_messages=dict.fromkeys(("invalid", "null", "unstorable", "too_long"), expected),
         **options,
     )
 
@@ -231,6 +260,7 @@ class StrictList(_LeanField[list[_Item | None]], fields.List[_Item]):
     A ``list`` or a ``tuple`` is taken and a new ``list`` is given; sets and generators, which
     marshmallow takes, are refused, for they have no order or can be read only once.
 
+    :param max_items: the most items, counted before any item is looked at.
     :raises marshmallow.ValidationError: the value is no list, or an item is wrong; then the
         messages stand under the index of the item.
 
@@ -238,11 +268,22 @@ class StrictList(_LeanField[list[_Item | None]], fields.List[_Item]):
     [1, 2]
     """
 
-    default_error_messages = {"invalid": "Must be a list.", "null": "Must be a list."}
+    default_error_messages = {
+        "invalid": "Must be a list.",
+        "null": "Must be a list.",
+        "too_many": "Must have at most {count} items.",
+    }
+
+    def __init__(self, inner: fields.Field[_Item], *, max_items: int | None = None, **options: Any) -> None:
+        """Take the field of the items, their greatest number, and the options of :class:`marshmallow.fields.List`."""
+        super().__init__(inner, **options)
+        self.max_items = max_items
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[_Item | None]:
         if not isinstance(value, (list, tuple)):
             raise self.make_error("invalid")
+        if self.max_items is not None and len(value) > self.max_items:
+            raise self.make_error("too_many", count=self.max_items)
         items: list[_Item | None] = []
         errors = {}
         for index, item in enumerate(value):
@@ -264,6 +305,8 @@ class JSONObject(_LeanField[dict[str, Any]], fields.Dict):
     and such dictionaries, at most 64 levels deep (:data:`waiaas.schemas.MAX_DEPTH`). NaN and numbers beyond the
     range of a ``float``, which Python's ``json`` reads but no other does, are refused.
 
+    :param max_bytes: the most bytes of the object as JSON in UTF-8 without spaces. What is larger is not looked at
+        any further.
     :raises marshmallow.ValidationError: the value is no such ``dict``.
 
     >>> JSONObject().deserialize({"spend": {"max": "10"}})
@@ -274,13 +317,24 @@ class JSONObject(_LeanField[dict[str, Any]], fields.Dict):
         "invalid": "Must be an object.",
         "null": "Must be an object.",
         "content": f"Must hold nothing but JSON: no NaN, no infinite numbers, at most {MAX_DEPTH} levels.",
+        "too_many_bytes": "Must have at most {count} bytes as JSON.",
     }
 
+    def __init__(self, *, max_bytes: int | None = None, **options: Any) -> None:
+        """Take the largest size, and the options of :class:`marshmallow.fields.Dict`."""
+        super().__init__(**options)
+        self.max_bytes = max_bytes
+
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> dict[str, Any]:
-        if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        if not isinstance(value, dict):
             raise self.make_error("invalid")
-        if not _is_json(value, MAX_DEPTH):
-            raise self.make_error("content")
+        most = math.inf if self.max_bytes is None else self.max_bytes
+        try:
+            is_too_large = _least_size(value, MAX_DEPTH, most) > most
+        except TypeError:
+            raise self.make_error("content") from None
+        if is_too_large or (self.max_bytes is not None and _size(value) > self.max_bytes):
+            raise self.make_error("too_many_bytes", count=self.max_bytes)
         return dict(value)
 
 
@@ -359,7 +413,8 @@ class WireSchema(Schema):
 
     def handle_error(self, error: ValidationError, data: Any, *, many: bool, **kwargs: Any) -> None:
         """Raise marshmallow's error again as one that is a ``WAIaaSError`` too."""
-        raise self._refusal(error.messages_dict, data=error.data, valid_data=error.valid_data)
+        messages = _shortened(error.messages_dict)
+        raise self._refusal(messages, data=error.data, valid_data=error.valid_data)
 
     def load(
         self,
@@ -379,9 +434,9 @@ class WireSchema(Schema):
         if unknown == INCLUDE:
             raise ValueError(_NO_INCLUDE)
         # Nearly every request is one plain dict of known keys; the looks at others cost more.
-        if isinstance(data, dict) and not (many or self.many):
-            if unknown is None and data.keys() <= self._wire_keys:
-                unknown = EXCLUDE
+        is_plain = isinstance(data, dict) and not (many or self.many)
+        if is_plain and unknown is None and data.keys() <= self._wire_keys:
+            unknown = EXCLUDE
         elif errors := self._shape_errors(data, many):
             raise self._refusal(errors, data=data)
         return super().load(data, many=many, partial=partial, unknown=unknown)
@@ -391,20 +446,23 @@ class WireSchema(Schema):
 
         The parameters are those of :meth:`marshmallow.Schema.validate`.
         """
-        return self._shape_errors(data, many) or super().validate(data, many=many, partial=partial)
+        return self._shape_errors(data, many) or _shortened(super().validate(data, many=many, partial=partial))
 
     def _refusal(self, messages: dict[Any, Any], *, data: Any, valid_data: Any = None) -> RequestValidationError:
         return RequestValidationError(messages, data=data, valid_data=valid_data)
 
     def _shape_errors(self, data: Any, many: bool | None) -> dict[Any, Any]:
-        """Find what is no object before any rule looks into it.
+        """Find what is no object, or has too many keys, before any rule looks into it.
 
         marshmallow runs rules over several fields even on items that are no objects, and pairs
         its results with an input that may be no list; both end in other errors than its own.
         """
         many = self.many if many is None else many
         if not many:
-            return {} if isinstance(data, Mapping) else {SCHEMA: [self.error_messages["type"]]}
+            if not isinstance(data, Mapping):
+                return {SCHEMA: [self.error_messages["type"]]}
+            is_too_large = self.unknown == RAISE and len(data) > MAX_KEYS
+            return {SCHEMA: [_TOO_MANY_KEYS]} if is_too_large else {}
         if not isinstance(data, Sequence) or isinstance(data, (str, bytes)):
             return {SCHEMA: [self.error_messages["collection"]]}
         return {index: errors for index, item in enumerate(data) if (errors := self._shape_errors(item, many=False))}
@@ -462,13 +520,43 @@ def _integer(value: object) -> int:
     raise TypeError
 
 
-def _is_json(value: object, depth: int) -> bool:
-    """Tell whether a value is one that JSON has, of at most so many levels."""
-    if isinstance(value, dict):
-        return depth > 0 and all(isinstance(key, str) and _is_json(value[key], depth - 1) for key in value)
-    if isinstance(value, (list, tuple)):
-        return depth > 0 and all(_is_json(item, depth - 1) for item in value)
-    if isinstance(value, (int, float)):
-        # False for NaN, too.
-        return -_LARGEST <= value <= _LARGEST
-    return value is None or isinstance(value, str)
+def _least_size(value: object, depth: int, most: float) -> int:
+    """Return how many characters a value has at least as JSON, or some number above `most`: it stops counting there.
+
+    Raises TypeError for what JSON does not have, and for more than `depth` levels.
+    """
+    if isinstance(value, str):
+        return len(value) + 2
+    if isinstance(value, (dict, list, tuple)):
+        return _least_size_of_parts(value, depth - 1, most)
+    if value is None or (isinstance(value, (int, float)) and -_LARGEST <= value <= _LARGEST):  # False for NaN, too.
+        return 1
+    raise TypeError
+
+
+def _least_size_of_parts(value: Mapping[object, object] | Sequence[object], depth: int, most: float) -> int:
+    if depth < 0:
+        raise TypeError
+    size = 2
+    parts = value.items() if isinstance(value, Mapping) else (("", each) for each in value)
+    for key, each in parts:
+        if not isinstance(key, str):
+            raise TypeError
+        size += len(key) + 1 + _least_size(each, depth, most - size)
+        if size > most:
+            break
+    return size
+
+
+def _size(value: object) -> int:
+    """Return how many bytes a value has as JSON in UTF-8 without spaces."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
+def _shortened(messages: dict[Any, Any]) -> dict[Any, Any]:
+    """Shorten unknown keys, which may have any length."""
+    return {
+        f"{key[:_KEY_SHOWN]}…" if isinstance(key, str) and len(key) > _KEY_SHOWN else key: texts
+        for key, texts in messages.items()
+    }

@@ -10,7 +10,9 @@ from marshmallow import ValidationError, fields, validate, validates_schema
 from marshmallow.exceptions import SCHEMA
 
 from waiaas.enums import SESSION_STATUSES
+from waiaas.errors.base import listed
 from waiaas.schemas.base import (
+    MAX_TOKEN_LENGTH,
     JSONObject,
     RequestValidationError,
     ResponseSchema,
@@ -28,7 +30,9 @@ from waiaas.schemas.page import PageRequestSchema, PageResponseSchema
 from waiaas.schemas.session_wallet import SessionWalletResponseSchema
 
 __all__ = [
+    "MAX_CONSTRAINTS_BYTES",
     "MAX_TTL_SECONDS",
+    "MAX_WALLETS",
     "MIN_TTL_SECONDS",
     "CreateSessionRequest",
     "CreateSessionRequestSchema",
@@ -47,6 +51,12 @@ MIN_TTL_SECONDS = 300
 
 #: The longest time to live that a request may ask for, in seconds: 7 days.
 MAX_TTL_SECONDS = 604_800
+
+#: The most wallets that a session can be created with.
+MAX_WALLETS = 100
+
+#: The most bytes that the constraints of a session may have as JSON in UTF-8 without spaces: 64 KiB.
+MAX_CONSTRAINTS_BYTES = 65_536
 
 _TTL_EXPECTED = f"Must be an integer from {MIN_TTL_SECONDS} to {MAX_TTL_SECONDS} (seconds)."
 _CONSTRAINTS_EXPECTED = "Must be an object or null."
@@ -80,13 +90,13 @@ class CreateSessionRequestSchema(WireSchema):
     ``walletId``
         a UUID; the form of clients that know one wallet.
     ``walletIds``
-        a list of UUIDs, at least one, no two equal. Exactly one of the two is given.
+        a list of 1 to 100 UUIDs, no two equal. Exactly one of the two is given.
     ``defaultWalletId``
         one of the wallets named; optional.
     ``ttl``
         an integer from 300 to 604800, in seconds; optional.
     ``constraints``
-        an object or null; optional.
+        an object of at most 65,536 bytes as JSON, or null; optional.
 
     UUIDs that differ only in case name the same wallet. The input is not changed. With
     ``partial``, wallets need not be named, and keys of the result that nothing was said about
@@ -113,6 +123,7 @@ class CreateSessionRequestSchema(WireSchema):
     wallet_id = UUIDText()
     wallet_ids = StrictList(
         UUIDText(),
+        max_items=MAX_WALLETS,
         validate=validate.Length(min=1, error="Must name at least one wallet."),
         # For the OpenAPI document; here, two that differ in case are equal, too.
         metadata={"uniqueItems": True},
@@ -125,7 +136,12 @@ class CreateSessionRequestSchema(WireSchema):
         validate=validate.Range(MIN_TTL_SECONDS, MAX_TTL_SECONDS, error=_TTL_EXPECTED),
         error_messages={"invalid": _TTL_EXPECTED, "null": _TTL_EXPECTED},
     )
-    constraints = JSONObject(load_default=None, allow_none=True, error_messages={"invalid": _CONSTRAINTS_EXPECTED})
+    constraints = JSONObject(
+        load_default=None,
+        allow_none=True,
+        max_bytes=MAX_CONSTRAINTS_BYTES,
+        error_messages={"invalid": _CONSTRAINTS_EXPECTED},
+    )
 
     # Runs despite errors of single fields, so that all are reported in one answer. It settles
     # the wallets as well as checking them: a second hook would cost a load a fifth more time.
@@ -195,8 +211,8 @@ def _settle_default(data: dict[str, Any], wallet_ids: list[str]) -> None:
 
 
 def _repeated(wallet_ids: list[str]) -> str:
-    """Give the ids that occur more than once, each once, in their order."""
-    return ", ".join(wallet for wallet, count in Counter(wallet_ids).items() if count > 1)
+    """Give the ids that occur more than once, each once, in their order; no more than five are named."""
+    return listed([wallet for wallet, count in Counter(wallet_ids).items() if count > 1])
 
 
 class RenewSessionRequest(TypedDict):
@@ -211,7 +227,8 @@ class RenewSessionRequestSchema(WireSchema):
     ``load`` takes an object with one wire key and gives a :class:`RenewSessionRequest`:
 
     ``token``
-        the whole token, with its prefix ``wai_sess_``. Whether it is one, the service finds out.
+        the whole token, with its prefix ``wai_sess_``, of at most 4,096 characters. Whether it is one, the service
+        finds out.
 
     The token shows in no ``repr``, and an error holds nothing of the input: ``data`` and ``valid_data`` are None,
     and unknown keys are refused without their names, for the name may be the token.
@@ -224,7 +241,7 @@ class RenewSessionRequestSchema(WireSchema):
     {'token': ['Must be text.'], '_schema': ['Must have the key token and no other.']}
     """
 
-    token = SecretText(required=True)
+    token = SecretText(required=True, max_length=MAX_TOKEN_LENGTH)
 
     def _refusal(self, messages: dict[Any, Any], *, data: Any, valid_data: Any = None) -> RequestValidationError:
         return RequestValidationError(_without_names(messages))

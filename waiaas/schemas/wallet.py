@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypedDict
 
-from marshmallow import ValidationError, fields, validate, validates_schema
+from marshmallow import ValidationError, fields, validates_schema
 
 from waiaas.enums import (
     CHAIN_TYPES,
@@ -16,6 +16,7 @@ from waiaas.enums import (
     WALLET_STATUSES,
 )
 from waiaas.schemas.base import (
+    MAX_KEY_LENGTH,
     ResponseSchema,
     StrictText,
     UnixTime,
@@ -57,9 +58,9 @@ class CreateWalletRequest(TypedDict):
     ``name``: 1 to 100 characters, not blank, as it came.
     ``chain``: one of ``waiaas.enums.CHAIN_TYPES``.
     ``environment``: one of ``waiaas.enums.ENVIRONMENT_TYPES``.
-    ``public_key``: not blank, as it came.
+    ``public_key``: 1 to 256 characters, not blank, as it came.
     ``default_network``: a network of the chain, or None. Whether it is one of the environment, the service checks.
-    ``owner_address``: not blank, as it came, or None.
+    ``owner_address``: 1 to 256 characters, not blank, as it came, or None.
     """
 
     name: str
@@ -82,11 +83,11 @@ class CreateWalletRequestSchema(WireSchema):
     ``environment``
         ``testnet`` or ``mainnet``.
     ``publicKey``
-        text, not blank.
+        text of 1 to 256 characters, not blank.
     ``defaultNetwork``
         a network of the chain, or null; optional.
     ``ownerAddress``
-        text, not blank, or null; optional.
+        text of 1 to 256 characters, not blank, or null; optional.
 
     :raises RequestValidationError: a rule is broken (code ``ACTION_VALIDATION_FAILED``); every
         message stands under the wire key that it is about.
@@ -98,18 +99,12 @@ class CreateWalletRequestSchema(WireSchema):
     {'defaultNetwork': ['Must be a network of solana: mainnet, devnet, testnet.']}
     """
 
-    name = StrictText(
-        required=True,
-        validate=[
-            not_blank,
-            validate.Length(max=MAX_NAME_LENGTH, error=f"Must have at most {MAX_NAME_LENGTH} characters."),
-        ],
-    )
+    name = StrictText(required=True, max_length=MAX_NAME_LENGTH, validate=not_blank)
     chain = word(CHAIN_TYPES, required=True)
     environment = word(ENVIRONMENT_TYPES, required=True)
-    public_key = StrictText(required=True, validate=not_blank)
+    public_key = StrictText(required=True, max_length=MAX_KEY_LENGTH, validate=not_blank)
     default_network = word(NETWORK_TYPES, load_default=None, allow_none=True)
-    owner_address = StrictText(load_default=None, allow_none=True, validate=not_blank)
+    owner_address = StrictText(load_default=None, allow_none=True, max_length=MAX_KEY_LENGTH, validate=not_blank)
 
     # Runs despite errors of single fields, so that all are reported in one answer.
     @validates_schema(skip_on_field_errors=False)
@@ -186,14 +181,7 @@ class SuspendWalletRequestSchema(WireSchema):
     :raises RequestValidationError: a rule is broken (code ``ACTION_VALIDATION_FAILED``).
     """
 
-    reason = StrictText(
-        load_default=None,
-        allow_none=True,
-        validate=[
-            not_blank,
-            validate.Length(max=MAX_REASON_LENGTH, error=f"Must have at most {MAX_REASON_LENGTH} characters."),
-        ],
-    )
+    reason = StrictText(load_default=None, allow_none=True, max_length=MAX_REASON_LENGTH, validate=not_blank)
 
 
 class WalletResponseSchema(ResponseSchema):

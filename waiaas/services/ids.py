@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from waiaas.schemas import RequestValidationError
+from waiaas.schemas import MAX_KEY_LENGTH, RequestValidationError
 
 #: What every session token begins with.
 TOKEN_PREFIX = "wai_sess_"
@@ -22,14 +22,14 @@ def new_id() -> str:
 
 
 def is_id(value: object) -> bool:
-    """Tell whether a value may be an id: printable text, which every database takes.
+    """Whether a value may be an id: printable text, which every database takes, of at most 256 characters.
 
     PostgreSQL takes no NUL character, and UTF-8 no lone surrogate.
 
     >>> is_id("0190a3f0-1111-7abc-8def-0123456789ab"), is_id(7), is_id(chr(0)), is_id(chr(0xD800))
     (True, False, False, False)
     """
-    return isinstance(value, str) and value.isprintable()
+    return isinstance(value, str) and len(value) <= MAX_KEY_LENGTH and value.isprintable()
 
 
 def check_id(key: str, value: object) -> None:
@@ -40,9 +40,15 @@ def check_id(key: str, value: object) -> None:
       ...
     waiaas.schemas.base.RequestValidationError: The input is not valid. {'after': ['Must be printable text, not int.']}
     """
-    if not is_id(value):
-        kind = "" if isinstance(value, str) else f", not {type(value).__name__}"
-        raise RequestValidationError({key: [f"Must be printable text{kind}."]})
+    if is_id(value):
+        return
+    if not isinstance(value, str):
+        expected = f"Must be printable text, not {type(value).__name__}."
+    elif len(value) > MAX_KEY_LENGTH:
+        expected = f"Must have at most {MAX_KEY_LENGTH} characters."
+    else:
+        expected = "Must be printable text."
+    raise RequestValidationError({key: [expected]})
 
 
 def check_actor(actor: str) -> None:
@@ -55,11 +61,11 @@ def check_actor(actor: str) -> None:
       ...
     waiaas.schemas.base.RequestValidationError: The input is not valid. {'actor': ['Must not be blank.']}
     """
+    if isinstance(actor, str) and len(actor) > MAX_ACTOR_LENGTH:
+        raise RequestValidationError({"actor": [f"Must have at most {MAX_ACTOR_LENGTH} characters."]})
     check_id("actor", actor)
     if not actor.strip():
         raise RequestValidationError({"actor": ["Must not be blank."]})
-    if len(actor) > MAX_ACTOR_LENGTH:
-        raise RequestValidationError({"actor": [f"Must have at most {MAX_ACTOR_LENGTH} characters."]})
 
 
 def told_id(id_: str | None) -> str | None:
