@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
+import os
+from multiprocessing import get_context
+
 import pytest
-from support.cut_scenarios import SCENARIOS, Scenario, cut
+from support.cut_scenarios import SCENARIOS, Scenario, cut, cut_by_name
+from support.file_calls import file_calls_library
 from support.power_cuts import Model
 
 SHORT = ("upgrade from 18", "upgrade from 18, write-ahead log", "connect, current file", "init", "restore")
+MODELS: tuple[Model, ...] = ("weak", "ordered")
+# For each scenario and model; some have fewer.
+STATES = 750
 
 
-@pytest.mark.parametrize("model", ["weak", "ordered"])
+@pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("scenario", [s for s in SCENARIOS if s.name in SHORT], ids=lambda scenario: scenario.name)
 def test_a_power_cut_loses_nothing(scenario: Scenario, model: Model) -> None:
     """Rows, version and backup are all old or all new; after exit 0 they are new; doing it again finishes."""
     result = cut(scenario, model, count=25, seed=1)
     assert result.violations == []
     assert result.outcomes["new"] > 0
+
+
+@pytest.mark.stress
+def test_twenty_thousand_power_cuts_lose_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """The same for every command that changes a file, in many more states."""
+    file_calls_library()
+    jobs = [(scenario.name, model, STATES) for scenario in SCENARIOS for model in MODELS]
+    with get_context("spawn").Pool(os.cpu_count()) as pool:
+        results = pool.starmap(cut_by_name, jobs, chunksize=1)
+    with capsys.disabled():
+        print()
+        for result in results:
+            print(result)
+        print(f"{sum(len(result.states) for result in results)} states")
+    assert [violation for result in results for violation in result.violations] == []
+    assert sum(len(result.states) for result in results) >= 20_000
+    assert all(result.outcomes["new"] for result in results)

@@ -41,7 +41,7 @@ Model = Literal["weak", "ordered"]
 _SECTORS = (512, 4096, 1 << 40)
 _KEEP_SIZE = 1  # of fallocate
 _EXCHANGE = 2  # of renameat2
-_CANDIDATES_IN_VAIN = 400
+_CANDIDATES_IN_VAIN = 1500
 
 
 @dataclass(eq=False)
