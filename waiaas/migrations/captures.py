@@ -17,8 +17,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from waiaas.migrations.dependents import Dependent, after_on, compiles, is_over, program, schema_copy, works
+from waiaas.migrations.dependents import Dependent, after_on, compiles, is_over, program
 from waiaas.migrations.schema import StoredObject, Table, canonical, expressions, is_virtual, stored_objects
+from waiaas.migrations.schema_copy import schema_copy, works
 from waiaas.migrations.sql import CreateTable, fold, names, quote, tokens
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,8 +23,8 @@ from waiaas.migrations.schema import (
     is_virtual,
     stored_objects,
 )
-from waiaas.migrations.sql import CreateTable, Item, Token, fold, names, quote, tokens, unquote, without_argument
-from waiaas.migrations.stand_ins import stand_in
+from waiaas.migrations.schema_copy import schema_copy, works
+from waiaas.migrations.sql import CreateTable, Item, Token, fold, names, quote, tokens, unquote
 
 if TYPE_CHECKING:
     from peewee import SqliteDatabase
@@ -229,26 +229,6 @@ def _update_of(words: list[Token]) -> list[Token]:
     return words[of:on]
 
 
-def schema_copy(
-    database: SqliteDatabase, shapes: Mapping[str, str] | None = None, changes: Sequence[str] = ()
-) -> sqlite3.Connection:
-    """Copy the schema without its triggers into memory.
-
-    `shapes` gives tables (in lower case) another definition. `changes` are statements that run as soon as the tables
-    are there, before the indexes and views.
-    """
-    copy = sqlite3.connect(":memory:", isolation_level=None)
-    for stored in stored_objects(database, "table"):
-        # What cannot be made here (a virtual table of a missing module) leaves its dependents uncompiled too.
-        works(copy, (shapes or {}).get(fold(stored.name), stored.sql))
-    for statement in changes:
-        works(copy, statement)
-    for kind in ("index", "view"):
-        for stored in stored_objects(database, kind):
-            works(copy, stored.sql)
-    return copy
-
-
 def _compile(copy: sqlite3.Connection, stored: StoredObject) -> _Compiled:
     """Compile one view or trigger in a copy of the schema, and note what it reads and writes there."""
     seen: set[tuple[str, str]] = set()
@@ -258,7 +238,7 @@ def _compile(copy: sqlite3.Connection, stored: StoredObject) -> _Compiled:
             seen.add((fold(table), fold(column)))
         return sqlite3.SQLITE_OK
 
-    if stored.kind == "trigger" and not works(copy, stored.sql):
+    if stored.kind == "trigger" and not works(copy, _temporary(stored)):
         return _Compiled(False, frozenset())
     copy.set_authorizer(note)
     try:
@@ -268,8 +248,13 @@ def _compile(copy: sqlite3.Connection, stored: StoredObject) -> _Compiled:
     finally:
         copy.set_authorizer(_allow_all)
         if stored.kind == "trigger":
-            copy.execute(f"DROP TRIGGER {quote(stored.name)}")
+            copy.execute(f"DROP TRIGGER temp.{quote(stored.name)}")
     return _Compiled(compiles, frozenset(seen))
+
+
+def _temporary(trigger: StoredObject) -> str:
+    """Make a trigger temporary: SQLite then reads no more than the temporary triggers when it is made and dropped."""
+    return f"CREATE TEMP TRIGGER {trigger.sql.removeprefix('CREATE TRIGGER ')}"
 
 
 def compiles(copy: sqlite3.Connection, stored: StoredObject) -> bool:
@@ -285,11 +270,11 @@ def program(copy: sqlite3.Connection, stored: StoredObject) -> list[object] | No
     if not compiles(copy, stored):
         return None
     if stored.kind == "trigger":
-        copy.execute(stored.sql)
+        copy.execute(_temporary(stored))
     rows = copy.execute("EXPLAIN " + statement_using(copy, stored)).fetchall()
     columns = [name for _, name, *_ in copy.execute(f"PRAGMA table_info({quote(stored.name)})").fetchall()]
     if stored.kind == "trigger":
-        copy.execute(f"DROP TRIGGER {quote(stored.name)}")
+        copy.execute(f"DROP TRIGGER temp.{quote(stored.name)}")
     # The last column is a comment.
     steps = [
         (code, *numbers, _ADDRESS.sub("", str(text)), flags)
@@ -320,16 +305,3 @@ def statement_using(copy: sqlite3.Connection, stored: StoredObject) -> str:
         "update": f"UPDATE {name} SET {', '.join(f'{column} = NULL' for column in columns)}",
         "delete": f"DELETE FROM {name}",
     }[fold(event.text)]
-
-
-def works(copy: sqlite3.Connection, sql: str) -> bool:
-    """Whether a statement runs, functions, collations and tokenizers that only the user's program has given."""
-    try:
-        copy.execute(sql)
-    except sqlite3.Error as error:
-        if stand_in(copy, error) is not None:
-            return works(copy, sql)
-        if "tokenizer" in str(error) and (plain := without_argument(sql, "tokenize")) != sql:
-            return works(copy, plain)
-        return False
-    return True

@@ -49,16 +49,21 @@ def plain_rows(database: SqliteDatabase) -> Iterator[None]:
 
 @contextmanager
 def limited(connection: sqlite3.Connection, limits: Mapping[str, int]) -> Iterator[None]:
-    """Lower limits of a connection; without effect on Python 3.10, which cannot set them."""
-    if not (hasattr(connection, "setlimit") and hasattr(connection, "getlimit")):
-        yield
-        return
-    lowered = {getattr(sqlite3, name): value for name, value in limits.items()}
-    before = {category: connection.getlimit(category) for category in lowered}
+    """Lower limits of a connection for a while; without effect on Python 3.10, which cannot set them."""
+    before = lower_limits(connection, limits)
     try:
-        for category, value in lowered.items():
-            connection.setlimit(category, min(value, before[category]))
         yield
     finally:
         for category, value in before.items():
-            connection.setlimit(category, value)
+            connection.setlimit(category, value)  # type: ignore[attr-defined, unused-ignore]
+
+
+def lower_limits(connection: sqlite3.Connection, limits: Mapping[str, int]) -> dict[int, int]:
+    """Lower limits of a connection and return those before, by the numbers of their categories."""
+    if not (hasattr(connection, "setlimit") and hasattr(connection, "getlimit")):
+        return {}
+    lowered = {getattr(sqlite3, name): value for name, value in limits.items()}
+    before = {category: int(connection.getlimit(category)) for category in lowered}
+    for category, value in lowered.items():
+        connection.setlimit(category, min(value, before[category]))
+    return before

@@ -38,7 +38,6 @@ from waiaas.migrations.dependents import (
     dependents,
     dependents_on_table,
     in_table_constraint,
-    schema_copy,
     virtual_tables_over,
     without_column,
 )
@@ -61,6 +60,7 @@ from waiaas.migrations.schema import (
     stored_objects,
     table_names,
 )
+from waiaas.migrations.schema_copy import schema_copy
 from waiaas.migrations.schema_rows import refuse_strange_rows
 from waiaas.migrations.sql import CreateTable, comments, fold, parse_create_table, quote, tokens, unquote
 from waiaas.migrations.stand_ins import stand_in

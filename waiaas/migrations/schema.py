@@ -7,6 +7,7 @@ as SQLite compares them, without regard to ASCII case; `Table.name` keeps the fi
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -114,7 +115,11 @@ def ordinary_tables(database: SqliteDatabase) -> list[str]:
 
 
 def _is_ordinary(table: StoredObject) -> bool:
-    return not fold(table.name).startswith("sqlite_") and not is_virtual(table.sql)
+    return not _is_internal(table) and not is_virtual(table.sql)
+
+
+def _is_internal(table: StoredObject) -> bool:
+    return fold(table.name).startswith("sqlite_")
 
 
 def is_virtual(sql: str) -> bool:
@@ -124,7 +129,12 @@ def is_virtual(sql: str) -> bool:
 
 def find_table(database: SqliteDatabase, name: str) -> str | None:
     """Return a table's name in the file's own spelling, or None where there is no such table."""
-    return next((found for found in table_names(database) if fold(found) == fold(name)), None)
+    row = database.execute_sql(
+        "SELECT name FROM main.sqlite_master WHERE type = 'table' AND name = ? COLLATE NOCASE"
+        " AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
+        (name,),
+    ).fetchone()
+    return None if row is None else str(row[0])
 
 
 def stored_objects(database: SqliteDatabase, *kinds: str) -> list[StoredObject]:
@@ -146,25 +156,42 @@ def describe_table(database: SqliteDatabase, name: str) -> Table | None:
     (sql,) = database.execute_sql(
         "SELECT sql FROM main.sqlite_master WHERE type = 'table' AND name = ?", (found,)
     ).fetchone()
-    if is_virtual(sql):
-        return Table(found, sql, (), (), ())
-    return Table(found, sql, _columns(database, found), _foreign_keys(database, found), _indexes(database, found))
+    texts = database.execute_sql(
+        "SELECT name, sql FROM main.sqlite_master WHERE type = 'index' AND tbl_name = ? COLLATE NOCASE", (found,)
+    ).fetchall()
+    return _describe(database, found, sql, dict(texts))
 
 
 def describe(database: SqliteDatabase) -> dict[str, Table]:
-    """Describe every table of a file; the keys are the names in lower case."""
-    described = (describe_table(database, name) for name in table_names(database))
-    return {fold(table.name): table for table in described if table is not None}
+    """Describe every table of a file; the keys are the names in lower case, in alphabetical order."""
+    index_texts: dict[str, dict[str, str]] = {}
+    for index in stored_objects(database, "index"):
+        index_texts.setdefault(fold(index.table), {})[index.name] = index.sql
+    tables = sorted((each.name, each.sql) for each in stored_objects(database, "table") if not _is_internal(each))
+    return {fold(name): _describe(database, name, sql, index_texts.get(fold(name), {})) for name, sql in tables}
+
+
+def _describe(database: SqliteDatabase, name: str, sql: str, index_texts: Mapping[str, str]) -> Table:
+    if is_virtual(sql):
+        return Table(name, sql, (), (), ())
+    indexes = _indexes(database, name, index_texts)
+    return Table(name, sql, _columns(database, name), _foreign_keys(database, name, sql), indexes)
 
 
 def children(database: SqliteDatabase, parent: str) -> dict[str, list[ForeignKey]]:
     """Return the foreign keys that name a table, by child table; the table itself where it names itself."""
     found: dict[str, list[ForeignKey]] = {}
-    for child in ordinary_tables(database):
-        keys = [key for key in _foreign_keys(database, child) if fold(key.parent) == fold(parent)]
-        if keys:
-            found[child] = keys
+    for child in stored_objects(database, "table"):
+        if _is_ordinary(child) and may_name(child.sql, parent):
+            keys = [key for key in _foreign_keys(database, child.name, child.sql) if fold(key.parent) == fold(parent)]
+            if keys:
+                found[child.name] = keys
     return found
+
+
+def may_name(sql: str, name: str) -> bool:
+    """Tell whether an SQL text can hold a name, by its letters alone; inside quotes, quotes may be doubled."""
+    return any(mark in name for mark in "\"'`") or fold(name) in fold(sql)
 
 
 def described(*statements: str) -> Table:
@@ -244,9 +271,9 @@ def _columns(database: SqliteDatabase, table: str) -> tuple[Column, ...]:
     )
 
 
-def _foreign_keys(database: SqliteDatabase, table: str) -> tuple[ForeignKey, ...]:
+def _foreign_keys(database: SqliteDatabase, table: str, sql: str) -> tuple[ForeignKey, ...]:
     rows = database.execute_sql(f"PRAGMA main.foreign_key_list({quote(table)})").fetchall()
-    deferred = _deferred_keys(database, table) if rows else set()
+    deferred = _deferred_keys(sql) if rows else set()
     keys = []
     for number in sorted({row[0] for row in rows}):
         parts = sorted((row for row in rows if row[0] == number), key=lambda row: row[1])
@@ -265,11 +292,8 @@ def _foreign_keys(database: SqliteDatabase, table: str) -> tuple[ForeignKey, ...
     return tuple(sorted(keys, key=lambda key: (key.columns, key.parent)))
 
 
-def _deferred_keys(database: SqliteDatabase, table: str) -> set[tuple[str, ...]]:
+def _deferred_keys(sql: str) -> set[tuple[str, ...]]:
     """The columns of the foreign keys that are DEFERRABLE INITIALLY DEFERRED, which no PRAGMA tells."""
-    (sql,) = database.execute_sql(
-        "SELECT sql FROM main.sqlite_master WHERE type = 'table' AND name = ?", (table,)
-    ).fetchone()
     return {tuple(clause.columns) for clause in foreign_key_clauses(parse_create_table(sql)) if clause.deferred}
 
 
@@ -306,12 +330,7 @@ def _not_deferrable(words: list[str]) -> bool:
     return at > 0 and words[at - 1] == "not"
 
 
-def _indexes(database: SqliteDatabase, table: str) -> tuple[Index, ...]:
-    texts = dict(
-        database.execute_sql(
-            "SELECT name, sql FROM main.sqlite_master WHERE type = 'index' AND tbl_name = ?", (table,)
-        ).fetchall()
-    )
+def _indexes(database: SqliteDatabase, table: str, texts: Mapping[str, str]) -> tuple[Index, ...]:
     indexes = []
     for _, name, unique, origin, _ in database.execute_sql(f"PRAGMA main.index_list({quote(table)})").fetchall():
         info = database.execute_sql(f"PRAGMA main.index_info({quote(name)})").fetchall()
