@@ -21,7 +21,7 @@ from waiaas.migrations import LATEST_SCHEMA_VERSION
 from waiaas.migrations.damage import damage
 from waiaas.migrations.differences import differences
 from waiaas.migrations.inspecting import inspecting
-from waiaas.migrations.schema import Table, describe, ordinary_tables, stored_objects
+from waiaas.migrations.schema import Table, describe, foreign_key_check, ordinary_tables, stored_objects
 from waiaas.migrations.schema_rows import refuse_strange_rows
 from waiaas.migrations.sql import fold, quote
 from waiaas.migrations.version import schema_version
@@ -184,7 +184,7 @@ def _foreign_keys(database: SqliteDatabase) -> Iterator[Finding]:
     broken: dict[tuple[str, str], list[Any]] = {}
     for name in ordinary_tables(database):
         try:
-            rows = database.execute_sql(f"PRAGMA main.foreign_key_check({quote(name)})").fetchall()
+            rows = foreign_key_check(database, name)
         except OperationalError as error:
             if not is_mismatch(error):
                 raise

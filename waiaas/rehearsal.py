@@ -26,6 +26,7 @@ from waiaas.migrations.pulse import Pulse
 from waiaas.migrations.runner import foreign_key_violations
 from waiaas.migrations.schema import Column, StoredObject, Table, canonical, describe, stored_objects
 from waiaas.migrations.sql import fold, quote
+from waiaas.migrations.stand_ins import with_stand_ins
 from waiaas.migrations.version import schema_version
 
 if TYPE_CHECKING:
@@ -411,8 +412,13 @@ def _compare_rows(
 
 
 def _count(connection: sqlite3.Connection, schema: str, table: Table) -> int:
-    (count,) = connection.execute(f"SELECT count(*) FROM {schema}.{quote(table.name)}").fetchone()
+    (count,) = _one_row(connection, f"SELECT count(*) FROM {schema}.{quote(table.name)}")
     return int(count)
+
+
+def _one_row(connection: sqlite3.Connection, query: str, parameters: tuple[object, ...] = ()) -> Any:
+    """Read one row; a table may have a collation that only the user's program has, by which nothing is compared."""
+    return with_stand_ins(connection, lambda: connection.execute(query, parameters).fetchone())
 
 
 class _Comparison:
@@ -456,9 +462,9 @@ class _Comparison:
         )
         first, done, matched, same = _FIRST_ROWID, 0, 0, 0
         while done < total:
-            last, count = self._connection.execute(chunk, (first,)).fetchone()
-            (found,) = self._connection.execute(pairs, (first, last)).fetchone()
-            (equal,) = self._connection.execute(f"{pairs} AND {self._same()}", (first, last)).fetchone()
+            last, count = _one_row(self._connection, chunk, (first,))
+            (found,) = _one_row(self._connection, pairs, (first, last))
+            (equal,) = _one_row(self._connection, f"{pairs} AND {self._same()}", (first, last))
             first, done, matched, same = min(last + 1, _LAST_ROWID), done + count, matched + found, same + equal
             self._pulse(Progress(f"comparing {self._new.name}", None, done, total))
         return matched, same
@@ -483,11 +489,12 @@ class _Comparison:
             for each in (enumerate(old for old, _ in self._columns), enumerate(new for _, new in self._columns))
         )
         row = ", ".join(f"c{n} COLLATE BINARY, t{n}" for n in range(len(self._columns)))
-        added, removed = self._connection.execute(
+        added, removed = _one_row(
+            self._connection,
             "SELECT total(max(surplus, 0)), total(max(-surplus, 0)) FROM (SELECT sum(side) AS surplus FROM"
             f" (SELECT -1 AS side, {next(sides)} FROM main.{quote(self._old.name)}"
-            f" UNION ALL SELECT 1, {next(sides)} FROM after.{quote(self._new.name)}) GROUP BY {row})"
-        ).fetchone()
+            f" UNION ALL SELECT 1, {next(sides)} FROM after.{quote(self._new.name)}) GROUP BY {row})",
+        )
         return int(added), int(removed)
 
 

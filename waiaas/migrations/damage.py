@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from collections.abc import Collection
 from contextlib import closing
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -16,11 +18,15 @@ from waiaas.faults import file_of, uri
 from waiaas.migrations.pulse import Pulse
 from waiaas.migrations.report import Progress
 from waiaas.migrations.sql import fold, quote
-from waiaas.migrations.stand_ins import missing_name, stand_in
+from waiaas.migrations.stand_ins import missing_name, stand_in, with_stand_ins
 
 if TYPE_CHECKING:
     from peewee import SqliteDatabase
 
+# fts5IntegrityMethod, fts3IntegrityMethod and rtreeIntegrity in SQLite's sources.
+_OF_VIRTUAL_TABLES = re.compile(
+    r"fts\d: |(malformed|unable to validate the) inverted index for FTS\d table |In RTree "
+)
 _MAPPED_BYTES = 2**31 - 1
 # SQLite tells what is wrong with the pages all in one row, below this title (integrityCk in its pragma.c).
 _TITLE_OF_PAGES = "*** in database main ***\n"
@@ -49,9 +55,12 @@ def damage(database: sqlite3.Connection, *, checks: bool, indexes_of: Collection
                 return _found(database, "integrity_check")
             except sqlite3.DatabaseError as error:
                 # What stops it in one table must not hide what is to be found in the others.
-                if not _is_of_one_table(error):
+                if not _is_of_one_table(error) and (reason_for(error) or not _has_virtual_tables(database)):
                     raise
         found = _quick_check(database)
+        if not checks:
+            # SQLite 3.44 and later also lets virtual tables check what they keep, which is no damage of the pages.
+            found = [fact for fact in found if not _OF_VIRTUAL_TABLES.match(fact)]
         for table in _names_of_tables(database):
             if indexes_of is None or fold(table) in indexes_of:
                 found += _compared(database, table)
@@ -68,16 +77,35 @@ def _quick_check(database: sqlite3.Connection) -> list[str]:
             try:
                 found = _found(database, "quick_check")
             except sqlite3.OperationalError as error:
-                if (take_away := stand_in(database, error)) is None:
+                if (take_away := stand_in(database, error)) is not None:
+                    stand_ins.append(take_away)
+                    continue
+                if reason_for(error) or not _has_virtual_tables(database):
                     raise
-                stand_ins.append(take_away)
-            else:
-                # Only the keys of a WITHOUT ROWID table are compared, and a stand-in collation orders them otherwise.
-                misjudged = ("PRIMARY KEY order",) if stand_ins else ()
-                return [fact for fact in found if not any(text in fact for text in misjudged)]
+                found = _each_table(database)
+            # Only the keys of a WITHOUT ROWID table are compared, and a stand-in collation orders them otherwise.
+            misjudged = ("PRIMARY KEY order",) if stand_ins else ()
+            return [fact for fact in found if not any(text in fact for text in misjudged)]
     finally:
         for take_away in stand_ins:
             take_away()
+
+
+def _each_table(database: sqlite3.Connection) -> list[str]:
+    """Check the pages of each table by itself, since SQLite stops at a virtual table that it cannot open.
+
+    Its tokenizer may be the user's program's. That a page belongs to no table, or to two, is not seen so.
+    """
+    return [
+        fact
+        for table in _names_of_tables(database)
+        for fact in with_stand_ins(database, partial(_found, database, f"quick_check({quote(table)})"))
+    ]
+
+
+def _has_virtual_tables(database: sqlite3.Connection) -> bool:
+    query = "SELECT 1 FROM main.sqlite_master WHERE type = 'table' AND rootpage = 0 LIMIT 1"
+    return database.execute(query).fetchone() is not None
 
 
 def _compared(database: sqlite3.Connection, table: str) -> list[str]:

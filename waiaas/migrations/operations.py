@@ -54,6 +54,7 @@ from waiaas.migrations.schema import (
     describe_table,
     described,
     find_table,
+    foreign_key_check,
     renamed_parents,
     same_index,
     same_shape,
@@ -63,7 +64,7 @@ from waiaas.migrations.schema import (
 from waiaas.migrations.schema_copy import schema_copy
 from waiaas.migrations.schema_rows import refuse_strange_rows
 from waiaas.migrations.sql import CreateTable, comments, fold, parse_create_table, quote, tokens, unquote
-from waiaas.migrations.stand_ins import stand_in
+from waiaas.migrations.stand_ins import with_stand_ins
 
 # What a column's definition may say beside its name and type.
 _CLAUSE_WORDS = (
@@ -240,26 +241,13 @@ class WaiaasMigrator(SqliteMigrator):
         What only the user's program has, such as the collation of an index on another table, is given meanwhile:
         ALTER TABLE compares nothing by it. An object at which SQLite stops is named (`dependent_object`).
         """
-        given: list[Callable[[], None]] = []
         try:
             with self._without_broken_objects():
-                while (missing := self._altered(table, change)) is not None:
-                    given.append(missing)
-        finally:
-            for take_away in given:
-                take_away()
-
-    def _altered(self, table: str, change: Operation) -> Callable[[], None] | None:
-        """Run an ALTER TABLE; where it lacked something that is given now, return what takes that away again."""
-        try:
-            change.run()
+                with_stand_ins(self.database.connection(), change.run)
         except OperationalError as error:
-            if (take_away := stand_in(self.database.connection(), error)) is not None:
-                return take_away
             if (found := object_in(error)) is not None:
                 raise self.depends(found, table, "*") from error
             raise
-        return None
 
     @staticmethod
     def taken(dependent: Dependent, table: str, column: str) -> WAIaaSError:
@@ -784,7 +772,7 @@ class WaiaasMigrator(SqliteMigrator):
         if find_table(self.database, table) is None:
             return Counter()
         try:
-            rows = self.database.execute_sql(f"PRAGMA main.foreign_key_check({quote(table)})").fetchall()
+            rows = foreign_key_check(self.database, table)
         except OperationalError as error:
             if not is_mismatch(error):
                 raise

@@ -28,7 +28,7 @@ from waiaas.migrations.schema import (
     stored_objects,
 )
 from waiaas.migrations.sql import Item, comments, fold, names, parse_create_table, quote, tokens
-from waiaas.migrations.stand_ins import missing_name
+from waiaas.migrations.stand_ins import missing_name, with_stand_ins
 
 if TYPE_CHECKING:
     from waiaas.migrations.operations import WaiaasMigrator
@@ -289,7 +289,8 @@ class TableRebuild:
         (legacy,) = self._database.execute_sql("PRAGMA legacy_alter_table").fetchone()
         self._database.execute_sql("PRAGMA legacy_alter_table = ON")
         try:
-            self._database.execute_sql(f"ALTER TABLE main.{quote(name)} RENAME TO {quote(self._old.name)}")
+            rename = f"ALTER TABLE main.{quote(name)} RENAME TO {quote(self._old.name)}"
+            with_stand_ins(self._database.connection(), lambda: self._database.execute_sql(rename))
         finally:
             self._database.execute_sql(f"PRAGMA legacy_alter_table = {legacy}")
 

@@ -40,7 +40,7 @@ from waiaas.migrations.report import (
     Step,
     UpgradeReport,
 )
-from waiaas.migrations.schema import ordinary_tables
+from waiaas.migrations.schema import foreign_key_check, ordinary_tables
 from waiaas.migrations.schema_rows import refuse_strange_rows
 from waiaas.migrations.sql import fold, quote
 from waiaas.migrations.version import schema_version
@@ -189,7 +189,7 @@ def foreign_key_violations(database: SqliteDatabase, apart_from: Collection[tupl
         keys = database.execute_sql(f"PRAGMA main.foreign_key_list({quote(table)})").fetchall()
         left_out = {key for key, _, _, column, *_ in keys if (fold(table), fold(column)) in apart_from}
         try:
-            broken = database.execute_sql(f"PRAGMA main.foreign_key_check({quote(table)})").fetchall()
+            broken = foreign_key_check(database, table)
             count = sum(key not in left_out for _, _, _, key in broken)
         except OperationalError as error:
             if not is_mismatch(error):

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from peewee import SqliteDatabase
 
 from waiaas.migrations.sql import CreateTable, Token, fold, parse_create_table, quote, tokens, unquote
+from waiaas.migrations.stand_ins import with_stand_ins
 
 
 class Column(NamedTuple):
@@ -192,6 +193,15 @@ def children(database: SqliteDatabase, parent: str) -> dict[str, list[ForeignKey
 def may_name(sql: str, name: str) -> bool:
     """Tell whether an SQL text can hold a name, by its letters alone; inside quotes, quotes may be doubled."""
     return any(mark in name for mark in "\"'`") or fold(name) in fold(sql)
+
+
+def foreign_key_check(database: SqliteDatabase, table: str) -> list[tuple[str, int | None, str, int]]:
+    """Return what SQLite finds wrong with the foreign keys of a table: table, rowid, parent, number of the key.
+
+    A key compares by collations of the parent's, so stand-ins only let the rows of the table itself be read.
+    """
+    query = f"PRAGMA main.foreign_key_check({quote(table)})"
+    return with_stand_ins(database.connection(), lambda: database.execute_sql(query).fetchall())
 
 
 def described(*statements: str) -> Table:

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import sqlite3
 from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+from peewee import OperationalError
+
+from waiaas.migrations.sql import fold, quote, tokens, unquote
+
+_Result = TypeVar("_Result")
 
 # ALTER TABLE puts the object at which it stopped before the message. "unknown function" is the text for one in an
 # index or a generated column (sqlite3InvalidFunction in SQLite's main.c).
 _MISSING = re.compile(
     r"(?:error in .+: )?(?:no such|unknown) (function|collation sequence): (.+?)(?:\(\))?", re.DOTALL
 )
+
+# A WITHOUT ROWID table whose key has a collation that is missing (sqlite3WhereBegin in SQLite's where.c).
+_NO_COLLATION_TO_READ_BY = "no query solution"
 
 
 def stand_in(database: sqlite3.Connection, error: Exception) -> Callable[[], None] | None:
@@ -34,3 +46,53 @@ def missing_name(error: Exception) -> str | None:
     """Return the function or collation that an error says is missing, with the word for it; None for another error."""
     missing = _MISSING.fullmatch(str(error))
     return " ".join(missing.groups()) if missing else None
+
+
+def with_stand_ins(database: sqlite3.Connection, run: Callable[[], _Result]) -> _Result:
+    """Run a statement with stand-ins for what it lacks, and take them away again.
+
+    Only for what compares no values by a collation that decides something: ALTER TABLE in place, and reading all rows.
+    """
+    given: list[Callable[[], None]] = []
+    is_read_anew = False
+    try:
+        while True:
+            try:
+                return run()
+            except (OperationalError, sqlite3.OperationalError) as error:
+                if (take_away := stand_in(database, error)) is not None:
+                    given.append(take_away)
+                elif str(error) == _NO_COLLATION_TO_READ_BY and not is_read_anew:
+                    given += _stand_in_for_collations(database)
+                    is_read_anew = True
+                else:
+                    raise
+    finally:
+        for take_away in given:
+            take_away()
+
+
+def _stand_in_for_collations(database: sqlite3.Connection) -> list[Callable[[], None]]:
+    """Give a connection all collations of its schemas, and let it read the schemas anew.
+
+    SQLite does not say by which it could not read a table, and remembers in the schema that there was none.
+    """
+    named: dict[str, str] = {}
+    for _, schema, _ in database.execute("PRAGMA database_list").fetchall():
+        for (sql,) in database.execute(f"SELECT sql FROM {quote(schema)}.sqlite_master WHERE sql LIKE '%collate%'"):
+            words = itertools.pairwise(tokens(sql))
+            named |= {fold(name.text): unquote(name.text) for word, name in words if word.is_word("collate")}
+    missing = [name for name in named.values() if not _has_collation(database, name)]
+    for name in missing:
+        database.create_collation(name, lambda *_: 0)
+    database.execute("PRAGMA writable_schema = RESET")
+    return [partial(database.create_collation, name, None) for name in missing]
+
+
+def _has_collation(database: sqlite3.Connection, name: str) -> bool:
+    """Whether a connection can compare by a collation; the list of all also has those that were taken away again."""
+    try:
+        database.execute(f"SELECT 'a' = 'b' COLLATE {quote(name)}")
+    except sqlite3.OperationalError:
+        return False
+    return True
