@@ -1,0 +1,202 @@
+"""A program that changes sessions, links, wallets, keys and the kill switch, for tests of power cuts.
+
+Run as `python service_load.py FILE SEED STEPS`. Each line that it prints is a JSON list: `begin` or `done`, what it
+does, and to what. After a removal of a right is `done`, it must hold whatever happens, unless a line that gives the
+same right `begin`s after it.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+from contextlib import AbstractContextManager, nullcontext, suppress
+from hashlib import sha256
+from typing import Any
+
+import waiaas
+
+START = 1_800_000_000
+_TTL = 300
+_SETTINGS = waiaas.SessionSettings(ttl=_TTL, sessions_per_wallet=1000, max_renewals=1000)
+
+
+class Load:
+    """The services on one file, and what is known to be there."""
+
+    def __init__(self, path: str, seed: str) -> None:
+        self.dice = random.Random(seed)
+        self.now = START
+        self.database: Any = waiaas.connect(path)
+        clock = lambda: float(self.now)  # noqa: E731
+        self.sessions = waiaas.SessionService(self.database, settings=_SETTINGS, clock=clock)
+        self.links = waiaas.SessionWalletService(self.database, settings=_SETTINGS, clock=clock)
+        self.wallets = waiaas.WalletService(self.database, clock=clock)
+        self.tokens = waiaas.SessionTokens(self.database, clock=clock)
+        self.kill_switch = waiaas.KillSwitchService(self.database, clock=clock)
+        self.made = 0
+        self.newest: waiaas.IssuedSession | None = None
+        self.unlinked: set[tuple[str, str]] = set()
+
+    def run(self, steps: int) -> None:
+        """Change something so many times."""
+        changes = [
+            *(self.create, self.create, self.create, self.link, self.link, self.link, self.unlink, self.unlink),
+            *(self.set_default, self.renew, self.renew, self.revoke, self.suspend, self.resume, self.terminate),
+            *(self.rotate, self.reconnect, self.reconnect),
+        ]
+        for number in range(steps):
+            self.now += 1
+            while len(self.wallet_ids("ACTIVE")) < 4:
+                self.create_wallet()
+            if number % 40 == 39:
+                self.use_the_kill_switch()
+            else:
+                self.dice.choice(changes)()
+        waiaas.close(self.database)
+
+    def create_wallet(self) -> None:
+        self.made += 1
+        wallet = {"name": "w", "chain": "solana", "environment": "testnet", "publicKey": f"{self.now} {self.made}"}
+        request = waiaas.CreateWalletRequestSchema().load(wallet)
+        self.say("begin", "create wallet")
+        self.wallets.create(request)
+
+    def create(self) -> None:
+        active = self.wallet_ids("ACTIVE")
+        wallets = self.dice.sample(active, self.dice.randint(1, 3))
+        request = waiaas.CreateSessionRequestSchema().load({"walletIds": wallets})
+        self.say("begin", "create")
+        self.newest = self.sessions.create(request)
+
+    def link(self) -> None:
+        session = self.live_session()
+        linked = {wallet.id for wallet in session.wallets} if session else set()
+        free = [
+            wallet
+            for wallet in self.wallet_ids("ACTIVE")
+            if session and wallet not in linked and (session.id, wallet) not in self.unlinked
+        ]
+        if session and free:
+            self.say("begin", "link", session.id, free[0])
+            self.links.link(session.id, free[0])
+
+    def unlink(self) -> None:
+        session = self.live_session(2)
+        if session:
+            wallet = session.wallets[-1].id
+            self.unlinked.add((session.id, wallet))
+            self.say("begin", "unlink", session.id, wallet)
+            with self.maybe_inside_a_transaction():
+                self.links.unlink(session.id, wallet)
+            self.say("done", "unlink", session.id, wallet)
+
+    def set_default(self) -> None:
+        session = self.live_session(2)
+        if session:
+            wallet = self.dice.choice(session.wallets).id
+            self.say("begin", "set default", session.id, wallet)
+            with self.maybe_inside_a_transaction():
+                self.links.set_default(session.id, wallet)
+            self.say("done", "set default", session.id, wallet)
+
+    def renew(self) -> None:
+        if self.newest is None or self.sessions.get(self.newest.id).status != "ACTIVE":
+            self.create()
+        assert self.newest is not None
+        old, self.now = self.newest, self.now + _TTL // 2
+        if self.sessions.get(old.id).status != "ACTIVE":
+            return
+        self.say("begin", "renew", old.id)
+        with self.maybe_inside_a_transaction():
+            self.newest = self.sessions.renew(old.token)
+        self.say("done", "renew", old.id, sha256(old.token.encode()).hexdigest())
+
+    def revoke(self) -> None:
+        # Now and then one that is revoked.
+        sessions = [each.id for each in self.sessions.list(limit=200).items]
+        if sessions:
+            session = self.dice.choice(sessions)
+            self.say("begin", "revoke", session)
+            with self.maybe_inside_a_transaction():
+                self.sessions.revoke(session)
+            self.say("done", "revoke", session)
+
+    def suspend(self) -> None:
+        wallet = self.dice.choice(self.wallet_ids("ACTIVE"))
+        self.say("begin", "suspend", wallet)
+        with self.maybe_inside_a_transaction():
+            self.wallets.suspend(wallet)
+        self.say("done", "suspend", wallet)
+
+    def resume(self) -> None:
+        suspended = self.wallet_ids("SUSPENDED")
+        if suspended:
+            wallet = self.dice.choice(suspended)
+            self.say("begin", "resume", wallet)
+            self.wallets.resume(wallet)
+
+    def terminate(self) -> None:
+        wallet = self.dice.choice(self.wallet_ids("ACTIVE"))
+        self.say("begin", "terminate", wallet)
+        with self.maybe_inside_a_transaction():
+            self.wallets.terminate(wallet)
+        self.say("done", "terminate", wallet)
+
+    def rotate(self) -> None:
+        self.now += 300
+        (old,) = self.database.execute_sql(
+            "SELECT value FROM key_value_store WHERE key = 'jwt_secret_current'"
+        ).fetchone() or ("",)
+        self.say("begin", "rotate")
+        with self.maybe_inside_a_transaction():
+            self.tokens.rotate()
+        self.say("done", "rotate", sha256(old.encode()).hexdigest())
+
+    def use_the_kill_switch(self) -> None:
+        sessions = [each.id for each in self.sessions.list(limit=200).items]
+        self.say("begin", "activate")
+        with self.maybe_inside_a_transaction():
+            self.kill_switch.activate(actor="sam")
+        self.say("done", "activate", *sessions)
+        if self.dice.random() < 0.5:
+            self.say("begin", "escalate")
+            self.kill_switch.escalate(actor="sam")
+            self.say("done", "escalate")
+        self.revoke()
+        self.say("begin", "recover")
+        self.kill_switch.recover(actor="sam")
+
+    def reconnect(self) -> None:
+        """Close the database, which removes the log, and let the next call, or a request's, make it again."""
+        waiaas.close(self.database)
+        if self.newest is not None:
+            with suppress(waiaas.WAIaaSError):
+                self.sessions.authorize(self.newest.token)
+
+    def maybe_inside_a_transaction(self) -> AbstractContextManager[Any]:
+        """A transaction of the caller's own around a call, now and then."""
+        kind = self.dice.random()
+        if kind < 0.2:
+            return self.database.atomic()  # type: ignore[no-any-return]
+        return waiaas.write_transaction(self.database) if kind < 0.4 else nullcontext()
+
+    def wallet_ids(self, status: str) -> list[str]:
+        return [wallet.id for wallet in self.wallets.list(status=status, limit=200).items]
+
+    def live_session(self, links: int = 1) -> waiaas.SessionDetails | None:
+        """A session that is not revoked and has at least so many links."""
+        found = [
+            each
+            for each in self.sessions.list(limit=200).items
+            if each.status != "REVOKED" and len(each.wallets) >= links
+        ]
+        return self.dice.choice(found) if found else None
+
+    @staticmethod
+    def say(*line: str) -> None:
+        print(json.dumps(line), flush=True)
+
+
+if __name__ == "__main__":
+    Load(sys.argv[1], sys.argv[2]).run(int(sys.argv[3]))
