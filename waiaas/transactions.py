@@ -52,8 +52,6 @@ class _ThreadState(threading.local):
     reader: sqlite3.Connection | None = None
     #: Whether the transaction is known to hold the write lock.
     holds_lock: bool = False
-    #: Whether the folder was synced since the connection was opened.
-    folder_is_synced: bool = False
 
 
 class WaiaasDatabase(SqliteDatabase):
@@ -161,9 +159,7 @@ class WaiaasDatabase(SqliteDatabase):
     def close(self) -> bool:
         """Close this thread's connections; returns whether Peewee's was open."""
         self.close_reader()
-        was_open = bool(super().close())
-        self._thread.folder_is_synced = False
-        return was_open
+        return bool(super().close())
 
     def close_reader(self) -> None:
         """Close this thread's second connection, if there is one."""
@@ -210,16 +206,6 @@ class WaiaasDatabase(SqliteDatabase):
         if self.database != IN_MEMORY and not self.is_closed():
             _connections_of_parent.append(self.connection())
             self.dispose()
-
-    def sync_folder(self) -> None:
-        """Sync the folder for this connection's write-ahead log, which no one deletes while the connection is open.
-
-        SQLite does so only where the connection made the log itself (`UNIXFILE_DIRSYNC` in its os_unix.c).
-        """
-        if not self._thread.folder_is_synced:
-            with refusing(self):
-                _sync_folder(os.path.realpath(file_of(self)))
-            self._thread.folder_is_synced = True
 
     def _open_reader(self) -> sqlite3.Connection:
         if self.database == IN_MEMORY:
@@ -314,15 +300,16 @@ def sync_at_commit(database: Database) -> None:
 
 @contextmanager
 def _synced_commits(database: Any) -> Iterator[None]:
-    """Let SQLite write each commit of a block to the disk before the commit returns."""
+    """Let SQLite write each commit of a block to the disk before the commit returns.
+
+    It syncs the folder of a new write-ahead log as well (`UNIXFILE_DIRSYNC` in its os_unix.c).
+    """
     if not _is_file(database):
         yield
         return
     level = database.pragma("synchronous")
     database.pragma("synchronous", _EXTRA)
     try:
-        if isinstance(database, WaiaasDatabase):
-            database.sync_folder()
         yield
     finally:
         # A connection that stays at the strictest level does no harm.
