@@ -117,3 +117,29 @@ def test_nothing_is_signed_for_a_wallet_that_is_not_active(
     assert answer.json is not None and "signature" not in answer.json
     shown = client.get("/v1/wallet", headers=agent).json
     assert shown is not None and shown["status"] == status
+
+
+def test_an_agent_renews_as_with_the_daemon(client: FlaskClient, path: Path, wallet: str) -> None:
+    """An empty body renews the token of the header, a token in the body that one, and never another session's."""
+    admin = {"Authorization": f"Bearer {KEY}"}
+    first, second = (
+        client.post("/v1/sessions", json={"walletId": wallet, "ttl": 300, "expiresIn": 5}, headers=admin).json
+        for _ in range(2)
+    )
+    assert first is not None and second is not None
+    agent = {"Authorization": f"Bearer {first['token']}"}
+    answer = client.put(f"/v1/sessions/{second['id']}/renew", json={}, headers=agent)
+    assert (answer.status_code, answer.json and answer.json["code"]) == (403, "SESSION_RENEWAL_MISMATCH")
+    for body in ({}, {"token": first["token"]}):
+        answer = client.put(f"/v1/sessions/{first['id']}/renew", json=body, headers=agent)
+        assert (answer.status_code, answer.json and answer.json["code"]) == (403, "RENEWAL_TOO_EARLY")
+
+
+def test_a_locked_system_answers_no_agent(client: FlaskClient, path: Path, wallet: str) -> None:
+    """While the kill switch is not ACTIVE, each request of an agent is answered with 503."""
+    agent = agent_of(client, wallet)
+    database = waiaas.connect(path)
+    waiaas.KillSwitchService(database).activate(actor="sam")
+    waiaas.close(database)
+    for answer in (client.get("/v1/wallet", headers=agent), client.post("/v1/signatures", data=b"a", headers=agent)):
+        assert (answer.status_code, answer.json and answer.json["code"]) == (503, "SYSTEM_LOCKED")

@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "database": {"errors", "faults", "migrations", "models", "transactions"},
     "services": {"enums", "errors", "faults", "fields", "models", "schemas", "transactions"},
     "openapi": {"errors", "schemas", ""},
-    "integrity": {"errors", "faults", "fields", "models", "migrations"},
+    "integrity": {"enums", "errors", "faults", "fields", "models", "migrations"},
     "rehearsal": {"database", "errors", "faults", "integrity", "migrations"},
     "demo": {"database", "integrity", "models", "migrations"},
     "cli": {"database", "demo", "errors", "integrity", "migrations", "rehearsal", ""},

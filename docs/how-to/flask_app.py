@@ -17,14 +17,13 @@ Answer = tuple[dict[str, Any], int]
 
 
 def create_app(
-    path: str | PathLike[str], admin_key: str, sign: Callable[[waiaas.Wallet, bytes], bytes]
+    path: str | PathLike[str], admin_key: str, sign: Callable[[waiaas.AuthorizedWallet, bytes], bytes]
 ) -> flask.Flask:
     """Make the application for one database file; whoever has the key is the administrator."""
     if not admin_key:
         raise ValueError("without a key everybody would be the administrator")
     database = waiaas.connect(path)
     sessions = waiaas.SessionService(database)
-    links = waiaas.SessionWalletService(database)
     wallets = waiaas.WalletService(database)
     app = flask.Flask(__name__)
 
@@ -73,21 +72,26 @@ def create_app(
         require_administrator()
         return waiaas.SessionResponseSchema().dump(sessions.revoke(session_id)), 200
 
-    def wallet_of_agent() -> waiaas.Wallet:
-        agent = sessions.authenticate(bearer())
-        return wallets.get(links.resolve(agent.session_id, flask.request.args.get("walletId")))
+    @app.put("/v1/sessions/<session_id>/renew")
+    def renew_session(session_id: str) -> Answer:
+        request = waiaas.RenewSessionRequestSchema().load(flask.request.get_json(silent=True) or {})
+        token = request["token"] or bearer()
+        if sessions.authenticate(token).session_id != session_id:
+            raise waiaas.WAIaaSError("SESSION_RENEWAL_MISMATCH")
+        return waiaas.IssuedSessionResponseSchema().dump(sessions.renew(token)), 200
+
+    def wallet_of_agent(*, must_be_active: bool) -> waiaas.AuthorizedWallet:
+        named = flask.request.args.get("walletId")
+        return sessions.authorize(bearer(), named, must_be_active=must_be_active).wallet
 
     @app.get("/v1/wallet")
     def show_wallet() -> Answer:
-        return waiaas.WalletResponseSchema().dump(wallet_of_agent()), 200
+        wallet = wallet_of_agent(must_be_active=False)
+        return waiaas.WalletResponseSchema().dump(wallets.get(wallet.id)), 200
 
     @app.post("/v1/signatures")
     def sign_message() -> Answer:
-        wallet = wallet_of_agent()
-        # A session reaches its wallets whatever their status is.
-        if wallet.status != "ACTIVE":
-            code = "WALLET_SUSPENDED" if wallet.status == "SUSPENDED" else "INVALID_STATE_TRANSITION"
-            raise waiaas.WAIaaSError(code, details={"walletId": wallet.id, "status": wallet.status})
+        wallet = wallet_of_agent(must_be_active=True)
         return {"signature": sign(wallet, flask.request.get_data()).hex()}, 201
 
     return app
