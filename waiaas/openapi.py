@@ -88,8 +88,8 @@ _OPERATIONS = (
         "post",
         "/v1/sessions/renew",
         "renewSession",
-        "Exchange the token of a session for a new one. The token in the body, which is to be replaced, is the one "
-        "that the agent shows in the header as with each of its requests; from then on it is void.",
+        "Exchange the token of a session for a new one. The token that is replaced is the one in the body or, without "
+        "one there, in the header; from then on it is void.",
         "ACTION_VALIDATION_FAILED SESSION_REQUIRES_WALLET INVALID_TOKEN TOKEN_EXPIRED SESSION_REVOKED SESSION_EXPIRED "
         "SESSION_RENEWAL_MISMATCH RENEWAL_LIMIT_REACHED SESSION_ABSOLUTE_LIFETIME_EXCEEDED RENEWAL_TOO_EARLY "
         "SESSION_NOT_FOUND SYSTEM_LOCKED",
@@ -147,7 +147,7 @@ _OPERATIONS = (
         "setDefaultWallet",
         "Make one of the wallets of a session its default.",
         "ACTION_VALIDATION_FAILED WALLET_ACCESS_DENIED SESSION_NOT_FOUND",
-        schemas.SessionWalletResponseSchema,
+        schemas.DefaultWalletResponseSchema,
         body=schemas.SetDefaultWalletRequestSchema,
     ),
     _Operation(
@@ -156,7 +156,7 @@ _OPERATIONS = (
         "createWallet",
         "Register a wallet by its public key.",
         "ACTION_VALIDATION_FAILED ENVIRONMENT_NETWORK_MISMATCH SYSTEM_LOCKED",
-        schemas.WalletResponseSchema,
+        schemas.CreatedWalletResponseSchema,
         HTTPStatus.CREATED,
         body=schemas.CreateWalletRequestSchema,
     ),
@@ -232,6 +232,8 @@ _SECURITY = {
 _FIRST, _SECOND, _SESSION = (f"0190a3f0-{group}-7abc-8def-0123456789ab" for group in ("1111", "2222", "aaaa"))
 _TOKEN = "wai_sess_eyJhbGciOiJIUzI1NiJ9.e30.2PNLs0kvVbpy2TBrUQUv8IfiqLDmCtvtyPCBDHGGjkY"
 _LINK = {
+    "sessionId": _SESSION,
+    "walletId": _FIRST,
     "id": _FIRST,
     "name": "payments",
     "chain": "solana",
@@ -240,6 +242,7 @@ _LINK = {
     "status": "ACTIVE",
     "isDefault": True,
     "linkedAt": 1_767_225_600,
+    "createdAt": 1_767_225_600,
 }
 _ONE_SESSION = {
     "id": _SESSION,
@@ -247,7 +250,7 @@ _ONE_SESSION = {
     "walletId": _FIRST,
     "walletName": "payments",
     "defaultWalletId": _FIRST,
-    "wallets": [_LINK, _LINK | {"id": _SECOND, "name": "savings", "isDefault": False}],
+    "wallets": [_LINK, _LINK | {"walletId": _SECOND, "id": _SECOND, "name": "savings", "isDefault": False}],
     "createdAt": 1_767_225_600,
     "expiresAt": 1_769_817_600,
     "absoluteExpiresAt": 1_798_761_600,
@@ -258,6 +261,7 @@ _ONE_SESSION = {
     "constraints": {"maxAmount": "10"},
     "source": "api",
 }
+_NEW_SESSION = {"id": _SESSION, "token": _TOKEN, "expiresAt": 1_769_817_600}
 _WALLET_REQUEST = {
     "name": "payments",
     "chain": "solana",
@@ -268,9 +272,12 @@ _ONE_WALLET = {
     "id": _FIRST,
     **_WALLET_REQUEST,
     "defaultNetwork": "devnet",
+    "network": "devnet",
     "status": "ACTIVE",
     "ownerAddress": None,
     "ownerState": "NONE",
+    "ownerVerified": False,
+    "approvalMethod": None,
     "createdAt": 1_767_225_600,
     "updatedAt": 1_767_225_600,
     "suspendedAt": None,
@@ -294,7 +301,7 @@ _BESIDE_THE_FIELDS: dict[type[WireSchema], dict[str, Any]] = {
             {"walletIds": [_FIRST, _SECOND], "defaultWalletId": _SECOND, "ttl": 3600, "constraints": {"max": "10"}},
         ],
     },
-    schemas.RenewSessionRequestSchema: {"examples": [{"token": _TOKEN}]},
+    schemas.RenewSessionRequestSchema: {"examples": [{"token": _TOKEN}, {}]},
     schemas.LinkWalletRequestSchema: {"examples": [{"walletId": _SECOND}]},
     schemas.SetDefaultWalletRequestSchema: {"examples": [{"walletId": _SECOND}]},
     schemas.CreateWalletRequestSchema: {
@@ -303,12 +310,17 @@ _BESIDE_THE_FIELDS: dict[type[WireSchema], dict[str, Any]] = {
     },
     schemas.SuspendWalletRequestSchema: {"examples": [{}, {"reason": "audit"}]},
     schemas.SessionWalletResponseSchema: {"examples": [_LINK]},
+    schemas.DefaultWalletResponseSchema: {"examples": [_LINK | {"defaultWalletId": _FIRST}]},
     schemas.SessionWalletListResponseSchema: {"examples": [{"wallets": [_LINK]}]},
     schemas.SessionResponseSchema: {"examples": [_ONE_SESSION]},
     schemas.IssuedSessionResponseSchema: {"examples": [_ONE_SESSION | {"token": _TOKEN}]},
     schemas.SessionListResponseSchema: {"examples": [{"sessions": [_ONE_SESSION], "nextAfter": None}]},
     schemas.WalletResponseSchema: {"examples": [_ONE_WALLET]},
-    schemas.WalletListResponseSchema: {"examples": [{"wallets": [_ONE_WALLET], "nextAfter": _FIRST}]},
+    schemas.WalletSessionResponseSchema: {"examples": [_NEW_SESSION]},
+    schemas.CreatedWalletResponseSchema: {"examples": [_ONE_WALLET | {"session": _NEW_SESSION}]},
+    schemas.WalletListResponseSchema: {
+        "examples": [{"items": [_ONE_WALLET], "wallets": [_ONE_WALLET], "nextAfter": _FIRST}]
+    },
     schemas.ErrorResponseSchema: {"examples": [WAIaaSError("SESSION_NOT_FOUND").to_dict()]},
 }
 

@@ -139,7 +139,7 @@ def provoked():
             wallet.load,
             SMALLEST | {"name": "x" * 101, "publicKey": " ", "ownerAddress": "\0", "defaultNetwork": "base-sepolia"},
         ),
-        (wallet.load, SMALLEST | {"environment": "prod"}),
+        (wallet.load, SMALLEST | {"environment": "prod", "createSession": 1}),
         (time.load, {"count": "1", "since": "x", "rules": []}),
         (answer.load, {"isDefault": None}),
         (answer.load, {"isDefault": "maybe"}),

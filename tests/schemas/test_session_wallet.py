@@ -10,6 +10,7 @@ from marshmallow import ValidationError
 
 from waiaas import LinkedWallet
 from waiaas.schemas import (
+    DefaultWalletResponseSchema,
     LinkWalletRequest,
     LinkWalletRequestSchema,
     SessionWalletListResponseSchema,
@@ -19,6 +20,7 @@ from waiaas.schemas import (
 )
 
 WALLET = "0190a3f0-aaaa-7abc-8def-0123456789ab"
+SESSION = "0190a3f0-cccc-7abc-8def-0123456789ab"
 NO_UUID = "Must be a UUID: 32 hexadecimal digits in groups of 8-4-4-4-12, joined by hyphens."
 
 
@@ -74,8 +76,11 @@ LINK = LinkedWallet(
     status="SUSPENDED",
     is_default=True,
     linked_at=datetime(2026, 1, 1, tzinfo=timezone.utc),
+    session_id=SESSION,
 )
 WIRE = {
+    "sessionId": SESSION,
+    "walletId": WALLET,
     "id": WALLET,
     "name": "지갑",
     "chain": "ethereum",
@@ -84,6 +89,7 @@ WIRE = {
     "status": "SUSPENDED",
     "isDefault": True,
     "linkedAt": 1_767_225_600,
+    "createdAt": 1_767_225_600,
 }
 
 
@@ -107,4 +113,9 @@ class TestResponses:
         """Every key of an answer can be loaded, and none may be missing."""
         loaded = SessionWalletResponseSchema().load(WIRE)
         assert LinkedWallet(**loaded) == LINK
-        assert set(SessionWalletResponseSchema().validate({})) == set(WIRE)
+        # The names of the daemon say the same again.
+        assert set(SessionWalletResponseSchema().validate({})) == set(WIRE) - {"walletId", "createdAt"}
+
+    def test_a_default_wallet(self):
+        """The answer about a new default names it under the daemon's name, too."""
+        assert DefaultWalletResponseSchema().dump(LINK) == WIRE | {"defaultWalletId": WALLET}

@@ -67,6 +67,7 @@ class TestCreateWallet:
             "public_key": "7xKX",
             "default_network": None,
             "owner_address": None,
+            "create_session": False,
         }
 
     def test_nulls_load_as_what_is_left_out(self):
@@ -83,11 +84,12 @@ class TestCreateWallet:
             "publicKey": "0xAbC",
             "defaultNetwork": "base-mainnet",
             "ownerAddress": "0xDeF",
+            "createSession": True,
         }
         before = copy.deepcopy(wire)
         loaded = self.SCHEMA.load(wire)
         assert list(loaded.values()) == list(wire.values())
-        assert set(loaded) == CreateWalletRequest.__required_keys__
+        assert set(loaded) == CreateWalletRequest.__required_keys__ | CreateWalletRequest.__optional_keys__
         assert wire == before
 
     def test_required_keys(self):
@@ -199,7 +201,7 @@ class TestCheck:
         """A broken rule is told under the wire key."""
         assert set(self.errors_of(self.GOOD | changes)) == {key}
 
-    @pytest.mark.parametrize("key", GOOD)
+    @pytest.mark.parametrize("key", sorted(CreateWalletRequest.__required_keys__))
     def test_missing_key(self, key):
         """A request without one of its keys is refused, also where the schema would not need it."""
         wire_keys = {"public_key": "publicKey", "default_network": "defaultNetwork", "owner_address": "ownerAddress"}
@@ -276,10 +278,13 @@ class TestResponses:
         "chain": "solana",
         "environment": "testnet",
         "defaultNetwork": "devnet",
+        "network": "devnet",
         "publicKey": "7xKX",
         "status": "SUSPENDED",
         "ownerAddress": None,
         "ownerState": "NONE",
+        "ownerVerified": False,
+        "approvalMethod": None,
         "createdAt": 1_767_225_600,
         "updatedAt": 2_147_483_648,
         "suspendedAt": 2_147_483_648,
@@ -338,13 +343,14 @@ class TestResponses:
         """A page of wallets names where the next begins, the last page none."""
         schema = WalletListResponseSchema()
         assert schema.dump(Page(items=(self.wallet(),), next_after=ID)) == {
+            "items": [self.WIRE],
             "wallets": [self.WIRE],
             "nextAfter": ID,
         }
-        assert schema.dump(Page(items=(), next_after=None)) == {"wallets": [], "nextAfter": None}
+        assert schema.dump(Page(items=(), next_after=None)) == {"items": [], "wallets": [], "nextAfter": None}
 
     def test_a_client_reads_what_was_sent(self):
         """Every key of an answer can be loaded, and none may be missing."""
         loaded = WalletResponseSchema().load(json.loads(json.dumps(self.WIRE)))
         assert WalletResponseSchema().dump(loaded) == self.WIRE
-        assert set(WalletResponseSchema().validate({})) == set(self.WIRE)
+        assert set(WalletResponseSchema().validate({})) == set(self.WIRE) - {"network"}

@@ -27,7 +27,9 @@ class TestLink:
         world.clock.now = NOW + 60.5
         link = world.links.link(session.id, wallets[1])
         moment = datetime.fromtimestamp(NOW + 60, timezone.utc)
-        assert link == LinkedWallet(wallets[1], "wallet 1", "solana", "testnet", None, "ACTIVE", False, moment)
+        assert link == LinkedWallet(
+            *(wallets[1], "wallet 1", "solana", "testnet", None, "ACTIVE", False, moment, session.id)
+        )
         assert world.links.list(session.id)[1] == link == world.sessions.get(session.id).wallets[1]
         assert world.default_links() == {session.id: [wallets[0]]}
         assert world.query("SELECT * FROM session_wallets WHERE wallet_id = ?", wallets[1]) == [

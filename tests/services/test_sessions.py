@@ -116,8 +116,8 @@ class TestCreate:
         constraints = {"spend": {"max": "10", "memo": "점심"}, "limit": 1.0}
         issued = world.session(first, second, constraints=constraints, ttl=3600)
         assert issued.wallets == (
-            LinkedWallet(first, "first", "ethereum", "mainnet", "base-mainnet", "ACTIVE", True, utc(NOW)),
-            LinkedWallet(second, "second", "solana", "testnet", None, "ACTIVE", False, utc(NOW)),
+            LinkedWallet(first, "first", "ethereum", "mainnet", "base-mainnet", "ACTIVE", True, utc(NOW), issued.id),
+            LinkedWallet(second, "second", "solana", "testnet", None, "ACTIVE", False, utc(NOW), issued.id),
         )
         assert (issued.status, issued.default_wallet_id, issued.wallet_id) == ("ACTIVE", first, first)
         assert issued.wallet_name == "first"

@@ -611,6 +611,7 @@ FIELDS: Final[dict[str, str]] = {
     "Must have at most {count} bytes as JSON.": "JSON으로 나타냈을 때 최대 {count}바이트까지 쓸 수 있습니다.",
     "Must be one of: {words}.": "다음 중 하나여야 합니다: {words}.",
     "Must be an integer.": "정수여야 합니다.",
+    "Must be true or false.": "true 또는 false여야 합니다.",
     "Must be an integer from {least} to {most}.": "{least} 이상 {most} 이하의 정수여야 합니다.",
     "Must be an integer from {least} to {most} (seconds).": "{least} 이상 {most} 이하의 정수(초)여야 합니다.",
     "Must be a time: an integer, in Unix seconds.": "시각이어야 합니다. 유닉스 시간(초)을 정수로 나타낸 값입니다.",

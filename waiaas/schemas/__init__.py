@@ -10,6 +10,7 @@ from waiaas.schemas.base import (
     ResponseSchema,
     Secret,
     SecretText,
+    StrictBoolean,
     StrictInteger,
     StrictList,
     StrictText,
@@ -42,6 +43,7 @@ from waiaas.schemas.session import (
     check_create_session_request,
 )
 from waiaas.schemas.session_wallet import (
+    DefaultWalletResponseSchema,
     LinkWalletRequest,
     LinkWalletRequestSchema,
     SessionWalletListResponseSchema,
@@ -52,6 +54,7 @@ from waiaas.schemas.session_wallet import (
 from waiaas.schemas.wallet import (
     MAX_NAME_LENGTH,
     MAX_REASON_LENGTH,
+    CreatedWalletResponseSchema,
     CreateWalletRequest,
     CreateWalletRequestSchema,
     ListWalletsRequest,
@@ -60,6 +63,7 @@ from waiaas.schemas.wallet import (
     SuspendWalletRequestSchema,
     WalletListResponseSchema,
     WalletResponseSchema,
+    WalletSessionResponseSchema,
     check_create_wallet_request,
 )
 
@@ -80,6 +84,8 @@ __all__ = [
     "CreateSessionRequestSchema",
     "CreateWalletRequest",
     "CreateWalletRequestSchema",
+    "CreatedWalletResponseSchema",
+    "DefaultWalletResponseSchema",
     "ErrorResponseSchema",
     "IssuedSessionResponseSchema",
     "JSONObject",
@@ -104,6 +110,7 @@ __all__ = [
     "SessionWalletResponseSchema",
     "SetDefaultWalletRequest",
     "SetDefaultWalletRequestSchema",
+    "StrictBoolean",
     "StrictInteger",
     "StrictList",
     "StrictText",
@@ -113,6 +120,7 @@ __all__ = [
     "UnixTime",
     "WalletListResponseSchema",
     "WalletResponseSchema",
+    "WalletSessionResponseSchema",
     "WireSchema",
     "check_create_session_request",
     "check_create_wallet_request",

@@ -33,6 +33,7 @@ __all__ = [
     "ResponseSchema",
     "Secret",
     "SecretText",
+    "StrictBoolean",
     "StrictInteger",
     "StrictList",
     "StrictText",
@@ -296,6 +297,23 @@ class StrictList(_LeanField[list[_Item | None]], fields.List[_Item]):
             # fields does not judge half a list.
             raise ValidationError(errors)
         return items
+
+
+class StrictBoolean(_LeanField[bool], fields.Boolean):
+    """A boolean as in JSON; text and numbers, which marshmallow takes, are refused.
+
+    :raises marshmallow.ValidationError: the value is anything else.
+
+    >>> StrictBoolean().deserialize(True)
+    True
+    """
+
+    default_error_messages = {"invalid": "Must be true or false.", "null": "Must be true or false."}
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid")
+        return value
 
 
 class JSONObject(_LeanField[dict[str, Any]], fields.Dict):

@@ -97,6 +97,10 @@ class CreateSessionRequestSchema(WireSchema):
         an integer from 300 to 604800, in seconds; optional.
     ``constraints``
         an object of at most 65,536 bytes as JSON, or null; optional.
+    ``expiresIn``
+        anything; clients of the daemon send it, and it has no effect there or here. Use ``ttl``.
+    ``source``
+        anything; clients of the daemon send it, and it has no effect there or here.
 
     UUIDs that differ only in case name the same wallet. The input is not changed. With
     ``partial``, wallets need not be named, and keys of the result that nothing was said about
@@ -143,6 +147,9 @@ class CreateSessionRequestSchema(WireSchema):
         error_messages={"invalid": _CONSTRAINTS_EXPECTED},
     )
 
+    expires_in = fields.Raw(allow_none=True)
+    source = fields.Raw(allow_none=True)
+
     # Runs despite errors of single fields, so that all are reported in one answer. It settles
     # the wallets as well as checking them: a second hook would cost a load a fifth more time.
     @validates_schema(pass_original=True, skip_on_field_errors=False)
@@ -155,6 +162,8 @@ class CreateSessionRequestSchema(WireSchema):
         **kwargs: Any,
     ) -> None:
         _check_form(original, partial)
+        data.pop("expires_in", None)
+        data.pop("source", None)
         if "wallet_id" in data:
             data["wallet_ids"] = [data.pop("wallet_id")]
         # Without wallets here those given had an error of their own, or partial loading excuses
@@ -216,9 +225,9 @@ def _repeated(wallet_ids: list[str]) -> str:
 
 
 class RenewSessionRequest(TypedDict):
-    """A request to renew a session, checked: ``token`` is a :class:`waiaas.schemas.Secret`."""
+    """A request to renew a session, checked: ``token`` is a :class:`waiaas.schemas.Secret`, or None."""
 
-    token: str
+    token: str | None
 
 
 class RenewSessionRequestSchema(WireSchema):
@@ -227,8 +236,8 @@ class RenewSessionRequestSchema(WireSchema):
     ``load`` takes an object with one wire key and gives a :class:`RenewSessionRequest`:
 
     ``token``
-        the whole token, with its prefix ``wai_sess_``, of at most 4,096 characters. Whether it is one, the service
-        finds out.
+        the whole token, with its prefix ``wai_sess_``, of at most 4,096 characters; the service finds out whether it
+        is a token. Optional: clients of the daemon send ``{}``, and mean the token in the header of the request.
 
     The token shows in no ``repr``, and an error holds nothing of the input: ``data`` and ``valid_data`` are None,
     and unknown keys are refused without their names, for the name may be the token.
@@ -241,7 +250,7 @@ class RenewSessionRequestSchema(WireSchema):
     {'token': ['Must be text.'], '_schema': ['Must have the key token and no other.']}
     """
 
-    token = SecretText(required=True, max_length=MAX_TOKEN_LENGTH)
+    token = SecretText(load_default=None, allow_none=False, max_length=MAX_TOKEN_LENGTH)
 
     def _refusal(self, messages: dict[Any, Any], *, data: Any, valid_data: Any = None) -> RequestValidationError:
         return RequestValidationError(_without_names(messages))

@@ -10,6 +10,7 @@ from waiaas.enums import CHAIN_TYPES, ENVIRONMENT_TYPES, NETWORK_TYPES, WALLET_S
 from waiaas.schemas.base import ResponseSchema, StrictText, UnixTime, UUIDText, WireSchema, word
 
 __all__ = [
+    "DefaultWalletResponseSchema",
     "LinkWalletRequest",
     "LinkWalletRequestSchema",
     "SessionWalletListResponseSchema",
@@ -65,9 +66,12 @@ class SetDefaultWalletRequestSchema(WireSchema):
 class SessionWalletResponseSchema(ResponseSchema):
     """A wallet as one session sees it: the wallet, whether it is the default, and since when it is linked.
 
-    ``dump`` takes a linked wallet, as the services give it. ``linkedAt`` is in Unix seconds.
+    ``dump`` takes a linked wallet, as the services return it. Times are in Unix seconds. ``walletId`` is ``id``, and
+    ``createdAt`` is ``linkedAt``, under the names that clients of the daemon know.
     """
 
+    session_id = UUIDText(required=True)
+    wallet_id = UUIDText(required=True, attribute="id", dump_only=True)
     id = UUIDText(required=True)
     name = StrictText(required=True)
     chain = word(CHAIN_TYPES, required=True)
@@ -76,6 +80,17 @@ class SessionWalletResponseSchema(ResponseSchema):
     status = word(WALLET_STATUSES, required=True)
     is_default = fields.Boolean(required=True)
     linked_at = UnixTime(required=True)
+    created_at = UnixTime(required=True, attribute="linked_at", dump_only=True)
+
+
+class DefaultWalletResponseSchema(SessionWalletResponseSchema):
+    """The wallet that is now the default of a session.
+
+    ``dump`` takes a linked wallet, as the services return it. ``defaultWalletId`` is ``id``, under the name that
+    clients of the daemon know.
+    """
+
+    default_wallet_id = UUIDText(required=True, attribute="id", dump_only=True)
 
 
 class SessionWalletListResponseSchema(ResponseSchema):

@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 from marshmallow import ValidationError, fields, validates_schema
 
 from waiaas.enums import (
+    APPROVAL_METHODS,
     CHAIN_TYPES,
     ENVIRONMENT_TYPES,
     EVM_NETWORK_TYPES,
@@ -18,6 +19,8 @@ from waiaas.enums import (
 from waiaas.schemas.base import (
     MAX_KEY_LENGTH,
     ResponseSchema,
+    SecretText,
+    StrictBoolean,
     StrictText,
     UnixTime,
     UUIDText,
@@ -33,12 +36,14 @@ __all__ = [
     "MAX_REASON_LENGTH",
     "CreateWalletRequest",
     "CreateWalletRequestSchema",
+    "CreatedWalletResponseSchema",
     "ListWalletsRequest",
     "ListWalletsRequestSchema",
     "SuspendWalletRequest",
     "SuspendWalletRequestSchema",
     "WalletListResponseSchema",
     "WalletResponseSchema",
+    "WalletSessionResponseSchema",
     "check_create_wallet_request",
 ]
 
@@ -52,7 +57,16 @@ MAX_REASON_LENGTH = 1000
 NETWORKS_OF_CHAIN = {"solana": SOLANA_NETWORK_TYPES, "ethereum": EVM_NETWORK_TYPES}
 
 
-class CreateWalletRequest(TypedDict):
+class _CreateWalletRequest(TypedDict):
+    name: str
+    chain: str
+    environment: str
+    public_key: str
+    default_network: str | None
+    owner_address: str | None
+
+
+class CreateWalletRequest(_CreateWalletRequest, total=False):
     """A request to create a wallet, checked.
 
     ``name``: 1 to 100 characters, not blank, as it came.
@@ -61,14 +75,11 @@ class CreateWalletRequest(TypedDict):
     ``public_key``: 1 to 256 characters, not blank, as it came.
     ``default_network``: a network of the chain, or None. Whether it is one of the environment, the service checks.
     ``owner_address``: 1 to 256 characters, not blank, as it came, or None.
+    ``create_session``: whether the client asks for a session for the wallet, too. The service does not look at it:
+    create the session with ``SessionService.create``, and answer with :class:`CreatedWalletResponseSchema`.
     """
 
-    name: str
-    chain: str
-    environment: str
-    public_key: str
-    default_network: str | None
-    owner_address: str | None
+    create_session: bool
 
 
 class CreateWalletRequestSchema(WireSchema):
@@ -88,6 +99,11 @@ class CreateWalletRequestSchema(WireSchema):
         a network of the chain, or null; optional.
     ``ownerAddress``
         text of 1 to 256 characters, not blank, or null; optional.
+    ``createSession``
+        whether a session for the wallet is wanted, too: true or false; optional.
+
+    A client of the daemon sends no ``publicKey``, because the daemon's keystore makes the key. Put the key that yours
+    has made into such a request before you ``load`` it.
 
     :raises RequestValidationError: a rule is broken (code ``ACTION_VALIDATION_FAILED``); every
         message stands under the wire key that it is about.
@@ -105,6 +121,7 @@ class CreateWalletRequestSchema(WireSchema):
     public_key = StrictText(required=True, max_length=MAX_KEY_LENGTH, validate=not_blank)
     default_network = word(NETWORK_TYPES, load_default=None, allow_none=True)
     owner_address = StrictText(load_default=None, allow_none=True, max_length=MAX_KEY_LENGTH, validate=not_blank)
+    create_session = StrictBoolean(load_default=False)
 
     # Runs despite errors of single fields, so that all are reported in one answer.
     @validates_schema(skip_on_field_errors=False)
@@ -129,7 +146,7 @@ def check_create_wallet_request(request: CreateWalletRequest) -> None:
     :raises RequestValidationError: it breaks a rule of the schema, or lacks a key; the messages stand under the
         wire keys.
     """
-    check_as_loaded(_CREATE_WALLET, request, CreateWalletRequest.__annotations__)
+    check_as_loaded(_CREATE_WALLET, request, CreateWalletRequest.__required_keys__)
 
 
 class ListWalletsRequest(TypedDict):
@@ -187,8 +204,9 @@ class SuspendWalletRequestSchema(WireSchema):
 class WalletResponseSchema(ResponseSchema):
     """A wallet.
 
-    ``dump`` takes a :class:`waiaas.Wallet`. Times are in Unix seconds. ``ownerState`` tells how far the human
-    owner is set up: ``NONE`` without an address, ``GRACE`` with one, ``LOCKED`` with a verified one.
+    ``dump`` takes a :class:`waiaas.Wallet`. Times are in Unix seconds. ``network`` is ``defaultNetwork``, under the
+    name that clients of the daemon know. ``ownerState`` tells how far the human owner is set up: ``NONE`` without an
+    address, ``GRACE`` with one, ``LOCKED`` with a verified one.
     """
 
     id = UUIDText(required=True)
@@ -196,20 +214,48 @@ class WalletResponseSchema(ResponseSchema):
     chain = word(CHAIN_TYPES, required=True)
     environment = word(ENVIRONMENT_TYPES, required=True)
     default_network = word(NETWORK_TYPES, required=True, allow_none=True)
+    network = word(NETWORK_TYPES, required=True, allow_none=True, attribute="default_network", dump_only=True)
     public_key = StrictText(required=True)
     status = word(WALLET_STATUSES, required=True)
     owner_address = StrictText(required=True, allow_none=True)
     owner_state = word(OWNER_STATES, required=True)
+    owner_verified = fields.Boolean(required=True)
+    approval_method = word(APPROVAL_METHODS, required=True, allow_none=True, attribute="owner_approval_method")
     created_at = UnixTime(required=True)
     updated_at = UnixTime(required=True)
     suspended_at = UnixTime(required=True, allow_none=True)
     suspension_reason = StrictText(required=True, allow_none=True)
 
 
+class WalletSessionResponseSchema(ResponseSchema):
+    """The session that was created with a wallet; ``token`` is shown here once and stored nowhere."""
+
+    id = UUIDText(required=True)
+    token = SecretText(required=True)
+    expires_at = UnixTime(required=True)
+
+
+class CreatedWalletResponseSchema(WalletResponseSchema):
+    """A wallet that was just created, and the session that was created with it, or null.
+
+    ``dump`` takes a mapping: ``wallet`` is a :class:`waiaas.Wallet`, ``session`` a :class:`waiaas.IssuedSession` or
+    None.
+    """
+
+    session = fields.Nested(WalletSessionResponseSchema, required=True, allow_none=True)
+
+    def get_attribute(self, obj: Any, attr: str, default: Any) -> Any:
+        """Return the session, or a value of the wallet."""
+        return obj[attr] if attr == "session" else super().get_attribute(obj["wallet"], attr, default)
+
+
 class WalletListResponseSchema(PageResponseSchema):
     """A page of wallets.
 
-    ``dump`` takes a page, as the services give it: ``wallets`` holds its items.
+    ``dump`` takes a page, as the services return it: ``wallets`` has its items, and so has ``items``, the name that
+    clients of the daemon know.
     """
+
+    items = fields.List(fields.Nested(WalletResponseSchema), required=True, dump_only=True)
 
     wallets = fields.List(fields.Nested(WalletResponseSchema), required=True, attribute="items")

@@ -20,7 +20,7 @@ from waiaas.services.ends import has_ended
 
 @dataclass(frozen=True)
 class LinkedWallet:
-    """A wallet that a session reaches, and the link to it: `linked_at` is when it was made (UTC)."""
+    """A wallet that a session reaches, and the link between them: `linked_at` is when it was made (UTC)."""
 
     id: str
     name: str
@@ -30,6 +30,7 @@ class LinkedWallet:
     status: str
     is_default: bool
     linked_at: datetime
+    session_id: str
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,7 @@ _LINK_FIELDS = [
     Wallet.status,
     SessionWallet.is_default,
     SessionWallet.created_at,
+    SessionWallet.session,
 ]
 _DEFAULT_FIRST = [SessionWallet.is_default.desc(), SessionWallet.created_at, SessionWallet.wallet]
 

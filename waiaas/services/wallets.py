@@ -197,7 +197,7 @@ class WalletService:
 def _columns(request: CreateWalletRequest) -> dict[str, Any]:
     """Take from a request what it may say, whatever else stands in one that was made by hand."""
     given: Mapping[str, Any] = request
-    return {key: given[key] for key in CreateWalletRequest.__annotations__}
+    return {key: given[key] for key in CreateWalletRequest.__required_keys__}
 
 
 class _LostLink(NamedTuple):

@@ -1,0 +1,92 @@
+"""What the clients of the daemon send is accepted, and what they read is in the answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from waiaas import schemas
+from waiaas.schemas import RequestValidationError
+
+A, B = (f"0190a3f0-{group}-7abc-8def-0123456789ab" for group in ("1111", "2222"))
+NEW_WALLET = {"name": "payments", "chain": "solana", "environment": "testnet", "publicKey": "7xKX"}
+
+#: The keys of the daemon's answers, by the schema that makes them; those of nested objects in parentheses.
+ANSWERS: dict[str, str] = {
+    "IssuedSessionResponseSchema": "id token expiresAt walletId renewalCount wallets(id name isDefault)",
+    "SessionResponseSchema": "id walletId walletName status renewalCount maxRenewals expiresAt absoluteExpiresAt"
+    " createdAt lastRenewedAt source wallets(id name isDefault)",
+    "SessionWalletResponseSchema": "sessionId walletId isDefault createdAt",
+    "SessionWalletListResponseSchema": "wallets(id name chain isDefault createdAt)",
+    "DefaultWalletResponseSchema": "sessionId defaultWalletId",
+    "CreatedWalletResponseSchema": "id name chain network environment publicKey status ownerAddress ownerState"
+    " createdAt session(id token expiresAt)",
+    "WalletListResponseSchema": "items(id name chain network environment publicKey status ownerAddress ownerState"
+    " createdAt)",
+    "WalletResponseSchema": "id name chain network environment publicKey status ownerAddress ownerState createdAt"
+    " defaultNetwork ownerVerified approvalMethod updatedAt",
+    "ErrorResponseSchema": "code message retryable details hint",
+}
+
+
+def keys_of(schema: Any) -> set[str]:
+    """The keys that a schema dumps, and those of the objects in it."""
+    found = set()
+    for field in schema.dump_fields.values():
+        nested = getattr(getattr(field, "inner", field), "schema", None)
+        found.add(field.data_key)
+        found |= {f"{field.data_key}.{key}" for key in keys_of(nested)} if nested else set()
+    return found
+
+
+def keys_in(text: str) -> set[str]:
+    """The keys that a text of `ANSWERS` names."""
+    outer, _, inner = text.partition("(")
+    parent = outer.split()[-1]
+    return {*outer.split(), *(f"{parent}.{key}" for key in inner.rstrip(")").split())}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_an_answer_has_the_keys_that_the_daemons_has(name: str) -> None:
+    """A client of the daemon finds each key that it reads."""
+    assert keys_in(ANSWERS[name]) - keys_of(getattr(schemas, name)()) == set()
+
+
+@pytest.mark.parametrize("key", ["expiresIn", "source"])
+@pytest.mark.parametrize("value", [3600, "cli", None, True, {"a": [1]}, "x" * 1000])
+def test_a_key_without_effect_is_accepted(key: str, value: Any) -> None:
+    """Clients of the daemon send two keys when they create a session that change nothing."""
+    schema = schemas.CreateSessionRequestSchema()
+    request = {"walletIds": [A, B], "ttl": 300}
+    assert schema.load(request | {key: value}) == schema.load(request)
+    assert schema.validate(request | {key: value}) == {}
+
+
+@pytest.mark.parametrize("key", ["constraint", "Constraints", "expires_in", "expiresin", "wallets", "ttL"])
+def test_a_misspelt_key_is_still_refused(key: str) -> None:
+    """Every other key is refused by name, next to those that are accepted without effect too."""
+    request = {"walletId": A, key: {}, "expiresIn": 5, "source": "cli"}
+    with pytest.raises(RequestValidationError) as caught:
+        schemas.CreateSessionRequestSchema().load(request)
+    assert caught.value.messages == {key: ["Unknown field."]}
+
+
+def test_a_renewal_may_be_empty() -> None:
+    """Clients of the daemon renew with `{}`: the token is the one in the header."""
+    assert schemas.RenewSessionRequestSchema().load({}) == {"token": None}
+
+
+@pytest.mark.parametrize(
+    ("sent", "wanted"), [({}, False), ({"createSession": False}, False), ({"createSession": True}, True)]
+)
+def test_a_session_can_be_asked_for_with_a_wallet(sent: dict[str, Any], wanted: bool) -> None:
+    """The request to create a wallet says whether a session is wanted, too."""
+    assert schemas.CreateWalletRequestSchema().load(NEW_WALLET | sent)["create_session"] is wanted
+
+
+@pytest.mark.parametrize("value", [None, 0, 1, "true", "", [], {}])
+def test_only_a_boolean_asks_for_a_session(value: Any) -> None:
+    """Text and numbers do not stand for true or false."""
+    errors = schemas.CreateWalletRequestSchema().validate(NEW_WALLET | {"createSession": value})
+    assert errors == {"createSession": ["Must be true or false."]}
