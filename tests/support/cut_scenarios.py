@@ -89,7 +89,7 @@ class Result:
 
     scenario: str
     model: Model
-    states: set[bytes] = field(default_factory=set)
+    states: set[object] = field(default_factory=set)
     outcomes: Counter[str] = field(default_factory=Counter)
     violations: list[str] = field(default_factory=list)
 

@@ -24,9 +24,9 @@ def run(folder: Path, code: str) -> Log:
     return log
 
 
-def after_the_end(folder: Path, code: str, model: Model) -> list[State]:
+def after_the_end(folder: Path, code: str, model: Model, count: int = 60) -> list[State]:
     log = run(folder, code)
-    return list(states(log, model, seed=1, count=1000, first=len(log.recording.calls)))
+    return list(states(log, model, seed=1, count=count, first=len(log.recording.calls)))
 
 
 def content(state: State, name: str) -> bytes | None:
@@ -65,7 +65,7 @@ def test_a_renamed_file_has_one_of_its_names_or_both(tmp_path: Path) -> None:
 
 def test_a_write_that_was_not_synced_is_torn_into_sectors(tmp_path: Path) -> None:
     """Of data that replaces old data any sectors can be on the disk: whole ones of 512 or 4,096 bytes."""
-    found = after_the_end(tmp_path, "write('old', b'n' * 8192)", "weak")
+    found = after_the_end(tmp_path, "write('old', b'n' * 8192)", "weak", count=200)
     contents = {content(state, "old") or b"" for state in found}
     sectors = [{text[at : at + 512] for at in range(0, 8192, 512)} for text in contents]
     assert set().union(*sectors) == {b"o" * 512, b"n" * 512}
