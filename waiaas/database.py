@@ -17,8 +17,8 @@ from waiaas import migrations
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.sqlite import cause_of, reason_for
 from waiaas.faults import refusing, uri
+from waiaas.migrations.connection import pragmas
 from waiaas.migrations.damage import has_log, refuse_damage
-from waiaas.migrations.operations import pragmas
 from waiaas.migrations.version import schema_version
 from waiaas.models import MODELS, SchemaVersion
 from waiaas.transactions import IN_MEMORY, WaiaasDatabase

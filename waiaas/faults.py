@@ -27,6 +27,8 @@ def refusing(database: Database) -> Iterator[None]:
     """
     try:
         yield
+    except WAIaaSError:  # that of a schema operation is one of Peewee's errors too
+        raise
     except (PeeweeException, sqlite3.Error, OSError, MemoryError, UnicodeDecodeError) as error:
         raise translated(error, database) from told_with(error)
 

@@ -28,7 +28,7 @@ from peewee import (
 )
 
 from waiaas.binding import bind_block
-from waiaas.errors import refusal
+from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.sqlite import reason_for
 from waiaas.faults import file_of, refusing, told_with, translated
 
@@ -284,6 +284,8 @@ def write_transaction(database: Database, *, durable: bool = False) -> Iterator[
             yield
             if durable and is_nested:
                 sync_at_commit(database)
+    except WAIaaSError:  # that of a schema operation is one of Peewee's errors too
+        raise
     except (PeeweeException, sqlite3.Error) as error:
         raise translated(error, database) from told_with(error)
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from memory import made, rows
-from peewee import IntegerField, IntegrityError, OperationalError, SqliteDatabase
-from playhouse.migrate import Operation
+from peewee import IntegrityError, OperationalError, SqliteDatabase
+from playhouse.migrate import Operation, migrate
 
 from waiaas import Progress, WAIaaSError
 from waiaas.migrations import Options, WaiaasMigrator
@@ -111,7 +111,7 @@ def test_a_column_that_is_not_there_is_named() -> None:
 @pytest.mark.parametrize(
     ("statements", "named"),
     [
-        (["CREATE INDEX mine ON pet (name)"], "mine"),
+        (["CREATE INDEX mine ON pet (name, id)"], "mine"),
         (["CREATE TABLE tag (pet TEXT REFERENCES pet (name))", "CREATE UNIQUE INDEX u ON pet (name)"], "tag.pet"),
     ],
 )
@@ -418,30 +418,6 @@ def test_a_violation_that_was_not_there_is_refused() -> None:
     assert (error.details["table"], error.details["count"]) == ("pet", 2)
 
 
-PLAYHOUSES_REBUILDS: dict[str, Callable[[WaiaasMigrator], Operation]] = {
-    "add_not_null": lambda m: m.add_not_null("pet", "name", legacy=True),
-    "drop_not_null": lambda m: m.drop_not_null("pet", "name", legacy=True),
-    "add_column_default": lambda m: m.add_column_default("pet", "name", "Rex"),
-    "drop_column_default": lambda m: m.drop_column_default("pet", "name"),
-    "alter_column_type": lambda m: m.alter_column_type("pet", "name", IntegerField()),
-    "rename_column": lambda m: m.rename_column("pet", "name", "title", legacy=True),
-    "add_column": lambda m: m.add_column("pet", "age", IntegerField(default=1)),
-}
-
-
-@pytest.mark.parametrize("change", PLAYHOUSES_REBUILDS.values(), ids=PLAYHOUSES_REBUILDS)
-def test_playhouses_own_rebuild_is_refused(change: Callable[[WaiaasMigrator], Operation]) -> None:
-    """What playhouse does by a rebuild that loses triggers is refused, and says what to use instead."""
-    database = made(
-        *OWNERS,
-        "CREATE TABLE pet__tmp__ (precious)",
-        "CREATE TRIGGER mine AFTER INSERT ON pet BEGIN SELECT 1; END",
-    )
-    error = refused(database, change)
-    assert (error.reason, (error.details or {})["table"]) == ("rebuild_refused", "pet")
-    assert "change_columns" in str(error)
-
-
 def test_an_update_fires_triggers_and_counts_its_rows() -> None:
     """Triggers on the table fire, temporary ones too; those on other columns and tables do not."""
     database = made(
@@ -455,8 +431,10 @@ def test_an_update_fires_triggers_and_counts_its_rows() -> None:
     before = rows(database, "SELECT type, name, sql FROM sqlite_master ORDER BY name")
     migrator = WaiaasMigrator(database)
     with migrator.migration_context():
-        migrator.update("PET", "name = 'Rex'", "owner_id = 1")
-        migrator.update("pet", "name = 'Rex'", "owner_id IS NULL")
+        migrator.migrate(
+            migrator.update("PET", "name = 'Rex'", "owner_id = 1"),
+            migrator.update("pet", "name = 'Rex'", "owner_id IS NULL"),
+        )
     assert migrator.told.rows == 3
     assert rows(database, "SELECT DISTINCT name FROM pet") == [("Rex",)]
     assert rows(database, "SELECT x, count(*) FROM log GROUP BY x") == [("fired", 3), ("name", 3), ("passing", 3)]
@@ -471,7 +449,7 @@ def test_a_temporary_trigger_that_changes_what_was_written_is_refused() -> None:
         " BEGIN UPDATE pet SET name = ''; END",
     )
     with pytest.raises(WAIaaSError, match="passing"), WaiaasMigrator(database).migration_context() as _:
-        WaiaasMigrator(database).update("pet", "name = 'Rex'", "1")
+        migrate(WaiaasMigrator(database).update("pet", "name = 'Rex'", "1"))
     assert rows(database, "SELECT max(name) FROM pet") == [("stray",)]
 
 

@@ -325,6 +325,14 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "A transaction is open on this connection, and this change needs one of its own.",
         "Commit it or roll it back first, then run again.",
     ),
+    "connection_settings": (
+        "This connection cannot change tables safely: {problem}.",
+        "Change the setting, or open the database again without it, then run again.",
+    ),
+    "unfinished_query": (
+        "A query of this connection has rows that were not read yet, so no table can be changed.",
+        "Read the query to its end or close its cursor, then run again.",
+    ),
     "database_busy": (
         "{path} is locked by another connection, which did not let go within {seconds} s.",
         "Stop the daemon or the other program that uses the file, then try again.",
@@ -446,6 +454,14 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "rebuild_refused": (
         "Rebuilding the table {table} would lose something: {problem}. Nothing was changed.",
         "Remove or change what is named, run again, and put it back afterwards.",
+    ),
+    "alter_refused": (
+        "SQLite refuses to change the table {table}: {cause}. Nothing was changed.",
+        "Correct what is named, then run again.",
+    ),
+    "name_exists": (
+        "There is a {kind} {name} already. Nothing was changed.",
+        "Choose another name, or rename or drop what has it.",
     ),
     "foreign_key_violations": (
         "The change would leave new foreign-key violations in the table {table} "

@@ -35,6 +35,8 @@ _ROWS: Final = (
     Reason("upgrade_pending", False),
     # The surroundings do not let it work.
     Reason("inside_transaction", False, _UNAVAILABLE),
+    Reason("connection_settings", False),
+    Reason("unfinished_query", False),
     Reason("database_busy", True, _BUSY),
     Reason("read_only", False, _UNAVAILABLE),
     Reason("cannot_open", False, _UNAVAILABLE),
@@ -64,6 +66,8 @@ _ROWS: Final = (
     Reason("cannot_downgrade", False),
     # A migration began and was rolled back.
     Reason("rebuild_refused", False),
+    Reason("alter_refused", False),
+    Reason("name_exists", False),
     Reason("foreign_key_violations", False),
     Reason("rows_lost", False),
     Reason("migration_failed", False),

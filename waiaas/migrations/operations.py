@@ -8,18 +8,20 @@ playhouse's own operations, and so is SQLite's DROP COLUMN where SQLite can do i
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from functools import partial
 
-from peewee import Field, OperationalError, SqliteDatabase
-from playhouse.migrate import Operation, SqliteMigrator
-from playhouse.migrate import operation as playhouse_operation
+from peewee import SQL, IntegrityError, OperationalError, PeeweeException, Proxy, SqliteDatabase
+from playhouse.migrate import Operation
 
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.sqlite import is_mismatch
+from waiaas.faults import told_with
 from waiaas.migrations import writing
+from waiaas.migrations.alterations import Alterations
 from waiaas.migrations.captures import (
     altered,
     broken_virtual_tables,
@@ -30,6 +32,7 @@ from waiaas.migrations.captures import (
     taken_by_rename,
     texts_taken_by_new_columns,
 )
+from waiaas.migrations.connection import has_foreign_keys_on, pragmas, read, safe_settings
 from waiaas.migrations.dangling import belongs_to
 from waiaas.migrations.dependents import (
     Dependent,
@@ -41,8 +44,10 @@ from waiaas.migrations.dependents import (
     virtual_tables_over,
     without_column,
 )
-from waiaas.migrations.rebuild import REBUILD_NAME, TableRebuild, value_not_allowed
+from waiaas.migrations.operation import as_refusal, operation
+from waiaas.migrations.rebuild import REBUILD_NAME, TableRebuild, row_name
 from waiaas.migrations.report import Options, Progress, ProgressCallback, Told
+from waiaas.migrations.row_checks import duplicates, value_not_allowed
 from waiaas.migrations.schema import (
     ForeignKey,
     Index,
@@ -77,24 +82,15 @@ _MISMATCH = "mismatch"
 _DROP_COLUMN_SINCE = (3, 35, 0)
 
 
-_Migrator = TypeVar("_Migrator")
-_Arguments = ParamSpec("_Arguments")
-
-
-def operation(
-    method: Callable[Concatenate[_Migrator, _Arguments], Any],
-) -> Callable[Concatenate[_Migrator, _Arguments], Operation]:
-    """Make a method return an `Operation` to be run, as playhouse's decorator does, and keep its types."""
-    decorated: Callable[Concatenate[_Migrator, _Arguments], Operation] = playhouse_operation(method)
-    return decorated
-
-
-class WaiaasMigrator(SqliteMigrator):
+class WaiaasMigrator(Alterations):
     """Schema operations on one SQLite database, each lossless or refused.
 
-    Takes an open `peewee.SqliteDatabase`; `options` say what a migration may leave out, `progress` is called with
-    each sign of life. The operations run inside `migration_context`, which `upgrade` and `downgrade` enter
-    themselves; by hand:
+    It takes the place of `playhouse.migrate.SqliteMigrator`: it has the same operations with the same arguments, and
+    more of its own. Takes an open `peewee.SqliteDatabase`; `options` say what a migration may leave out, `progress` is
+    called with each sign of life.
+
+    Inside `migration_context` the operations are one transaction. Outside of it each is one by itself, and inside a
+    transaction of the caller each is a savepoint:
 
     >>> database = SqliteDatabase(":memory:")
     >>> _ = database.execute_sql("CREATE TABLE note (id INTEGER PRIMARY KEY, body TEXT, draft INTEGER)")
@@ -106,9 +102,9 @@ class WaiaasMigrator(SqliteMigrator):
     >>> database.close()
     True
 
-    Every refusal is a WAIaaSError with a reason, raised inside the transaction, so that
-    nothing of the change stays. What playhouse would do by its own table rebuild, which loses triggers and more, is
-    refused with `rebuild_refused` (`add_not_null`, `alter_column_type` and their like): `change_columns` does it.
+    Every refusal is a WAIaaSError with a reason; the schema and every row are unchanged then. It
+    is one of Peewee's errors too, so that code written for playhouse catches it: an `IntegrityError` if rows are in
+    the way, else an `OperationalError`.
     """
 
     def __init__(
@@ -125,7 +121,24 @@ class WaiaasMigrator(SqliteMigrator):
         self._progress = progress
         self._violations_before: dict[str, Counter[int | str | None]] = {}
         self._dropped: dict[str, list[Dependent]] = {}
-        self._is_in_context = False
+        self._is_changing = False
+        self._failure: Exception | None = None
+
+    @classmethod
+    def from_database(cls, database: SqliteDatabase | Proxy, schema: str | None = None) -> WaiaasMigrator:
+        """Return a migrator for a database or a proxy of one, as playhouse's `SchemaMigrator.from_database` does.
+
+        :raises ValueError: for a proxy without a database, for any database but SQLite, and if a schema is given.
+        """
+        if isinstance(database, Proxy):
+            if database.obj is None:
+                raise ValueError("Database proxy is uninitialized.")
+            database = database.obj
+        if not isinstance(database, SqliteDatabase):
+            raise ValueError(f"Unsupported database: {type(database).__name__}")
+        if schema is not None:
+            raise ValueError("tables are changed in the main database: a schema cannot be given")
+        return cls(database)
 
     def tell(self, phase: str, done: int = 0, total: int = 0) -> None:
         """Report progress to the caller of the migration; `done` and `total` are rows."""
@@ -148,26 +161,93 @@ class WaiaasMigrator(SqliteMigrator):
         Foreign keys are off because a table rebuild drops the table, and with them on SQLite would delete or
         change the rows that refer to it (https://www.sqlite.org/lang_droptable.html); the pragma is a no-op
         inside a transaction, so one that is open already is refused (`inside_transaction`). What the change broke
-        is looked for before the commit (`foreign_key_violations`). `atomic=False`, which playhouse has for
-        other databases, is refused with ValueError: half a migration is what must not be.
+        is looked for before the commit (`foreign_key_violations`). With `atomic=False` foreign keys are off, and each
+        operation is a transaction of its own. After an operation was refused, nothing is committed, even if the
+        refusal was caught.
+
+        Settings of the connection under which a change would not be safe are set aside meanwhile, or refused
+        (`connection_settings`), and so is a query that has rows left (`unfinished_query`).
         """
-        if not atomic:
-            raise ValueError("a migration of a SQLite database is always one transaction")
-        if self.database.in_transaction() or self.database.connection().in_transaction:
-            raise refusal("inside_transaction")
-        refuse_strange_rows(self.database)
-        self._refuse_shadows()
-        self._violations_before.clear()
-        self._dropped.clear()
-        with _migration_pragmas(self.database), _immediate_transaction(self.database):
-            self._is_in_context = True
+        raised: list[BaseException] = []
+        try:
+            with self._transaction() if atomic else self._foreign_keys_off():
+                try:
+                    yield
+                except BaseException as error:
+                    raised.append(error)
+                    raise
+        except (WAIaaSError, PeeweeException, sqlite3.Error, OSError, MemoryError) as error:
+            if error in raised:
+                raise
+            raise as_refusal(error, self, None) from told_with(error)
+
+    @contextmanager
+    def change(self) -> Iterator[None]:
+        """Make what one operation does all or nothing: part of the transaction that is open, or one of its own."""
+        if self._is_changing:
+            if not self.database.connection().in_transaction:
+                raise refusal("connection_settings", problem="the transaction of this migration was ended meanwhile")
             try:
                 yield
-            finally:
-                self._is_in_context = False
+            except Exception as error:
+                self.note_failure(error)
+                raise
+        elif self._is_inside_transaction():
+            refuse_strange_rows(self.database)
+            self._refuse_shadows()
+            with self._changing(), safe_settings(self.database), _savepoint(self.database):
+                yield
+                self._verify_dropped()
+                self.verify_foreign_keys()
+        else:
+            with self._transaction():
+                yield
+
+    def note_failure(self, error: Exception) -> None:
+        """Keep the transaction of `migration_context` from being committed after an operation was refused."""
+        if self._is_changing and self._failure is None:
+            self._failure = error
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._refuse_transaction()
+        refuse_strange_rows(self.database)
+        self._refuse_shadows()
+        with (
+            self._changing(),
+            safe_settings(self.database),
+            _migration_pragmas(self.database),
+            _immediate_transaction(self.database),
+        ):
+            yield
+            if self._failure is not None:
+                raise self._failure
             self._verify_dropped()
             self.verify_foreign_keys()
             self.tell("committing")
+
+    @contextmanager
+    def _foreign_keys_off(self) -> Iterator[None]:
+        self._refuse_transaction()
+        with pragmas(self.database, {"foreign_keys": 0}):
+            yield
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        self._violations_before.clear()
+        self._dropped.clear()
+        self._is_changing, self._failure = True, None
+        try:
+            yield
+        finally:
+            self._is_changing = False
+
+    def _refuse_transaction(self) -> None:
+        if self._is_inside_transaction():
+            raise refusal("inside_transaction")
+
+    def _is_inside_transaction(self) -> bool:
+        return bool(self.database.in_transaction() or self.database.connection().in_transaction)
 
     def verify_foreign_keys(self) -> None:
         """Refuse (`foreign_key_violations`) if what was changed so far has broken a foreign key.
@@ -197,16 +277,14 @@ class WaiaasMigrator(SqliteMigrator):
     def _refuse_shadows(self) -> None:
         """A temporary table hides the one of the same name in the file from statements that name no schema."""
         tables = {fold(name) for name in table_names(self.database)}
-        for (name,) in self.database.execute_sql("SELECT name FROM temp.sqlite_master").fetchall():
+        for (name,) in read(self.database, "SELECT name FROM temp.sqlite_master"):
             if fold(name) in tables:
                 problem = "a temporary table or view of this connection has the same name"
                 raise refusal("rebuild_refused", table=name, problem=problem)
 
     def refuse_temporary_triggers(self, table: str) -> None:
         """Refuse with `rebuild_refused` where the connection has a temporary trigger on a table: it would be lost."""
-        for name, on in self.database.execute_sql(
-            "SELECT name, tbl_name FROM temp.sqlite_master WHERE type = 'trigger'"
-        ).fetchall():
+        for name, on in read(self.database, "SELECT name, tbl_name FROM temp.sqlite_master WHERE type = 'trigger'"):
             if fold(on) == fold(table):
                 raise refusal("rebuild_refused", table=table, problem=f"it has the temporary trigger {name}")
 
@@ -271,9 +349,14 @@ class WaiaasMigrator(SqliteMigrator):
         `legacy_alter_table`, leaves them behind.
         """
         found = self.table(old_name)
+        if fold(found.name) != fold(new_name):
+            self.refuse_taken(new_name)
         named_by = children(self.database, found.name)
-        self._refuse_rename(found, "*", new_name, f"ALTER TABLE {quote(found.name)} RENAME TO {{}}")
-        self._alter(found.name, super().rename_table(old_name, new_name))
+        if fold(found.name) == fold(new_name):
+            self._rename_case(found.name, found.name, new_name, super().rename_table)
+        else:
+            self._refuse_rename(found, "*", new_name, f"ALTER TABLE {quote(found.name)} RENAME TO {{}}")
+            self._alter(found.name, super().rename_table(found.name, new_name))
         self._refuse_unintended(new_name, [column.name for column in found.columns])
         for child, keys in named_by.items():
             child_now = new_name if fold(child) == fold(old_name) else child
@@ -287,15 +370,28 @@ class WaiaasMigrator(SqliteMigrator):
 
         Refuses with `name_taken` where a view or trigger would take the new name for something else, and with
         `dependent_object` where a virtual table such as FTS5's `content='…'` reads the column by its old name.
+        `legacy` is playhouse's and changes nothing here.
         """
         found = self.table(table)
-        old = self._column(found, old_name)
-        if not legacy:
+        old = self.column_of(found, old_name)
+        rename = partial(super().rename_column, found.name)
+        if fold(old) == fold(new_name):
+            self._rename_case(found.name, old, new_name, rename)
+        else:
+            if found.column(new_name) is not None:
+                raise refusal("name_exists", kind="column", name=new_name)
             statement = f"ALTER TABLE {quote(found.name)} RENAME COLUMN {quote(old)} TO {{}}"
             self._refuse_rename(found, old, new_name, statement)
-        self._alter(found.name, super().rename_column(table, old_name, new_name, legacy))
-        renamed = [new_name if fold(column.name) == fold(old_name) else column.name for column in found.columns]
+            self._alter(found.name, rename(old, new_name))
+        renamed = [new_name if column.name == old else column.name for column in found.columns]
         self._refuse_unintended(found.name, renamed)
+
+    def _rename_case(self, table: str, name: str, new_name: str, rename: Callable[[str, str], Operation]) -> None:
+        """Change the case of letters in a name alone: SQLite has no such rename, so it goes by another name."""
+        between = REBUILD_NAME.format(name)
+        if name != new_name:
+            self._alter(table, rename(name, between))
+            self._alter(between if table == name else table, rename(between, new_name))
 
     def _refuse_unintended(self, table: str, columns: Sequence[str]) -> None:
         """After an ALTER, refuse a table that does not have the columns that were intended, in their order.
@@ -325,17 +421,23 @@ class WaiaasMigrator(SqliteMigrator):
     def drop_column(self, table: str, column_name: str, cascade: bool = True, legacy: bool = False) -> None:
         """Drop a column: in place where SQLite can, else (or if `legacy`) by `rebuild_table`.
 
-        The column's own REFERENCES and CHECK go with it, and a table-level foreign key of that column alone.
+        The column's own REFERENCES and CHECK go with it, a table-level foreign key of that column alone, and the
+        indexes over nothing but that column (`told.indexes_dropped` names them).
         Refuses with `dependent_object` where an index, trigger (on any table), view, constraint, generated column
         or another table's foreign key needs the column; SQLite's own DROP COLUMN overlooks triggers on other
         tables. `cascade` is playhouse's, and does nothing on SQLite.
         """
         found = self.table(table)
-        column = self._column(found, column_name)
+        column = self.column_of(found, column_name)
         if len(found.columns) == 1:
             raise refusal("rebuild_refused", table=found.name, problem=f"{column} is its only column")
-        for dependent in self.dependents(found, column):
+        going = [index.name for index in found.indexes if index.sql and _is_over(index, [column])]
+        for dependent in self.dependents(found, column, going):
             raise self.depends(dependent, found.name, column)
+        for index in going:
+            self.drop_index(found.name, index).run()
+            self.told.indexes_dropped.append(index)
+        found = self.table(found.name)
         self.tell(f"dropping {found.name}.{column}")
         if legacy or not self.drops_in_place(found, column):
             self._rebuild(found, without_column(found.definition, column).sql, drop=(column,))
@@ -435,8 +537,9 @@ class WaiaasMigrator(SqliteMigrator):
         drop: Sequence[str] = (),
         change: Sequence[str] = (),
     ) -> None:
-        if self.database.foreign_keys:
-            raise refusal("rebuild_refused", table=old.name, problem="foreign keys are on: use migration_context")
+        if has_foreign_keys_on(self.database) and children(self.database, old.name):
+            problem = "a table refers to it, and foreign keys are on inside this transaction: use migration_context"
+            raise refusal("rebuild_refused", table=old.name, problem=problem)
         self._refuse_other_meanings(old, parse_create_table(definition))
         for child in {old.name, *children(self.database, old.name)}:
             self._watch_foreign_keys(child)
@@ -462,7 +565,7 @@ class WaiaasMigrator(SqliteMigrator):
                 raise self.depends(dependent, old.name, "*")
 
     def _update_column(self, table: str, column_to_update: str, fn: Callable[[str, str], str | None]) -> Operation:
-        """Refuse playhouse's table rebuild, which reads SQL by regular expressions, to all operations that use it."""
+        """Refuse playhouse's table rebuild, which reads SQL by regular expressions; nothing here uses it."""
         problem = f"playhouse would rebuild it to change {column_to_update}: use change_columns or rebuild_table"
         raise refusal("rebuild_refused", table=table, problem=problem)
 
@@ -479,7 +582,7 @@ class WaiaasMigrator(SqliteMigrator):
         old = self.table(table)
         new = old.definition
         for column, definition in definitions.items():
-            item = new.column(self._column(old, column))
+            item = new.column(self.column_of(old, column))
             _refuse_lost_clauses(old.name, new.sql[item.start : item.end], definition)
             new = new.with_entry(item, definition)
         if canonical(new.sql) != canonical(old.sql):
@@ -503,21 +606,16 @@ class WaiaasMigrator(SqliteMigrator):
         `add_column` takes a Peewee field instead, and is refused for one that is NOT NULL.
         """
         found = self.table(table)
-        self._add(found, unquote(next(tokens(definition)).text), f"ADD COLUMN {definition}")
+        self.add_in_place(found, unquote(next(tokens(definition)).text), definition)
 
-    @operation
-    def alter_add_column(self, table: str, column_name: str, field: Field[Any], allow_not_null: bool = False) -> None:
-        """Add a column in place, as playhouse's `add_column` does, and refuse what `append_column` refuses."""
-        found = self.table(table)
-        operation = super().alter_add_column(found.name, column_name, field, allow_not_null)
-        statement, parameters = operation.fn(self, *operation.args, **operation.kwargs).query()
-        assert not parameters
-        self._add(found, column_name, statement[statement.index(" ADD COLUMN ") + 1 :])
-
-    def _add(self, table: Table, column: str, change: str) -> None:
-        self._refuse_taken(table, [column], [f"ALTER TABLE {quote(table.name)} {change}"])
+    def add_in_place(self, table: Table, column: str, definition: str) -> None:
+        """Add a column by SQLite's ALTER TABLE, and refuse one that would change what another object means."""
+        if table.column(column) is not None:
+            raise refusal("name_exists", kind="column", name=column)
+        statement = f"ALTER TABLE {quote(table.name)} ADD COLUMN {definition}"
+        self._refuse_taken(table, [column], [statement])
         before = broken_objects(self.database)
-        self._alter(table.name, self.sql(f"ALTER TABLE main.{quote(table.name)} {change}"))
+        self._alter(table.name, Operation(self, lambda _: SQL(statement)))
         for dependent in sorted(broken_objects(self.database) - before):
             raise self.depends(dependent, table.name, "*")
 
@@ -525,11 +623,19 @@ class WaiaasMigrator(SqliteMigrator):
     def drop_table(self, table: str, safe: bool = False, cascade: bool = False, schema: str | None = None) -> None:
         """Drop a table with its indexes and triggers.
 
+        With `safe` it need not be there, and with `schema` it is that of an attached database.
         Refuses with `dependent_on_table` where a foreign key of another table, a view, a trigger on another table or a
         virtual table needs it. Inside `migration_context` that is looked for at the end, so that they may be dropped
         or changed after it.
+
+        :raises NotImplementedError: if `cascade` is given: SQLite has no such clause.
         """
+        if schema is not None or cascade:
+            self.migrate(super().drop_table(table, safe, cascade, schema))
+            return
         found = describe_table(self.database, table)
+        if found is None and not safe:
+            raise refusal("unexpected_schema", table=table, problem="it is missing")
         if found is not None and not found.is_virtual:
             own = {
                 Dependent("trigger", o.name)
@@ -537,12 +643,10 @@ class WaiaasMigrator(SqliteMigrator):
                 if fold(o.table) == fold(table)
             }
             needed_by = [each for each in dependents_on_table(self.database, found, found) if each not in own]
-            if not self._is_in_context:
-                self._refuse_drop(found.name, needed_by)
             for child in children(self.database, found.name):
                 self._watch_foreign_keys(child)
             self._dropped[found.name] = needed_by
-        super().drop_table(table, safe, cascade, schema).run()
+        self.migrate(super().drop_table(table, safe))
 
     @staticmethod
     def _refuse_drop(table: str, needed_by: Sequence[Dependent]) -> None:
@@ -560,7 +664,9 @@ class WaiaasMigrator(SqliteMigrator):
         (wanted,) = (index for index in described(found.sql, statement).indexes if index.sql)
         standing = found.index(wanted.name)
         if standing is None:
-            self.database.execute_sql(statement)
+            self.refuse_taken(wanted.name)
+            with self.unique_rows(found, statement):
+                self.database.execute_sql(statement)
         elif not same_index(standing, wanted):
             raise self.depends(Dependent("index", standing.name), found.name, ", ".join(map(str, wanted.columns)))
         if replaces is not None:
@@ -573,6 +679,7 @@ class WaiaasMigrator(SqliteMigrator):
         if index is not None and _is_over(index, columns):
             self.migrate(self.drop_index(table, index.name))
 
+    @operation
     def update(self, table: str, assignment: str, where: str) -> None:
         """Change a column of the rows that satisfy an SQL condition; `told.rows` grows by them.
 
@@ -595,7 +702,7 @@ class WaiaasMigrator(SqliteMigrator):
         """Refuse with `value_not_allowed` where rows satisfy an SQL condition; names their ids and values."""
         name = quote(self.table(table).name)
         query = f"SELECT id, {quote(column)} FROM main.{name} WHERE {condition}"
-        rows = self.database.execute_sql(query).fetchall()
+        rows = read(self.database, query)
         if rows:
             raise value_not_allowed(table, column, rows)
 
@@ -621,7 +728,7 @@ class WaiaasMigrator(SqliteMigrator):
         with `leftover_table`. `told.links_created` grows by the links made.
         """
         source = self.table(table)
-        name = self._column(source, column)
+        name = self.column_of(source, column)
         wanted = f"{quote(name)} IS NOT NULL AND ({where})"
         expected = self.count(source.name, wanted)
         self._create_or_adopt(junction, definition, indexes)
@@ -632,10 +739,12 @@ class WaiaasMigrator(SqliteMigrator):
         self.tell(f"filling {junction}", 0, expected)
         # In key order every page of the new table and of its key's index is written once, whatever the old order.
         # NOT INDEXED: the values come from the rows, and never from an index that may be damaged.
-        self.database.execute_sql(
-            f"INSERT INTO main.{quote(junction)} ({', '.join(map(quote, fill))}) "
-            f"SELECT {', '.join(fill.values())} FROM main.{quote(source.name)} NOT INDEXED WHERE {wanted} ORDER BY 1"
-        )
+        rows = f"main.{quote(source.name)} NOT INDEXED"
+        with self._links_named(source, junction, fill, wanted):
+            self.database.execute_sql(
+                f"INSERT INTO main.{quote(junction)} ({', '.join(map(quote, fill))}) "
+                f"SELECT {', '.join(fill.values())} FROM {rows} WHERE {wanted} ORDER BY 1"
+            )
         created = self.count(junction)
         self.tell(f"filling {junction}", created, expected)
         if created != expected:
@@ -647,6 +756,28 @@ class WaiaasMigrator(SqliteMigrator):
         self.told.links_created += created
         self.told.rows += created
         self.drop_column(source.name, name).run()
+
+    @contextmanager
+    def _links_named(self, source: Table, junction: str, fill: Mapping[str, str], where: str) -> Iterator[None]:
+        """Name the rows whose links a junction table does not allow: twice the same, or a NULL."""
+        try:
+            yield
+        except IntegrityError:
+            expressions = {fold(column): expression for column, expression in fill.items()}
+            table, name, rows_of = self.table(junction), row_name(source), f"main.{quote(source.name)}"
+            for index in table.indexes:
+                terms = [expressions[c] for c in (fold(column or "") for column in index.columns) if c in expressions]
+                if index.unique and len(terms) == len(index.columns):
+                    rows = duplicates(self.database, rows_of, name, terms, where)
+                    if rows:
+                        raise value_not_allowed(source.name, ", ".join(terms), rows) from None
+            for column in table.columns:
+                expression = expressions.get(fold(column.name), "NULL")
+                query = f"SELECT {name}, NULL FROM {rows_of} WHERE ({where}) AND ({expression}) IS NULL"
+                rows = read(self.database, query) if column.not_null else []
+                if rows:
+                    raise value_not_allowed(source.name, expression, rows) from None
+            raise
 
     @operation
     def absorb_junction(
@@ -725,7 +856,12 @@ class WaiaasMigrator(SqliteMigrator):
         temporary = fold(REBUILD_NAME.format(table))
         return [name for name in table_names(self.database) if fold(name) == temporary]
 
-    def _column(self, table: Table, name: str) -> str:
+    def row_name(self, table: Table) -> str:
+        """Return the SQL of what names a row of a table to a person."""
+        return row_name(table)
+
+    def column_of(self, table: Table, name: str) -> str:
+        """Return a column's name in the file's own spelling; refuses with `unexpected_schema` if there is none."""
         column = table.column(name)
         if column is None:
             raise refusal("unexpected_schema", table=table.name, problem=f"it has no column {name}")
@@ -733,7 +869,7 @@ class WaiaasMigrator(SqliteMigrator):
 
     def count(self, table: str, where: str = "1") -> int:
         """Count the rows of a table that satisfy an SQL condition."""
-        (count,) = self.database.execute_sql(f"SELECT count(*) FROM main.{quote(table)} WHERE {where}").fetchone()
+        ((count,),) = read(self.database, f"SELECT count(*) FROM main.{quote(table)} WHERE {where}")
         return int(count)
 
     def _create_or_adopt(self, name: str, definition: str, indexes: Sequence[str]) -> None:
@@ -830,21 +966,23 @@ def _migration_pragmas(database: SqliteDatabase) -> Iterator[None]:
     negative). Changing it deletes temporary tables (https://www.sqlite.org/pragma.html#pragma_temp_store), so it
     stays where the program has any.
     """
-    wanted = {"foreign_keys": 0, "synchronous": 3, "cache_size": -32000, "legacy_alter_table": 0}
-    if not database.execute_sql("SELECT 1 FROM temp.sqlite_master").fetchone():
+    wanted = {"foreign_keys": 0, "synchronous": 3, "cache_size": -32000}
+    if not read(database, "SELECT 1 FROM temp.sqlite_master"):
         wanted["temp_store"] = 1
     with pragmas(database, wanted):
         yield
 
 
 @contextmanager
-def pragmas(database: SqliteDatabase, wanted: Mapping[str, int]) -> Iterator[None]:
-    """Set PRAGMAs of a connection for a block, and restore them afterwards."""
-    before = {name: database.pragma(name) for name in wanted}
+def _savepoint(database: SqliteDatabase) -> Iterator[None]:
+    """A part of the caller's transaction that can be undone by itself; not where SQLite has rolled back everything."""
+    connection = database.connection()
+    connection.execute("SAVEPOINT waiaas_operation")
     try:
-        for name, value in wanted.items():
-            database.pragma(name, value)
         yield
-    finally:
-        for name, value in before.items():
-            database.pragma(name, value)
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK TO waiaas_operation")
+            connection.execute("RELEASE waiaas_operation")
+        raise
+    connection.execute("RELEASE waiaas_operation")

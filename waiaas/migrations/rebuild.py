@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 from peewee import IntegrityError, OperationalError, PeeweeException
 
-from waiaas.errors import WAIaaSError, refusal
+from waiaas.errors import refusal
 from waiaas.errors.sqlite import reason_for
+from waiaas.migrations.connection import pragmas, read
 from waiaas.migrations.dependents import Dependent, broken_objects, fires_on, virtual_tables_over
+from waiaas.migrations.row_checks import duplicates, strict_condition, value_not_allowed
 from waiaas.migrations.schema import (
     Column,
     ForeignKey,
@@ -158,20 +160,40 @@ class TableRebuild:
         for clause in check_clauses(new.definition):
             self._refuse_rows(new, clause.column, f"NOT ({clause.expression})")
         for column in new.columns:
+            name = quote(column.name)
             if column.not_null:
-                self._refuse_rows(new, column.name, f"{quote(column.name)} IS NULL")
+                self._refuse_rows(new, column.name, f"{name} IS NULL")
+            if "strict" in new.definition.options:
+                self._refuse_rows(new, column.name, strict_condition(column.type, name) or "0")
+            if column.primary_key and not any(index.origin == "pk" for index in new.indexes):
+                self._refuse_rows(new, column.name, f"typeof({name}) NOT IN ('integer', 'null')")
+        self._refuse_duplicates(new)
 
     def _refuse_rows(self, new: Table, column: str | None, condition: str) -> None:
+        value = quote(column) if column else "NULL"
+        query = f"SELECT waiaas_row, {value} FROM {self._rows_to_copy(new)} WHERE {condition}"
+        bad = read(self._database, query)
+        if bad:
+            raise value_not_allowed(self._old.name, column or condition, bad)
+
+    def _refuse_duplicates(self, new: Table) -> None:
+        # An INTEGER PRIMARY KEY is the rowid and has no index.
+        keys = [{column.name: quote(column.name) for column in new.columns if column.primary_key}]
+        for index in new.indexes:
+            if index.unique:
+                parts = read(self._database, f"PRAGMA main.index_xinfo({quote(index.name)})")
+                keys.append({p[2]: f"{quote(p[2])} COLLATE {quote(p[4])}" for p in parts if p[5]})
+        for key in filter(None, keys):
+            bad = duplicates(self._database, self._rows_to_copy(new), "waiaas_row", key.values())
+            if bad:
+                raise value_not_allowed(self._old.name, ", ".join(key), bad)
+
+    def _rows_to_copy(self, new: Table) -> str:
+        """The rows as they would be in the new table, with what names each (`waiaas_row`)."""
         sources = self._sources(new)
         values = {column.name: sources.get(column.name, column.default or "NULL") for column in new.columns}
         mapped = ", ".join(f"{value} AS {quote(name)}" for name, value in values.items())
-        bad = self._database.execute_sql(
-            f"SELECT waiaas_row, {quote(column) if column else 'NULL'}"
-            f" FROM (SELECT {self._row_name()} AS waiaas_row, {mapped} FROM main.{quote(self._old.name)})"
-            f" WHERE {condition}"
-        ).fetchall()
-        if bad:
-            raise value_not_allowed(self._old.name, column or condition, bad)
+        return f"(SELECT {row_name(self._old)} AS waiaas_row, {mapped} FROM main.{quote(self._old.name)})"
 
     def _refuse_changed_values(self, new: Table) -> None:
         """Refuse a change that replaced stored values: '007' in a column that is INTEGER now is 7.
@@ -212,11 +234,6 @@ class TableRebuild:
             return dict([carried])
         keys = [column.name for column in new.columns if column.primary_key]
         return {quote(key): sources[key] for key in keys if key in sources}
-
-    def _row_name(self) -> str:
-        """What names a row to a person: the primary key where it is one column, else the rowid."""
-        keys = [column.name for column in self._old.columns if column.primary_key]
-        return quote(keys[0]) if len(keys) == 1 else rowid_of(self._old)
 
     def _refuse(self, problem: str) -> None:
         raise refusal("rebuild_refused", table=self._old.name, problem=problem)
@@ -286,13 +303,9 @@ class TableRebuild:
 
     def _rename_without_rewriting(self, name: str) -> None:
         """Rename without SQLite's look at views and triggers, which name a table that is not there just now."""
-        (legacy,) = self._database.execute_sql("PRAGMA legacy_alter_table").fetchone()
-        self._database.execute_sql("PRAGMA legacy_alter_table = ON")
-        try:
-            rename = f"ALTER TABLE main.{quote(name)} RENAME TO {quote(self._old.name)}"
+        rename = f"ALTER TABLE main.{quote(name)} RENAME TO {quote(self._old.name)}"
+        with pragmas(self._database, {"legacy_alter_table": 1}):
             with_stand_ins(self._database.connection(), lambda: self._database.execute_sql(rename))
-        finally:
-            self._database.execute_sql(f"PRAGMA legacy_alter_table = {legacy}")
 
     def _restore(self, stored: StoredObject) -> None:
         try:
@@ -312,10 +325,8 @@ class TableRebuild:
         """The AUTOINCREMENT high-water mark (https://www.sqlite.org/autoinc.html), which DROP TABLE deletes."""
         if not self._old.autoincrement:
             return None
-        row = self._database.execute_sql(
-            "SELECT seq FROM main.sqlite_sequence WHERE name = ?", (self._old.name,)
-        ).fetchone()
-        return int(row[0]) if row else None
+        rows = read(self._database, "SELECT seq FROM main.sqlite_sequence WHERE name = ?", (self._old.name,))
+        return int(rows[0][0]) if rows else None
 
     def _restore_sequence(self, sequence: int | None) -> None:
         if sequence is not None:
@@ -326,12 +337,12 @@ class TableRebuild:
 
     def _statistics(self) -> dict[str, list[tuple[object, ...]]]:
         """The planner's statistics (https://www.sqlite.org/fileformat2.html#stat1tab), which DROP TABLE deletes."""
-        existing = self._database.execute_sql("SELECT name FROM main.sqlite_master WHERE name LIKE 'sqlite_stat_'")
+        existing = read(self._database, "SELECT name FROM main.sqlite_master WHERE name LIKE 'sqlite_stat_'")
         return {
-            name: self._database.execute_sql(
-                f"SELECT * FROM main.{quote(name)} WHERE lower(tbl) = lower(?)", (self._old.name,)
-            ).fetchall()
-            for (name,) in existing.fetchall()
+            name: read(
+                self._database, f"SELECT * FROM main.{quote(name)} WHERE lower(tbl) = lower(?)", (self._old.name,)
+            )
+            for (name,) in existing
             if name in _STATISTICS_TABLES
         }
 
@@ -342,11 +353,10 @@ class TableRebuild:
                 self._database.execute_sql(f"INSERT INTO main.{quote(name)} VALUES ({marks})", row)
 
 
-def value_not_allowed(table: str, column: str, rows: Sequence[tuple[object, object]]) -> WAIaaSError:
-    """Return the refusal of values that a constraint does not allow; `rows` holds each row's id and its value."""
-    values = sorted({repr(value) for _, value in rows})
-    ids = [row for row, _ in rows]
-    return refusal("value_not_allowed", table=table, column=column, values=values, rows=ids, count=len(ids))
+def row_name(table: Table) -> str:
+    """Return what names a row to a person: the primary key if it is one column, else the rowid."""
+    keys = [column.name for column in table.columns if column.primary_key]
+    return quote(keys[0]) if len(keys) == 1 else rowid_of(table)
 
 
 def rowid_alias(table: Table) -> str | None:

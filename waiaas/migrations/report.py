@@ -46,6 +46,7 @@ class Told:
     links_dropped: list[dict[str, str]] = field(default_factory=list)
     leftovers_used: list[str] = field(default_factory=list)
     foreign_keys_reconnected: list[str] = field(default_factory=list)
+    indexes_dropped: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

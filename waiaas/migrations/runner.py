@@ -387,6 +387,8 @@ def _step(migrator: WaiaasMigrator, version: int, description: str, change: Call
     try:
         migrator.tell("changing tables and rows")
         change(migrator)
+    except WAIaaSError:
+        raise
     except PeeweeException as error:
         if reason_for(error):
             raise

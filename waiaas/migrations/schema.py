@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from peewee import SqliteDatabase
 
+from waiaas.migrations.connection import read
 from waiaas.migrations.sql import CreateTable, Token, fold, parse_create_table, quote, tokens, unquote
 from waiaas.migrations.stand_ins import with_stand_ins
 
@@ -47,6 +48,11 @@ class Index(NamedTuple):
     origin: str
     columns: tuple[str | None, ...]
     sql: str | None
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether the index leaves rows out by a WHERE (https://www.sqlite.org/partialindex.html)."""
+        return self.sql is not None and any(token.is_word("where") for token in tokens(self.sql))
 
 
 @dataclass(frozen=True)
@@ -103,11 +109,11 @@ class StoredObject(NamedTuple):
 
 def table_names(database: SqliteDatabase) -> list[str]:
     """Return the names of the tables in the file, SQLite's own left out, in alphabetical order."""
-    rows = database.execute_sql(
+    query = (
         "SELECT name FROM main.sqlite_master"
         " WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name"
     )
-    return [name for (name,) in rows.fetchall()]
+    return [name for (name,) in read(database, query)]
 
 
 def ordinary_tables(database: SqliteDatabase) -> list[str]:
@@ -130,23 +136,23 @@ def is_virtual(sql: str) -> bool:
 
 def find_table(database: SqliteDatabase, name: str) -> str | None:
     """Return a table's name in the file's own spelling, or None where there is no such table."""
-    row = database.execute_sql(
+    query = (
         "SELECT name FROM main.sqlite_master WHERE type = 'table' AND name = ? COLLATE NOCASE"
-        " AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
-        (name,),
-    ).fetchone()
-    return None if row is None else str(row[0])
+        " AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+    )
+    return next((str(found) for (found,) in read(database, query, (name,))), None)
 
 
 def stored_objects(database: SqliteDatabase, *kinds: str) -> list[StoredObject]:
     """Return the stored indexes, triggers or views that have SQL text, in the order in which they were made."""
     marks = ", ".join("?" for _ in kinds)
-    rows = database.execute_sql(
+    rows = read(
+        database,
         "SELECT type, name, tbl_name, sql FROM main.sqlite_master"
         f" WHERE type IN ({marks}) AND sql IS NOT NULL ORDER BY rowid",
         kinds,
     )
-    return [StoredObject(*row) for row in rows.fetchall()]
+    return [StoredObject(*row) for row in rows]
 
 
 def describe_table(database: SqliteDatabase, name: str) -> Table | None:
@@ -154,13 +160,9 @@ def describe_table(database: SqliteDatabase, name: str) -> Table | None:
     found = find_table(database, name)
     if found is None:
         return None
-    (sql,) = database.execute_sql(
-        "SELECT sql FROM main.sqlite_master WHERE type = 'table' AND name = ?", (found,)
-    ).fetchone()
-    texts = database.execute_sql(
-        "SELECT name, sql FROM main.sqlite_master WHERE type = 'index' AND tbl_name = ? COLLATE NOCASE", (found,)
-    ).fetchall()
-    return _describe(database, found, sql, dict(texts))
+    ((sql,),) = read(database, "SELECT sql FROM main.sqlite_master WHERE type = 'table' AND name = ?", (found,))
+    query = "SELECT name, sql FROM main.sqlite_master WHERE type = 'index' AND tbl_name = ? COLLATE NOCASE"
+    return _describe(database, found, sql, dict(read(database, query, (found,))))
 
 
 def describe(database: SqliteDatabase) -> dict[str, Table]:
@@ -274,7 +276,7 @@ def _spelling(token: Token) -> str:
 
 
 def _columns(database: SqliteDatabase, table: str) -> tuple[Column, ...]:
-    rows = database.execute_sql(f"PRAGMA main.table_xinfo({quote(table)})").fetchall()
+    rows = read(database, f"PRAGMA main.table_xinfo({quote(table)})")
     return tuple(
         Column(name, type_, bool(not_null), default, key, hidden)
         for _, name, type_, not_null, default, key, hidden in rows
@@ -282,7 +284,7 @@ def _columns(database: SqliteDatabase, table: str) -> tuple[Column, ...]:
 
 
 def _foreign_keys(database: SqliteDatabase, table: str, sql: str) -> tuple[ForeignKey, ...]:
-    rows = database.execute_sql(f"PRAGMA main.foreign_key_list({quote(table)})").fetchall()
+    rows = read(database, f"PRAGMA main.foreign_key_list({quote(table)})")
     deferred = _deferred_keys(sql) if rows else set()
     keys = []
     for number in sorted({row[0] for row in rows}):
@@ -342,8 +344,8 @@ def _not_deferrable(words: list[str]) -> bool:
 
 def _indexes(database: SqliteDatabase, table: str, texts: Mapping[str, str]) -> tuple[Index, ...]:
     indexes = []
-    for _, name, unique, origin, _ in database.execute_sql(f"PRAGMA main.index_list({quote(table)})").fetchall():
-        info = database.execute_sql(f"PRAGMA main.index_info({quote(name)})").fetchall()
+    for _, name, unique, origin, _ in read(database, f"PRAGMA main.index_list({quote(table)})"):
+        info = read(database, f"PRAGMA main.index_info({quote(name)})")
         columns = tuple(column for _, _, column in info)
         indexes.append(Index(name, bool(unique), origin, columns, texts.get(name)))
     return tuple(sorted(indexes, key=lambda index: (index.origin, index.name)))

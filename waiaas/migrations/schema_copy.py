@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from waiaas.migrations.connection import read
 from waiaas.migrations.inspecting import SCHEMA_LIMITS, lower_limits
 from waiaas.migrations.schema import StoredObject, is_virtual, stored_objects
 from waiaas.migrations.sql import fold, tokens, without_argument
@@ -116,9 +117,9 @@ def _created_alone(tables: Iterable[StoredObject], touched: set[str]) -> set[str
 
 def _automatic_indexes(database: SqliteDatabase) -> list[StoredObject]:
     """The indexes of PRIMARY KEY and UNIQUE constraints, which have no SQL text."""
-    rows = database.execute_sql(
-        "SELECT name, tbl_name FROM main.sqlite_master WHERE type = 'index' AND sql IS NULL ORDER BY rowid"
-    ).fetchall()
+    rows = read(
+        database, "SELECT name, tbl_name FROM main.sqlite_master WHERE type = 'index' AND sql IS NULL ORDER BY rowid"
+    )
     return [StoredObject("index", name, table, "") for name, table in rows]
 
 

@@ -16,6 +16,7 @@ from peewee import SqliteDatabase
 
 from waiaas.errors import refusal
 from waiaas.faults import file_of
+from waiaas.migrations.connection import read
 from waiaas.migrations.sql import Token, fold, tokens, unquote
 
 # What the text of each kind starts with, whatever the user has typed (sqlite3EndTable and others in SQLite's build.c).
@@ -54,18 +55,19 @@ def refuse_strange_rows(database: SqliteDatabase) -> None:
 
     The values of the rows are read as bytes: a name that is not UTF-8 is one of these, too.
     """
-    encoding = str(database.pragma("encoding"))
+    ((encoding,),) = read(database, "PRAGMA encoding")
+    ((page_count,),) = read(database, "PRAGMA page_count")
     columns = ", ".join(f"typeof({name}), CAST({name} AS BLOB)" for name in _COLUMNS)
-    stored = database.execute_sql(
-        f"SELECT {columns}, CASE typeof(rootpage) WHEN 'integer' THEN rootpage END FROM main.sqlite_master"
-    ).fetchall()
+    stored = read(
+        database, f"SELECT {columns}, CASE typeof(rootpage) WHEN 'integer' THEN rootpage END FROM main.sqlite_master"
+    )
     try:
         rows = [_row(values, encoding) for values in stored]
         _refuse_doubles(rows)
         tables = {fold(row.name): row for row in rows if row.kind in ("table", "view")}
         for row in rows:
             _refuse_other_table(row, tables)
-        _refuse_wrong_pages(rows, int(database.pragma("page_count")))
+        _refuse_wrong_pages(rows, page_count)
     except _StrangeRowError as error:
         raise refusal("strange_schema", path=file_of(database), problem=str(error)) from None
 

@@ -32,6 +32,10 @@ _ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _CONSTRAINT_WORDS = frozenset({"constraint", "primary", "unique", "check", "foreign"})
 
 
+class DefinitionError(ValueError):
+    """A text that is not a CREATE TABLE statement."""
+
+
 class Token(NamedTuple):
     """One token of an SQL text: its kind, its text, and where it stands."""
 
@@ -228,7 +232,7 @@ def parse_create_table(sql: str) -> CreateTable:
     all_tokens = list(tokens(sql))
     opening = next((i for i, token in enumerate(all_tokens) if token.text == "("), None)
     if opening is None or any(token.is_word("virtual") for token in all_tokens[:opening]):
-        raise ValueError(f"not a CREATE TABLE statement with a column list: {sql}")
+        raise DefinitionError(f"not a CREATE TABLE statement with a column list: {sql}")
     entries: list[list[Token]] = [[]]
     depth = 0
     for token in all_tokens[opening:]:
@@ -240,7 +244,7 @@ def parse_create_table(sql: str) -> CreateTable:
             entries.append([])
         elif token is not all_tokens[opening]:
             entries[-1].append(token)
-    raise ValueError(f"unbalanced parentheses: {sql}")
+    raise DefinitionError(f"unbalanced parentheses: {sql}")
 
 
 def _item(entry: list[Token]) -> Item:

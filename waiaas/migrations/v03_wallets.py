@@ -55,4 +55,4 @@ def up(migrator: WaiaasMigrator) -> None:
         migrator.migrate(migrator.create_index(table, statement, replaces=old))
     for table, events in (("audit_log", _AUDIT_EVENTS), ("notification_logs", _NOTIFICATION_EVENTS)):
         for event in events:
-            migrator.update(table, f"event_type = 'WALLET_{event}'", f"event_type = 'AGENT_{event}'")
+            migrator.migrate(migrator.update(table, f"event_type = 'WALLET_{event}'", f"event_type = 'AGENT_{event}'"))

@@ -26,4 +26,4 @@ def up(migrator: WaiaasMigrator) -> None:
         migrator.append_column("transactions", f"network TEXT CHECK (network IS NULL OR network IN {_NETWORKS})")
     )
     wallet = "(SELECT wallets.network FROM main.wallets WHERE wallets.id = transactions.wallet_id)"
-    migrator.update("transactions", f"network = {wallet}", "wallet_id IS NOT NULL")
+    migrator.migrate(migrator.update("transactions", f"network = {wallet}", "wallet_id IS NOT NULL"))

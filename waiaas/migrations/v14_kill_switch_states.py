@@ -16,4 +16,6 @@ _STATES = {"NORMAL": "ACTIVE", "RECOVERING": "ACTIVE", "ACTIVATED": "SUSPENDED"}
 def up(migrator: WaiaasMigrator) -> None:
     """Convert the stored state of the kill switch."""
     for old, new in _STATES.items():
-        migrator.update("key_value_store", f"value = '{new}'", f"key = 'kill_switch_state' AND value = '{old}'")
+        migrator.migrate(
+            migrator.update("key_value_store", f"value = '{new}'", f"key = 'kill_switch_state' AND value = '{old}'")
+        )
