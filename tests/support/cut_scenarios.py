@@ -36,6 +36,12 @@ database = waiaas.connect(sys.argv[1])
 print("done", flush=True)
 waiaas.close(database)
 """
+_WITH_BACKUP_ELSEWHERE = """
+import sys, waiaas
+database = waiaas.connect(sys.argv[1], backup=sys.argv[1] + "-backups/")
+print("done", flush=True)
+waiaas.close(database)
+"""
 _WITH_JOURNAL_MODE = """
 import peewee, sys, waiaas
 database = peewee.SqliteDatabase(sys.argv[2], pragmas={"journal_mode": sys.argv[1], "synchronous": "OFF"})
@@ -155,7 +161,7 @@ class _Trial:
         outcome = "old" if self._is_partial(state) else self._outcome(_rows(path))
         if outcome == "old" and (state.is_end or state.printed):
             raise WrongError("the command had ended, and its change is gone")
-        backups = [each for each in sorted(path.parent.iterdir()) if ".backup" in each.name and each.name[0] != "."]
+        backups = [each for each in sorted(path.parent.rglob("*")) if each.match(f"{_NAME}.v*.backup*")]
         for backup in backups:
             wanted = self._after if self._scenario.is_restore else self._before
             if _rows(backup) != wanted:
@@ -261,6 +267,11 @@ def _with_table_level_key(path: Path) -> None:
 
 def _with_log(version: int) -> Callable[[Path], object]:
     return lambda path: killed(path, lambda file: make_file(file, version, rows=4, wal=True), _LOGGED, "-wal")
+
+
+def _with_folder_for_backups(path: Path) -> None:
+    make_file(path, 18, rows=4, wal=True)
+    path.with_name(f"{_NAME}-backups").mkdir()
 
 
 def _with_hot_journal(path: Path) -> None:
@@ -381,6 +392,13 @@ SCENARIOS = (
     Scenario("upgrade from 1, write-ahead log", _file(1, wal=True), _program("upgrade"), _upgrade, has_backup=True),
     Scenario("upgrade from 1, small cache", _file(1), _code(_WITH_SMALL_CACHE, "upgrade"), _upgrade, has_backup=True),
     Scenario("connect, old file", _file(18), _code(_CONNECT), _connect, has_backup=True),
+    Scenario(
+        "connect, old file, backup elsewhere",
+        _with_folder_for_backups,
+        _code(_WITH_BACKUP_ELSEWHERE),
+        _connect,
+        has_backup=True,
+    ),
     Scenario("connect, current file", _file(_LATEST), _code(_CONNECT), _connect, is_quick=True),
     Scenario("connect, new file", lambda path: None, _code(_CONNECT), _connect, is_quick=True),
     Scenario("init", lambda path: None, _program("init"), _init, is_quick=True),

@@ -1,5 +1,7 @@
 import os
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from support.power_cuts import Log, Model, State, record_disk, states
 OLD = b"o" * 8192
 _START = """
 import os
+import sqlite3
 def write(name, data, at=0, flags=os.O_RDWR | os.O_CREAT):
     global descriptor
     descriptor = os.open(name, flags, 0o600)
@@ -125,3 +128,27 @@ def test_a_cut_before_the_end_knows_what_was_printed(tmp_path: Path, model: Mode
         assert content(state, "new") == b"n" or state.printed != b"writtensynced"
     assert any(content(state, "new") is None and state.printed for state in found)
     assert [state.key for state in found] == [state.key for state in states(log, model, seed=1, count=100)]
+
+
+@pytest.mark.parametrize(("synchronous", "is_whole"), [("OFF", False), ("EXTRA", True)])
+def test_a_database_that_does_not_sync_is_damaged(tmp_path: Path, synchronous: str, is_whole: bool) -> None:
+    """The states show what `PRAGMA synchronous` is for: without it some power cuts destroy a database."""
+    with closing(sqlite3.connect(tmp_path / "a.db")) as database:
+        database.executescript("CREATE TABLE t (a); INSERT INTO t SELECT hex(randomblob(9000)) FROM (VALUES (1), (2))")
+    code = f"""
+import sqlite3
+database = sqlite3.connect("a.db", isolation_level=None)
+database.execute("PRAGMA synchronous = {synchronous}")
+database.execute("UPDATE t SET a = hex(randomblob(18000))")
+"""
+    damaged = 0
+    for number, state in enumerate(states(run(tmp_path, code), "weak", seed=1, count=60)):
+        folder = tmp_path / f"state {number}"
+        folder.mkdir()
+        state.write(folder)
+        with closing(sqlite3.connect(folder / "a.db")) as database:
+            try:
+                damaged += database.execute("PRAGMA integrity_check").fetchall() != [("ok",)]
+            except sqlite3.DatabaseError:
+                damaged += 1
+    assert (damaged == 0) is is_whole
