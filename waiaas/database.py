@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import stat
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from os import PathLike
 from typing import TYPE_CHECKING
@@ -16,12 +17,13 @@ from peewee import OperationalError, SchemaManager, SqliteDatabase
 from waiaas import migrations
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.sqlite import cause_of, reason_for
-from waiaas.faults import refusing, uri
+from waiaas.faults import file_of, refusing, uri
+from waiaas.migrations.commit import immediate_transaction
 from waiaas.migrations.connection import pragmas
 from waiaas.migrations.damage import has_log, refuse_damage
 from waiaas.migrations.version import schema_version
 from waiaas.models import MODELS, SchemaVersion
-from waiaas.transactions import IN_MEMORY, WaiaasDatabase
+from waiaas.transactions import IN_MEMORY, LOG, WaiaasDatabase
 
 if TYPE_CHECKING:
     from waiaas.migrations.report import ProgressCallback
@@ -45,6 +47,9 @@ _PRAGMAS: dict[str, str | int] = {
 # missing sector that its checksum, a sum of every 200th byte, does not show (pager_cksum in SQLite's pager.c), and
 # rolling it back would destroy the file. EXTRA (3) also syncs the folder once the journal is gone, before COMMIT ends.
 _SAFE_WITH_A_JOURNAL = {"synchronous": 3}
+# A bad sector of a file that is mapped into memory ends the process with SIGBUS (https://www.sqlite.org/mmap.html). So
+# a file is mapped only to serve requests, which it makes faster, and not while it is changed or inspected.
+_WHILE_CHANGED = {**_PRAGMAS, "mmap_size": 0}
 
 
 def connect(
@@ -55,7 +60,7 @@ def connect(
     skip_orphans: bool = False,
     busy_timeout: float = BUSY_TIMEOUT,
     progress: ProgressCallback | None = None,
-) -> SqliteDatabase:
+) -> WaiaasDatabase:
     """Open a WAIaaS database file at the latest schema version.
 
     A file that is empty or does not exist is created (mode 0600, for it will hold the key that signs session
@@ -63,9 +68,11 @@ def connect(
     `progress`. With `upgrade=False` an older file is opened as it is, without change. `busy_timeout` is how many
     seconds (0 to 2,147,483) a statement waits for another connection's lock. `":memory:"` is a new database in memory.
 
-    Returns a `peewee.SqliteDatabase`; every connection that it makes (one a thread) has the daemon's PRAGMAs:
+    Returns a `peewee.SqliteDatabase`. Its `warnings` are what failed after the file was created or upgraded and that
+    was committed. Every connection that it makes (one a thread) has the daemon's PRAGMAs:
     `journal_mode=WAL`, `synchronous=NORMAL`, `foreign_keys=ON`, `busy_timeout=5000`, `cache_size=-64000`,
-    `mmap_size=268435456`, `temp_store=MEMORY`. An older file that is opened as it is keeps its journal mode.
+    `mmap_size=268435456` (0 while the file is changed), `temp_store=MEMORY`. An older file that is opened as it is
+    keeps its journal mode.
     `with database:` is Peewee's own, and makes one transaction of the whole block: what the services did in it is
     nobody else's until its end, and undone where the block raises. End with `close` instead.
 
@@ -90,10 +97,11 @@ def connect(
         version = _look_at(path, busy_timeout, to_upgrade=upgrade)
         if upgrade and version < migrations.LATEST_SCHEMA_VERSION and not os.access(path, os.W_OK):
             raise refusal("read_only", path=path)
-    database = _database(path, busy_timeout)
+    database = _database(path, busy_timeout, _WHILE_CHANGED)
     try:
         with refusing(database):
             _bring_up(database, upgrade, backup, skip_orphans, progress)
+            database.pragma("mmap_size", _PRAGMAS["mmap_size"], permanent=True)
     except BaseException:
         database.close()
         raise
@@ -117,12 +125,32 @@ def close(database: SqliteDatabase) -> None:
     if database.in_transaction() or database.connection().in_transaction:
         raise refusal("inside_transaction")
     try:
-        with refusing(database), suppress(OperationalError):
-            # A connection that has not read since another one wrote finds the log busy: it reads first.
-            database.execute_sql("SELECT count(*) FROM sqlite_master").fetchone()
-            database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        with refusing(database):
+            _write_log_back(database)
     finally:
         database.close()
+
+
+def _write_log_back(database: SqliteDatabase) -> None:
+    """Write the whole log back, unless another connection needs it: then that one writes it back later."""
+    try:
+        # A connection that has not read since another one wrote finds the log busy: it reads first.
+        database.execute_sql("SELECT count(*) FROM sqlite_master").fetchone()
+        database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except (OperationalError, sqlite3.OperationalError) as error:
+        # Peewee's from executing a statement, and the driver's own from fetching its rows.
+        if reason_for(error) != "database_busy":
+            raise
+
+
+def create(path: str | bytes | PathLike[str]) -> list[WAIaaSError]:
+    """Create a database and close it; return what failed after the tables were committed."""
+    database = connect(path)
+    try:
+        close(database)
+    except WAIaaSError as error:
+        database.warn(_warning("log_not_written_back", file_of(database), error))
+    return database.warnings
 
 
 def refuse_existing(path: str | PathLike[str]) -> None:
@@ -167,8 +195,13 @@ def open_as_it_is(path: str | bytes | PathLike[str], busy_timeout: float = BUSY_
 
 
 @contextmanager
-def open_to_change(path: str | bytes | PathLike[str]) -> Iterator[SqliteDatabase]:
+def open_to_change(
+    path: str | bytes | PathLike[str], warn: Callable[[WAIaaSError], None] | None = None
+) -> Iterator[SqliteDatabase]:
     """Open an existing file for `upgrade` or `downgrade`: not a byte changes but by what they do.
+
+    If the block ends well and the file cannot be closed without an error, the change stays. `warn` gets that error;
+    without `warn` it is raised.
 
     Raises WAIaaSError as `connect` does, with the reason `file_not_found` where there is no file
     and `empty_database` where there is nothing in it.
@@ -176,20 +209,27 @@ def open_to_change(path: str | bytes | PathLike[str]) -> Iterator[SqliteDatabase
     path = os.fsdecode(path)
     if _look_at(path, BUSY_TIMEOUT, to_upgrade=True) == 0:
         raise refusal("empty_database", path=path)
-    database = _database(path, BUSY_TIMEOUT)
+    database = _database(path, BUSY_TIMEOUT, _WHILE_CHANGED)
     try:
         yield database
     except BaseException:
         # To write the log back would be to wait once more for whoever has just not let go.
         database.close()
         raise
-    close(database)
+    try:
+        close(database)
+    except WAIaaSError as error:
+        if warn is None:
+            raise
+        warning = _warning("log_not_written_back", path, error)
+        LOG.warning("%s", warning)
+        warn(warning)
 
 
-def _database(path: str, busy_timeout: float) -> WaiaasDatabase:
+def _database(path: str, busy_timeout: float, pragmas: Mapping[str, str | int]) -> WaiaasDatabase:
     # SQLite may be built to take a name that starts with `file:` for a URI.
     name = os.path.join(os.curdir, path) if path.startswith("file:") else path
-    return WaiaasDatabase(name, pragmas=_PRAGMAS, timeout=busy_timeout)
+    return WaiaasDatabase(name, pragmas=pragmas, timeout=busy_timeout)
 
 
 def _reserve(path: str) -> None:
@@ -283,7 +323,7 @@ def _look_at(path: str, busy_timeout: float, *, to_upgrade: bool) -> int:
 
 
 def _bring_up(
-    database: SqliteDatabase,
+    database: WaiaasDatabase,
     upgrade: bool,
     backup: migrations.Backup,
     skip_orphans: bool,
@@ -291,19 +331,31 @@ def _bring_up(
 ) -> None:
     version = schema_version(database)
     if version == 0:
-        with pragmas(database, _SAFE_WITH_A_JOURNAL):
+        with pragmas(database, _SAFE_WITH_A_JOURNAL, database.warn):
             _create(database)
     elif version < migrations.LATEST_SCHEMA_VERSION:
         if not upgrade:
             return
-        migrations.upgrade(database, backup=backup, skip_orphans=skip_orphans, progress=progress)
-    with pragmas(database, _SAFE_WITH_A_JOURNAL):
-        _use_write_ahead_log(database)
+        report = migrations.upgrade(database, backup=backup, skip_orphans=skip_orphans, progress=progress)
+        database.warnings += report.warnings
+    try:
+        with refusing(database), pragmas(database, _SAFE_WITH_A_JOURNAL, database.warn):
+            _use_write_ahead_log(database)
+    except WAIaaSError as error:
+        if version == migrations.LATEST_SCHEMA_VERSION:
+            raise
+        # The file is created or upgraded, and that is committed.
+        database.warn(_warning("journal_mode_kept", file_of(database), error))
 
 
-def _create(database: SqliteDatabase) -> None:
+def _warning(reason: str, path: str, error: WAIaaSError) -> WAIaaSError:
+    """Return the warning that an error happened after a change was committed."""
+    return refusal(reason, path=path, cause=error.message.rstrip("."))
+
+
+def _create(database: WaiaasDatabase) -> None:
     """Create every table and index of the latest version, unless another process did so meanwhile."""
-    with database.atomic("IMMEDIATE"):
+    with immediate_transaction(database, database.warn):
         if schema_version(database) != 0:
             return
         for model in MODELS:
@@ -326,7 +378,8 @@ def _use_write_ahead_log(database: SqliteDatabase) -> None:
         try:
             database.pragma("journal_mode", "wal", permanent=True)
             return
-        except OperationalError as error:
+        except (OperationalError, sqlite3.OperationalError) as error:
+            # Peewee's from executing the statement, and the driver's own from fetching its row.
             if reason_for(error) != "database_busy" or time.monotonic() > deadline:
                 raise
         time.sleep(0.01)

@@ -13,7 +13,8 @@ from urllib.parse import quote, unquote_to_bytes, urlsplit
 from peewee import PeeweeException, SqliteDatabase
 
 from waiaas.errors import WAIaaSError, refusal
-from waiaas.errors.sqlite import cause_of, contains_stored_text, reason_for
+from waiaas.errors.sqlite import cause_of, contains_stored_text
+from waiaas.files.probe import Explanation, explain
 
 if TYPE_CHECKING:
     from peewee import Database
@@ -37,9 +38,10 @@ def translated(error: Exception, database: Database) -> WAIaaSError:
     """Return the refusal that says what an exception of SQLite, Peewee or the operating system means."""
     unknown = {OSError: "cannot_open", UnicodeDecodeError: "corrupt"}
     fallback = next((reason for kind, reason in unknown.items() if isinstance(error, kind)), "sqlite_error")
-    reason = reason_for(error) or fallback
-    seconds = getattr(database, "timeout", None)
-    return refusal(reason, path=file_of(database), cause=cause_of(error), seconds=seconds)
+    path, seconds = file_of(database), getattr(database, "timeout", None)
+    found = explain(error, path) if isinstance(database, SqliteDatabase) else Explanation(None, cause_of(error))
+    details = {"folder": found.folder} if found.folder else {}
+    return refusal(found.reason or fallback, path=path, cause=found.cause, seconds=seconds, **details)
 
 
 def told_with(error: Exception) -> Exception | None:

@@ -18,7 +18,7 @@ from waiaas.errors.sqlite import is_mismatch, reason_for
 from waiaas.faults import file_of, refusing
 from waiaas.fields import FIRST_SECOND, LAST_SECOND, JSONText, UTCDateTime
 from waiaas.migrations import LATEST_SCHEMA_VERSION
-from waiaas.migrations.damage import damage
+from waiaas.migrations.damage import damage, refuse_unreadable
 from waiaas.migrations.differences import differences
 from waiaas.migrations.inspecting import inspecting
 from waiaas.migrations.schema import Table, describe, foreign_key_check, ordinary_tables, stored_objects
@@ -139,6 +139,8 @@ def check(database: Database) -> CheckReport:
     with refusing(database), inspecting(database):
         refuse_strange_rows(database)
         findings = list(_damage(database))
+        if findings:
+            refuse_unreadable(file_of(database))
         try:
             for finding in _beside_damage(database, version):
                 findings.append(finding)

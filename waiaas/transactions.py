@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import random
 import sqlite3
@@ -32,6 +33,7 @@ from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.sqlite import reason_for
 from waiaas.faults import file_of, refusing, told_with, translated
 
+LOG = logging.getLogger("waiaas")
 IN_MEMORY = ":memory:"
 # The strictest level of `PRAGMA synchronous`: in write-ahead-log mode each commit syncs the log, in the other modes
 # the folder too, after the journal is deleted (https://www.sqlite.org/pragma.html#pragma_synchronous).
@@ -67,7 +69,14 @@ class WaiaasDatabase(SqliteDatabase):
         super().__init__(*args, **options)
         self._write_turn = threading.Lock()
         self._thread = _ThreadState()
+        #: What failed after the file was created or upgraded; the change is committed.
+        self.warnings: list[WAIaaSError] = []
         _databases.add(self)
+
+    def warn(self, error: WAIaaSError) -> None:
+        """Note an error that happened after a change was committed, also in the log."""
+        LOG.warning("%s", error)
+        self.warnings.append(error)
 
     def bind_ctx(  # type: ignore[override]  # Peewee declares its own private class.
         self, models: Iterable[type[Model]], bind_refs: bool = True, bind_backrefs: bool = True

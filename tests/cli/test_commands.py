@@ -379,7 +379,8 @@ class TestInit:
     def test_json(self, tmp_path: Path) -> None:
         """With --json it tells path and version."""
         path = tmp_path / "wallets.db"
-        assert only_object(run("init", path, "--json").stdout) == {"path": str(path), "version": LATEST}
+        answer = only_object(run("init", path, "--json").stdout)
+        assert answer == {"path": str(path), "version": LATEST, "warnings": []}
 
     def test_takes_an_empty_file(self, tmp_path: Path) -> None:
         """An empty file becomes a database, and its owner's alone."""

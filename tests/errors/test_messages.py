@@ -33,6 +33,8 @@ PLACEHOLDERS: dict[str, str] = {
     "log_unreadable": "path",
     "disk_full": "path",
     "io_error": "path cause",
+    "no_room_for_temporary_files": "path folder cause",
+    "clock_unusable": "time",
     "too_many_files": "path",
     "out_of_memory": "path",
     "sqlite_error": "path cause",
@@ -59,6 +61,10 @@ PLACEHOLDERS: dict[str, str] = {
     "foreign_key_violations": "table count",
     "rows_lost": "table before after",
     "migration_failed": "version cause",
+    "not_synced": "path cause",
+    "log_not_written_back": "path cause",
+    "journal_mode_kept": "path cause",
+    "settings_not_restored": "path settings cause",
 }
 
 #: Kind of what the check finds -> what its message speaks of.

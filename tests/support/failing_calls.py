@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +26,8 @@ KINDS = {
     **{"open": 1, "write": 2, "truncate": 3, "allocate": 4, "sync": 5, "rename": 7, "link": 8, "unlink": 10},
     **{"mkdir": 11, "rmdir": 12, "chmod": 13, "read": 15, "stat": 16, "map": 17, "lock": 18},
 }
+#: The time (Unix seconds) at which each command runs.
+NOW = 1_800_000_000.0
 #: The exit code of a command that ended with an exception.
 TRACEBACK = 70
 # A command that hangs is ended by SIGALRM, and so shows as one that a signal killed.
@@ -139,6 +142,7 @@ def _become(folder: str, arguments: list[str], elsewhere: str, fail: str = "") -
 
 def main() -> None:
     """Run a command for each line of standard input."""
+    time.time = lambda: NOW
     import waiaas.cli
     import waiaas.rehearsal  # noqa: F401
 

@@ -27,10 +27,11 @@ from waiaas.cli.texts import (
     upgrade_lines,
 )
 from waiaas.cli.words import BadPath, language
-from waiaas.errors import LANGUAGES
+from waiaas.errors import LANGUAGES, WAIaaSError
 from waiaas.integrity import check
 from waiaas.migrations import Progress
 from waiaas.migrations.pulse import Pulse
+from waiaas.migrations.runner import nothing_to_do
 from waiaas.rehearsal import rehearse
 
 if TYPE_CHECKING:
@@ -159,15 +160,20 @@ _no_backup = click.option(
 )
 @_new_path
 @_json
-def init(path: Path, as_json: bool) -> None:
+@click.pass_context
+def init(ctx: click.Context, path: Path, as_json: bool) -> None:
     """Create a new, empty database at PATH, at the latest schema version.
 
     The file is readable and writable by you alone (mode 0600). A file that holds anything already is left alone.
     """
     database.refuse_existing(path)
-    database.close(database.connect(path))
-    answer = {"path": str(path), "version": migrations.LATEST_SCHEMA_VERSION}
-    print_answer(answer, created_lines(path), as_json=as_json)
+    warnings, lang = database.create(path), ctx.find_root().params["lang"]
+    answer = {
+        "path": str(path),
+        "version": migrations.LATEST_SCHEMA_VERSION,
+        "warnings": [warning.to_dict(lang) for warning in warnings],
+    }
+    print_answer(answer, created_lines(path, warnings, lang), as_json=as_json)
 
 
 @main.command(
@@ -283,14 +289,17 @@ def upgrade(
         is_ok = rehearsal is None or rehearsal.ok
         print_answer(answer, lines, as_json=as_json, verdict=(0, "green" if is_ok else "red"))
         ctx.exit(0 if is_ok else REFUSED)
+    lang, late = ctx.find_root().params["lang"], list[WAIaaSError]()
     if is_empty:
-        database.close(database.connect(path))
-    with progress_line() as line, database.open_to_change(path) as opened:
-        report = migrations.upgrade(
-            opened, backup=not no_backup, skip_orphans=skip_orphans, progress=until_the_commit(line)
-        )
-    lang = ctx.find_root().params["lang"]
-    lines = created_lines(path) if is_empty else upgrade_lines(path, report, lang)
+        report = nothing_to_do(database.create(path))
+        lines = created_lines(path, report.warnings, lang)
+    else:
+        with progress_line() as line, database.open_to_change(path, late.append) as opened:
+            report = migrations.upgrade(
+                opened, backup=not no_backup, skip_orphans=skip_orphans, progress=until_the_commit(line)
+            )
+        report.warnings.extend(late)
+        lines = upgrade_lines(path, report, lang)
     print_answer({"path": str(path), "created": is_empty, **report.to_dict(lang)}, lines, as_json=as_json)
 
 
@@ -320,11 +329,12 @@ def downgrade(
     Each session keeps its default wallet. A file in which a session has more wallets than that is refused unless
     you say --drop-links. To go back to the very file from before an upgrade, put its backup in its place instead.
     """
-    with progress_line() as line, database.open_to_change(path) as opened:
+    lang, late = ctx.find_root().params["lang"], list[WAIaaSError]()
+    with progress_line() as line, database.open_to_change(path, late.append) as opened:
         report = migrations.downgrade(
             opened, to_version, drop_links=drop_links, backup=not no_backup, progress=until_the_commit(line)
         )
-    lang = ctx.find_root().params["lang"]
+    report.warnings.extend(late)
     answer = {"path": str(path), **report.to_dict(lang)}
     print_answer(answer, downgrade_lines(path, report, lang), as_json=as_json)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from waiaas import migrations
 from waiaas.cli.terminal import quoted
 from waiaas.cli.words import WORDS
 from waiaas.demo import Demo
+from waiaas.errors import WAIaaSError
 from waiaas.integrity import CheckReport
 from waiaas.migrations import Compatibility, DowngradeReport, Plan, UpgradeReport
 from waiaas.rehearsal import Rehearsal, SchemaChange, TableRows
@@ -22,9 +23,10 @@ _WIDTH = 78
 _CREATE = re.compile(r"^CREATE (UNIQUE )?(?:TABLE|INDEX) \S+ ", re.IGNORECASE)
 
 
-def created_lines(path: Path) -> list[str]:
+def created_lines(path: Path, warnings: Sequence[WAIaaSError], lang: str = "en") -> list[str]:
     """What there is now where there was nothing."""
-    return [f"Created {path} at schema version {migrations.LATEST_SCHEMA_VERSION}."]
+    created = f"Created {path} at schema version {migrations.LATEST_SCHEMA_VERSION}."
+    return [created, *_warning_lines(warnings, lang)]
 
 
 def status_lines(path: Path, answer: Compatibility) -> list[str]:
@@ -66,12 +68,12 @@ def plan_lines(path: Path, planned: Plan, skip_orphans: bool = False, lang: str 
 def upgrade_lines(path: Path, report: UpgradeReport, lang: str = "en") -> list[str]:
     """What an upgrade did."""
     if not report.applied:
-        return [_nothing_to_upgrade(path, report.to_version), *_warning_lines(report, lang)]
+        return [_nothing_to_upgrade(path, report.to_version), *_warning_lines(report.warnings, lang)]
     return [
         f"Upgraded {path} from schema version {report.from_version} to {report.to_version}.",
         *_work_lines(report),
         f"  backup: {report.backup or 'none'}",
-        *_warning_lines(report, lang),
+        *_warning_lines(report.warnings, lang),
     ]
 
 
@@ -103,7 +105,7 @@ def downgrade_lines(path: Path, report: DowngradeReport, lang: str = "en") -> li
     """What a downgrade did."""
     if not report.undone:
         done = f"{path} is at schema version {report.to_version} already: nothing to do."
-        return [done, *_warning_lines(report, lang)]
+        return [done, *_warning_lines(report.warnings, lang)]
     return [
         f"Took {path} back from schema version {report.from_version} to {report.to_version}.",
         *listed(
@@ -116,7 +118,7 @@ def downgrade_lines(path: Path, report: DowngradeReport, lang: str = "en") -> li
             report.sessions_without_wallet,
         ),
         f"  backup: {report.backup or 'none'}",
-        *_warning_lines(report, lang),
+        *_warning_lines(report.warnings, lang),
     ]
 
 
@@ -167,9 +169,9 @@ def _upgrade_command(path: Path, skip_orphans: bool) -> str:
     return f"waiaas upgrade {quoted(path)}{' --skip-orphans' if skip_orphans else ''}"
 
 
-def _warning_lines(report: UpgradeReport | DowngradeReport, lang: str) -> list[str]:
+def _warning_lines(warnings: Sequence[WAIaaSError], lang: str) -> list[str]:
     words = WORDS[lang]
-    texts = [warning.to_dict(lang) for warning in report.warnings]
+    texts = [warning.to_dict(lang) for warning in warnings]
     return [
         line
         for text in texts

@@ -352,13 +352,20 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "of your own and name the copy.",
     ),
     "disk_full": (
-        "There is no room left to write {path}: the disk is full, or a quota or a file-size limit is reached. "
-        "The file is unchanged.",
+        "There is no room left to write {path}: the disk is full, or a quota or a file-size limit is reached.",
         "Free some space, then try again.",
     ),
     "io_error": (
         "The operating system reported an I/O error on {path}: {cause}.",
         "Check the disk and its connection, then try again.",
+    ),
+    "no_room_for_temporary_files": (
+        "There is no room left to write {path} or SQLite's temporary files in {folder}: {cause}.",
+        "Free some space in both folders, or set `SQLITE_TMPDIR` to another folder, then try again.",
+    ),
+    "clock_unusable": (
+        "The clock gives {time} (Unix seconds), which is not a time of the years 1970 to 9999.",
+        "Set the clock, then try again.",
     ),
     "too_many_files": (
         "{path} cannot be opened: this process or this system has too many open files.",
@@ -375,7 +382,8 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     ),
     "corrupt": (
         "The database file {path} is damaged: {cause}.",
-        "Restore it from a backup, or recover what can be read with `sqlite3 FILE .recover`.",
+        "Run `waiaas check FILE`, which reads every page. If it confirms the damage, restore the file from a backup, "
+        "or recover what can be read with `sqlite3 FILE .recover`.",
     ),
     "unreadable_value": (
         "A value in {path} cannot be read: {cause}.",
@@ -476,6 +484,27 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "migration_failed": (
         "The step to schema version {version} failed: {cause}. Nothing was changed.",
         "Run `waiaas check` and report what it says together with this message.",
+    ),
+    "not_synced": (
+        "{path} is changed and the change is committed, but the operating system reported an error when it was to be "
+        "made durable: {cause}. A power cut now may undo the change.",
+        "Check the disk. Then run `waiaas status FILE`: it shows the version that the file is at.",
+    ),
+    "log_not_written_back": (
+        "{path} is changed and the change is committed, but its write-ahead log could not be written back into the "
+        "file: {cause}.",
+        "Keep the file and its log (the file `-wal` next to it) together. The next program that opens the file writes "
+        "the log back.",
+    ),
+    "journal_mode_kept": (
+        "{path} is changed and the change is committed, but it could not be switched to write-ahead-log mode: "
+        "{cause}.",
+        "Nothing needs to be done: the next `waiaas.connect` switches the file.",
+    ),
+    "settings_not_restored": (
+        "{path} is changed and the change is committed, but settings of this connection could not be restored: "
+        "{settings} ({cause}).",
+        "Close the connection and open a new one.",
     ),
 }
 

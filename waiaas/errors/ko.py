@@ -350,13 +350,20 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "복사하고 사본을 지정하십시오.",
     ),
     "disk_full": (
-        "디스크 공간이 부족하거나 할당량 또는 파일 크기 제한에 도달하여 {path} 파일에 쓸 수 없습니다. "
-        "파일은 변경되지 않았습니다.",
+        "디스크 공간이 부족하거나 할당량 또는 파일 크기 제한에 도달하여 {path} 파일에 쓸 수 없습니다.",
         "공간을 확보한 후 다시 시도하십시오.",
     ),
     "io_error": (
         "{path} 파일에서 운영 체제 입출력 오류가 발생했습니다. 원인: {cause}.",
         "디스크와 연결 상태를 확인한 후 다시 시도하십시오.",
+    ),
+    "no_room_for_temporary_files": (
+        "{path} 파일이나 {folder} 폴더에 있는 SQLite 임시 파일을 쓸 공간이 부족합니다. 원인: {cause}.",
+        "두 폴더에 공간을 확보하거나 `SQLITE_TMPDIR`에 다른 폴더를 지정한 후 다시 시도하십시오.",
+    ),
+    "clock_unusable": (
+        "시계의 값 {time}(Unix 초)은 1970년에서 9999년 사이의 시각이 아닙니다.",
+        "시계를 맞춘 후 다시 시도하십시오.",
     ),
     "too_many_files": (
         "이 프로세스 또는 시스템에서 열린 파일이 너무 많아 {path} 파일을 열 수 없습니다.",
@@ -373,7 +380,8 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     ),
     "corrupt": (
         "{path} 데이터베이스 파일이 손상되었습니다. 원인: {cause}.",
-        "백업에서 복원하거나 `sqlite3 FILE .recover` 명령으로 읽을 수 있는 데이터를 복구하십시오.",
+        "모든 페이지를 읽는 `waiaas check FILE` 명령을 실행하십시오. 손상이 확인되면 백업에서 복원하거나 "
+        "`sqlite3 FILE .recover` 명령으로 읽을 수 있는 데이터를 복구하십시오.",
     ),
     "unreadable_value": (
         "{path} 파일에 읽을 수 없는 값이 있습니다. 원인: {cause}.",
@@ -474,6 +482,23 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "migration_failed": (
         "스키마 버전 {version} 마이그레이션이 실패했습니다. 원인: {cause}. 변경된 내용은 없습니다.",
         "`waiaas check` 명령을 실행하고 그 결과를 이 메시지와 함께 제보하십시오.",
+    ),
+    "not_synced": (
+        "{path} 파일의 변경은 커밋되었지만 디스크에 확실히 기록하는 과정에서 운영 체제 오류가 발생했습니다. "
+        "원인: {cause}. 지금 전원이 끊기면 변경이 취소될 수 있습니다.",
+        "디스크를 점검한 후 `waiaas status FILE` 명령으로 파일의 버전을 확인하십시오.",
+    ),
+    "log_not_written_back": (
+        "{path} 파일의 변경은 커밋되었지만 WAL 로그를 파일에 반영하지 못했습니다. 원인: {cause}.",
+        "파일과 로그(옆에 있는 `-wal` 파일)를 함께 보관하십시오. 다음에 파일을 여는 프로그램이 로그를 반영합니다.",
+    ),
+    "journal_mode_kept": (
+        "{path} 파일의 변경은 커밋되었지만 WAL 모드로 전환하지 못했습니다. 원인: {cause}.",
+        "조치할 필요가 없습니다. 다음에 `waiaas.connect` 함수로 파일을 열 때 전환됩니다.",
+    ),
+    "settings_not_restored": (
+        "{path} 파일의 변경은 커밋되었지만 이 연결의 설정({settings})을 되돌리지 못했습니다. 원인: {cause}.",
+        "연결을 닫고 새로 여십시오.",
     ),
 }
 

@@ -43,6 +43,8 @@ _ROWS: Final = (
     Reason("log_unreadable", False, _UNAVAILABLE),
     Reason("disk_full", True, _UNAVAILABLE),
     Reason("io_error", True, _UNAVAILABLE),
+    Reason("no_room_for_temporary_files", True, _UNAVAILABLE),
+    Reason("clock_unusable", False, _UNAVAILABLE),
     Reason("too_many_files", True, _UNAVAILABLE),
     Reason("out_of_memory", True, _UNAVAILABLE),
     Reason("sqlite_error", False, _UNAVAILABLE),
@@ -71,6 +73,11 @@ _ROWS: Final = (
     Reason("foreign_key_violations", False),
     Reason("rows_lost", False),
     Reason("migration_failed", False),
+    # Warnings: the change is done, and something after it failed.
+    Reason("not_synced", False, _UNAVAILABLE),
+    Reason("log_not_written_back", False, _UNAVAILABLE),
+    Reason("journal_mode_kept", False, _UNAVAILABLE),
+    Reason("settings_not_restored", False, _UNAVAILABLE),
 )
 
 #: Every reason by its name; read-only.

@@ -22,6 +22,8 @@ _IOERR, _CORRUPT, _FULL, _CANTOPEN, _PROTOCOL, _CONSTRAINT, _NOTADB = 10, 11, 13
 _IOERR_NOMEM: Final = _IOERR | 12 << 8
 _IOERR_BLOCKED: Final = _IOERR | 11 << 8
 _CORRUPT_VTAB: Final = _CORRUPT | 1 << 8
+# SQLITE_IOERR_READ, SQLITE_IOERR_SHORT_READ, SQLITE_IOERR_CORRUPTFS, SQLITE_IOERR_IN_PAGE
+_FAILED_READS: Final = frozenset(_IOERR | detail << 8 for detail in (1, 2, 33, 34))
 
 _REASONS: Final[dict[int, str | None]] = {
     _PERM: "cannot_open",
@@ -116,6 +118,11 @@ def result_code(error: BaseException) -> int | None:
         return _CONSTRAINT
     message = str(error)
     return next((code for pattern, code in _CODES_BY_MESSAGE if pattern.fullmatch(message)), None)
+
+
+def is_failed_read(error: BaseException) -> bool:
+    """Whether SQLite reports that a read from a file failed, rather than a write."""
+    return result_code(error) in _FAILED_READS
 
 
 def is_mismatch(error: BaseException) -> bool:

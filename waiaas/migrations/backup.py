@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sqlite3
 import stat
@@ -11,13 +12,15 @@ from contextlib import closing
 from pathlib import Path
 
 from waiaas.errors import refusal
-from waiaas.errors.sqlite import cause_of, reason_for
+from waiaas.errors.sqlite import is_failed_read
 from waiaas.faults import uri
-from waiaas.migrations.damage import damage_of
+from waiaas.files.probe import explain, read_error
+from waiaas.migrations.damage import damage_of, refuse_unreadable
 from waiaas.migrations.pulse import Pulse
 from waiaas.migrations.report import Progress
 
 _PAGES_AT_ONCE = 4096
+_CANNOT_FLUSH_FOLDERS = (errno.EINVAL, errno.ENOTSUP)
 
 
 def write_backup(path: Path, target: Path, name: str, pulse: Pulse) -> Path:
@@ -45,10 +48,12 @@ def write_backup(path: Path, target: Path, name: str, pulse: Pulse) -> Path:
         os.chmod(partial, stat.S_IMODE(path.stat().st_mode))
         _flush(partial)
         copy = _publish(partial, target)
-        _flush(copy.parent)
+        _flush_folder(copy.parent)
     except (sqlite3.Error, OSError) as error:
-        reason = "corrupt" if reason_for(error) == "corrupt" else "backup_failed"
-        raise refusal(reason, path=name, target=str(target), cause=cause_of(error)) from error
+        found = explain(error, path)
+        is_the_originals = found.reason == "corrupt" or is_failed_read(error) or read_error(path) is not None
+        reason = found.reason if is_the_originals and found.reason else "backup_failed"
+        raise refusal(reason, path=name, target=str(target), cause=found.cause) from error
     finally:
         with contextlib.suppress(OSError):
             remove(partial)
@@ -109,8 +114,18 @@ def _verify(copy: Path, path: Path, name: str, pulse: Pulse) -> None:
     pulse(Progress("verifying the backup"))
     wrong = damage_of(copy, "ro&immutable=1", pulse)
     if wrong:
+        refuse_unreadable(name)
         reason = "corrupt" if damage_of(path, "ro", pulse) else "backup_failed"
         raise refusal(reason, path=name, target=str(copy), cause=wrong[0])
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make the names in a folder durable, where its file system can do that: others refuse with EINVAL."""
+    try:
+        _flush(folder)
+    except OSError as error:
+        if error.errno not in _CANNOT_FLUSH_FOLDERS:
+            raise
 
 
 def _flush(path: Path) -> None:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import sqlite3
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from peewee import SqliteDatabase
 
-from waiaas.errors import refusal
+from waiaas.errors import WAIaaSError, refusal
+from waiaas.errors.sqlite import cause_of
+from waiaas.faults import file_of
 
 # Settings that SQLite takes at any time, inside a transaction too. A CHECK that is not evaluated would let in rows
 # that violate it (https://www.sqlite.org/pragma.html#pragma_ignore_check_constraints), a writable schema hides errors
@@ -64,18 +66,41 @@ def safe_settings(database: SqliteDatabase) -> Iterator[None]:
 
 
 @contextmanager
-def pragmas(database: SqliteDatabase, wanted: Mapping[str, int]) -> Iterator[None]:
-    """Set PRAGMAs that take a number, and restore them at the end."""
+def pragmas(
+    database: SqliteDatabase, wanted: Mapping[str, int], warn: Callable[[WAIaaSError], None] | None = None
+) -> Iterator[None]:
+    """Set PRAGMAs that take a number, and restore them at the end.
+
+    An error of restoring them never hides one of the block. If the block has ended well, its change may be committed:
+    `warn` gets the error then; without `warn` it is raised.
+    """
     before = {name: _pragma(database, name) for name in wanted}
     try:
         for name, value in wanted.items():
             if before[name] != value:
                 read(database, f"PRAGMA {name} = {value}")
         yield
-    finally:
-        for name, value in before.items():
-            if wanted[name] != value:
+    except BaseException:
+        _restore(database, before, wanted)
+        raise
+    if failed := _restore(database, before, wanted):
+        name, error = next(iter(failed.items()))
+        if warn is None:
+            raise error
+        settings = ", ".join(f"{name} = {before[name]}" for name in failed)
+        warn(refusal("settings_not_restored", path=file_of(database), settings=settings, cause=cause_of(error)))
+
+
+def _restore(database: SqliteDatabase, before: Mapping[str, int], now: Mapping[str, int]) -> dict[str, sqlite3.Error]:
+    """Set PRAGMAs to what they were; return the errors of those for which that failed."""
+    failed: dict[str, sqlite3.Error] = {}
+    for name, value in before.items():
+        try:
+            if now[name] != value:
                 read(database, f"PRAGMA {name} = {value}")
+        except sqlite3.Error as error:
+            failed[name] = error
+    return failed
 
 
 def has_foreign_keys_on(database: SqliteDatabase) -> bool:

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from waiaas.errors import refusal
-from waiaas.errors.sqlite import reason_for
+from waiaas.errors.sqlite import cause_of, reason_for
 from waiaas.faults import file_of, uri
+from waiaas.files.probe import read_error
 from waiaas.migrations.pulse import Pulse
 from waiaas.migrations.report import Progress
 from waiaas.migrations.sql import fold, quote
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 _OF_VIRTUAL_TABLES = re.compile(
     r"fts\d: |(malformed|unable to validate the) inverted index for FTS\d table |In RTree "
 )
-_MAPPED_BYTES = 2**31 - 1
 # SQLite tells what is wrong with the pages all in one row, below this title (integrityCk in its pragma.c).
 _TITLE_OF_PAGES = "*** in database main ***\n"
 
@@ -137,14 +137,14 @@ def _facts(line: str) -> list[str]:
     return line.removeprefix(_TITLE_OF_PAGES).splitlines() if line.startswith(_TITLE_OF_PAGES) else [line]
 
 
-def damage_of(path: Path, mode: str, pulse: Pulse, mapped_bytes: int = 0) -> list[str]:
+def damage_of(path: Path, mode: str, pulse: Pulse) -> list[str]:
     """Return what is wrong with the pages of a file, opened in a mode of SQLite's URIs (https://www.sqlite.org/uri.html).
 
-    `mapped_bytes` of it are read through memory, which takes a third off the time; all of it in an immutable file, for
-    nobody changes it meanwhile.
+    It is not mapped into memory, though that would take a third off the time: a bad sector of a mapped file ends the
+    process with SIGBUS (https://www.sqlite.org/mmap.html).
     """
     with closing(sqlite3.connect(uri(path, mode), uri=True)) as database, pulse.during(database):
-        database.execute(f"PRAGMA mmap_size = {_MAPPED_BYTES if 'immutable' in mode else mapped_bytes}")
+        database.execute("PRAGMA mmap_size = 0")
         return damage(database, checks=False, indexes_of=LOOKED_UP)
 
 
@@ -158,13 +158,13 @@ def refuse_damaged_indexes(database: SqliteDatabase) -> None:
     _refuse(file_of(database), damage(database.connection(), checks=False))
 
 
-def refuse_damaged_file(path: Path, name: str, mapped_bytes: int, pulse: Pulse) -> None:
+def refuse_damaged_file(path: Path, name: str, pulse: Pulse) -> None:
     """Raise what `refuse_damage` raises, after a look by a connection of its own, which any thread may take.
 
     The refusal calls the file by `name`, as its owner does.
     """
     pulse(Progress("checking the pages"))
-    _refuse(name, damage_of(path, "ro", pulse, mapped_bytes))
+    _refuse(name, damage_of(path, "ro", pulse))
 
 
 def refuse_cut_off(database: SqliteDatabase, path: Path) -> None:
@@ -188,4 +188,11 @@ def has_log(path: str | PathLike[str]) -> bool:
 
 def _refuse(file: str, wrong: list[str]) -> None:
     if wrong:
+        refuse_unreadable(file)
         raise refusal("corrupt", path=file, cause=wrong[0])
+
+
+def refuse_unreadable(path: str | PathLike[str]) -> None:
+    """Raise WAIaaSError with the reason `io_error` if a file cannot be read, which SQLite reports as damage."""
+    if error := read_error(path):
+        raise refusal("io_error", path=os.fspath(path), cause=cause_of(error)) from error

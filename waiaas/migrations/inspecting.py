@@ -24,15 +24,21 @@ SCHEMA_LIMITS: Final[Mapping[str, int]] = {"SQLITE_LIMIT_LENGTH": 16 * _MIB, "SQ
 
 @contextmanager
 def inspecting(database: SqliteDatabase) -> Iterator[None]:
-    """Inspect through a connection that gives plain rows, checks the cells of each page, and has limits."""
+    """Inspect through a connection that gives plain rows, checks the cells of each page, and has limits.
+
+    The file is not mapped into memory: a bad sector of a mapped file ends the process with SIGBUS.
+    """
     connection = database.connection()
     with plain_rows(database), limited(connection, INSPECTION_LIMITS):
         (checks_cells,) = connection.execute("PRAGMA cell_size_check").fetchone()
+        mapped = connection.execute("PRAGMA mmap_size").fetchone() or (0,)  # no row for a database in memory
         connection.execute("PRAGMA cell_size_check = ON")
+        connection.execute("PRAGMA mmap_size = 0")
         try:
             yield
         finally:
             connection.execute(f"PRAGMA cell_size_check = {checks_cells}")
+            connection.execute(f"PRAGMA mmap_size = {mapped[0]}")
 
 
 @contextmanager

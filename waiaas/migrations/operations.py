@@ -32,6 +32,7 @@ from waiaas.migrations.captures import (
     taken_by_rename,
     texts_taken_by_new_columns,
 )
+from waiaas.migrations.commit import immediate_transaction
 from waiaas.migrations.connection import has_foreign_keys_on, pragmas, read, safe_settings
 from waiaas.migrations.dangling import belongs_to
 from waiaas.migrations.dependents import (
@@ -216,8 +217,8 @@ class WaiaasMigrator(Alterations):
         with (
             self._changing(),
             safe_settings(self.database),
-            _migration_pragmas(self.database),
-            _immediate_transaction(self.database),
+            _migration_pragmas(self.database, self.told.warn),
+            immediate_transaction(self.database, self.told.warn),
         ):
             yield
             if self._failure is not None:
@@ -254,15 +255,13 @@ class WaiaasMigrator(Alterations):
 
         `migration_context` does it at its end, for what was changed since it was last done.
         """
-        # With mapped memory SQLite searches a long write-ahead log for a page each time that it is looked at.
-        with pragmas(self.database, {"mmap_size": 0}):
-            while self._violations_before:
-                table, before = next(iter(self._violations_before.items()))
-                self.tell(f"checking the foreign keys of {table}")
-                new = self._violations(table) - before
-                if new and _MISMATCH not in before:
-                    raise refusal("foreign_key_violations", table=table, count=sum(new.values()))
-                del self._violations_before[table]
+        while self._violations_before:
+            table, before = next(iter(self._violations_before.items()))
+            self.tell(f"checking the foreign keys of {table}")
+            new = self._violations(table) - before
+            if new and _MISMATCH not in before:
+                raise refusal("foreign_key_violations", table=table, count=sum(new.values()))
+            del self._violations_before[table]
 
     def _verify_dropped(self) -> None:
         """Refuse (`dependent_on_table`) if something still needs a table that was dropped and is not there again."""
@@ -937,26 +936,7 @@ def _is_expected(child: Table, key: ForeignKey, expected: Mapping[str, Sequence[
 
 
 @contextmanager
-def _immediate_transaction(database: SqliteDatabase) -> Iterator[None]:
-    """One transaction with the write lock from its start.
-
-    After some errors, a full disk among them, SQLite has rolled back by itself
-    (https://www.sqlite.org/lang_transaction.html#immediate), and Peewee's `atomic` would then hide the error behind
-    "cannot rollback - no transaction is active".
-    """
-    with database.manual_commit():
-        database.begin("IMMEDIATE")
-        try:
-            yield
-            database.commit()
-        except BaseException:
-            if database.connection().in_transaction:
-                database.rollback()
-            raise
-
-
-@contextmanager
-def _migration_pragmas(database: SqliteDatabase) -> Iterator[None]:
+def _migration_pragmas(database: SqliteDatabase, warn: Callable[[WAIaaSError], None]) -> Iterator[None]:
     """Set what holds during a migration, outside the transaction since SQLite takes it nowhere else, and restore it.
 
     `synchronous` is EXTRA (3): the change is on the disk once COMMIT has returned. With FULL, in rollback-journal
@@ -964,12 +944,13 @@ def _migration_pragmas(database: SqliteDatabase) -> Iterator[None]:
     (https://www.sqlite.org/pragma.html#pragma_synchronous). `temp_store` is FILE: SQLite's own undo data of one big
     statement would else grow in memory with the table; a sort takes as much memory again as `cache_size` (KiB where
     negative). Changing it deletes temporary tables (https://www.sqlite.org/pragma.html#pragma_temp_store), so it
-    stays where the program has any.
+    stays where the program has any. `mmap_size` is 0: a bad sector of a mapped file ends the process with SIGBUS
+    (https://www.sqlite.org/mmap.html).
     """
-    wanted = {"foreign_keys": 0, "synchronous": 3, "cache_size": -32000}
+    wanted = {"foreign_keys": 0, "synchronous": 3, "cache_size": -32000, "mmap_size": 0}
     if not read(database, "SELECT 1 FROM temp.sqlite_master"):
         wanted["temp_store"] = 1
-    with pragmas(database, wanted):
+    with pragmas(database, wanted, warn):
         yield
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 from waiaas.errors import WAIaaSError
+
+_LOG = logging.getLogger("waiaas")
 
 
 class Progress(NamedTuple):
@@ -47,6 +50,12 @@ class Told:
     leftovers_used: list[str] = field(default_factory=list)
     foreign_keys_reconnected: list[str] = field(default_factory=list)
     indexes_dropped: list[str] = field(default_factory=list)
+    warnings: list[WAIaaSError] = field(default_factory=list)
+
+    def warn(self, error: WAIaaSError) -> None:
+        """Take an error that does not prevent the change, and write it to the log."""
+        _LOG.warning("%s", error)
+        self.warnings.append(error)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from functools import partial
@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 
 Clock = Callable[[], float]
 Backup = bool | str | PathLike[str]
+# The end of the year 9999: no later time has a name in the backup's form, nor can the services read it.
+_LAST_SECOND = 253_402_300_799
 # After these the original itself may be in danger, so that a good copy beside it is kept.
 _KEEP_BACKUP_AFTER = frozenset({"io_error", "corrupt"})
 # The column that goes, and its name before version 3: its foreign-key violations, the orphan sessions, go with it.
@@ -108,6 +110,25 @@ def upgrade(
         backup=str(change.copy) if change.copy else None,
         seconds=time.perf_counter() - started,
         rows_changed=told.rows_changed,
+        warnings=told.warnings,
+    )
+
+
+def nothing_to_do(warnings: Sequence[WAIaaSError] = ()) -> UpgradeReport:
+    """Return the report of an upgrade of a database that is at the latest version."""
+    return UpgradeReport(
+        from_version=LATEST_SCHEMA_VERSION,
+        to_version=LATEST_SCHEMA_VERSION,
+        applied=[],
+        steps=[],
+        links_created=0,
+        sessions_without_wallet=[],
+        orphans_skipped=[],
+        leftovers_used=[],
+        foreign_keys_reconnected=[],
+        backup=None,
+        seconds=0.0,
+        warnings=list(warnings),
     )
 
 
@@ -151,6 +172,7 @@ def downgrade(
         sessions_without_wallet=migrator.told.sessions_without_wallet,
         backup=str(change.copy) if change.copy else None,
         seconds=time.perf_counter() - started,
+        warnings=migrator.told.warnings,
     )
 
 
@@ -250,8 +272,7 @@ class _Change:
         if path is not None and backup is not False:
             return partial(write_backup, path, self._target(path, backup, clock), file_of(self._database))
         if path is not None and has_readers:
-            # As much through memory as the program itself reads so.
-            return partial(refuse_damaged_file, path, file_of(self._database), self._database.pragma("mmap_size"))
+            return partial(refuse_damaged_file, path, file_of(self._database))
         return self._refuse_damage
 
     def _refuse_damage(self, pulse: Pulse) -> None:
@@ -259,7 +280,7 @@ class _Change:
         refuse_damage(self._database)
 
     def _target(self, path: Path, backup: str | PathLike[str] | Literal[True], clock: Clock) -> Path:
-        moment = datetime.fromtimestamp(clock(), timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+        moment = datetime.fromtimestamp(_now(clock), timezone.utc).strftime("%Y%m%dT%H%M%SZ")
         name = f"{path.name}.v{self.version}-{moment}.backup"
         if backup is True:
             return path.with_name(name)
@@ -399,8 +420,16 @@ def _step(migrator: WaiaasMigrator, version: int, description: str, change: Call
 
 
 def _record(migrator: WaiaasMigrator, migration: Migration, clock: Clock) -> None:
-    row = {"version": migration.VERSION, "applied_at": int(clock()), "description": migration.DESCRIPTION}
+    row = {"version": migration.VERSION, "applied_at": _now(clock), "description": migration.DESCRIPTION}
     migrator.insert("schema_version", row)
+
+
+def _now(clock: Clock) -> int:
+    """Read the clock (Unix seconds), which must give a time of the years 1970 to 9999."""
+    now = clock()
+    if not 0 <= now <= _LAST_SECOND:
+        raise refusal("clock_unusable", time=now)
+    return int(now)
 
 
 def _path(database: SqliteDatabase) -> Path | None:

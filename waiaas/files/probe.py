@@ -1,0 +1,145 @@
+"""Finds out why a database file could not be read or written where SQLite does not report it.
+
+SQLite reports a read that fails inside a statement as a malformed database: SQLITE_IOERR_CORRUPTFS becomes
+SQLITE_CORRUPT in `sqlite3VdbeExec`. It reports a full quota and a file-size limit as an I/O error, too many open files
+as a file that cannot be opened, and a full folder for temporary files as a full disk. The operating system is asked
+again here, and its answer counts.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from typing import Final, NamedTuple
+
+from waiaas.errors.sqlite import cause_of, is_failed_read, reason_for, result_code
+
+if sys.platform != "win32":
+    import resource
+
+_CHUNK: Final = 1 << 20
+_ROOM: Final = 1 << 16
+# A limit that is many times the size of the file is not what stopped it.
+_TIMES_THE_SIZE: Final = 10
+_SIDECARS: Final = ("-wal", "-journal")
+# Where SQLite looks for a folder for temporary files (https://www.sqlite.org/tempfiles.html#temporary_file_storage_locations).
+_TEMPORARY: Final = ("SQLITE_TMPDIR", "TMPDIR")
+_TEMPORARY_FOLDERS: Final = ("/var/tmp", "/usr/tmp", "/tmp", ".")
+
+# Descriptors of database files by device and inode, never closed: closing one would drop every lock that this process
+# has on the file (https://www.sqlite.org/howtocorrupt.html, section 2.2).
+_readers: dict[tuple[int, int], int] = {}
+
+
+class Explanation(NamedTuple):
+    """Why something failed: a reason, or None if it is not known, and the cause in words."""
+
+    reason: str | None
+    cause: str
+    folder: str | None = None
+
+
+def explain(error: BaseException, path: str | os.PathLike[str]) -> Explanation:
+    """Return why an error happened in the work with a database file."""
+    reason, cause = reason_for(error), cause_of(error)
+    if reason == "corrupt":
+        failed = read_error(path)
+        return Explanation("io_error", cause_of(failed)) if failed else Explanation(reason, cause)
+    is_known = isinstance(error, OSError) or is_failed_read(error) or result_code(error) is None
+    if is_known or reason not in ("cannot_open", "disk_full", "io_error"):
+        return Explanation(reason, cause)
+    return _of_writing(reason, cause, os.path.realpath(path))
+
+
+def read_error(path: str | os.PathLike[str]) -> OSError | None:
+    """Read a database file and its journal or log from end to end; return the error with which that fails."""
+    real = os.path.realpath(path)
+    if not hasattr(os, "pread"):
+        return None
+    for name in (real, *(f"{real}{suffix}" for suffix in _SIDECARS)):
+        try:
+            reader = _open_reader(name)
+        except OSError:
+            continue
+        try:
+            _read(reader)
+        except OSError as error:
+            return error
+        finally:
+            if name != real:
+                os.close(reader)
+    return None
+
+
+def _read(reader: int) -> None:
+    offset = 0
+    while chunk := os.pread(reader, _CHUNK, offset):
+        offset += len(chunk)
+
+
+def _open_reader(path: str) -> int:
+    found = os.stat(path)
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(f"{path} is not a file")
+    key = found.st_dev, found.st_ino
+    if key in _readers:
+        return _readers[key]
+    reader = os.open(path, os.O_RDONLY)
+    if not path.endswith(_SIDECARS):
+        _readers[key] = reader
+    return reader
+
+
+def _of_writing(reason: str, cause: str, path: str) -> Explanation:
+    if reason == "cannot_open" and (limited := _error_of_opening()) is not None:
+        return Explanation(reason_for(limited), cause_of(limited))
+    folder, temporary = os.path.dirname(path), temporary_folder()
+    if _is_at_size_limit(path) or _is_full(folder):
+        return Explanation("disk_full", cause)
+    if temporary is not None and (_is_full(temporary) or (reason == "disk_full" and _differ(folder, temporary))):
+        return Explanation("no_room_for_temporary_files", cause, temporary)
+    return Explanation(reason, cause)
+
+
+def _error_of_opening() -> OSError | None:
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error
+    return None
+
+
+def _is_full(folder: str) -> bool:
+    """Whether a few bytes have no room in a folder: its disk is full, or a quota."""
+    import tempfile  # only here: it takes longer to import than all of this module
+
+    try:
+        with tempfile.TemporaryFile(prefix=".waiaas-", dir=folder, buffering=0) as file:
+            file.write(bytes(_ROOM))
+            os.fsync(file.fileno())
+    except OSError as error:
+        return reason_for(error) == "disk_full"
+    return False
+
+
+def _is_at_size_limit(path: str) -> bool:
+    """Whether this process may not write files (`ulimit -f`) that are much larger than the database is."""
+    if sys.platform == "win32":
+        return False
+    limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    sizes = [os.path.getsize(name) for name in (path, f"{path}-wal") if os.path.exists(name)]
+    return limit != resource.RLIM_INFINITY and limit <= _TIMES_THE_SIZE * max(sizes, default=0)
+
+
+def temporary_folder() -> str | None:
+    """Return the folder that SQLite uses for temporary files: the first that can be written (`unixTempFileDir`)."""
+    candidates = [*(os.environ.get(name) for name in _TEMPORARY), *_TEMPORARY_FOLDERS]
+    return next((each for each in candidates if each and os.path.isdir(each) and os.access(each, 3)), None)
+
+
+def _differ(folder: str, other: str) -> bool:
+    try:
+        return os.stat(folder).st_dev != os.stat(other).st_dev
+    except OSError:
+        return False
