@@ -51,6 +51,10 @@ _SAFE_WITH_A_JOURNAL = {"synchronous": 3}
 # a file is mapped only to serve requests, which it makes faster, and not while it is changed or inspected.
 _WHILE_CHANGED = {**_PRAGMAS, "mmap_size": 0}
 
+# https://www.sqlite.org/security.html: what the file itself defines may use only functions without side effects, and
+# each page is checked when it is read.
+_PRAGMAS_TO_INSPECT = {"trusted_schema": "OFF", "cell_size_check": "ON"}
+
 
 def connect(
     path: str | bytes | PathLike[str],
@@ -280,7 +284,7 @@ def _open_to_look(path: str, busy_timeout: float) -> SqliteDatabase:
 
 
 def _opened(path: str, mode: str, busy_timeout: float) -> SqliteDatabase:
-    database = SqliteDatabase(uri(path, mode), uri=True, timeout=busy_timeout)
+    database = SqliteDatabase(uri(path, mode), uri=True, timeout=busy_timeout, pragmas=_PRAGMAS_TO_INSPECT)
     try:
         with refusing(database):
             database.execute_sql("SELECT count(*) FROM sqlite_master")

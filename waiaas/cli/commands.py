@@ -27,9 +27,10 @@ from waiaas.cli.texts import (
     upgrade_lines,
 )
 from waiaas.cli.words import BadPath, language
-from waiaas.errors import LANGUAGES, WAIaaSError
+from waiaas.errors import LANGUAGES, WAIaaSError, refusal
 from waiaas.integrity import check
 from waiaas.migrations import Progress
+from waiaas.migrations.inspecting import limit_heap
 from waiaas.migrations.pulse import Pulse
 from waiaas.migrations.runner import nothing_to_do
 from waiaas.rehearsal import rehearse
@@ -107,6 +108,7 @@ def main(lang: str) -> None:
 
     No file at hand? See it work on one made for the purpose: waiaas demo
     """  # noqa: D301 (click takes the backspace itself, not an escaped one)
+    limit_heap()
 
 
 def _file(_: click.Context, __: click.Parameter, path: str | None) -> Path | None:
@@ -383,8 +385,11 @@ def demo_command(path: Path | None, as_json: bool) -> None:
 
     The file is made in a temporary folder and removed at the end, unless you give a PATH for it.
     """
-    with tempfile.TemporaryDirectory(prefix="waiaas-demo-") as folder:
-        shown = demo.run(path or Path(folder) / "wallets.db")
+    if path is not None:
+        shown = demo.run(path)
+    else:
+        with _temporary_folder() as folder:
+            shown = demo.run(folder / "wallets.db")
     print_answer(shown.to_dict(), demo_lines(shown, kept_at=path), as_json=as_json)
 
 
@@ -404,6 +409,17 @@ def completion(shell: str) -> None:
     found = get_completion_class(shell)
     assert found is not None
     print_answer({}, found(main, {}, "waiaas", _COMPLETION_VARIABLE).source().splitlines(), as_json=False)
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="waiaas-demo-")
+    except OSError as error:
+        cause = error.strerror or str(error)
+        raise refusal("cannot_open", path=error.filename or "a temporary folder", cause=cause) from error
+    with folder as name:
+        yield Path(name)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from waiaas.migrations.dependents import Dependent, after_on, compiles, is_over, program
 from waiaas.migrations.schema import StoredObject, Table, canonical, expressions, is_virtual, stored_objects
-from waiaas.migrations.schema_copy import schema_copy, works
+from waiaas.migrations.schema_copy import SchemaCopy, schema_copy, works
 from waiaas.migrations.sql import CreateTable, fold, names, quote, tokens
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def taken_by_rename(database: SqliteDatabase, name: str, rename: Callable[[str],
 
 
 def broken_virtual_tables(
-    database: SqliteDatabase, changed: sqlite3.Connection, table: str, columns: Collection[str] = ()
+    database: SqliteDatabase, changed: SchemaCopy, table: str, columns: Collection[str] = ()
 ) -> list[Dependent]:
     """Return the virtual tables that a change would break, such as an FTS5 table with `content='…'`.
 
@@ -131,7 +131,7 @@ def broken_virtual_tables(
         ]
 
 
-def _columns(copy: sqlite3.Connection, stored: StoredObject) -> list[str] | None:
+def _columns(copy: SchemaCopy, stored: StoredObject) -> list[str] | None:
     """The columns of a virtual table that can be read in a copy; None for one that cannot."""
     try:
         return [name for name, *_ in copy.execute(f"SELECT * FROM {quote(stored.name)}").description]
@@ -157,7 +157,7 @@ def going_by_position(database: SqliteDatabase, shapes: Mapping[str, str], table
         ]
 
 
-def _orders_by_number(copy: sqlite3.Connection, wider: sqlite3.Connection, stored: StoredObject) -> bool:
+def _orders_by_number(copy: SchemaCopy, wider: SchemaCopy, stored: StoredObject) -> bool:
     pairs = list(itertools.pairwise(tokens(stored.sql)))
     by_number = any(word.is_word("by") and after.kind == "number" for word, after in pairs)
     takes_all = any(
@@ -202,7 +202,7 @@ def _differ(before: list[object] | None, after: list[object] | None, unused: Map
     return texts[0] != texts[1]
 
 
-def altered(database: SqliteDatabase, statement: str) -> tuple[sqlite3.Connection, dict[Dependent, StoredObject]]:
+def altered(database: SqliteDatabase, statement: str) -> tuple[SchemaCopy, dict[Dependent, StoredObject]]:
     """Copy the schema into memory and change it there by an ALTER TABLE statement; return its views and triggers too.
 
     What does not compile, at which ALTER TABLE would stop, is left out. The triggers are not in the copy itself, so
@@ -227,7 +227,7 @@ def altered(database: SqliteDatabase, statement: str) -> tuple[sqlite3.Connectio
 
 
 def _program_in(
-    copy: sqlite3.Connection, objects: Mapping[Dependent, StoredObject], stored: StoredObject
+    copy: SchemaCopy, objects: Mapping[Dependent, StoredObject], stored: StoredObject
 ) -> list[object] | None:
     found = objects.get(Dependent(stored.kind, stored.name))
     return program(copy, found) if found else None

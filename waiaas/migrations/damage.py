@@ -115,11 +115,12 @@ def _compared(database: sqlite3.Connection, table: str) -> list[str]:
     except sqlite3.DatabaseError as error:
         if not _is_of_one_table(error):
             raise
-        return [] if missing_name(error) else [f"{table}: {error}"]
+        return [f"{table}: {error}"] if reason_for(error) == "corrupt" else []
 
 
 def _is_of_one_table(error: sqlite3.DatabaseError) -> bool:
-    return missing_name(error) is not None or reason_for(error) == "corrupt"
+    is_function = missing_name(error) is not None or str(error) == _FUNCTION_FAILED
+    return is_function or reason_for(error) == "corrupt"
 
 
 def _found(database: sqlite3.Connection, pragma: str) -> list[str]:

@@ -23,7 +23,7 @@ from waiaas.migrations.schema import (
     is_virtual,
     stored_objects,
 )
-from waiaas.migrations.schema_copy import schema_copy, works
+from waiaas.migrations.schema_copy import SchemaCopy, schema_copy, works
 from waiaas.migrations.sql import CreateTable, Item, Token, fold, names, quote, tokens, unquote
 
 if TYPE_CHECKING:
@@ -229,8 +229,10 @@ def _update_of(words: list[Token]) -> list[Token]:
     return words[of:on]
 
 
-def _compile(copy: sqlite3.Connection, stored: StoredObject) -> _Compiled:
+def _compile(copy: SchemaCopy, stored: StoredObject) -> _Compiled:
     """Compile one view or trigger in a copy of the schema, and note what it reads and writes there."""
+    if not copy.can_compile(stored.sql):
+        return _Compiled(False, frozenset())
     seen: set[tuple[str, str]] = set()
 
     def note(action: int, table: str | None, column: str | None, _: str | None, source: str | None) -> int:
@@ -257,12 +259,12 @@ def _temporary(trigger: StoredObject) -> str:
     return f"CREATE TEMP TRIGGER {trigger.sql.removeprefix('CREATE TRIGGER ')}"
 
 
-def compiles(copy: sqlite3.Connection, stored: StoredObject) -> bool:
+def compiles(copy: SchemaCopy, stored: StoredObject) -> bool:
     """Whether a view or trigger compiles in a copy of the schema."""
     return _compile(copy, stored).works
 
 
-def program(copy: sqlite3.Connection, stored: StoredObject) -> list[object] | None:
+def program(copy: SchemaCopy, stored: StoredObject) -> list[object] | None:
     """Return the program that SQLite makes of a view or trigger in a copy of the schema; None if it makes none.
 
     That of a view starts with the names of its columns.
@@ -289,7 +291,7 @@ def _allow_all(*_: object) -> int:
     return sqlite3.SQLITE_OK
 
 
-def statement_using(copy: sqlite3.Connection, stored: StoredObject) -> str:
+def statement_using(copy: SchemaCopy, stored: StoredObject) -> str:
     """A statement that makes SQLite compile a view, or all that a trigger does."""
     name = quote(stored.table)
     if stored.kind == "view":

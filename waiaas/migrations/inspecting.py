@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ _MIB = 2**20
 INSPECTION_LIMITS: Final[Mapping[str, int]] = {"SQLITE_LIMIT_LENGTH": 64 * _MIB, "SQLITE_LIMIT_VDBE_OP": 5_000_000}
 #: The same for a copy of the schema in memory, which has no rows.
 SCHEMA_LIMITS: Final[Mapping[str, int]] = {"SQLITE_LIMIT_LENGTH": 16 * _MIB, "SQLITE_LIMIT_VDBE_OP": 1_000_000}
+
+#: The memory (bytes) that SQLite may use in the process of the command-line program.
+HEAP_LIMIT: Final = 512 * _MIB
 
 
 @contextmanager
@@ -73,3 +76,14 @@ def lower_limits(connection: sqlite3.Connection, limits: Mapping[str, int]) -> d
     for category, value in lowered.items():
         connection.setlimit(category, min(value, before[category]))
     return before
+
+
+def limit_heap(limit: int = HEAP_LIMIT) -> None:
+    """Limit the memory that SQLite allocates in this process, for all of its connections.
+
+    It can only be lowered afterwards (https://www.sqlite.org/pragma.html#pragma_hard_heap_limit), so that a program
+    which embeds this library sets it only if it wants to. The command-line program does. A statement that needs more
+    fails with `out_of_memory`.
+    """
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.execute(f"PRAGMA hard_heap_limit = {limit}")

@@ -6,12 +6,14 @@ reads all of sqlite_master after each. So the copy's sqlite_master is written as
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from waiaas.migrations.connection import read
+from waiaas.migrations.expansion import LARGEST_EXPANSION, expansion, expansions
 from waiaas.migrations.inspecting import SCHEMA_LIMITS, lower_limits
 from waiaas.migrations.schema import StoredObject, is_virtual, stored_objects
 from waiaas.migrations.sql import fold, tokens, without_argument
@@ -21,11 +23,23 @@ if TYPE_CHECKING:
     from peewee import SqliteDatabase
 
 _HELPER = "waiaas_helper"
+# The messages of SQLITE_AUTH (https://www.sqlite.org/rescode.html#auth); a name in the file can have any letters.
+_DENIED = re.compile(r"not authorized|access to .+\..+ is prohibited|not authorized to use function: .+", re.DOTALL)
+
+
+class SchemaCopy(sqlite3.Connection):
+    """A database in memory with the schema of a file, and what its views expand to."""
+
+    expansions: Mapping[str, int]
+
+    def can_compile(self, sql: str) -> bool:
+        """Whether a text is small enough for SQLite once its views are expanded."""
+        return expansion(sql, self.expansions) <= LARGEST_EXPANSION
 
 
 def schema_copy(
     database: SqliteDatabase, shapes: Mapping[str, str] | None = None, changes: Sequence[str] = ()
-) -> sqlite3.Connection:
+) -> SchemaCopy:
     """Copy the schema without its triggers into memory.
 
     `shapes` gives tables (in lower case) another definition, or "" to leave one out. `changes` are statements that run
@@ -40,21 +54,28 @@ def schema_copy(
     others = [*stored_objects(database, "index"), *stored_objects(database, "view")]
     touched = {*new, *(token.name for statement in changes for token in tokens(statement) if token.name)}
     try:
-        return _loaded(tables, others, _automatic_indexes(database), touched, changes)
+        copy = _loaded(tables, others, _automatic_indexes(database), touched, changes)
     except sqlite3.DatabaseError:
         # One definition that SQLite does not take, such as one that was edited, makes it refuse them all.
         copy = _memory()
         # What cannot be made here (a virtual table of a missing module) leaves its dependents uncompiled too.
         for statement in (*(each.sql for each in tables), *changes, *(each.sql for each in others)):
             works(copy, statement)
-        return copy
+    copy.expansions = expansions(each for each in others if each.kind == "view")
+    return copy
 
 
 def works(copy: sqlite3.Connection, sql: str) -> bool:
-    """Whether a statement runs, functions, collations and tokenizers that only the user's program has given."""
+    """Whether a statement runs, functions, collations and tokenizers that only the user's program has given.
+
+    Raises KeyboardInterrupt if a signal arrived in a callback of SQLite: `sqlite3` keeps what a callback raises to
+    itself, and an authorizer that allows everything denies something only then.
+    """
     try:
         copy.execute(sql)
     except sqlite3.Error as error:
+        if _DENIED.fullmatch(str(error)):
+            raise KeyboardInterrupt from error
         if stand_in(copy, error) is not None:
             return works(copy, sql)
         if "tokenizer" in str(error) and (plain := without_argument(sql, "tokenize")) != sql:
@@ -63,8 +84,8 @@ def works(copy: sqlite3.Connection, sql: str) -> bool:
     return True
 
 
-def _memory() -> sqlite3.Connection:
-    copy = sqlite3.connect(":memory:", isolation_level=None)
+def _memory() -> SchemaCopy:
+    copy = sqlite3.connect(":memory:", isolation_level=None, factory=SchemaCopy)
     lower_limits(copy, SCHEMA_LIMITS)
     return copy
 
@@ -75,7 +96,7 @@ def _loaded(
     automatic: Sequence[StoredObject],
     touched: set[str],
     changes: Sequence[str],
-) -> sqlite3.Connection:
+) -> SchemaCopy:
     """Return a copy that was loaded as a whole, but for the objects that must be created one by one."""
     alone = _created_alone(tables, touched)
     together = [each for each in tables if fold(each.name) not in alone]

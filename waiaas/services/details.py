@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
-from json import JSONDecodeError
 from operator import itemgetter
 from typing import Any
 
@@ -149,7 +148,8 @@ def _details(database: Database, rows: Sequence[Sequence[Any]], now: int) -> Ses
     width = len(_SESSION_FIELDS)
     try:
         values = dict(zip(_SESSION_NAMES, _in_python(_SESSION_FIELDS, rows[0]), strict=True))
-    except (JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
+        # Not JSON, not UTF-8, or a number with more digits than Python reads (sys.get_int_max_str_digits).
         # Limits that cannot be read must not look like none.
         cause = f"constraints of session {rows[0][0]}: {error}"
         raise refusal("unreadable_value", path=file_of(database), sessionId=rows[0][0], cause=cause) from error
