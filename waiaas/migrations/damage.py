@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _OF_VIRTUAL_TABLES = re.compile(
     r"fts\d: |(malformed|unable to validate the) inverted index for FTS\d table |In RTree "
 )
+# The text of Python's sqlite3 for a function that failed, and for one that was taken away again.
+_FUNCTION_FAILED = "user-defined function raised exception"
 # SQLite tells what is wrong with the pages all in one row, below this title (integrityCk in its pragma.c).
 _TITLE_OF_PAGES = "*** in database main ***\n"
 
