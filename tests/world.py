@@ -73,6 +73,14 @@ class World(ServiceSet):
         ((value,),) = self.query("SELECT value FROM key_value_store WHERE key = ?", name)
         return bytes.fromhex(json.loads(value)["secret"])
 
+    def rotate(self) -> None:
+        """Rotate the token key, however new it is."""
+        self.execute(
+            "UPDATE key_value_store SET value = json_set(value, '$.createdAt', ?) WHERE key = 'jwt_secret_current'",
+            self.clock.now - 300,
+        )
+        self.tokens.rotate()
+
     def events(self) -> list[tuple[Any, ...]]:
         """The audit log in its order: event, actor, wallet, session, transaction, details."""
         rows = self.query(

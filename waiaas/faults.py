@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote_to_bytes, urlsplit
 from peewee import PeeweeException, SqliteDatabase
 
 from waiaas.errors import WAIaaSError, refusal
-from waiaas.errors.sqlite import cause_of, contains_stored_text
+from waiaas.errors.sqlite import cause_of, remove_stored_text
 from waiaas.files.probe import Explanation, explain
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def refusing(database: Database) -> Iterator[None]:
     except WAIaaSError:  # that of a schema operation is one of Peewee's errors too
         raise
     except (PeeweeException, sqlite3.Error, OSError, MemoryError, UnicodeDecodeError) as error:
-        raise translated(error, database) from told_with(error)
+        raise translated(error, database) from safe_cause(error)
 
 
 def translated(error: Exception, database: Database) -> WAIaaSError:
@@ -44,12 +44,14 @@ def translated(error: Exception, database: Database) -> WAIaaSError:
     return refusal(found.reason or fallback, path=path, cause=found.cause, seconds=seconds, **details)
 
 
-def told_with(error: Exception) -> Exception | None:
-    """Return an exception as the cause of its refusal; None for one whose message contains text from the file.
+def safe_cause(error: Exception) -> Exception:
+    """Return an exception as the cause of its refusal, with no value from the file in its message.
 
-    That may be the key that signs session tokens, and messages and tracebacks go into answers and logs.
+    That may be the key that signs session tokens, and messages and tracebacks go into answers and logs. Python keeps
+    the exception in the context of the refusal, whatever its cause is: so the text is removed from the exception.
     """
-    return None if contains_stored_text(error) else error
+    remove_stored_text(error)
+    return error
 
 
 def uri(path: str | PathLike[str], mode: str) -> str:

@@ -30,8 +30,8 @@ from peewee import (
 
 from waiaas.binding import bind_block
 from waiaas.errors import WAIaaSError, refusal
-from waiaas.errors.sqlite import reason_for
-from waiaas.faults import file_of, refusing, told_with, translated
+from waiaas.errors.sqlite import is_of_database, reason_for
+from waiaas.faults import file_of, refusing, safe_cause, translated
 
 LOG = logging.getLogger("waiaas")
 IN_MEMORY = ":memory:"
@@ -54,6 +54,10 @@ class _ThreadState(threading.local):
     reader: sqlite3.Connection | None = None
     #: Whether the transaction is known to hold the write lock.
     holds_lock: bool = False
+
+
+class _RolledBackError(OperationalError):
+    """A statement in a transaction that SQLite has rolled back by itself."""
 
 
 class WaiaasDatabase(SqliteDatabase):
@@ -123,7 +127,7 @@ class WaiaasDatabase(SqliteDatabase):
         # Every statement comes here, so that a call of the methods of Peewee that do the same would count.
         state = self._state
         if state.transactions and not state.conn.in_transaction and not isinstance(state.transactions[0], _manual):
-            raise OperationalError("the transaction was rolled back after an error; leave it and begin again")
+            raise _RolledBackError("the transaction was rolled back after an error; leave it and begin again")
         return self._execute_cursor(sql, params)
 
     def savepoint(self) -> _savepoint:
@@ -272,10 +276,10 @@ def write_transaction(database: Database, *, durable: bool = False) -> Iterator[
     connection has. Inside a transaction of the caller's own this is so when that one has committed. On PostgreSQL
     its own setting `synchronous_commit` decides.
 
-    Raises WAIaaSError with the reason `database_busy` where the lock is not to be had within
-    the busy timeout (once among the threads of this process, once among all), and with that of any other error of
-    the database; then nothing was changed, nor where another exception of the block passes through. Raises TypeError
-    for what is no database, such as a path.
+    Raises WAIaaSError with the reason `database_busy` if the lock is not free within the busy timeout (once among the
+    threads of this process, once among all processes), and with `disk_full`, `corrupt` or another reason if the
+    database cannot be used. Every other exception of the block passes unchanged, `peewee.IntegrityError` included.
+    Nothing was changed in either case. Raises TypeError if `database` is not a Peewee database, such as a path.
     """
     if not isinstance(database, Database):
         kind = type(database).__name__
@@ -296,7 +300,9 @@ def write_transaction(database: Database, *, durable: bool = False) -> Iterator[
     except WAIaaSError:  # that of a schema operation is one of Peewee's errors too
         raise
     except (PeeweeException, sqlite3.Error) as error:
-        raise translated(error, database) from told_with(error)
+        if isinstance(error, _RolledBackError) or is_of_database(error):
+            raise translated(error, database) from safe_cause(error)
+        raise
 
 
 def sync_at_commit(database: Database) -> None:

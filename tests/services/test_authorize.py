@@ -82,11 +82,18 @@ def test_the_first_check_that_fails_decides(scene: Scene, check: str, named: boo
 
 
 def test_a_wallet_that_is_not_linked_is_denied(scene: Scene) -> None:
-    """A wallet of another session, an unknown one, and a token in the place of an id are `WALLET_ACCESS_DENIED`."""
-    for wallet_id in (scene.third, NOBODY, scene.first.upper(), "", scene.session.token):
+    """A wallet of another session, an unknown one, and other text are `WALLET_ACCESS_DENIED`."""
+    for wallet_id in (scene.third, NOBODY, scene.first.upper(), "", "wai_sess_x.y.z"):
         with refused(scene.world, "WALLET_ACCESS_DENIED") as caught:
             scene.world.sessions.authorize(scene.session.token, wallet_id)
-        assert scene.session.token not in str(caught.value.to_dict())
+        assert "wai_sess_" not in str(caught.value.to_dict())
+
+
+def test_a_token_in_the_place_of_a_wallet_is_refused(scene: Scene) -> None:
+    """A token is too long to be an id, and is not repeated."""
+    with refused(scene.world, "ACTION_VALIDATION_FAILED") as caught:
+        scene.world.sessions.authorize(scene.session.token, scene.session.token)
+    assert scene.session.token not in str(caught.value.to_dict())
 
 
 def test_a_session_without_a_default_wallet_needs_a_name(scene: Scene) -> None:
@@ -138,10 +145,10 @@ def test_one_statement_decides(scene: Scene) -> None:
 def test_a_rotated_key_is_accepted_for_five_minutes(scene: Scene) -> None:
     """A token of the key before is accepted for the grace period, and then no more."""
     world = scene.world
-    world.clock.now = NOW
-    world.tokens.rotate()
-    world.clock.now = NOW + 299
-    assert world.sessions.authorize(scene.session.token).session_id == scene.session.id
     world.clock.now = NOW + 300
+    world.tokens.rotate()
+    world.clock.now = NOW + 599
+    assert world.sessions.authorize(scene.session.token).session_id == scene.session.id
+    world.clock.now = NOW + 600
     with refused(world, "INVALID_TOKEN"):
         world.sessions.authorize(scene.session.token)

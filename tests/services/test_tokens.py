@@ -28,7 +28,7 @@ from waiaas.services.tokens import TokenKeys
 def test_a_replaced_key_is_not_kept_alive_by_a_clock_that_was_set_back(world: World) -> None:
     """A replaced key is accepted within five minutes of the rotation, before it as well as after it."""
     session = world.session(world.wallet())
-    world.tokens.rotate()
+    world.rotate()
     world.clock.now = NOW - 299
     assert isinstance(world.sessions.authenticate(session.token), AuthenticatedSession)
     with refused(world, "ROTATION_TOO_RECENT"):
@@ -42,7 +42,7 @@ def test_a_replaced_key_is_not_kept_alive_by_a_clock_that_was_set_back(world: Wo
 def test_a_deleted_key_revives_none_before_it(world: World) -> None:
     """If the current key was deleted, no token is accepted, and the next one that is made is the only key."""
     session = world.session(world.wallet())
-    world.tokens.rotate()
+    world.rotate()
     world.clock.now = NOW + 300
     world.execute("DELETE FROM key_value_store WHERE key = 'jwt_secret_current'")
     with pytest.raises(WAIaaSError, match="token is not valid"):
@@ -97,7 +97,7 @@ def test_an_unusable_key_lets_nobody_in(world: World, which: str, value: str, is
     """With a key that is not in the daemon's form, current or previous, every operation on tokens is refused."""
     wallet = world.wallet()
     session = world.session(wallet)
-    world.tokens.rotate()
+    world.rotate()
     world.clock.now += 400
     if not is_warm:
         world = World(world.path, world.clock)
@@ -118,6 +118,75 @@ def test_an_unusable_key_lets_nobody_in(world: World, which: str, value: str, is
         assert which in shown
         assert GOOD not in shown and "xyxy" not in shown
     world.database.close()
+
+
+def secrets_of(error: BaseException, *secrets: str) -> list[str]:
+    """Where an error, what it was raised from, or a variable of their tracebacks shows a secret."""
+    found, left, seen = [], [error], set()
+    while left:
+        each = left.pop()
+        seen.add(id(each))
+        shown = {"message": str(each), "repr": repr(each), "args": repr(each.args), "attributes": repr(vars(each))}
+        for frame, _ in traceback.walk_tb(each.__traceback__):
+            if "/tests/" not in frame.f_code.co_filename:
+                for name, value in frame.f_locals.items():
+                    shown[f"{frame.f_code.co_name} {name}"] = repr(value)
+        found += [where for where, text in shown.items() if any(secret in text for secret in secrets)]
+        more = [each.__cause__, each.__context__, getattr(each, "orig", None)]
+        left += [other for other in more if other is not None and id(other) not in seen]
+    return found
+
+
+@pytest.mark.parametrize("which", ["jwt_secret_current", "jwt_secret_previous"])
+@pytest.mark.parametrize(
+    "value", ["{}", "\xff{}", '{{"secret":"{}","createdAt":1', '{{"secret":"{}zz","createdAt":1}}']
+)
+@pytest.mark.parametrize("is_warm", [False, True], ids=["first use", "keys known"])
+def test_nothing_of_an_unusable_key_is_kept_in_an_error(world: World, which: str, value: str, is_warm: bool) -> None:
+    """No message, attribute, context or variable of a traceback of a refusal holds the text of a key."""
+    wallet = world.wallet()
+    session = world.session(wallet)
+    world.rotate()
+    world.clock.now += 600
+    if is_warm:
+        world.session(wallet)
+    else:
+        world = World(world.path, world.clock)
+    stored = value.format(GOOD).encode("latin-1")
+    world.execute("UPDATE key_value_store SET value = CAST(? AS TEXT) WHERE key = ?", stored, which)
+    for operation in (
+        lambda: world.sessions.authorize(session.token),
+        lambda: world.sessions.authenticate(session.token),
+        lambda: world.sessions.renew(session.token),
+        lambda: world.session(wallet),
+        lambda: world.tokens.verify(session.token),
+        lambda: world.tokens.rotate(),
+        lambda: world.tokens.sign(session.id, wallet, issued_at=NOW, expires_at=NOW + 300),
+    ):
+        with pytest.raises(WAIaaSError) as caught:
+            operation()
+        assert caught.value.reason in ("token_key_unusable", "unreadable_value")
+        assert secrets_of(caught.value, GOOD[:32]) == []
+    world.database.close()
+
+
+def test_nothing_of_a_good_key_is_kept_in_an_error(world: World) -> None:
+    """Nor does an error about something else, such as a bad token or a full disk while a key is stored."""
+    wallet = world.wallet()
+    session = world.session(wallet)
+    world.clock.now += 600
+    key = world.key().hex()
+    world.execute("CREATE TRIGGER no BEFORE INSERT ON audit_log BEGIN SELECT RAISE(ABORT, 'no'); END")
+    for operation in (
+        lambda: world.sessions.authorize(session.token[:-2] + "AA"),
+        lambda: world.sessions.authenticate("wai_sess_" + "x" * 5000),
+        lambda: world.sessions.renew(session.token),
+        lambda: world.session(wallet),
+        lambda: world.tokens.rotate(),
+    ):
+        with pytest.raises(WAIaaSError) as caught:
+            operation()
+        assert secrets_of(caught.value, key) == []
 
 
 def claims_of(session: IssuedSession, **changes: Any) -> dict[str, Any]:
@@ -453,25 +522,28 @@ class TestRotation:
             assert world.sessions.authenticate(new.token).session_id == new.id
         rotating.database.close()
 
-    def test_a_second_rotation_waits(self, world: World) -> None:
-        """The next rotation is refused for 299 seconds, and tells when it may be; the first one needs no wait."""
+    def test_a_new_key_is_not_rotated(self, world: World) -> None:
+        """A key that was just made, the first one too, is not rotated for 300 seconds; the error says until when."""
         session = world.session(world.wallet())
-        world.tokens.rotate()
-        first = world.key()
-        for seconds in (0, 299, 299.99):
-            world.clock.now = NOW + seconds
-            with refused(world, "ROTATION_TOO_RECENT") as caught:
-                world.tokens.rotate()
-            assert caught.value.details == {"retryAt": NOW + 300}
-        world.clock.now = NOW + 300
-        world.tokens.rotate()
-        assert world.key("jwt_secret_previous") == first != world.key()
+        for made in (NOW, NOW + 300):
+            key = world.key()
+            for seconds in (-299, 0, 299, 299.99):
+                world.clock.now = made + seconds
+                with refused(world, "ROTATION_TOO_RECENT") as caught:
+                    world.tokens.rotate()
+                assert caught.value.details == {"retryAt": made + 300}
+            world.clock.now = made + 300
+            world.tokens.rotate()
+            assert world.key("jwt_secret_previous") == key != world.key()
         is_refused(world, session.token)
 
     def test_without_a_key(self, world: World) -> None:
-        """A rotation in a file without a key makes one and replaces it."""
+        """A rotation in a file without a key makes the first one, which then waits as any other."""
         world.tokens.rotate()
-        assert world.key("jwt_secret_previous") != world.key()
+        assert world.query("SELECT key FROM key_value_store") == [("jwt_secret_current",)]
+        assert world.events() == [("KEY_ROTATED", "admin", None, None, None, {"key": "jwt_secret_current"})]
+        with refused(world, "ROTATION_TOO_RECENT"):
+            world.tokens.rotate()
 
     def test_a_token_renewed_after_a_rotation_outlives_the_old_key(self, world: World) -> None:
         """A renewal signs with the current key, so that the session goes on when the old one is accepted no more."""
@@ -520,7 +592,7 @@ def test_two_callers_that_find_no_key_use_one(world: World, monkeypatch: pytest.
         with waiaas.write_transaction(database):
             yield
 
-    monkeypatch.setattr("waiaas.services.tokens.write_transaction", after_the_other)
+    monkeypatch.setattr("waiaas.services.tokens.service_transaction", after_the_other)
     token = world.tokens.sign("s-1", "w-1", issued_at=NOW, expires_at=NOW + 300)
     assert token == make_token(world.key(), {"sub": "s-1", "wlt": "w-1", "iat": NOW, "exp": NOW + 300})
     assert other.tokens.verify(token).session_id == "s-1"

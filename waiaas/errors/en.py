@@ -104,7 +104,7 @@ MESSAGES: Final[dict[str, str]] = {
     "ACTION_NAME_CONFLICT": "An action of this name is already registered.",
     "ACTION_CHAIN_MISMATCH": "The action does not work on the wallet's chain.",
     # ADMIN
-    "ROTATION_TOO_RECENT": "The key was rotated a short while ago.",
+    "ROTATION_TOO_RECENT": "The key was made a short while ago.",
     # X402
     "X402_DISABLED": "x402 payments are disabled.",
     "X402_DOMAIN_NOT_ALLOWED": "The wallet's policies do not allow x402 payments to this domain.",
@@ -253,7 +253,7 @@ HINTS: Final[dict[str, str]] = {
     "ACTION_NAME_CONFLICT": "Rename one of the two actions, or remove one of their plugins.",
     "ACTION_CHAIN_MISMATCH": "Use a wallet on a chain that the action works on.",
     # ADMIN
-    "ROTATION_TOO_RECENT": "Rotate it again when 5 minutes have passed since the last rotation.",
+    "ROTATION_TOO_RECENT": "Rotate it when 5 minutes have passed since it was made.",
     # X402
     "X402_DISABLED": "Ask the administrator to enable x402 payments.",
     "X402_DOMAIN_NOT_ALLOWED": (

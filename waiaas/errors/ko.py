@@ -110,7 +110,7 @@ MESSAGES: Final[dict[str, str]] = {
     "ACTION_NAME_CONFLICT": "같은 이름의 액션이 이미 등록되어 있습니다.",
     "ACTION_CHAIN_MISMATCH": "지갑의 체인에서 사용할 수 없는 액션입니다.",
     # ADMIN
-    "ROTATION_TOO_RECENT": "키를 교체한 지 얼마 되지 않았습니다.",
+    "ROTATION_TOO_RECENT": "키를 만든 지 얼마 되지 않았습니다.",
     # X402
     "X402_DISABLED": "x402 결제가 비활성화되어 있습니다.",
     "X402_DOMAIN_NOT_ALLOWED": "지갑 정책에서 x402 결제를 허용하지 않는 도메인입니다.",
@@ -251,7 +251,7 @@ HINTS: Final[dict[str, str]] = {
     "ACTION_NAME_CONFLICT": "두 액션 중 하나의 이름을 바꾸거나 플러그인 하나를 제거하십시오.",
     "ACTION_CHAIN_MISMATCH": "액션을 사용할 수 있는 체인의 지갑을 사용하십시오.",
     # ADMIN
-    "ROTATION_TOO_RECENT": "마지막 교체 후 5분이 지나면 다시 교체하십시오.",
+    "ROTATION_TOO_RECENT": "키를 만든 지 5분이 지나면 교체하십시오.",
     # X402
     "X402_DISABLED": "관리자에게 x402 결제 활성화를 요청하십시오.",
     "X402_DOMAIN_NOT_ALLOWED": "도메인을 확인하거나, X402_ALLOWED_DOMAINS 정책에 추가하도록 관리자에게 요청하십시오.",

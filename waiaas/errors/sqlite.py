@@ -13,6 +13,8 @@ import re
 import sqlite3
 from typing import Final
 
+from peewee import InterfaceError, OperationalError, PeeweeException
+
 _NOT_UTF_8: Final = "Could not decode to UTF-8"
 
 # An extended result code has its primary result code in the low byte.
@@ -104,6 +106,20 @@ def reason_for(error: BaseException) -> str | None:
     return _REASONS.get(code, _REASONS.get(code & _PRIMARY))
 
 
+def is_of_database(error: BaseException) -> bool:
+    """Whether an error says that the database cannot be used: a lock, the disk, damage, or a lost connection.
+
+    An error in a statement is not one of these: a constraint that a row breaks, a table that does not exist.
+
+    :param error: an exception of `sqlite3` or one of Peewee.
+    """
+    original = getattr(error, "orig", error)
+    if isinstance(original, PeeweeException | sqlite3.Error):
+        return reason_for(error) not in (None, "unreadable_value", "upgrade_pending")
+    # Another driver's: these two classes are for the connection and the server (PEP 249).
+    return isinstance(error, OperationalError | InterfaceError)
+
+
 def result_code(error: BaseException) -> int | None:
     """Return SQLite's extended result code, or the primary one where only the message is known.
 
@@ -136,6 +152,22 @@ def is_mismatch(error: BaseException) -> bool:
 def contains_stored_text(error: BaseException) -> bool:
     """Whether the message contains a value from the file, which may be the key that signs session tokens."""
     return str(error).startswith(_NOT_UTF_8)
+
+
+def remove_stored_text(error: BaseException) -> None:
+    """Remove values from the file from the message of an error, and of those that it was raised from."""
+    left: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while left:
+        each = left.pop()
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        if contains_stored_text(each):
+            each.args = (cause_of(each),)
+        if isinstance(each, UnicodeDecodeError):
+            each.args, each.object = (), b""
+        left += [each.__cause__, each.__context__, getattr(each, "orig", None)]
 
 
 def cause_of(error: BaseException) -> str:

@@ -16,7 +16,7 @@ from playhouse.migrate import Operation, SqliteMigrator
 
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.sqlite import cause_of, reason_for
-from waiaas.faults import told_with, translated
+from waiaas.faults import safe_cause, translated
 from waiaas.migrations.sql import DefinitionError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class LosslessOperation(Operation):
             refused = as_refusal(error, self.migrator, table)
             if refused is error:
                 raise
-            raise refused from (error.__cause__ if isinstance(error, WAIaaSError) else told_with(error))
+            raise refused from (error.__cause__ if isinstance(error, WAIaaSError) else safe_cause(error))
 
 
 class Statement(LosslessOperation):
@@ -74,7 +74,7 @@ class Statement(LosslessOperation):
         except (PeeweeException, sqlite3.Error, MemoryError) as error:
             refused = as_refusal(error, self.migrator, None)
             self.migrator.note_failure(refused)
-            raise refused from told_with(error)
+            raise refused from safe_cause(error)
 
 
 def operation(

@@ -19,7 +19,7 @@ from playhouse.migrate import Operation
 
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.sqlite import is_mismatch
-from waiaas.faults import told_with
+from waiaas.faults import safe_cause
 from waiaas.migrations import writing
 from waiaas.migrations.alterations import Alterations
 from waiaas.migrations.captures import (
@@ -180,7 +180,7 @@ class WaiaasMigrator(Alterations):
         except (WAIaaSError, PeeweeException, sqlite3.Error, OSError, MemoryError) as error:
             if error in raised:
                 raise
-            raise as_refusal(error, self, None) from told_with(error)
+            raise as_refusal(error, self, None) from safe_cause(error)
 
     @contextmanager
     def change(self) -> Iterator[None]:

@@ -17,8 +17,7 @@ from waiaas.models import AuditLog, BaseModel, KeyValue, Session, SessionWallet,
 from waiaas.services.audit import Event, record
 from waiaas.services.ids import check_actor
 from waiaas.services.settings import Clock, checked
-from waiaas.services.statements import fetch, fetch_latest, in_dialect
-from waiaas.transactions import write_transaction
+from waiaas.services.statements import fetch, fetch_latest, in_dialect, service_transaction
 
 #: SQL that is true while the kill switch locks the system: for any value but `ACTIVE`, a missing row is none.
 IS_LOCKED = (
@@ -143,7 +142,7 @@ class KillSwitchService:
 
     def _change(self, change: Callable[[int, str | None], None], actor: str) -> KillSwitch:
         check_actor(actor)
-        with write_transaction(self._database, durable=True):
+        with service_transaction(self._database, durable=True):
             change(int(self._clock()), self._read(_READ_STATE))
             return self.state()
 

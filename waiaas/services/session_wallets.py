@@ -16,8 +16,8 @@ from waiaas.services.ends import has_ended, has_not_expired
 from waiaas.services.ids import check_actor, check_id, told_id
 from waiaas.services.kill_switch import IS_LOCKED, refuse_locked
 from waiaas.services.settings import Clock, SessionSettings, checked
-from waiaas.services.statements import fetch_latest, in_dialect, in_parts
-from waiaas.transactions import sync_at_commit, write_transaction
+from waiaas.services.statements import fetch_latest, in_dialect, service_transaction
+from waiaas.transactions import sync_at_commit
 
 
 class SessionWalletService:
@@ -58,7 +58,7 @@ class SessionWalletService:
         check_id("sessionId", session_id)
         check_id("walletId", wallet_id)
         check_actor(actor)
-        with write_transaction(self._database):
+        with service_transaction(self._database):
             refuse_locked(self._database)
             now = int(self._clock())
             links = _links_to_change(self._database, session_id)
@@ -81,7 +81,7 @@ class SessionWalletService:
         check_id("sessionId", session_id)
         check_id("walletId", wallet_id)
         check_actor(actor)
-        with write_transaction(self._database, durable=True):
+        with service_transaction(self._database, durable=True):
             now = int(self._clock())
             links = _links_to_change(self._database, session_id)
             link = _find(links, session_id, wallet_id)
@@ -102,7 +102,7 @@ class SessionWalletService:
         check_id("sessionId", session_id)
         check_id("walletId", wallet_id)
         check_actor(actor)
-        with write_transaction(self._database, durable=True):
+        with service_transaction(self._database, durable=True):
             now = int(self._clock())
             links = _links_to_change(self._database, session_id)
             link = _find(links, session_id, wallet_id)
@@ -182,10 +182,8 @@ def refuse_unusable(database: Database, wallet_ids: Sequence[str], settings: Ses
         .group_by(Wallet.id, Wallet.status)
         .tuples()
     )
-    found: dict[str, tuple[str, int]] = {}
-    for some in in_parts(wallet_ids):
-        rows = usage.where(Wallet.id.in_(some)).execute(database)
-        found |= {wallet_id: (status, sessions) for wallet_id, status, sessions in rows}
+    rows = usage.where(Wallet.id.in_(wallet_ids)).execute(database)
+    found = {wallet_id: (status, sessions) for wallet_id, status, sessions in rows}
     for wallet_id in wallet_ids:
         if wallet_id not in found:
             raise WAIaaSError("WALLET_NOT_FOUND", details={"walletId": told_id(wallet_id)})

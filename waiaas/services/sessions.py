@@ -22,9 +22,9 @@ from waiaas.services.kill_switch import IS_LOCKED, refuse_locked
 from waiaas.services.pages import Page, check_page, page_of
 from waiaas.services.session_wallets import refuse_unusable
 from waiaas.services.settings import Clock, SessionSettings, checked
-from waiaas.services.statements import PARAMETER, TRUE, compiled, fetch, fetch_latest, in_dialect, in_parts
+from waiaas.services.statements import PARAMETER, TRUE, compiled, fetch, fetch_latest, in_dialect, service_transaction
 from waiaas.services.tokens import STORED_KEYS, SessionTokens, TokenClaims, TokenKeys, hash_of, is_hash_of
-from waiaas.transactions import sync_at_commit, write_transaction
+from waiaas.transactions import sync_at_commit
 
 
 class AuthenticatedSession(NamedTuple):
@@ -106,7 +106,7 @@ class SessionService:
         check_create_session_request(request)
         check_actor(actor)
         session_id, default = new_id(), request["default_wallet_id"]
-        with write_transaction(self._database):
+        with service_transaction(self._database):
             refuse_locked(self._database)
             now = int(self._clock())
             absolute_end = now + self._settings.absolute_lifetime
@@ -126,8 +126,7 @@ class SessionService:
                 {"session": session_id, "wallet": wallet_id, "is_default": wallet_id == default, "created_at": now}
                 for wallet_id in request["wallet_ids"]
             ]
-            for some in in_parts(links):
-                SessionWallet.insert_many(some).execute(self._database)
+            SessionWallet.insert_many(links).execute(self._database)
             details = {"walletIds": list(request["wallet_ids"]), "expiresAt": expires_at}
             record(self._database, now, actor, [Event("SESSION_ISSUED", details, default, session_id)])
             return self._issued(session_id, now, token)
@@ -196,7 +195,7 @@ class SessionService:
             check_actor(actor)
         # Before the lock, which a bad token need not wait for, and under it, for the key may be another then.
         self._verify(token)
-        with write_transaction(self._database, durable=True):
+        with service_transaction(self._database, durable=True):
             refuse_locked(self._database)
             now = int(self._clock())
             claims = self._tokens.verify(token)
@@ -231,7 +230,7 @@ class SessionService:
         """
         check_id("sessionId", session_id)
         check_actor(actor)
-        with write_transaction(self._database, durable=True):
+        with service_transaction(self._database, durable=True):
             now = int(self._clock())
             is_it = Session.id == session_id
             found = Session.select(Session.revoked_at).where(is_it).tuples().first(self._database)
@@ -285,7 +284,7 @@ class SessionService:
         """Return the claims of a token and the row of its session, if the session lives and the token is current."""
         now = self._clock()
         claims, row = self._claims_and_row(token, int(now), sql, *parameters)
-        _, _, _, token_hash, revoked_at, expires_at = row[:_WALLET]
+        token_hash, revoked_at, expires_at = row[:_WALLET]
         if token_hash is None:
             raise WAIaaSError("SESSION_NOT_FOUND")
         if revoked_at is not None:
@@ -301,27 +300,38 @@ class SessionService:
     ) -> tuple[TokenClaims, Sequence[Any]]:
         """Verify a token and read the row of its session.
 
-        One statement is enough as long as the keys are those of the last call: the row holds the stored keys, too.
+        One statement is enough as long as the keys are those of the last call: it reads the stored keys, too.
         """
         keys = self._keys
         while True:
             claims = None if keys is None else _claims_or_refusal(keys, token, now)
             session_id = claims.session_id if isinstance(claims, TokenClaims) else None
-            row = fetch_latest(self._database, sql, session_id, *parameters)
-            if row[0]:
+            is_locked, latest, row = self._read(keys, sql, session_id, *parameters)
+            if is_locked:
                 raise WAIaaSError("SYSTEM_LOCKED")
-            stored = row[1:3]
-            if keys is not None and keys.stored == stored:
-                break
-            if stored[0] is None:
+            if latest is None:
                 # No key has signed any token.
                 raise WAIaaSError("INVALID_TOKEN")
-            keys = TokenKeys(*stored)
+            if latest is keys:
+                break
+            keys = latest
         self._keys = keys
         if isinstance(claims, TokenClaims):
             return claims, row
         assert claims is not None
         raise claims
+
+    def _read(
+        self, known: TokenKeys | None, sql: str, *parameters: object
+    ) -> tuple[bool, TokenKeys | None, Sequence[Any]]:
+        """Return whether the system is locked, the stored keys (the known ones if they are the same), and the rest.
+
+        Nothing is refused here, where the row with the texts of the keys is at hand: a traceback would hold them.
+        """
+        is_locked, current, previous, *row = fetch_latest(self._database, sql, *parameters)
+        if known is not None and known.stored == (current, previous):
+            return is_locked, known, row
+        return is_locked, None if current is None else TokenKeys(current, previous), row
 
     def _verify(self, token: str) -> None:
         """Refuse a token that the latest keys did not sign, or any while the system is locked."""
@@ -373,8 +383,8 @@ FROM (SELECT 1 AS one) AS request
 LEFT JOIN sessions AS s ON s.id = ?
 LEFT JOIN session_wallets AS l ON l.session_id = s.id AND {{which}}
 LEFT JOIN wallets AS w ON w.id = l.wallet_id"""
-# Where the columns of the wallet begin.
-_WALLET = 6
+# Where the columns of the wallet begin, after those of the session.
+_WALLET = 3
 
 
 def _refuse_status(wallet: AuthorizedWallet, must_be_active: bool) -> None:

@@ -5,13 +5,15 @@ Those of the path that every request takes are built once, for that costs more t
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
-from peewee import SQL, Database, Query, Value
+from peewee import SQL, Database, PeeweeException, Query, Value
 
-from waiaas.faults import refusing
-from waiaas.transactions import WaiaasDatabase
+from waiaas.faults import refusing, safe_cause, translated
+from waiaas.transactions import WaiaasDatabase, write_transaction
 
 #: Stands for a parameter that is given each time the statement runs, in the order in which they stand in its SQL.
 PARAMETER: Final = Value(None)
@@ -60,6 +62,16 @@ def fetch_latest(database: Database, sql: str, *parameters: object) -> Any:
     except Exception:
         with refusing(database):
             raise
+
+
+@contextmanager
+def service_transaction(database: Database, *, durable: bool = False) -> Iterator[None]:
+    """Run a block of a service in a `write_transaction`; each error of the database becomes a refusal."""
+    try:
+        with write_transaction(database, durable=durable):
+            yield
+    except (PeeweeException, sqlite3.Error) as error:
+        raise translated(error, database) from safe_cause(error)
 
 
 def in_parts(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:

@@ -13,19 +13,18 @@ import time
 from functools import cache
 from hashlib import sha256
 from hmac import compare_digest
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from peewee import Database
 
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.fields import LAST_SECOND, to_json
 from waiaas.models import KeyValue
-from waiaas.schemas import Secret
+from waiaas.schemas import MAX_TOKEN_LENGTH, Secret
 from waiaas.services.audit import Event, record
 from waiaas.services.ids import TOKEN_PREFIX, check_actor, check_id
 from waiaas.services.settings import Clock, checked
-from waiaas.services.statements import fetch_latest
-from waiaas.transactions import write_transaction
+from waiaas.services.statements import fetch_latest, service_transaction
 
 if TYPE_CHECKING:
     from jwt import PyJWS
@@ -62,26 +61,42 @@ class TokenClaims(NamedTuple):
 class TokenKeys:
     """The keys as one reading of the file had them: `stored` holds the two texts, of the current and the previous.
 
-    Raises WAIaaSError `DATABASE_UNAVAILABLE` with the reason `token_key_unusable` where a text is not what the
-    daemon stores.
+    A text may be something else than what the daemon stores: `refuse_unusable`, `sign` and `verify` then raise
+    WAIaaSError `DATABASE_UNAVAILABLE` with the reason `token_key_unusable`. They do so where no variable of a
+    traceback holds the text.
     """
 
-    __slots__ = ("_current", "_previous", "rotated_at", "stored")
+    __slots__ = ("_current", "_previous", "_unusable", "made_at", "stored")
 
-    def __init__(self, current: str, previous: str | None) -> None:
-        """Take the stored texts; without a previous one no key was ever replaced."""
-        self.stored = (current, previous)
-        self._current, self.rotated_at = _parse(CURRENT_KEY, current)
-        self._previous = None if previous is None else _parse(PREVIOUS_KEY, previous)[0]
+    def __init__(self, current: Any, previous: Any) -> None:
+        """Take what is stored; without a previous one (None) no key was ever replaced."""
+        self.stored = tuple(Secret(each) if isinstance(each, str) else each for each in (current, previous))
+        nothing = (b"", 0)
+        self._current, self.made_at = _parse(current) or nothing
+        self._previous, _ = _parse(previous) or nothing
+        self._unusable = None
+        if not self._current:
+            self._unusable = CURRENT_KEY
+        elif previous is not None and not self._previous:
+            self._unusable = PREVIOUS_KEY
+
+    def refuse_unusable(self) -> None:
+        """Raise WAIaaSError if a text is not what the daemon stores."""
+        if self._unusable is not None:
+            raise refusal("token_key_unusable", key=self._unusable)
 
     def sign(self, claims: TokenClaims) -> str:
         """Return the token that says these claims, signed with the current key."""
+        self.refuse_unusable()
         payload = to_json(dict(zip(_CLAIMS, claims, strict=True))).encode()
         return TOKEN_PREFIX + _jws().encode(payload, self._current, algorithm=_ALGORITHM)
 
     def verify(self, token: object, now: int) -> TokenClaims:
         """Return what a token says; raises as `SessionTokens.verify` does."""
-        if not isinstance(token, str) or not token.startswith(TOKEN_PREFIX) or not token.isascii():
+        self.refuse_unusable()
+        if not isinstance(token, str) or len(token) > MAX_TOKEN_LENGTH or not token.startswith(TOKEN_PREFIX):
+            raise WAIaaSError("INVALID_TOKEN")
+        if not token.isascii():
             raise WAIaaSError("INVALID_TOKEN")
         if not _SIGNATURE.fullmatch(token, len(token) - _SIGNATURE_LENGTH):
             raise WAIaaSError("INVALID_TOKEN")
@@ -97,11 +112,15 @@ class TokenKeys:
         Nor is it accepted where the rotation seems to lie further ahead than that: a clock that was set back, or a
         time that somebody wrote, would keep a replaced key alive.
         """
-        return self._previous is not None and abs(now - self.rotated_at) < ROTATION_GRACE_SECONDS
+        return bool(self._previous) and self.is_new(now)
+
+    def is_new(self, now: int) -> bool:
+        """Whether the current key was made less than five minutes before or after `now` (Unix seconds)."""
+        return abs(now - self.made_at) < ROTATION_GRACE_SECONDS
 
     def _payload(self, signed: str, now: int) -> bytes:
         payload = _verified(signed, self._current)
-        if payload is None and self._previous is not None and self.in_grace(now):
+        if payload is None and self.in_grace(now):
             payload = _verified(signed, self._previous)
         if payload is None:
             raise WAIaaSError("INVALID_TOKEN")
@@ -157,18 +176,28 @@ class SessionTokens:
     def rotate(self, *, actor: str = "admin") -> None:
         """Replace the key: new tokens are signed with a new one, old ones are accepted for five minutes more.
 
-        Raises WAIaaSError `ROTATION_TOO_RECENT` where the last rotation is less than `ROTATION_GRACE_SECONDS` ago:
-        tokens of the key before it would lose what is left of their time. Writes `KEY_ROTATED` to the audit log.
-        `actor` says there who asked: printable text of 1 to 200 characters, not blank, or `ACTION_VALIDATION_FAILED`.
+        A running daemon must be restarted afterwards: it reads the keys once, when it starts. Until then it refuses
+        every token that the new key signs, and its own next rotation destroys the new key. Where a daemon runs, let
+        the daemon rotate: this library reads the keys for each request.
+
+        Raises WAIaaSError `ROTATION_TOO_RECENT` if the key was made less than `ROTATION_GRACE_SECONDS` ago: tokens of
+        the key before it would lose what is left of their time. `details["retryAt"]` (Unix seconds) is when it can be
+        rotated. If there is no key yet, the first one is made. Writes `KEY_ROTATED` to the audit log, with the
+        `actor`: 1 to 200 printable characters, not blank, or `ACTION_VALIDATION_FAILED`.
         """
         check_actor(actor)
-        with write_transaction(self._database, durable=True):
+        with service_transaction(self._database, durable=True):
             now = int(self._clock())
-            keys = self.keys()
-            if keys.in_grace(now):
-                raise WAIaaSError("ROTATION_TOO_RECENT", details={"retryAt": keys.rotated_at + ROTATION_GRACE_SECONDS})
-            self._store(PREVIOUS_KEY, keys.stored[0], now)
-            self._store(CURRENT_KEY, _new_key(now), now)
+            keys = self._stored()
+            if keys is None:
+                self._make_first_key()
+            else:
+                keys.refuse_unusable()
+                if keys.is_new(now):
+                    retry_at = keys.made_at + ROTATION_GRACE_SECONDS
+                    raise WAIaaSError("ROTATION_TOO_RECENT", details={"retryAt": retry_at})
+                self._store(PREVIOUS_KEY, keys.stored[0], now)
+                self._store(CURRENT_KEY, _new_key(now), now)
             record(self._database, now, actor, [Event("KEY_ROTATED", {"key": CURRENT_KEY})])
 
     def keys(self) -> TokenKeys:
@@ -176,7 +205,7 @@ class SessionTokens:
         keys = self._stored()
         if keys is not None:
             return keys
-        with write_transaction(self._database):
+        with service_transaction(self._database):
             # Another caller may have made it meanwhile.
             return self._stored() or self._make_first_key()
 
@@ -192,9 +221,9 @@ class SessionTokens:
         KeyValue.delete().where(KeyValue.key == PREVIOUS_KEY).execute(self._database)
         return TokenKeys(key, None)
 
-    def _store(self, key: str, value: str, now: int) -> None:
-        row = {KeyValue.key: key, KeyValue.value: Secret(value), KeyValue.updated_at: now}
-        replaced = {KeyValue.value: Secret(value), KeyValue.updated_at: now}
+    def _store(self, key: str, value: Secret, now: int) -> None:
+        row = {KeyValue.key: key, KeyValue.value: value, KeyValue.updated_at: now}
+        replaced = {KeyValue.value: value, KeyValue.updated_at: now}
         KeyValue.insert(row).on_conflict(conflict_target=[KeyValue.key], update=replaced).execute(self._database)
 
 
@@ -233,10 +262,10 @@ def _verified(signed: str, key: bytes) -> bytes | None:
 def _claims(payload: bytes) -> TokenClaims:
     """Take the claims out of a payload whose signature is good."""
     try:
-        said = json.loads(payload)
-        values = [said[name] for name in _CLAIMS]
+        parsed = json.loads(payload)
+        values = [parsed[name] for name in _CLAIMS]
     except (ValueError, TypeError, KeyError, RecursionError):
-        raise WAIaaSError("INVALID_TOKEN") from None
+        values = []
     if [type(value) for value in values] != list(_CLAIMS.values()):
         raise WAIaaSError("INVALID_TOKEN")
     claims = TokenClaims(*values)
@@ -246,17 +275,15 @@ def _claims(payload: bytes) -> TokenClaims:
     return claims
 
 
-def _new_key(now: int) -> str:
-    return to_json({"secret": secrets.token_hex(_KEY_BYTES), "createdAt": now})
+def _new_key(now: int) -> Secret:
+    return Secret(to_json({"secret": secrets.token_hex(_KEY_BYTES), "createdAt": now}))
 
 
-def _parse(key: str, stored: str) -> tuple[bytes, int]:
-    """Return a key's bytes and when it was made."""
+def _parse(stored: Any) -> tuple[bytes, int] | None:
+    """Return a key's bytes and when it was made (Unix seconds); None for what the daemon does not store."""
     try:
-        said = json.loads(stored)
-        secret, created_at = bytes.fromhex(said["secret"]), int(said["createdAt"])
+        parsed = json.loads(stored)
+        secret, created_at = bytes.fromhex(parsed["secret"]), int(parsed["createdAt"])
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
-        raise refusal("token_key_unusable", key=key) from None
-    if len(secret) != _KEY_BYTES:
-        raise refusal("token_key_unusable", key=key)
-    return secret, created_at
+        return None
+    return (secret, created_at) if len(secret) == _KEY_BYTES else None

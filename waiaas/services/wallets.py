@@ -24,8 +24,7 @@ from waiaas.services.ids import check_actor, check_id, new_id, told_id
 from waiaas.services.kill_switch import refuse_locked
 from waiaas.services.pages import Page, check_page, page_of
 from waiaas.services.settings import Clock, checked
-from waiaas.services.statements import in_parts
-from waiaas.transactions import write_transaction
+from waiaas.services.statements import in_parts, service_transaction
 
 _SUSPEND_WALLET = SuspendWalletRequestSchema()
 _BECAUSE = {"reason": "WALLET_TERMINATED"}
@@ -66,7 +65,7 @@ class WalletService:
         if network is not None and environment != request["environment"]:
             details = {"network": network, "environment": request["environment"]}
             raise WAIaaSError("ENVIRONMENT_NETWORK_MISMATCH", details=details)
-        with write_transaction(self._database):
+        with service_transaction(self._database):
             refuse_locked(self._database)
             now, wallet_id = int(self._clock()), new_id()
             if Wallet.select().where(Wallet.public_key == request["public_key"]).exists(self._database):
@@ -108,7 +107,7 @@ class WalletService:
         """
         check_actor(actor)
         _SUSPEND_WALLET.load({"reason": reason})
-        with write_transaction(self._database, durable=True):
+        with service_transaction(self._database, durable=True):
             now = int(self._clock())
             wallet = self._wallet_to_change(wallet_id)
             if wallet.status == "SUSPENDED":
@@ -126,7 +125,7 @@ class WalletService:
         `WALLET_TERMINATED`, and `INVALID_STATE_TRANSITION` where it is not suspended.
         """
         check_actor(actor)
-        with write_transaction(self._database):
+        with service_transaction(self._database):
             refuse_locked(self._database)
             now = int(self._clock())
             _refuse_transition(self._wallet_to_change(wallet_id), "SUSPENDED", "ACTIVE")
@@ -141,7 +140,7 @@ class WalletService:
         transaction concerned. Raises WAIaaSError `WALLET_NOT_FOUND` and `WALLET_TERMINATED`.
         """
         check_actor(actor)
-        with write_transaction(self._database, durable=True):
+        with service_transaction(self._database, durable=True):
             now = int(self._clock())
             self._wallet_to_change(wallet_id)
             lost = _links_to_lose(self._database, wallet_id)
