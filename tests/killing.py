@@ -25,6 +25,7 @@ from old_files import dump
 
 import waiaas
 from waiaas.database import open_to_change
+from waiaas.files import private_folder
 from waiaas.migrations import backup
 
 NOW = 1_800_000_000
@@ -53,7 +54,7 @@ class Trial:
     def begin(self) -> Path:
         """Put the file as it was in place, alone."""
         for left in [*self.path.parent.glob("killed.db*"), *self.path.parent.glob(".killed.db*")]:
-            left.unlink()
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
         self.path.with_name("filler").unlink(missing_ok=True)
         shutil.copy(self._original, self.path)
         return self.path
@@ -136,10 +137,11 @@ def _around_each_write(arrive: Callable[[], None]) -> None:
 
 
 def _at_each_line_of_the_backup(arrive: Callable[[], None]) -> None:
-    """Every line of the module, just before it runs, and every few pages that SQLite has copied."""
+    """Every line of its modules, just before it runs, and every few pages that SQLite has copied."""
+    modules = {backup.__file__, private_folder.__file__}
 
     def trace(frame: Any, event: str, _: object) -> Any:
-        if frame.f_code.co_filename != backup.__file__:
+        if frame.f_code.co_filename not in modules:
             return None
         if event == "line":
             arrive()

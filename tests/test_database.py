@@ -82,11 +82,33 @@ class TestFreshFile:
         waiaas.close(second)
         assert list(tmp_path.iterdir()) == []
 
-    @pytest.mark.parametrize("upgrade", [True, False])
-    def test_is_created_whatever_upgrade_says(self, tmp_path: Path, upgrade: bool) -> None:
-        """`upgrade=False` is about older files: a new one is created all the same."""
-        waiaas.close(waiaas.connect(tmp_path / "wallets.db", upgrade=upgrade))
-        assert query(tmp_path / "wallets.db", "SELECT max(version) FROM schema_version") == [(19,)]
+    @pytest.mark.parametrize("options", [{"create": False}, {"upgrade": False}], ids=str)
+    def test_is_not_created_unless_asked_for(self, tmp_path: Path, options: dict[str, bool]) -> None:
+        """With `create=False` or `upgrade=False` a path without a file is refused, and no file appears."""
+        assert refused(tmp_path / "walets.db", **options).reason == "file_not_found"
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize("options", [{"create": False}, {"upgrade": False}], ids=str)
+    @pytest.mark.parametrize("size", [0, 4096])
+    def test_is_not_filled_unless_asked_for(self, tmp_path: Path, options: dict[str, bool], size: int) -> None:
+        """With `create=False` or `upgrade=False` a file without tables is refused, unchanged and with its mode."""
+        path = tmp_path / "wallets.db"
+        if size:
+            execute(path, "PRAGMA user_version = 7")
+        else:
+            path.touch()
+        path.chmod(0o644)
+        before = files(tmp_path)
+        assert refused(path, **options).reason == "empty_database"
+        assert (files(tmp_path), mode(path)) == (before, 0o644)
+
+    @pytest.mark.parametrize("options", [{"create": False}, {"upgrade": False}], ids=str)
+    def test_a_current_file_is_opened_all_the_same(self, tmp_path: Path, options: dict[str, bool]) -> None:
+        """A file at the latest version is opened whatever `create` and `upgrade` are."""
+        path = make_file(tmp_path / "wallets.db", 19)
+        database = waiaas.connect(path, **options)
+        assert database.execute_sql("SELECT max(version) FROM schema_version").fetchone() == (19,)
+        waiaas.close(database)
 
 
 class TestPragmas:

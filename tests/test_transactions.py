@@ -372,8 +372,10 @@ class TestWriteTransaction:
 
 WAIT_FOR_LOCK = """
 import signal, sys, threading, waiaas
-from waiaas.database import _database
-main, database = threading.get_ident(), _database(sys.argv[1], 60)
+from waiaas.files.opening import DatabaseFile
+from waiaas.transactions import WaiaasDatabase
+file = DatabaseFile(sys.argv[1])
+main, database = threading.get_ident(), WaiaasDatabase(file.name, file=file, timeout=60)
 
 def interrupted():
     # A signal that comes before the wait has begun interrupts all the same: the block is never reached.

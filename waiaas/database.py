@@ -7,8 +7,9 @@ import sqlite3
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, nullcontext, suppress
+from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING
 
@@ -17,10 +18,14 @@ from peewee import OperationalError, SchemaManager, SqliteDatabase
 from waiaas import migrations
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.sqlite import cause_of, reason_for
-from waiaas.faults import file_of, refusing, uri
+from waiaas.faults import file_of, refusing
+from waiaas.files.opening import DatabaseFile, path_of
+from waiaas.files.upgrade_lock import after_upgrades, upgrade_lock
 from waiaas.migrations.commit import immediate_transaction
 from waiaas.migrations.connection import pragmas
 from waiaas.migrations.damage import has_log, refuse_damage
+from waiaas.migrations.pulse import Pulse
+from waiaas.migrations.report import Progress
 from waiaas.migrations.version import schema_version
 from waiaas.models import MODELS, SchemaVersion
 from waiaas.transactions import IN_MEMORY, LOG, WaiaasDatabase
@@ -59,6 +64,7 @@ _PRAGMAS_TO_INSPECT = {"trusted_schema": "OFF", "cell_size_check": "ON"}
 def connect(
     path: str | bytes | PathLike[str],
     *,
+    create: bool = True,
     upgrade: bool = True,
     backup: migrations.Backup = True,
     skip_orphans: bool = False,
@@ -67,10 +73,16 @@ def connect(
 ) -> WaiaasDatabase:
     """Open a WAIaaS database file at the latest schema version.
 
-    A file that is empty or does not exist is created (mode 0600, for it will hold the key that signs session
-    tokens); an older one is upgraded first, as `waiaas.upgrade` does it and with its `backup`, `skip_orphans` and
-    `progress`. With `upgrade=False` an older file is opened as it is, without change. `busy_timeout` is how many
-    seconds (0 to 2,147,483) a statement waits for another connection's lock. `":memory:"` is a new database in memory.
+    A file that is empty or does not exist is created (mode 0600, because it will contain the key that signs session
+    tokens), unless `create` or `upgrade` is False. An older one is upgraded first, as `waiaas.upgrade` does it and
+    with its `backup`, `skip_orphans` and `progress`. While another process upgrades the file, this one waits, however
+    long that takes, and calls `progress`. With `upgrade=False` an older file is opened unchanged. `busy_timeout` is
+    how many seconds (0 to 2,147,483) a statement waits for another connection's lock. `":memory:"` is a new database
+    in memory.
+
+    The path is resolved once: a later change of the working folder has no effect. A later connection (of another
+    thread, in a forked process, after `close`) opens the same file or is refused (`file_replaced`), and never creates
+    one.
 
     Returns a `peewee.SqliteDatabase`. Its `warnings` are what failed after the file was created or upgraded and that
     was committed. Every connection that it makes (one a thread) has the daemon's PRAGMAs:
@@ -82,7 +94,9 @@ def connect(
 
     Raises WAIaaSError, with the file as it was; its `reason` says why, among them
     `code_too_old` (install a newer waiaas), `not_a_database`, `other_program`, `schema_version_missing`,
-    `read_only`, `database_busy`, and all that `waiaas.upgrade` refuses. Raises ValueError for a `busy_timeout` out of
+    `read_only`, `database_busy`, `sidecar_of_another_user` and `sidecar_not_a_file` (a journal or log next to the file
+    that is not to be trusted), and all that `waiaas.upgrade` refuses; with `create=False` or `upgrade=False`
+    `file_not_found` and `empty_database`. Raises ValueError for a `busy_timeout` out of
     bounds, and for an empty `backup` where there is something to upgrade; TypeError for a `busy_timeout` that is no
     number or a path that is none.
 
@@ -95,21 +109,19 @@ def connect(
         raise TypeError(f"busy_timeout is a number of seconds, not {busy_timeout!r}")
     if not 0 <= busy_timeout <= _LONGEST_TIMEOUT:
         raise ValueError(f"busy_timeout is a number of seconds from 0 to {_LONGEST_TIMEOUT}, not {busy_timeout!r}")
-    path = os.fsdecode(path)
-    if path != IN_MEMORY:
-        _reserve(path)
-        version = _look_at(path, busy_timeout, to_upgrade=upgrade)
-        if upgrade and version < migrations.LATEST_SCHEMA_VERSION and not os.access(path, os.W_OK):
-            raise refusal("read_only", path=path)
-    database = _database(path, busy_timeout, _WHILE_CHANGED)
-    try:
-        with refusing(database):
-            _bring_up(database, upgrade, backup, skip_orphans, progress)
-            database.pragma("mmap_size", _PRAGMAS["mmap_size"], permanent=True)
-    except BaseException:
-        database.close()
-        raise
-    return database
+    name, pulse = path_of(path), Pulse(progress)
+    if name == IN_MEMORY:
+        database = WaiaasDatabase(name, pragmas=_WHILE_CHANGED, timeout=busy_timeout)
+        return _brought_up(database, upgrade, backup, skip_orphans, progress)
+    file = DatabaseFile(name)
+    _reserve(file, create=create and upgrade)
+    version = _look_at(file, busy_timeout, pulse, to_upgrade=upgrade)
+    if version == 0 and not (create and upgrade):
+        raise refusal("empty_database", path=name)
+    if upgrade and version < migrations.LATEST_SCHEMA_VERSION and not os.access(file.real, os.W_OK):
+        raise refusal("read_only", path=name)
+    with upgrade_lock(file, _waiting(pulse)) if upgrade and _is_old(version) else nullcontext():
+        return _brought_up(_database(file, busy_timeout), upgrade, backup, skip_orphans, progress)
 
 
 def close(database: SqliteDatabase) -> None:
@@ -176,22 +188,17 @@ def _has_no_tables(path: str | PathLike[str]) -> bool:
 
 
 @contextmanager
-def open_as_it_is(path: str | bytes | PathLike[str], busy_timeout: float = BUSY_TIMEOUT) -> Iterator[SqliteDatabase]:
+def open_as_it_is(
+    path: str | bytes | PathLike[str], busy_timeout: float = BUSY_TIMEOUT, progress: ProgressCallback | None = None
+) -> Iterator[SqliteDatabase]:
     """Open a file to look at it: nothing is created in it or changed, whatever the file is.
 
+    Waits, calling `progress`, while an upgrade by another process keeps readers out.
     Beside a file with a write-ahead log that a killed daemon left, SQLite makes the log's index (`-shm`) anew.
     Raises WAIaaSError with the reason `file_not_found` where there is no file, and
     `log_unreadable` where that index is needed and the folder is read-only.
     """
-    path = os.fsdecode(path)
-    if not os.path.exists(path):
-        raise refusal("file_not_found", path=path)
-    if not os.path.isfile(path):
-        raise refusal("cannot_open", path=path, cause="it is not a file")
-    if os.path.getsize(path) == 1:
-        # SQLite takes a file of one byte for an empty one (unixFileSize in its os_unix.c) and writes over it.
-        raise refusal("not_a_database", path=path)
-    database = _open_to_look(path, busy_timeout)
+    database = _open_to_look(DatabaseFile(path_of(path)), busy_timeout, Pulse(progress))
     try:
         yield database
     finally:
@@ -200,7 +207,9 @@ def open_as_it_is(path: str | bytes | PathLike[str], busy_timeout: float = BUSY_
 
 @contextmanager
 def open_to_change(
-    path: str | bytes | PathLike[str], warn: Callable[[WAIaaSError], None] | None = None
+    path: str | bytes | PathLike[str],
+    warn: Callable[[WAIaaSError], None] | None = None,
+    progress: ProgressCallback | None = None,
 ) -> Iterator[SqliteDatabase]:
     """Open an existing file for `upgrade` or `downgrade`: not a byte changes but by what they do.
 
@@ -210,51 +219,64 @@ def open_to_change(
     Raises WAIaaSError as `connect` does, with the reason `file_not_found` where there is no file
     and `empty_database` where there is nothing in it.
     """
-    path = os.fsdecode(path)
-    if _look_at(path, BUSY_TIMEOUT, to_upgrade=True) == 0:
-        raise refusal("empty_database", path=path)
-    database = _database(path, BUSY_TIMEOUT, _WHILE_CHANGED)
-    try:
-        yield database
-    except BaseException:
-        # To write the log back would be to wait once more for whoever has just not let go.
-        database.close()
-        raise
-    try:
-        close(database)
-    except WAIaaSError as error:
-        if warn is None:
+    file, pulse = DatabaseFile(path_of(path)), Pulse(progress)
+    if _look_at(file, BUSY_TIMEOUT, pulse, to_upgrade=True) == 0:
+        raise refusal("empty_database", path=file.name)
+    with upgrade_lock(file, _waiting(pulse)):
+        database = _database(file, BUSY_TIMEOUT)
+        try:
+            yield database
+        except BaseException:
+            # To write the log back would be to wait once more for whoever has just not let go.
+            database.close()
             raise
-        warning = _warning("log_not_written_back", path, error)
-        LOG.warning("%s", warning)
-        warn(warning)
+        try:
+            close(database)
+        except WAIaaSError as error:
+            if warn is None:
+                raise
+            warning = _warning("log_not_written_back", file.name, error)
+            LOG.warning("%s", warning)
+            warn(warning)
 
 
-def _database(path: str, busy_timeout: float, pragmas: Mapping[str, str | int]) -> WaiaasDatabase:
-    # SQLite may be built to take a name that starts with `file:` for a URI.
-    name = os.path.join(os.curdir, path) if path.startswith("file:") else path
-    return WaiaasDatabase(name, pragmas=pragmas, timeout=busy_timeout)
+def is_empty(path: str | bytes | PathLike[str]) -> bool:
+    """Return whether a file exists and is empty.
+
+    :raises WAIaaSError: `SCHEMA_INCOMPATIBLE` with the reason `log_without_database` if there is a log next to it.
+    """
+    file = DatabaseFile(path_of(path))
+    return os.path.isfile(file.real) and file.inspect().st_size == 0
 
 
-def _reserve(path: str) -> None:
+def _database(file: DatabaseFile, busy_timeout: float) -> WaiaasDatabase:
+    return WaiaasDatabase(file.name, file=file, pragmas=_WHILE_CHANGED, timeout=busy_timeout)
+
+
+def _is_old(version: int) -> bool:
+    return 0 < version < migrations.LATEST_SCHEMA_VERSION
+
+
+def _waiting(pulse: Pulse) -> Callable[[], None]:
+    return partial(pulse, Progress("waiting for another process that upgrades the file"))
+
+
+def _reserve(file: DatabaseFile, *, create: bool) -> None:
     """Make sure that there is a file, and that an empty one is its owner's alone before anything is in it.
 
     A file that may be in use is never opened here: closing it would drop every lock that this process has on it
     (https://www.sqlite.org/howtocorrupt.html, section 2.2). So a new file is made without opening it, on Linux.
     """
     try:
-        if has_log(path) and not (os.path.exists(path) and os.path.getsize(path)):
-            raise refusal("cannot_open", path=path, cause="its write-ahead log is there, and it is not")
-        if os.path.basename(path) and not os.path.exists(path):
-            _make_private_file(os.path.realpath(path))
-        if not os.path.isfile(path):
-            raise refusal("cannot_open", path=path, cause="it is not a file")
-        if os.path.getsize(path) == 0:
-            if not os.access(path, os.W_OK):
-                raise refusal("read_only", path=path)
-            os.chmod(path, 0o600)
+        if create and os.path.basename(file.name) and not os.path.exists(file.real):
+            file.refuse_sidecars(None)
+            _make_private_file(file.real)
+        if file.inspect().st_size == 0 and create:
+            if not os.access(file.real, os.W_OK):
+                raise refusal("read_only", path=file.name)
+            os.chmod(file.real, 0o600)
     except OSError as error:
-        raise refusal("cannot_open", path=path, cause=cause_of(error)) from error
+        raise refusal("cannot_open", path=file.name, cause=cause_of(error)) from error
 
 
 def _make_private_file(path: str) -> None:
@@ -266,10 +288,17 @@ def _make_private_file(path: str) -> None:
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
-def _open_to_look(path: str, busy_timeout: float) -> SqliteDatabase:
-    real = os.path.realpath(path)
+def _open_to_look(file: DatabaseFile, busy_timeout: float, pulse: Pulse) -> SqliteDatabase:
+    if file.inspect().st_size == 1:
+        # SQLite takes a file of one byte for an empty one (unixFileSize in its os_unix.c) and writes over it.
+        raise refusal("not_a_database", path=file.name)
+    return after_upgrades(file, _waiting(pulse), partial(_opened_to_look, file, busy_timeout))
+
+
+def _opened_to_look(file: DatabaseFile, busy_timeout: float) -> SqliteDatabase:
+    real = file.real
     try:
-        return _opened(path, _mode_to_look(real), busy_timeout)
+        return _opened(file, _mode_to_look(real), busy_timeout)
     except WAIaaSError as error:
         has_log, has_index = os.path.exists(f"{real}-wal"), os.path.exists(f"{real}-shm")
         if os.access(os.path.dirname(real), os.W_OK) or os.path.exists(f"{real}-journal"):
@@ -277,14 +306,14 @@ def _open_to_look(path: str, busy_timeout: float) -> SqliteDatabase:
         if error.reason == "read_only" and not has_log:
             # In write-ahead-log mode SQLite reads through a log, which it would have to make. Without one there is
             # nobody who writes.
-            return _opened(path, _NOTHING_BUT_THE_FILE, busy_timeout)
+            return _opened(file, _NOTHING_BUT_THE_FILE, busy_timeout)
         if error.reason == "cannot_open" and has_log and not has_index and os.access(f"{real}-wal", os.R_OK):
-            raise refusal("log_unreadable", path=path) from error
+            raise refusal("log_unreadable", path=file.name) from error
         raise
 
 
-def _opened(path: str, mode: str, busy_timeout: float) -> SqliteDatabase:
-    database = SqliteDatabase(uri(path, mode), uri=True, timeout=busy_timeout, pragmas=_PRAGMAS_TO_INSPECT)
+def _opened(file: DatabaseFile, mode: str, busy_timeout: float) -> SqliteDatabase:
+    database = WaiaasDatabase(file.name, file=file, mode=mode, timeout=busy_timeout, pragmas=_PRAGMAS_TO_INSPECT)
     try:
         with refusing(database):
             database.execute_sql("SELECT count(*) FROM sqlite_master")
@@ -311,19 +340,36 @@ def _mode_to_look(path: str) -> str:
     return _NOTHING_BUT_THE_FILE
 
 
-def _look_at(path: str, busy_timeout: float, *, to_upgrade: bool) -> int:
+def _look_at(file: DatabaseFile, busy_timeout: float, pulse: Pulse, *, to_upgrade: bool) -> int:
     """Return the schema version of a file that this library can work with; refuse any other.
 
     Nothing ties a write-ahead log to its file: one that a killed daemon left, or that stood beside another file of
     this name, is written into the file by whoever closes it last. So before an old file with a log is opened to be
     changed, the pages of both together are looked at.
     """
-    with open_as_it_is(path, busy_timeout) as database:
+    with closing(_open_to_look(file, busy_timeout, pulse)) as database:
         version = schema_version(database)
-        if to_upgrade and 0 < version < migrations.LATEST_SCHEMA_VERSION and has_log(path):
+        if to_upgrade and _is_old(version) and has_log(file.real):
             with refusing(database):
                 refuse_damage(database)
         return version
+
+
+def _brought_up(
+    database: WaiaasDatabase,
+    upgrade: bool,
+    backup: migrations.Backup,
+    skip_orphans: bool,
+    progress: ProgressCallback | None,
+) -> WaiaasDatabase:
+    try:
+        with refusing(database):
+            _bring_up(database, upgrade, backup, skip_orphans, progress)
+            database.pragma("mmap_size", _PRAGMAS["mmap_size"], permanent=True)
+    except BaseException:
+        database.close()
+        raise
+    return database
 
 
 def _bring_up(

@@ -6,9 +6,8 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from os import PathLike
 from typing import TYPE_CHECKING
-from urllib.parse import quote, unquote_to_bytes, urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from peewee import PeeweeException, SqliteDatabase
 
@@ -39,7 +38,11 @@ def translated(error: Exception, database: Database) -> WAIaaSError:
     unknown = {OSError: "cannot_open", UnicodeDecodeError: "corrupt"}
     fallback = next((reason for kind, reason in unknown.items() if isinstance(error, kind)), "sqlite_error")
     path, seconds = file_of(database), getattr(database, "timeout", None)
-    found = explain(error, path) if isinstance(database, SqliteDatabase) else Explanation(None, cause_of(error))
+    found = (
+        explain(error, path_to_open(database))
+        if isinstance(database, SqliteDatabase)
+        else Explanation(None, cause_of(error))
+    )
     details = {"folder": found.folder} if found.folder else {}
     return refusal(found.reason or fallback, path=path, cause=found.cause, seconds=seconds, **details)
 
@@ -54,20 +57,21 @@ def safe_cause(error: Exception) -> Exception:
     return error
 
 
-def uri(path: str | PathLike[str], mode: str) -> str:
-    """Return the URI of a file for SQLite (https://www.sqlite.org/uri.html), whatever bytes its name is made of.
-
-    A relative path stays one, so that refusals name the file as its owner did.
-    """
-    return f"file:{quote(os.fsencode(path))}?mode={mode}"
+def path_to_open(database: Database) -> str:
+    """Return the path that leads to the file of a database, whatever the working folder is by now."""
+    file = getattr(database, "file", None)
+    return str(file.real) if file is not None else file_of(database)
 
 
 def file_of(database: Database) -> str:
-    """Return the path of a database as a person would write it, also where it was opened by a URI.
+    """Return the path of a database as its owner typed it, also where it was opened by a URI.
 
-    A database on a server is told by its class alone: its name may be a URL with a password.
+    A database on a server is named by its class alone: its name may be a URL with a password.
     """
     if not isinstance(database, SqliteDatabase):
         return type(database).__name__
+    file = getattr(database, "file", None)
     name = str(database.database)
+    if file is not None:
+        return name
     return os.fsdecode(unquote_to_bytes(urlsplit(name).path)) if name.startswith("file:") else name

@@ -15,7 +15,7 @@ from waiaas.enums import KILL_SWITCH_STATES
 from waiaas.errors import refusal
 from waiaas.errors.base import fill, texts_in
 from waiaas.errors.sqlite import is_mismatch, reason_for
-from waiaas.faults import file_of, refusing
+from waiaas.faults import file_of, path_to_open, refusing
 from waiaas.fields import FIRST_SECOND, LAST_SECOND, JSONText, UTCDateTime
 from waiaas.migrations import LATEST_SCHEMA_VERSION
 from waiaas.migrations.damage import damage, refuse_unreadable
@@ -140,7 +140,7 @@ def check(database: Database) -> CheckReport:
         refuse_strange_rows(database)
         findings = list(_damage(database))
         if findings:
-            refuse_unreadable(file_of(database))
+            refuse_unreadable(path_to_open(database), file_of(database))
         try:
             for finding in _beside_damage(database, version):
                 findings.append(finding)

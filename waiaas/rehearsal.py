@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from waiaas.database import open_as_it_is, open_to_change
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.sqlite import cause_of, reason_for
-from waiaas.faults import refusing, uri
+from waiaas.faults import refusing
+from waiaas.files.opening import DatabaseFile, path_of, uri
 from waiaas.integrity import CheckReport, check
 from waiaas.migrations import Progress, UpgradeReport, upgrade
 from waiaas.migrations.backup import write_backup
@@ -173,10 +174,12 @@ def rehearse(
     ['schema_version', 'session_wallets']
     """
     started = time.perf_counter()
-    path, pulse = os.fsdecode(path), Pulse(progress)
+    path, pulse = path_of(path), Pulse(progress)
+    file = DatabaseFile(path)
+    file.inspect()
     _refuse_at_first_sight(path)
     with _private_folder(path) as folder, _naming_the_original(path, folder):
-        copy = _copy(path, folder, pulse)
+        copy = _copy(file, folder, pulse)
         copied = time.perf_counter()
         with open_to_change(copy) as database, refusing(database):
             # With a write-ahead log the rows before the upgrade can be read beside those after it, from one file.
@@ -268,14 +271,15 @@ def _naming_the_original(path: str, folder: Path) -> Iterator[None]:
         raise
 
 
-def _copy(path: str, folder: Path, pulse: Pulse) -> Path:
+def _copy(file: DatabaseFile, folder: Path, pulse: Pulse) -> Path:
+    path = file.name
     copy = folder / os.path.basename(path)
     if _has_abandoned_log(path):
         _copy_with_log(path, copy, pulse)
     else:
         # As long as this connection is open, the one that copies is not the last, which would leave an empty log.
         with open_as_it_is(path):
-            write_backup(Path(path), copy, path, pulse)
+            write_backup(file, copy, pulse)
     os.chmod(copy, 0o600)
     return copy
 

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from typing import Any
+from typing import Any, TypeGuard
 from weakref import WeakSet
 
 from peewee import (
@@ -31,7 +31,8 @@ from peewee import (
 from waiaas.binding import bind_block
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.sqlite import is_of_database, reason_for
-from waiaas.faults import file_of, refusing, safe_cause, translated
+from waiaas.faults import refusing, safe_cause, translated
+from waiaas.files.opening import DatabaseFile, real_path
 
 LOG = logging.getLogger("waiaas")
 IN_MEMORY = ":memory:"
@@ -63,14 +64,19 @@ class _RolledBackError(OperationalError):
 class WaiaasDatabase(SqliteDatabase):
     """Peewee's SQLite database, with what a program needs that writes from several threads, or forks."""
 
-    # Peewee's own: what it knows of this thread's connection, how it opens one, and what its execute_sql calls.
+    # Peewee's own: what it knows of this thread's connection, how it prepares one, and what its execute_sql calls.
     _state: Any
-    _connect: Any
     _execute_cursor: Any
+    _add_conn_hooks: Any
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        """Take what Peewee takes."""
-        super().__init__(*args, **options)
+    def __init__(self, database: str, *, file: DatabaseFile | None = None, mode: str = "rw", **options: Any) -> None:
+        """Take what Peewee takes, and the file that every connection opens, in a mode of SQLite's URIs.
+
+        Without a file each connection opens what `database` means to SQLite at that moment.
+        """
+        self.file = file
+        self._mode = mode
+        super().__init__(database, **options)
         self._write_turn = threading.Lock()
         self._thread = _ThreadState()
         #: What failed after the file was created or upgraded; the change is committed.
@@ -103,6 +109,9 @@ class WaiaasDatabase(SqliteDatabase):
         main.c), so that in a crowd of processes one may not find the lock free for seconds. This one looks again
         after a few milliseconds each time.
         """
+        if self.file is not None:
+            # Nobody would find what is written into a file that was renamed, deleted or replaced.
+            self.file.refuse_replaced()
         deadline = time.monotonic() + self.timeout
         try:
             self._wait_for_locks(0)
@@ -116,6 +125,19 @@ class WaiaasDatabase(SqliteDatabase):
                 time.sleep(random.uniform(*_LOOK_AGAIN_AFTER))
         finally:
             self._wait_for_locks(self.timeout)
+
+    def _connect(self) -> sqlite3.Connection:
+        """Open a connection, as Peewee does, but to the file that was found at first and without creating one."""
+        if self.file is None:
+            of_peewee: sqlite3.Connection = super()._connect()  # type: ignore[misc]
+            return of_peewee
+        connection = self.file.connect(self._mode, timeout=self.timeout, isolation_level=None, **self.connect_params)
+        try:
+            self._add_conn_hooks(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
         """Run a statement, but not where the transaction is gone that the caller believes to be in.
@@ -334,14 +356,14 @@ def _synced_commits(database: Any) -> Iterator[None]:
             database.pragma("synchronous", level)
 
 
-def _is_file(database: Database) -> bool:
+def _is_file(database: Database) -> TypeGuard[SqliteDatabase]:
     return isinstance(database, SqliteDatabase) and database.database != IN_MEMORY
 
 
-def _sync(database: Database) -> None:
+def _sync(database: SqliteDatabase) -> None:
     """Sync the write-ahead log of a file, and the folder, in which the log may be new or a journal deleted."""
     with refusing(database):
-        path = os.path.realpath(file_of(database))
+        path = real_path(database)
         with suppress(FileNotFoundError):
             _sync_path(f"{path}-wal", os.O_RDWR)
         _sync_folder(path)

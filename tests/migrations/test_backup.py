@@ -17,6 +17,8 @@ from old_files import dump, make_file
 import waiaas
 from waiaas import WAIaaSError
 from waiaas.database import open_to_change
+from waiaas.files.opening import DatabaseFile
+from waiaas.files.private_folder import PrivateFolder
 from waiaas.migrations import backup
 from waiaas.migrations.pulse import Pulse
 
@@ -173,9 +175,9 @@ def test_a_copy_that_the_disk_spoiled_is_no_backup(v18: Path, monkeypatch: pytes
     before = v18.read_bytes()
     copy_pages = backup._copy_pages
 
-    def spoil(path: Path, copy: Path, pulse: Pulse) -> None:
-        copy_pages(path, copy, pulse)
-        with copy.open("r+b") as file:
+    def spoil(original: DatabaseFile, folder: PrivateFolder, pulse: Pulse) -> None:
+        copy_pages(original, folder, pulse)
+        with folder.copy.open("r+b") as file:
             file.seek(5 * 4096)
             file.write(b"\xa5" * 64)
 
@@ -184,7 +186,7 @@ def test_a_copy_that_the_disk_spoiled_is_no_backup(v18: Path, monkeypatch: pytes
         upgraded(v18, clock=lambda: 0)
     details = caught.value.details or {}
     assert (caught.value.reason, details["path"]) == ("backup_failed", str(v18))
-    assert details["target"] == str(v18.with_name(f".{v18.name}.partial"))
+    assert str(details["target"]).startswith(str(v18.with_name(f".{v18.name}.")))
     assert "page 6" in str(details["cause"]).lower()
     assert v18.read_bytes() == before
     assert [file.name for file in v18.parent.iterdir()] == [v18.name]
@@ -214,11 +216,12 @@ def test_it_is_private_while_it_is_written(tmp_path: Path) -> None:
 
     def look(progress: waiaas.Progress) -> None:
         if progress.phase in ("backing up", "verifying the backup"):
-            modes.update(stat.S_IMODE(file.stat().st_mode) for file in v18.parent.glob(".*.partial"))
+            for folder in v18.parent.glob(".*.partial-*"):
+                modes.add((stat.S_IMODE(folder.stat().st_mode), stat.S_IMODE((folder / "copy").stat().st_mode)))
 
     with open_to_change(v18) as database:
         waiaas.upgrade(database, progress=look)
-    assert modes == {0o600}
+    assert modes == {(0o700, 0o600)}
 
 
 @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
@@ -228,7 +231,7 @@ def test_one_that_a_crash_cut_short_never_has_its_name(tmp_path: Path, wal: bool
     Before each line only if WAIAAS_STRESS is set.
     """
     trial = Trial(make_file(tmp_path / "wallets.db", rows=100, wal=wal))
-    every = 1 if os.environ.get("WAIAAS_STRESS") else 12
+    every = 1 if os.environ.get("WAIAAS_STRESS") else 9
     named = killed = 0
     with Victims("line of the backup") as victims:
         for number in itertools.count(0, every):
@@ -251,7 +254,7 @@ def test_one_that_a_crash_cut_short_never_has_its_name(tmp_path: Path, wal: bool
 def test_a_file_system_without_hard_links_will_do(v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no hard link can be made, the backup still gets a name of its own and never another file's."""
 
-    def no_links(*_: object) -> None:
+    def no_links(*_: object, **__: object) -> None:
         raise PermissionError("no hard links here")
 
     monkeypatch.setattr(os, "link", no_links)

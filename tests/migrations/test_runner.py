@@ -172,9 +172,10 @@ def test_two_upgrades_at_once_do_it_once(v18: Path) -> None:
     start, reports = threading.Barrier(2), []
 
     def run() -> None:
-        with open_to_change(v18) as database:
-            start.wait()
-            reports.append(waiaas.upgrade(database, backup=False))
+        database = waiaas.connect(v18, upgrade=False)
+        start.wait()
+        reports.append(waiaas.upgrade(database, backup=False))
+        waiaas.close(database)
 
     threads = [threading.Thread(target=run) for _ in range(2)]
     for thread in threads:

@@ -28,6 +28,7 @@ from waiaas.cli.texts import (
 )
 from waiaas.cli.words import BadPath, language
 from waiaas.errors import LANGUAGES, WAIaaSError, refusal
+from waiaas.files.opening import is_url
 from waiaas.integrity import check
 from waiaas.migrations import Progress
 from waiaas.migrations.inspecting import limit_heap
@@ -114,6 +115,8 @@ def main(lang: str) -> None:
 def _file(_: click.Context, __: click.Parameter, path: str | None) -> Path | None:
     if path in ("", ":memory:"):
         raise BadPath("in_memory" if path else "empty_path")
+    if path is not None and is_url(path):
+        raise BadPath("url_path")
     if path is not None and not os.path.basename(path):
         # pathlib would drop the slash at the end.
         raise BadPath("folder_path")
@@ -122,8 +125,9 @@ def _file(_: click.Context, __: click.Parameter, path: str | None) -> Path | Non
 
 def _existing_file(ctx: click.Context, parameter: click.Parameter, path: str) -> Path | None:
     """Remember the file that stays as it was where the command is stopped."""
+    file = _file(ctx, parameter, path)
     ctx.meta[PATH] = path
-    return _file(ctx, parameter, path)
+    return file
 
 
 _path = click.argument("path", type=click.Path(readable=False), callback=_existing_file)
@@ -198,7 +202,7 @@ def status(ctx: click.Context, path: Path, as_json: bool) -> None:
 
     Nothing is changed.
     """
-    with database.open_as_it_is(path) as opened:
+    with progress_line() as line, database.open_as_it_is(path, progress=line) as opened:
         answer = migrations.compatibility(opened)
     if answer.error is not None:
         raise answer.error
@@ -232,7 +236,7 @@ def plan(ctx: click.Context, path: Path, as_json: bool, skip_orphans: bool) -> N
     Nothing is changed. Where several versions are pending, the obstacles are those of the first; a rehearsal
     meets those of later ones.
     """
-    with database.open_as_it_is(path) as opened, _alive(opened, "planning"):
+    with _open_to_look(path, "planning") as opened:
         planned = migrations.plan(opened, skip_orphans=skip_orphans)
     lang = ctx.find_root().params["lang"]
     answer = {"path": str(path), **planned.to_dict(lang)}
@@ -281,7 +285,7 @@ def upgrade(
     is yours alone (mode 0600), on the same file system, and removed at the end, except after kill -9 or a power
     cut: then remove the folder .waiaas-rehearsal-… beside the file yourself.
     """
-    is_empty = os.path.isfile(path) and os.path.getsize(path) == 0
+    is_empty = database.is_empty(path)
     if is_rehearsal:
         with progress_line() as line:
             rehearsal = None if is_empty else rehearse(path, skip_orphans=skip_orphans, progress=line)
@@ -296,7 +300,7 @@ def upgrade(
         report = nothing_to_do(database.create(path))
         lines = created_lines(path, report.warnings, lang)
     else:
-        with progress_line() as line, database.open_to_change(path, late.append) as opened:
+        with progress_line() as line, database.open_to_change(path, late.append, line) as opened:
             report = migrations.upgrade(
                 opened, backup=not no_backup, skip_orphans=skip_orphans, progress=until_the_commit(line)
             )
@@ -332,7 +336,7 @@ def downgrade(
     you say --drop-links. To go back to the very file from before an upgrade, put its backup in its place instead.
     """
     lang, late = ctx.find_root().params["lang"], list[WAIaaSError]()
-    with progress_line() as line, database.open_to_change(path, late.append) as opened:
+    with progress_line() as line, database.open_to_change(path, late.append, line) as opened:
         report = migrations.downgrade(
             opened, to_version, drop_links=drop_links, backup=not no_backup, progress=until_the_commit(line)
         )
@@ -359,7 +363,7 @@ def check_command(ctx: click.Context, path: Path, as_json: bool) -> None:
     Nothing is changed. Notes (an index of your own, say) are not problems. The tables and links are compared at the
     latest schema version only, so have a file checked before an upgrade and after it.
     """
-    with database.open_as_it_is(path) as opened, _alive(opened, "looking the file over"):
+    with _open_to_look(path, "checking the file") as opened:
         report = check(opened)
     lang = ctx.find_root().params["lang"]
     answer = {"path": str(path), **report.to_dict(lang)}
@@ -423,10 +427,10 @@ def _temporary_folder() -> Iterator[Path]:
 
 
 @contextmanager
-def _alive(opened: SqliteDatabase, phase: str) -> Iterator[None]:
-    """Show that a long look at a file goes on, and let Ctrl-C end it."""
-    with progress_line() as line:
+def _open_to_look(path: Path, phase: str) -> Iterator[SqliteDatabase]:
+    """Open a file to read it, show that reading goes on when it takes long, and let Ctrl-C end it."""
+    with progress_line() as line, database.open_as_it_is(path, progress=line) as opened:
         pulse = Pulse(line)
         pulse(Progress(phase))
         with pulse.during(opened.connection()):
-            yield
+            yield opened

@@ -19,6 +19,7 @@ from waiaas.cli.terminal import (
     quoted,
     signals_that_stop,
     wants_colour,
+    without_passwords,
 )
 from waiaas.cli.texts import listed
 from waiaas.cli.words import WORDS, NoSuchCommand, language, usage_message
@@ -118,7 +119,7 @@ def _tell_wrong_usage(error: click.UsageError) -> None:
         error = click.NoSuchOption(error.option_name, ctx=error.ctx)
     if error.ctx is not None:
         lines += error.ctx.get_usage().replace("Usage", words["usage"], 1).splitlines()
-    lines.append(f"{words['error']}: {usage_message(error, lang)}")
+    lines.append(f"{words['error']}: {without_passwords(usage_message(error, lang))}")
     if error.ctx is not None:
         lines.append(f"{words['what_to_do']}: {_next_step(error, error.ctx, words)}")
     print_error(lines)

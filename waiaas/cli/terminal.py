@@ -6,6 +6,7 @@ import codecs
 import errno
 import json
 import os
+import re
 import shlex
 import signal
 import sys
@@ -32,6 +33,7 @@ _LABELS = {f"{words[name]}:": colour for words in WORDS.values() for name, colou
 Verdict = tuple[int, str] | None
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 _SECONDS_BETWEEN_DRAWINGS = 0.1
+_PASSWORD = re.compile(r"([a-z][a-z0-9+.-]+:/|\bpassword\s*=).*", re.IGNORECASE | re.DOTALL)
 _SECONDS_BEFORE_A_FORECAST = 1
 
 
@@ -127,8 +129,18 @@ def _encoding(err: bool = False) -> str:
     return "utf-8" if codecs.lookup(encoding).name == "ascii" else encoding
 
 
+def without_passwords(text: str) -> str:
+    """Cut off what follows the scheme of a URL, or a password in a connection string, in what a person typed.
+
+    >>> without_passwords("No such command 'postgresql://app:secret@host/wallets'.")
+    "No such command 'postgresql:/…"
+    """
+    return _PASSWORD.sub(r"\1…", text)
+
+
 def _json(answer: dict[str, Any]) -> str:
-    text = json.dumps(answer, ensure_ascii=False)
+    """Return one JSON object, with characters that a terminal would obey or not show as escapes of JSON."""
+    text = "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in json.dumps(answer, ensure_ascii=False))
     try:
         text.encode(_encoding())
     except UnicodeEncodeError:  # a file name that is no UTF-8, or a stream that is not

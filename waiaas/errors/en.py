@@ -313,6 +313,11 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "{path} has no tables yet, so there is nothing to upgrade.",
         "Create the tables with connect() or `waiaas init`.",
     ),
+    "not_a_path": (
+        "A URL or a connection string was given where the path of a database file is needed.",
+        "Name the path of an SQLite file. "
+        "Give a PostgreSQL database to the services as a Peewee `PostgresqlDatabase`.",
+    ),
     "not_sqlite": (
         "This needs an open SQLite database, and was given a {backend}.",
         "Open the file with connect(path, upgrade=False), and give what that returns.",
@@ -350,6 +355,28 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "and the folder is read-only.",
         "Give write permission to the folder, or copy the file and its log (the file `-wal` beside it) to a folder "
         "of your own and name the copy.",
+    ),
+    "log_without_database": (
+        "{path} is missing or empty, but {sidecar} is not: SQLite would delete {sidecar} and what it contains.",
+        "Put the database file that belongs to {sidecar} back, or move {sidecar} to another folder.",
+    ),
+    "sidecar_not_a_file": (
+        "{sidecar} is not a regular file with one name. SQLite would read it as part of {path}.",
+        "Find out who created {sidecar}, and remove it. The folder of a database must belong to you.",
+    ),
+    "sidecar_of_another_user": (
+        "{sidecar} belongs to another user (user id {owner}), who cannot write {path}. "
+        "SQLite would read it as part of {path}.",
+        "Find out who created {sidecar}, and move it away. The folder of a database must belong to you. "
+        "If that user is to use the database, let a common group write {path}.",
+    ),
+    "file_replaced": (
+        "{path} is no longer the file that was opened: it was renamed, deleted or replaced.",
+        "Put the file back, or restart the program so that it opens the file that is there now.",
+    ),
+    "file_in_use": (
+        "Another program has {path} open: {programs}.",
+        "Restart it if it is a daemon of an older version: it cannot work with the new tables.",
     ),
     "disk_full": (
         "There is no room left to write {path}: the disk is full, or a quota or a file-size limit is reached.",

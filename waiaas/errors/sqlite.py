@@ -26,6 +26,7 @@ _IOERR_BLOCKED: Final = _IOERR | 11 << 8
 _CORRUPT_VTAB: Final = _CORRUPT | 1 << 8
 # SQLITE_IOERR_READ, SQLITE_IOERR_SHORT_READ, SQLITE_IOERR_CORRUPTFS, SQLITE_IOERR_IN_PAGE
 _FAILED_READS: Final = frozenset(_IOERR | detail << 8 for detail in (1, 2, 33, 34))
+_READONLY_DBMOVED: Final = _READONLY | 4 << 8
 
 _REASONS: Final[dict[int, str | None]] = {
     _PERM: "cannot_open",
@@ -33,6 +34,7 @@ _REASONS: Final[dict[int, str | None]] = {
     _LOCKED: "database_busy",
     _NOMEM: "out_of_memory",
     _READONLY: "read_only",
+    _READONLY_DBMOVED: "file_replaced",
     _IOERR: "io_error",
     _CORRUPT: "corrupt",
     _FULL: "disk_full",

@@ -3,104 +3,156 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
+import re
 import sqlite3
 import stat
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 
 from waiaas.errors import refusal
 from waiaas.errors.sqlite import is_failed_read
-from waiaas.faults import uri
+from waiaas.files.opening import DatabaseFile, uri
+from waiaas.files.private_folder import PrivateFolder, remove_leftovers
 from waiaas.files.probe import explain, read_error
+from waiaas.files.rights import has_access_list, share_like
 from waiaas.migrations.damage import damage_of, refuse_unreadable
 from waiaas.migrations.pulse import Pulse
 from waiaas.migrations.report import Progress
 
 _PAGES_AT_ONCE = 4096
-_CANNOT_FLUSH_FOLDERS = (errno.EINVAL, errno.ENOTSUP)
+_BYTES_AT_ONCE = 1 << 20
+# The names of backups of one version differ in the moment, and in a number where that is the same.
+_MOMENT = re.compile(r"\d{8}T\d{6}Z")
+# https://www.sqlite.org/fileformat.html#the_database_header: the file change counter; and the counter and the version
+# of SQLite at the last write. Two copies of the same pages can differ here.
+_NOT_COMPARED = (slice(24, 28), slice(92, 100))
+_FOR_READING = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
-def write_backup(path: Path, target: Path, name: str, pulse: Pulse) -> Path:
-    """Write a verified copy of a database file, committed rows of its write-ahead log included, and return its path.
+class Copy(NamedTuple):
+    """A finished backup, and whether this run has written it or found it."""
 
-    The copy has the original's file mode, is on the disk when this returns, and never takes the place of another
-    file: where `target` exists, `-2`, `-3`, … is added. It has its name only once it is whole: a crash leaves a file
-    named `.NAME.partial` at most, which the next backup of the file removes. The caller holds the database's write
-    lock, so that there is one backup of it at a time. Refusals call the file by `name`, as its owner does.
-    `pulse` is told the pages done and in all.
+    path: Path
+    is_new: bool
 
-    Raises WAIaaSError with the reason `backup_failed`, or `corrupt` where it is the original
-    that is damaged, and leaves nothing of a copy then.
+
+def write_backup(file: DatabaseFile, target: Path, pulse: Pulse) -> Copy:
+    """Write a verified copy of a database file, committed rows of its write-ahead log included.
+
+    The copy is made in a folder that only this user can enter, next to `target`, and moved out when it is finished:
+    with the original's permissions and group (see `share_like`), and on the disk when this returns. It never takes the
+    place of another file: if `target` exists, `-2`, `-3`, … is added. If one of the earlier backups has the same
+    content, from an upgrade that was killed, that one is returned and the new copy removed.
+
+    A process that is killed leaves at most its folder, named `.NAME.partial-…`, which the next backup of the file
+    removes. The caller holds the database's write lock, so that there is one backup of it at a time. `pulse` gets the
+    pages that are done and the number of all.
+
+    Raises WAIaaSError with the reason `backup_failed`, or `corrupt` if the original is damaged, `file_replaced` if it
+    is no longer at its path; nothing of a copy is left then.
     """
-    partial = target.with_name(f".{path.name}.partial")
+    original = file.inspect()
+    prefix = f".{file.path.name}.partial-"
     try:
-        remove(partial)
-        os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        _copy_pages(path, partial, pulse)
-        with ThreadPoolExecutor(1) as threads:
-            # The disk writes while the processor checks: each takes about as long as the copying did.
-            flushed = threads.submit(_flush, partial)
-            _verify(partial, path, name, pulse)
-            flushed.result()
-        os.chmod(partial, stat.S_IMODE(path.stat().st_mode))
-        _flush(partial)
-        copy = _publish(partial, target)
-        _flush_folder(copy.parent)
+        remove_leftovers(target.parent, prefix)
+        with PrivateFolder(target.parent, prefix) as folder:
+            _copy_pages(file, folder, pulse)
+            with ThreadPoolExecutor(1) as threads:
+                # The disk writes while the processor checks: each takes about as long as the copying did.
+                flushed = threads.submit(os.fsync, folder.descriptor)
+                _verify(folder, file, pulse)
+                flushed.result()
+            share_like(folder.descriptor, original, has_list=has_access_list(file.real))
+            os.fsync(folder.descriptor)
+            copy = _existing(folder.descriptor, target) or Copy(_publish(folder, target), is_new=True)
+            folder.flush_parent()
     except (sqlite3.Error, OSError) as error:
-        found = explain(error, path)
-        is_the_originals = found.reason == "corrupt" or is_failed_read(error) or read_error(path) is not None
+        found = explain(error, file.real)
+        is_the_originals = found.reason == "corrupt" or is_failed_read(error) or read_error(file.real) is not None
         reason = found.reason if is_the_originals and found.reason else "backup_failed"
-        raise refusal(reason, path=name, target=str(target), cause=found.cause) from error
-    finally:
-        with contextlib.suppress(OSError):
-            remove(partial)
+        raise refusal(reason, path=file.name, target=str(target), cause=found.cause) from error
     return copy
 
 
 def remove(copy: Path) -> None:
-    """Remove a backup and what SQLite may have put beside it."""
+    """Remove a backup and what SQLite may have put next to it."""
     for suffix in ("", "-journal", "-wal", "-shm"):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{copy}{suffix}")
 
 
-def _publish(partial: Path, target: Path) -> Path:
+def _publish(folder: PrivateFolder, target: Path) -> Path:
     """Give a finished copy the first name that is free."""
-    name, number = target, 1
+    name, number = target.name, 1
     while True:
         try:
-            _rename_to_new(partial, name)
+            folder.move_out(name)
         except FileExistsError:
             number += 1
-            name = target.with_name(f"{target.name}-{number}")
+            name = f"{target.name}-{number}"
         else:
-            return name
+            return target.with_name(name)
 
 
-def _rename_to_new(old: Path, new: Path) -> None:
-    """Rename a file, but never onto another one, which `os.rename` would replace."""
-    try:
-        os.link(old, new)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without hard links
-        os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        os.replace(old, new)
-    else:
-        os.unlink(old)
+def _existing(descriptor: int, target: Path) -> Copy | None:
+    """Find an earlier backup that is the same, byte for byte, and that no more users can read."""
+    for path in _earlier_backups(target):
+        try:
+            other = os.open(path, _FOR_READING)
+        except OSError:
+            continue
+        try:
+            if _is_as_private(os.fstat(other), os.fstat(descriptor)) and _is_equal(other, descriptor):
+                os.fsync(other)
+                return Copy(path, is_new=False)
+        finally:
+            os.close(other)
+    return None
 
 
-def _copy_pages(path: Path, copy: Path, pulse: Pulse) -> None:
+def _earlier_backups(target: Path) -> list[Path]:
+    """The files whose names `target` could have had at another moment, newest first."""
+    any_moment = r"\d{8}T\d{6}Z".join(re.escape(part) for part in _MOMENT.split(target.name))
+    pattern = re.compile(rf"{any_moment}(-\d+)?")
+    return sorted((path for path in target.parent.iterdir() if pattern.fullmatch(path.name)), reverse=True)
+
+
+def _is_as_private(other: os.stat_result, own: os.stat_result) -> bool:
+    return (
+        stat.S_ISREG(other.st_mode)
+        and (other.st_uid, other.st_gid, other.st_size) == (own.st_uid, own.st_gid, own.st_size)
+        and not stat.S_IMODE(other.st_mode) & ~stat.S_IMODE(own.st_mode)
+    )
+
+
+def _is_equal(first: int, second: int) -> bool:
+    return all(one == other for one, other in zip(_blocks(first), _blocks(second), strict=True))
+
+
+def _blocks(descriptor: int) -> Iterator[bytes]:
+    with open(descriptor, "rb", buffering=0, closefd=False) as file:
+        file.seek(0)
+        block = bytearray(file.read(_BYTES_AT_ONCE))
+        for part in _NOT_COMPARED:
+            block[part] = bytes(part.stop - part.start)
+        yield bytes(block)
+        while more := file.read(_BYTES_AT_ONCE):
+            yield more
+
+
+def _copy_pages(file: DatabaseFile, folder: PrivateFolder, pulse: Pulse) -> None:
     def tell(_: int, left: int, total: int) -> None:
         pulse(Progress("backing up", None, total - left, total))
 
     with (
-        closing(sqlite3.connect(uri(path, "ro"), uri=True)) as source,
-        closing(sqlite3.connect(copy)) as target,
+        closing(file.connect("ro")) as source,
+        closing(sqlite3.connect(uri(folder.copy, "rw"), uri=True)) as target,
     ):
+        folder.refuse_swapped(connections=1)
         # One reading transaction: the copy is of one moment, whoever writes meanwhile.
         source.execute("BEGIN")
         source.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -110,27 +162,11 @@ def _copy_pages(path: Path, copy: Path, pulse: Pulse) -> None:
         source.backup(target, pages=_PAGES_AT_ONCE, progress=tell)
 
 
-def _verify(copy: Path, path: Path, name: str, pulse: Pulse) -> None:
+def _verify(folder: PrivateFolder, file: DatabaseFile, pulse: Pulse) -> None:
     pulse(Progress("verifying the backup"))
-    wrong = damage_of(copy, "ro&immutable=1", pulse)
+    wrong = damage_of(folder.copy, "ro&immutable=1", pulse)
+    folder.refuse_swapped(connections=0)
     if wrong:
-        refuse_unreadable(name)
-        reason = "corrupt" if damage_of(path, "ro", pulse) else "backup_failed"
-        raise refusal(reason, path=name, target=str(copy), cause=wrong[0])
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make the names in a folder durable, where its file system can do that: others refuse with EINVAL."""
-    try:
-        _flush(folder)
-    except OSError as error:
-        if error.errno not in _CANNOT_FLUSH_FOLDERS:
-            raise
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        refuse_unreadable(file.real, file.name)
+        reason = "corrupt" if damage_of(Path(file.real), "ro", pulse) else "backup_failed"
+        raise refusal(reason, path=file.name, target=str(folder.copy), cause=wrong[0])

@@ -12,7 +12,8 @@ from peewee import PeeweeException
 
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.sqlite import cause_of
-from waiaas.faults import file_of, uri
+from waiaas.faults import file_of, path_to_open
+from waiaas.files.opening import uri
 
 if TYPE_CHECKING:
     from peewee import SqliteDatabase
@@ -60,7 +61,7 @@ def _commit(database: SqliteDatabase, cookie_before: int) -> WAIaaSError | None:
     :returns: a warning (`not_synced`) if the change is committed and the commit reported an error.
     :raises peewee.PeeweeException: if the change is not committed, or changed no schema; it is rolled back then.
     """
-    path, cookie = file_of(database), _schema_cookie(database)
+    path, cookie = path_to_open(database), _schema_cookie(database)
     try:
         database.commit()
     except (PeeweeException, sqlite3.Error, MemoryError) as error:

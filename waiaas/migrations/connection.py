@@ -17,6 +17,7 @@ from peewee import SqliteDatabase
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.sqlite import cause_of
 from waiaas.faults import file_of
+from waiaas.files.opening import real_path
 
 # Settings that SQLite takes at any time, inside a transaction too. A CHECK that is not evaluated would let in rows
 # that violate it (https://www.sqlite.org/pragma.html#pragma_ignore_check_constraints), a writable schema hides errors
@@ -117,9 +118,7 @@ def _pragma(database: SqliteDatabase, name: str) -> Any:
 @contextmanager
 def _journal(database: SqliteDatabase) -> Iterator[None]:
     mode = str(_pragma(database, "main.journal_mode"))
-    place = (
-        "file" if any(file for _, name, file in read(database, "PRAGMA database_list") if name == "main") else "memory"
-    )
+    place = "file" if real_path(database) else "memory"
     if mode not in _UNSAFE_JOURNALS[place]:
         yield
         return

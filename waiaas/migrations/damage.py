@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from waiaas.errors import refusal
 from waiaas.errors.sqlite import cause_of, reason_for
-from waiaas.faults import file_of, uri
+from waiaas.faults import file_of, path_to_open
+from waiaas.files.opening import uri
 from waiaas.files.probe import read_error
 from waiaas.migrations.pulse import Pulse
 from waiaas.migrations.report import Progress
@@ -153,12 +154,13 @@ def damage_of(path: Path, mode: str, pulse: Pulse) -> list[str]:
 
 def refuse_damage(database: SqliteDatabase) -> None:
     """Raise WAIaaSError with the reason `corrupt` where pages of a database are damaged."""
-    _refuse(file_of(database), damage(database.connection(), checks=False, indexes_of=LOOKED_UP))
+    wrong = damage(database.connection(), checks=False, indexes_of=LOOKED_UP)
+    _refuse(path_to_open(database), file_of(database), wrong)
 
 
 def refuse_damaged_indexes(database: SqliteDatabase) -> None:
     """Raise WAIaaSError with the reason `corrupt` if an index of any table does not match its rows."""
-    _refuse(file_of(database), damage(database.connection(), checks=False))
+    _refuse(path_to_open(database), file_of(database), damage(database.connection(), checks=False))
 
 
 def refuse_damaged_file(path: Path, name: str, pulse: Pulse) -> None:
@@ -167,7 +169,7 @@ def refuse_damaged_file(path: Path, name: str, pulse: Pulse) -> None:
     The refusal calls the file by `name`, as its owner does.
     """
     pulse(Progress("checking the pages"))
-    _refuse(name, damage_of(path, "ro", pulse))
+    _refuse(path, name, damage_of(path, "ro", pulse))
 
 
 def refuse_cut_off(database: SqliteDatabase, path: Path) -> None:
@@ -189,13 +191,13 @@ def has_log(path: str | PathLike[str]) -> bool:
         return False
 
 
-def _refuse(file: str, wrong: list[str]) -> None:
+def _refuse(path: str | PathLike[str], name: str, wrong: list[str]) -> None:
     if wrong:
-        refuse_unreadable(file)
-        raise refusal("corrupt", path=file, cause=wrong[0])
+        refuse_unreadable(path, name)
+        raise refusal("corrupt", path=name, cause=wrong[0])
 
 
-def refuse_unreadable(path: str | PathLike[str]) -> None:
+def refuse_unreadable(path: str | PathLike[str], name: str) -> None:
     """Raise WAIaaSError with the reason `io_error` if a file cannot be read, which SQLite reports as damage."""
     if error := read_error(path):
-        raise refusal("io_error", path=os.fspath(path), cause=cause_of(error)) from error
+        raise refusal("io_error", path=name, cause=cause_of(error)) from error

@@ -21,9 +21,11 @@ from peewee import OperationalError, PeeweeException, SqliteDatabase
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.sqlite import cause_of, is_mismatch, reason_for
 from waiaas.faults import file_of, refusing
+from waiaas.files.opening import DatabaseFile, file_behind, path_of
+from waiaas.files.upgrade_lock import upgrade_lock
 from waiaas.migrations import v19_session_wallets as v19
 from waiaas.migrations.background import Background, can_read_beside
-from waiaas.migrations.backup import remove, write_backup
+from waiaas.migrations.backup import Copy, remove, write_backup
 from waiaas.migrations.damage import refuse_cut_off, refuse_damage, refuse_damaged_file, refuse_damaged_indexes
 from waiaas.migrations.differences import refuse_other_tables
 from waiaas.migrations.history import LATEST_SCHEMA_VERSION, MIGRATIONS, Migration
@@ -107,7 +109,7 @@ def upgrade(
         orphans_skipped=told.orphans_skipped,
         leftovers_used=told.leftovers_used,
         foreign_keys_reconnected=told.foreign_keys_reconnected,
-        backup=str(change.copy) if change.copy else None,
+        backup=change.backup,
         seconds=time.perf_counter() - started,
         rows_changed=told.rows_changed,
         warnings=told.warnings,
@@ -170,7 +172,7 @@ def downgrade(
         steps=steps,
         links_dropped=migrator.told.links_dropped,
         sessions_without_wallet=migrator.told.sessions_without_wallet,
-        backup=str(change.copy) if change.copy else None,
+        backup=change.backup,
         seconds=time.perf_counter() - started,
         warnings=migrator.told.warnings,
     )
@@ -224,14 +226,15 @@ def foreign_key_violations(database: SqliteDatabase, apart_from: Collection[tupl
 class _Change:
     """One run under the lock: the version that it found, and the backup once there is one."""
 
-    def __init__(self, migrator: WaiaasMigrator, pulse: Pulse) -> None:
+    def __init__(self, migrator: WaiaasMigrator, file: DatabaseFile | None, pulse: Pulse) -> None:
         refuse_strange_rows(migrator.database)
         self.version = _version_to_upgrade(migrator)
-        self.copy: Path | None = None
+        self.copy: Copy | None = None
+        self._file = file
         self._database = migrator.database
         self._pulse = pulse
         self._has_begun = False
-        self._background: Background[Path | None] | None = None
+        self._background: Background[Copy | None] | None = None
 
     def __enter__(self) -> _Change:
         return self
@@ -240,6 +243,11 @@ class _Change:
         """End the thread before its database changes: a backup that is to be kept is finished, any other stopped."""
         if self._background is not None:
             self.copy = self._background.end(stop=not _is_to_keep_backup(error))
+
+    @property
+    def backup(self) -> str | None:
+        """The path of the backup, if there is one."""
+        return str(self.copy.path) if self.copy else None
 
     def make_safe_once(self, backup: Backup, clock: Clock) -> None:
         """Begin, before the first change, to copy the file and verify the copy, or else to look at all of its pages.
@@ -251,28 +259,34 @@ class _Change:
         if self._has_begun:
             return
         self._has_begun = True
-        path = _path(self._database)
-        if path is not None:
-            refuse_cut_off(self._database, path)
-        has_readers = path is not None and can_read_beside(self._database)
-        job = self._safeguard(path, backup, clock, has_readers)
+        if self._file is not None:
+            self._file.refuse_replaced()
+            refuse_cut_off(self._database, Path(self._file.real))
+        has_readers = self._file is not None and can_read_beside(self._database)
+        job = self._safeguard(self._file, backup, clock, has_readers)
         if has_readers:
             self._background = Background(job, self._pulse)
         else:
             self.copy = job(self._pulse)
+            self._refuse_replaced()
 
     def finish(self) -> None:
-        """Before the commit: wait for the backup, or refuse if the database was not whole."""
+        """Before the commit: wait for the backup, and refuse if the database was not whole or is no longer there."""
         if self._background is not None:
             self._background.result()
+        self._refuse_replaced()
+
+    def _refuse_replaced(self) -> None:
+        if self._file is not None:
+            self._file.refuse_replaced()
 
     def _safeguard(
-        self, path: Path | None, backup: Backup, clock: Clock, has_readers: bool
-    ) -> Callable[[Pulse], Path | None]:
-        if path is not None and backup is not False:
-            return partial(write_backup, path, self._target(path, backup, clock), file_of(self._database))
-        if path is not None and has_readers:
-            return partial(refuse_damaged_file, path, file_of(self._database))
+        self, file: DatabaseFile | None, backup: Backup, clock: Clock, has_readers: bool
+    ) -> Callable[[Pulse], Copy | None]:
+        if file is not None and backup is not False:
+            return partial(write_backup, file, self._target(file.path, backup, clock))
+        if file is not None and has_readers:
+            return partial(refuse_damaged_file, Path(file.real), file.name)
         return self._refuse_damage
 
     def _refuse_damage(self, pulse: Pulse) -> None:
@@ -293,14 +307,14 @@ def _change(migrator: WaiaasMigrator, pulse: Pulse) -> Iterator[_Change]:
     """Hold the lock and the transaction; take back all of it, the backup too, where the change is refused."""
     database = migrator.database
     change: _Change | None = None
-    migrator.tell("waiting for the write lock")
     try:
         with (
             refusing(database),
+            _alone(database, pulse) as file,
             plain_rows(database),
             pulse.during(database.connection()),
             migrator.migration_context(),
-            _Change(migrator, pulse) as change,
+            _Change(migrator, file, pulse) as change,
             refusing(database),
         ):
             yield change
@@ -311,6 +325,19 @@ def _change(migrator: WaiaasMigrator, pulse: Pulse) -> Iterator[_Change]:
         if change is not None and change.copy is not None:
             _discard(change.copy, error, taken_back=_is_at(database, change.version))
         raise
+
+
+@contextmanager
+def _alone(database: SqliteDatabase, pulse: Pulse) -> Iterator[DatabaseFile | None]:
+    """Wait until no other process upgrades the file of a database, and keep others waiting."""
+    file = file_behind(database, file_of(database))
+    if file is None:
+        yield None
+        return
+    waiting = partial(pulse, Progress("waiting for another process that upgrades the file"))
+    with upgrade_lock(file, waiting):
+        pulse(Progress("waiting for the write lock"))
+        yield file
 
 
 def _refuse_wrong_tables(migrator: WaiaasMigrator, version_before: int) -> None:
@@ -338,6 +365,8 @@ def _refuse_nameless(backup: Backup) -> None:
     # pathlib would take it for the current folder.
     if backup == "":
         raise ValueError("backup is True, False or a path, and this path is empty")
+    if not isinstance(backup, bool):
+        path_of(backup)
 
 
 def _is_at(database: SqliteDatabase, version: int) -> bool:
@@ -352,12 +381,12 @@ def _is_to_keep_backup(error: BaseException | None) -> TypeGuard[WAIaaSError]:
     return isinstance(error, WAIaaSError) and error.reason in _KEEP_BACKUP_AFTER
 
 
-def _discard(copy: Path, error: BaseException, taken_back: bool) -> None:
-    """Remove the backup of a change that did not happen: the file itself is what it holds."""
+def _discard(copy: Copy, error: BaseException, taken_back: bool) -> None:
+    """Remove the backup of a change that did not happen: it holds what the file itself holds."""
     if _is_to_keep_backup(error):
-        error.details = {**(error.details or {}), "backup": str(copy)}
-    elif taken_back:
-        remove(copy)
+        error.details = {**(error.details or {}), "backup": str(copy.path)}
+    elif taken_back and copy.is_new:
+        remove(copy.path)
 
 
 @contextmanager
@@ -430,12 +459,3 @@ def _now(clock: Clock) -> int:
     if not 0 <= now <= _LAST_SECOND:
         raise refusal("clock_unusable", time=now)
     return int(now)
-
-
-def _path(database: SqliteDatabase) -> Path | None:
-    """The file of a database; None for one in memory."""
-    name = str(database.database)
-    if os.path.isfile(name):
-        return Path(os.path.abspath(name))
-    files = {name: file for _, name, file in database.execute_sql("PRAGMA database_list").fetchall()}
-    return Path(files["main"]) if files["main"] else None

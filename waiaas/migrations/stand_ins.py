@@ -86,7 +86,7 @@ def _stand_in_for_collations(database: sqlite3.Connection) -> list[Callable[[], 
     SQLite does not say by which it could not read a table, and remembers in the schema that there was none.
     """
     named: dict[str, str] = {}
-    for _, schema, _ in database.execute("PRAGMA database_list").fetchall():
+    for (schema,) in database.execute("SELECT name FROM pragma_database_list").fetchall():
         for (sql,) in database.execute(f"SELECT sql FROM {quote(schema)}.sqlite_master WHERE sql LIKE '%collate%'"):
             words = itertools.pairwise(tokens(sql))
             named |= {fold(name.text): unquote(name.text) for word, name in words if word.is_word("collate")}

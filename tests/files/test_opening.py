@@ -1,0 +1,500 @@
+"""The file that a path meant at first, and the files next to it that SQLite would read with it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import tempfile
+import traceback
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from old_files import make_file
+from on_disk import dump, execute, files, keys, killed, plain, query
+from opened import refused
+from peewee import SqliteDatabase
+from processes import Worker, run_python
+from program import only_object, run
+
+import waiaas
+from waiaas import WAIaaSError
+from waiaas.demo import make_version_18
+
+SIDECARS = ("-journal", "-wal", "-shm")
+NOBODY = 65534
+HALF_WRITTEN = ("PRAGMA cache_size = 1", "BEGIN IMMEDIATE", "UPDATE wallets SET name = hex(zeroblob(3000))")
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+
+
+def put(database: SqliteDatabase, key: str) -> None:
+    with waiaas.write_transaction(database):
+        database.execute_sql("INSERT INTO wc_store VALUES (?, 'value')", (key,))
+
+
+class TestWorkingFolder:
+    """A relative path names the file that it named at the start, whatever the working folder is later."""
+
+    @pytest.fixture
+    def other(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """Another folder with a database of the same name; the working folder is the first one's."""
+        for name in ("first", "other"):
+            (tmp_path / name).mkdir()
+            make_file(tmp_path / name / "w.db", rows=3)
+        monkeypatch.chdir(tmp_path / "first")
+        return tmp_path / "other"
+
+    def test_an_upgrade_backs_up_its_own_file(self, tmp_path: Path, other: Path) -> None:
+        """After a change of the working folder the backup is one of the file that is upgraded, and next to it."""
+        execute(tmp_path / "first" / "w.db", "UPDATE wc_store SET value = 'first'")
+        before, others = dump(tmp_path / "first" / "w.db"), files(other)
+        database = waiaas.connect("w.db", upgrade=False)
+        os.chdir(other)
+        report = waiaas.upgrade(database)
+        waiaas.close(database)
+        assert report.backup is not None
+        assert Path(report.backup).parent == tmp_path / "first"
+        assert dump(Path(report.backup)) == before
+        assert files(other) == others
+
+    def test_an_upgrade_of_a_peewee_database_backs_up_its_own_file(self, tmp_path: Path, other: Path) -> None:
+        """The same holds for a database that Peewee itself has opened."""
+        before, others = dump(tmp_path / "first" / "w.db"), files(other)
+        database = SqliteDatabase("w.db")
+        database.connect()
+        os.chdir(other)
+        report = waiaas.upgrade(database)
+        database.close()
+        assert report.backup is not None
+        assert Path(report.backup).parent == tmp_path / "first"
+        assert dump(Path(report.backup)) == before
+        assert files(other) == others
+
+    @pytest.mark.parametrize("there", ["a file", "nothing"])
+    def test_another_thread_opens_the_same_file(self, tmp_path: Path, other: Path, there: str) -> None:
+        """A connection of a new thread, and one after `close`, reaches the first file and creates none."""
+        if there == "nothing":
+            (other / "w.db").unlink()
+        others = files(other)
+        database = waiaas.connect("w.db")
+        os.chdir(other)
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(lambda: (put(database, "thread"), waiaas.close(database))).result()
+        waiaas.close(database)
+        put(database, "again")
+        waiaas.close(database)
+        assert {"thread", "again"} <= set(keys(tmp_path / "first" / "w.db"))
+        assert files(other) == others
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+    def test_a_forked_process_opens_the_same_file(self, tmp_path: Path, other: Path) -> None:
+        """A child that works in another folder writes into the parent's file."""
+        others = files(other)
+        code = """
+import os, sys, waiaas
+os.chdir(sys.argv[1])
+database = waiaas.connect("w.db")
+if os.fork() == 0:
+    os.chdir(sys.argv[2])
+    with waiaas.write_transaction(database):
+        database.execute_sql("INSERT INTO wc_store VALUES ('child', 'value')")
+    waiaas.close(database)
+    os._exit(0)
+assert os.wait()[1] == 0
+waiaas.close(database)
+"""
+        run_python(code, tmp_path / "first", other)
+        assert "child" in keys(tmp_path / "first" / "w.db")
+        assert files(other) == others
+
+    def test_refusals_name_the_file_as_it_was_typed(self, tmp_path: Path, other: Path) -> None:
+        """A refusal after a change of the working folder repeats the path as its owner typed it."""
+        database = waiaas.connect("w.db")
+        waiaas.close(database)
+        os.chdir(other)
+        (tmp_path / "first" / "w.db").unlink()
+        with pytest.raises(WAIaaSError) as caught:
+            database.connect()
+        assert (caught.value.details or {})["path"] == "w.db"
+
+    def test_a_link_that_is_changed_later_has_no_effect(self, tmp_path: Path, other: Path) -> None:
+        """A symbolic link is followed once: later connections open the file that it led to at the start."""
+        link = tmp_path / "link.db"
+        link.symlink_to(tmp_path / "first" / "w.db")
+        database = waiaas.connect(link)
+        waiaas.close(database)
+        link.unlink()
+        link.symlink_to(other / "w.db")
+        others = files(other)
+        put(database, "later")
+        waiaas.close(database)
+        assert "later" in keys(tmp_path / "first" / "w.db")
+        assert files(other) == others
+
+
+def rename(path: Path) -> None:
+    path.rename(path.with_name("renamed.db"))
+
+
+def replace(path: Path) -> None:
+    other = make_file(path.with_name("other.db"), 19, wal=True)
+    os.replace(other, path)
+
+
+class TestReplaced:
+    """A file that is renamed, deleted or replaced while a program has it open."""
+
+    @pytest.fixture(params=[rename, Path.unlink, replace], ids=["renamed", "deleted", "replaced"])
+    def change(self, request: pytest.FixtureRequest) -> Callable[[Path], None]:
+        return request.param
+
+    def test_a_later_connection_is_refused_and_creates_nothing(
+        self, tmp_path: Path, change: Callable[[Path], None]
+    ) -> None:
+        """A new thread and a reopened database are refused; no file appears, and none changes."""
+        path = tmp_path / "wallets.db"
+        database = waiaas.connect(path)
+        waiaas.close(database)
+        change(path)
+        before = files(tmp_path)
+        with ThreadPoolExecutor(1) as pool:
+            for run_it in (lambda do: do(), lambda do: pool.submit(do).result()):
+                with pytest.raises(WAIaaSError) as caught:
+                    run_it(lambda: database.execute_sql("SELECT 1"))
+                assert caught.value.reason == "file_replaced"
+        assert files(tmp_path) == before
+
+    def test_a_write_on_an_open_connection_is_refused(self, tmp_path: Path, change: Callable[[Path], None]) -> None:
+        """A transaction on a connection that is still open is refused: it would write where nobody looks."""
+        path = tmp_path / "wallets.db"
+        database = waiaas.connect(path)
+        change(path)
+        before = files(tmp_path)
+        with pytest.raises(WAIaaSError) as caught:
+            put(database, "lost")
+        assert caught.value.reason == "file_replaced"
+        assert not database.in_transaction()
+        assert files(tmp_path) == before
+        database.close()
+
+    @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
+    @pytest.mark.parametrize("by", ["waiaas", "peewee"])
+    def test_an_upgrade_is_refused(self, tmp_path: Path, change: Callable[[Path], None], by: str, wal: bool) -> None:
+        """An upgrade on a connection whose file is no longer there is refused; nothing is written."""
+        path = make_file(tmp_path / "wallets.db", wal=wal)
+        database = waiaas.connect(path, upgrade=False) if by == "waiaas" else SqliteDatabase(str(path))
+        database.connect(reuse_if_open=True)
+        database.execute_sql("SELECT * FROM wallets").fetchall()
+        change(path)
+        before = {name: each for name, each in files(tmp_path).items() if name[-4:] not in ("-wal", "-shm")}
+        with pytest.raises(WAIaaSError) as caught:
+            waiaas.upgrade(database)
+        assert caught.value.reason == "file_replaced"
+        database.close()
+        after = {name: each for name, each in files(tmp_path).items() if name[-4:] not in ("-wal", "-shm")}
+        assert after == before
+
+    @pytest.mark.parametrize(
+        ("phase", "wal"),
+        [
+            ("backing up", False),
+            ("verifying the backup", False),
+            ("changing tables and rows", False),
+            ("changing tables and rows", True),
+        ],
+    )
+    def test_an_upgrade_whose_file_goes_meanwhile_is_taken_back(
+        self, tmp_path: Path, change: Callable[[Path], None], phase: str, wal: bool
+    ) -> None:
+        """A file that is changed for another during its upgrade keeps its version, and so does the other."""
+        path = make_file(tmp_path / "wallets.db", wal=wal)
+        rows = dump(path)
+        done = False
+
+        def interfere(progress: waiaas.Progress) -> None:
+            nonlocal done
+            if progress.phase == phase and not done:
+                done = True
+                os.link(path, tmp_path / "kept.db")
+                change(path)
+
+        database = waiaas.connect(path, upgrade=False)
+        with pytest.raises(WAIaaSError) as caught:
+            waiaas.upgrade(database, progress=interfere)
+        assert caught.value.reason == "file_replaced"
+        database.close()
+        assert done
+        assert dump(tmp_path / "kept.db") == rows
+        assert not path.exists() or query(path, "SELECT max(version) FROM schema_version") == [(19,)]
+
+
+def fifo(path: str) -> None:
+    os.mkfifo(path)
+
+
+def symbolic_link(path: str) -> None:
+    os.symlink("/dev/zero", path)
+
+
+def hard_link(path: str) -> None:
+    Path(f"{path}.other").touch()
+    os.link(f"{path}.other", path)
+
+
+def a_socket(path: str) -> None:
+    with socket.socket(socket.AF_UNIX) as end:
+        end.bind(path)
+
+
+NOT_FILES = {
+    "fifo": fifo,
+    "symbolic-link": symbolic_link,
+    "dangling-link": lambda path: os.symlink("nowhere", path),
+    "hard-link": hard_link,
+    "folder": os.mkdir,
+    "socket": a_socket,
+}
+COMMANDS = {
+    "status": ["status"],
+    "plan": ["plan"],
+    "check": ["check"],
+    "upgrade": ["upgrade"],
+    "rehearse": ["upgrade", "--rehearse"],
+    "downgrade": ["downgrade"],
+}
+
+
+class TestSidecars:
+    """What is next to a database and is not the work of SQLite for one who may write the database."""
+
+    @pytest.mark.parametrize("suffix", SIDECARS)
+    @pytest.mark.parametrize("make", NOT_FILES.values(), ids=NOT_FILES)
+    @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
+    def test_what_is_not_a_regular_file_is_refused(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, make: Callable[[str], None], wal: bool
+    ) -> None:
+        """A FIFO, link, folder or socket is refused by name before SQLite opens anything, by every command."""
+        monkeypatch.chdir(tmp_path)  # the path of a socket is short
+        path = make_file(Path("w.db"), wal=wal)
+        make(f"w.db{suffix}")
+        before = path.read_bytes(), sorted(os.listdir())
+        for arguments in COMMANDS.values():
+            result = run(*arguments, path, "--json")
+            error = only_object(result.stdout)["error"]["details"]
+            assert (result.exit_code, error["reason"]) == (1, "sidecar_not_a_file"), arguments
+            assert error["sidecar"] == f"w.db{suffix}"
+        assert refused(path).reason == refused(path, upgrade=False).reason == "sidecar_not_a_file"
+        assert (path.read_bytes(), sorted(os.listdir())) == before
+
+    @pytest.mark.parametrize("suffix", SIDECARS)
+    def test_a_fifo_does_not_stop_a_new_connection(self, tmp_path: Path, suffix: str) -> None:
+        """A connection of another thread is refused as well, and does not wait for a writer that never comes."""
+        path = tmp_path / "wallets.db"
+        database = waiaas.connect(path)
+        waiaas.close(database)
+        os.mkfifo(f"{path}{suffix}")
+        with ThreadPoolExecutor(1) as pool, pytest.raises(WAIaaSError) as caught:
+            pool.submit(database.connect).result()
+        assert caught.value.reason == "sidecar_not_a_file"
+
+    @pytest.mark.parametrize("kind", ["fifo", "folder"])
+    def test_a_database_that_is_not_a_file_is_refused(self, tmp_path: Path, kind: str) -> None:
+        """A FIFO or folder as the database itself is refused by every command, also behind a link."""
+        path = tmp_path / "wallets.db"
+        NOT_FILES[kind](str(path))
+        link = tmp_path / "link.db"
+        link.symlink_to(path)
+        for each in (path, link):
+            for arguments in COMMANDS.values():
+                error = only_object(run(*arguments, each, "--json").stdout)["error"]["details"]
+                assert error["reason"] == "cannot_open", arguments
+            assert refused(each).reason == "cannot_open"
+
+    @as_root
+    @pytest.mark.parametrize("suffix", SIDECARS)
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_another_users_file_is_refused(self, tmp_path: Path, suffix: str, command: str) -> None:
+        """A journal or log of a user who may not write the database is refused by name; nothing changes."""
+        path = make_file(tmp_path / "wallets.db", wal=suffix != "-journal")
+        sidecar = Path(f"{path}{suffix}")
+        sidecar.write_bytes(b"planted")
+        os.chown(sidecar, NOBODY, NOBODY)
+        before = files(tmp_path)
+        result = run(*COMMANDS[command], path, "--json")
+        error = only_object(result.stdout)["error"]["details"]
+        assert (result.exit_code, error["reason"], error["owner"]) == (1, "sidecar_of_another_user", NOBODY)
+        assert error["sidecar"] == str(sidecar)
+        assert files(tmp_path) == before
+
+    @as_root
+    def test_another_users_journal_does_not_replace_the_content(self, tmp_path: Path) -> None:
+        """A journal that another user planted, which SQLite would write back, is refused and the file is unchanged."""
+        folder = tmp_path / "theirs"
+        folder.mkdir()
+        theirs, path = make_file(folder / "wallets.db", rows=3), make_file(tmp_path / "wallets.db")
+        with plain(theirs, *HALF_WRITTEN):
+            shutil.copy(f"{theirs}-journal", f"{path}-journal")
+        os.chown(f"{path}-journal", NOBODY, NOBODY)
+        before = files(tmp_path)
+        assert refused(path).reason == refused(path, upgrade=False).reason == "sidecar_of_another_user"
+        assert files(tmp_path) == before
+
+    @as_root
+    @pytest.mark.parametrize(
+        ("file_mode", "database_owner", "sidecar_owner"),
+        [(0o600, NOBODY, NOBODY), (0o600, NOBODY, 0), (0o600, 0, 0), (0o660, 0, NOBODY), (0o666, 0, NOBODY)],
+        ids=["the owner's", "root's", "one's own", "the group's", "everybody's"],
+    )
+    def test_who_may_write_the_database_may_have_its_log(
+        self, tmp_path: Path, file_mode: int, database_owner: int, sidecar_owner: int
+    ) -> None:
+        """Logs of the owner, of root, and of a member of a group that may write the database are trusted."""
+        statement = "INSERT INTO wc_store VALUES ('logged', 'row')"
+        path = killed(tmp_path / "wallets.db", lambda p: make_file(p, wal=True), statement, "-wal")
+        os.chown(path, database_owner, NOBODY)
+        path.chmod(file_mode)
+        os.chown(f"{path}-wal", sidecar_owner, NOBODY)
+        database = waiaas.connect(path)
+        assert database.execute_sql("SELECT value FROM wc_store WHERE key = 'logged'").fetchone() == ("row",)
+        waiaas.close(database)
+
+    @as_root
+    def test_a_stranger_to_the_group_may_not(self, tmp_path: Path) -> None:
+        """A user who is not in the group that may write the database is not trusted."""
+        path = make_file(tmp_path / "wallets.db", wal=True)
+        os.chown(path, 0, 0)
+        path.chmod(0o660)
+        Path(f"{path}-wal").write_bytes(b"planted")
+        os.chown(f"{path}-wal", NOBODY, NOBODY)
+        assert refused(path).reason == "sidecar_of_another_user"
+
+    @as_root
+    def test_users_of_one_group_open_a_file_in_turn(self) -> None:
+        """A file that a group shares is used by two users, each with the other's log next to it."""
+        with tempfile.TemporaryDirectory() as name, Worker("nobody") as nobody:
+            assert nobody.answer() == "ready"
+            folder = Path(name)
+            os.chown(folder, 0, NOBODY)
+            folder.chmod(0o2770)
+            path = make_file(folder / "wallets.db", 19, wal=True)
+            os.chown(path, 0, NOBODY)
+            path.chmod(0o660)
+            database = waiaas.connect(path)
+            put(database, "root's")
+            nobody.ask(path)
+            assert nobody.answer() == [19, 19]
+            waiaas.close(database)
+            nobody.ask(path)
+            assert nobody.answer() == [19, 19]
+            waiaas.close(waiaas.connect(path))
+
+
+class TestLogWithoutDatabase:
+    """An empty file with a log or journal that has content: SQLite deletes these."""
+
+    @pytest.fixture(params=["-wal", "-journal"])
+    def left(self, request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+        """A database file that was emptied, with the log of a daemon that was killed."""
+        path, suffix = tmp_path / "wallets.db", request.param
+        folder = tmp_path / "daemon"
+        folder.mkdir()
+        original = make_file(folder / "wallets.db", wal=suffix == "-wal")
+        logged = ("PRAGMA wal_autocheckpoint = 0", "INSERT INTO wc_store VALUES ('logged', 'row')")
+        with plain(original, *(logged if suffix == "-wal" else HALF_WRITTEN)):
+            shutil.copy(f"{original}{suffix}", f"{path}{suffix}")
+        shutil.rmtree(folder)
+        path.touch()
+        return path
+
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_every_command_refuses_it(self, left: Path, command: str) -> None:
+        """The log stays, byte for byte, and the file stays empty."""
+        before = files(left.parent)
+        result = run(*COMMANDS[command], left, "--json")
+        error = only_object(result.stdout)["error"]["details"]
+        assert (result.exit_code, error["reason"]) == (1, "log_without_database")
+        assert files(left.parent) == before
+
+    @pytest.mark.parametrize("empty", [True, False], ids=["empty", "missing"])
+    @pytest.mark.parametrize("open_it", [waiaas.connect, make_version_18], ids=["connect", "make_version_18"])
+    def test_so_does_creating_a_database(self, left: Path, empty: bool, open_it: Callable[[Path], Any]) -> None:
+        """`connect`, `init` and the demo create nothing in the place of the lost file."""
+        if not empty:
+            left.unlink()
+        before = files(left.parent)
+        with pytest.raises(WAIaaSError) as caught:
+            open_it(left)
+        assert caught.value.reason == "log_without_database"
+        assert only_object(run("init", left, "--json").stdout)["error"]["details"]["reason"] == "log_without_database"
+        assert files(left.parent) == before
+
+    def test_what_a_crash_of_init_left_is_no_loss(self, tmp_path: Path) -> None:
+        """An empty file with the journal of its first transaction becomes a database."""
+        path, other = tmp_path / "wallets.db", tmp_path / "other.db"
+        with plain(other, "PRAGMA cache_size = 1", "BEGIN", "CREATE TABLE t (a)", "INSERT INTO t VALUES (1)"):
+            shutil.copy(f"{other}-journal", f"{path}-journal")
+        other.unlink()
+        path.touch()
+        waiaas.close(waiaas.connect(path))
+        assert query(path, "SELECT max(version) FROM schema_version") == [(19,)]
+        assert list(files(tmp_path)) == ["wallets.db"]
+
+
+URLS = (
+    "postgresql://user:secret@host/x",
+    "postgres://user:sec@ret@host:5432/x?password=secret",
+    "postgresql+psycopg://user:secret@host/x",
+    "mysql://user:secret@host/x",
+    "sqlite:///secret.db",
+    "host=db user=app password=secret",
+)
+
+
+class TestURLs:
+    """A URL in the place of a path is refused, and nothing repeats it."""
+
+    @pytest.mark.parametrize("url", URLS)
+    @pytest.mark.parametrize("kind", [str, Path, os.fsencode], ids=["str", "Path", "bytes"])
+    @pytest.mark.parametrize("call", [waiaas.connect, waiaas.rehearse, make_version_18], ids=lambda c: c.__name__)
+    def test_are_refused(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, kind: Any, call: Callable[[Any], Any]
+    ) -> None:
+        """Message, details and every exception of the chain contain no password; no file or folder appears."""
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(WAIaaSError) as caught:
+            call(kind(url))
+        assert caught.value.reason == "not_a_path"
+        chain = [caught.value, caught.value.__cause__, caught.value.__context__]
+        shown = "".join(f"{error!r} {error}" for error in chain if error) + repr(caught.value.to_dict("ko"))
+        assert "sec" not in shown
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize("url", URLS)
+    @pytest.mark.parametrize("as_json", [[], ["--json"]], ids=["lines", "json"])
+    def test_no_command_prints_them(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, as_json: Any
+    ) -> None:
+        """No command prints a password, whatever place of the command line the URL is in."""
+        monkeypatch.chdir(tmp_path)
+        lines = [[*arguments, url] for arguments in COMMANDS.values()]
+        lines += [["init", url], ["demo", url], [url], ["status", "a.db", url], ["downgrade", "a.db", f"--to={url}"]]
+        lines += [["--lang", url, "status", "a.db"], ["completion", url], ["status", f"--{url}"]]
+        for arguments in lines:
+            result = run(*arguments, *as_json)
+            assert result.exit_code in (1, 2), arguments
+            assert "sec" not in result.stdout + result.stderr, arguments
+        assert list(tmp_path.iterdir()) == []
+
+    def test_as_a_backup_they_are_refused(self, v18: Path) -> None:
+        """A URL as the place of the backup is refused before anything is written, without its password."""
+        before = files(v18.parent)
+        database = waiaas.connect(v18, upgrade=False)
+        with pytest.raises(WAIaaSError) as caught:
+            waiaas.upgrade(database, backup="postgresql://user:secret@host/x")
+        waiaas.close(database)
+        assert caught.value.reason == "not_a_path"
+        assert "secret" not in "".join(traceback.format_exception(caught.value.with_traceback(None)))
+        assert files(v18.parent) == before

@@ -1,0 +1,255 @@
+"""Which file a database is, and whether it can be opened safely.
+
+SQLite opens a file by its name, again for each connection, and trusts the files next to it: it writes a rollback
+journal (`-journal`) back into the database and reads a write-ahead log (`-wal`, `-shm`) as part of it. Another user
+who can create files in the folder could replace the whole content that way. So a path is resolved once, later
+connections must reach the same file, and these files are checked before SQLite opens any of them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+import stat
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from waiaas.errors import WAIaaSError, refusal
+
+if TYPE_CHECKING:
+    from peewee import SqliteDatabase
+
+SIDECARS = ("-journal", "-wal", "-shm")
+
+# Also with one slash, as `pathlib` writes it. A scheme of one letter is a drive of Windows, and names of files may
+# begin with `file:`.
+_URL = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+:/|.*\bpassword\s*=", re.IGNORECASE | re.DOTALL)
+# https://www.sqlite.org/fileformat.html#the_rollback_journal: the magic number, and where the number of pages begins
+# that the database had.
+_JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
+_PAGES_BEFORE = slice(16, 20)
+
+
+def path_of(path: str | bytes | PathLike[str]) -> str:
+    """Return a path as text.
+
+    :raises WAIaaSError: `SCHEMA_INCOMPATIBLE` with the reason `not_a_path` for a URL. The error does not repeat it,
+        because a URL can contain a password.
+    """
+    text = os.fsdecode(path)
+    if is_url(text):
+        raise refusal("not_a_path")
+    return text
+
+
+def uri(path: str | PathLike[str], mode: str) -> str:
+    """Return the URI of a file for SQLite (https://www.sqlite.org/uri.html), whatever bytes its name is made of.
+
+    A relative path stays one, so that refusals name the file as its owner did.
+    """
+    return f"file:{quote(os.fsencode(path))}?mode={mode}"
+
+
+def is_url(text: str) -> bool:
+    """Whether a text is a URL or a PostgreSQL connection string with a password, and not a path."""
+    return _URL.match(text) is not None
+
+
+class DatabaseFile:
+    """A database file: its name as its owner typed it, and the one file that this name meant at first.
+
+    :ivar name: the path as it was given, for messages.
+    :ivar path: the absolute path; backups are written next to it.
+    :ivar real: the absolute path without symbolic links, which SQLite opens.
+    """
+
+    def __init__(self, name: str, real: str | None = None) -> None:
+        """Resolve a path now; `real` is for a file that is open already."""
+        self.name = name
+        self.real = os.path.realpath(name) if real is None else real
+        path = os.path.abspath(name)
+        self.path = Path(path if real is None or os.path.realpath(path) == real else real)
+        self._identity: tuple[int, int] | None = None
+
+    def connect(self, mode: str, **options: Any) -> sqlite3.Connection:
+        """Open the file, in a mode of SQLite's URIs that does not create it (https://www.sqlite.org/uri.html).
+
+        :param options: those of `sqlite3.connect`.
+        :raises WAIaaSError: `SCHEMA_INCOMPATIBLE` with what `inspect` refuses.
+        :raises sqlite3.Error: what SQLite reports.
+        """
+        identity = _identity(self.inspect())
+        connection: sqlite3.Connection = sqlite3.connect(uri(self.real, mode), uri=True, **options)
+        try:
+            self._identity = identity
+            self.refuse_replaced()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def inspect(self) -> os.stat_result:
+        """Check the file and the files that SQLite would read with it, and open none of them.
+
+        The file must be a regular file, and the one that was opened before. A journal or log must be a regular file
+        with one name, and owned by a user who may write the database anyway: its owner, root, the user of this
+        process, or a member of its group if the group may write it.
+
+        :raises WAIaaSError: `SCHEMA_INCOMPATIBLE` with the reason `file_not_found`, `file_replaced`, `cannot_open`,
+            `sidecar_not_a_file`, `sidecar_of_another_user`, or `log_without_database` for an empty file with a log.
+        """
+        database = self._status()
+        if not stat.S_ISREG(database.st_mode):
+            raise refusal("cannot_open", path=self.name, cause="it is not a file")
+        self._refuse_other(database)
+        self.refuse_sidecars(database)
+        return database
+
+    def refuse_sidecars(self, database: os.stat_result | None) -> None:
+        """Check the files that SQLite would read with the database; None stands for a database that does not exist."""
+        for suffix in SIDECARS:
+            sidecar, name = f"{self.real}{suffix}", f"{self.name}{suffix}"
+            try:
+                status = os.lstat(sidecar)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise self._cannot_open(error) from error
+            refuse_untrusted(status, database, path=self.name, name=name)
+            if (database is None or database.st_size == 0) and _has_content(sidecar, status):
+                raise refusal("log_without_database", path=self.name, sidecar=name)
+
+    def refuse_replaced(self) -> None:
+        """Refuse if the path leads to another file than the one that was opened, or to none (`file_replaced`)."""
+        if self._identity is not None:
+            self._refuse_other(self._status())
+
+    def adopt(self) -> None:
+        """Take the file that the path leads to now as the one that a connection of this process has open.
+
+        :raises WAIaaSError: `SCHEMA_INCOMPATIBLE` with the reason `file_replaced` if no descriptor of this process
+            leads to it (known where the system lists descriptors), and with what `inspect` refuses.
+        """
+        if not os.path.exists(self.real):
+            raise refusal("file_replaced", path=self.name)
+        identity = _identity(self.inspect())
+        if self._identity is None and descriptors_of(identity) == 0:
+            raise refusal("file_replaced", path=self.name)
+        self._identity = identity
+
+    def _status(self) -> os.stat_result:
+        try:
+            return os.stat(self.real)
+        except FileNotFoundError as error:
+            reason = "file_not_found" if self._identity is None else "file_replaced"
+            raise refusal(reason, path=self.name) from error
+        except OSError as error:
+            raise self._cannot_open(error) from error
+
+    def _refuse_other(self, database: os.stat_result) -> None:
+        if self._identity not in (None, _identity(database)):
+            raise refusal("file_replaced", path=self.name)
+
+    def _cannot_open(self, error: OSError) -> WAIaaSError:
+        return refusal("cannot_open", path=self.name, cause=error.strerror or str(error))
+
+
+def file_behind(database: SqliteDatabase, name: str) -> DatabaseFile | None:
+    """Return the file that the connection of this thread has open, checked; None for a database in memory.
+
+    `name` is the path as its owner typed it.
+
+    SQLite makes a path absolute when it opens the file, so the working folder of that moment counts.
+
+    :raises WAIaaSError: with the reasons of `DatabaseFile.adopt`.
+    """
+    file = getattr(database, "file", None)
+    if not isinstance(file, DatabaseFile):
+        real = real_path(database)
+        if not real:
+            return None
+        file = DatabaseFile(name, real)
+    file.adopt()
+    return file
+
+
+def real_path(database: SqliteDatabase) -> str:
+    """Return the absolute path of the file that a database has open, without links; "" for one in memory."""
+    file = getattr(database, "file", None)
+    if isinstance(file, DatabaseFile):
+        return file.real
+    connection = database.connection()
+    text_factory, row_factory = connection.text_factory, connection.row_factory
+    connection.text_factory, connection.row_factory = os.fsdecode, None  # a path need not be UTF-8
+    try:
+        files = {name: file for _, name, file in connection.execute("PRAGMA database_list").fetchall()}
+    finally:
+        connection.text_factory, connection.row_factory = text_factory, row_factory
+    return files["main"] or ""
+
+
+def refuse_untrusted(status: os.stat_result, database: os.stat_result | None, *, path: str, name: str) -> None:
+    """Refuse a file next to a database that another user may have put there, or that is not a plain file."""
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        raise refusal("sidecar_not_a_file", path=path, sidecar=name)
+    if database is None or not hasattr(os, "geteuid"):  # Windows has no owners as numbers
+        return
+    if status.st_uid not in (database.st_uid, 0, os.geteuid()) and not _may_write(status.st_uid, database):
+        raise refusal("sidecar_of_another_user", path=path, sidecar=name, owner=status.st_uid)
+
+
+def descriptors_of(identity: tuple[int, int]) -> int | None:
+    """Count the descriptors of this process that lead to a file; None where the system does not list them.
+
+    None of them is opened or closed: closing one would drop the locks of this process on the file
+    (https://www.sqlite.org/howtocorrupt.html, section 2.2).
+    """
+    try:
+        numbers = [int(name) for name in os.listdir("/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd")]
+    except OSError:
+        return None
+    return sum(_leads_to(number, identity) for number in numbers)
+
+
+def _leads_to(descriptor: int, identity: tuple[int, int]) -> bool:
+    try:
+        return _identity(os.fstat(descriptor)) == identity
+    except OSError:
+        return False
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def _may_write(user: int, database: os.stat_result) -> bool:
+    """Whether permissions let a user write the database, as when a service and an operator share a group."""
+    if database.st_mode & stat.S_IWOTH:
+        return True
+    if not database.st_mode & stat.S_IWGRP:
+        return False
+    import pwd  # not on Windows
+
+    try:
+        entry = pwd.getpwuid(user)
+        return database.st_gid in os.getgrouplist(entry.pw_name, entry.pw_gid)
+    except (KeyError, OSError):
+        return False
+
+
+def _has_content(sidecar: str, status: os.stat_result) -> bool:
+    """Whether SQLite would lose something by deleting a file next to an empty database, as it does.
+
+    It deletes any such log, and any such journal (hasHotJournal in its pager.c). What a crash left while the first
+    tables were made is a journal of a database without pages: there is nothing to lose.
+    """
+    if sidecar.endswith("-shm"):
+        return False
+    if sidecar.endswith("-wal"):
+        return status.st_size > 0
+    with open(sidecar, "rb") as file:
+        header = file.read(_PAGES_BEFORE.stop)
+    return header.startswith(_JOURNAL_MAGIC) and any(header[_PAGES_BEFORE])

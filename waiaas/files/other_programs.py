@@ -1,0 +1,73 @@
+"""Which other programs have a database file open, as far as the operating system lets this one see.
+
+Linux lists the locks of all processes in `/proc/locks`. A connection in write-ahead-log mode holds one for as long as
+it is open, one in rollback-journal mode only during a transaction. The descriptors of a process (`/proc/PID/fd`) show
+every file that it has open, to root and to its own user. Elsewhere, and across the borders of a container, nothing is
+seen.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+
+from waiaas.files.opening import SIDECARS, DatabaseFile
+
+_PROCESSES = "/proc"
+
+
+def programs_with(file: DatabaseFile) -> set[str]:
+    """Return the other processes that have a database open, each as its id and name, such as `123 (node)`.
+
+    To be called while this process holds a lock of SQLite on the file: its own line in the list shows how the system
+    names the file's device there.
+    """
+    own = os.getpid()
+    processes = {*_holders_of_locks(file, own), *_holders_of_descriptors(file)} - {own}
+    return {f"{process} ({_name(process)})" for process in processes}
+
+
+def _holders_of_locks(file: DatabaseFile, own: int) -> set[int]:
+    locks = list(_locks())
+    nodes = set()
+    for path in (file.real, *(f"{file.real}{suffix}" for suffix in SIDECARS)):
+        with suppress(OSError):
+            nodes.add(str(os.stat(path).st_ino))
+    files = {name for process, name in locks if process == own and name.rpartition(":")[2] in nodes}
+    return {process for process, name in locks if name in files}
+
+
+def _locks() -> Iterator[tuple[int, str]]:
+    """The process of each lock, and its file as `major:minor:inode`; see proc_locks(5)."""
+    with suppress(OSError), open(f"{_PROCESSES}/locks", encoding="ascii") as lines:
+        for line in lines:
+            words = line.split()
+            if len(words) > 5 and words[1] != "->" and words[4].isdigit():
+                yield int(words[4]), words[5]
+
+
+def _holders_of_descriptors(file: DatabaseFile) -> Iterator[int]:
+    paths = {file.real, *(f"{file.real}{suffix}" for suffix in SIDECARS)}
+    with suppress(OSError):
+        for process in filter(str.isdigit, os.listdir(_PROCESSES)):
+            with suppress(OSError):
+                folder = f"{_PROCESSES}/{process}/fd"
+                # The link's text, and no call to the file: that could wait for a network share.
+                if any(_target(f"{folder}/{number}") in paths for number in os.listdir(folder)):
+                    yield int(process)
+
+
+def _target(link: str) -> str | None:
+    try:
+        return os.readlink(link)
+    except OSError:
+        return None
+
+
+def _name(process: int) -> str:
+    try:
+        with open(f"{_PROCESSES}/{process}/comm", "rb") as file:
+            return file.read().decode(errors="replace").strip()
+    except OSError:
+        return "?"

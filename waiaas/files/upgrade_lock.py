@@ -1,0 +1,171 @@
+"""The lock of an upgrade: other processes wait for as long as it takes, and not only for the busy timeout.
+
+SQLite's own locks do not say what they are held for. So an upgrade holds a second one, by `flock`, on the file
+`.NAME.upgrading` next to the database. The operating system releases it when the process ends, however it ends. The
+file that a killed process leaves means nothing, and the next upgrade removes it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TypeVar
+
+from waiaas.errors import WAIaaSError, refusal
+from waiaas.files.opening import DatabaseFile, refuse_untrusted
+from waiaas.files.rights import has_access_list, share_like
+
+if sys.platform != "win32":
+    import fcntl
+
+_Result = TypeVar("_Result")
+
+_SECONDS_BETWEEN_LOOKS = 0.05
+_NEVER_A_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+# Who may write the database may hold its lock, and nobody else.
+_WHO_MAY_LOCK = 0o660
+
+#: The lock files that this process holds: the thread that took it, and its descriptor.
+_held: dict[str, tuple[int, int]] = {}
+
+
+@contextmanager
+def upgrade_lock(file: DatabaseFile, waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold the lock for a block, after waiting for the process or thread that holds it.
+
+    A thread that holds it already enters at once. Where no lock can be made (a folder without write permission, a
+    system without `flock`) the block runs without one: SQLite's lock still keeps upgrades apart.
+
+    :param waiting: called again and again while another one holds the lock; what it raises ends the wait.
+    :raises WAIaaSError: `SCHEMA_INCOMPATIBLE` with the reason `sidecar_not_a_file` or `sidecar_of_another_user` if the
+        lock file is not to be trusted.
+    """
+    path = _lock_path(file)
+    if _is_own(path):
+        yield
+        return
+    descriptor = _take(file, path, waiting)
+    if descriptor is None:
+        yield
+        return
+    _held[path] = (threading.get_ident(), descriptor)
+    try:
+        yield
+    finally:
+        if path in _held:  # not in a process that was forked meanwhile
+            del _held[path]
+            with suppress(OSError):
+                os.unlink(path)  # before the lock is released: later it could be the file of another upgrade
+            os.close(descriptor)
+
+
+def after_upgrades(file: DatabaseFile, waiting: Callable[[], None], look: Callable[[], _Result]) -> _Result:
+    """Return what `look` returns, once no upgrade by another process is in progress.
+
+    An upgrade of a database in rollback-journal mode keeps readers out, so `look` is called again if the file was
+    locked because another upgrade had begun.
+    """
+    while True:
+        while is_being_upgraded(file):
+            waiting()
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+        try:
+            return look()
+        except WAIaaSError as error:
+            if error.reason != "database_busy" or not is_being_upgraded(file):
+                raise
+
+
+def is_being_upgraded(file: DatabaseFile) -> bool:
+    """Whether another process, or another thread of this one, holds the lock."""
+    path = _lock_path(file)
+    if _is_own(path):
+        return False
+    descriptor = _open(file, path, 0)
+    if descriptor is None:
+        return False
+    try:
+        return not try_lock(descriptor, shared=True)
+    finally:
+        os.close(descriptor)
+
+
+def _lock_path(file: DatabaseFile) -> str:
+    folder, name = os.path.split(file.real)
+    return os.path.join(folder, f".{name}.upgrading")
+
+
+def _is_own(path: str) -> bool:
+    return path in _held and _held[path][0] == threading.get_ident()
+
+
+def _take(file: DatabaseFile, path: str, waiting: Callable[[], None]) -> int | None:
+    while True:
+        descriptor = _open(file, path, os.O_CREAT)
+        if descriptor is None or (try_lock(descriptor) and _is_at(path, descriptor)):
+            return descriptor
+        os.close(descriptor)
+        waiting()
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+
+
+def _open(file: DatabaseFile, path: str, create: int) -> int | None:
+    """Open the lock file; None where there is none, or where it cannot be made."""
+    if sys.platform == "win32":
+        return None
+    try:
+        descriptor = os.open(path, os.O_RDWR | create | _NEVER_A_LINK, 0o600)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EISDIR):
+            raise refusal("sidecar_not_a_file", path=file.name, sidecar=path) from error
+        return None
+    try:
+        _refuse_or_share(file, path, descriptor)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _refuse_or_share(file: DatabaseFile, path: str, descriptor: int) -> None:
+    database, status = os.stat(file.real), os.fstat(descriptor)
+    if status.st_nlink:  # else the upgrade that held it has just ended
+        refuse_untrusted(status, database, path=file.name, name=path)
+    if status.st_uid == os.geteuid():
+        share_like(descriptor, database, _WHO_MAY_LOCK, has_list=has_access_list(file.real))
+
+
+def try_lock(descriptor: int, *, shared: bool = False) -> bool:
+    """Take the lock if it is free; a file system without `flock` has no locks that could be held."""
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+    return True
+
+
+def _is_at(path: str, descriptor: int) -> bool:
+    """Whether the lock is that of the file which has the name now, and not of one that was removed meanwhile."""
+    try:
+        return os.path.samestat(os.lstat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _leave_to_parent() -> None:
+    """Close, in a forked process, the descriptors of the parent: its locks should not outlive it."""
+    for _, descriptor in _held.values():
+        os.close(descriptor)
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_parent)
