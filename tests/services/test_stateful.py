@@ -36,6 +36,7 @@ from waiaas import (
     CreateSessionRequestSchema,
     CreateWalletRequestSchema,
     IssuedSession,
+    KillSwitch,
     LinkedWallet,
     SessionDetails,
     WAIaaSError,
@@ -207,6 +208,8 @@ class Machine(RuleBasedStateMachine):
         self.transactions: dict[str, tuple[str, str | None, str]] = {}
         self.issued: list[IssuedToken] = []
         self.key, self.rotated_at = 0, 0
+        self.switch = "ACTIVE"
+        self.activation: tuple[int, str] | None = None
         self.audit: list[tuple[str, str, str | None, str | None, str | None]] = []
 
     @initialize(old=st.booleans())
@@ -291,7 +294,7 @@ class Machine(RuleBasedStateMachine):
         request = {"name": f"wallet {number}", "chain": "solana", "environment": "testnet", "publicKey": key}
         exists = any(wallet.public_key == key for wallet in self.wallets.values())
         wallet = self.expect(
-            "ACTION_VALIDATION_FAILED" if exists else None,
+            self.locked() or ("ACTION_VALIDATION_FAILED" if exists else None),
             lambda: self.on.wallets.create(CreateWalletRequestSchema().load(request), actor=actor),
         )
         if wallet is not None:
@@ -316,7 +319,8 @@ class Machine(RuleBasedStateMachine):
         wallet_id = self.some_wallet(number)
         codes = {"ACTIVE": "INVALID_STATE_TRANSITION", "SUSPENDED": None}
         changed = self.expect(
-            self.wallet_code(wallet_id, codes), lambda: self.on.wallets.resume(wallet_id, actor=actor)
+            self.locked() or self.wallet_code(wallet_id, codes),
+            lambda: self.on.wallets.resume(wallet_id, actor=actor),
         )
         if changed is not None:
             wallet = self.wallets[wallet_id]
@@ -441,7 +445,7 @@ class Machine(RuleBasedStateMachine):
         if default is not None:
             request["defaultWalletId"] = default
         issued = self.expect(
-            self.unusable(wallet_ids),
+            self.locked() or self.unusable(wallet_ids),
             lambda: self.on.sessions.create(CreateSessionRequestSchema().load(request), actor=actor),
         )
         if issued is None:
@@ -540,7 +544,7 @@ class Machine(RuleBasedStateMachine):
     @rule(session=which, wallet=which, actor=actors)
     def link(self, session: int, wallet: int, actor: str) -> None:
         session_id, wallet_id = self.some_session(session), self.some_wallet(wallet)
-        code = self.no_live_session(session_id) or self.unusable([wallet_id], linked_to=session_id)
+        code = self.locked() or self.no_live_session(session_id) or self.unusable([wallet_id], linked_to=session_id)
         linked = self.expect(code, lambda: self.on.links.link(session_id, wallet_id, actor=actor))
         if linked is not None:
             links = self.sessions[session_id].links
@@ -591,7 +595,9 @@ class Machine(RuleBasedStateMachine):
         wallet_id = None if wallet is None else self.linked_wallet(session, wallet)
         found = self.sessions.get(session_id)
         code, reached = None, None
-        if found is None:
+        if self.locked():
+            code = "SYSTEM_LOCKED"
+        elif found is None:
             code = "SESSION_NOT_FOUND"
         elif found.status(self.now) != "ACTIVE":
             code = f"SESSION_{found.status(self.now)}"
@@ -626,8 +632,97 @@ class Machine(RuleBasedStateMachine):
             "signature": f"{head}.{claims}.{b64(bytes(32))}",
             "prefix": token.text.removeprefix("wai_sess_"),
         }[part]
-        for ask in (self.on.sessions.authenticate, self.on.sessions.renew, self.on.tokens.verify):
-            self.expect("INVALID_TOKEN", lambda ask=ask: ask(edited))  # type: ignore[misc]
+        for ask in (self.on.sessions.authorize, self.on.sessions.authenticate, self.on.sessions.renew):
+            self.expect(self.locked() or "INVALID_TOKEN", lambda ask=ask: ask(edited))  # type: ignore[misc]
+        self.expect("INVALID_TOKEN", lambda: self.on.tokens.verify(edited))
+
+    # The kill switch, and what an agent may use.
+
+    @rule(number=which, wallet=st.none() | which, must_be_active=st.booleans())
+    def authorize(self, number: int, wallet: int | None, must_be_active: bool) -> None:
+        token = self.some_token(number)
+        if token is None:
+            return
+        session = self.sessions[token.session_id]
+        named = None if wallet is None else self.some_wallet(wallet)
+        if session.links and wallet is not None and wallet % 3:
+            named = list(session.links)[wallet % len(session.links)]
+        meant = session.default if named is None else named
+        code = self.token_code(token, session)
+        if code is None and meant not in session.links:
+            code = "WALLET_ACCESS_DENIED"
+        elif code is None and must_be_active and meant and self.wallets[meant].status != "ACTIVE":
+            code = "WALLET_SUSPENDED"
+        found = self.expect(code, lambda: self.on.sessions.authorize(token.text, named, must_be_active=must_be_active))
+        if found is not None:
+            assert (found.session_id, found.wallet.id) == (token.session_id, meant)
+            expected = self.wallets[found.wallet.id]
+            assert (found.wallet.public_key, found.wallet.status) == (expected.public_key, expected.status)
+            assert found.expires_at.timestamp() == token.expires_at
+
+    @rule(actor=actors, number=st.integers(0, 4))
+    def activate(self, actor: str, number: int) -> None:
+        """Activate the kill switch, but not often: it leaves nothing to try."""
+        if number and self.switch == "ACTIVE":
+            return
+        is_active = self.switch in ("SUSPENDED", "LOCKED")
+        changed = self.expect(
+            "KILL_SWITCH_ALREADY_ACTIVE" if is_active else None, lambda: self.on.kill_switch.activate(actor=actor)
+        )
+        if changed is None:
+            return
+        for session_id, session in self.sessions.items():
+            if session.revoked_at is None:
+                session.revoked_at = self.now
+                self.note("SESSION_REVOKED", actor, session.default, session_id)
+        for tx_id, (wallet_id, of_session, status) in self.transactions.items():
+            if status == "PENDING":
+                self.transactions[tx_id] = (wallet_id, of_session, "CANCELLED")
+                self.note("TX_CANCELLED", actor, wallet_id, of_session, tx_id)
+        for wallet_id, wallet in self.wallets.items():
+            if wallet.status == "ACTIVE":
+                wallet.status, wallet.suspended_at, wallet.reason = "SUSPENDED", self.now, "Kill switch activated"
+                wallet.updated_at = self.now
+                self.note("WALLET_SUSPENDED", actor, wallet_id)
+        self.switch, self.activation = "SUSPENDED", (self.now, actor)
+        self.note("KILL_SWITCH_ACTIVATED", actor)
+        self.compare_switch(changed)
+
+    @rule(actor=actors)
+    def escalate(self, actor: str) -> None:
+        code = None if self.switch == "SUSPENDED" else "INVALID_STATE_TRANSITION"
+        changed = self.expect(code, lambda: self.on.kill_switch.escalate(actor=actor))
+        if changed is not None:
+            self.switch = "LOCKED"
+            self.note("KILL_SWITCH_ESCALATED", actor)
+            self.compare_switch(changed)
+
+    @rule(actor=actors)
+    def recover(self, actor: str) -> None:
+        code = "KILL_SWITCH_NOT_ACTIVE" if self.switch == "ACTIVE" else None
+        changed = self.expect(code, lambda: self.on.kill_switch.recover(actor=actor))
+        if changed is not None:
+            self.switch, self.activation = "ACTIVE", None
+            self.note("KILL_SWITCH_RECOVERED", actor)
+            self.compare_switch(changed)
+
+    @rule(state=st.sampled_from(["ACTIVE", "SUSPENDED", "LOCKED", "UNKNOWN"]))
+    def another_program_sets_the_kill_switch(self, state: str) -> None:
+        """Write a state as another program does, without what the services do with it."""
+        self.databases[0].execute_sql(
+            "INSERT OR REPLACE INTO key_value_store VALUES ('kill_switch_state', ?, 0)",
+            (b"ACTIVE" if state == "UNKNOWN" else state,),
+        )
+        self.switch = state
+        self.compare_switch(self.on.kill_switch.state())
+
+    def compare_switch(self, found: KillSwitch) -> None:
+        at, by = self.activation if self.activation and self.switch != "ACTIVE" else (None, None)
+        moment = None if found.activated_at is None else found.activated_at.timestamp()
+        assert (found.state, moment, found.activated_by) == (self.switch, at, by)
+
+    def locked(self) -> str | None:
+        return None if self.switch == "ACTIVE" else "SYSTEM_LOCKED"
 
     # What has to hold after every step.
 
@@ -706,6 +801,10 @@ class Machine(RuleBasedStateMachine):
         yield list(map(str, self.audit)), sorted(map(str, found))
 
     def compare_keys(self, stored: dict[str, str]) -> None:
+        for name, expected in zip(("at", "by"), self.activation or (None, None), strict=True):
+            found = stored.pop(f"kill_switch_activated_{name}", None)
+            assert found == (None if expected is None else str(expected))
+        stored.pop("kill_switch_state", None)
         if self.key > 0:
             assert set(stored) == {"jwt_secret_current", "jwt_secret_previous"}
             assert json.loads(stored["jwt_secret_current"])["createdAt"] == self.rotated_at
@@ -721,6 +820,9 @@ class Machine(RuleBasedStateMachine):
         report = waiaas.check(self.databases[0])
         old = self.sessions.get(OLD_UNLINKED)
         problems = [(finding.kind, finding.rows) for finding in report.findings if finding.severity == "problem"]
+        unknown = ("kill_switch_state", [])
+        assert (unknown in problems) == (self.switch == "UNKNOWN")
+        problems = [problem for problem in problems if problem != unknown]
         if old is not None and old.revoked_at is None and not old.links:
             assert problems == [("session_without_wallet", [OLD_UNLINKED])]
         else:
@@ -761,14 +863,14 @@ class Machine(RuleBasedStateMachine):
         return "TOKEN_EXPIRED" if token.expires_at <= self.now else None
 
     def token_code(self, token: IssuedToken, session: ModelSession) -> str | None:
-        if code := self.signature_code(token):
+        if code := self.locked() or self.signature_code(token):
             return code
         if session.revoked_at is not None:
             return "SESSION_REVOKED"
         return None if session.token is token else "INVALID_TOKEN"
 
     def renewal_code(self, token: IssuedToken, session: ModelSession) -> str | None:
-        if code := self.signature_code(token):
+        if code := self.locked() or self.signature_code(token):
             return code
         if session.revoked_at is not None:
             return "SESSION_REVOKED"
