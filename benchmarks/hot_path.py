@@ -1,4 +1,4 @@
-"""What every request takes: `resolve`, `authenticate`, `create`, and the loading of a request.
+"""What every request takes: `authorize`, `resolve`, `authenticate`, `create`, and the loading of a request.
 
     python benchmarks/run.py --only hot_path
 
@@ -28,14 +28,21 @@ from measure import in_a_process, is_installed, machine, remove
 from session_files import PRAGMAS, connect
 from uuid6 import uuid7
 
-OPERATIONS = ("resolve", "resolve a named wallet", "authenticate", "create")
-_PER_BLOCK = {"resolve": 400, "resolve a named wallet": 400, "authenticate": 200, "create": 50, "load": 200}
+OPERATIONS = ("authorize", "resolve", "resolve a named wallet", "authenticate", "create")
+_PER_BLOCK = {
+    **{"authorize": 200, "resolve": 400, "resolve a named wallet": 400, "authenticate": 200, "create": 50},
+    "load": 200,
+}
+# The row without a table from which the library's statements join, so that they always return one.
+_ONE_ROW = ("SCAN CONSTANT ROW", "SCAN request")
 _LIMIT = 1_000_000
 _TTL, _LIFETIME, _RENEWALS = 2_592_000, 31_536_000, 12
 
 
 class Contender(Protocol):
     """One way to do what every request takes; each raises where the session or a wallet is not as it must be."""
+
+    def authorize(self, token: str) -> Any: ...
 
     def resolve(self, session: str, wallet: str | None) -> str: ...
 
@@ -60,8 +67,25 @@ class Plain:
         " LEFT JOIN session_wallets AS l ON l.session_id = s.id AND l.is_default = 1 WHERE s.id = ?"
     )
 
+    _WITH_WALLET = (
+        "SELECT s.token_hash, s.revoked_at, s.expires_at,"
+        " EXISTS (SELECT 1 FROM key_value_store WHERE key = 'kill_switch_state' AND value <> 'ACTIVE'),"
+        " w.id, w.name, w.chain, w.environment, w.default_network, w.public_key, w.status"
+        " FROM sessions AS s JOIN session_wallets AS l ON l.session_id = s.id AND l.is_default = 1"
+        " JOIN wallets AS w ON w.id = l.wallet_id WHERE s.id = ?"
+    )
+
     def __init__(self, path: Path) -> None:
         self.database = connect(path)
+
+    def authorize(self, token: str) -> Any:
+        claims = jwt.decode(token.removeprefix(PREFIX), KEY, algorithms=["HS256"])
+        found = self.database.execute(self._WITH_WALLET, (claims["sub"],)).fetchone()
+        if found is None or found[1] is not None or found[2] <= time.time() or found[3] or found[10] != "ACTIVE":
+            raise LookupError(claims["sub"])
+        if not compare_digest(found[0], hash_of(token)):
+            raise LookupError(claims["sub"])
+        return found[4:], claims["sub"], datetime.fromtimestamp(claims["exp"], timezone.utc)
 
     def resolve(self, session: str, wallet: str | None) -> str:
         if wallet is None:
@@ -122,6 +146,7 @@ class Ours:
         self._sessions = waiaas.SessionService(self.database, settings=settings)
         self.resolve = waiaas.SessionWalletService(self.database, settings=settings).resolve
         self.authenticate = self._sessions.authenticate
+        self.authorize = self._sessions.authorize
 
     def create(self, wallets: list[str]) -> str:
         request = {"wallet_ids": wallets, "default_wallet_id": wallets[0], "ttl": None, "constraints": None}
@@ -143,10 +168,22 @@ class Peewee:
 
         class Wallet(Base):
             id = pw.TextField(primary_key=True)
+            name = pw.TextField()
+            chain = pw.TextField()
+            environment = pw.TextField()
+            default_network = pw.TextField(null=True)
+            public_key = pw.TextField()
             status = pw.TextField()
 
             class Meta:
                 table_name = "wallets"
+
+        class KeyValue(Base):
+            key = pw.TextField(primary_key=True)
+            value = pw.TextField()
+
+            class Meta:
+                table_name = "key_value_store"
 
         class Session(Base):
             id = pw.TextField(primary_key=True)
@@ -183,6 +220,20 @@ class Peewee:
                 table_name = "audit_log"
 
         self._wallet, self._session, self._link, self._log = Wallet, Session, Link, AuditLog
+        self._key_value = KeyValue
+
+    def authorize(self, token: str) -> Any:
+        session_id, _, end = self.authenticate(token)
+        switch = self._key_value.get_or_none(self._key_value.key == "kill_switch_state")
+        wallet = (
+            self._wallet.select()
+            .join(self._link)
+            .where((self._link.session == session_id) & self._link.is_default)
+            .get()
+        )
+        if (switch is not None and switch.value != "ACTIVE") or wallet.status != "ACTIVE":
+            raise LookupError(session_id)
+        return wallet, session_id, end
 
     def resolve(self, session: str, wallet: str | None) -> str:
         which = self._link.is_default if wallet is None else self._link.wallet == wallet
@@ -248,7 +299,17 @@ class SQLAlchemy:
         class Wallet(Base):
             __tablename__ = "wallets"
             id = orm.mapped_column(sa.Text, primary_key=True)
+            name = orm.mapped_column(sa.Text)
+            chain = orm.mapped_column(sa.Text)
+            environment = orm.mapped_column(sa.Text)
+            default_network = orm.mapped_column(sa.Text)
+            public_key = orm.mapped_column(sa.Text)
             status = orm.mapped_column(sa.Text)
+
+        class KeyValue(Base):
+            __tablename__ = "key_value_store"
+            key = orm.mapped_column(sa.Text, primary_key=True)
+            value = orm.mapped_column(sa.Text)
 
         class Session(Base):
             __tablename__ = "sessions"
@@ -282,6 +343,19 @@ class SQLAlchemy:
             severity = orm.mapped_column(sa.Text, default="info")
 
         self._wallet, self._session, self._link, self._log = Wallet, Session, Link, AuditLog
+        self._key_value = KeyValue
+
+    def authorize(self, token: str) -> Any:
+        session_id, _, end = self.authenticate(token)
+        query = self._sa.select(self._wallet).join(self._link, self._link.wallet_id == self._wallet.id)
+        with self._orm.Session(self._engine) as reader:
+            switch = reader.get(self._key_value, "kill_switch_state")
+            wallet = reader.scalars(
+                query.where(self._link.session_id == session_id, self._link.is_default.is_(True))
+            ).one()
+            if (switch is not None and switch.value != "ACTIVE") or wallet.status != "ACTIVE":
+                raise LookupError(session_id)
+            return wallet, session_id, end
 
     def resolve(self, session: str, wallet: str | None) -> str:
         link = self._link
@@ -389,7 +463,10 @@ def _blocks(
 
 def _block(operation: str, contender: Contender, some: list[Issued]) -> float:
     started = time.perf_counter()
-    if operation == "resolve":
+    if operation == "authorize":
+        for each in some:
+            contender.authorize(each.token)
+    elif operation == "resolve":
         for each in some:
             contender.resolve(each.session, None)
     elif operation == "resolve a named wallet":
@@ -448,15 +525,18 @@ def _scans(ours: Any, issued: list[Issued]) -> list[str]:
     """The steps of this library's statements that read a table without an index; there should be none."""
     statements: list[str] = []
     connection: sqlite3.Connection = ours.database.connection()
-    connection.set_trace_callback(statements.append)
+    connections = (connection, ours.database.latest())
+    for each in connections:
+        each.set_trace_callback(statements.append)
     for operation in OPERATIONS:
         _block(operation, ours, issued[:1])
-    connection.set_trace_callback(None)
+    for each in connections:
+        each.set_trace_callback(None)
     found = []
     for statement in statements:
         if statement.lstrip().upper().startswith(("SELECT", "INSERT", "UPDATE", "DELETE")):
             plan = connection.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
-            steps = [step[3] for step in plan if step[3].startswith("SCAN") and "CONSTANT ROW" not in step[3]]
+            steps = [step[3] for step in plan if step[3].startswith("SCAN") and step[3] not in _ONE_ROW]
             found += [f"{step}: {statement}" for step in steps]
     return found
 
