@@ -125,7 +125,7 @@ def connect(
 
 
 def close(database: SqliteDatabase) -> None:
-    """Write the whole write-ahead log back into the file and close this thread's connection.
+    """Write the whole write-ahead log back into the file and close this thread's connections.
 
     Where another connection is still reading, the log stays for it and is written back later; nothing is lost.
     A closed database may be closed again. Raises WAIaaSError with the reason
