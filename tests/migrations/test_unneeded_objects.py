@@ -15,6 +15,7 @@ import waiaas
 from waiaas import WAIaaSError
 from waiaas.database import open_to_change
 from waiaas.migrations import WaiaasMigrator
+from waiaas.migrations.stand_ins import with_stand_ins
 
 
 def reverse(one: str, other: str) -> int:
@@ -159,3 +160,14 @@ def test_a_table_that_is_rebuilt_with_a_collation_that_is_missing_is_refused(tmp
         migrator.migrate(migrator.change_columns("t", {"b": "b INT NOT NULL"}))
     database.close()
     assert path.read_bytes() == before
+
+
+def test_a_stand_in_leaves_a_connection_that_can_read_the_schema(tmp_path: Path) -> None:
+    """After functions and collations were stood in for, SQLite still reads the schema anew through the connection."""
+    path = make_file(tmp_path / "wallets.db", 18)
+    with_a_collation(path)
+    with closing(sqlite3.connect(path)) as database:
+        for query in ("SELECT count(*) FROM mine WHERE mine(a) > 'a'", "SELECT a FROM mine ORDER BY a COLLATE ICU_KO"):
+            assert with_stand_ins(database, lambda query=query: database.execute(query).fetchall()) is not None
+        database.execute("PRAGMA writable_schema = RESET")
+        assert database.execute("SELECT count(*) FROM mine").fetchall() == [(3,)]

@@ -233,8 +233,8 @@ def status(ctx: click.Context, path: Path, as_json: bool) -> None:
 def plan(ctx: click.Context, path: Path, as_json: bool, skip_orphans: bool) -> None:
     """Tell what `waiaas upgrade` would do to the file at PATH, and what stands in its way.
 
-    Nothing is changed. Where several versions are pending, the obstacles are those of the first; a rehearsal
-    meets those of later ones.
+    Nothing is changed. All that the schema puts in the way of any step is listed. A value that a later step does
+    not allow shows in a rehearsal.
     """
     with _open_to_look(path, "planning") as opened:
         planned = migrations.plan(opened, skip_orphans=skip_orphans)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeGuard
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
 from peewee import OperationalError, PeeweeException, SqliteDatabase
 
@@ -28,6 +28,7 @@ from waiaas.migrations.background import Background, can_read_beside
 from waiaas.migrations.backup import Copy, remove, write_backup
 from waiaas.migrations.damage import refuse_cut_off, refuse_damage, refuse_damaged_file, refuse_damaged_indexes
 from waiaas.migrations.differences import refuse_other_tables
+from waiaas.migrations.dry_run import obstacles_ahead
 from waiaas.migrations.history import LATEST_SCHEMA_VERSION, MIGRATIONS, Migration
 from waiaas.migrations.inspecting import inspecting, plain_rows
 from waiaas.migrations.operations import WaiaasMigrator
@@ -182,8 +183,8 @@ def plan(database: Database, *, skip_orphans: bool = False) -> Plan:
     """Tell what `upgrade` would do to a database as it stands, and what stands in its way; nothing is changed.
 
     Takes an open Peewee SQLite database and `upgrade`'s `skip_orphans`. Returns a `Plan`; for a database at the
-    latest version, one without steps. Where several versions are pending, the obstacles are those of the first:
-    what later steps meet shows only once the earlier ones are done.
+    latest version, one without steps. The obstacles are all that the schema causes in any step, and what rows cause
+    in the first. A value that a later step does not allow shows in a rehearsal.
 
     Raises WAIaaSError for what this library cannot upgrade at all (as `compatibility` says).
     """
@@ -198,9 +199,29 @@ def plan(database: Database, *, skip_orphans: bool = False) -> Plan:
             to_version=LATEST_SCHEMA_VERSION,
             steps=[PlannedStep(migration.VERSION, migration.DESCRIPTION) for migration in pending],
             foreign_key_violations=foreign_key_violations(migrator.database, apart_from=_GOING),
-            obstacles=[obstacle for migration in pending[:1] for obstacle in _obstacles(migrator, migration)],
+            obstacles=_all_obstacles(migrator, pending, forecast),
             **forecast,
         )
+
+
+def _all_obstacles(
+    migrator: WaiaasMigrator, pending: Sequence[Migration], forecast: Mapping[str, Any]
+) -> list[WAIaaSError]:
+    """What stops the first step, with the rows that the file has, and what stops any step for its schema."""
+    now = [obstacle for migration in pending[:1] for obstacle in _obstacles(migrator, migration)]
+    reasons = {obstacle.reason for obstacle in now}
+    if forecast["orphan_sessions"] and not migrator.options.skip_orphans and "orphan_sessions" not in reasons:
+        orphans = forecast["orphan_sessions"]
+        ids = [orphan["session_id"] for orphan in orphans]
+        now.append(refusal("orphan_sessions", sessions=ids, count=len(ids), orphans=orphans))
+    ahead = obstacles_ahead(migrator.database, pending, migrator.options) if pending else []
+    told = [_place(obstacle) for obstacle in now]
+    return now + [obstacle for obstacle in ahead if _place(obstacle) not in told]
+
+
+def _place(obstacle: WAIaaSError) -> tuple[object, ...]:
+    details = obstacle.details or {}
+    return (obstacle.reason, *(details.get(key) for key in ("kind", "name", "table", "problem")))
 
 
 def foreign_key_violations(database: SqliteDatabase, apart_from: Collection[tuple[str, str]] = ()) -> dict[str, int]:

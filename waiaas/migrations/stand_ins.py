@@ -23,6 +23,7 @@ _MISSING = re.compile(
 
 # A WITHOUT ROWID table whose key has a collation that is missing (sqlite3WhereBegin in SQLite's where.c).
 _NO_COLLATION_TO_READ_BY = "no query solution"
+_BUILT_IN = frozenset({"binary", "nocase", "rtrim"})
 
 
 def stand_in(database: sqlite3.Connection, error: Exception) -> Callable[[], None] | None:
@@ -42,7 +43,8 @@ def stand_in(database: sqlite3.Connection, error: Exception) -> Callable[[], Non
         database.execute("PRAGMA trusted_schema = ON")
 
         def take_away() -> None:
-            database.create_function(name, -1, None)
+            # What is left of one that was not deterministic would make SQLite refuse the schema when it reads it.
+            database.create_function(name, -1, None, deterministic=True)
             database.execute(f"PRAGMA trusted_schema = {trusted}")
 
         return take_away
@@ -85,12 +87,7 @@ def _stand_in_for_collations(database: sqlite3.Connection) -> list[Callable[[], 
 
     SQLite does not say by which it could not read a table, and remembers in the schema that there was none.
     """
-    named: dict[str, str] = {}
-    for (schema,) in database.execute("SELECT name FROM pragma_database_list").fetchall():
-        for (sql,) in database.execute(f"SELECT sql FROM {quote(schema)}.sqlite_master WHERE sql LIKE '%collate%'"):
-            words = itertools.pairwise(tokens(sql))
-            named |= {fold(name.text): unquote(name.text) for word, name in words if word.is_word("collate")}
-    missing = [name for name in named.values() if not _has_collation(database, name)]
+    missing = [name for name in _named_collations(database) if not _has_collation(database, name)]
     for name in missing:
         database.create_collation(name, lambda *_: 0)
     database.execute("PRAGMA writable_schema = RESET")
@@ -104,3 +101,23 @@ def _has_collation(database: sqlite3.Connection, name: str) -> bool:
     except sqlite3.OperationalError:
         return False
     return True
+
+
+def known_collations(database: sqlite3.Connection) -> set[str]:
+    """Return the collations of a connection's schemas that it has."""
+    named = _named_collations(database)
+    return {name for name in named if fold(name) not in _BUILT_IN and _has_collation(database, name)}
+
+
+def known_functions(database: sqlite3.Connection) -> set[str]:
+    """Return the names of the functions that a connection has."""
+    return {name for (name,) in database.execute("SELECT name FROM pragma_function_list").fetchall()}
+
+
+def _named_collations(database: sqlite3.Connection) -> list[str]:
+    named: dict[str, str] = {}
+    for (schema,) in database.execute("SELECT name FROM pragma_database_list").fetchall():
+        for (sql,) in database.execute(f"SELECT sql FROM {quote(schema)}.sqlite_master WHERE sql LIKE '%collate%'"):
+            words = itertools.pairwise(tokens(sql))
+            named |= {fold(name.text): unquote(name.text) for word, name in words if word.is_word("collate")}
+    return list(named.values())

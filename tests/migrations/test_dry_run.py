@@ -1,0 +1,133 @@
+"""A plan lists all that would stop an upgrade, in whatever step, and changes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from old_files import SHIPPED, contents, execute, make_file, query
+
+import waiaas
+from waiaas import WAIaaSError
+from waiaas.database import open_to_change
+
+
+def planned(path: Path, **options: bool) -> list[tuple[str, str]]:
+    """What the plan of a file lists: reasons, with what each names."""
+    before = contents(path.parent)
+    with open_to_change(path) as database:
+        obstacles = waiaas.plan(database, **options).obstacles
+    assert contents(path.parent) == before
+    return [
+        (str(each.reason), str((each.details or {}).get("name", (each.details or {}).get("table"))))
+        for each in obstacles
+    ]
+
+
+def refused(path: Path) -> tuple[str, str]:
+    with open_to_change(path) as database, pytest.raises(WAIaaSError) as caught:
+        waiaas.upgrade(database, backup=False)
+    return _named(caught.value)
+
+
+def _named(error: WAIaaSError) -> tuple[str, str]:
+    details = error.details or {}
+    return str(error.reason), str(details.get("name", details.get("table", details.get("cause"))))
+
+
+@pytest.mark.parametrize("version", SHIPPED[:-1])
+def test_a_file_without_obstacles_has_none(tmp_path: Path, version: int) -> None:
+    """Nothing is listed for a file as the daemon made it."""
+    assert planned(make_file(tmp_path / "wallets.db", version)) == []
+
+
+IN_THE_WAY = (
+    "CREATE VIEW mine_1 AS SELECT agent_id, network FROM agents JOIN sessions ON agent_id = agents.id",
+    "CREATE TRIGGER mine_2 AFTER INSERT ON policies BEGIN INSERT INTO arch SELECT * FROM policies; END",
+    "CREATE VIEW mine_3 AS SELECT agent_id FROM sessions",
+)
+KINDS = {"mine_1": "VIEW", "mine_2": "TRIGGER", "mine_3": "VIEW"}
+
+
+def test_obstacles_of_all_steps_are_listed(tmp_path: Path) -> None:
+    """Each object that stops a step is on the list, and the list is complete."""
+    path = make_file(tmp_path / "wallets.db", 1)
+    execute(path, "CREATE TABLE arch AS SELECT * FROM policies WHERE 0", *IN_THE_WAY)
+    listed = planned(path)
+    assert sorted(name for _, name in listed) == sorted(KINDS)
+    for obstacle in listed:
+        assert refused(path) == obstacle
+        execute(path, f"DROP {KINDS[obstacle[1]]} {obstacle[1]}")
+    with open_to_change(path) as database:
+        assert waiaas.upgrade(database, backup=False).to_version == 19
+
+
+def test_a_text_that_a_later_step_would_take_for_a_column_is_listed(tmp_path: Path) -> None:
+    """A text in double quotes is listed if no rename on the way puts it in single quotes."""
+    index = 'CREATE INDEX mine ON transactions (status) WHERE type = "network"'
+    path = make_file(tmp_path / "wallets.db", 4)
+    execute(path, index)
+    assert planned(path) == [refused(path)] == [("name_taken", "mine")]
+    path = make_file(tmp_path / "older.db", 2)
+    execute(path, index)
+    assert planned(path) == []
+
+
+def test_what_is_not_an_object_is_listed_too(tmp_path: Path) -> None:
+    """A clause of the user's in a column and a table with the name of one to come are listed."""
+    path = make_file(tmp_path / "wallets.db", 3)
+    execute(path, "CREATE TABLE settings (mine)", "INSERT INTO settings VALUES (1)")
+    assert planned(path) == [refused(path)] == [("leftover_table", "settings")]
+    path = make_file(tmp_path / "clause.db", 4)
+    sql = str(query(path, "SELECT sql FROM sqlite_master WHERE name = 'policies'")[0][0])
+    changed = sql.replace(
+        "enabled INTEGER NOT NULL DEFAULT 1", "enabled INTEGER NOT NULL DEFAULT 1 CHECK (enabled < 2)"
+    )
+    assert changed != sql
+    text = changed.replace("'", "''")
+    execute(path, "PRAGMA writable_schema = ON", f"UPDATE sqlite_master SET sql = '{text}' WHERE name = 'policies'")
+    assert planned(path) == [refused(path)] == [("rebuild_refused", "policies")]
+
+
+def test_a_table_of_the_right_shape_is_listed_if_it_has_rows(tmp_path: Path) -> None:
+    """An empty table that a step would use is no obstacle, and one with rows is."""
+    path = make_file(tmp_path / "wallets.db", 4)
+    later = make_file(tmp_path / "later.db", 5)
+    execute(path, str(query(later, "SELECT sql FROM sqlite_master WHERE name = 'settings'")[0][0]))
+    assert planned(path) == []
+    execute(path, "INSERT INTO settings VALUES ('k', 'v', 0, 'c', 1)")
+    assert planned(path) == [refused(path)] == [("leftover_table", "settings")]
+
+
+def test_orphan_sessions_are_listed_for_every_version(tmp_path: Path) -> None:
+    """Sessions of a missing wallet are listed whichever step is the first, unless they are to be skipped."""
+    path = make_file(tmp_path / "wallets.db", 2)
+    execute(path, "DELETE FROM agents")
+    assert [reason for reason, _ in planned(path)] == ["orphan_sessions"]
+    assert planned(path, skip_orphans=True) == []
+    assert refused(path)[0] == "orphan_sessions"
+
+
+def test_a_file_with_other_tables_than_its_version_is_listed(tmp_path: Path) -> None:
+    """A file that would not end with the tables of version 19 is listed as such."""
+    path = make_file(tmp_path / "wallets.db", 5)
+    execute(path, "DELETE FROM schema_version", "INSERT INTO schema_version VALUES (18, 1, '')")
+    assert ("unexpected_schema", refused(path)[1]) in planned(path)
+
+
+def test_what_the_connection_has_is_no_obstacle(tmp_path: Path) -> None:
+    """An index by a collation that the program has given to its connection does not stand in the way of a rebuild."""
+    path = make_file(tmp_path / "wallets.db", 9)
+    with open_to_change(path) as database:
+        database.register_collation(lambda one, other: (one > other) - (one < other), "mine")
+        database.register_function(lambda value: value, "my_own", 1, deterministic=True)
+        database.execute_sql("CREATE INDEX mine_1 ON notification_logs (channel COLLATE mine)")
+        database.execute_sql("CREATE INDEX mine_2 ON notification_logs (my_own(channel))")
+        assert waiaas.plan(database).obstacles == []
+        assert waiaas.upgrade(database, backup=False).to_version == 19
+    execute(path, "DROP INDEX mine_1")
+    path = make_file(tmp_path / "other.db", 9)
+    with open_to_change(path) as database:
+        database.register_collation(lambda one, other: (one > other) - (one < other), "mine")
+        database.execute_sql("CREATE INDEX mine_1 ON notification_logs (channel COLLATE mine)")
+    assert planned(path) == [refused(path)] == [("dependent_object", "mine_1")]

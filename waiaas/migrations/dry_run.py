@@ -1,0 +1,151 @@
+"""What would stop the steps of an upgrade, found by running them on a copy of the schema without rows.
+
+The file is only read: to run the steps in it and roll them back would write to its log or its pages. What stops a step
+is put on the list. If it is an object of the user's, it is dropped in the copy and the step is tried again, so that
+the list holds all of them.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from peewee import PeeweeException, SqliteDatabase
+
+from waiaas.errors import WAIaaSError, refusal
+from waiaas.errors.sqlite import cause_of
+from waiaas.migrations.differences import refuse_other_tables, tables_of
+from waiaas.migrations.history import LATEST_SCHEMA_VERSION, MIN_COMPATIBLE_SCHEMA_VERSION
+from waiaas.migrations.inspecting import INSPECTION_LIMITS, lower_limits
+from waiaas.migrations.operations import WaiaasMigrator
+from waiaas.migrations.rebuild import REBUILD_NAME
+from waiaas.migrations.schema import StoredObject, is_virtual, stored_objects
+from waiaas.migrations.schema_copy import works
+from waiaas.migrations.sql import fold, quote, tokens, unquote, without_argument
+from waiaas.migrations.stand_ins import known_collations, known_functions, with_stand_ins
+
+if TYPE_CHECKING:
+    from waiaas.migrations.history import Migration
+    from waiaas.migrations.report import Options
+
+_DROPPED_AS = {"index": "INDEX", "trigger": "TRIGGER", "view": "VIEW", "virtual table": "TABLE"}
+
+
+def obstacles_ahead(database: SqliteDatabase, pending: Sequence[Migration], options: Options) -> list[WAIaaSError]:
+    """Return the refusals that the schema alone causes, in the order of the steps; rows are not looked at."""
+    found: list[WAIaaSError] = []
+    with _copy_without_rows(database) as copy:
+        migrator = WaiaasMigrator(copy, options)
+        for migration in pending:
+            while (obstacle := _obstacle(migrator, migration)) is not None:
+                found.append(obstacle)
+                if not _drop(copy, obstacle):
+                    return found
+        found += _leftovers(database, migrator.told.leftovers_used)
+        try:
+            refuse_other_tables(copy, LATEST_SCHEMA_VERSION)
+        except WAIaaSError as error:
+            found.append(error)
+    return found
+
+
+def _obstacle(migrator: WaiaasMigrator, migration: Migration) -> WAIaaSError | None:
+    try:
+        with migrator.migration_context():
+            for obstacle in getattr(migration, "obstacles", lambda _: ())(migrator):
+                raise obstacle
+            migration.up(migrator)
+    except WAIaaSError as error:
+        return error
+    except PeeweeException as error:
+        return refusal("migration_failed", version=migration.VERSION, cause=cause_of(error))
+    return None
+
+
+def _leftovers(database: SqliteDatabase, used: Sequence[str]) -> list[WAIaaSError]:
+    """Refuse the tables that the steps would use or remove if they were empty, as they are in the copy."""
+    rows = {table: WaiaasMigrator(database).count(table) for table in used}
+    return [refusal("leftover_table", table=table, rows=count) for table, count in rows.items() if count]
+
+
+def _drop(copy: SqliteDatabase, obstacle: WAIaaSError) -> bool:
+    """Drop what an obstacle names from the copy; False if it is nothing that can be dropped by itself."""
+    details = obstacle.details or {}
+    kind = _DROPPED_AS.get(str(details.get("kind")))
+    if kind is None:
+        return False
+    try:
+        for name in str(details["name"]).split(", "):
+            copy.execute_sql(f"DROP {kind} main.{quote(name)}")
+    except PeeweeException:
+        return False
+    return True
+
+
+@contextmanager
+def _copy_without_rows(database: SqliteDatabase) -> Iterator[SqliteDatabase]:
+    copy = SqliteDatabase(":memory:")
+    try:
+        connection = copy.connection()
+        lower_limits(connection, INSPECTION_LIMITS)
+        for name in known_collations(database.connection()):
+            connection.create_collation(name, lambda *_: 0)
+        for name in known_functions(database.connection()) - known_functions(connection):
+            connection.create_function(name, -1, lambda *_: None, deterministic=True)
+        connection.execute("BEGIN")
+        for stored in _needed(stored_objects(database, "table", "index", "view", "trigger")):
+            _create(database, connection, stored)
+        connection.execute("COMMIT")
+        yield copy
+    finally:
+        copy.close()
+
+
+def _needed(stored: Sequence[StoredObject]) -> list[StoredObject]:
+    """Leave out the tables without foreign keys that no view, trigger or virtual table names, with their indexes.
+
+    A file may have thousands of them, and no step has anything to do with one.
+    """
+    ours = {*tables_of(MIN_COMPATIBLE_SCHEMA_VERSION), *tables_of(LATEST_SCHEMA_VERSION)}
+    users = [each for each in stored if each.kind in ("view", "trigger") or _is_virtual(each)]
+    named = {fold(unquote(token.text)) for each in users for token in tokens(each.sql)}
+
+    def is_needed(table: StoredObject) -> bool:
+        name = fold(table.name)
+        is_known = name in ours or name in named or name.startswith(REBUILD_NAME.format(""))
+        return is_known or _is_virtual(table) or any(t.is_word("references") for t in tokens(table.sql))
+
+    left_out = {fold(each.name) for each in stored if each.kind == "table" and not is_needed(each)}
+    return [each for each in stored if fold(each.table) not in left_out and not fold(each.name).startswith("sqlite_")]
+
+
+def _is_virtual(stored: StoredObject) -> bool:
+    return stored.kind == "table" and is_virtual(stored.sql)
+
+
+def _create(database: SqliteDatabase, copy: sqlite3.Connection, stored: StoredObject) -> None:
+    """Create an object in the copy; what cannot be created here is only entered in the schema."""
+    try:
+        with_stand_ins(copy, lambda: copy.execute(stored.sql))
+    except sqlite3.Error as error:
+        if "already exists" in str(error) or not _is_virtual(stored):
+            return
+        if _can_be_read(database, stored.name):
+            # The connection has its tokenizer, and a copy without it serves as well.
+            works(copy, without_argument(stored.sql, "tokenize"))
+        else:
+            copy.execute("PRAGMA writable_schema = ON")
+            copy.execute(
+                "INSERT INTO sqlite_master VALUES ('table', ?, ?, 0, ?)", (stored.name, stored.name, stored.sql)
+            )
+            copy.execute("PRAGMA writable_schema = RESET")
+
+
+def _can_be_read(database: SqliteDatabase, table: str) -> bool:
+    try:
+        database.execute_sql(f"SELECT * FROM main.{quote(table)} LIMIT 1").fetchone()
+    except PeeweeException:
+        return False
+    return True
