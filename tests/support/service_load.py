@@ -45,6 +45,9 @@ class Load:
             *(self.set_default, self.renew, self.renew, self.revoke, self.suspend, self.resume, self.terminate),
             *(self.rotate, self.reconnect, self.reconnect),
         ]
+        # Makes the first key, too.
+        self.create_wallet()
+        self.create()
         for number in range(steps):
             self.now += 1
             while len(self.wallet_ids("ACTIVE")) < 4:
