@@ -46,7 +46,8 @@ class Load:
             *(self.rotate, self.reconnect, self.reconnect),
         ]
         # Makes the first key, too.
-        self.create_wallet()
+        for _ in range(4):
+            self.create_wallet()
         self.create()
         for number in range(steps):
             self.now += 1
