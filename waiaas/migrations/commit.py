@@ -14,6 +14,7 @@ from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.sqlite import cause_of
 from waiaas.faults import file_of, path_to_open
 from waiaas.files.opening import uri
+from waiaas.migrations.connection import read
 
 if TYPE_CHECKING:
     from peewee import SqliteDatabase
@@ -47,7 +48,7 @@ def immediate_transaction(database: SqliteDatabase, warn: Callable[[WAIaaSError]
 
 def _schema_cookie(database: SqliteDatabase) -> int:
     """Return the number that SQLite changes with each change of the schema."""
-    (cookie,) = database.execute_sql("PRAGMA main.schema_version").fetchone()
+    ((cookie,),) = read(database, "PRAGMA main.schema_version")
     return int(cookie)
 
 

@@ -55,10 +55,11 @@ class LosslessOperation(Operation):
             with self.migrator.change():
                 super().run()  # type: ignore[no-untyped-call]
         except _ERRORS as error:
-            refused = as_refusal(error, self.migrator, table)
-            if refused is error:
+            if is_refusal_of_an_operation(error):
                 raise
-            raise refused from (error.__cause__ if isinstance(error, WAIaaSError) else safe_cause(error))
+            # No name for the new error: its traceback would hold it, and with it the cursors that keep a file open.
+            cause = error.__cause__ if isinstance(error, WAIaaSError) else safe_cause(error)
+            raise as_refusal(error, self.migrator, table) from cause
 
 
 class Statement(LosslessOperation):
@@ -72,9 +73,8 @@ class Statement(LosslessOperation):
         try:
             Operation.run(self)
         except (PeeweeException, sqlite3.Error, MemoryError) as error:
-            refused = as_refusal(error, self.migrator, None)
-            self.migrator.note_failure(refused)
-            raise refused from safe_cause(error)
+            self.migrator.note_failure(as_refusal(error, self.migrator, None))
+            raise as_refusal(error, self.migrator, None) from safe_cause(error)
 
 
 def operation(
@@ -89,10 +89,13 @@ def operation(
     return make
 
 
+def is_refusal_of_an_operation(error: Exception) -> bool:
+    """Whether an error is a refusal that is one of Peewee's errors too."""
+    return isinstance(error, (OperationRefusedError, RowsRefusedError))
+
+
 def as_refusal(error: Exception, migrator: WaiaasMigrator, table: str | None) -> WAIaaSError:
     """Return an error as a refusal that is one of Peewee's errors too; one that is already is returned unchanged."""
-    if isinstance(error, PeeweeException) and isinstance(error, WAIaaSError):
-        return error
     if isinstance(error, WAIaaSError):
         kind = RowsRefusedError if error.reason in _ABOUT_ROWS else OperationRefusedError
         return kind(error.code, details=error.details) if type(error) is WAIaaSError else error

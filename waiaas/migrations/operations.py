@@ -45,7 +45,7 @@ from waiaas.migrations.dependents import (
     virtual_tables_over,
     without_column,
 )
-from waiaas.migrations.operation import as_refusal, operation
+from waiaas.migrations.operation import as_refusal, is_refusal_of_an_operation, operation
 from waiaas.migrations.rebuild import REBUILD_NAME, TableRebuild, row_name
 from waiaas.migrations.report import Options, Progress, ProgressCallback, Told
 from waiaas.migrations.row_checks import duplicates, value_not_allowed
@@ -169,16 +169,16 @@ class WaiaasMigrator(Alterations):
         Settings of the connection under which a change would not be safe are set aside meanwhile, or refused
         (`connection_settings`), and so is a query that has rows left (`unfinished_query`).
         """
-        raised: list[BaseException] = []
+        is_callers_own = False
         try:
             with self._transaction() if atomic else self._foreign_keys_off():
                 try:
                     yield
-                except BaseException as error:
-                    raised.append(error)
+                except BaseException:
+                    is_callers_own = True
                     raise
         except (WAIaaSError, PeeweeException, sqlite3.Error, OSError, MemoryError) as error:
-            if error in raised:
+            if is_callers_own or is_refusal_of_an_operation(error):
                 raise
             raise as_refusal(error, self, None) from safe_cause(error)
 
@@ -241,7 +241,7 @@ class WaiaasMigrator(Alterations):
         try:
             yield
         finally:
-            self._is_changing = False
+            self._is_changing, self._failure = False, None
 
     def _refuse_transaction(self) -> None:
         if self._is_inside_transaction():
