@@ -18,6 +18,7 @@ from waiaas.database import open_as_it_is, open_to_change
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.sqlite import cause_of, reason_for
 from waiaas.faults import refusing
+from waiaas.files.leftovers import REHEARSAL, folder_in_use, remove_leftovers
 from waiaas.files.opening import DatabaseFile, path_of, uri
 from waiaas.integrity import CheckReport, check
 from waiaas.migrations import Progress, UpgradeReport, upgrade
@@ -238,12 +239,13 @@ def _has_abandoned_log(path: str) -> bool:
 def _private_folder(path: str) -> Iterator[Path]:
     """Make a folder beside a file for the time of the rehearsal, where there is room for the copy."""
     beside = os.path.dirname(os.path.realpath(path))
+    remove_leftovers(beside)
     try:
         _refuse_without_room(path, beside)
-        folder = tempfile.TemporaryDirectory(prefix=".waiaas-rehearsal-", dir=beside)
+        folder = tempfile.TemporaryDirectory(prefix=REHEARSAL, dir=beside)
     except OSError as error:
         raise _not_copied(path, error) from error
-    with folder as name:
+    with folder as name, folder_in_use(name):
         yield Path(name)
 
 

@@ -1,0 +1,85 @@
+"""What a killed process has left next to a database goes; what is in use, or somebody else's, stays."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from program import run, variables_of_a_program
+
+from waiaas.files.leftovers import folder_in_use, remove_leftovers
+
+# A rehearsal that stops once its copy is made, and says so.
+_REHEARSE = """
+import sys, time
+from waiaas.rehearsal import rehearse
+def progress(each):
+    if each.phase == "changing tables and rows":
+        print("copied", flush=True)
+        sys.stdin.read()
+rehearse(sys.argv[1], progress=progress)
+"""
+
+
+def folders(path: Path) -> list[Path]:
+    return sorted(path.parent.glob(".waiaas-rehearsal-*"))
+
+
+def test_the_next_rehearsal_removes_the_copy_that_a_killed_one_left(v18: Path) -> None:
+    """A copy holds the signing key: it goes once nobody uses it, and not while a rehearsal runs."""
+    with subprocess.Popen(
+        [sys.executable, "-c", _REHEARSE, v18],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=variables_of_a_program(),
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"copied\n"
+        (left,) = folders(v18)
+        assert run("upgrade", v18, "--rehearse").exit_code == 0
+        assert folders(v18) == [left]
+        process.send_signal(signal.SIGKILL)
+    assert (left / v18.name).exists()
+    assert run("upgrade", v18, "--rehearse").exit_code == 0
+    assert folders(v18) == []
+
+
+def test_names_that_only_look_alike_stay(tmp_path: Path) -> None:
+    """Only what this library makes is removed: folders of rehearsals, and the new files of version 0.1.0."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "kept").touch()
+    (tmp_path / ".waiaas-rehearsal-link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / ".waiaas-rehearsal-file").touch()
+    (tmp_path / ".waiaas-notes").touch()
+    (tmp_path / ".waiaas-0123456789abcdef-2").touch()
+    kept = sorted(tmp_path.rglob("*"))
+    (tmp_path / ".waiaas-0123456789abcdef").touch()
+    (tmp_path / ".waiaas-rehearsal-a1b2").mkdir()
+    (tmp_path / ".waiaas-rehearsal-a1b2" / "wallets.db").write_bytes(b"secret")
+    remove_leftovers(str(tmp_path))
+    assert sorted(tmp_path.rglob("*")) == kept
+
+
+def test_a_folder_in_use_stays(tmp_path: Path) -> None:
+    """The lock that a process holds on its folder keeps others from removing it."""
+    folder = tmp_path / ".waiaas-rehearsal-a1b2"
+    folder.mkdir()
+    with folder_in_use(str(folder)):
+        remove_leftovers(str(tmp_path))
+        assert folder.exists()
+    remove_leftovers(str(tmp_path))
+    assert not folder.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to another user")
+def test_what_belongs_to_another_user_stays(tmp_path: Path) -> None:
+    """Root does not remove another user's folder, whose process it cannot know."""
+    folder = tmp_path / ".waiaas-rehearsal-a1b2"
+    folder.mkdir()
+    os.chown(folder, 65534, 65534)
+    remove_leftovers(str(tmp_path))
+    assert folder.exists()
