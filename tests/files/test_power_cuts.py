@@ -30,13 +30,12 @@ def test_twenty_thousand_power_cuts_lose_nothing(capsys: pytest.CaptureFixture[s
     """The same for every command that changes a file, in many more states."""
     file_calls_library()
     jobs = [(scenario.name, model, STATES) for scenario in SCENARIOS for model in MODELS]
-    with get_context("spawn").Pool(os.cpu_count()) as pool:
-        results = pool.starmap(cut_by_name, jobs, chunksize=1)
-    with capsys.disabled():
-        print()
-        for result in results:
-            print(result)
-        print(f"{sum(len(result.states) for result in results)} states")
+    results = []
+    with get_context("spawn").Pool(os.cpu_count()) as pool, capsys.disabled():
+        for result in pool.imap(cut_by_name, jobs):
+            print(f"\n{result}", end="", flush=True)
+            results.append(result)
+        print(f"\n{sum(len(result.states) for result in results)} states")
     assert [violation for result in results for violation in result.violations] == []
     assert sum(len(result.states) for result in results) >= 20_000
     assert all(result.outcomes["new"] for result in results)
