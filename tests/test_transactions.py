@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import subprocess
@@ -455,3 +456,73 @@ def test_a_with_block_is_one_transaction(tmp_path: Path) -> None:
     assert waiaas.WalletService(database).list().items == ()
     for opened in (database, other):
         waiaas.close(opened)
+
+
+class TestDurable:
+    """A transaction that is on the disk when it ends."""
+
+    @pytest.fixture
+    def database(self, tmp_path: Path) -> Iterator[SqliteDatabase]:
+        database = waiaas.connect(tmp_path / "wallets.db")
+        yield database
+        waiaas.close(database)
+
+    @pytest.mark.parametrize("level", [0, 1, 2, 3])
+    @pytest.mark.parametrize("error", [None, KeyError("own")])
+    def test_the_level_of_the_connection_is_restored(
+        self, database: SqliteDatabase, level: int, error: Exception | None
+    ) -> None:
+        """Inside the block `synchronous` is EXTRA (3); afterwards it is what it was, also after an error."""
+        database.pragma("synchronous", level)
+        expected = nullcontext() if error is None else pytest.raises(KeyError)
+        with expected, waiaas.write_transaction(database, durable=True):
+            assert database.pragma("synchronous") == 3
+            put(database, "key")
+            if error is not None:
+                raise error
+        assert database.pragma("synchronous") == level
+
+    @pytest.mark.parametrize("fails", [False, True])
+    def test_inside_a_transaction_the_log_is_synced_after_its_commit(
+        self, database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch, fails: bool
+    ) -> None:
+        """The log and the folder are synced once the outer transaction has committed, and not after a rollback."""
+        synced: list[tuple[str, list[str]]] = []
+        path = Path(str(database.database))
+
+        def note(descriptor: int) -> None:
+            synced.append((os.readlink(f"/proc/self/fd/{descriptor}"), keys(path)))
+
+        monkeypatch.setattr(os, "fsync", note)
+        with nullcontext() if not fails else pytest.raises(KeyError), database.atomic():
+            with waiaas.write_transaction(database, durable=True):
+                put(database, "key")
+            assert synced == []
+            if fails:
+                raise KeyError
+        real = os.path.realpath(path)
+        assert synced == ([] if fails else [(f"{real}-wal", ["key"]), (os.path.dirname(real), ["key"])])
+
+    def test_a_sync_that_fails_is_reported(self, database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+        """If the disk does not take the log after a commit, the caller hears of it."""
+
+        def fail(descriptor: int) -> None:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        monkeypatch.setattr(os, "fsync", fail)
+        durable = waiaas.write_transaction(database, durable=True)
+        with pytest.raises(WAIaaSError) as caught, database.atomic(), durable:
+            put(database, "key")
+        assert caught.value.code == "DATABASE_UNAVAILABLE"
+        monkeypatch.undo()
+        assert not database.in_transaction()
+
+    def test_a_database_in_memory_has_no_disk(self) -> None:
+        """In memory there is nothing to sync."""
+        database = waiaas.connect(":memory:")
+        with waiaas.write_transaction(database, durable=True):
+            put(database, "outer")
+            with waiaas.write_transaction(database, durable=True):
+                put(database, "inner")
+        assert database.execute_sql("SELECT count(*) FROM wc_store").fetchone() == (2,)
+        waiaas.close(database)

@@ -1,8 +1,8 @@
 """A program that changes sessions, links, wallets, keys and the kill switch, for tests of power cuts.
 
-Run as `python service_load.py FILE SEED STEPS`. Each line that it prints is a JSON list: `begin` or `done`, what it
-does, and to what. After a removal of a right is `done`, it must hold whatever happens, unless a line that gives the
-same right `begin`s after it.
+Run as `python service_load.py FILE SEED STEPS JOURNAL`. Each line that it prints is a JSON list: `begin` or `done`,
+what it does, and to what. After a removal of a right is `done`, it must hold whatever happens, unless a line that gives
+the same right `begin`s after it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from hashlib import sha256
 from typing import Any
 
+from peewee import SqliteDatabase
+
 import waiaas
 
 START = 1_800_000_000
@@ -24,10 +26,10 @@ _SETTINGS = waiaas.SessionSettings(ttl=_TTL, sessions_per_wallet=1000, max_renew
 class Load:
     """The services on one file, and what is known to be there."""
 
-    def __init__(self, path: str, seed: str) -> None:
+    def __init__(self, path: str, seed: str, journal: str) -> None:
         self.dice = random.Random(seed)
         self.now = START
-        self.database: Any = waiaas.connect(path)
+        self.database: Any = waiaas.connect(path) if journal == "wal" else _with_a_journal(path)
         clock = lambda: float(self.now)  # noqa: E731
         self.sessions = waiaas.SessionService(self.database, settings=_SETTINGS, clock=clock)
         self.links = waiaas.SessionWalletService(self.database, settings=_SETTINGS, clock=clock)
@@ -202,5 +204,10 @@ class Load:
         print(json.dumps(line), flush=True)
 
 
+def _with_a_journal(path: str) -> SqliteDatabase:
+    """A file in rollback-journal mode, which `connect` would switch, with SQLite's own level of synchronisation."""
+    return SqliteDatabase(path, pragmas={"journal_mode": "delete", "synchronous": "full", "foreign_keys": 1})
+
+
 if __name__ == "__main__":
-    Load(sys.argv[1], sys.argv[2]).run(int(sys.argv[3]))
+    Load(sys.argv[1], sys.argv[2], sys.argv[4]).run(int(sys.argv[3]))
