@@ -1,8 +1,8 @@
 """A program that changes sessions, links, wallets, keys and the kill switch, for tests of power cuts.
 
 Run as `python service_load.py FILE SEED STEPS JOURNAL`. Each line that it prints is a JSON list: `begin` or `done`,
-what it does, and to what. After a removal of a right is `done`, it must hold whatever happens, unless a line that gives
-the same right `begin`s after it.
+what it does, and to what. After a removal of a right is `done`, it must hold whatever happens, unless a line that
+gives the same right `begin`s after it.
 """
 
 from __future__ import annotations
