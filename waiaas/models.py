@@ -28,9 +28,10 @@ class BaseModel(Model):
     """The base class of the models; derive your own from it if they are to be bound like these."""
 
     class Meta:
-        """One binding per task; names as in the file."""
+        """One binding per task; names as in the file; `save` writes only the fields that were changed."""
 
         model_metadata_class = TaskMetadata
+        only_save_dirty = True
         legacy_table_names = False
 
     @classmethod

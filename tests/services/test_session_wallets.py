@@ -172,15 +172,15 @@ class TestList:
     """The wallets of a session."""
 
     def test_order(self, world: World, wallets: list[str]) -> None:
-        """The default comes first, then the others by when they were linked, those of one second by id."""
+        """The default comes first, then the others in the order in which they were linked."""
         session = world.session(wallets[3], wallets[1])
         world.clock.now = NOW + 1
         world.links.link(session.id, wallets[2])
         world.links.link(session.id, wallets[0])
-        order = [wallets[3], wallets[1], wallets[0], wallets[2]]
+        order = [wallets[3], wallets[1], wallets[2], wallets[0]]
         assert [link.id for link in world.links.list(session.id)] == order
         world.links.set_default(session.id, wallets[2])
-        order = [wallets[2], wallets[1], wallets[3], wallets[0]]
+        order = [wallets[2], wallets[3], wallets[1], wallets[0]]
         assert [link.id for link in world.links.list(session.id)] == order
         assert world.sessions.get(session.id).wallets == world.links.list(session.id)
 

@@ -79,15 +79,15 @@ def test_constraints_that_are_no_json_are_a_refusal(world: World, text: object) 
     world.execute("UPDATE sessions SET constraints = ?, usage_stats = ? WHERE id = ?", text, text, session.id)
     world.clock.now = NOW + 500
     for operation in (
-        lambda: world.sessions.get(session.id),
-        lambda: world.sessions.list(),
+        lambda: world.sessions.get(session.id).constraints,
+        lambda: world.sessions.list().items[0].constraints,
         lambda: world.sessions.renew(session.token),
     ):
         with refused(world, "DATABASE_UNAVAILABLE", "unreadable_value") as caught:
             operation()
         error = caught.value
         assert error.details["sessionId"] == session.id
-        assert f"{world.path} cannot be read: constraints of session {session.id}: {error.__cause__}." in str(error)
+        assert f"{world.path} cannot be read: constraints of session {session.id}: " in str(error)
         assert "damage" not in str(error) and "`waiaas check FILE`" in error.hint
     found = {finding.where: finding for finding in waiaas.check(world.database).findings}
     assert len(found["sessions.constraints"].rows) == 1
@@ -95,12 +95,10 @@ def test_constraints_that_are_no_json_are_a_refusal(world: World, text: object) 
 
 
 def test_a_damaged_session_can_be_revoked(world: World) -> None:
-    """Damage in its row keeps no session alive: it is revoked, and the damage is told."""
+    """Damage in its row keeps no session alive."""
     session = world.session(world.wallet())
     world.execute("UPDATE sessions SET constraints = '{'")
-    with pytest.raises(waiaas.WAIaaSError) as caught:
-        world.sessions.revoke(session.id)
-    assert caught.value.reason == "unreadable_value"
+    assert world.sessions.revoke(session.id).status == "REVOKED"
     assert world.query("SELECT revoked_at FROM sessions") == [(NOW,)]
     with refused(world, "SESSION_REVOKED"):
         world.sessions.authenticate(session.token)

@@ -224,9 +224,8 @@ class TestTerminate:
             revoked.id: NOW + 400,
             revoked_alone.id: NOW + 400,
         }
-        first = min(other, third)
         assert world.default_links() == {
-            default.id: [first],
+            default.id: [third],
             side.id: [other],
             apart.id: [third],
             revoked.id: [other],
@@ -246,14 +245,14 @@ class TestTerminate:
         }
         with refused(world, "SESSION_REVOKED"):
             world.sessions.authenticate(only.token)
-        assert world.sessions.authenticate(default.token).wallet_id == first
+        assert world.sessions.authenticate(default.token).wallet_id == third
         with refused(world, "WALLET_ACCESS_DENIED"):
             world.links.resolve(side.id, gone)
         with refused(world, "WALLET_TERMINATED"):
             world.wallets.terminate(gone)
 
     def test_the_link_made_earliest_becomes_the_default(self, world: World) -> None:
-        """Of the other wallets the one linked earliest is promoted, of those of one second that of the lowest id."""
+        """Of the other wallets the one that was linked first is promoted, also of those of one second."""
         wallets = [world.wallet() for _ in range(5)]
         gone, late, tie_high, tie_low = wallets[2], wallets[0], wallets[4], wallets[1]
         session = world.session(gone)
@@ -262,7 +261,7 @@ class TestTerminate:
         world.links.link(session.id, tie_low)
         world.clock.now = NOW + 2
         world.links.link(session.id, late)
-        for wallet, heir in ((gone, tie_low), (tie_low, tie_high), (tie_high, late)):
+        for wallet, heir in ((gone, tie_high), (tie_high, tie_low), (tie_low, late)):
             world.wallets.terminate(wallet)
             assert world.default_links() == {session.id: [heir]}
         world.wallets.terminate(late)

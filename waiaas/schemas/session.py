@@ -10,7 +10,7 @@ from marshmallow import ValidationError, fields, validate, validates_schema
 from marshmallow.exceptions import SCHEMA
 
 from waiaas.enums import SESSION_STATUSES
-from waiaas.errors.base import listed
+from waiaas.errors.base import WAIaaSError, listed
 from waiaas.schemas.base import (
     MAX_TOKEN_LENGTH,
     JSONObject,
@@ -334,6 +334,15 @@ class SessionResponseSchema(ResponseSchema):
     max_renewals = StrictInteger(required=True)
     constraints = JSONObject(required=True, allow_none=True)
     source = StrictText(required=True)
+
+    def get_attribute(self, obj: Any, attr: str, default: Any) -> Any:
+        """Return the value of an attribute; constraints that cannot be read are shown as such, never as none."""
+        try:
+            return super().get_attribute(obj, attr, default)
+        except WAIaaSError:
+            if attr != "constraints":
+                raise
+            return {"unreadable": True}
 
 
 class IssuedSessionResponseSchema(SessionResponseSchema):

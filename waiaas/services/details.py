@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
+from typing import Any, NoReturn
 
 from peewee import JOIN, Database, Field, ModelSelect, Node
 
-from waiaas.errors import refusal
+from waiaas.errors import WAIaaSError, refusal
 from waiaas.faults import file_of, refusing
+from waiaas.fields import LAST_SECOND, Integer, JSONText, UTCDateTime
 from waiaas.models import Session, SessionWallet, Wallet
 from waiaas.services.ends import has_ended
+from waiaas.services.statements import ReplacedText, link_order, show
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class SessionDetails:
 
     `status` is one of `waiaas.enums.SESSION_STATUSES`; a session whose stored end is no Unix seconds of the years up
     to 9999 is `EXPIRED`. `wallets` holds the default wallet first, then the others in
-    the order in which they were linked.
+    the order in which they were linked. Text that is not UTF-8 in the file has replacement characters (U+FFFD).
     """
 
     id: str
@@ -51,7 +54,10 @@ class SessionDetails:
     revoked_at: datetime | None
     renewal_count: int
     max_renewals: int
-    constraints: dict[str, Any] | None
+    #: The limits that the session was created with; None if it has none. Raises WAIaaSError `DATABASE_UNAVAILABLE`
+    #: (reason `unreadable_value`, with the `sessionId`) if what is stored is not a JSON object: limits that cannot be
+    #: read must not look like none.
+    constraints: dict[str, Any] | None = field(repr=False)
     source: str
 
     @property
@@ -70,6 +76,18 @@ class SessionDetails:
         return self.wallets[0].name if self.default_wallet_id is not None else None
 
 
+class _SessionWithUnreadableLimits(SessionDetails):
+    """A session whose `constraints` raise the refusal that they were given as."""
+
+    @property
+    def constraints(self) -> NoReturn:
+        raise vars(self)["constraints"]
+
+    @constraints.setter
+    def constraints(self, error: Any) -> None:
+        vars(self)["constraints"] = error
+
+
 @dataclass(frozen=True)
 class IssuedSession(SessionDetails):
     """A session whose token was just signed: `token` is shown this once and stored nowhere."""
@@ -77,14 +95,14 @@ class IssuedSession(SessionDetails):
     token: str = field(repr=False)
 
 
-def details_query(which: Node) -> ModelSelect[Session]:
+def details_query(database: Database, which: Node) -> ModelSelect[Session]:
     """The query for the sessions that satisfy a condition, joined to their links; `session_details` runs its SQL."""
     return (
         Session.select(*_SESSION_FIELDS, *_LINK_FIELDS)
         .join(SessionWallet, JOIN.LEFT_OUTER)
         .join(Wallet, JOIN.LEFT_OUTER)
         .where(which)
-        .order_by(Session.id, *_DEFAULT_FIRST)
+        .order_by(Session.id, SessionWallet.is_default.desc(), *link_order(database, SessionWallet))
     )
 
 
@@ -93,26 +111,32 @@ def session_details(
 ) -> tuple[SessionDetails, ...]:
     """Read sessions by id, with their links; those that expire at `now` (Unix seconds) have expired.
 
-    Takes the SQL of a `details_query` and its parameters. Raises WAIaaSError where the sessions
-    cannot be read, with the reason `unreadable_value` and the `sessionId` where the constraints of one are no JSON.
+    Takes the SQL of a `details_query` and its parameters. Text that is not UTF-8 is shown with replacement characters.
+    Raises WAIaaSError if the database cannot be read, and with the reason `unreadable_value` if an id is not UTF-8.
     """
     with refusing(database):
-        rows = database.execute_sql(sql, parameters).fetchall()
+        rows = show(database, lambda: database.execute_sql(sql, parameters).fetchall())
         by_session = (list(of_one) for _, of_one in groupby(rows, key=itemgetter(0)))
         return tuple(_details(database, of_one, now) for of_one in by_session)
 
 
 def linked_wallets(database: Database, session_id: str) -> tuple[LinkedWallet, ...]:
-    """Read the links of a session, that of the default wallet first, then by when they were made."""
-    rows = (
+    """Read the links of a session, that of the default wallet first, then in the order in which they were made."""
+    query = (
         SessionWallet.select(*_LINK_FIELDS)
         .join(Wallet)
         .where(SessionWallet.session == session_id)
-        .order_by(*_DEFAULT_FIRST)
-        .tuples()
-        .execute(database)
+        .order_by(SessionWallet.is_default.desc(), *link_order(database, SessionWallet))
     )
-    return tuple(LinkedWallet(*row) for row in rows)
+    sql, parameters = database.get_sql_context().sql(query).query()
+    rows = show(database, lambda: database.execute_sql(sql, parameters).fetchall())
+    return tuple(_linked(row) for row in rows)
+
+
+def refuse_unreadable_id(database: Database, id_: object) -> None:
+    """Refuse a row whose id is not UTF-8: no page can end with it, and nobody can ask for it."""
+    if isinstance(id_, ReplacedText):
+        raise refusal("unreadable_value", path=file_of(database), cause=f"the id {id_!r} is not UTF-8")
 
 
 _SESSION_FIELDS = [
@@ -140,26 +164,52 @@ _LINK_FIELDS = [
     SessionWallet.created_at,
     SessionWallet.session,
 ]
-_DEFAULT_FIRST = [SessionWallet.is_default.desc(), SessionWallet.created_at, SessionWallet.wallet]
 
 
 def _details(database: Database, rows: Sequence[Sequence[Any]], now: int) -> SessionDetails:
     """Make a session of the rows that join it to its links; a session without links has one row without a wallet."""
     width = len(_SESSION_FIELDS)
+    refuse_unreadable_id(database, rows[0][0])
+    values = dict(zip(_SESSION_NAMES, map(_shown, _SESSION_FIELDS, rows[0]), strict=False))
+    values["constraints"] = limits = _constraints(database, rows[0][0], values["constraints"])
+    make = _SessionWithUnreadableLimits if isinstance(limits, WAIaaSError) else SessionDetails
+    links = tuple(_linked(row[width:]) for row in rows if row[width] is not None)
+    return make(status=_status(values["revoked_at"], rows[0][_EXPIRES_AT], now), wallets=links, **values)
+
+
+def _linked(row: Sequence[Any]) -> LinkedWallet:
+    return LinkedWallet(*map(_shown, _LINK_FIELDS, row))
+
+
+def _shown(field: Field, value: Any) -> Any:
+    """Return a stored value as its field has it; SQLite takes any value in any column.
+
+    A time that is not a number is shown as the last second of the year 9999: SQLite orders it after every number.
+    """
+    if value is None or isinstance(field, JSONText):
+        return value
+    if isinstance(field, UTCDateTime):
+        return field.python_value(value if isinstance(value, (int, float)) else LAST_SECOND)
+    if isinstance(field, Integer):
+        return value if isinstance(value, int) else 0
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return field.python_value(value)
+
+
+def _constraints(database: Database, session_id: str, stored: Any) -> dict[str, Any] | WAIaaSError | None:
+    """Return the limits of a session, or the refusal for limits that cannot be read: they must not look like none."""
     try:
-        values = dict(zip(_SESSION_NAMES, _in_python(_SESSION_FIELDS, rows[0]), strict=True))
-    except (ValueError, RecursionError) as error:
-        # Not JSON, not UTF-8, or a number with more digits than Python reads (sys.get_int_max_str_digits).
-        # Limits that cannot be read must not look like none.
-        cause = f"constraints of session {rows[0][0]}: {error}"
-        raise refusal("unreadable_value", path=file_of(database), sessionId=rows[0][0], cause=cause) from error
-    links = [row[width:] for row in rows if row[width] is not None]
-    wallets = tuple(LinkedWallet(*_in_python(_LINK_FIELDS, link)) for link in links)
-    return SessionDetails(status=_status(values["revoked_at"], rows[0][_EXPIRES_AT], now), wallets=wallets, **values)
-
-
-def _in_python(fields: Sequence[Field], row: Sequence[Any]) -> Iterator[Any]:
-    return (field.python_value(value) for field, value in zip(fields, row, strict=False))
+        found = None if stored is None else json.loads(stored)
+    except (ValueError, TypeError, RecursionError) as error:
+        # Not JSON, or a number with more digits than Python reads (sys.get_int_max_str_digits).
+        cause = str(error)
+    else:
+        if (found is None or isinstance(found, dict)) and not isinstance(stored, ReplacedText):
+            return found
+        cause = "not UTF-8" if isinstance(stored, ReplacedText) else "not a JSON object"
+    cause = f"constraints of session {session_id}: {cause}"
+    return refusal("unreadable_value", path=file_of(database), sessionId=session_id, cause=cause)
 
 
 def _status(revoked_at: datetime | None, expires_at: object, now: int) -> str:

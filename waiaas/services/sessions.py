@@ -86,7 +86,7 @@ class SessionService:
         self._find_session = in_dialect(database, _SESSION)
         self._find_default_wallet = in_dialect(database, _SESSION_AND_WALLET.format(which="l.is_default = 1"))
         self._find_named_wallet = in_dialect(database, _SESSION_AND_WALLET.format(which="l.wallet_id = ?"))
-        self._find_details = compiled(database, details_query(Session.id == PARAMETER))
+        self._find_details = compiled(database, details_query(database, Session.id == PARAMETER))
         columns = [getattr(Session, name) for name in _Renewed._fields]
         self._find_renewal = compiled(database, Session.select(*columns).where(Session.id == PARAMETER))
 
@@ -225,8 +225,8 @@ class SessionService:
     def revoke(self, session_id: str, *, actor: str = "admin") -> SessionDetails:
         """End a session for good: its token is void at once. One that is revoked already stays as it is.
 
-        Raises WAIaaSError `SESSION_NOT_FOUND` where the session is unknown. A row that is damaged elsewhere is no
-        reason to let its agent go on: it is revoked first and told as `unreadable_value` then.
+        Raises WAIaaSError `SESSION_NOT_FOUND` where the session is unknown. A row with values that cannot be read is
+        revoked as well.
         """
         check_id("sessionId", session_id)
         check_actor(actor)
@@ -277,7 +277,9 @@ class SessionService:
             ids = ids.where(Session.id.in_(linked))
         if status is not None:
             ids = ids.where(_has_status(status, now))
-        sql, parameters = self._database.get_sql_context().sql(details_query(Session.id.in_(ids))).query()
+        sql, parameters = (
+            self._database.get_sql_context().sql(details_query(self._database, Session.id.in_(ids))).query()
+        )
         return page_of(session_details(self._database, sql, parameters, now), limit)
 
     def _current_session(self, token: str, sql: str, *parameters: object) -> tuple[TokenClaims, Sequence[Any]]:
@@ -343,7 +345,9 @@ class SessionService:
         raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": told_id(session_id)})
 
     def _issued(self, session_id: str, now: int, token: str) -> IssuedSession:
-        return IssuedSession(**vars(self._details(session_id, now)), token=token)
+        details = self._details(session_id, now)
+        # A token is not signed for limits that nobody can read: that is an error here.
+        return IssuedSession(**{**vars(details), "constraints": details.constraints}, token=token)
 
     def _default_wallet(self, session_id: str) -> str | None:
         is_default = (SessionWallet.session == session_id) & (SessionWallet.is_default == TRUE)

@@ -6,13 +6,15 @@ Those of the path that every request takes are built once, for that costs more t
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
-from peewee import SQL, Database, PeeweeException, Query, Value
+from peewee import SQL, Column, Database, Node, PeeweeException, Query, SqliteDatabase, Value
 
+from waiaas.errors.sqlite import reason_for
 from waiaas.faults import refusing, safe_cause, translated
+from waiaas.models import SessionWallet
 from waiaas.transactions import WaiaasDatabase, write_transaction
 
 #: Stands for a parameter that is given each time the statement runs, in the order in which they stand in its SQL.
@@ -72,6 +74,49 @@ def service_transaction(database: Database, *, durable: bool = False) -> Iterato
             yield
     except (PeeweeException, sqlite3.Error) as error:
         raise translated(error, database) from safe_cause(error)
+
+
+class ReplacedText(str):
+    """Text that was not UTF-8 in the file, with replacement characters (U+FFFD) for what cannot be decoded."""
+
+    __slots__ = ()
+
+
+def show(database: Database, read: Callable[[], _Item]) -> _Item:
+    """Return what a function reads for an administrator; text that is not UTF-8 comes as `ReplacedText`.
+
+    The function runs a second time if the driver cannot decode a text, so that one row does not hide the others.
+    """
+    try:
+        return read()
+    except (PeeweeException, sqlite3.Error) as error:
+        if reason_for(error) != "unreadable_value":
+            raise
+    connection = database.connection()
+    before, connection.text_factory = connection.text_factory, _decode
+    try:
+        return read()
+    finally:
+        connection.text_factory = before
+
+
+def _decode(text: bytes) -> str:
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return ReplacedText(text.decode(errors="replace"))
+
+
+def link_order(database: Database, link: Any) -> list[Node]:
+    """Return what to order links by, so that they come in the order in which they were made.
+
+    `link` is `SessionWallet` or an alias of it. Links of one request have the same time. In SQLite a new row has a
+    larger rowid than every other row of the table (https://www.sqlite.org/autoinc.html). PostgreSQL does not number
+    rows: there, links of the same second come in the order of the wallets' ids.
+    """
+    if isinstance(database, SqliteDatabase):
+        return [Column(SessionWallet._meta.table if link is SessionWallet else link, "rowid")]
+    return [link.created_at, link.wallet]
 
 
 def in_parts(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:

@@ -20,11 +20,12 @@ from waiaas.schemas import (
     check_create_wallet_request,
 )
 from waiaas.services.audit import Event, record
+from waiaas.services.details import refuse_unreadable_id
 from waiaas.services.ids import check_actor, check_id, new_id, told_id
 from waiaas.services.kill_switch import refuse_locked
 from waiaas.services.pages import Page, check_page, page_of
 from waiaas.services.settings import Clock, checked
-from waiaas.services.statements import in_parts, service_transaction
+from waiaas.services.statements import in_parts, link_order, service_transaction, show
 
 _SUSPEND_WALLET = SuspendWalletRequestSchema()
 _BECAUSE = {"reason": "WALLET_TERMINATED"}
@@ -95,7 +96,10 @@ class WalletService:
         if status is not None:
             wallets = wallets.where(Wallet.status == status)
         with refusing(self._database):
-            return page_of(tuple(wallets.execute(self._database)), limit)
+            found = show(self._database, lambda: tuple(wallets.clone().execute(self._database)))
+            for wallet in found:
+                refuse_unreadable_id(self._database, wallet.id)
+            return page_of(found, limit)
 
     def suspend(self, wallet_id: str, reason: str | None = None, *, actor: str = "admin") -> Wallet:
         """Suspend an active wallet, for a reason that is told with it; its sessions keep their links.
@@ -160,7 +164,8 @@ class WalletService:
 
     def _wallet(self, wallet_id: str) -> Wallet:
         check_id("walletId", wallet_id)
-        wallet: Wallet | None = Wallet.select().where(Wallet.id == wallet_id).first(self._database)
+        query = Wallet.select().where(Wallet.id == wallet_id)
+        wallet: Wallet | None = show(self._database, lambda: query.clone().first(self._database))
         if wallet is None:
             raise WAIaaSError("WALLET_NOT_FOUND", details={"walletId": told_id(wallet_id)})
         return wallet
@@ -217,7 +222,7 @@ def _links_to_lose(database: Database, wallet_id: str) -> list[_LostLink]:
     heir = (
         other.select(other.wallet)
         .where((other.session == link.session) & (other.wallet != wallet_id))
-        .order_by(other.created_at, other.wallet)
+        .order_by(*link_order(database, other))
         .limit(1)
     )
     links = (
