@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from waiaas.migrations.dependents import Dependent, after_on, compiles, is_over, program
+from waiaas.migrations.dependents import Dependent, after_on, compiles, is_over, objects_over, program
 from waiaas.migrations.schema import StoredObject, Table, canonical, expressions, is_virtual, stored_objects
 from waiaas.migrations.schema_copy import SchemaCopy, schema_copy, works
 from waiaas.migrations.sql import CreateTable, fold, names, quote, tokens
@@ -41,7 +41,7 @@ def taken_by_new_columns(
 
     `shapes` and `changes` make the table with its new columns in a copy of the schema.
     """
-    suspects = _naming(database, *columns) if columns else []
+    suspects = _naming(database, table.name, *columns) if columns else []
     if not suspects:
         return []
     unused = {column: _UNUSED.format(number) for number, column in enumerate(columns)}
@@ -86,17 +86,17 @@ def _holds_text(sql: str, wanted: Collection[str]) -> bool:
     return False
 
 
-def taken_by_rename(database: SqliteDatabase, name: str, rename: Callable[[str], str]) -> list[Dependent]:
+def taken_by_rename(database: SqliteDatabase, table: str, name: str, rename: Callable[[str], str]) -> list[Dependent]:
     """Return the views and triggers that would take a new name of a table or column for something else.
 
     `rename` makes the ALTER TABLE statement for a name.
     """
-    suspects = _naming(database, name)
+    suspects = _naming(database, table, name)
     if not suspects:
         return []
     unused = _UNUSED.format(0)
-    named, named_objects = altered(database, rename(name))
-    unnamed, unnamed_objects = altered(database, rename(unused))
+    named, named_objects = altered(database, table, rename(name))
+    unnamed, unnamed_objects = altered(database, table, rename(unused))
     with closing(named), closing(unnamed):
         return [
             Dependent(each.kind, each.name)
@@ -108,18 +108,18 @@ def taken_by_rename(database: SqliteDatabase, name: str, rename: Callable[[str],
 
 
 def broken_virtual_tables(
-    database: SqliteDatabase, changed: SchemaCopy, table: str, columns: Collection[str] = ()
+    database: SqliteDatabase, change: Callable[[], SchemaCopy], table: str, columns: Collection[str] = ()
 ) -> list[Dependent]:
     """Return the virtual tables that a change would break, such as an FTS5 table with `content='…'`.
 
-    `changed` is a copy of the schema after the change of a table, or of some of its columns. SQLite does not look
+    `change` makes a copy of the schema after the change of a table, or of some of its columns. SQLite does not look
     whether a virtual table finds what its definition names; reading it in the copy does. One whose module is not here
     is judged by its text.
     """
     stored = [each for each in stored_objects(database, "table") if is_virtual(each.sql)]
     if not stored:
         return []
-    with closing(schema_copy(database)) as now:
+    with closing(schema_copy(database)) as now, closing(change()) as changed:
         return [
             Dependent("virtual table", each.name)
             for each in stored
@@ -145,7 +145,7 @@ def going_by_position(database: SqliteDatabase, shapes: Mapping[str, str], table
     One more column breaks an INSERT without a column list, and `SELECT *` wherever it must have as many columns as
     something else. Only ORDER BY and GROUP BY take a column of `SELECT *` by its number alone.
     """
-    stored = stored_objects(database, "view", "trigger")
+    stored = objects_over(database, table)
     if not stored:
         return []
     more = f"ALTER TABLE {quote(table)} ADD COLUMN {_UNUSED.format(0)}"
@@ -180,11 +180,11 @@ def object_in(error: Exception) -> Dependent | None:
     return Dependent(found[1], found[2]) if found else None
 
 
-def _naming(database: SqliteDatabase, *new_names: str) -> list[StoredObject]:
-    """The views and triggers whose text has one of some names in it, or a NATURAL JOIN."""
+def _naming(database: SqliteDatabase, table: str, *new_names: str) -> list[StoredObject]:
+    """The views and triggers over a table whose text has one of some names in it, or a NATURAL JOIN."""
     return [
         each
-        for each in stored_objects(database, "view", "trigger")
+        for each in objects_over(database, table)
         if any(names(each.sql, name) for name in (*new_names, "natural"))
     ]
 
@@ -202,14 +202,20 @@ def _differ(before: list[object] | None, after: list[object] | None, unused: Map
     return texts[0] != texts[1]
 
 
-def altered(database: SqliteDatabase, statement: str) -> tuple[SchemaCopy, dict[Dependent, StoredObject]]:
-    """Copy the schema into memory and change it there by an ALTER TABLE statement; return its views and triggers too.
+def altered(database: SqliteDatabase, table: str, statement: str) -> tuple[SchemaCopy, dict[Dependent, StoredObject]]:
+    """Copy the schema into memory and change a table there by ALTER TABLE; return the views and triggers over it too.
 
-    What does not compile, at which ALTER TABLE would stop, is left out. The triggers are not in the copy itself, so
-    that each can be compiled alone.
+    What does not compile, at which ALTER TABLE would stop, is left out, and so is what has nothing to do with the
+    table. The triggers are not in the copy itself, so that each can be compiled alone.
     """
     copy = schema_copy(database)
-    stored = stored_objects(database, "view", "trigger")
+    stored = objects_over(database, table)
+    views = [each.name for each in stored if each.kind == "view"]
+    copy.execute("PRAGMA writable_schema = ON")
+    copy.execute(
+        f"DELETE FROM sqlite_master WHERE type = 'view' AND name NOT IN ({', '.join('?' for _ in views)})", views
+    )
+    copy.execute("PRAGMA writable_schema = RESET")
     working = [each for each in stored if compiles(copy, each)]
     for each in stored:
         if each.kind == "view" and each not in working:

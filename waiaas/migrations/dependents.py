@@ -121,9 +121,28 @@ def in_table_constraint(table: Table, column: str) -> bool:
     return any(item.kind == "constraint" and _is_foreign_key_of(definition, item, column) for item in definition.items)
 
 
-def broken_objects(database: SqliteDatabase) -> set[Dependent]:
-    """Return the views and triggers that do not compile on the schema as it stands."""
-    compiled = stored_objects(database, "view", "trigger")
+def objects_over(database: SqliteDatabase, table: str) -> list[StoredObject]:
+    """Return the views and triggers that can have anything to do with a table: they name it, or a view that does.
+
+    To go by the letters of a name finds some more, and none too few.
+    """
+    stored = [(each, fold(each.sql)) for each in stored_objects(database, "view", "trigger")]
+    reached, new = {fold(table)}, {fold(table)}
+    while new:
+        named = [each for each, sql in stored if each.kind == "view" and _has_any_letters(sql, new)]
+        new = {fold(each.name) for each in named} - reached
+        reached |= new
+    return [each for each, sql in stored if fold(each.table) in reached or _has_any_letters(sql, reached)]
+
+
+def _has_any_letters(folded_sql: str, names_: Collection[str]) -> bool:
+    # Inside quotes, quotes may be doubled.
+    return any(name in folded_sql or any(mark in name for mark in "\"'`") for name in names_)
+
+
+def broken_objects(database: SqliteDatabase, table: str | None = None) -> set[Dependent]:
+    """Return the views and triggers that do not compile on the schema as it is, all or those over a table."""
+    compiled = stored_objects(database, "view", "trigger") if table is None else objects_over(database, table)
     if not compiled:
         return set()
     with closing(schema_copy(database)) as copy:
@@ -131,7 +150,7 @@ def broken_objects(database: SqliteDatabase) -> set[Dependent]:
 
 
 def _broken_by(database: SqliteDatabase, table: Table, column: str, shape: str) -> Iterator[Dependent]:
-    compiled = stored_objects(database, "view", "trigger")
+    compiled = objects_over(database, table.name)
     if not compiled:
         return
     with closing(schema_copy(database)) as now, closing(schema_copy(database, {fold(table.name): shape})) as then:

@@ -42,6 +42,7 @@ from waiaas.migrations.dependents import (
     dependents,
     dependents_on_table,
     in_table_constraint,
+    objects_over,
     virtual_tables_over,
     without_column,
 )
@@ -295,36 +296,46 @@ class WaiaasMigrator(Alterations):
         for each in [*triggers, *views]:
             self.database.execute_sql(f"DROP {each.kind.upper()} main.{quote(each.name)}")
         yield
-        for each in [*views, *triggers]:
-            self.database.execute_sql(each.sql)
+        self._put_back(objects)
 
-    @contextmanager
-    def _without_broken_objects(self) -> Iterator[None]:
-        """Set views and triggers aside that do not compile: SQLite's ALTER TABLE stops at any one of them."""
-        broken = {(each.kind, each.name) for each in broken_objects(self.database)}
-        views = [o for o in stored_objects(self.database, "view") if ("view", o.name) in broken]
-        on_them = {fold(view.name) for view in views}
-        triggers = [
-            o
-            for o in stored_objects(self.database, "trigger")
-            if ("trigger", o.name) in broken or fold(o.table) in on_them
-        ]
-        with self.without([*triggers, *views]):
-            yield
+    def _put_back(self, objects: Sequence[StoredObject]) -> None:
+        for kind in ("view", "trigger"):
+            for each in objects:
+                if each.kind == kind:
+                    self.database.execute_sql(each.sql)
 
     def _alter(self, table: str, change: Operation) -> None:
         """Run an ALTER TABLE of SQLite's own, which reads the whole schema, and so much that is not the table's.
 
         What only the user's program has, such as the collation of an index on another table, is given meanwhile:
-        ALTER TABLE compares nothing by it. An object at which SQLite stops is named (`dependent_object`).
+        ALTER TABLE compares nothing by it. A view or trigger at which SQLite stops is set aside if it has been broken
+        before, and else named (`dependent_object`).
         """
-        try:
-            with self._without_broken_objects():
-                with_stand_ins(self.database.connection(), change.run)
-        except OperationalError as error:
-            if (found := object_in(error)) is not None:
-                raise self.depends(found, table, "*") from error
-            raise
+        aside: list[StoredObject] = []
+        while True:
+            try:
+                with self.without(aside):
+                    with_stand_ins(self.database.connection(), change.run)
+                return
+            except OperationalError as error:
+                if (found := object_in(error)) is None:
+                    raise
+                self._put_back(aside)
+                broken = self._broken_with(found)
+                if not broken or any(each in aside for each in broken):
+                    raise self.depends(found, table, "*") from error
+                aside += broken
+
+    def _broken_with(self, found: Dependent) -> list[StoredObject]:
+        """A view or trigger, and the triggers on the view, if it does not compile; else nothing."""
+        stored = stored_objects(self.database, "view", "trigger")
+        on_it = [each for each in stored if (each.kind, fold(each.name)) == (found.kind, fold(found.name))]
+        with closing(schema_copy(self.database)) as copy:
+            if not on_it or compiles(copy, on_it[0]):
+                return []
+        if found.kind == "view":
+            on_it += [each for each in stored if each.kind == "trigger" and fold(each.table) == fold(found.name)]
+        return on_it
 
     @staticmethod
     def taken(dependent: Dependent, table: str, column: str) -> WAIaaSError:
@@ -336,9 +347,10 @@ class WaiaasMigrator(Alterations):
         taken = [*texts_taken_by_new_columns(table, columns)]
         for dependent in taken or taken_by_new_columns(self.database, table, columns, {}, changes):
             raise self.taken(dependent, table.name, ", ".join(columns))
-        with closing(schema_copy(self.database, {}, changes)) as changed:
-            for dependent in broken_virtual_tables(self.database, changed, table.name):
-                raise self.depends(dependent, table.name, "*")
+        for dependent in broken_virtual_tables(
+            self.database, lambda: schema_copy(self.database, {}, changes), table.name
+        ):
+            raise self.depends(dependent, table.name, "*")
 
     @operation
     def rename_table(self, old_name: str, new_name: str) -> None:
@@ -404,17 +416,20 @@ class WaiaasMigrator(Alterations):
             raise refusal("unexpected_schema", table=table, problem=problem)
 
     def _refuse_rename(self, table: Table, column: str, name: str, statement: str) -> None:
-        for dependent in taken_by_rename(self.database, name, lambda new: statement.format(quote(new))):
+        for dependent in taken_by_rename(self.database, table.name, name, lambda new: statement.format(quote(new))):
             raise self.taken(dependent, name if column == "*" else table.name, "*" if column == "*" else name)
-        changed, objects = altered(self.database, statement.format(quote(name)))
-        with closing(changed):
-            for each in objects.values():
-                if not compiles(changed, each):
-                    raise self.depends(Dependent(each.kind, each.name), table.name, column)
-            for dependent in broken_virtual_tables(
-                self.database, changed, table.name, () if column == "*" else (column,)
-            ):
-                raise self.depends(dependent, table.name, column)
+        statement = statement.format(quote(name))
+        if objects_over(self.database, table.name):
+            changed, objects = altered(self.database, table.name, statement)
+            with closing(changed):
+                for each in objects.values():
+                    if not compiles(changed, each):
+                        raise self.depends(Dependent(each.kind, each.name), table.name, column)
+        columns = () if column == "*" else (column,)
+        for dependent in broken_virtual_tables(
+            self.database, lambda: altered(self.database, table.name, statement)[0], table.name, columns
+        ):
+            raise self.depends(dependent, table.name, column)
 
     @operation
     def drop_column(self, table: str, column_name: str, cascade: bool = True, legacy: bool = False) -> None:
@@ -559,9 +574,8 @@ class WaiaasMigrator(Alterations):
         if is_reordered(old, new):
             for dependent in going_by_position(self.database, shapes, old.name):
                 raise self.depends(dependent, old.name, "*")
-        with closing(schema_copy(self.database, shapes)) as changed:
-            for dependent in broken_virtual_tables(self.database, changed, old.name):
-                raise self.depends(dependent, old.name, "*")
+        for dependent in broken_virtual_tables(self.database, lambda: schema_copy(self.database, shapes), old.name):
+            raise self.depends(dependent, old.name, "*")
 
     def _update_column(self, table: str, column_to_update: str, fn: Callable[[str, str], str | None]) -> Operation:
         """Refuse playhouse's table rebuild, which reads SQL by regular expressions; nothing here uses it."""
@@ -613,9 +627,9 @@ class WaiaasMigrator(Alterations):
             raise refusal("name_exists", kind="column", name=column)
         statement = f"ALTER TABLE {quote(table.name)} ADD COLUMN {definition}"
         self._refuse_taken(table, [column], [statement])
-        before = broken_objects(self.database)
+        before = broken_objects(self.database, table.name)
         self._alter(table.name, Operation(self, lambda _: SQL(statement)))
-        for dependent in sorted(broken_objects(self.database) - before):
+        for dependent in sorted(broken_objects(self.database, table.name) - before):
             raise self.depends(dependent, table.name, "*")
 
     @operation

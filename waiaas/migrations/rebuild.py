@@ -67,7 +67,7 @@ class TableRebuild:
         table = self._old.name
         # Step 3: remember the format of all indexes, triggers, and views associated with table X.
         stored = [o for o in stored_objects(self._database, "index", "trigger") if fold(o.table) == fold(table)]
-        broken = broken_objects(self._database)
+        broken = broken_objects(self._database, table)
         children_before = self._children()
         sequence = self._sequence()
         statistics = self._statistics()
@@ -91,7 +91,7 @@ class TableRebuild:
         self._restore_sequence(sequence)
         self._restore_statistics(statistics)
         # Step 9: if any views refer to table X in a way that is affected by the schema change, …
-        for kind, name in sorted(broken_objects(self._database) - broken):
+        for kind, name in sorted(broken_objects(self._database, table) - broken):
             raise refusal("dependent_object", kind=kind, name=name, table=table, column=", ".join(sorted(self._drop)))
         if self._children() != children_before:
             self._refuse("a foreign key of another table no longer names it")
