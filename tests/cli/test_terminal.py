@@ -369,3 +369,15 @@ class TestSignals:
         before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
         run("upgrade", make_file(tmp_path / "wallets.db"))
         assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+@pytest.mark.parametrize(
+    "character", ["\x7f", "\x9b", "\x85", "\u202e", "\u2066", "\u200f", "\u2028", "\ufeff", "\U000e0001"], ids=ascii
+)
+def test_json_escapes_what_a_terminal_would_obey(tmp_path: Path, character: str) -> None:
+    """Control and formatting characters of a path are escapes in --json and in lines, and the value is the path."""
+    path = make_file(tmp_path / f"a{character}b.db", 19)
+    for arguments in (["status"], ["upgrade"], ["check"], ["downgrade", "--no-backup"]):
+        as_json, lines = run(*arguments, path, "--json"), run(*arguments, path)
+        assert character not in as_json.stdout + as_json.stderr + lines.stdout + lines.stderr
+        assert json.loads(as_json.stdout)["path"] == str(path)

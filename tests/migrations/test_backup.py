@@ -264,3 +264,65 @@ def test_a_file_system_without_hard_links_will_do(v18: Path, monkeypatch: pytest
     copy = upgraded(v18, backup=target)
     assert (copy.name, target.read_text()) == ("mine-2", "precious")
     assert dump(copy) == before
+
+
+@pytest.mark.parametrize(("bits", "kept"), [(0o4755, 0o644), (0o2660, 0o660), (0o1644, 0o644)], ids=oct)
+def test_it_has_no_special_bits(v18: Path, bits: int, kept: int) -> None:
+    """The bits setuid, setgid, sticky and execute of the original are not copied."""
+    v18.chmod(bits)
+    assert stat.S_IMODE(upgraded(v18).stat().st_mode) == kept
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another group")
+def test_it_has_the_group_of_the_original(v18: Path) -> None:
+    """A member of the original's group can read the backup, and nobody of the group of the process can."""
+    os.chown(v18, 0, 65534)
+    v18.chmod(0o640)
+    copy = upgraded(v18)
+    assert (copy.stat().st_gid, stat.S_IMODE(copy.stat().st_mode)) == (65534, 0o640)
+
+
+def test_without_that_group_only_the_owner_can_read_it(v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the process may not give the copy that group, others lose their permissions instead of gaining some."""
+    own = v18.stat()
+    v18.chmod(0o664)
+    original = os.stat_result((*own[:5], own.st_gid + 1, *own[6:]))
+    inspect = DatabaseFile.inspect
+
+    def of_another_group(file: DatabaseFile) -> os.stat_result:
+        status = inspect(file)
+        return original if status.st_ino == own.st_ino else status
+
+    def may_not(*_: object) -> None:
+        raise PermissionError("not a member")
+
+    monkeypatch.setattr(os, "fchown", may_not)
+    monkeypatch.setattr(DatabaseFile, "inspect", of_another_group)
+    database = waiaas.connect(v18, upgrade=False)
+    report = waiaas.upgrade(database)
+    waiaas.close(database)
+    assert stat.S_IMODE(Path(str(report.backup)).stat().st_mode) == 0o600
+
+
+def test_a_file_that_was_swapped_in_gets_nothing(tmp_path: Path) -> None:
+    """If another user swaps the private folder for one of their own, nothing is written into theirs."""
+    v18 = make_file(tmp_path / "wallets.db")
+    theirs: list[Path] = []
+
+    def swap(progress: waiaas.Progress) -> None:
+        for folder in v18.parent.glob(".*.partial-*"):
+            if progress.phase == "backing up" and not theirs:
+                folder.rename(folder.with_name("moved away"))
+                folder.mkdir(0o777)
+                theirs.append(folder / "copy")
+                theirs[0].touch()
+
+    before = v18.read_bytes()
+    database = waiaas.connect(v18, upgrade=False)
+    with pytest.raises(WAIaaSError) as caught:
+        waiaas.upgrade(database, progress=swap)
+    database.close()
+    assert caught.value.reason == "backup_failed"
+    assert theirs[0].read_bytes() == b""
+    assert v18.read_bytes() == before
+    assert list(v18.parent.glob("*.backup*")) == []

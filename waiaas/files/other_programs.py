@@ -68,6 +68,7 @@ def _target(link: str) -> str | None:
 def _name(process: int) -> str:
     try:
         with open(f"{_PROCESSES}/{process}/comm", "rb") as file:
-            return file.read().decode(errors="replace").strip()
+            name = file.read().decode(errors="replace").strip()
+            return "".join(c if c.isprintable() else "?" for c in name)
     except OSError:
         return "?"

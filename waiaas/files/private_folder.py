@@ -79,8 +79,10 @@ class PrivateFolder:
 
     def _remove(self) -> None:
         if self._folder is not None:
+            with suppress(OSError):
+                self._folder.remove_files()
             self._folder.close()  # and with it the lock
-        self._parent.remove_folder(self._name)
+            self._parent.remove_empty_folder(self._name)
         self._parent.close()
 
 
@@ -142,13 +144,19 @@ class _Folder:
         with suppress(OSError):
             folder = _Folder(self.path / name, self)
             try:
-                if not folder.lock():
-                    return
-                for each in os.listdir(folder.path if folder._descriptor is None else folder._descriptor):
-                    os.unlink(folder._at(each), dir_fd=folder._descriptor)
+                if folder.lock():
+                    folder.remove_files()
             finally:
                 folder.close()
+            self.remove_empty_folder(name)
+
+    def remove_empty_folder(self, name: str) -> None:
+        with suppress(OSError):
             os.rmdir(self._at(name), dir_fd=self._descriptor)
+
+    def remove_files(self) -> None:
+        for name in os.listdir(self.path if self._descriptor is None else self._descriptor):
+            os.unlink(self._at(name), dir_fd=self._descriptor)
 
     def link(self, name: str, to: _Folder, new_name: str) -> None:
         os.link(self._at(name), to._at(new_name), src_dir_fd=self._descriptor, dst_dir_fd=to._descriptor)

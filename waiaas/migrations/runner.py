@@ -22,6 +22,7 @@ from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.sqlite import cause_of, is_mismatch, reason_for
 from waiaas.faults import file_of, refusing
 from waiaas.files.opening import DatabaseFile, file_behind, path_of
+from waiaas.files.other_programs import programs_with
 from waiaas.files.upgrade_lock import upgrade_lock
 from waiaas.migrations import v19_session_wallets as v19
 from waiaas.migrations.background import Background, can_read_beside
@@ -252,6 +253,7 @@ class _Change:
         self.version = _version_to_upgrade(migrator)
         self.copy: Copy | None = None
         self._file = file
+        self._programs: set[str] = set()
         self._database = migrator.database
         self._pulse = pulse
         self._has_begun = False
@@ -282,6 +284,7 @@ class _Change:
         self._has_begun = True
         if self._file is not None:
             self._file.refuse_replaced()
+            self._programs = programs_with(self._file)
             refuse_cut_off(self._database, Path(self._file.real))
         has_readers = self._file is not None and can_read_beside(self._database)
         job = self._safeguard(self._file, backup, clock, has_readers)
@@ -296,6 +299,13 @@ class _Change:
         if self._background is not None:
             self._background.result()
         self._refuse_replaced()
+
+    def file_in_use(self) -> WAIaaSError | None:
+        """Return a warning if other programs have the file open, at the start and now: not one that merely looks."""
+        if self._file is None or not self._programs:
+            return None
+        programs = sorted(self._programs & programs_with(self._file))
+        return refusal("file_in_use", path=self._file.name, programs=programs) if programs else None
 
     def _refuse_replaced(self) -> None:
         if self._file is not None:
@@ -342,6 +352,8 @@ def _change(migrator: WaiaasMigrator, pulse: Pulse) -> Iterator[_Change]:
             _refuse_wrong_tables(migrator, change.version)
             _verify_foreign_keys(migrator)
             change.finish()
+            if warning := change.file_in_use():
+                migrator.told.warn(warning)
     except BaseException as error:
         if change is not None and change.copy is not None:
             _discard(change.copy, error, taken_back=_is_at(database, change.version))

@@ -1,0 +1,86 @@
+"""Other programs that have a database file open while it is upgraded."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from old_files import make_file
+from program import only_object, run
+
+import waiaas
+
+pytestmark = pytest.mark.skipif(not Path("/proc/locks").exists(), reason="only Linux shows the locks of all programs")
+OPEN = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1])
+connection.execute("SELECT * FROM wallets").fetchall()
+print("open", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def another_program(path: Path) -> Iterator[int]:
+    """A process that has read the file and keeps its connection; its id."""
+    with subprocess.Popen(
+        [sys.executable, "-c", OPEN, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "open\n"
+        yield process.pid
+        process.communicate("")
+
+
+@pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
+def test_an_upgrade_warns_of_them(tmp_path: Path, caplog: pytest.LogCaptureFixture, wal: bool) -> None:
+    """The report and the log name the process that has the file open, with or without a lock of its own."""
+    path = make_file(tmp_path / "wallets.db", wal=wal)
+    database = waiaas.connect(path, upgrade=False)
+    with another_program(path) as process, caplog.at_level(logging.WARNING, "waiaas"):
+        report = waiaas.upgrade(database)
+    waiaas.close(database)
+    assert report.applied == [19]
+    (warning,) = report.warnings
+    assert warning.reason == "file_in_use"
+    assert warning.details is not None
+    (program,) = warning.details["programs"]
+    assert program.startswith(f"{process} (")
+    assert [record.getMessage() for record in caplog.records if record.name == "waiaas"] == [warning.message]
+
+
+def test_a_downgrade_warns_of_them(tmp_path: Path) -> None:
+    """So does the report of a downgrade."""
+    path = make_file(tmp_path / "wallets.db", 19, wal=True)
+    database = waiaas.connect(path)
+    with another_program(path):
+        report = waiaas.downgrade(database, 18)
+    waiaas.close(database)
+    assert [warning.reason for warning in report.warnings] == ["file_in_use"]
+
+
+def test_the_command_prints_them(tmp_path: Path) -> None:
+    """The terminal shows the warning with what to do, and --json has it with the programs."""
+    path = make_file(tmp_path / "wallets.db", wal=True)
+    with another_program(path) as process:
+        result = run("upgrade", path)
+        assert result.exit_code == 0
+        assert f"Warning: Another program has {path} open: {process} (" in result.stdout
+        assert run("downgrade", path).exit_code == 0
+        (warning,) = only_object(run("upgrade", path, "--json").stdout)["warnings"]
+    assert warning["details"]["reason"] == "file_in_use"
+
+
+def test_without_them_there_is_no_warning(tmp_path: Path) -> None:
+    """An upgrade of a file that only this process has open, by several connections, warns of nothing."""
+    path = make_file(tmp_path / "wallets.db", wal=True)
+    first, second = (waiaas.connect(path, upgrade=False) for _ in range(2))
+    second.execute_sql("SELECT * FROM wallets").fetchall()
+    assert waiaas.upgrade(first).warnings == []
+    waiaas.close(second)
+    waiaas.close(first)

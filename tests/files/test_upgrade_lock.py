@@ -1,0 +1,166 @@
+"""Processes that find an upgrade in progress wait for it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from killing import NOW, Trial, Victims
+from old_files import make_file
+from on_disk import dump, files, query
+from opened import refused
+from processes import PACKAGE_FOLDER
+
+import waiaas
+from waiaas.files.opening import DatabaseFile
+from waiaas.files.upgrade_lock import is_being_upgraded, upgrade_lock
+
+START = """
+import sys, waiaas
+sys.stdin.readline()
+database = waiaas.connect(sys.argv[1], busy_timeout=0.05)
+print("open")
+waiaas.close(database)
+"""
+HOLD = """
+import sys
+from waiaas.files.opening import DatabaseFile
+from waiaas.files.upgrade_lock import upgrade_lock
+with upgrade_lock(DatabaseFile(sys.argv[1]), lambda: None):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def start(code: str, path: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", code, str(path)],
+        env={**os.environ, "PYTHONPATH": PACKAGE_FOLDER},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def nothing() -> None:
+    pass
+
+
+@pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
+def test_workers_that_start_at_once_all_open_the_file(tmp_path: Path, wal: bool) -> None:
+    """Of four processes one upgrades and the others wait past their busy timeout; one backup is written."""
+    path = make_file(tmp_path / "wallets.db", rows=3000, wal=wal)
+    workers = [start(START, path) for _ in range(4)]
+    for worker in workers:
+        assert worker.stdin is not None
+        worker.stdin.write("go\n")
+        worker.stdin.flush()
+    ended = [worker.communicate() for worker in workers]
+    assert [output for output, _ in ended] == ["open\n"] * 4, ended
+    assert query(path, "SELECT max(version), count(*) FROM schema_version") == [(19, 19)]
+    assert len(list(tmp_path.glob("*.backup*"))) == 1
+    assert len(files(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("upgrade", [True, False])
+def test_progress_is_reported_while_waiting(tmp_path: Path, upgrade: bool) -> None:
+    """A process that waits, to upgrade or only to read, calls `progress`, and opens the file when it may."""
+    path = make_file(tmp_path / "wallets.db")
+    waited = threading.Event()
+
+    def progress(each: waiaas.Progress) -> None:
+        if "another process" in each.phase:
+            waited.set()
+
+    def open_it() -> None:
+        waiaas.close(waiaas.connect(path, upgrade=upgrade, busy_timeout=0, progress=progress))
+
+    with ThreadPoolExecutor(1) as pool:
+        with upgrade_lock(DatabaseFile(str(path)), nothing):
+            opening = pool.submit(open_it)
+            assert waited.wait(60)
+            assert not opening.done()
+        opening.result()
+    assert query(path, "SELECT max(version) FROM schema_version") == [(19 if upgrade else 18,)]
+
+
+def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
+    """The lock file of a process that was killed means nothing, and the next upgrade removes it."""
+    path = make_file(tmp_path / "wallets.db")
+    holder = start(HOLD, path)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    assert is_being_upgraded(DatabaseFile(str(path)))
+    holder.kill()
+    holder.communicate()
+    assert (tmp_path / ".wallets.db.upgrading").exists()
+    assert not is_being_upgraded(DatabaseFile(str(path)))
+    waiaas.close(waiaas.connect(path, backup=False))
+    assert list(files(tmp_path)) == ["wallets.db"]
+
+
+@pytest.mark.parametrize("kind", ["fifo", "link", "folder", "another user's"])
+def test_a_lock_file_that_is_not_to_be_trusted_is_refused(tmp_path: Path, kind: str) -> None:
+    """What another user may have put in the place of the lock file is refused by name, and nothing hangs."""
+    path = make_file(tmp_path / "wallets.db")
+    lock = tmp_path / ".wallets.db.upgrading"
+    if kind == "another user's":
+        if os.geteuid() != 0:
+            pytest.skip("only root can give a file to another user")
+        lock.touch()
+        os.chown(lock, 65534, 65534)
+    else:
+        {"fifo": os.mkfifo, "link": lambda p: os.symlink("/dev/zero", p), "folder": os.mkdir}[kind](lock)
+    before = path.read_bytes()
+    error = refused(path)
+    assert error.reason == ("sidecar_of_another_user" if kind == "another user's" else "sidecar_not_a_file")
+    assert (error.details or {})["sidecar"] == str(lock)
+    assert path.read_bytes() == before
+
+
+def test_three_kills_leave_one_backup(tmp_path: Path) -> None:
+    """An upgrade reuses the backup that one which was killed has left, if the file has not changed since."""
+    trial = Trial(make_file(tmp_path / "wallets.db"))
+    path = trial.begin()
+    with Victims("phase") as victims:
+        number = 0
+        while victims.upgrade(trial.begin(), number).how == "killed" and not list(tmp_path.glob("killed.db.v18-*")):
+            number += 1
+        (first,) = tmp_path.glob("killed.db.v18-*")
+        content = first.read_bytes()
+        for _ in range(2):
+            assert victims.upgrade(path, number).how == "killed"
+    database = waiaas.connect(path, upgrade=False)
+    report = waiaas.upgrade(database, clock=lambda: NOW)
+    waiaas.close(database)
+    assert report.backup == str(first)
+    assert [each.read_bytes() for each in tmp_path.glob("killed.db.v18-*")] == [content]
+    assert dump(path) == trial.after
+
+
+def test_a_reused_backup_is_kept_when_the_upgrade_is_taken_back(tmp_path: Path) -> None:
+    """A backup that was there before stays, although the upgrade that would have reused it fails."""
+    path = make_file(tmp_path / "wallets.db")
+    database = waiaas.connect(path, upgrade=False)
+
+    def stop(progress: waiaas.Progress) -> None:
+        if progress.version == 19:
+            raise KeyboardInterrupt
+
+    backup = tmp_path / "mine.db"
+    waiaas.upgrade(database, backup=backup)
+    waiaas.close(database)
+    path.write_bytes(backup.read_bytes())
+    content = backup.read_bytes()
+    database = waiaas.connect(path, upgrade=False)
+    with pytest.raises(KeyboardInterrupt):
+        waiaas.upgrade(database, backup=backup, progress=stop)
+    database.close()
+    assert backup.read_bytes() == content
+    assert sorted(files(tmp_path)) == ["mine.db", "wallets.db"]
