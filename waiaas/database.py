@@ -276,7 +276,7 @@ def _reserve(file: DatabaseFile, *, create: bool) -> None:
                 raise refusal("read_only", path=file.name)
             os.chmod(file.real, 0o600)
     except OSError as error:
-        raise refusal("cannot_open", path=file.name, cause=cause_of(error)) from error
+        raise refusal(reason_for(error) or "cannot_open", path=file.name, cause=cause_of(error)) from error
 
 
 def _make_private_file(path: str) -> None:

@@ -140,7 +140,8 @@ def check(database: Database) -> CheckReport:
         refuse_strange_rows(database)
         findings = list(_damage(database))
         if findings:
-            refuse_unreadable(path_to_open(database), file_of(database))
+            facts = [str(finding.details.get("cause")) for finding in findings]
+            refuse_unreadable(path_to_open(database), file_of(database), facts)
         try:
             for finding in _beside_damage(database, version):
                 findings.append(finding)

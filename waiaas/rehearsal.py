@@ -242,11 +242,19 @@ def _private_folder(path: str) -> Iterator[Path]:
     remove_leftovers(beside)
     try:
         _refuse_without_room(path, beside)
-        folder = tempfile.TemporaryDirectory(prefix=REHEARSAL, dir=beside)
+        name = tempfile.mkdtemp(prefix=REHEARSAL, dir=beside)
     except OSError as error:
         raise _not_copied(path, error) from error
-    with folder as name, folder_in_use(name):
-        yield Path(name)
+    try:
+        with folder_in_use(name):
+            yield Path(name)
+    except BaseException:
+        shutil.rmtree(name, ignore_errors=True)
+        raise
+    try:
+        shutil.rmtree(name)
+    except OSError as error:
+        raise refusal("copy_left", path=path, folder=name, cause=cause_of(error)) from error
 
 
 def _refuse_without_room(path: str, folder: str) -> None:

@@ -50,6 +50,7 @@ PLACEHOLDERS: dict[str, str] = {
     "token_key_unusable": "key",
     "no_room_to_rehearse": "path needed free",
     "copy_failed": "path cause",
+    "copy_left": "path folder cause",
     "unexpected_schema": "table problem",
     "strange_schema": "path problem",
     "leftover_table": "table rows",

@@ -135,7 +135,7 @@ class Trial:
             yield "a traceback"
         if ended.code not in (0, 1, self._code):
             yield f"exit code {ended.code}"
-        if ended.code and not ended.errors.strip():
+        if ended.code not in (0, self._code) and not ended.errors.strip():
             yield "no error message"
         state, wrong_afterwards = self._found()
         expected = self.after if ended.code in (0, self._code) else self.before

@@ -23,7 +23,8 @@ from waiaas.cli.terminal import (
 )
 from waiaas.cli.texts import listed
 from waiaas.cli.words import WORDS, NoSuchCommand, language, usage_message
-from waiaas.errors import LANGUAGES, WAIaaSError
+from waiaas.errors import LANGUAGES, WAIaaSError, refusal
+from waiaas.errors.sqlite import cause_of, reason_for
 
 REFUSED = 1
 WRONG_USAGE = 2
@@ -87,6 +88,11 @@ class ErrorTellingGroup(click.Group):
                 return super().invoke(ctx)
         except WAIaaSError as error:
             _tell_refusal(error, lang, as_json=ctx.meta.get(AS_JSON, False))
+            ctx.exit(REFUSED)
+        except (OSError, MemoryError) as error:
+            path = ctx.meta.get(PATH) or os.curdir
+            known = refusal(reason_for(error) or "cannot_open", path=path, cause=cause_of(error))
+            _tell_refusal(known, lang, as_json=ctx.meta.get(AS_JSON, False))
             ctx.exit(REFUSED)
         except OutputLostError as error:
             give_up_output()

@@ -437,6 +437,11 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "Free some space and check the permissions of the folder, or copy the file and its log (the file `-wal` "
         "beside it, where there is one) to a folder of your own and rehearse there.",
     ),
+    "copy_left": (
+        "The copy of {path} on which the upgrade was rehearsed could not be removed from {folder}: {cause}. The file "
+        "was left alone.",
+        "Remove the folder: the copy contains the key that signs session tokens.",
+    ),
     "unexpected_schema": (
         "The table {table} is not what this schema version has: {problem}.",
         "Restore the database from a backup, or report this.",

@@ -60,6 +60,7 @@ _ROWS: Final = (
     Reason("token_key_unusable", False, _UNAVAILABLE),
     Reason("no_room_to_rehearse", True, _UNAVAILABLE),
     Reason("copy_failed", False, _UNAVAILABLE),
+    Reason("copy_left", False, _UNAVAILABLE),
     # The tables or their rows do not let a migration begin.
     Reason("unexpected_schema", False),
     Reason("strange_schema", False),

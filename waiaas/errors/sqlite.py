@@ -23,6 +23,8 @@ _ERROR, _PERM, _BUSY, _LOCKED, _NOMEM, _READONLY = 1, 3, 5, 6, 7, 8
 _IOERR, _CORRUPT, _FULL, _CANTOPEN, _PROTOCOL, _CONSTRAINT, _NOTADB = 10, 11, 13, 14, 15, 19, 26
 _IOERR_NOMEM: Final = _IOERR | 12 << 8
 _IOERR_BLOCKED: Final = _IOERR | 11 << 8
+#: The log's index could not be mapped into memory.
+IOERR_SHMMAP: Final = _IOERR | 21 << 8
 _CORRUPT_VTAB: Final = _CORRUPT | 1 << 8
 # SQLITE_IOERR_READ, SQLITE_IOERR_SHORT_READ, SQLITE_IOERR_CORRUPTFS, SQLITE_IOERR_IN_PAGE
 _FAILED_READS: Final = frozenset(_IOERR | detail << 8 for detail in (1, 2, 33, 34))

@@ -8,12 +8,13 @@ again here, and its answer counts.
 
 from __future__ import annotations
 
+import mmap
 import os
 import stat
 import sys
 from typing import Final, NamedTuple
 
-from waiaas.errors.sqlite import cause_of, is_failed_read, reason_for, result_code
+from waiaas.errors.sqlite import IOERR_SHMMAP, cause_of, is_failed_read, reason_for, result_code
 
 if sys.platform != "win32":
     import resource
@@ -22,6 +23,9 @@ _CHUNK: Final = 1 << 20
 _ROOM: Final = 1 << 16
 # A limit that is many times the size of the file is not what stopped it.
 _TIMES_THE_SIZE: Final = 10
+# https://www.sqlite.org/fileformat2.html#the_database_header
+_HEADER: Final = 100
+_COOKIE: Final = slice(40, 44)
 _SIDECARS: Final = ("-wal", "-journal")
 # Where SQLite looks for a folder for temporary files (https://www.sqlite.org/tempfiles.html#temporary_file_storage_locations).
 _TEMPORARY: Final = ("SQLITE_TMPDIR", "TMPDIR")
@@ -40,8 +44,13 @@ class Explanation(NamedTuple):
     folder: str | None = None
 
 
-def explain(error: BaseException, path: str | os.PathLike[str]) -> Explanation:
-    """Return why an error happened in the work with a database file."""
+def explain(
+    error: BaseException, path: str | os.PathLike[str], written: str | os.PathLike[str] | None = None
+) -> Explanation:
+    """Return why an error happened in the work with a database file.
+
+    `written` is the file that was written, if it is another one: a copy of the same size.
+    """
     reason, cause = reason_for(error), cause_of(error)
     if reason == "corrupt":
         failed = read_error(path)
@@ -49,7 +58,10 @@ def explain(error: BaseException, path: str | os.PathLike[str]) -> Explanation:
     is_known = isinstance(error, OSError) or is_failed_read(error) or result_code(error) is None
     if is_known or reason not in ("cannot_open", "disk_full", "io_error"):
         return Explanation(reason, cause)
-    return _of_writing(reason, cause, os.path.realpath(path))
+    if reason == "io_error" and result_code(error) == IOERR_SHMMAP and _has_no_memory():
+        return Explanation("out_of_memory", cause)
+    folder = os.path.dirname(os.path.realpath(written or path))
+    return _of_writing(reason, cause, os.path.realpath(path), folder)
 
 
 def read_error(path: str | os.PathLike[str]) -> OSError | None:
@@ -72,6 +84,21 @@ def read_error(path: str | os.PathLike[str]) -> OSError | None:
     return None
 
 
+def cookie_in_file(path: str) -> int | None:
+    """Return the schema cookie of a database file without asking SQLite.
+
+    :returns: None if the file cannot be read, or is not all that counts: it has a log, or a journal to be rolled back.
+    """
+    real = os.path.realpath(path)
+    if not hasattr(os, "pread") or any(os.path.exists(f"{real}{suffix}") for suffix in _SIDECARS):
+        return None
+    try:
+        header = os.pread(_open_reader(real), _HEADER, 0)
+    except OSError:
+        return None
+    return int.from_bytes(header[_COOKIE], "big")
+
+
 def _read(reader: int) -> None:
     offset = 0
     while chunk := os.pread(reader, _CHUNK, offset):
@@ -91,10 +118,19 @@ def _open_reader(path: str) -> int:
     return reader
 
 
-def _of_writing(reason: str, cause: str, path: str) -> Explanation:
+def _has_no_memory() -> bool:
+    """Whether a part of the log's index, which SQLite maps into memory, is too much for this process."""
+    try:
+        mmap.mmap(-1, _ROOM).close()
+    except (OSError, MemoryError):
+        return True
+    return False
+
+
+def _of_writing(reason: str, cause: str, path: str, folder: str) -> Explanation:
     if reason == "cannot_open" and (limited := _error_of_opening()) is not None:
         return Explanation(reason_for(limited), cause_of(limited))
-    folder, temporary = os.path.dirname(path), temporary_folder()
+    temporary = temporary_folder()
     if _is_at_size_limit(path) or _is_full(folder):
         return Explanation("disk_full", cause)
     if temporary is not None and (_is_full(temporary) or (reason == "disk_full" and _differ(folder, temporary))):

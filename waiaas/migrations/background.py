@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING, Generic, TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar
 
 from waiaas.migrations.pulse import SECONDS_BETWEEN_SIGNS, Pulse
 
@@ -15,6 +15,25 @@ if TYPE_CHECKING:
     from waiaas.migrations.report import Progress
 
 _Result = TypeVar("_Result")
+_Arguments = ParamSpec("_Arguments")
+
+
+def submit(
+    threads: ThreadPoolExecutor,
+    job: Callable[_Arguments, _Result],
+    *arguments: _Arguments.args,
+    **more: _Arguments.kwargs,
+) -> Future[_Result]:
+    """Let a thread do a job, or do it here and now if this process can have no more threads."""
+    try:
+        return threads.submit(job, *arguments, **more)
+    except RuntimeError:  # "can't start new thread": too little memory for its stack, or a limit of the system
+        done: Future[_Result] = Future()
+        try:
+            done.set_result(job(*arguments, **more))
+        except Exception as error:
+            done.set_exception(error)
+        return done
 
 
 class Background(Generic[_Result]):
@@ -30,7 +49,7 @@ class Background(Generic[_Result]):
         self._last: Progress | None = None
         self._stopped = threading.Event()
         self._thread = ThreadPoolExecutor(1)
-        self._job = self._thread.submit(job, Pulse(self._hear))
+        self._job = submit(self._thread, job, Pulse(self._hear))
 
     def raise_failure(self) -> None:
         """Raise what the job has raised, if it has ended so already."""

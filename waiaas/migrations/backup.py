@@ -13,12 +13,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from waiaas.errors import refusal
+from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.sqlite import is_failed_read
 from waiaas.files.opening import DatabaseFile, uri
 from waiaas.files.private_folder import PrivateFolder, remove_leftovers
 from waiaas.files.probe import explain, read_error
 from waiaas.files.rights import has_access_list, share_like
+from waiaas.migrations.background import submit
 from waiaas.migrations.damage import damage_of, refuse_unreadable
 from waiaas.migrations.pulse import Pulse
 from waiaas.migrations.report import Progress
@@ -31,6 +32,9 @@ _MOMENT = re.compile(r"\d{8}T\d{6}Z")
 # of SQLite at the last write. Two copies of the same pages can differ here.
 _NOT_COMPARED = (slice(24, 28), slice(92, 100))
 _FOR_READING = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+# What a backup cannot fail with alone.
+_OF_THE_PROCESS = ("too_many_files", "out_of_memory")
+_NO_ROOM = "the disk is full, or a quota or a file-size limit is reached"
 
 
 class Copy(NamedTuple):
@@ -63,7 +67,7 @@ def write_backup(file: DatabaseFile, target: Path, pulse: Pulse) -> Copy:
             _copy_pages(file, folder, pulse)
             with ThreadPoolExecutor(1) as threads:
                 # The disk writes while the processor checks: each takes about as long as the copying did.
-                flushed = threads.submit(os.fsync, folder.descriptor)
+                flushed = submit(threads, os.fsync, folder.descriptor)
                 _verify(folder, file, pulse)
                 flushed.result()
             share_like(folder.descriptor, original, has_list=has_access_list(file.real))
@@ -71,11 +75,18 @@ def write_backup(file: DatabaseFile, target: Path, pulse: Pulse) -> Copy:
             copy = _existing(folder.descriptor, target) or Copy(_publish(folder, target), is_new=True)
             folder.flush_parent()
     except (sqlite3.Error, OSError) as error:
-        found = explain(error, file.real)
-        is_the_originals = found.reason == "corrupt" or is_failed_read(error) or read_error(file.real) is not None
-        reason = found.reason if is_the_originals and found.reason else "backup_failed"
-        raise refusal(reason, path=file.name, target=str(target), cause=found.cause) from error
+        raise _failed(error, file, target) from error
     return copy
+
+
+def _failed(error: Exception, file: DatabaseFile, target: Path) -> WAIaaSError:
+    """Return the refusal that says whether it is the original, the process or the copy that has failed."""
+    found = explain(error, file.real, written=target)
+    is_the_originals = found.reason == "corrupt" or is_failed_read(error) or read_error(file.real) is not None
+    if found.reason and (is_the_originals or found.reason in _OF_THE_PROCESS):
+        return refusal(found.reason, path=file.name, target=str(target), cause=found.cause)
+    cause = f"{found.cause} ({_NO_ROOM})" if found.reason == "disk_full" else found.cause
+    return refusal("backup_failed", path=file.name, target=str(target), cause=cause)
 
 
 def remove(copy: Path) -> None:
@@ -167,6 +178,6 @@ def _verify(folder: PrivateFolder, file: DatabaseFile, pulse: Pulse) -> None:
     wrong = damage_of(folder.copy, "ro&immutable=1", pulse)
     folder.refuse_swapped(connections=0)
     if wrong:
-        refuse_unreadable(file.real, file.name)
+        refuse_unreadable(file.real, file.name, ())
         reason = "corrupt" if damage_of(Path(file.real), "ro", pulse) else "backup_failed"
         raise refusal(reason, path=file.name, target=str(folder.copy), cause=wrong[0])

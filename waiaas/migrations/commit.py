@@ -14,6 +14,7 @@ from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.sqlite import cause_of
 from waiaas.faults import file_of, path_to_open
 from waiaas.files.opening import uri
+from waiaas.files.probe import cookie_in_file
 from waiaas.migrations.connection import read
 
 if TYPE_CHECKING:
@@ -82,7 +83,8 @@ def _has_schema(path: str, cookie: int) -> bool:
             fresh.execute("PRAGMA mmap_size = 0")
             return bool(fresh.execute("PRAGMA schema_version").fetchone() == (cookie,))
     except sqlite3.Error:
-        return False
+        # It may be the locks that fail. Without a journal that would be rolled back, the file itself has the answer.
+        return cookie_in_file(path) == cookie
 
 
 def _overwrite_frames(connection: sqlite3.Connection) -> None:

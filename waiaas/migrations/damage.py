@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import closing
 from functools import partial
 from os import PathLike
@@ -31,6 +31,9 @@ _OF_VIRTUAL_TABLES = re.compile(
 )
 # The text of Python's sqlite3 for a function that failed, and for one that was taken away again.
 _FUNCTION_FAILED = "user-defined function raised exception"
+_IOERR = 10
+# checkTreePage in SQLite's btree.c; the code is the extended result code.
+_FAILED_READ = re.compile(r".*unable to get the page\. error code=(\d+)")
 # SQLite tells what is wrong with the pages all in one row, below this title (integrityCk in its pragma.c).
 _TITLE_OF_PAGES = "*** in database main ***\n"
 
@@ -193,11 +196,17 @@ def has_log(path: str | PathLike[str]) -> bool:
 
 def _refuse(path: str | PathLike[str], name: str, wrong: list[str]) -> None:
     if wrong:
-        refuse_unreadable(path, name)
+        refuse_unreadable(path, name, wrong)
         raise refusal("corrupt", path=name, cause=wrong[0])
 
 
-def refuse_unreadable(path: str | PathLike[str], name: str) -> None:
-    """Raise WAIaaSError with the reason `io_error` if a file cannot be read, which SQLite reports as damage."""
+def refuse_unreadable(path: str | PathLike[str], name: str, wrong: Sequence[str]) -> None:
+    """Raise WAIaaSError with the reason `io_error` if a file cannot be read, which SQLite reports as damage.
+
+    `wrong` is what SQLite has found: a read that failed once has its code in it.
+    """
+    for fact in wrong:
+        if (failed := _FAILED_READ.fullmatch(fact)) and int(failed[1]) & 0xFF == _IOERR:
+            raise refusal("io_error", path=name, cause=fact)
     if error := read_error(path):
         raise refusal("io_error", path=name, cause=cause_of(error)) from error
