@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from multiprocessing import get_context
+from pathlib import Path
 
 import pytest
-from support.cut_scenarios import SCENARIOS, Scenario, cut, cut_by_name
-from support.file_calls import file_calls_library
+from support.cut_scenarios import SCENARIOS, Scenario, cut, cut_by_name, recorded
+from support.file_calls import Kind, file_calls_library
 from support.power_cuts import Model
 
 SHORT = ("upgrade from 18", "upgrade from 18, write-ahead log", "connect, current file", "init", "restore")
@@ -20,9 +22,31 @@ STATES = 750
 @pytest.mark.parametrize("scenario", [s for s in SCENARIOS if s.name in SHORT], ids=lambda scenario: scenario.name)
 def test_a_power_cut_loses_nothing(scenario: Scenario, model: Model) -> None:
     """Rows, version and backup are all old or all new; after exit 0 they are new; doing it again finishes."""
-    result = cut(scenario, model, count=25, seed=1)
+    result = cut(scenario, model, count=15, seed=1)
     assert result.violations == []
     assert result.outcomes["new"] > 0
+
+
+@pytest.mark.parametrize("name", ["upgrade from 18", "connect, current file", "init", "downgrade"])
+def test_a_journal_is_on_the_disk_before_the_file_is_written_and_gone_before_the_command_ends(
+    tmp_path: Path, name: str
+) -> None:
+    """The journal's records are synced before its header counts them, and the folder once the journal is deleted."""
+    (scenario,) = (each for each in SCENARIOS if each.name == name)
+    scenario.make(tmp_path / "wallets.db")
+    syncs, journals = Counter[str](), 0
+    for call in recorded(scenario, tmp_path / "wallets.db").recording.calls:
+        path = Path(call.path).name
+        if call.kind == Kind.SYNC:
+            syncs[path] += 1
+        elif path == "wallets.db-journal" and (call.created or call.kind == Kind.UNLINK):
+            syncs.clear()
+            journals += call.created
+        elif path == "wallets.db" and call.kind == Kind.WRITE and journals:
+            assert syncs["wallets.db-journal"] == 2
+            assert syncs[tmp_path.name] == 1
+    assert journals
+    assert syncs == {tmp_path.name: 1}
 
 
 @pytest.mark.stress

@@ -19,7 +19,7 @@ from typing import Any
 from old_files import make_file
 from on_disk import killed
 from program import run, variables_of_a_program
-from support.power_cuts import Model, State, record_disk, states
+from support.power_cuts import Log, Model, State, record_disk, states
 
 import waiaas
 from waiaas.database import open_as_it_is, open_to_change
@@ -119,6 +119,15 @@ def cut(scenario: Scenario, model: Model, *, count: int, seed: object) -> Result
     return result
 
 
+def recorded(scenario: Scenario, path: Path) -> Log:
+    """Run the command of a scenario on its file."""
+    log = record_disk(
+        scenario.command(path), path.parent, cwd=path.parent, env=variables_of_a_program(PYTHONUNBUFFERED="")
+    )
+    assert log.recording.code == 0, log.recording.errors
+    return log
+
+
 class WrongError(Exception):
     """A state that a power cut must not leave."""
 
@@ -133,10 +142,7 @@ class _Trial:
         with _folder() as copy:
             shutil.copytree(folder, copy, dirs_exist_ok=True)
             self._before = _rows(copy / _NAME)
-        self.log = record_disk(
-            scenario.command(path), folder, cwd=folder, env=variables_of_a_program(PYTHONUNBUFFERED="")
-        )
-        assert self.log.recording.code == 0, self.log.recording.errors
+        self.log = recorded(scenario, path)
         self._after = _rows(path)
         self._finished: set[object] = set()
         self._checked = 0
