@@ -8,7 +8,7 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING
@@ -227,8 +227,8 @@ def open_to_change(
         try:
             yield database
         except BaseException:
-            # To write the log back would be to wait once more for whoever has just not let go.
-            database.close()
+            with _last_reader(file):
+                database.close()
             raise
         try:
             close(database)
@@ -238,6 +238,22 @@ def open_to_change(
             warning = _warning("log_not_written_back", file.name, error)
             LOG.warning("%s", warning)
             warn(warning)
+
+
+@contextmanager
+def _last_reader(file: DatabaseFile) -> Iterator[None]:
+    """Keep a connection open that only reads: the last that is closed writes the log back, and this one cannot.
+
+    A file that was refused keeps its log, which may be damaged or belong to another file.
+    """
+    if not has_log(file.real):
+        yield
+        return
+    with ExitStack() as stack:
+        with suppress(sqlite3.Error, WAIaaSError, OSError):
+            reader = stack.enter_context(closing(file.connect("ro")))
+            reader.execute("SELECT 1 FROM sqlite_master").fetchone()
+        yield
 
 
 def is_empty(path: str | bytes | PathLike[str]) -> bool:

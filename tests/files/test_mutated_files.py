@@ -1,0 +1,108 @@
+"""Mutated files: "done" means that nothing is lost, "refused" that nothing changed, and every command ends."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import select
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.mutated_files import KINDS, VERSIONS
+
+Case = tuple[int, str, int]
+SECONDS = 20
+MEGABYTES = 1000
+# Of each version and kind: 5,040 files in all.
+SEEDS = int(os.environ.get("WAIAAS_MUTATIONS", "210"))
+WORKER = Path(__file__).parent.parent / "support" / "mutated_files.py"
+
+
+class Worker:
+    """A process that tries one file after the other; it is killed if it takes too long over one."""
+
+    def __init__(self) -> None:
+        path = os.pathsep.join(map(str, (WORKER.parent.parent, WORKER.parent.parent.parent)))
+        self._process = subprocess.Popen(
+            [sys.executable, str(WORKER)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+
+    def try_file(self, case: Case) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{json.dumps(case)}\n")
+        self._process.stdin.flush()
+        # Four commands, of which each may take its time; a machine under load gets as much again.
+        ready, _, _ = select.select([self._process.stdout], [], [], 8 * SECONDS)
+        line = self._process.stdout.readline() if ready else ""
+        if not line:
+            self.close()
+            self.__init__()  # type: ignore[misc]
+            return {"wrong": ["the process hung or ended"], "seconds": 8 * SECONDS, "memory": 0, "outcomes": {}}
+        seen: dict[str, Any] = json.loads(line)
+        return seen
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+
+def tried(cases: Iterable[Case], processes: int) -> Iterator[tuple[Case, dict[str, Any]]]:
+    """Each case with what was seen."""
+    workers = [Worker() for _ in range(processes)]
+    every = list(cases)
+
+    def share(number: int) -> list[tuple[Case, dict[str, Any]]]:
+        return [(case, workers[number].try_file(case)) for case in every[number::processes]]
+
+    try:
+        with ThreadPoolExecutor(processes) as threads:
+            for results in threads.map(share, range(processes)):
+                yield from results
+    finally:
+        for worker in workers:
+            worker.close()
+
+
+def wrong_in(results: Iterable[tuple[Case, dict[str, Any]]]) -> tuple[list[str], dict[str, Any]]:
+    """What must not be, with the case; and how often each outcome was seen, the longest time, the most memory."""
+    wrong: list[str] = []
+    outcomes: Counter[str] = Counter()
+    longest, memory, count = 0.0, 0, 0
+    for case, seen in results:
+        count += 1
+        wrong += [f"{case}: {each}" for each in seen["wrong"]]
+        outcomes.update([f"{case[1]}: {seen['outcomes'].get('upgrade', 'none')}"])
+        longest, memory = max(longest, seen["seconds"]), max(memory, seen["memory"])
+    return wrong, {"files": count, "seconds": longest, "megabytes": memory, "outcomes": dict(sorted(outcomes.items()))}
+
+
+def test_a_few_mutated_files() -> None:
+    """With fixed seeds, one file of each version and kind: no traceback, no loss, no change by a refusal."""
+    pairs = enumerate(itertools.product(VERSIONS, KINDS))
+    cases = [(version, kind, 1000 + number) for number, (version, kind) in pairs]
+    wrong, _ = wrong_in(tried(cases, 1))
+    assert wrong == []
+
+
+@pytest.mark.stress
+def test_thousands_of_mutated_files(capsys: pytest.CaptureFixture[str]) -> None:
+    """The same for thousands of files, each command within 20 s and 1 GB."""
+    wrong, figures = wrong_in(tried(itertools.product(VERSIONS, KINDS, range(SEEDS)), os.cpu_count() or 1))
+    with capsys.disabled():
+        print(f"\nmutated files: {json.dumps(figures, indent=2)}")
+        print("\n".join(wrong))
+    assert wrong == []
+    assert figures["seconds"] < SECONDS
+    assert figures["megabytes"] < MEGABYTES
