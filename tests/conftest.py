@@ -18,9 +18,11 @@ for _name in ("SIGTERM", "SIGHUP"):
 # A program of its own, which needs packages of its own: tox -e mutation.
 collect_ignore = ["mutate.py"]
 
-# tox -e sqlite: a Python that has its SQLite built in, and not in a library of the system, cannot be given another.
-if os.environ.get("WAIAAS_NEWER_SQLITE") and sqlite3.sqlite_version_info < (3, 53):
-    pytest.exit(f"skipped: this Python has SQLite {sqlite3.sqlite_version} built in", returncode=0)
+
+def pytest_sessionstart() -> None:
+    """Run no test in `tox -e sqlite` if the Python has its SQLite built in: it cannot be given another."""
+    if os.environ.get("WAIAAS_NEWER_SQLITE") and sqlite3.sqlite_version_info < (3, 53):
+        pytest.exit(f"skipped: this Python has SQLite {sqlite3.sqlite_version} built in", returncode=0)
 
 
 def pytest_report_header() -> str:
