@@ -218,8 +218,26 @@ DRIFTS = {
     "extra-table": after("CREATE TABLE notes (body TEXT)", (NOTE, "extra_table", "notes")),
     "extra-view": after("CREATE VIEW v AS SELECT id FROM wallets", (NOTE, "extra_view", "v")),
     "extra-trigger": after(
-        "CREATE TRIGGER t AFTER DELETE ON wallets BEGIN DELETE FROM wc_store; END", (NOTE, "extra_trigger", "t")
+        "CREATE TRIGGER t AFTER DELETE ON wc_store BEGIN DELETE FROM audit_log; END", (NOTE, "extra_trigger", "t")
     ),
+    "reading-trigger": after(
+        "CREATE TRIGGER t AFTER DELETE ON wc_store BEGIN INSERT INTO settings SELECT id, 1, 1, 1, 1 FROM wallets; END",
+        (NOTE, "extra_trigger", "t"),
+    ),
+    **{
+        f"unsafe-trigger-{name}": after(f"CREATE TRIGGER t {trigger}", (PROBLEM, "unsafe_trigger", "t"))
+        for name, trigger in {
+            "on-wallets": "AFTER DELETE ON wallets BEGIN DELETE FROM wc_store; END",
+            "on-links": "BEFORE UPDATE OF is_default ON Session_Wallets BEGIN SELECT 1; END",
+            "on-keys": 'AFTER UPDATE ON "key_value_store" BEGIN SELECT 1; END',
+            "inserts": "AFTER INSERT ON audit_log BEGIN INSERT INTO session_wallets VALUES ('s', 'w', 0, 1); END",
+            "replaces": 'AFTER INSERT ON audit_log BEGIN REPLACE INTO "session_wallets" VALUES (1, 2, 0, 1); END',
+            "or-ignore": "AFTER INSERT ON audit_log BEGIN INSERT OR IGNORE INTO [wallets] (id) VALUES (1); END",
+            "updates": "AFTER INSERT ON audit_log BEGIN UPDATE SESSIONS SET revoked_at = NULL; END",
+            "update-or": "AFTER INSERT ON audit_log BEGIN UPDATE OR IGNORE `sessions` SET revoked_at = NULL; END",
+            "deletes": "AFTER INSERT ON audit_log BEGIN DELETE FROM key_value_store; END",
+        }.items()
+    },
     "no-autoincrement": edited(
         "id INTEGER PRIMARY KEY AUTOINCREMENT", "id INTEGER PRIMARY KEY", (PROBLEM, "autoincrement", "audit_log")
     ),

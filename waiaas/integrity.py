@@ -21,14 +21,17 @@ from waiaas.migrations import LATEST_SCHEMA_VERSION
 from waiaas.migrations.damage import damage, refuse_unreadable
 from waiaas.migrations.differences import differences
 from waiaas.migrations.inspecting import inspecting
-from waiaas.migrations.schema import Table, describe, foreign_key_check, ordinary_tables, stored_objects
+from waiaas.migrations.schema import StoredObject, Table, describe, foreign_key_check, ordinary_tables, stored_objects
 from waiaas.migrations.schema_rows import refuse_strange_rows
-from waiaas.migrations.sql import fold, quote
+from waiaas.migrations.sql import fold, quote, tokens, unquote
 from waiaas.migrations.version import schema_version
 from waiaas.models import MODELS
 
 if TYPE_CHECKING:
     from peewee import Database
+
+# Whoever can write to these decides who may use which wallet.
+_TABLES_OF_RIGHTS = frozenset({"sessions", "wallets", "session_wallets", "key_value_store"})
 
 # By the field of a column, the kind of finding and when a value is one. Seconds of the years 1 to 9999 are times.
 _UNREADABLE = {
@@ -56,7 +59,8 @@ class Finding:
     `missing_table`, `missing_column`, `missing_foreign_key`, `missing_unique`, `missing_index` and `missing_check`;
     `column_type`, `not_null`, `column_default`, `primary_key`, `generated_column`, `autoincrement`, `table_options`,
     `index_differs` for what is not as in the models; `extra_table`, `extra_column`, `extra_foreign_key`,
-    `extra_index`, `extra_check`, `extra_trigger` and `extra_view`, which are notes.
+    `extra_index`, `extra_check`, `extra_trigger` and `extra_view`, which are notes; `unsafe_trigger` (on a table that
+    decides who may use which wallet, or writing to one), which is a problem.
 
     >>> finding = Finding("problem", "missing_index", "idx_wallets_status", details={"table": "wallets"})
     >>> finding.message
@@ -304,7 +308,28 @@ def _drift(database: SqliteDatabase, actual: Mapping[str, Table]) -> Iterator[Fi
         severity: Literal["problem", "note"] = "note" if difference.is_extra else "problem"
         yield Finding(severity, difference.kind, difference.where, details=difference.details)
     for stored in stored_objects(database, "trigger", "view"):
-        yield _note(f"extra_{stored.kind}", stored.name)
+        table = _table_of_rights(stored) if stored.kind == "trigger" else None
+        if table is None:
+            yield _note(f"extra_{stored.kind}", stored.name)
+        else:
+            yield _problem("unsafe_trigger", stored.name, table=table)
+
+
+def _table_of_rights(trigger: StoredObject) -> str | None:
+    """Return the table with rights that a trigger is on, or writes to; None if there is none.
+
+    `first` is `or` in UPDATE OR IGNORE and its like (https://www.sqlite.org/lang_conflict.html).
+    """
+    if fold(trigger.table) in _TABLES_OF_RIGHTS:
+        return fold(trigger.table)
+    # SQLite takes a name in any kind of quotes, and none with a schema before it, in a trigger of a file
+    # (https://www.sqlite.org/lang_createtrigger.html).
+    words = [fold(token.text) if token.kind == "word" else fold(unquote(token.text)) for token in tokens(trigger.sql)]
+    for first, second, name in zip(words, words[1:], words[2:], strict=False):
+        is_written = second in ("into", "update") or (first, second) == ("delete", "from") or first == "or"
+        if is_written and name in _TABLES_OF_RIGHTS:
+            return name
+    return None
 
 
 @cache

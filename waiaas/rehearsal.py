@@ -116,7 +116,7 @@ class Rehearsal:
         of your own, triggers of your own may change rows besides.
         """
         added = {"schema_version": len(self.report.applied), "session_wallets": self.report.links_created}
-        has_triggers = any(finding.kind == "extra_trigger" for finding in self.check.findings)
+        has_triggers = any(finding.kind in ("extra_trigger", "unsafe_trigger") for finding in self.check.findings)
         own = {fold(finding.where) for finding in self.check.findings if finding.kind == "extra_table"}
         return [
             table

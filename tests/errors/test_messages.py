@@ -101,6 +101,7 @@ FINDINGS: dict[str, str] = {
     "extra_index": "where table",
     "extra_check": "where check",
     "extra_trigger": "where",
+    "unsafe_trigger": "where table",
     "extra_view": "where",
 }
 

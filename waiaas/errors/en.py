@@ -648,5 +648,9 @@ FINDINGS: Final[dict[str, tuple[str, str]]] = {
         "trigger {where} is not one of WAIaaS",
         "Make sure that you know it and want it: it runs when WAIaaS writes. Otherwise drop it.",
     ),
+    "unsafe_trigger": (
+        "trigger {where} is on or writes to {table}, which decides who may use which wallet",
+        "Drop it, unless you are sure that it gives nobody a right: it runs when WAIaaS writes.",
+    ),
     "extra_view": ("view {where} is not one of WAIaaS", "Nothing needs to be done: WAIaaS leaves it alone."),
 }

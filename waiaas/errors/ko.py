@@ -653,6 +653,10 @@ FINDINGS: Final[dict[str, tuple[str, str]]] = {
         "{where} 트리거는 WAIaaS의 트리거가 아닙니다.",
         "의도한 트리거인지 확인하십시오. WAIaaS가 쓸 때 실행됩니다. 의도하지 않았다면 삭제하십시오.",
     ),
+    "unsafe_trigger": (
+        "{where} 트리거가 지갑 사용 권한을 결정하는 테이블({table})에서 실행되거나 그 테이블에 씁니다.",
+        "아무에게도 권한을 주지 않는 것이 확실하지 않다면 삭제하십시오. WAIaaS가 쓸 때 실행됩니다.",
+    ),
     "extra_view": (
         "{where} 뷰는 WAIaaS의 뷰가 아닙니다.",
         "아무것도 하지 않아도 됩니다. WAIaaS는 이 뷰를 건드리지 않습니다.",
