@@ -1068,3 +1068,13 @@ def test_upgrade_creates_in_an_empty_file(tmp_path: Path) -> None:
     assert only_object(run("status", path, "--json").stdout)["version"] == 19
     path.write_bytes(b"")
     assert only_object(run("upgrade", path, "--json").stdout)["created"] is True
+
+
+def test_demo_without_a_temporary_folder_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """If the folder for temporary files is missing, the demonstration is refused; with a PATH it needs none."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    result = run("demo", "--json")
+    assert result.exit_code == 1
+    error = only_object(result.stdout)["error"]
+    assert (error["details"]["reason"], "missing" in error["message"]) == ("cannot_open", True)
+    assert run("demo", tmp_path / "wallets.db").exit_code == 0
