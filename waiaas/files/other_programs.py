@@ -40,9 +40,10 @@ def _holders_of_locks(file: DatabaseFile, own: int) -> set[int]:
 
 def _locks() -> Iterator[tuple[int, str]]:
     """The process of each lock, and its file as `major:minor:inode`; see proc_locks(5)."""
-    with suppress(OSError), open(f"{_PROCESSES}/locks", encoding="ascii") as lines:
+    with suppress(OSError), open(f"{_PROCESSES}/locks", "rb") as lines:
         for line in lines:
-            words = line.split()
+            # UTF-8 needs no module: a process that gave up its rights may not be able to import another codec.
+            words = line.decode().split()
             if len(words) > 5 and words[1] != "->" and words[4].isdigit():
                 yield int(words[4]), words[5]
 
