@@ -151,9 +151,12 @@ class TestPragmas:
         assert list(tmp_path.iterdir()) == []
 
     def test_an_older_file_opened_as_it_is_keeps_its_journal_mode(self, v18: Path) -> None:
-        """With `upgrade=False` an old file's connection has all of the PRAGMAs but the journal mode."""
+        """With `upgrade=False` and a rollback journal each connection syncs as that needs."""
         database = waiaas.connect(v18, upgrade=False)
-        assert pragmas(database) == {**DAEMONS_PRAGMAS, "journal_mode": "delete"}
+        wanted = {**DAEMONS_PRAGMAS, "journal_mode": "delete", "synchronous": 3}
+        assert pragmas(database) == wanted
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(lambda: (pragmas(database), database.close())[0]).result() == wanted
         waiaas.close(database)
 
 

@@ -19,6 +19,7 @@ from waiaas import migrations
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.sqlite import cause_of, reason_for
 from waiaas.faults import file_of, refusing
+from waiaas.files.leftovers import remove_leftovers
 from waiaas.files.opening import DatabaseFile, path_of
 from waiaas.files.upgrade_lock import after_upgrades, upgrade_lock
 from waiaas.migrations.commit import immediate_transaction
@@ -88,7 +89,8 @@ def connect(
     was committed. Every connection that it makes (one a thread) has the daemon's PRAGMAs:
     `journal_mode=WAL`, `synchronous=NORMAL`, `foreign_keys=ON`, `busy_timeout=5000`, `cache_size=-64000`,
     `mmap_size=268435456` (0 while the file is changed), `temp_store=MEMORY`. An older file that is opened as it is
-    keeps its journal mode.
+    keeps its journal mode; in rollback-journal mode its connections have `synchronous=EXTRA`, since NORMAL could lose
+    the file in a power cut.
     `with database:` is Peewee's own, and makes one transaction of the whole block: what the services did in it is
     nobody else's until its end, and undone where the block raises. End with `close` instead.
 
@@ -285,6 +287,7 @@ def _reserve(file: DatabaseFile, *, create: bool) -> None:
     """
     try:
         if create and os.path.basename(file.name) and not os.path.exists(file.real):
+            remove_leftovers(os.path.dirname(file.real))
             file.refuse_sidecars(None)
             _make_private_file(file.real)
         if file.inspect().st_size == 0 and create:
@@ -382,6 +385,9 @@ def _brought_up(
         with refusing(database):
             _bring_up(database, upgrade, backup, skip_orphans, progress)
             database.pragma("mmap_size", _PRAGMAS["mmap_size"], permanent=True)
+            if database.pragma("journal_mode") not in ("wal", "memory"):
+                for name, value in _SAFE_WITH_A_JOURNAL.items():
+                    database.pragma(name, value, permanent=True)
     except BaseException:
         database.close()
         raise

@@ -83,3 +83,10 @@ def test_what_belongs_to_another_user_stays(tmp_path: Path) -> None:
     os.chown(folder, 65534, 65534)
     remove_leftovers(str(tmp_path))
     assert folder.exists()
+
+
+def test_a_new_database_removes_what_a_power_cut_left_of_the_last_try(tmp_path: Path) -> None:
+    """Version 0.1.0 could leave an empty file with a name of its own."""
+    (tmp_path / ".waiaas-0123456789abcdef").touch()
+    assert run("init", tmp_path / "wallets.db").exit_code == 0
+    assert [file.name for file in tmp_path.iterdir()] == ["wallets.db"]

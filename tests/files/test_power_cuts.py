@@ -15,7 +15,7 @@ from support.power_cuts import Model
 SHORT = ("upgrade from 18", "upgrade from 18, write-ahead log", "connect, current file", "init", "restore")
 MODELS: tuple[Model, ...] = ("weak", "ordered")
 # For each scenario and model; some have fewer.
-STATES = 750
+STATES = 520
 
 
 @pytest.mark.parametrize("model", MODELS)

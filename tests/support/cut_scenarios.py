@@ -159,7 +159,7 @@ class _Trial:
         # Once for what SQLite makes of the database and its journal or log; and in some states more than once.
         files = (names, hash(recovered))
         self._checked += 1
-        if files not in self._finished or self._scenario.is_quick or self._checked % 20 == 0:
+        if files not in self._finished or self._scenario.is_quick or self._checked % 50 == 0:
             with _placed(state) as path:
                 self._finish(path)
             self._finished.add(files)
