@@ -63,6 +63,8 @@ class Ended(NamedTuple):
     errors: str
     failed: int
     """How many calls failed, or how many were counted."""
+    counts: dict[str, int]
+    """By kind, how many calls were counted."""
 
 
 class Commands:
@@ -100,8 +102,9 @@ class Commands:
             self._parent.stdin.flush()
             code = int(self._parent.stdout.readline())
             notes, printed, errors = (Path(elsewhere) / name for name in ("notes", "printed", "errors"))
-            failed = notes.stat().st_size if notes.exists() else 0
-            return Ended(code, printed.read_text("utf-8"), errors.read_text("utf-8"), failed)
+            noted = notes.read_text("ascii") if notes.exists() else ""
+            counts = {kind: count for kind, number in KINDS.items() if (count := noted.count(chr(ord("@") + number)))}
+            return Ended(code, printed.read_text("utf-8"), errors.read_text("utf-8"), len(noted), counts)
 
 
 def _run(arguments: list[str]) -> int:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from old_files import make_file
 from on_disk import killed
-from support.failing_calls import Commands, Ended, Failure
+from support.failing_calls import KINDS, Commands, Ended, Failure
 
 import waiaas
 
@@ -118,6 +118,11 @@ class Trial:
         """How many calls of a kind the command makes if none fails."""
         self._begin()
         return self._commands.run(self._folder, self.scenario.arguments, Failure((kind,), pattern)).failed
+
+    def counts(self) -> dict[str, int]:
+        """How many calls of each kind the command makes if none fails."""
+        self._begin()
+        return self._commands.run(self._folder, self.scenario.arguments, Failure(tuple(KINDS), "*")).counts
 
     def run(self, failure: Failure) -> tuple[Ended, list[str]]:
         """Run the command with a failure; return how it ended and what is wrong with that."""

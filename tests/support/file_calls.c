@@ -129,7 +129,7 @@ static int matches(const char *path, const char *pattern) {
     return !fnmatch(pattern, name, 0);
 }
 
-/* Appends a character to the file FILE_CALLS_NOTES: a dot for a call that was counted, x for one that fails. */
+/* Appends a character to the file FILE_CALLS_NOTES: @ plus the kind of a call that was counted, x for one that fails. */
 static void note(char character) {
     const char *name = getenv("FILE_CALLS_NOTES");
     int file = name ? syscall(SYS_openat, AT_FDCWD, name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600) : -1;
@@ -156,7 +156,7 @@ static int refused_by(struct call *call) {
         return 0;
     unsigned long this = atomic_fetch_add(&count, 1) + 1;
     if (number == 0)
-        note('.');
+        note('@' + call->kind);
     if (number == 0 || (is_lasting ? this < number : this != number))
         return 0;
     note('x');
