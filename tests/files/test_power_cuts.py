@@ -49,6 +49,17 @@ def test_a_journal_is_on_the_disk_before_the_file_is_written_and_gone_before_the
     assert syncs == {tmp_path.name: 1}
 
 
+def test_no_second_copy_is_left_once_the_file_is_changed(tmp_path: Path) -> None:
+    """The folder in which the backup was made is gone from the disk before the journal that leads to the commit."""
+    (scenario,) = (each for each in SCENARIOS if each.name == "upgrade from 18")
+    scenario.make(tmp_path / "wallets.db")
+    calls = recorded(scenario, tmp_path / "wallets.db").recording.calls
+    removed = [number for number, call in enumerate(calls) if call.kind == Kind.RMDIR]
+    syncs = [number for number, call in enumerate(calls) if call.kind == Kind.SYNC and call.path == str(tmp_path)]
+    (journal,) = [number for number, call in enumerate(calls) if call.created and call.path.endswith("-journal")]
+    assert any(max(removed) < number < journal for number in syncs)
+
+
 @pytest.mark.stress
 def test_twenty_thousand_power_cuts_lose_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     """The same for every command that changes a file, in many more states."""

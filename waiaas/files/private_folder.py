@@ -40,7 +40,8 @@ class PrivateFolder:
             self.copy = self._folder.path / _COPY
             self.descriptor = self._folder.make_file(_COPY)
         except BaseException:
-            self._remove()
+            self.remove()
+            self._parent.close()
             raise
 
     def __enter__(self) -> PrivateFolder:
@@ -49,7 +50,8 @@ class PrivateFolder:
     def __exit__(self, *_: object) -> None:
         """Remove the folder with whatever is still in it."""
         os.close(self.descriptor)
-        self._remove()
+        self.remove()
+        self._parent.close()
 
     def refuse_swapped(self, *, connections: int) -> None:
         """Raise FileNotFoundError if the path of the file does not lead to the file.
@@ -77,13 +79,14 @@ class PrivateFolder:
         """Write the names in the parent folder to the disk."""
         self._parent.flush()
 
-    def _remove(self) -> None:
+    def remove(self) -> None:
+        """Remove the folder with whatever is still in it, before the end of the block."""
         if self._folder is not None:
             with suppress(OSError):
                 self._folder.remove_files()
             self._folder.close()  # and with it the lock
+            self._folder = None
             self._parent.remove_empty_folder(self._name)
-        self._parent.close()
 
 
 def remove_leftovers(parent: Path, prefix: str) -> None:

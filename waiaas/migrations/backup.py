@@ -73,6 +73,8 @@ def write_backup(file: DatabaseFile, target: Path, pulse: Pulse) -> Copy:
             share_like(folder.descriptor, original, has_list=has_access_list(file.real))
             os.fsync(folder.descriptor)
             copy = _existing(folder.descriptor, target) or Copy(_publish(folder, target), is_new=True)
+            # After a power cut there is the backup, and no second copy that nobody would remove any more.
+            folder.remove()
             folder.flush_parent()
     except (sqlite3.Error, OSError) as error:
         raise _failed(error, file, target) from error
