@@ -223,6 +223,8 @@ class Machine(RuleBasedStateMachine):
             SqliteDatabase(self.path, pragmas={"foreign_keys": "ON", "synchronous": "NORMAL"}),
         ]
         self.start_services_anew()
+        # The first session makes the key of a new file; a key that was just made cannot be rotated.
+        self.rotated_at = START - 100 if old else START
         if old:
             self.wallets[OLD_WALLET] = ModelWallet("old", "old key", START - 100, START - 100)
             for session_id, links in ((OLD_LINKED, {OLD_WALLET: (START - 100, True)}), (OLD_UNLINKED, {})):
@@ -614,7 +616,7 @@ class Machine(RuleBasedStateMachine):
         """Rotate at once, in the first second in which it is possible again, or in the last in which it is not."""
         if when is not None:
             self.now = max(self.now, self.rotated_at + GRACE + when)
-        too_recent = self.key > 0 and self.now - self.rotated_at < GRACE
+        too_recent = self.now - self.rotated_at < GRACE
         self.expect("ROTATION_TOO_RECENT" if too_recent else None, lambda: self.on.tokens.rotate(actor=actor))
         if not too_recent:
             self.key, self.rotated_at = self.key + 1, self.now
