@@ -174,7 +174,9 @@ class TestArguments:
         assert waiaas.rehearse(path).report.applied == []
         assert os.listdir(os.fsencode(tmp_path)) == [os.fsencode(name)]
 
-    @pytest.mark.parametrize("given", ["wallets.db", Path("wallets.db"), None, waiaas.connect], ids=["text", "path", "None", "function"])
+    @pytest.mark.parametrize(
+        "given", ["wallets.db", Path("wallets.db"), None, waiaas.connect], ids=["text", "path", "None", "function"]
+    )
     def test_what_is_no_database_is_told(self, given: Any) -> None:
         """A path or a function in the place of a database is told with what is wanted."""
         with pytest.raises(

@@ -108,6 +108,19 @@ def test_a_commit_whose_log_cannot_be_synced(commands: Commands, folder: Path) -
     assert (ended.code, wrong) == (1, [])
 
 
+@pytest.mark.parametrize(("kind", "error", "code"), [("stat", "EIO", 1), ("chmod", "EPERM", 0)])
+def test_the_lock_of_an_upgrade_fails(kind: str, error: str, code: int, commands: Commands, folder: Path) -> None:
+    """A lock file whose status cannot be read is refused; one that cannot be shared with others is still a lock."""
+    trial = Trial(SCENARIOS["connect 18 journal"], folder, commands)
+    lock = f".{NAME}.upgrading"
+    codes = []
+    for number in range(1, trial.count(kind, lock) + 1):
+        ended, wrong = trial.run(Failure((kind,), lock, number, error))
+        assert wrong == []
+        codes.append(ended.code)
+    assert code in codes
+
+
 @pytest.mark.parametrize(
     "name", ["upgrade 18 journal", "upgrade 18 log", "downgrade log", "check 18 log", "plan 18 log"]
 )

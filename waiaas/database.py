@@ -17,7 +17,7 @@ from peewee import OperationalError, SchemaManager, SqliteDatabase
 
 from waiaas import migrations
 from waiaas.errors import WAIaaSError, refusal
-from waiaas.errors.sqlite import cause_of, reason_for
+from waiaas.errors.sqlite import reason_for
 from waiaas.faults import file_of, refusing
 from waiaas.files.leftovers import remove_leftovers
 from waiaas.files.opening import DatabaseFile, path_of
@@ -248,13 +248,11 @@ def _last_reader(file: DatabaseFile) -> Iterator[None]:
 
     A file that was refused keeps its log, which may be damaged or belong to another file.
     """
-    if not has_log(file.real):
-        yield
-        return
     with ExitStack() as stack:
         with suppress(sqlite3.Error, WAIaaSError, OSError):
-            reader = stack.enter_context(closing(file.connect("ro")))
-            reader.execute("SELECT 1 FROM sqlite_master").fetchone()
+            if has_log(file.real):
+                reader = stack.enter_context(closing(file.connect("ro")))
+                reader.execute("SELECT 1 FROM sqlite_master").fetchone()
         yield
 
 
@@ -295,7 +293,7 @@ def _reserve(file: DatabaseFile, *, create: bool) -> None:
                 raise refusal("read_only", path=file.name)
             os.chmod(file.real, 0o600)
     except OSError as error:
-        raise refusal(reason_for(error) or "cannot_open", path=file.name, cause=cause_of(error)) from error
+        raise file.failed(error) from error
 
 
 def _make_private_file(path: str) -> None:
@@ -368,8 +366,8 @@ def _look_at(file: DatabaseFile, busy_timeout: float, pulse: Pulse, *, to_upgrad
     """
     with closing(_open_to_look(file, busy_timeout, pulse)) as database:
         version = schema_version(database)
-        if to_upgrade and _is_old(version) and has_log(file.real):
-            with refusing(database):
+        with refusing(database):
+            if to_upgrade and _is_old(version) and has_log(file.real):
                 refuse_damage(database)
         return version
 

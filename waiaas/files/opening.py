@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from waiaas.errors import WAIaaSError, refusal
+from waiaas.errors.sqlite import cause_of, reason_for
 
 if TYPE_CHECKING:
     from peewee import SqliteDatabase
@@ -117,9 +118,9 @@ class DatabaseFile:
             except FileNotFoundError:
                 continue
             except OSError as error:
-                raise self._cannot_open(error) from error
+                raise self.failed(error) from error
             refuse_untrusted(status, database, path=self.name, name=name)
-            if (database is None or database.st_size == 0) and _has_content(sidecar, status):
+            if (database is None or database.st_size == 0) and self._has_content(sidecar, status):
                 raise refusal("log_without_database", path=self.name, sidecar=name)
 
     def refuse_replaced(self) -> None:
@@ -140,6 +141,10 @@ class DatabaseFile:
             raise refusal("file_replaced", path=self.name)
         self._identity = identity
 
+    def failed(self, error: OSError) -> WAIaaSError:
+        """Return the refusal that reports an error of the operating system at the file, or at one next to it."""
+        return refusal(reason_for(error) or "cannot_open", path=self.name, cause=cause_of(error))
+
     def _status(self) -> os.stat_result:
         try:
             return os.stat(self.real)
@@ -147,14 +152,17 @@ class DatabaseFile:
             reason = "file_not_found" if self._identity is None else "file_replaced"
             raise refusal(reason, path=self.name) from error
         except OSError as error:
-            raise self._cannot_open(error) from error
+            raise self.failed(error) from error
+
+    def _has_content(self, sidecar: str, status: os.stat_result) -> bool:
+        try:
+            return _has_content(sidecar, status)
+        except OSError as error:
+            raise self.failed(error) from error
 
     def _refuse_other(self, database: os.stat_result) -> None:
         if self._identity not in (None, _identity(database)):
             raise refusal("file_replaced", path=self.name)
-
-    def _cannot_open(self, error: OSError) -> WAIaaSError:
-        return refusal("cannot_open", path=self.name, cause=error.strerror or str(error))
 
 
 def file_behind(database: SqliteDatabase, name: str) -> DatabaseFile | None:

@@ -43,7 +43,8 @@ def upgrade_lock(file: DatabaseFile, waiting: Callable[[], None]) -> Iterator[No
 
     :param waiting: called again and again while another one holds the lock; what it raises ends the wait.
     :raises WAIaaSError: `SCHEMA_INCOMPATIBLE` with the reason `sidecar_not_a_file` or `sidecar_of_another_user` if the
-        lock file is not to be trusted.
+        lock file is not to be trusted, and with `io_error`, `cannot_open` or another reason if that cannot be found
+        out.
     """
     path = _lock_path(file)
     if _is_own(path):
@@ -107,9 +108,16 @@ def _is_own(path: str) -> bool:
 def _take(file: DatabaseFile, path: str, waiting: Callable[[], None]) -> int | None:
     while True:
         descriptor = _open(file, path, os.O_CREAT)
-        if descriptor is None or (try_lock(descriptor) and _is_at(path, descriptor)):
+        if descriptor is None:
+            return None
+        has_lock = False
+        try:
+            has_lock = try_lock(descriptor) and _is_at(file, path, descriptor)
+        finally:
+            if not has_lock:
+                os.close(descriptor)
+        if has_lock:
             return descriptor
-        os.close(descriptor)
         waiting()
         time.sleep(_SECONDS_BETWEEN_LOOKS)
 
@@ -133,11 +141,16 @@ def _open(file: DatabaseFile, path: str, create: int) -> int | None:
 
 
 def _refuse_or_share(file: DatabaseFile, path: str, descriptor: int) -> None:
-    database, status = os.stat(file.real), os.fstat(descriptor)
+    try:
+        database, status = os.stat(file.real), os.fstat(descriptor)
+    except OSError as error:
+        raise file.failed(error) from error
     if status.st_nlink:  # else the upgrade that held it has just ended
         refuse_untrusted(status, database, path=file.name, name=path)
     if status.st_uid == os.geteuid():
-        share_like(descriptor, database, _WHO_MAY_LOCK, has_list=has_access_list(file.real))
+        # Other users who cannot open it still have SQLite's lock to wait for.
+        with suppress(OSError):
+            share_like(descriptor, database, _WHO_MAY_LOCK, has_list=has_access_list(file.real))
 
 
 def try_lock(descriptor: int, *, shared: bool = False) -> bool:
@@ -152,12 +165,14 @@ def try_lock(descriptor: int, *, shared: bool = False) -> bool:
     return True
 
 
-def _is_at(path: str, descriptor: int) -> bool:
+def _is_at(file: DatabaseFile, path: str, descriptor: int) -> bool:
     """Whether the lock is that of the file which has the name now, and not of one that was removed meanwhile."""
     try:
         return os.path.samestat(os.lstat(path), os.fstat(descriptor))
     except FileNotFoundError:
         return False
+    except OSError as error:
+        raise file.failed(error) from error
 
 
 def _leave_to_parent() -> None:
