@@ -96,6 +96,7 @@ class WaiaasDatabase(SqliteDatabase):
 
     def begin(self, lock_type: str | None = None) -> None:
         """Begin a transaction; one that takes the write lock at once waits for it up to the busy timeout."""
+        self.refuse_replaced()
         if lock_type == "IMMEDIATE":
             self._begin_immediate()
         else:
@@ -109,9 +110,6 @@ class WaiaasDatabase(SqliteDatabase):
         main.c), so that in a crowd of processes one may not find the lock free for seconds. This one looks again
         after a few milliseconds each time.
         """
-        if self.file is not None:
-            # Nobody would find what is written into a file that was renamed, deleted or replaced.
-            self.file.refuse_replaced()
         deadline = time.monotonic() + self.timeout
         try:
             self._wait_for_locks(0)
@@ -175,11 +173,16 @@ class WaiaasDatabase(SqliteDatabase):
         need, which never has either. While the thread's transaction holds the write lock, there is no later commit,
         and only its own connection sees what it has changed: that one is returned then, and for a database in memory,
         which has no other. Read the row at once, with `fetchone`.
+
+        Raises WAIaaSError `DATABASE_UNAVAILABLE` with the reason `file_replaced` if the path leads to another file
+        by now: a token that was revoked in that file could still be valid in the old one, which is open here.
         """
-        connection = self._state.conn
-        if connection is not None and connection.in_transaction and self._thread.holds_lock:
-            return connection  # type: ignore[no-any-return]
-        return self._thread.reader or self._open_reader()
+        if self.file is not None:
+            self.file.refuse_replaced()
+        thread = self._thread
+        if thread.holds_lock and self._holds_transaction():
+            return self.connection()  # type: ignore[no-any-return]
+        return thread.reader or self._open_reader()
 
     def take_lock(self) -> None:
         """Take the write lock for the transaction that the caller began, unless it holds it.
@@ -187,9 +190,18 @@ class WaiaasDatabase(SqliteDatabase):
         Raises OperationalError if that transaction reads an older snapshot than the latest commit, too
         (https://www.sqlite.org/rescode.html#busy_snapshot).
         """
+        self.refuse_replaced()
         if not self._thread.holds_lock:
             self.execute_sql("DELETE FROM main.key_value_store WHERE 0")
             self._thread.holds_lock = True
+
+    def refuse_replaced(self) -> None:
+        """Refuse if the path leads to another file than the connections of this database, or to none.
+
+        Nobody would find what is written into a file that was renamed, deleted or replaced, and what it says is old.
+        """
+        if self.file is not None:
+            self.file.refuse_replaced()
 
     def close(self) -> bool:
         """Close this thread's connections; returns whether Peewee's was open."""

@@ -28,6 +28,7 @@ PLACEHOLDERS: dict[str, str] = {
     "inside_transaction": "",
     "connection_settings": "problem",
     "unfinished_query": "",
+    "hidden_table": "path table",
     "database_busy": "path seconds",
     "read_only": "path",
     "cannot_open": "path cause",

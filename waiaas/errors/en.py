@@ -338,6 +338,11 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "A query of this connection has rows that were not read yet, so no table can be changed.",
         "Read the query to its end or close its cursor, then run again.",
     ),
+    "hidden_table": (
+        "This connection to {path} has a temporary table or view named {table}, which hides the table of the "
+        "database. Nothing was changed.",
+        "Give the temporary table another name, or use another connection for it.",
+    ),
     "database_busy": (
         "{path} is locked by another connection, which did not let go within {seconds} s.",
         "Stop the daemon or the other program that uses the file, then try again.",

@@ -38,6 +38,7 @@ _ROWS: Final = (
     Reason("inside_transaction", False, _UNAVAILABLE),
     Reason("connection_settings", False),
     Reason("unfinished_query", False),
+    Reason("hidden_table", False, _UNAVAILABLE),
     Reason("database_busy", True, _BUSY),
     Reason("read_only", False, _UNAVAILABLE),
     Reason("cannot_open", False, _UNAVAILABLE),

@@ -125,8 +125,16 @@ class DatabaseFile:
 
     def refuse_replaced(self) -> None:
         """Refuse if the path leads to another file than the one that was opened, or to none (`file_replaced`)."""
-        if self._identity is not None:
-            self._refuse_other(self._status())
+        identity = self._identity
+        if identity is None:
+            return
+        try:
+            # Each request of an agent comes here, so that a call more would count.
+            status = os.stat(self.real)
+        except OSError:
+            status = self._status()
+        if (status.st_dev, status.st_ino) != identity:
+            raise refusal("file_replaced", path=self.name)
 
     def adopt(self) -> None:
         """Take the file that the path leads to now as the one that a connection of this process has open.

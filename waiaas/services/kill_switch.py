@@ -21,8 +21,11 @@ from waiaas.services.statements import fetch, fetch_latest, in_dialect, service_
 
 #: SQL that is true while the kill switch locks the system: for any value but `ACTIVE`, a missing row is none.
 IS_LOCKED = (
-    "EXISTS (SELECT 1 FROM key_value_store WHERE key = 'kill_switch_state' AND (value IS NULL OR value <> 'ACTIVE'))"
+    "EXISTS (SELECT 1 FROM main.key_value_store"
+    " WHERE key = 'kill_switch_state' AND (value IS NULL OR value <> 'ACTIVE'))"
 )
+#: The statement that reads only this.
+READ_LOCK = f"SELECT {IS_LOCKED}"
 
 #: What the daemon writes as the reason of a suspension and as the error of a cancelled transaction.
 REASON = "Kill switch activated"
@@ -198,14 +201,21 @@ class KillSwitchService:
 # The state, NULL if it is unknown.
 _READ_STATE = f"""\
 SELECT CASE WHEN NOT {IS_LOCKED} THEN 'ACTIVE'
-       ELSE (SELECT CASE WHEN value IN ('SUSPENDED', 'LOCKED') THEN value END FROM key_value_store
+       ELSE (SELECT CASE WHEN value IN ('SUSPENDED', 'LOCKED') THEN value END FROM main.key_value_store
              WHERE key = '{_STATE}') END"""
-_READ_VALUE = "SELECT value FROM key_value_store WHERE key = ?"
+_READ_VALUE = "SELECT value FROM main.key_value_store WHERE key = ?"
 
 
 def refuse_locked(database: Database) -> None:
     """Refuse while the kill switch locks the system: WAIaaSError `SYSTEM_LOCKED`."""
-    (is_locked,) = fetch(database, f"SELECT {IS_LOCKED}")
+    (is_locked,) = fetch(database, in_dialect(database, READ_LOCK))
+    if is_locked:
+        raise WAIaaSError("SYSTEM_LOCKED")
+
+
+def refuse_locked_now(database: Database) -> None:
+    """Refuse as `refuse_locked` does, by the latest commit of any process."""
+    (is_locked,) = fetch_latest(database, in_dialect(database, READ_LOCK))
     if is_locked:
         raise WAIaaSError("SYSTEM_LOCKED")
 

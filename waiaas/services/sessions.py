@@ -84,6 +84,7 @@ class SessionService:
         self._tokens = SessionTokens(database, clock=clock)
         self._keys: TokenKeys | None = None
         self._find_session = in_dialect(database, _SESSION)
+        self._find_no_session = in_dialect(database, _NO_SESSION)
         self._find_default_wallet = in_dialect(database, _SESSION_AND_WALLET.format(which="l.is_default = 1"))
         self._find_named_wallet = in_dialect(database, _SESSION_AND_WALLET.format(which="l.wallet_id = ?"))
         self._find_details = compiled(database, details_query(database, Session.id == PARAMETER))
@@ -308,7 +309,7 @@ class SessionService:
         while True:
             claims = None if keys is None else _claims_or_refusal(keys, token, now)
             session_id = claims.session_id if isinstance(claims, TokenClaims) else None
-            is_locked, latest, row = self._read(keys, sql, session_id, *parameters)
+            is_locked, latest, row = self._read(keys, sql, *parameters, session_id)
             if is_locked:
                 raise WAIaaSError("SYSTEM_LOCKED")
             if latest is None:
@@ -330,7 +331,8 @@ class SessionService:
 
         Nothing is refused here, where the row with the texts of the keys is at hand: a traceback would hold them.
         """
-        is_locked, current, previous, *row = fetch_latest(self._database, sql, *parameters)
+        found = fetch_latest(self._database, sql, *parameters) or fetch_latest(self._database, self._find_no_session)
+        is_locked, current, previous, *row = found
         if known is not None and known.stored == (current, previous):
             return is_locked, known, row
         return is_locked, None if current is None else TokenKeys(current, previous), row
@@ -374,19 +376,22 @@ def _claims_or_refusal(keys: TokenKeys, token: str, now: int) -> TokenClaims | W
         return error
 
 
-# Always one row: the kill switch, the two keys, the session, and one of its wallets; NULLs where there is none.
+# The kill switch, the two keys, the session, and one of its wallets, NULLs if it has no such link; no row without the
+# session.
 _SESSION = f"""\
 SELECT {IS_LOCKED}, {STORED_KEYS}, s.token_hash, s.revoked_at, s.expires_at, l.wallet_id
-FROM (SELECT 1 AS one) AS request
-LEFT JOIN sessions AS s ON s.id = ?
-LEFT JOIN session_wallets AS l ON l.session_id = s.id AND l.is_default = 1"""
+FROM main.sessions AS s
+LEFT JOIN main.session_wallets AS l ON l.session_id = s.id AND l.is_default = 1
+WHERE s.id = ?"""
 _SESSION_AND_WALLET = f"""\
 SELECT {IS_LOCKED}, {STORED_KEYS}, s.token_hash, s.revoked_at, s.expires_at,
        w.id, w.name, w.chain, w.environment, w.default_network, w.public_key, w.status
-FROM (SELECT 1 AS one) AS request
-LEFT JOIN sessions AS s ON s.id = ?
-LEFT JOIN session_wallets AS l ON l.session_id = s.id AND {{which}}
-LEFT JOIN wallets AS w ON w.id = l.wallet_id"""
+FROM main.sessions AS s
+LEFT JOIN main.session_wallets AS l ON l.session_id = s.id AND {{which}}
+LEFT JOIN main.wallets AS w ON w.id = l.wallet_id
+WHERE s.id = ?"""
+# The same for a session that does not exist.
+_NO_SESSION = f"SELECT {IS_LOCKED}, {STORED_KEYS}, NULL, NULL, NULL"
 # Where the columns of the wallet begin, after those of the session.
 _WALLET = 3
 

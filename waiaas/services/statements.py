@@ -12,9 +12,10 @@ from typing import Any, Final, TypeVar
 
 from peewee import SQL, Column, Database, Node, PeeweeException, Query, SqliteDatabase, Value
 
+from waiaas.errors import refusal
 from waiaas.errors.sqlite import reason_for
-from waiaas.faults import refusing, safe_cause, translated
-from waiaas.models import SessionWallet
+from waiaas.faults import file_of, refusing, safe_cause, translated
+from waiaas.models import MODELS, SessionWallet
 from waiaas.transactions import WaiaasDatabase, write_transaction
 
 #: Stands for a parameter that is given each time the statement runs, in the order in which they stand in its SQL.
@@ -27,6 +28,13 @@ TRUE: Final = SQL("1")
 # log has 10.
 _AT_ONCE = 1000
 
+# An object that hides a table, with SQLite's rule for names: ASCII letters count as equal in both cases.
+_HIDDEN: Final = (
+    "SELECT name FROM temp.sqlite_master WHERE type IN ('table', 'view') AND lower(name) IN ("
+    + ", ".join(f"'{model._meta.table_name}'" for model in MODELS)
+    + ") LIMIT 1"
+)
+
 _Item = TypeVar("_Item")
 
 
@@ -37,8 +45,14 @@ def compiled(database: Database, query: Query) -> str:
 
 
 def in_dialect(database: Database, sql: str) -> str:
-    """Return a statement whose parameters are written `?` with the database's own placeholder."""
-    return sql.replace("?", database.param)
+    """Return a statement for SQLite as the database takes it: with its own placeholder for `?`.
+
+    The statement names its tables with `main.`, so that a temporary table of the caller's connection, which SQLite
+    would take first (https://www.sqlite.org/lang_naming.html), decides nothing. Other databases have no such schema.
+    """
+    if isinstance(database, SqliteDatabase):
+        return sql
+    return sql.replace("main.", "").replace("?", database.param)
 
 
 def fetch(database: Database, sql: str, *parameters: object) -> Any:
@@ -71,9 +85,22 @@ def service_transaction(database: Database, *, durable: bool = False) -> Iterato
     """Run a block of a service in a `write_transaction`; each error of the database becomes a refusal."""
     try:
         with write_transaction(database, durable=durable):
+            refuse_hidden_tables(database)
             yield
     except (PeeweeException, sqlite3.Error) as error:
         raise translated(error, database) from safe_cause(error)
+
+
+def refuse_hidden_tables(database: Database) -> None:
+    """Refuse a connection with a temporary table or view that has the name of one of the library's tables.
+
+    SQLite takes the temporary one for a name without a schema (https://www.sqlite.org/lang_naming.html): a session
+    would be revoked there, and its token would stay valid. Raises WAIaaSError with the reason `hidden_table`.
+    """
+    if isinstance(database, SqliteDatabase):
+        found = fetch(database, _HIDDEN)
+        if found is not None:
+            raise refusal("hidden_table", path=file_of(database), table=found[0])
 
 
 class ReplacedText(str):
@@ -86,7 +113,12 @@ def show(database: Database, read: Callable[[], _Item]) -> _Item:
     """Return what a function reads for an administrator; text that is not UTF-8 comes as `ReplacedText`.
 
     The function runs a second time if the driver cannot decode a text, so that one row does not hide the others.
+    Raises WAIaaSError with the reason `file_replaced` as `WaiaasDatabase.latest` does, and with `hidden_table` as
+    `refuse_hidden_tables` does.
     """
+    if isinstance(database, WaiaasDatabase):
+        database.refuse_replaced()
+    refuse_hidden_tables(database)
     try:
         return read()
     except (PeeweeException, sqlite3.Error) as error:

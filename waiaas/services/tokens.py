@@ -24,7 +24,7 @@ from waiaas.schemas import MAX_TOKEN_LENGTH, Secret
 from waiaas.services.audit import Event, record
 from waiaas.services.ids import TOKEN_PREFIX, check_actor, check_id
 from waiaas.services.settings import Clock, checked
-from waiaas.services.statements import fetch_latest, service_transaction
+from waiaas.services.statements import fetch_latest, in_dialect, service_transaction
 
 if TYPE_CHECKING:
     from jwt import PyJWS
@@ -37,7 +37,7 @@ CURRENT_KEY, PREVIOUS_KEY = "jwt_secret_current", "jwt_secret_previous"
 
 #: SQL for the two keys, NULL where there is none.
 STORED_KEYS = ", ".join(
-    f"(SELECT value FROM key_value_store WHERE key = '{key}') AS {key}" for key in (CURRENT_KEY, PREVIOUS_KEY)
+    f"(SELECT value FROM main.key_value_store WHERE key = '{key}') AS {key}" for key in (CURRENT_KEY, PREVIOUS_KEY)
 )
 
 _ALGORITHM = "HS256"
@@ -150,6 +150,7 @@ class SessionTokens:
         """Take the database that holds the key, and the clock."""
         self._database = checked(database)
         self._clock = clock
+        self._find_keys = in_dialect(database, f"SELECT {STORED_KEYS}")
 
     def sign(self, session_id: str, wallet_id: str, *, issued_at: int, expires_at: int) -> str:
         """Return a token for a session and its default wallet, valid until `expires_at` (both times Unix seconds).
@@ -210,7 +211,7 @@ class SessionTokens:
             return self._stored() or self._make_first_key()
 
     def _stored(self) -> TokenKeys | None:
-        current, previous = fetch_latest(self._database, f"SELECT {STORED_KEYS}")
+        current, previous = fetch_latest(self._database, self._find_keys)
         return None if current is None else TokenKeys(current, previous)
 
     def _make_first_key(self) -> TokenKeys:

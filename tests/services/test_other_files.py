@@ -1,0 +1,175 @@
+"""Services work on the one file that was opened, and on its own tables."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import closing, nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+from peewee import SqliteDatabase
+from service_set import ServiceSet
+from world import Scene, World
+
+import waiaas
+from waiaas import WAIaaSError
+
+DECISIONS: dict[str, Callable[[Scene], Any]] = {
+    "authorize": lambda scene: scene.world.sessions.authorize(scene.session.token),
+    "authenticate": lambda scene: scene.world.sessions.authenticate(scene.session.token),
+    "resolve": lambda scene: scene.world.links.resolve(scene.session.id),
+    "verify": lambda scene: scene.world.tokens.verify(scene.session.token),
+    "kill switch": lambda scene: scene.world.kill_switch.state(),
+}
+READS: dict[str, Callable[[Scene], Any]] = {
+    "get a session": lambda scene: scene.world.sessions.get(scene.session.id),
+    "list sessions": lambda scene: scene.world.sessions.list(),
+    "list links": lambda scene: scene.world.links.list(scene.session.id),
+    "get a wallet": lambda scene: scene.world.wallets.get(scene.first),
+    "list wallets": lambda scene: scene.world.wallets.list(),
+}
+CHANGES: dict[str, Callable[[Scene], Any]] = {
+    "create": lambda scene: scene.world.session(scene.third),
+    "renew": lambda scene: scene.world.sessions.renew(scene.session.token),
+    "revoke": lambda scene: scene.world.sessions.revoke(scene.session.id),
+    "link": lambda scene: scene.world.links.link(scene.session.id, scene.third),
+    "unlink": lambda scene: scene.world.links.unlink(scene.session.id, scene.second),
+    "set the default": lambda scene: scene.world.links.set_default(scene.session.id, scene.second),
+    "suspend": lambda scene: scene.world.wallets.suspend(scene.first),
+    "resume": lambda scene: scene.world.wallets.resume(scene.suspended),
+    "terminate": lambda scene: scene.world.wallets.terminate(scene.first),
+    "activate": lambda scene: scene.world.kill_switch.activate(actor="sam"),
+    "rotate": lambda scene: scene.world.rotate(),
+}
+CALLS = {**DECISIONS, **READS, **CHANGES}
+
+
+@pytest.fixture
+def scene(world: World) -> Scene:
+    return Scene(world)
+
+
+def reason_of(call: Callable[[], Any]) -> str | None:
+    with pytest.raises(WAIaaSError) as caught:
+        call()
+    return caught.value.reason
+
+
+class TestReplacedFile:
+    """A path that leads to another file than the open connections."""
+
+    @staticmethod
+    def restore(scene: Scene, folder: Path) -> None:
+        """Replace the file by a copy in which the session is revoked, as a restore does it: by a rename."""
+        copy = folder / "restored.db"
+        scene.world.database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        shutil.copy(scene.world.path, copy)
+        database = waiaas.connect(copy)
+        ServiceSet(database, scene.world.clock).sessions.revoke(scene.session.id)
+        waiaas.close(database)
+        os.replace(copy, scene.world.path)
+
+    @pytest.mark.parametrize("name", CALLS)
+    def test_each_call_is_refused(self, scene: Scene, tmp_path: Path, name: str) -> None:
+        """Connections that were open before the file was replaced decide, show and change nothing."""
+        for call in (*DECISIONS.values(), *READS.values()):
+            call(scene)
+        self.restore(scene, tmp_path)
+        before = scene.world.path.read_bytes()
+        assert reason_of(lambda: CALLS[name](scene)) == "file_replaced"
+        assert scene.world.path.read_bytes() == before
+
+    def test_a_transaction_that_holds_the_lock_is_refused_too(self, scene: Scene, tmp_path: Path) -> None:
+        """Neither does a transaction decide by a file that was replaced after its first change."""
+        with scene.world.database.atomic("IMMEDIATE"):
+            scene.world.sessions.authorize(scene.session.token)
+            os.replace(shutil.copy(scene.world.path, tmp_path / "copy.db"), scene.world.path)
+            assert reason_of(lambda: scene.world.sessions.authorize(scene.session.token)) == "file_replaced"
+
+    def test_a_deleted_file_decides_nothing(self, scene: Scene) -> None:
+        """A file that is gone is refused like one that was replaced, and none is created."""
+        scene.world.sessions.authorize(scene.session.token)
+        scene.world.path.unlink()
+        assert reason_of(lambda: scene.world.sessions.authorize(scene.session.token)) == "file_replaced"
+        assert not scene.world.path.exists()
+
+    def test_the_file_that_comes_back_is_read_again(self, scene: Scene, tmp_path: Path) -> None:
+        """A file that was renamed and comes back is the one that was opened."""
+        scene.world.path.rename(tmp_path / "elsewhere.db")
+        assert reason_of(lambda: scene.world.sessions.authorize(scene.session.token)) == "file_replaced"
+        (tmp_path / "elsewhere.db").rename(scene.world.path)
+        assert scene.world.sessions.authorize(scene.session.token).session_id == scene.session.id
+
+
+#: Temporary objects that have the names of the library's tables.
+SHADOWS = {
+    "sessions": "CREATE TEMP TABLE sessions AS SELECT * FROM main.sessions",
+    "Sessions": "CREATE TEMP TABLE Sessions AS SELECT * FROM main.sessions",
+    "session_wallets": "CREATE TEMP VIEW session_wallets AS SELECT * FROM main.session_wallets",
+    "wallets": "CREATE TEMP TABLE wallets AS SELECT * FROM main.wallets",
+    "key_value_store": "CREATE TEMP TABLE key_value_store AS SELECT * FROM main.key_value_store",
+    "audit_log": "CREATE TEMP TABLE audit_log AS SELECT * FROM main.audit_log",
+    "transactions": "CREATE TEMP TABLE transactions AS SELECT * FROM main.transactions",
+}
+
+
+class TestTemporaryTables:
+    """Temporary tables of another library on the same connection."""
+
+    @pytest.mark.parametrize("shadow", SHADOWS)
+    @pytest.mark.parametrize("name", {**READS, **CHANGES})
+    def test_a_hidden_table_is_refused(self, scene: Scene, shadow: str, name: str) -> None:
+        """A call that would read or change a temporary table instead is refused, and nothing is changed."""
+        if name == "rotate":
+            scene.world.clock.now += 300
+        before = scene.world.rows()
+        scene.world.execute(SHADOWS[shadow])
+        call = {**CALLS, "rotate": lambda scene: scene.world.tokens.rotate()}[name]
+        with pytest.raises(WAIaaSError) as caught:
+            call(scene)
+        assert (caught.value.code, caught.value.reason) == ("DATABASE_UNAVAILABLE", "hidden_table")
+        assert caught.value.details is not None and caught.value.details["table"] == shadow
+        assert scene.world.rows() == before
+
+    @pytest.mark.parametrize("kind", ["waiaas", "peewee", "in a transaction"])
+    @pytest.mark.parametrize("name", DECISIONS)
+    def test_a_decision_reads_the_tables_of_the_file(self, world: World, kind: str, name: str) -> None:
+        """No decision is made by a temporary table, whatever connection it is read from."""
+        scene = Scene(world)
+        database = SqliteDatabase(world.path) if kind == "peewee" else world.database
+        with closing(database):
+            services = ServiceSet(database, world.clock)
+            transaction = database.atomic("IMMEDIATE") if kind == "in a transaction" else nullcontext()
+            for statement in SHADOWS.values():
+                if "Sessions" not in statement:
+                    database.execute_sql(statement)
+            with transaction:
+                database.execute_sql("UPDATE temp.sessions SET revoked_at = 1, token_hash = 'none'")
+                database.execute_sql("UPDATE temp.wallets SET status = 'SUSPENDED'")
+                database.execute_sql("UPDATE temp.key_value_store SET value = 'LOCKED'")
+                calls = {
+                    "authorize": lambda: services.sessions.authorize(scene.session.token).wallet.id == scene.first,
+                    "authenticate": lambda: services.sessions.authenticate(scene.session.token).wallet_id,
+                    "resolve": lambda: services.links.resolve(scene.session.id) == scene.first,
+                    "verify": lambda: services.tokens.verify(scene.session.token),
+                    "kill switch": lambda: services.kill_switch.state().state == "ACTIVE",
+                }
+                assert calls[name]()
+
+    def test_a_table_of_another_name_hides_nothing(self, scene: Scene) -> None:
+        """Temporary tables with other names are the caller's own."""
+        scene.world.execute("CREATE TEMP TABLE my_sessions (id)")
+        assert scene.world.sessions.revoke(scene.session.id).status == "REVOKED"
+
+    def test_an_attached_database_decides_nothing(self, scene: Scene, tmp_path: Path) -> None:
+        """Tables of a database that the caller has attached are not read, though they have the same names."""
+        other = World(tmp_path / "other.db", scene.world.clock)
+        waiaas.close(other.database)
+        scene.world.execute("ATTACH ? AS other", str(other.path))
+        scene.world.execute("INSERT INTO other.key_value_store VALUES ('kill_switch_state', 'LOCKED', 0)")
+        with scene.world.database.atomic("IMMEDIATE"):
+            assert scene.world.sessions.authorize(scene.session.token).session_id == scene.session.id
+        assert scene.world.sessions.revoke(scene.session.id).status == "REVOKED"
