@@ -325,7 +325,7 @@ class TestWriteTransaction:
         """Where the disk takes nothing more at COMMIT, the call is refused as `io_error`; a later one succeeds."""
         path = tmp_path / "wallets.db"
         waiaas.close(waiaas.connect(path))
-        assert run_python(FAIL_AT_COMMIT, path) == "io_error\n"
+        assert run_python(FAIL_AT_COMMIT, path) == "disk_full\n"
         assert keys(path) == ["before", "later"]
 
     def test_a_plain_peewee_database_works_too(self, tmp_path: Path) -> None:
