@@ -21,9 +21,9 @@ from waiaas.errors.sqlite import reason_for
 from waiaas.faults import file_of, refusing
 from waiaas.files.leftovers import remove_leftovers
 from waiaas.files.opening import DatabaseFile, path_of
-from waiaas.files.upgrade_lock import after_upgrades, upgrade_lock
+from waiaas.files.upgrade_lock import after_upgrades, has_lock_file, upgrade_lock
 from waiaas.migrations.commit import immediate_transaction
-from waiaas.migrations.connection import pragmas
+from waiaas.migrations.connection import pragmas, read
 from waiaas.migrations.damage import has_log, refuse_damage
 from waiaas.migrations.pulse import Pulse
 from waiaas.migrations.report import Progress
@@ -122,7 +122,9 @@ def connect(
         raise refusal("empty_database", path=name)
     if upgrade and version < migrations.LATEST_SCHEMA_VERSION and not os.access(file.real, os.W_OK):
         raise refusal("read_only", path=name)
-    with upgrade_lock(file, _waiting(pulse)) if upgrade and _is_old(version) else nullcontext():
+    # A lock file that a killed upgrade has left is removed by taking the lock.
+    needs_lock = upgrade and (_is_old(version) or has_lock_file(file))
+    with upgrade_lock(file, _waiting(pulse)) if needs_lock else nullcontext():
         return _brought_up(_database(file, busy_timeout), upgrade, backup, skip_orphans, progress)
 
 
@@ -179,6 +181,30 @@ def refuse_existing(path: str | PathLike[str]) -> None:
     """
     if os.path.isfile(path) and os.path.getsize(path) and not _has_no_tables(path):
         raise refusal("file_exists", path=os.fspath(path))
+
+
+def is_new(path: str | PathLike[str]) -> bool:
+    """Return whether a file is exactly what `create` makes: its owner's alone, at the latest version, without rows.
+
+    A power cut can leave such a file before `init` has reported it as created.
+    """
+    try:
+        with open_as_it_is(path) as database, refusing(database):
+            is_private = sys.platform == "win32" or stat.S_IMODE(os.stat(path).st_mode) == 0o600
+            return is_private and _has_new_content(database)
+    except WAIaaSError:
+        return False
+
+
+def _has_new_content(database: SqliteDatabase) -> bool:
+    schema = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name"
+    versions = "SELECT version, description FROM schema_version ORDER BY version"
+    with closing(connect(IN_MEMORY)) as new:
+        objects = read(new, schema)
+        if read(database, schema) != objects or read(database, versions) != read(new, versions):
+            return False
+    tables = [name for kind, name, *_ in objects if kind == "table" and name != "schema_version"]
+    return not any(read(database, f'SELECT 1 FROM "{name}" LIMIT 1') for name in tables)
 
 
 def _has_no_tables(path: str | PathLike[str]) -> bool:

@@ -390,6 +390,39 @@ class TestInit:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert run("status", path).exit_code == 0
 
+    def test_takes_a_new_file(self, tmp_path: Path) -> None:
+        """What a power cut has left of an `init` that was complete counts as created, and is unchanged."""
+        path = tmp_path / "wallets.db"
+        assert run("init", path).exit_code == 0
+        before = contents(tmp_path)
+        result = run("init", path)
+        assert (result.exit_code, result.stdout) == (0, f"Created {path} at schema version {LATEST}.\n")
+        assert contents(tmp_path) == before
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            "INSERT INTO settings (key, value, category, updated_at) VALUES ('a', 'b', 'c', 0)",
+            "CREATE TABLE mine (id)",
+            "DROP INDEX idx_sessions_expires_at",
+            "DELETE FROM schema_version WHERE version = 2",
+            "chmod",
+        ],
+    )
+    def test_refuses_a_file_that_is_not_new(self, tmp_path: Path, change: str) -> None:
+        """One row, another table, a missing index, version or permission: the file is refused and unchanged."""
+        path = tmp_path / "wallets.db"
+        assert run("init", path).exit_code == 0
+        if change == "chmod":
+            path.chmod(0o640)
+        else:
+            with closing(sqlite3.connect(path, isolation_level=None)) as database:
+                database.execute(change)
+        before = contents(tmp_path)
+        result = run("init", path, "--json")
+        assert only_object(result.stdout)["error"]["details"]["reason"] == "file_exists"
+        assert contents(tmp_path) == before
+
 
 class TestStatus:
     def test_before_and_after_an_upgrade(self, v18: Path) -> None:

@@ -90,9 +90,10 @@ def test_progress_is_reported_while_waiting(tmp_path: Path, upgrade: bool) -> No
     assert query(path, "SELECT max(version) FROM schema_version") == [(19 if upgrade else 18,)]
 
 
-def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
-    """The lock file of a process that was killed means nothing, and the next upgrade removes it."""
-    path = make_file(tmp_path / "wallets.db")
+@pytest.mark.parametrize("version", [18, 19])
+def test_a_killed_process_holds_nothing(tmp_path: Path, version: int) -> None:
+    """The lock file of a process that was killed means nothing; `connect` removes it, upgrade or not."""
+    path = make_file(tmp_path / "wallets.db", version)
     holder = start(HOLD, path)
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"

@@ -170,9 +170,11 @@ _no_backup = click.option(
 def init(ctx: click.Context, path: Path, as_json: bool) -> None:
     """Create a new, empty database at PATH, at the latest schema version.
 
-    The file is readable and writable by you alone (mode 0600). A file that holds anything already is left alone.
+    The file is readable and writable by you alone (mode 0600). A file that contains anything is refused and unchanged,
+    unless it is exactly what this command creates.
     """
-    database.refuse_existing(path)
+    if not database.is_new(path):
+        database.refuse_existing(path)
     warnings, lang = database.create(path), ctx.find_root().params["lang"]
     answer = {
         "path": str(path),

@@ -2,7 +2,8 @@
 
 SQLite's own locks do not say what they are held for. So an upgrade holds a second one, by `flock`, on the file
 `.NAME.upgrading` next to the database. The operating system releases it when the process ends, however it ends. The
-file that a killed process leaves means nothing, and the next upgrade removes it.
+file that a killed process leaves means nothing, and the next upgrade, or the next process that opens the database to
+work with it, removes it.
 """
 
 from __future__ import annotations
@@ -94,6 +95,11 @@ def is_being_upgraded(file: DatabaseFile) -> bool:
         return not try_lock(descriptor, shared=True)
     finally:
         os.close(descriptor)
+
+
+def has_lock_file(file: DatabaseFile) -> bool:
+    """Whether there is a lock file: a process holds the lock, or one that was killed has left it."""
+    return os.path.exists(_lock_path(file))
 
 
 def _lock_path(file: DatabaseFile) -> str:
