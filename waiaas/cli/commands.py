@@ -253,8 +253,7 @@ def plan(ctx: click.Context, path: Path, as_json: bool, skip_orphans: bool) -> N
         "waiaas check wallets.db",
         {
             0: "upgraded, or nothing to do; with --rehearse: the upgrade would succeed",
-            1: "refused or failed, nothing was changed; with --rehearse: it would be, or it would change\n"
-            "     rows that it must not change",
+            1: "refused or failed, nothing was changed; with --rehearse: it would fail",
             **_INTERRUPTED,
         },
     ),
