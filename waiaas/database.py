@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import stat
 import sys
 import time
@@ -17,6 +16,7 @@ from peewee import OperationalError, SchemaManager, SqliteDatabase
 
 from waiaas import migrations
 from waiaas.errors import WAIaaSError, refusal
+from waiaas.errors.driver import sqlite3
 from waiaas.errors.sqlite import reason_for
 from waiaas.faults import file_of, refusing
 from waiaas.files.leftovers import remove_leftovers

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from peewee import PeeweeException, SqliteDatabase
 
 from waiaas.errors import WAIaaSError, refusal
+from waiaas.errors.driver import sqlite3
 from waiaas.errors.sqlite import cause_of, remove_stored_text
 from waiaas.files.probe import Explanation, explain
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from peewee import DatabaseError, OperationalError, SchemaManager, SqliteDatabas
 from waiaas.enums import KILL_SWITCH_STATES
 from waiaas.errors import refusal
 from waiaas.errors.base import fill, texts_in
+from waiaas.errors.driver import sqlite3
 from waiaas.errors.sqlite import is_mismatch, reason_for
 from waiaas.faults import file_of, path_to_open, refusing
 from waiaas.fields import FIRST_SECOND, LAST_SECOND, JSONText, UTCDateTime

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sqlite3
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from waiaas.database import open_as_it_is, open_to_change
 from waiaas.errors import WAIaaSError, refusal
+from waiaas.errors.driver import sqlite3
 from waiaas.errors.sqlite import cause_of, reason_for
 from waiaas.faults import refusing
 from waiaas.files.leftovers import REHEARSAL, folder_in_use, remove_leftovers

@@ -9,7 +9,6 @@ import errno
 import logging
 import os
 import random
-import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -30,6 +29,7 @@ from peewee import (
 
 from waiaas.binding import bind_block
 from waiaas.errors import WAIaaSError, refusal
+from waiaas.errors.driver import sqlite3
 from waiaas.errors.sqlite import is_of_database, reason_for
 from waiaas.faults import refusing, safe_cause, translated
 from waiaas.files.opening import DatabaseFile, real_path

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import errno
 import re
-import sqlite3
 from typing import Final
 
 from peewee import InterfaceError, OperationalError, PeeweeException
+
+from waiaas.errors.driver import sqlite3
 
 _NOT_UTF_8: Final = "Could not decode to UTF-8"
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-import sqlite3
 import stat
 from os import PathLike
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from waiaas.errors import WAIaaSError, refusal
+from waiaas.errors.driver import sqlite3
 from waiaas.errors.sqlite import cause_of, reason_for
 
 if TYPE_CHECKING:

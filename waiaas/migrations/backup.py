@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import sqlite3
 import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from waiaas.errors import WAIaaSError, refusal
+from waiaas.errors.driver import sqlite3
 from waiaas.errors.sqlite import is_failed_read
 from waiaas.files.opening import DatabaseFile, uri
 from waiaas.files.private_folder import PrivateFolder, remove_leftovers

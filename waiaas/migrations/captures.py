@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import itertools
 import re
-import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from waiaas.errors.driver import sqlite3
 from waiaas.migrations.dependents import Dependent, after_on, compiles, is_over, objects_over, program
 from waiaas.migrations.schema import StoredObject, Table, canonical, expressions, is_virtual, stored_objects
 from waiaas.migrations.schema_copy import SchemaCopy, schema_copy, works

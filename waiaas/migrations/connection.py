@@ -6,7 +6,6 @@ afterwards; a connection on which a change could not be rolled back is refused b
 
 from __future__ import annotations
 
-import sqlite3
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from typing import Any
 from peewee import SqliteDatabase
 
 from waiaas.errors import WAIaaSError, refusal
+from waiaas.errors.driver import sqlite3
 from waiaas.errors.sqlite import cause_of
 from waiaas.faults import file_of
 from waiaas.files.opening import real_path

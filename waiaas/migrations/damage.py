@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sqlite3
 from collections.abc import Collection, Sequence
 from contextlib import closing
 from functools import partial
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from waiaas.errors import refusal
+from waiaas.errors.driver import sqlite3
 from waiaas.errors.sqlite import cause_of, reason_for
 from waiaas.faults import file_of, path_to_open
 from waiaas.files.opening import uri

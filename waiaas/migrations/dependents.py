@@ -9,11 +9,11 @@ which the table has its new shape tells what would no longer compile.
 from __future__ import annotations
 
 import re
-import sqlite3
 from collections.abc import Collection, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, NamedTuple
 
+from waiaas.errors.driver import sqlite3
 from waiaas.migrations.schema import (
     StoredObject,
     Table,

@@ -7,7 +7,6 @@ the list holds all of them.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 from peewee import PeeweeException, SqliteDatabase
 
 from waiaas.errors import WAIaaSError, refusal
+from waiaas.errors.driver import sqlite3
 from waiaas.errors.sqlite import cause_of
 from waiaas.migrations.differences import refuse_other_tables, tables_of
 from waiaas.migrations.history import LATEST_SCHEMA_VERSION, MIN_COMPATIBLE_SCHEMA_VERSION

@@ -6,10 +6,11 @@ connection may be the caller's.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final
+
+from waiaas.errors.driver import sqlite3
 
 if TYPE_CHECKING:
     from peewee import SqliteDatabase

@@ -6,7 +6,6 @@ IntegrityError if rows are in the way, an OperationalError if anything else is.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
@@ -15,6 +14,7 @@ from peewee import IntegrityError, OperationalError, PeeweeException
 from playhouse.migrate import Operation, SqliteMigrator
 
 from waiaas.errors import WAIaaSError, refusal
+from waiaas.errors.driver import sqlite3
 from waiaas.errors.sqlite import cause_of, reason_for
 from waiaas.faults import safe_cause, translated
 from waiaas.migrations.sql import DefinitionError

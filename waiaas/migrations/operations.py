@@ -8,7 +8,6 @@ playhouse's own operations, and so is SQLite's DROP COLUMN where SQLite can do i
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -18,6 +17,7 @@ from peewee import SQL, IntegrityError, OperationalError, PeeweeException, Proxy
 from playhouse.migrate import Operation
 
 from waiaas.errors import WAIaaSError, refusal
+from waiaas.errors.driver import sqlite3
 from waiaas.errors.sqlite import is_mismatch
 from waiaas.faults import safe_cause
 from waiaas.migrations import writing

@@ -6,11 +6,12 @@ SQLite runs one statement to its end before Python sees anything again, Ctrl-C i
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from waiaas.errors.driver import sqlite3
 
 if TYPE_CHECKING:
     from waiaas.migrations.report import Progress, ProgressCallback

@@ -7,11 +7,11 @@ reads all of sqlite_master after each. So the copy's sqlite_master is written as
 from __future__ import annotations
 
 import re
-import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from waiaas.errors.driver import sqlite3
 from waiaas.migrations.connection import read
 from waiaas.migrations.expansion import LARGEST_EXPANSION, expansion, expansions
 from waiaas.migrations.inspecting import SCHEMA_LIMITS, lower_limits

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import re
-import sqlite3
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
 from peewee import OperationalError
 
+from waiaas.errors.driver import sqlite3
 from waiaas.migrations.sql import fold, quote, tokens, unquote
 
 _Result = TypeVar("_Result")

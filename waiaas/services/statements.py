@@ -5,7 +5,6 @@ Those of the path that every request takes are built once, for that costs more t
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
@@ -13,6 +12,7 @@ from typing import Any, Final, TypeVar
 from peewee import SQL, Column, Database, Node, PeeweeException, Query, SqliteDatabase, Value
 
 from waiaas.errors import refusal
+from waiaas.errors.driver import sqlite3
 from waiaas.errors.sqlite import reason_for
 from waiaas.faults import file_of, refusing, safe_cause, translated
 from waiaas.models import MODELS, SessionWallet

@@ -1,0 +1,13 @@
+"""The module for SQLite that Peewee uses: `sqlite3` of the standard library, or `pysqlite3` if that one is newer.
+
+Import `sqlite3` from here and nowhere else. Each of the two has a copy of SQLite and exceptions of its own. With two
+copies in one process, closing a file in one drops the locks that the other has on it
+(https://www.sqlite.org/howtocorrupt.html, section 2.2.1), and `except sqlite3.Error` of one misses the other's errors.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import sqlite3 as sqlite3
+else:
+    from peewee import sqlite3 as sqlite3
