@@ -306,7 +306,7 @@ class TestSignals:
             (["upgrade", "--rehearse"], "comparing sessions", "SIGHUP", 129),
             (["upgrade", "--rehearse"], "looking the result over", "SIGINT", 130),
             (["plan"], "planning", "SIGINT", 130),
-            (["check"], "looking the file over", "SIGINT", 130),
+            (["check"], "checking the file", "SIGINT", 130),
         ],
     )
     def test_stop_a_command(
