@@ -10,6 +10,7 @@ from old_files import SHIPPED, contents, execute, make_file, query
 import waiaas
 from waiaas import WAIaaSError
 from waiaas.database import open_to_change
+from waiaas.migrations.dry_run import copy_without_rows
 
 
 def planned(path: Path, **options: bool) -> list[tuple[str, str]]:
@@ -131,3 +132,25 @@ def test_what_the_connection_has_is_no_obstacle(tmp_path: Path) -> None:
         database.register_collation(lambda one, other: (one > other) - (one < other), "mine")
         database.execute_sql("CREATE INDEX mine_1 ON notification_logs (channel COLLATE mine)")
     assert planned(path) == [refused(path)] == [("dependent_object", "mine_1")]
+
+
+def test_the_steps_run_on_all_that_they_can_concern(tmp_path: Path) -> None:
+    """The copy has the tables, indexes, views and triggers of the file, those of virtual tables included."""
+    path = make_file(tmp_path / "wallets.db", 18)
+    execute(
+        path,
+        "CREATE VIRTUAL TABLE words USING fts5 (body)",
+        "CREATE TABLE word_count (n, m UNIQUE, PRIMARY KEY (n)) WITHOUT ROWID",
+        "CREATE INDEX by_m ON word_count (m)",
+        "CREATE VIEW mine AS SELECT body, m FROM words JOIN word_count ON body = n",
+        "CREATE TRIGGER mine_too AFTER INSERT ON word_count BEGIN INSERT INTO words VALUES (new.n); END",
+        "INSERT INTO word_count VALUES (1, 2)",
+    )
+    everything = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name"
+    with open_to_change(path) as database, copy_without_rows(database) as copy:
+        assert copy.execute_sql(everything).fetchall() == query(path, everything)
+        assert copy.execute_sql("SELECT * FROM mine").fetchall() == []
+        copy.execute_sql("INSERT INTO word_count VALUES (3, 4)")
+        assert copy.execute_sql("SELECT * FROM mine").fetchall() == [(3, 4)]
+        assert copy.execute_sql("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert planned(path) == []

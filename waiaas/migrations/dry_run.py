@@ -7,7 +7,7 @@ the list holds all of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -30,13 +30,14 @@ if TYPE_CHECKING:
     from waiaas.migrations.history import Migration
     from waiaas.migrations.report import Options
 
+_Create = Callable[["SqliteDatabase", sqlite3.Connection, Sequence[StoredObject]], None]
 _DROPPED_AS = {"index": "INDEX", "trigger": "TRIGGER", "view": "VIEW", "virtual table": "TABLE"}
 
 
 def obstacles_ahead(database: SqliteDatabase, pending: Sequence[Migration], options: Options) -> list[WAIaaSError]:
     """Return the refusals that the schema alone causes, in the order of the steps; rows are not looked at."""
     found: list[WAIaaSError] = []
-    with _copy_without_rows(database) as copy:
+    with copy_without_rows(database) as copy:
         migrator = WaiaasMigrator(copy, options)
         for migration in pending:
             while (obstacle := _obstacle(migrator, migration)) is not None:
@@ -85,7 +86,22 @@ def _drop(copy: SqliteDatabase, obstacle: WAIaaSError) -> bool:
 
 
 @contextmanager
-def _copy_without_rows(database: SqliteDatabase) -> Iterator[SqliteDatabase]:
+def copy_without_rows(database: SqliteDatabase) -> Iterator[SqliteDatabase]:
+    """A database in memory with the objects of a file that the steps of an upgrade can concern, and without rows."""
+    stored = _needed(stored_objects(database, "table", "index", "view", "trigger"))
+    try:
+        copy = _filled(database, stored, _create_together)
+    except sqlite3.DatabaseError:
+        # One definition that SQLite does not take, such as one that was edited, makes it refuse them all.
+        copy = _filled(database, stored, _create_each)
+    try:
+        yield copy
+    finally:
+        copy.close()
+
+
+def _filled(database: SqliteDatabase, stored: Sequence[StoredObject], create: _Create) -> SqliteDatabase:
+    """Return a database in memory with these objects, and the collations and functions that the connection has."""
     copy = SqliteDatabase(":memory:")
     try:
         connection = copy.connection()
@@ -95,12 +111,44 @@ def _copy_without_rows(database: SqliteDatabase) -> Iterator[SqliteDatabase]:
         for name in known_functions(database.connection()) - known_functions(connection):
             connection.create_function(name, -1, lambda *_: None, deterministic=True)
         connection.execute("BEGIN")
-        for stored in _needed(stored_objects(database, "table", "index", "view", "trigger")):
-            _create(database, connection, stored)
+        create(database, connection, stored)
         connection.execute("COMMIT")
-        yield copy
-    finally:
+    except BaseException:
         copy.close()
+        raise
+    return copy
+
+
+def _create_each(database: SqliteDatabase, copy: sqlite3.Connection, stored: Sequence[StoredObject]) -> None:
+    for each in stored:
+        _create(database, copy, each)
+
+
+def _create_together(database: SqliteDatabase, copy: sqlite3.Connection, stored: Sequence[StoredObject]) -> None:
+    """Create all objects in a time that grows linearly with their number.
+
+    SQLite reads all of sqlite_master after each CREATE statement. So the rows of tables and indexes are taken out of
+    it meanwhile; views and triggers have no pages, and their rows can be written as they are. Virtual tables come
+    last: they create their own tables.
+    """
+    virtual = {fold(each.name) for each in stored if _is_virtual(each)}
+    their_own = tuple(f"{name}_" for name in virtual)
+    rows: list[tuple[object, ...]] = []
+    last: list[StoredObject] = []
+    copy.execute("PRAGMA writable_schema = ON")
+    for each in stored:
+        if fold(each.table) in virtual or fold(each.table).startswith(their_own):
+            last.append(each)
+        elif each.kind in ("table", "index"):
+            _create(database, copy, each)
+            rows += copy.execute("SELECT type, name, tbl_name, rootpage, sql FROM sqlite_master").fetchall()
+            copy.execute("DELETE FROM sqlite_master")
+        else:
+            rows.append((*each[:3], 0, each.sql))
+    copy.executemany("INSERT INTO sqlite_master VALUES (?, ?, ?, ?, ?)", rows)
+    copy.execute("PRAGMA writable_schema = RESET")
+    copy.execute("SELECT 1 FROM sqlite_master").fetchone()
+    _create_each(database, copy, last)
 
 
 def _needed(stored: Sequence[StoredObject]) -> list[StoredObject]:
