@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "models": {"binding", "enums", "fields"},
     "schemas": {"enums", "errors"},
     "transactions": {"binding", "errors", "faults", "files"},
-    "migrations": {"errors", "faults", "files"},
+    "migrations": {"errors", "faults", "files", "models"},
     "database": {"errors", "faults", "files", "migrations", "models", "transactions"},
     "services": {"enums", "errors", "faults", "fields", "models", "schemas", "transactions"},
     "openapi": {"errors", "schemas", ""},

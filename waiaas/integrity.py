@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from peewee import DatabaseError, OperationalError, SchemaManager, SqliteDatabase
+from peewee import DatabaseError, OperationalError, SqliteDatabase
 
 from waiaas.enums import KILL_SWITCH_STATES
 from waiaas.errors import refusal
@@ -19,7 +18,7 @@ from waiaas.faults import file_of, path_to_open, refusing
 from waiaas.fields import FIRST_SECOND, LAST_SECOND, JSONText, UTCDateTime
 from waiaas.migrations import LATEST_SCHEMA_VERSION
 from waiaas.migrations.damage import damage, refuse_unreadable
-from waiaas.migrations.differences import differences
+from waiaas.migrations.differences import differences, tables_of
 from waiaas.migrations.inspecting import inspecting
 from waiaas.migrations.schema import StoredObject, Table, describe, foreign_key_check, ordinary_tables, stored_objects
 from waiaas.migrations.schema_rows import refuse_strange_rows
@@ -304,7 +303,7 @@ def _values(database: SqliteDatabase, tables: Mapping[str, Table]) -> Iterator[F
 
 
 def _drift(database: SqliteDatabase, actual: Mapping[str, Table]) -> Iterator[Finding]:
-    for difference in differences(_wanted(), actual):
+    for difference in differences(tables_of(LATEST_SCHEMA_VERSION), actual):
         severity: Literal["problem", "note"] = "note" if difference.is_extra else "problem"
         yield Finding(severity, difference.kind, difference.where, details=difference.details)
     for stored in stored_objects(database, "trigger", "view"):
@@ -330,14 +329,3 @@ def _table_of_rights(trigger: StoredObject) -> str | None:
         if is_written and name in _TABLES_OF_RIGHTS:
             return name
     return None
-
-
-@cache
-def _wanted() -> dict[str, Table]:
-    """The tables as the models make them."""
-    database = SqliteDatabase(":memory:")
-    for model in MODELS:
-        SchemaManager(model, database).create_all(safe=False)
-    tables = describe(database)
-    database.close()
-    return tables

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from peewee import SqliteDatabase
 
 from waiaas.migrations.connection import read
-from waiaas.migrations.sql import CreateTable, Token, fold, parse_create_table, quote, tokens, unquote
+from waiaas.migrations.sql import CreateTable, Token, fold, may_contain, parse_create_table, quote, tokens, unquote
 from waiaas.migrations.stand_ins import with_stand_ins
 
 
@@ -52,7 +52,8 @@ class Index(NamedTuple):
     @property
     def is_partial(self) -> bool:
         """Whether the index leaves rows out by a WHERE (https://www.sqlite.org/partialindex.html)."""
-        return self.sql is not None and any(token.is_word("where") for token in tokens(self.sql))
+        sql = self.sql or ""
+        return may_contain(sql, "where") and any(token.is_word("where") for token in tokens(sql))
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Table:
     @property
     def autoincrement(self) -> bool:
         """Whether the primary key is AUTOINCREMENT."""
-        return any(token.is_word("autoincrement") for token in tokens(self.sql))
+        return may_contain(self.sql, "autoincrement") and any(t.is_word("autoincrement") for t in tokens(self.sql))
 
     @property
     def is_virtual(self) -> bool:
@@ -95,6 +96,8 @@ class Table:
 
     def checks(self) -> tuple[str, ...]:
         """Return the CHECK expressions in the order in which they stand, each in one canonical spelling."""
+        if not may_contain(self.sql, "check"):
+            return ()
         return tuple(canonical(clause.expression) for clause in check_clauses(self.definition))
 
 
@@ -285,7 +288,7 @@ def _columns(database: SqliteDatabase, table: str) -> tuple[Column, ...]:
 
 def _foreign_keys(database: SqliteDatabase, table: str, sql: str) -> tuple[ForeignKey, ...]:
     rows = read(database, f"PRAGMA main.foreign_key_list({quote(table)})")
-    deferred = _deferred_keys(sql) if rows else set()
+    deferred = _deferred_keys(sql) if rows and may_contain(sql, "deferred") else set()
     keys = []
     for number in sorted({row[0] for row in rows}):
         parts = sorted((row for row in rows if row[0] == number), key=lambda row: row[1])

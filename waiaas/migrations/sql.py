@@ -136,7 +136,8 @@ class CreateTable(NamedTuple):
 
 def fold(name: str) -> str:
     """Lower-case a name as SQLite compares names: ASCII letters only."""
-    return name.translate(_ASCII_LOWER)
+    # `lower` takes a fifth of the time.
+    return name.lower() if name.isascii() else name.translate(_ASCII_LOWER)
 
 
 def quote(name: str) -> str:
@@ -190,6 +191,11 @@ def names(sql: str, name: str) -> bool:
     False
     """
     return any(token.name == fold(name) for token in tokens(sql))
+
+
+def may_contain(sql: str, word: str) -> bool:
+    """Whether a text contains the letters of a keyword (in lower case), so that its tokens need to be looked at."""
+    return word in sql.lower()
 
 
 def without_argument(sql: str, name: str) -> str:
