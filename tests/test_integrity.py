@@ -978,7 +978,7 @@ class TestRefused:
             check(path)
         assert caught.value.reason == reason
 
-    @pytest.mark.parametrize("pragma", ["quick_check", "foreign_key_check", "table_xinfo"])
+    @pytest.mark.parametrize("pragma", ["integrity_check", "foreign_key_check", "table_xinfo"])
     def test_a_file_that_is_locked_meanwhile(self, v19: Path, pragma: str) -> None:
         """A lock that another connection holds for a while is a refusal to be tried again, and no finding."""
         with (
