@@ -1,5 +1,6 @@
 """WAIaaS: the database of a wallet service for AI agents, whose sessions reach one or many wallets."""
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,9 @@ from waiaas.models import (
     WalletConnectStore,
 )
 from waiaas.transactions import write_transaction
+
+# A library leaves it to the program where its log goes (https://docs.python.org/3/howto/logging.html#library-config).
+logging.getLogger("waiaas").addHandler(logging.NullHandler())
 
 if TYPE_CHECKING:
     from waiaas.rehearsal import Rehearsal, rehearse

@@ -31,7 +31,7 @@ from waiaas.binding import bind_block
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.driver import sqlite3
 from waiaas.errors.sqlite import is_of_database, reason_for
-from waiaas.faults import refusing, safe_cause, translated
+from waiaas.faults import file_of, refusing, safe_cause, translated
 from waiaas.files.opening import DatabaseFile, real_path
 
 LOG = logging.getLogger("waiaas")
@@ -111,6 +111,7 @@ class WaiaasDatabase(SqliteDatabase):
         after a few milliseconds each time.
         """
         deadline = time.monotonic() + self.timeout
+        waits = False
         try:
             self._wait_for_locks(0)
             while True:
@@ -120,6 +121,9 @@ class WaiaasDatabase(SqliteDatabase):
                 except OperationalError as error:
                     if reason_for(error) != "database_busy" or time.monotonic() > deadline:
                         raise
+                if not waits:
+                    LOG.info("Waiting for the write lock of %s", file_of(self))
+                    waits = True
                 time.sleep(random.uniform(*_LOOK_AGAIN_AFTER))
         finally:
             self._wait_for_locks(self.timeout)

@@ -1,3 +1,5 @@
+import logging
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +16,21 @@ def new_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("new") / "wallets.db"
     waiaas.close(waiaas.connect(path))
     return path
+
+
+#: A token, a JWT without its prefix, a key or a hash.
+_SECRET = re.compile(r'wai_sess_|eyJ|[0-9a-f]{64}|"secret"')
+
+
+@pytest.fixture(autouse=True)
+def log_without_secrets(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """No test of the services logs a token, a key or a hash, however much is logged."""
+    caplog.set_level(logging.DEBUG, logger="waiaas")
+    yield
+    for record in caplog.get_records("call"):
+        if record.name.startswith("waiaas"):
+            text = logging.Formatter().format(record)
+            assert not _SECRET.search(text), text
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from service_set import ServiceSet
 from world import NOW, Scene, World
 
 import waiaas
@@ -59,6 +60,44 @@ def test_it_is_shown_with_replacement_characters(scene: Scene) -> None:
     assert ("invalid_text", "wallets.name") in kinds
 
 
+@pytest.mark.parametrize("column", ["name", "suspension_reason"])
+def test_an_agent_keeps_its_right(scene: Scene, column: str) -> None:
+    """A text of its wallet that is not UTF-8 takes no right away: `authorize` shows replacement characters."""
+    scene.world.execute(f"UPDATE wallets SET {column} = CAST(X'78ff' AS TEXT)")
+    for wallet_id in (None, scene.second):
+        wallet = scene.world.sessions.authorize(scene.session.token, wallet_id).wallet
+        assert wallet.name == ("x\ufffd" if column == "name" else wallet.name)
+    database = scene.world.database
+    assert database.latest().text_factory is database.connection().text_factory is str
+    with database.atomic("IMMEDIATE"):
+        assert scene.world.sessions.authorize(scene.session.token).session_id == scene.session.id
+
+
+NOT_UTF_8 = {
+    "token_hash": ("sessions", "INVALID_TOKEN", None),
+    "revoked_at": ("sessions", "SESSION_REVOKED", None),
+    "expires_at": ("sessions", "SESSION_EXPIRED", None),
+    "value": ("key_value_store", "DATABASE_UNAVAILABLE", "unreadable_value"),
+    "id": ("wallets", "DATABASE_UNAVAILABLE", "unreadable_value"),
+}
+
+
+@pytest.mark.parametrize("column", NOT_UTF_8)
+def test_nothing_else_that_is_not_utf_8_is_guessed(scene: Scene, column: str) -> None:
+    """A decision is refused if what it goes by is not UTF-8, and the error holds none of it."""
+    table, code, reason = NOT_UTF_8[column]
+    scene.world.execute("PRAGMA foreign_keys = OFF")
+    scene.world.execute("PRAGMA ignore_check_constraints = ON")
+    scene.world.execute(f"UPDATE {table} SET {column} = CAST(X'78ff' AS TEXT) WHERE rowid = 1")
+    if table == "wallets":
+        scene.world.execute("UPDATE session_wallets SET wallet_id = CAST(X'78ff' AS TEXT) WHERE is_default = 1")
+    sessions = ServiceSet(scene.world.database, scene.world.clock).sessions
+    for call in (sessions.authorize, sessions.authenticate):
+        with pytest.raises(WAIaaSError) as caught:
+            call(scene.session.token)
+        assert (caught.value.code, caught.value.reason) == (code, reason)
+
+
 def test_saving_a_shown_wallet_keeps_the_stored_name(scene: Scene) -> None:
     """`save` writes the fields that were changed, so that a name with replacement characters is not stored."""
     scene.world.execute("UPDATE wallets SET name = CAST(X'78ff' AS TEXT) WHERE id = ?", scene.first)
@@ -80,6 +119,22 @@ def test_other_values_of_other_types_stop_nothing(scene: Scene, column: str, val
     shown = SessionResponseSchema().dump(scene.world.sessions.list().items, many=True)
     assert [each["id"] for each in shown] == [scene.session.id, scene.alone.id]
     assert scene.world.sessions.revoke(scene.session.id).status == "REVOKED"
+
+
+@pytest.mark.parametrize("column", ["created_at", "updated_at", "suspended_at"])
+@pytest.mark.parametrize("value", ["yesterday", b"\xff", 10**18, 1.5], ids=repr)
+def test_a_time_of_a_wallet_that_is_something_else(scene: Scene, column: str, value: object) -> None:
+    """A time that is not a number is shown as the last second of the year 9999, and `save` keeps what is stored."""
+    scene.world.execute(f"UPDATE wallets SET {column} = ? WHERE id = ?", value, scene.first)
+    wallet = scene.world.wallets.get(scene.first)
+    shown = WalletResponseSchema().dump(wallet)
+    key = column.replace("_at", "At")
+    assert shown[key] == (1 if value == 1.5 else 253_402_300_799)
+    assert shown in WalletResponseSchema().dump(scene.world.wallets.list().items, many=True)
+    wallet.owner_address = "somebody"
+    with scene.world.database.bind_ctx(waiaas.MODELS):
+        wallet.save()
+    assert scene.world.query(f"SELECT {column} FROM wallets WHERE id = ?", scene.first) == [(value,)]
 
 
 LIMITS = {

@@ -13,7 +13,7 @@ _DATABASE_CODES: Final = frozenset({"SCHEMA_INCOMPATIBLE", *OWN_CODES})
 _PUBLIC_DETAILS: Final = frozenset(
     {
         *("environment", "fields", "from", "limit", "maxRenewals", "network", "renewableAt", "retryAt"),
-        *("sessionId", "status", "to", "walletId"),
+        *("sessionId", "state", "status", "to", "walletId"),
     }
 )
 _UNKNOWN: Final = "?"

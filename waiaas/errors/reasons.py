@@ -36,8 +36,8 @@ _ROWS: Final = (
     Reason("upgrade_pending", False),
     # The surroundings do not let it work.
     Reason("inside_transaction", False, _UNAVAILABLE),
-    Reason("connection_settings", False),
-    Reason("unfinished_query", False),
+    Reason("connection_settings", False, _UNAVAILABLE),
+    Reason("unfinished_query", False, _UNAVAILABLE),
     Reason("hidden_table", False, _UNAVAILABLE),
     Reason("database_busy", True, _BUSY),
     Reason("read_only", False, _UNAVAILABLE),

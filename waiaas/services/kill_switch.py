@@ -16,7 +16,7 @@ from waiaas.fields import to_json
 from waiaas.models import AuditLog, BaseModel, KeyValue, Session, SessionWallet, Transaction, Wallet
 from waiaas.services.audit import Event, record
 from waiaas.services.ids import check_actor
-from waiaas.services.settings import Clock, checked
+from waiaas.services.settings import Clock, checked, seconds_of
 from waiaas.services.statements import fetch, fetch_latest, in_dialect, service_transaction
 
 #: SQL that is true while the kill switch locks the system: for any value but `ACTIVE`, a missing row is none.
@@ -146,7 +146,7 @@ class KillSwitchService:
     def _change(self, change: Callable[[int, str | None], None], actor: str) -> KillSwitch:
         check_actor(actor)
         with service_transaction(self._database, durable=True):
-            change(int(self._clock()), self._read(_READ_STATE))
+            change(seconds_of(self._clock), self._read(_READ_STATE))
             return self.state()
 
     def _read(self, sql: str, *parameters: object) -> Any:

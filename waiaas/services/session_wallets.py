@@ -15,7 +15,7 @@ from waiaas.services.details import LinkedWallet, linked_wallets
 from waiaas.services.ends import has_ended, has_not_expired
 from waiaas.services.ids import check_actor, check_id, told_id
 from waiaas.services.kill_switch import IS_LOCKED, refuse_locked, refuse_locked_now
-from waiaas.services.settings import Clock, SessionSettings, checked
+from waiaas.services.settings import Clock, SessionSettings, checked, seconds_of
 from waiaas.services.statements import fetch_latest, in_dialect, service_transaction
 from waiaas.transactions import sync_at_commit
 
@@ -60,7 +60,7 @@ class SessionWalletService:
         check_actor(actor)
         with service_transaction(self._database):
             refuse_locked(self._database)
-            now = int(self._clock())
+            now = seconds_of(self._clock)
             links = _links_to_change(self._database, session_id)
             refuse_unusable(self._database, [wallet_id], self._settings, now)
             if any(link.id == wallet_id for link in links):
@@ -82,7 +82,7 @@ class SessionWalletService:
         check_id("walletId", wallet_id)
         check_actor(actor)
         with service_transaction(self._database, durable=True):
-            now = int(self._clock())
+            now = seconds_of(self._clock)
             links = _links_to_change(self._database, session_id)
             link = _find(links, session_id, wallet_id)
             if len(links) == 1:
@@ -103,7 +103,7 @@ class SessionWalletService:
         check_id("walletId", wallet_id)
         check_actor(actor)
         with service_transaction(self._database, durable=True):
-            now = int(self._clock())
+            now = seconds_of(self._clock)
             links = _links_to_change(self._database, session_id)
             link = _find(links, session_id, wallet_id)
             before = [link.id for link in links if link.is_default]

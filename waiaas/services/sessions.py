@@ -15,16 +15,22 @@ from waiaas.errors import WAIaaSError
 from waiaas.models import Session, SessionWallet
 from waiaas.schemas import DEFAULT_LIMIT, CreateSessionRequest, check_create_session_request
 from waiaas.services.audit import Event, record
-from waiaas.services.details import IssuedSession, SessionDetails, details_query, session_details
+from waiaas.services.details import (
+    IssuedSession,
+    SessionDetails,
+    details_query,
+    refuse_unreadable_id,
+    session_details,
+)
 from waiaas.services.ends import has_ended, has_expired, has_not_expired
 from waiaas.services.ids import check_actor, check_id, new_id, told_id
 from waiaas.services.kill_switch import IS_LOCKED, refuse_locked
 from waiaas.services.pages import Page, check_page, page_of
 from waiaas.services.session_wallets import refuse_unusable
-from waiaas.services.settings import Clock, SessionSettings, checked
+from waiaas.services.settings import Clock, SessionSettings, checked, seconds_of
 from waiaas.services.statements import PARAMETER, TRUE, compiled, fetch, fetch_latest, in_dialect, service_transaction
 from waiaas.services.tokens import STORED_KEYS, SessionTokens, TokenClaims, TokenKeys, hash_of, is_hash_of
-from waiaas.transactions import sync_at_commit
+from waiaas.transactions import LOG, sync_at_commit
 
 
 class AuthenticatedSession(NamedTuple):
@@ -109,7 +115,7 @@ class SessionService:
         session_id, default = new_id(), request["default_wallet_id"]
         with service_transaction(self._database):
             refuse_locked(self._database)
-            now = int(self._clock())
+            now = seconds_of(self._clock)
             absolute_end = now + self._settings.absolute_lifetime
             expires_at = min(now + (request["ttl"] or self._settings.ttl), absolute_end)
             refuse_unusable(self._database, request["wallet_ids"], self._settings, now)
@@ -198,7 +204,7 @@ class SessionService:
         self._verify(token)
         with service_transaction(self._database, durable=True):
             refuse_locked(self._database)
-            now = int(self._clock())
+            now = seconds_of(self._clock)
             claims = self._tokens.verify(token)
             session_id = claims.session_id
             found = fetch(self._database, self._find_renewal, session_id)
@@ -232,7 +238,7 @@ class SessionService:
         check_id("sessionId", session_id)
         check_actor(actor)
         with service_transaction(self._database, durable=True):
-            now = int(self._clock())
+            now = seconds_of(self._clock)
             is_it = Session.id == session_id
             found = Session.select(Session.revoked_at).where(is_it).tuples().first(self._database)
             if found is None:
@@ -251,7 +257,7 @@ class SessionService:
         Raises WAIaaSError `SESSION_NOT_FOUND` where the session is unknown.
         """
         check_id("sessionId", session_id)
-        return self._details(session_id, int(self._clock()))
+        return self._details(session_id, seconds_of(self._clock))
 
     def list(
         self,
@@ -268,7 +274,7 @@ class SessionService:
         for a limit out of bounds, a `wallet_id` or `after` that is no text, or an unknown status.
         """
         check_page(limit, after, status, SESSION_STATUSES)
-        now = int(self._clock())
+        now = seconds_of(self._clock)
         ids = Session.select(Session.id).order_by(Session.id).limit(limit + 1)
         if after is not None:
             ids = ids.where(Session.id > after)
@@ -285,8 +291,15 @@ class SessionService:
 
     def _current_session(self, token: str, sql: str, *parameters: object) -> tuple[TokenClaims, Sequence[Any]]:
         """Return the claims of a token and the row of its session, if the session lives and the token is current."""
-        now = self._clock()
-        claims, row = self._claims_and_row(token, int(now), sql, *parameters)
+        try:
+            return self._checked_session(token, sql, *parameters)
+        except WAIaaSError as error:
+            _log_refusal(error)
+            raise
+
+    def _checked_session(self, token: str, sql: str, *parameters: object) -> tuple[TokenClaims, Sequence[Any]]:
+        now = seconds_of(self._clock)
+        claims, row = self._claims_and_row(token, now, sql, *parameters)
         token_hash, revoked_at, expires_at = row[:_WALLET]
         if token_hash is None:
             raise WAIaaSError("SESSION_NOT_FOUND")
@@ -296,6 +309,8 @@ class SessionService:
             raise WAIaaSError("INVALID_TOKEN")
         if has_ended(expires_at, now):
             raise WAIaaSError("SESSION_EXPIRED")
+        # The id of a wallet is never guessed; its name is only shown.
+        refuse_unreadable_id(self._database, row[_WALLET])
         return claims, row
 
     def _claims_and_row(
@@ -331,7 +346,8 @@ class SessionService:
 
         Nothing is refused here, where the row with the texts of the keys is at hand: a traceback would hold them.
         """
-        found = fetch_latest(self._database, sql, *parameters) or fetch_latest(self._database, self._find_no_session)
+        database = self._database
+        found = fetch_latest(database, sql, *parameters, shown=True) or fetch_latest(database, self._find_no_session)
         is_locked, current, previous, *row = found
         if known is not None and known.stored == (current, previous):
             return is_locked, known, row
@@ -339,7 +355,11 @@ class SessionService:
 
     def _verify(self, token: str) -> None:
         """Refuse a token that the latest keys did not sign, or any while the system is locked."""
-        self._claims_and_row(token, int(self._clock()), self._find_session)
+        try:
+            self._claims_and_row(token, seconds_of(self._clock), self._find_session)
+        except WAIaaSError as error:
+            _log_refusal(error)
+            raise
 
     def _details(self, session_id: str, now: int) -> SessionDetails:
         for session in session_details(self._database, self._find_details, [session_id], now):
@@ -355,6 +375,14 @@ class SessionService:
         is_default = (SessionWallet.session == session_id) & (SessionWallet.is_default == TRUE)
         default = SessionWallet.select(SessionWallet.wallet).where(is_default).tuples().first(self._database)
         return None if default is None else str(default[0])
+
+
+def _log_refusal(error: WAIaaSError) -> None:
+    """Log that a token was refused, by the code and nothing of the token, or that the database did not decide."""
+    if error.reason is None:
+        LOG.info("A session token was refused: %s", error.code)
+    else:
+        LOG.warning("No decision about a session token: %s (%s)", error.code, error.reason)
 
 
 class _Renewed(NamedTuple):
@@ -416,7 +444,7 @@ def _refuse_renewal(session: _Renewed, claims: TokenClaims, token: str, now: int
     if has_ended(session.expires_at, now):
         raise WAIaaSError("SESSION_EXPIRED")
     if not _is_below(session.renewal_count, session.max_renewals):
-        raise WAIaaSError("RENEWAL_LIMIT_REACHED", details={"maxRenewals": session.max_renewals})
+        raise WAIaaSError("RENEWAL_LIMIT_REACHED", details={"maxRenewals": _count(session.max_renewals)})
     if has_ended(session.absolute_expires_at, now):
         raise WAIaaSError("SESSION_ABSOLUTE_LIFETIME_EXCEEDED")
     renewable_at = claims.issued_at + (claims.expires_at - claims.issued_at + 1) // 2
@@ -429,6 +457,11 @@ def _has_status(status: str, now: int) -> Node:
         return Session.revoked_at.is_null(False)
     by_its_end = has_expired(now) if status == "EXPIRED" else has_not_expired(now)
     return Session.revoked_at.is_null() & by_its_end
+
+
+def _count(value: object) -> int:
+    """Return a stored count; 0 for a value of another type, which goes into no answer."""
+    return value if isinstance(value, int) else 0
 
 
 def _is_below(count: object, most: object) -> bool:

@@ -7,10 +7,25 @@ from dataclasses import dataclass, fields
 
 from peewee import Database
 
+from waiaas.errors import refusal
+from waiaas.fields import LAST_SECOND
+
 #: Gives the time in Unix seconds, as `time.time` does.
 Clock = Callable[[], float]
 
 _MOST = 2**31 - 1
+
+
+def seconds_of(clock: Clock) -> int:
+    """Return the time of a clock in whole Unix seconds.
+
+    Raises WAIaaSError `DATABASE_UNAVAILABLE` with the reason `clock_unusable` if it is not one of the years 1970 to
+    9999: a session that is created then would never end, or has ended.
+    """
+    now = clock()
+    if not 0 <= now <= LAST_SECOND:
+        raise refusal("clock_unusable", time=now)
+    return int(now)
 
 
 @dataclass(frozen=True)

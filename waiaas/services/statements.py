@@ -65,19 +65,27 @@ def fetch(database: Database, sql: str, *parameters: object) -> Any:
             raise
 
 
-def fetch_latest(database: Database, sql: str, *parameters: object) -> Any:
+def fetch_latest(database: Database, sql: str, *parameters: object, shown: bool = False) -> Any:
     """Run a compiled statement against the latest commit of any process, and return its first row, or None.
+
+    With `shown=True` text that is not UTF-8 comes as `ReplacedText` instead of an error.
 
     Only the database that `waiaas.connect` returns has a connection for that. On any other Peewee database, a
     statement inside a transaction or next to an unfinished cursor reads the snapshot of that one.
     """
     if not isinstance(database, WaiaasDatabase):
+        if shown:
+            return _decoding(database.connection(), lambda: fetch(database, sql, *parameters))
         return fetch(database, sql, *parameters)
     try:
         return database.latest().execute(sql, parameters).fetchone()
-    except Exception:
-        with refusing(database):
-            raise
+    except Exception as error:
+        if not (shown and reason_for(error) == "unreadable_value"):
+            with refusing(database):
+                raise
+    with refusing(database):
+        latest = database.latest()
+        return _decoding(latest, lambda: latest.execute(sql, parameters).fetchone())
 
 
 @contextmanager
@@ -124,7 +132,13 @@ def show(database: Database, read: Callable[[], _Item]) -> _Item:
     except (PeeweeException, sqlite3.Error) as error:
         if reason_for(error) != "unreadable_value":
             raise
-    connection = database.connection()
+    return _decoding(database.connection(), read)
+
+
+def _decoding(connection: Any, read: Callable[[], _Item]) -> _Item:
+    """Run a function while a connection of SQLite returns text that is not UTF-8 as `ReplacedText`."""
+    if not hasattr(connection, "text_factory"):
+        return read()
     before, connection.text_factory = connection.text_factory, _decode
     try:
         return read()

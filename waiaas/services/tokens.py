@@ -23,7 +23,7 @@ from waiaas.models import KeyValue
 from waiaas.schemas import MAX_TOKEN_LENGTH, Secret
 from waiaas.services.audit import Event, record
 from waiaas.services.ids import TOKEN_PREFIX, check_actor, check_id
-from waiaas.services.settings import Clock, checked
+from waiaas.services.settings import Clock, checked, seconds_of
 from waiaas.services.statements import fetch_latest, in_dialect, service_transaction
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ class SessionTokens:
         if keys is None:
             # No key has signed any token.
             raise WAIaaSError("INVALID_TOKEN")
-        return keys.verify(token, int(self._clock()))
+        return keys.verify(token, seconds_of(self._clock))
 
     def rotate(self, *, actor: str = "admin") -> None:
         """Replace the key: new tokens are signed with a new one, old ones are accepted for five minutes more.
@@ -188,7 +188,7 @@ class SessionTokens:
         """
         check_actor(actor)
         with service_transaction(self._database, durable=True):
-            now = int(self._clock())
+            now = seconds_of(self._clock)
             keys = self._stored()
             if keys is None:
                 self._make_first_key()
@@ -215,7 +215,7 @@ class SessionTokens:
         return None if current is None else TokenKeys(current, previous)
 
     def _make_first_key(self) -> TokenKeys:
-        now = int(self._clock())
+        now = seconds_of(self._clock)
         key = _new_key(now)
         self._store(CURRENT_KEY, key, now)
         # Only the key that is gone said when it was replaced.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from peewee import Database
@@ -11,6 +12,7 @@ from peewee import Database
 from waiaas.enums import MAINNET_NETWORK_TYPES, WALLET_STATUSES
 from waiaas.errors import WAIaaSError
 from waiaas.faults import refusing
+from waiaas.fields import LAST_SECOND, UTCDateTime
 from waiaas.models import Session, SessionWallet, Transaction, Wallet
 from waiaas.schemas import (
     DEFAULT_LIMIT,
@@ -24,7 +26,7 @@ from waiaas.services.details import refuse_unreadable_id
 from waiaas.services.ids import check_actor, check_id, new_id, told_id
 from waiaas.services.kill_switch import refuse_locked
 from waiaas.services.pages import Page, check_page, page_of
-from waiaas.services.settings import Clock, checked
+from waiaas.services.settings import Clock, checked, seconds_of
 from waiaas.services.statements import in_parts, link_order, service_transaction, show
 
 _SUSPEND_WALLET = SuspendWalletRequestSchema()
@@ -68,7 +70,7 @@ class WalletService:
             raise WAIaaSError("ENVIRONMENT_NETWORK_MISMATCH", details=details)
         with service_transaction(self._database):
             refuse_locked(self._database)
-            now, wallet_id = int(self._clock()), new_id()
+            now, wallet_id = seconds_of(self._clock), new_id()
             if Wallet.select().where(Wallet.public_key == request["public_key"]).exists(self._database):
                 raise RequestValidationError({"publicKey": ["A wallet with this public key exists."]})
             row = {"id": wallet_id, "status": "ACTIVE", "created_at": now, "updated_at": now}
@@ -99,7 +101,7 @@ class WalletService:
             found = show(self._database, lambda: tuple(wallets.clone().execute(self._database)))
             for wallet in found:
                 refuse_unreadable_id(self._database, wallet.id)
-            return page_of(found, limit)
+            return page_of(tuple(map(_readable, found)), limit)
 
     def suspend(self, wallet_id: str, reason: str | None = None, *, actor: str = "admin") -> Wallet:
         """Suspend an active wallet, for a reason that is told with it; its sessions keep their links.
@@ -112,7 +114,7 @@ class WalletService:
         check_actor(actor)
         _SUSPEND_WALLET.load({"reason": reason})
         with service_transaction(self._database, durable=True):
-            now = int(self._clock())
+            now = seconds_of(self._clock)
             wallet = self._wallet_to_change(wallet_id)
             if wallet.status == "SUSPENDED":
                 raise WAIaaSError("WALLET_SUSPENDED", details={"walletId": wallet_id})
@@ -131,7 +133,7 @@ class WalletService:
         check_actor(actor)
         with service_transaction(self._database):
             refuse_locked(self._database)
-            now = int(self._clock())
+            now = seconds_of(self._clock)
             _refuse_transition(self._wallet_to_change(wallet_id), "SUSPENDED", "ACTIVE")
             changes = {"status": "ACTIVE", "suspended_at": None, "suspension_reason": None}
             return self._change(wallet_id, now, actor, changes, Event("WALLET_ACTIVATED", {}, wallet_id))
@@ -145,7 +147,7 @@ class WalletService:
         """
         check_actor(actor)
         with service_transaction(self._database, durable=True):
-            now = int(self._clock())
+            now = seconds_of(self._clock)
             self._wallet_to_change(wallet_id)
             lost = _links_to_lose(self._database, wallet_id)
             SessionWallet.delete().where(SessionWallet.wallet == wallet_id).execute(self._database)
@@ -168,7 +170,7 @@ class WalletService:
         wallet: Wallet | None = show(self._database, lambda: query.clone().first(self._database))
         if wallet is None:
             raise WAIaaSError("WALLET_NOT_FOUND", details={"walletId": told_id(wallet_id)})
-        return wallet
+        return _readable(wallet)
 
     def _wallet_to_change(self, wallet_id: str) -> Wallet:
         wallet = self._wallet(wallet_id)
@@ -204,6 +206,21 @@ def _columns(request: CreateWalletRequest) -> dict[str, Any]:
     return {key: given[key] for key in CreateWalletRequest.__required_keys__}
 
 
+def _readable(wallet: Wallet) -> Wallet:
+    """Give a wallet values that can be shown where SQLite has others; `save` does not write them.
+
+    A time that is not a number is the last second of the year 9999, as in `SessionDetails`.
+    """
+    values = wallet.__data__
+    for field in Wallet._meta.sorted_fields:
+        value = values.get(field.name)
+        if isinstance(field, UTCDateTime) and value is not None and not isinstance(value, datetime):
+            values[field.name] = field.python_value(LAST_SECOND)
+        elif isinstance(value, bytes):
+            values[field.name] = value.decode(errors="replace")
+    return wallet
+
+
 class _LostLink(NamedTuple):
     """A link that goes with its wallet; `heir` is the wallet linked earliest of the session's others, or None."""
 
@@ -231,7 +248,7 @@ def _links_to_lose(database: Database, wallet_id: str) -> list[_LostLink]:
         .where(link.wallet == wallet_id)
         .order_by(link.session)
     )
-    rows = links.tuples().execute(database)
+    rows = show(database, lambda: list(links.clone().tuples().execute(database)))
     return [_LostLink(session, was_default, bool(is_revoked), to) for session, was_default, is_revoked, to in rows]
 
 

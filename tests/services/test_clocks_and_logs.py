@@ -1,0 +1,79 @@
+"""Services with a clock that is wrong, and what they log."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+
+import pytest
+from world import CHANGES, Scene, World, refused
+
+import waiaas
+from waiaas import WAIaaSError
+
+
+@pytest.fixture
+def scene(world: World) -> Scene:
+    return Scene(world)
+
+
+CALLS: dict[str, Callable[[Scene], Any]] = {
+    **{name: lambda scene, change=change: change(scene, "sam") for name, change in CHANGES.items()},
+    "authorize": lambda scene: scene.world.sessions.authorize(scene.session.token),
+    "authenticate": lambda scene: scene.world.sessions.authenticate(scene.session.token),
+    "get": lambda scene: scene.world.sessions.get(scene.session.id),
+    "list": lambda scene: scene.world.sessions.list(),
+}
+
+
+@pytest.mark.parametrize("now", [253_402_300_800, -1, float("nan"), float("inf")], ids=repr)
+@pytest.mark.parametrize("name", CALLS)
+def test_a_clock_that_gives_no_usable_time(scene: Scene, name: str, now: float) -> None:
+    """Nothing is decided, shown or changed at a time outside the years 1970 to 9999."""
+    scene.world.clock.now = now
+    with refused(scene.world, "DATABASE_UNAVAILABLE", "clock_unusable"):
+        CALLS[name](scene)
+
+
+@pytest.mark.parametrize("now", [253_402_300_800, float("nan"), float("inf")], ids=repr)
+def test_resolve_with_such_a_clock(scene: Scene, now: float) -> None:
+    """Every session has ended then."""
+    scene.world.clock.now = now
+    with pytest.raises(WAIaaSError) as caught:
+        scene.world.links.resolve(scene.session.id)
+    assert caught.value.code == "SESSION_EXPIRED"
+
+
+def test_a_refused_token_is_logged_by_its_code(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    """The log has the reason of each refusal and nothing of the token."""
+    caplog.set_level(logging.INFO, logger="waiaas")
+    scene.world.sessions.authorize(scene.session.token)
+    assert not caplog.messages
+    scene.world.sessions.revoke(scene.session.id)
+    for call in (scene.world.sessions.authorize, scene.world.sessions.authenticate):
+        for token in (scene.session.token, scene.session.token[:-1], "no token"):
+            with pytest.raises(WAIaaSError):
+                call(token)
+    with pytest.raises(WAIaaSError):
+        scene.world.sessions.renew("no token")
+    codes = ["SESSION_REVOKED", "INVALID_TOKEN", "INVALID_TOKEN"] * 2 + ["INVALID_TOKEN"]
+    assert caplog.messages == [f"A session token was refused: {code}" for code in codes]
+
+
+def test_waiting_for_a_lock_is_logged_once(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    """The log names the file whose lock a change waits for."""
+    caplog.set_level(logging.INFO, logger="waiaas")
+    scene.world.database.timeout = 0.05
+    with closing(sqlite3.connect(scene.world.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(WAIaaSError, match="is locked"):
+            scene.world.sessions.revoke(scene.session.id)
+    assert caplog.messages == [f"Waiting for the write lock of {scene.world.path}"]
+
+
+def test_without_a_configuration_nothing_is_printed() -> None:
+    """The library's logger has a handler that does nothing, so that Python prints no warning of its own."""
+    assert any(isinstance(handler, logging.NullHandler) for handler in logging.getLogger(waiaas.__name__).handlers)
