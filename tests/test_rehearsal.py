@@ -468,7 +468,7 @@ class TestRefusals:
         def fail(*_: object, **__: object) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(*((shutil, "copyfile") if log else (tempfile, "TemporaryDirectory")), fail)
+        monkeypatch.setattr(*((shutil, "copyfile") if log else (tempfile, "mkdtemp")), fail)
         with pytest.raises(WAIaaSError) as caught:
             rehearse(path)
         assert caught.value.reason == "copy_failed"

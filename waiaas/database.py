@@ -12,12 +12,12 @@ from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING
 
-from peewee import OperationalError, SchemaManager, SqliteDatabase
+from peewee import DatabaseError, OperationalError, SchemaManager, SqliteDatabase
 
 from waiaas import migrations
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.driver import sqlite3
-from waiaas.errors.sqlite import reason_for
+from waiaas.errors.sqlite import is_unsafe_use, reason_for
 from waiaas.faults import file_of, refusing
 from waiaas.files.leftovers import remove_leftovers
 from waiaas.files.opening import DatabaseFile, path_of
@@ -359,11 +359,24 @@ def _opened(file: DatabaseFile, mode: str, busy_timeout: float) -> SqliteDatabas
     database = WaiaasDatabase(file.name, file=file, mode=mode, timeout=busy_timeout, pragmas=_PRAGMAS_TO_INSPECT)
     try:
         with refusing(database):
-            database.execute_sql("SELECT count(*) FROM sqlite_master")
+            _read_schema(database)
     except BaseException:
         database.close()
         raise
     return database
+
+
+def _read_schema(database: SqliteDatabase) -> None:
+    """Let SQLite read the schema: with trust if an index of the user needs it, which this connection can afford."""
+    read = "SELECT count(*) FROM sqlite_master"
+    try:
+        database.execute_sql(read)
+    except DatabaseError as error:
+        if not is_unsafe_use(error):
+            raise
+        # The connection has no function that could do harm.
+        database.pragma("trusted_schema", "ON", permanent=True)
+        database.execute_sql(read)
 
 
 def _mode_to_look(path: str) -> str:

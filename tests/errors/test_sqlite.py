@@ -12,6 +12,7 @@ from pathlib import Path
 import peewee
 import pytest
 from old_files import dump, execute, make_file
+from program import run
 
 import waiaas
 from waiaas.errors import REASONS
@@ -272,3 +273,12 @@ def test_an_index_of_the_user_over_json(version: int, tmp_path: Path) -> None:
     assert (caught.value.reason, "malformed JSON" in str(caught.value)) == ("sqlite_error", True)
     assert "damaged" not in str(caught.value)
     assert dump(path) == before
+
+
+@pytest.mark.parametrize("version", [18, 19])
+def test_an_index_over_json_is_no_obstacle(version: int, tmp_path: Path) -> None:
+    """An index that uses a function which SQLite calls unsafe stops no command, as it stops no other program."""
+    path = make_file(tmp_path / "wallets.db", version)
+    execute(path, "CREATE INDEX mine ON wallets (json_extract('[1]', '$[0]'))")
+    codes = {command: run(command, path).exit_code for command in ("status", "plan", "upgrade", "check")}
+    assert codes == {"status": 3 if version < 19 else 0, "plan": 0, "upgrade": 0, "check": 0}

@@ -15,9 +15,11 @@ from old_files import dump, make_file
 import waiaas
 from waiaas import Progress, WAIaaSError
 from waiaas.database import open_to_change
+from waiaas.files.opening import DatabaseFile
 from waiaas.migrations import damage, runner
 from waiaas.migrations import v19_session_wallets as v19
 from waiaas.migrations.background import Background, can_read_beside
+from waiaas.migrations.backup import Copy
 from waiaas.migrations.pulse import Pulse
 
 PATIENCE = 30
@@ -42,11 +44,11 @@ class Held:
         self._write_backup, self._at_the_end = runner.write_backup, at_the_end
         monkeypatch.setattr(runner, "write_backup", self._write)
 
-    def _write(self, path: Path, target: Path, name: str, pulse: Pulse) -> Path:
-        copy = self._write_backup(path, target, name, pulse) if self._at_the_end else None
+    def _write(self, file: DatabaseFile, target: Path, pulse: Pulse) -> Copy:
+        copy = self._write_backup(file, target, pulse) if self._at_the_end else None
         self.begun.set()
         assert self.free.wait(PATIENCE)
-        return copy or self._write_backup(path, target, name, pulse)
+        return copy or self._write_backup(file, target, pulse)
 
 
 def test_the_backup_is_of_the_file_before_the_change(log18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +124,7 @@ def test_a_look_at_the_pages_that_takes_long_is_told_of_and_stopped(
     """Without a backup, a change waits for the look at its pages, says so, and can be stopped meanwhile."""
     before = files(log18)
 
-    def look(database: sqlite3.Connection, *, checks: bool) -> list[str]:
+    def look(database: sqlite3.Connection, **_: object) -> list[str]:
         database.execute("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n")
         raise AssertionError("a statement without an end has ended")
 

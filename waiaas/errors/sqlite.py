@@ -78,6 +78,8 @@ _CODES_BY_MESSAGE: Final = tuple(
 )
 _MISMATCH: Final = re.compile(r'foreign key mismatch - ".*" referencing ".*"', re.DOTALL)
 
+_UNSAFE_USE: Final = re.compile(r"malformed database schema \(.*\) - unsafe use of .*", re.DOTALL)
+
 _ERRNO_REASONS: Final[dict[int, str]] = {
     getattr(errno, name): reason
     for reason, names in {
@@ -152,6 +154,14 @@ def is_mismatch(error: BaseException) -> bool:
     SQLite can then not check the table; `waiaas check` reports it, and everything else works.
     """
     return result_code(error) in (None, _ERROR) and bool(_MISMATCH.fullmatch(str(error)))
+
+
+def is_unsafe_use(error: BaseException) -> bool:
+    """Whether SQLite reads no schema without trust, because an index of it uses a function that it calls unsafe.
+
+    SQLite 3.40 says so of `json_extract` (https://www.sqlite.org/pragma.html#pragma_trusted_schema).
+    """
+    return bool(_UNSAFE_USE.fullmatch(str(error)))
 
 
 def contains_stored_text(error: BaseException) -> bool:
