@@ -206,6 +206,7 @@ WRONG_CLAIMS = {
     "sub a list": {"sub": ["s-1"]},
     "sub that is no ASCII": {"sub": "세션"},
     "sub that UTF-8 cannot hold": {"sub": "\ud800"},
+    "sub with a NUL": {"sub": "\0"},
     "wlt null": {"wlt": None},
     "wlt true": {"wlt": True},
     "wlt an object": {"wlt": {}},

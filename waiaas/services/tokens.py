@@ -270,8 +270,9 @@ def _claims(payload: bytes) -> TokenClaims:
     if [type(value) for value in values] != list(_CLAIMS.values()):
         raise WAIaaSError("INVALID_TOKEN")
     claims = TokenClaims(*values)
-    # An id is a UUID; text that UTF-8 cannot hold would be an error of the database's driver.
-    if not claims.session_id.isascii() or not 0 <= claims.issued_at <= claims.expires_at <= LAST_SECOND:
+    # An id is a UUID; text that UTF-8 cannot hold, or a NUL, would be an error of the database's driver.
+    is_text = claims.session_id.isascii() and claims.session_id.isprintable()
+    if not is_text or not 0 <= claims.issued_at <= claims.expires_at <= LAST_SECOND:
         raise WAIaaSError("INVALID_TOKEN")
     return claims
 
