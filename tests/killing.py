@@ -211,7 +211,8 @@ def _upgrade(points: str, fault: str, path: Path, number: int, tell: Callable[[s
 
     _POINTS[points](arrive)
     try:
-        with open_to_change(path) as database:
+        # What fails when the file is closed does not undo the upgrade.
+        with open_to_change(path, warn=lambda _: None) as database:
             waiaas.upgrade(database, clock=lambda: NOW, progress=progress)
     except waiaas.WAIaaSError as error:
         return str(error.reason)

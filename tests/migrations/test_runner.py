@@ -336,7 +336,7 @@ from waiaas.database import open_to_change
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
 try:
-    with open_to_change(sys.argv[1]) as database:
+    with open_to_change(sys.argv[1], warn=lambda _: None) as database:
         waiaas.upgrade(database)
 except waiaas.WAIaaSError as error:
     sys.exit(f"{error.reason}")

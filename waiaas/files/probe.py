@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import mmap
 import os
+import secrets
+import shutil
 import stat
 import sys
 from typing import Final, NamedTuple
@@ -133,7 +135,7 @@ def _of_writing(reason: str, cause: str, path: str, folder: str) -> Explanation:
     temporary = temporary_folder()
     if _is_at_size_limit(path) or _is_full(folder):
         return Explanation("disk_full", cause)
-    if temporary is not None and (_is_full(temporary) or (reason == "disk_full" and _differ(folder, temporary))):
+    if temporary is not None and (_is_full(temporary) or (reason == "disk_full" and _has_less_room(temporary, folder))):
         return Explanation("no_room_for_temporary_files", cause, temporary)
     return Explanation(reason, cause)
 
@@ -148,12 +150,16 @@ def _error_of_opening() -> OSError | None:
 
 def _is_full(folder: str) -> bool:
     """Whether a few bytes have no room in a folder: its disk is full, or a quota."""
-    import tempfile  # only here: it takes longer to import than all of this module
-
+    # Not by tempfile: a process that has given up its rights may not be able to import it now.
+    name = os.path.join(folder, f".waiaas-{secrets.token_hex(8)}")
     try:
-        with tempfile.TemporaryFile(prefix=".waiaas-", dir=folder, buffering=0) as file:
-            file.write(bytes(_ROOM))
-            os.fsync(file.fileno())
+        probe = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            os.unlink(name)
+            os.write(probe, bytes(_ROOM))
+            os.fsync(probe)
+        finally:
+            os.close(probe)
     except OSError as error:
         return reason_for(error) == "disk_full"
     return False
@@ -174,8 +180,9 @@ def temporary_folder() -> str | None:
     return next((each for each in candidates if each and os.path.isdir(each) and os.access(each, 3)), None)
 
 
-def _differ(folder: str, other: str) -> bool:
+def _has_less_room(folder: str, other: str) -> bool:
+    """Whether a folder has less free room than another: after an error, what had filled the disk may be gone."""
     try:
-        return os.stat(folder).st_dev != os.stat(other).st_dev
+        return shutil.disk_usage(folder).free < shutil.disk_usage(other).free
     except OSError:
         return False
