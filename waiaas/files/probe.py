@@ -132,10 +132,11 @@ def _has_no_memory() -> bool:
 def _of_writing(reason: str, cause: str, path: str, folder: str) -> Explanation:
     if reason == "cannot_open" and (limited := _error_of_opening()) is not None:
         return Explanation(reason_for(limited), cause_of(limited))
-    temporary = temporary_folder()
     if _is_at_size_limit(path) or _is_full(folder):
         return Explanation("disk_full", cause)
-    if temporary is not None and (_is_full(temporary) or (reason == "disk_full" and _has_less_room(temporary, folder))):
+    temporary = temporary_folder()
+    has_less_room = temporary is not None and reason == "disk_full" and _has_less_room(temporary, folder)
+    if temporary is not None and (has_less_room or _is_full(temporary)):
         return Explanation("no_room_for_temporary_files", cause, temporary)
     return Explanation(reason, cause)
 
