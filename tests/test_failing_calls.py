@@ -141,6 +141,33 @@ def test_a_file_that_cannot_be_read(name: str, commands: Commands, folder: Path)
         assert ended.code == 0 or "reported an I/O error on wallets.db" in ended.errors, ended.errors
 
 
+_CLOSE = f"""
+import waiaas
+database = waiaas.connect({NAME!r})
+database.execute_sql("INSERT INTO wc_store VALUES ('key', 'value')")
+try:
+    waiaas.close(database)
+except waiaas.WAIaaSError as error:
+    print(error.reason)
+print(database.is_closed())
+"""
+
+
+@pytest.mark.parametrize(("error", "reason"), [("ENOSPC", "disk_full"), ("EIO", "io_error")])
+def test_close_reports_a_log_that_cannot_be_written_back(
+    error: str, reason: str, commands: Commands, folder: Path
+) -> None:
+    """`close` raises if the disk is full, or fails, at the checkpoint; the rows stay in the log, and are not lost."""
+    path = make_file(folder / NAME, LATEST, wal=True)
+    ended = commands.run(folder, ["-c", _CLOSE], Failure(("write",), NAME, 1, error, is_lasting=True))
+    assert (ended.code, ended.printed) == (0, f"{reason}\nTrue\n"), ended.errors
+    assert ("wc_store", "key", "value") in state_of(path).content
+    database = waiaas.connect(path)
+    waiaas.close(database)
+    assert ("wc_store", "key", "value") in state_of(path).content
+    assert list(folder.glob(f"{NAME}-*")) == []
+
+
 #: Limits of a process (RLIMIT_…), the value of each, and what the error says; `None` if the command succeeds.
 _LIMITS = {
     "few files": ("NOFILE", 5, "too many open files"),

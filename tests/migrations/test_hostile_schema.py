@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from old_files import dump, execute, query
+from program import variables_of_a_program
 
 import waiaas
 from waiaas import WAIaaSError
@@ -123,6 +124,62 @@ def test_values_of_gigabytes_are_not_computed(v18: Path, statements: tuple[str, 
         assert json.loads(done.stdout)
         if command != ["upgrade", "--no-backup"] or done.returncode:
             assert v18.read_bytes() == before
+
+
+# Runs `waiaas`; a thread sends a signal as soon as a function of the main thread has a local variable with a value.
+STOP_IN_A_STATEMENT = """
+import os, signal, sys, threading
+from waiaas.cli import main
+
+variable, value, number = sys.argv.pop(1), sys.argv.pop(1), getattr(signal, sys.argv.pop(1))
+main_thread = threading.get_ident()
+
+def has_begun():
+    frame = sys._current_frames()[main_thread]
+    while frame is not None:
+        if frame.f_locals.get(variable) == value:
+            return True
+        frame = frame.f_back
+    return False
+
+def stop():
+    while not has_begun():
+        pass
+    os.kill(os.getpid(), number)
+
+threading.Thread(target=stop, daemon=True).start()
+main(prog_name="waiaas")
+"""
+# A few instructions of SQLite for each row, of which one takes long.
+SLOW = (
+    "CREATE TABLE slow (a)",
+    "WITH n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 5000) INSERT INTO slow SELECT i FROM n",
+    "PRAGMA writable_schema = ON",
+    "UPDATE sqlite_master SET sql = 'CREATE TABLE slow (a CHECK (length(hex(zeroblob(30000000 + a))) > 0),"
+    " b AS (length(hex(zeroblob(30000000 + a)))) REFERENCES wallets (id))' WHERE name = 'slow'",
+)
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+@pytest.mark.parametrize(
+    ("command", "variable", "value"), [("check", "pragma", "integrity_check"), ("plan", "table", "slow")]
+)
+def test_a_signal_ends_a_statement_that_a_schema_makes_slow(
+    v18: Path, command: str, variable: str, value: str, name: str, code: int
+) -> None:
+    """Ctrl-C and SIGTERM end a statement whose few instructions would take minutes, and the file is unchanged."""
+    execute(v18, *SLOW)
+    before = v18.read_bytes()
+    ended = subprocess.run(
+        [sys.executable, "-c", STOP_IN_A_STATEMENT, variable, value, name, command, str(v18)],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        env=variables_of_a_program(),
+    )
+    assert (ended.returncode, ended.stdout) == (code, "")
+    assert ended.stderr == f"Interrupted: {v18} is as it was.\n"
+    assert v18.read_bytes() == before
 
 
 def test_limits_are_those_of_the_caller_afterwards(v18: Path) -> None:

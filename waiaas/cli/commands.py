@@ -15,7 +15,7 @@ from peewee import SqliteDatabase
 
 from waiaas import __version__, database, demo, migrations
 from waiaas.cli.group import AS_JSON, PATH, PENDING, REFUSED, ErrorTellingGroup
-from waiaas.cli.terminal import print_answer, progress_line, until_the_commit
+from waiaas.cli.terminal import interrupted_by_signals, print_answer, progress_line, until_the_commit
 from waiaas.cli.texts import (
     check_lines,
     created_lines,
@@ -433,5 +433,5 @@ def _open_to_look(path: Path, phase: str) -> Iterator[SqliteDatabase]:
     with progress_line() as line, database.open_as_it_is(path, progress=line) as opened:
         pulse = Pulse(line)
         pulse(Progress(phase))
-        with pulse.during(opened.connection()):
+        with pulse.during(opened.connection()), interrupted_by_signals(opened.connection()):
             yield opened

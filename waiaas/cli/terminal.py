@@ -9,6 +9,7 @@ import os
 import re
 import shlex
 import signal
+import sqlite3
 import sys
 import threading
 import time
@@ -262,6 +263,50 @@ def signals_that_stop() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def interrupted_by_signals(connection: sqlite3.Connection) -> Iterator[None]:
+    """Let a signal that ends the program interrupt a statement that only reads.
+
+    Python handles a signal between two instructions of its own, and SQLite calls back only after thousands of its
+    instructions, of which each can take long where a schema computes large values. But it looks for an interrupt at
+    each row (https://www.sqlite.org/c3ref/interrupt.html). So a thread waits for the signals meanwhile.
+    """
+    if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+
+    def wait() -> None:
+        while number := os.read(reading, 1):
+            if number[0] in _SIGNALS:
+                connection.interrupt()
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    try:
+        yield
+    except Exception as error:
+        # Until the statement is finished SQLite also interrupts those that clean up, and their errors hide the signal.
+        if (stopped := _signal_before(error)) is not None:
+            raise Stopped(stopped.number) from error
+        raise
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(writing)
+        thread.join()
+        os.close(reading)
+
+
+def _signal_before(error: BaseException) -> Stopped | None:
+    """Return the signal during whose handling an error was raised."""
+    context = error.__context__
+    while context is not None and not isinstance(context, Stopped):
+        context = context.__context__
+    return context
 
 
 def until_the_commit(callback: Callable[[Progress], None]) -> Callable[[Progress], None]:
