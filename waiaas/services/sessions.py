@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
@@ -41,8 +40,7 @@ class AuthenticatedSession(NamedTuple):
     expires_at: datetime
 
 
-@dataclass(frozen=True)
-class AuthorizedWallet:
+class AuthorizedWallet(NamedTuple):
     """The wallet that a request may use; `network` is its default network, None if it has none."""
 
     id: str
@@ -54,8 +52,7 @@ class AuthorizedWallet:
     status: str
 
 
-@dataclass(frozen=True)
-class Authorization:
+class Authorization(NamedTuple):
     """What an allowed request may use: the wallet, the session, and when its token expires (UTC)."""
 
     wallet: AuthorizedWallet
@@ -164,7 +161,7 @@ class SessionService:
         else:
             check_id("walletId", wallet_id)
             claims, row = self._current_session(token, self._find_named_wallet, wallet_id)
-        wallet = AuthorizedWallet(*row[_WALLET:])
+        wallet = AuthorizedWallet._make(row[_WALLET:])
         if wallet.id is None:
             raise WAIaaSError(
                 "WALLET_ACCESS_DENIED", details={"sessionId": claims.session_id, "walletId": told_id(wallet_id)}
@@ -292,29 +289,25 @@ class SessionService:
     def _current_session(self, token: str, sql: str, *parameters: object) -> tuple[TokenClaims, Sequence[Any]]:
         """Return the claims of a token and the row of its session, if the session lives and the token is current."""
         try:
-            return self._checked_session(token, sql, *parameters)
+            now = seconds_of(self._clock)
+            claims, row = self._claims_and_row(token, now, sql, parameters)
+            if row[_TOKEN_HASH] is None:
+                raise WAIaaSError("SESSION_NOT_FOUND")
+            if row[_REVOKED_AT] is not None:
+                raise WAIaaSError("SESSION_REVOKED")
+            if not is_hash_of(row[_TOKEN_HASH], token):
+                raise WAIaaSError("INVALID_TOKEN")
+            if has_ended(row[_EXPIRES_AT], now):
+                raise WAIaaSError("SESSION_EXPIRED")
+            # The id of a wallet is never guessed; its name is only shown.
+            refuse_unreadable_id(self._database, row[_WALLET])
         except WAIaaSError as error:
             _log_refusal(error)
             raise
-
-    def _checked_session(self, token: str, sql: str, *parameters: object) -> tuple[TokenClaims, Sequence[Any]]:
-        now = seconds_of(self._clock)
-        claims, row = self._claims_and_row(token, now, sql, *parameters)
-        token_hash, revoked_at, expires_at = row[:_WALLET]
-        if token_hash is None:
-            raise WAIaaSError("SESSION_NOT_FOUND")
-        if revoked_at is not None:
-            raise WAIaaSError("SESSION_REVOKED")
-        if not is_hash_of(token_hash, token):
-            raise WAIaaSError("INVALID_TOKEN")
-        if has_ended(expires_at, now):
-            raise WAIaaSError("SESSION_EXPIRED")
-        # The id of a wallet is never guessed; its name is only shown.
-        refuse_unreadable_id(self._database, row[_WALLET])
         return claims, row
 
     def _claims_and_row(
-        self, token: str, now: int, sql: str, *parameters: object
+        self, token: str, now: int, sql: str, parameters: tuple[object, ...] = ()
     ) -> tuple[TokenClaims, Sequence[Any]]:
         """Verify a token and read the row of its session.
 
@@ -322,9 +315,15 @@ class SessionService:
         """
         keys = self._keys
         while True:
-            claims = None if keys is None else _claims_or_refusal(keys, token, now)
-            session_id = claims.session_id if isinstance(claims, TokenClaims) else None
-            is_locked, latest, row = self._read(keys, sql, *parameters, session_id)
+            claims, refused = None, None
+            if keys is not None:
+                try:
+                    claims = keys.verify(token, now)
+                except WAIaaSError as error:
+                    # Whether it stands, the keys in the file decide.
+                    refused = error
+            session_id = None if claims is None else claims.session_id
+            is_locked, latest, row = self._read(keys, sql, (*parameters, session_id))
             if is_locked:
                 raise WAIaaSError("SYSTEM_LOCKED")
             if latest is None:
@@ -334,13 +333,13 @@ class SessionService:
                 break
             keys = latest
         self._keys = keys
-        if isinstance(claims, TokenClaims):
+        if claims is not None:
             return claims, row
-        assert claims is not None
-        raise claims
+        assert refused is not None
+        raise refused
 
     def _read(
-        self, known: TokenKeys | None, sql: str, *parameters: object
+        self, known: TokenKeys | None, sql: str, parameters: tuple[object, ...]
     ) -> tuple[bool, TokenKeys | None, Sequence[Any]]:
         """Return whether the system is locked, the stored keys (the known ones if they are the same), and the rest.
 
@@ -348,10 +347,10 @@ class SessionService:
         """
         database = self._database
         found = fetch_latest(database, sql, *parameters, shown=True) or fetch_latest(database, self._find_no_session)
-        is_locked, current, previous, *row = found
-        if known is not None and known.stored == (current, previous):
-            return is_locked, known, row
-        return is_locked, None if current is None else TokenKeys(current, previous), row
+        stored = found[_KEYS]
+        if known is not None and known.stored == stored:
+            return found[0], known, found[_ROW]
+        return found[0], None if stored[0] is None else TokenKeys(*stored), found[_ROW]
 
     def _verify(self, token: str) -> None:
         """Refuse a token that the latest keys did not sign, or any while the system is locked."""
@@ -396,14 +395,6 @@ class _Renewed(NamedTuple):
     absolute_expires_at: Any
 
 
-def _claims_or_refusal(keys: TokenKeys, token: str, now: int) -> TokenClaims | WAIaaSError:
-    """Return what a token says, or the refusal: whether that stands, the keys in the file decide."""
-    try:
-        return keys.verify(token, now)
-    except WAIaaSError as error:
-        return error
-
-
 # The kill switch, the two keys, the session, and one of its wallets, NULLs if it has no such link; no row without the
 # session.
 _SESSION = f"""\
@@ -420,8 +411,10 @@ LEFT JOIN main.wallets AS w ON w.id = l.wallet_id
 WHERE s.id = ?"""
 # The same for a session that does not exist.
 _NO_SESSION = f"SELECT {IS_LOCKED}, {STORED_KEYS}, NULL, NULL, NULL"
-# Where the columns of the wallet begin, after those of the session.
-_WALLET = 3
+# Where the keys are in a row of these statements, and where the rest begins.
+_KEYS, _ROW = slice(1, 3), slice(3, None)
+# Where the columns of the session are in the rest, and where those of the wallet begin.
+_TOKEN_HASH, _REVOKED_AT, _EXPIRES_AT, _WALLET = range(4)
 
 
 def _refuse_status(wallet: AuthorizedWallet, must_be_active: bool) -> None:

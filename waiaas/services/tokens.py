@@ -27,7 +27,7 @@ from waiaas.services.settings import Clock, checked, seconds_of
 from waiaas.services.statements import fetch_latest, in_dialect, service_transaction
 
 if TYPE_CHECKING:
-    from jwt import PyJWS
+    from jwt import InvalidTokenError, PyJWS
 
 #: For how long a replaced key is still accepted, and how long the next rotation has to wait, in seconds.
 ROTATION_GRACE_SECONDS = 300
@@ -41,8 +41,12 @@ STORED_KEYS = ", ".join(
 )
 
 _ALGORITHM = "HS256"
+_ALGORITHMS = [_ALGORITHM]
 _KEY_BYTES = 32
-_CLAIMS = {"sub": str, "wlt": str, "iat": int, "exp": int}
+_CLAIMS = ("sub", "wlt", "iat", "exp")
+_TYPES = (str, str, int, int)
+# RFC 7519 has UTF-8 only. `json.loads` would look for other encodings, and that for each request.
+_parse_json = json.JSONDecoder().decode
 # The last 44 characters of a token. Base64 has other spellings of the same 32 bytes, and Python's decoder passes over
 # characters that are none of its own: a token is one text.
 _SIGNATURE = re.compile(r"\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
@@ -89,11 +93,13 @@ class TokenKeys:
         """Return the token that says these claims, signed with the current key."""
         self.refuse_unusable()
         payload = to_json(dict(zip(_CLAIMS, claims, strict=True))).encode()
-        return TOKEN_PREFIX + _jws().encode(payload, self._current, algorithm=_ALGORITHM)
+        jws, _ = _jws()
+        return TOKEN_PREFIX + jws.encode(payload, self._current, algorithm=_ALGORITHM)
 
     def verify(self, token: object, now: int) -> TokenClaims:
         """Return what a token says; raises as `SessionTokens.verify` does."""
-        self.refuse_unusable()
+        if self._unusable is not None:
+            self.refuse_unusable()
         if not isinstance(token, str) or len(token) > MAX_TOKEN_LENGTH or not token.startswith(TOKEN_PREFIX):
             raise WAIaaSError("INVALID_TOKEN")
         if not token.isascii():
@@ -238,24 +244,24 @@ def is_hash_of(stored: object, token: str) -> bool:
 
     SQLite takes any value in the column; what is no text is no hash.
     """
-    return isinstance(stored, str) and compare_digest(stored.encode(), hash_of(token).encode())
+    return isinstance(stored, str) and stored.isascii() and compare_digest(stored, hash_of(token))
 
 
 @cache
-def _jws() -> PyJWS:
+def _jws() -> tuple[PyJWS, type[InvalidTokenError]]:
+    """Return what signs and verifies, and the error of what it refuses."""
     # PyJWT brings http.client and ssl, a sixth of what importing this library would take; only tokens need it.
-    from jwt import PyJWS
+    from jwt import InvalidTokenError, PyJWS
 
-    return PyJWS(algorithms=[_ALGORITHM])
+    return PyJWS(algorithms=_ALGORITHMS), InvalidTokenError
 
 
 def _verified(signed: str, key: bytes) -> bytes | None:
     """Return the payload of what a key signed; None where the signature or the shape is wrong."""
-    from jwt import InvalidTokenError
-
+    jws, invalid = _jws()
     try:
-        payload: bytes = _jws().decode(signed, key, algorithms=[_ALGORITHM])
-    except InvalidTokenError:
+        payload: bytes = jws.decode_complete(signed, key, algorithms=_ALGORITHMS)["payload"]
+    except invalid:
         return None
     return payload
 
@@ -263,13 +269,12 @@ def _verified(signed: str, key: bytes) -> bytes | None:
 def _claims(payload: bytes) -> TokenClaims:
     """Take the claims out of a payload whose signature is good."""
     try:
-        parsed = json.loads(payload)
-        values = [parsed[name] for name in _CLAIMS]
+        parsed = _parse_json(payload.decode())
+        claims = TokenClaims(parsed["sub"], parsed["wlt"], parsed["iat"], parsed["exp"])
     except (ValueError, TypeError, KeyError, RecursionError):
-        values = []
-    if [type(value) for value in values] != list(_CLAIMS.values()):
+        claims = None
+    if claims is None or tuple(map(type, claims)) != _TYPES:
         raise WAIaaSError("INVALID_TOKEN")
-    claims = TokenClaims(*values)
     # An id is a UUID; text that UTF-8 cannot hold, or a NUL, would be an error of the database's driver.
     is_text = claims.session_id.isascii() and claims.session_id.isprintable()
     if not is_text or not 0 <= claims.issued_at <= claims.expires_at <= LAST_SECOND:
