@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from waiaas.database import close, connect
 from waiaas.errors import ERROR_CODES, WAIaaSError
-from waiaas.integrity import CheckReport, Finding, check
 from waiaas.migrations import (
     LATEST_SCHEMA_VERSION,
     MIN_COMPATIBLE_SCHEMA_VERSION,
@@ -16,9 +15,6 @@ from waiaas.migrations import (
     Progress,
     UpgradeReport,
     compatibility,
-    downgrade,
-    plan,
-    upgrade,
 )
 from waiaas.models import (
     MODELS,
@@ -45,6 +41,8 @@ from waiaas.transactions import write_transaction
 logging.getLogger("waiaas").addHandler(logging.NullHandler())
 
 if TYPE_CHECKING:
+    from waiaas.integrity import CheckReport, Finding, check
+    from waiaas.migrations.runner import downgrade, plan, upgrade
     from waiaas.rehearsal import Rehearsal, rehearse
     from waiaas.schemas import (
         CreateSessionRequestSchema,
@@ -86,6 +84,8 @@ __version__ = "0.1.0"
 
 # Loaded at their first use (PEP 562): a program that only opens or upgrades a file need not wait for them.
 _LOADED_LATER = {
+    "integrity": ("CheckReport", "Finding", "check"),
+    "migrations.runner": ("downgrade", "plan", "upgrade"),
     "rehearsal": ("Rehearsal", "rehearse"),
     "schemas": (
         "CreateSessionRequestSchema",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from os import PathLike
 from typing import Any, NamedTuple
 
 from waiaas.errors import WAIaaSError
@@ -27,6 +28,8 @@ class Progress(NamedTuple):
 
 
 ProgressCallback = Callable[[Progress], None]
+#: Whether an upgrade writes a backup, or the path of the backup, or of the folder for it.
+Backup = bool | str | PathLike[str]
 
 
 @dataclass(frozen=True)

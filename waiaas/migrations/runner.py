@@ -35,6 +35,7 @@ from waiaas.migrations.inspecting import inspecting, plain_rows
 from waiaas.migrations.operations import WaiaasMigrator
 from waiaas.migrations.pulse import Pulse
 from waiaas.migrations.report import (
+    Backup,
     DowngradeReport,
     Options,
     Plan,
@@ -53,7 +54,6 @@ if TYPE_CHECKING:
     from peewee import Database
 
 Clock = Callable[[], float]
-Backup = bool | str | PathLike[str]
 # The end of the year 9999: no later time has a name in the backup's form, nor can the services read it.
 _LAST_SECOND = 253_402_300_799
 # After these the original itself may be in danger, so that a good copy beside it is kept.
