@@ -121,6 +121,15 @@ def test_the_lock_of_an_upgrade_fails(kind: str, error: str, code: int, commands
     assert code in codes
 
 
+def test_a_backup_whose_lock_fails(commands: Commands, folder: Path) -> None:
+    """A backup that gets no lock on its copy is given up after some seconds, and the file is unchanged."""
+    trial = Trial(SCENARIOS["upgrade 18 log"], folder, commands)
+    ended, wrong = trial.run(Failure(("lock",), ".*/*", 4, "ENOLCK", is_lasting=True))
+    assert wrong == []
+    assert ended.code == 1
+    assert "The backup of wallets.db could not be written" in ended.errors
+
+
 @pytest.mark.parametrize(
     "name", ["upgrade 18 journal", "upgrade 18 log", "downgrade log", "check 18 log", "plan 18 log"]
 )

@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import stat
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -25,6 +26,9 @@ from waiaas.migrations.pulse import Pulse
 from waiaas.migrations.report import Progress
 
 _PAGES_AT_ONCE = 4096
+# https://www.sqlite.org/rescode.html
+_BUSY, _LOCKED = 5, 6
+_SECONDS_TO_WAIT = 5.0
 _BYTES_AT_ONCE = 1 << 20
 # The names of backups of one version differ in the moment, and in a number where that is the same.
 _MOMENT = re.compile(r"\d{8}T\d{6}Z")
@@ -158,7 +162,17 @@ def _blocks(descriptor: int) -> Iterator[bytes]:
 
 
 def _copy_pages(file: DatabaseFile, folder: PrivateFolder, pulse: Pulse) -> None:
-    def tell(_: int, left: int, total: int) -> None:
+    busy_since: list[float] = []
+
+    def tell(code: int, left: int, total: int) -> None:
+        # Python tries a step that found a lock again without end (pysqlite_connection_backup_impl in CPython's
+        # Modules/_sqlite/connection.c). The reader has its lock, and nobody else has the copy.
+        if code in (_BUSY, _LOCKED):
+            busy_since.append(time.monotonic())
+            if busy_since[-1] - busy_since[0] > _SECONDS_TO_WAIT:
+                raise sqlite3.OperationalError("database is locked")
+        else:
+            busy_since.clear()
         pulse(Progress("backing up", None, total - left, total))
 
     with (
