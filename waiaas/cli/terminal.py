@@ -9,7 +9,6 @@ import os
 import re
 import shlex
 import signal
-import sqlite3
 import sys
 import threading
 import time
@@ -22,6 +21,7 @@ from typing import Any, TextIO
 import click
 
 from waiaas.cli.words import WORDS
+from waiaas.errors.driver import sqlite3
 from waiaas.migrations import Progress
 
 # What a line can begin with, and the colour that this has.
