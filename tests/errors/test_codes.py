@@ -102,6 +102,7 @@ UNAVAILABLE = """
     no_room_to_rehearse copy_failed copy_left no_room_for_temporary_files clock_unusable not_synced
     log_not_written_back journal_mode_kept settings_not_restored
     log_without_database sidecar_not_a_file sidecar_of_another_user file_replaced hidden_table file_in_use
+    change_undone
 """
 
 

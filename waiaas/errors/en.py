@@ -343,6 +343,11 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "database. Nothing was changed.",
         "Give the temporary table another name, or use another connection for it.",
     ),
+    "change_undone": (
+        "A trigger undid a change to the table {table} of {path}. Nothing was changed.",
+        "Run `waiaas check FILE`, which names the triggers of the file, and drop the one that does this. A temporary "
+        "trigger belongs to the connection of the program.",
+    ),
     "database_busy": (
         "{path} is locked by another connection, which did not let go within {seconds} s.",
         "Stop the daemon or the other program that uses the file, then try again.",

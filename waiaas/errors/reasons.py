@@ -39,6 +39,7 @@ _ROWS: Final = (
     Reason("connection_settings", False, _UNAVAILABLE),
     Reason("unfinished_query", False, _UNAVAILABLE),
     Reason("hidden_table", False, _UNAVAILABLE),
+    Reason("change_undone", False, _UNAVAILABLE),
     Reason("database_busy", True, _BUSY),
     Reason("read_only", False, _UNAVAILABLE),
     Reason("cannot_open", False, _UNAVAILABLE),

@@ -17,7 +17,7 @@ from waiaas.models import AuditLog, BaseModel, KeyValue, Session, SessionWallet,
 from waiaas.services.audit import Event, record
 from waiaas.services.ids import check_actor
 from waiaas.services.settings import Clock, checked, seconds_of
-from waiaas.services.statements import fetch, fetch_latest, in_dialect, service_transaction
+from waiaas.services.statements import fetch, fetch_latest, in_dialect, refuse_undone, service_transaction
 
 #: SQL that is true while the kill switch locks the system: for any value but `ACTIVE`, a missing row is none.
 IS_LOCKED = (
@@ -111,8 +111,9 @@ class KillSwitchService:
             counts = self._take_all_rights(now, actor)
             self._store({_STATE: "SUSPENDED", _ACTIVATED_AT: str(now), _ACTIVATED_BY: actor}, now)
             self._record("KILL_SWITCH_ACTIVATED", counts, now, actor)
+            self._refuse_rights_left()
 
-        return self._change(change, actor)
+        return self._change(change, "SUSPENDED", actor)
 
     def escalate(self, *, actor: str) -> KillSwitch:
         """Go from `SUSPENDED` to `LOCKED`.
@@ -126,7 +127,7 @@ class KillSwitchService:
             self._store({_STATE: "LOCKED"}, now)
             self._record("KILL_SWITCH_ESCALATED", {}, now, actor)
 
-        return self._change(change, actor)
+        return self._change(change, "LOCKED", actor)
 
     def recover(self, *, actor: str) -> KillSwitch:
         """Go from any other state to `ACTIVE`; sessions stay revoked and wallets suspended.
@@ -141,13 +142,15 @@ class KillSwitchService:
             KeyValue.delete().where(KeyValue.key.in_([_ACTIVATED_AT, _ACTIVATED_BY])).execute(self._database)
             self._record("KILL_SWITCH_RECOVERED", {"from": _shown(state)}, now, actor)
 
-        return self._change(change, actor)
+        return self._change(change, "ACTIVE", actor)
 
-    def _change(self, change: Callable[[int, str | None], None], actor: str) -> KillSwitch:
+    def _change(self, change: Callable[[int, str | None], None], target: str, actor: str) -> KillSwitch:
         check_actor(actor)
         with service_transaction(self._database, durable=True):
             change(seconds_of(self._clock), self._read(_READ_STATE))
-            return self.state()
+            state = self.state()
+            refuse_undone(self._database, KeyValue, state.state == target)
+            return state
 
     def _read(self, sql: str, *parameters: object) -> Any:
         """Return the only value of the first row, None if there is no row or the value is not UTF-8."""
@@ -173,9 +176,7 @@ class KillSwitchService:
         default = SessionWallet.select(SessionWallet.wallet).where(
             (SessionWallet.session == Session.id) & (SessionWallet.is_default == SQL("1"))
         )
-        lives = Session.revoked_at.is_null()
-        is_under_way = Transaction.status.in_(_UNDER_WAY)
-        is_active = Wallet.status == "ACTIVE"
+        lives, is_under_way, is_active = _RIGHTS.values()
         sessions = self._record_each("SESSION_REVOKED", now, actor, Session, lives, default.limit(1), Session.id)
         Session.update(revoked_at=now).where(lives).execute(self._database)
         transactions = self._record_each(
@@ -189,6 +190,10 @@ class KillSwitchService:
         ).execute(self._database)
         return {"sessions": sessions, "transactions": transactions, "wallets": wallets}
 
+    def _refuse_rights_left(self) -> None:
+        for model, is_left in _RIGHTS.items():
+            refuse_undone(self._database, model, not model.select().where(is_left).exists(self._database))
+
     def _record_each(self, event: str, now: int, actor: str, model: type[BaseModel], which: Node, *ids: Node) -> int:
         """Write a row of the audit log for each row that is to be changed; `ids`: wallet, session, transaction."""
         written = [AuditLog.timestamp, AuditLog.event_type, AuditLog.actor, AuditLog.details]
@@ -198,6 +203,12 @@ class KillSwitchService:
         return int(AuditLog.insert_from(rows, [*written, *columns]).as_rowcount().execute(self._database))
 
 
+# The rows that `activate` changes.
+_RIGHTS: dict[type[BaseModel], Node] = {
+    Session: Session.revoked_at.is_null(),
+    Transaction: Transaction.status.in_(_UNDER_WAY),
+    Wallet: Wallet.status == "ACTIVE",
+}
 # The state, NULL if it is unknown.
 _READ_STATE = f"""\
 SELECT CASE WHEN NOT {IS_LOCKED} THEN 'ACTIVE'

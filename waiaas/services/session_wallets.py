@@ -16,7 +16,7 @@ from waiaas.services.ends import has_ended, has_not_expired
 from waiaas.services.ids import check_actor, check_id, told_id
 from waiaas.services.kill_switch import IS_LOCKED, refuse_locked, refuse_locked_now
 from waiaas.services.settings import Clock, SessionSettings, checked, seconds_of
-from waiaas.services.statements import fetch_latest, in_dialect, service_transaction
+from waiaas.services.statements import FALSE, fetch_latest, in_dialect, refuse_undone, service_transaction
 from waiaas.transactions import sync_at_commit
 
 
@@ -92,6 +92,8 @@ class SessionWalletService:
             SessionWallet.delete().where(_is_link(session_id, wallet_id)).execute(self._database)
             event = Event("SESSION_WALLET_UNLINKED", {}, wallet_id, session_id)
             record(self._database, now, actor, [event])
+            is_linked = SessionWallet.select().where(_is_link(session_id, wallet_id)).exists(self._database)
+            refuse_undone(self._database, SessionWallet, not is_linked)
 
     def set_default(self, session_id: str, wallet_id: str, *, actor: str = "admin") -> LinkedWallet:
         """Make a linked wallet the one that is meant where a request names none.
@@ -115,6 +117,9 @@ class SessionWalletService:
             SessionWallet.update(is_default=True).where(_is_link(session_id, wallet_id)).execute(self._database)
             event = Event("SESSION_DEFAULT_WALLET_SET", {"previousWalletIds": before}, wallet_id, session_id)
             record(self._database, now, actor, [event])
+            defaults = SessionWallet.select(SessionWallet.wallet).where(of_session, SessionWallet.is_default != FALSE)
+            kept = list(defaults.tuples().execute(self._database))
+            refuse_undone(self._database, SessionWallet, kept == [(wallet_id,)])
             return self._linked(session_id, wallet_id)
 
     def list(self, session_id: str) -> tuple[LinkedWallet, ...]:

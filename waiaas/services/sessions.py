@@ -27,7 +27,16 @@ from waiaas.services.kill_switch import IS_LOCKED, refuse_locked
 from waiaas.services.pages import Page, check_page, page_of
 from waiaas.services.session_wallets import refuse_unusable
 from waiaas.services.settings import Clock, SessionSettings, checked, seconds_of
-from waiaas.services.statements import PARAMETER, TRUE, compiled, fetch, fetch_latest, in_dialect, service_transaction
+from waiaas.services.statements import (
+    PARAMETER,
+    TRUE,
+    compiled,
+    fetch,
+    fetch_latest,
+    in_dialect,
+    refuse_undone,
+    service_transaction,
+)
 from waiaas.services.tokens import STORED_KEYS, SessionTokens, TokenClaims, TokenKeys, hash_of, is_hash_of
 from waiaas.transactions import LOG, sync_at_commit
 
@@ -215,15 +224,19 @@ class SessionService:
             lifetime = claims.expires_at - claims.issued_at
             expires_at = min(now + lifetime, int(session.absolute_expires_at))
             renewed = self._tokens.sign(session_id, default, issued_at=now, expires_at=expires_at)
-            Session.update(
-                token_hash=hash_of(renewed),
-                expires_at=expires_at,
-                renewal_count=Session.renewal_count + 1,
-                last_renewed_at=now,
-            ).where(Session.id == session_id).execute(self._database)
+            values = {
+                Session.token_hash: hash_of(renewed),
+                Session.expires_at: expires_at,
+                Session.renewal_count: session.renewal_count + 1,
+                Session.last_renewed_at: now,
+            }
+            Session.update(values).where(Session.id == session_id).execute(self._database)
             details = {"renewalCount": session.renewal_count + 1, "expiresAt": expires_at}
             event = Event("SESSION_RENEWED", details, default, session_id)
             record(self._database, now, f"session:{session_id}" if actor is None else actor, [event])
+            written = [column == value for column, value in values.items()]
+            is_renewed = Session.select().where(Session.id == session_id, *written).exists(self._database)
+            refuse_undone(self._database, Session, is_renewed)
             return self._issued(session_id, now, renewed)
 
     def revoke(self, session_id: str, *, actor: str = "admin") -> SessionDetails:
@@ -244,6 +257,8 @@ class SessionService:
                 Session.update(revoked_at=now).where(is_it).execute(self._database)
                 event = Event("SESSION_REVOKED", {}, self._default_wallet(session_id), session_id)
                 record(self._database, now, actor, [event])
+                is_revoked = Session.select().where(is_it, Session.revoked_at == now).exists(self._database)
+                refuse_undone(self._database, Session, is_revoked)
             else:
                 sync_at_commit(self._database)
         return self._details(session_id, now)

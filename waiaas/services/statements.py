@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
-from peewee import SQL, Column, Database, Node, PeeweeException, Query, SqliteDatabase, Value
+from peewee import SQL, Column, Database, Model, Node, PeeweeException, Query, SqliteDatabase, Value
 
 from waiaas.errors import refusal
 from waiaas.errors.driver import sqlite3
@@ -21,8 +21,9 @@ from waiaas.transactions import WaiaasDatabase, write_transaction
 #: Stands for a parameter that is given each time the statement runs, in the order in which they stand in its SQL.
 PARAMETER: Final = Value(None)
 
-#: A true flag, written into the SQL itself.
+#: A true flag and a false one, written into the SQL itself.
 TRUE: Final = SQL("1")
+FALSE: Final = SQL("0")
 
 # SQLite takes at most 32,766 parameters in one statement (https://www.sqlite.org/limits.html), and a row of the audit
 # log has 10.
@@ -109,6 +110,17 @@ def refuse_hidden_tables(database: Database) -> None:
         found = fetch(database, _HIDDEN)
         if found is not None:
             raise refusal("hidden_table", path=file_of(database), table=found[0])
+
+
+def refuse_undone(database: Database, model: type[Model], is_kept: bool) -> None:
+    """Refuse a change that the transaction no longer has: a right that was taken away would still be there.
+
+    A trigger can skip a row (RAISE(IGNORE), https://www.sqlite.org/lang_createtrigger.html) or set it back, and SQLite
+    reports no error. Call it after the last statement that writes, the one for the audit log included. Raises
+    WAIaaSError with the reason `change_undone`.
+    """
+    if not is_kept:
+        raise refusal("change_undone", path=file_of(database), table=model._meta.table_name)
 
 
 class ReplacedText(str):

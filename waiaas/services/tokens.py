@@ -24,7 +24,7 @@ from waiaas.schemas import MAX_TOKEN_LENGTH, Secret
 from waiaas.services.audit import Event, record
 from waiaas.services.ids import TOKEN_PREFIX, check_actor, check_id
 from waiaas.services.settings import Clock, checked, seconds_of
-from waiaas.services.statements import fetch_latest, in_dialect, service_transaction
+from waiaas.services.statements import fetch_latest, in_dialect, refuse_undone, service_transaction
 
 if TYPE_CHECKING:
     from jwt import InvalidTokenError, PyJWS
@@ -197,15 +197,18 @@ class SessionTokens:
             now = seconds_of(self._clock)
             keys = self._stored()
             if keys is None:
-                self._make_first_key()
+                written = self._make_first_key()
             else:
                 keys.refuse_unusable()
                 if keys.is_new(now):
                     retry_at = keys.made_at + ROTATION_GRACE_SECONDS
                     raise WAIaaSError("ROTATION_TOO_RECENT", details={"retryAt": retry_at})
-                self._store(PREVIOUS_KEY, keys.stored[0], now)
-                self._store(CURRENT_KEY, _new_key(now), now)
+                written = TokenKeys(_new_key(now), keys.stored[0])
+                self._store(PREVIOUS_KEY, written.stored[1], now)
+                self._store(CURRENT_KEY, written.stored[0], now)
             record(self._database, now, actor, [Event("KEY_ROTATED", {"key": CURRENT_KEY})])
+            kept = self._stored()
+            refuse_undone(self._database, KeyValue, kept is not None and kept.stored == written.stored)
 
     def keys(self) -> TokenKeys:
         """Read the stored keys; the first one is made if there is none, and every token before it is void."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from peewee import Database
+from peewee import Database, Node
 
 from waiaas.enums import MAINNET_NETWORK_TYPES, WALLET_STATUSES
 from waiaas.errors import WAIaaSError
@@ -27,7 +27,7 @@ from waiaas.services.ids import check_actor, check_id, new_id, told_id
 from waiaas.services.kill_switch import refuse_locked
 from waiaas.services.pages import Page, check_page, page_of
 from waiaas.services.settings import Clock, checked, seconds_of
-from waiaas.services.statements import in_parts, link_order, service_transaction, show
+from waiaas.services.statements import TRUE, in_parts, link_order, refuse_undone, service_transaction, show
 
 _SUSPEND_WALLET = SuspendWalletRequestSchema()
 _BECAUSE = {"reason": "WALLET_TERMINATED"}
@@ -151,7 +151,8 @@ class WalletService:
             self._wallet_to_change(wallet_id)
             lost = _links_to_lose(self._database, wallet_id)
             SessionWallet.delete().where(SessionWallet.wallet == wallet_id).execute(self._database)
-            self._revoke([link.session_id for link in lost if link.ends_session], now)
+            ended = [link.session_id for link in lost if link.ends_session]
+            self._revoke(ended, now)
             heirs: dict[str, list[str]] = {}
             for link in lost:
                 if link.was_default and link.heir is not None:
@@ -162,7 +163,9 @@ class WalletService:
             events = [*(_event_of(link, wallet_id) for link in lost), *pending]
             record(self._database, now, actor, events)
             event = Event("WALLET_TERMINATED", {"sessions": len(lost), "transactions": len(pending)}, wallet_id)
-            return self._change(wallet_id, now, actor, {"status": "TERMINATED"}, event)
+            wallet = self._change(wallet_id, now, actor, {"status": "TERMINATED"}, event)
+            self._refuse_undone_cascade(wallet_id, ended, heirs, now)
+            return wallet
 
     def _wallet(self, wallet_id: str) -> Wallet:
         check_id("walletId", wallet_id)
@@ -181,7 +184,28 @@ class WalletService:
     def _change(self, wallet_id: str, now: int, actor: str, changes: dict[str, Any], event: Event) -> Wallet:
         Wallet.update(updated_at=now, **changes).where(Wallet.id == wallet_id).execute(self._database)
         record(self._database, now, actor, [event])
+        written = [getattr(Wallet, name) == value for name, value in changes.items()]
+        is_changed = Wallet.select().where(Wallet.id == wallet_id, *written).exists(self._database)
+        refuse_undone(self._database, Wallet, is_changed)
         return self._wallet(wallet_id)
+
+    def _refuse_undone_cascade(
+        self, wallet_id: str, ended: Sequence[str], heirs: Mapping[str, Sequence[str]], now: int
+    ) -> None:
+        """Refuse if what a termination did to links, sessions and transactions was not kept."""
+        database = self._database
+        links = SessionWallet.select().where(SessionWallet.wallet == wallet_id)
+        refuse_undone(database, SessionWallet, not links.exists(database))
+        for some in in_parts(ended):
+            revoked = Session.select().where(Session.id.in_(some), Session.revoked_at == now)
+            refuse_undone(database, Session, revoked.count(database) == len(some))
+        for heir, sessions in heirs.items():
+            for some in in_parts(sessions):
+                is_heir = (SessionWallet.wallet == heir) & (SessionWallet.is_default == TRUE)
+                defaults = SessionWallet.select().where(is_heir, SessionWallet.session.in_(some))
+                refuse_undone(database, SessionWallet, defaults.count(database) == len(some))
+        pending = Transaction.select().where(_is_pending(wallet_id))
+        refuse_undone(database, Transaction, not pending.exists(database))
 
     def _revoke(self, sessions: Sequence[str], now: int) -> None:
         for some in in_parts(sessions):
@@ -193,11 +217,15 @@ class WalletService:
             SessionWallet.update(is_default=True).where(links).execute(self._database)
 
     def _cancel_pending(self, wallet_id: str) -> Sequence[Event]:
-        is_pending = (Transaction.wallet == wallet_id) & (Transaction.status == "PENDING")
+        is_pending = _is_pending(wallet_id)
         found = Transaction.select(Transaction.id, Transaction.session).where(is_pending).order_by(Transaction.id)
         pending = list(found.tuples().execute(self._database))
         Transaction.update(status="CANCELLED").where(is_pending).execute(self._database)
         return [Event("TX_CANCELLED", _BECAUSE, wallet_id, session_id, id_) for id_, session_id in pending]
+
+
+def _is_pending(wallet_id: str) -> Node:
+    return (Transaction.wallet == wallet_id) & (Transaction.status == "PENDING")
 
 
 def _columns(request: CreateWalletRequest) -> dict[str, Any]:

@@ -1,0 +1,133 @@
+"""A trigger that undoes the removal of a right is an error, and everything is rolled back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+from world import Scene, World, refused
+
+
+class Removal(NamedTuple):
+    """A call that removes a right, what it does to which table, the column, and what a trigger resets it to."""
+
+    call: Callable[[Scene], Any]
+    statement: str
+    table: str
+    column: str
+    reset: str
+
+
+def renew(scene: Scene) -> None:
+    scene.world.sessions.renew(scene.session.token)
+
+
+def rotate(scene: Scene) -> None:
+    scene.world.tokens.rotate()
+
+
+def terminate(scene: Scene) -> None:
+    scene.world.wallets.terminate(scene.first)
+
+
+def activate(scene: Scene) -> None:
+    scene.world.kill_switch.activate(actor="sam")
+
+
+def escalate(scene: Scene) -> None:
+    scene.world.kill_switch.escalate(actor="sam")
+
+
+def unlink(scene: Scene) -> None:
+    scene.world.links.unlink(scene.session.id, scene.second)
+
+
+RELINK = "INSERT OR IGNORE INTO session_wallets VALUES (old.session_id, old.wallet_id, old.is_default, old.created_at)"
+REMOVALS = {
+    "revoke": Removal(
+        lambda scene: scene.world.sessions.revoke(scene.session.id), "UPDATE", "sessions", "revoked_at", "NULL"
+    ),
+    "renew": Removal(renew, "UPDATE", "sessions", "token_hash", "old.token_hash"),
+    "renew: the count": Removal(renew, "UPDATE", "sessions", "renewal_count", "old.renewal_count"),
+    "unlink": Removal(unlink, "DELETE", "session_wallets", "", RELINK),
+    "set the default": Removal(
+        lambda scene: scene.world.links.set_default(scene.session.id, scene.second),
+        *("UPDATE", "session_wallets", "is_default", "old.is_default"),
+    ),
+    "suspend": Removal(
+        lambda scene: scene.world.wallets.suspend(scene.first), "UPDATE", "wallets", "status", "'ACTIVE'"
+    ),
+    "terminate": Removal(terminate, "UPDATE", "wallets", "status", "'ACTIVE'"),
+    "terminate: links": Removal(terminate, "DELETE", "session_wallets", "", RELINK),
+    "terminate: new defaults": Removal(terminate, "UPDATE", "session_wallets", "is_default", "0"),
+    "terminate: sessions": Removal(terminate, "UPDATE", "sessions", "revoked_at", "NULL"),
+    "terminate: transactions": Removal(terminate, "UPDATE", "transactions", "status", "'PENDING'"),
+    "rotate": Removal(rotate, "UPDATE", "key_value_store", "value", "old.value"),
+    "activate": Removal(activate, "UPDATE", "key_value_store", "value", "'ACTIVE'"),
+    "activate: sessions": Removal(activate, "UPDATE", "sessions", "revoked_at", "NULL"),
+    "activate: transactions": Removal(activate, "UPDATE", "transactions", "status", "'PENDING'"),
+    "activate: wallets": Removal(activate, "UPDATE", "wallets", "status", "'ACTIVE'"),
+    "escalate": Removal(escalate, "UPDATE", "key_value_store", "value", "'SUSPENDED'"),
+}
+
+
+def reset(removal: Removal) -> str:
+    """What a trigger does to undo a removal, row by row."""
+    if removal.statement == "DELETE":
+        return removal.reset
+    return f"UPDATE {removal.table} SET {removal.column} = {removal.reset} WHERE rowid = new.rowid"
+
+
+TRIGGERS: dict[str, Callable[[Removal], str]] = {
+    "ignores the row": lambda it: (
+        f"CREATE TRIGGER undo BEFORE {it.statement} ON {it.table} BEGIN SELECT RAISE(IGNORE); END"
+    ),
+    "temporary": lambda it: (
+        f"CREATE TEMP TRIGGER undo BEFORE {it.statement} ON main.{it.table} BEGIN SELECT RAISE(IGNORE); END"
+    ),
+    "resets the row": lambda it: f"CREATE TRIGGER undo AFTER {it.statement} ON {it.table} BEGIN {reset(it)}; END",
+}
+
+
+@pytest.fixture
+def scene(world: World) -> Scene:
+    made = Scene(world)
+    world.execute("INSERT INTO key_value_store VALUES ('kill_switch_state', 'ACTIVE', 0)")
+    return made
+
+
+@pytest.mark.parametrize("trigger", TRIGGERS)
+@pytest.mark.parametrize("name", REMOVALS)
+def test_a_removal_that_a_trigger_undoes_is_refused(scene: Scene, name: str, trigger: str) -> None:
+    """It is an error, no row is changed, and without the trigger the same call works."""
+    removal = REMOVALS[name]
+    if name == "escalate":
+        scene.world.kill_switch.activate(actor="sam")
+    scene.world.execute(TRIGGERS[trigger](removal))
+    with refused(scene.world, "DATABASE_UNAVAILABLE", "change_undone") as caught:
+        removal.call(scene)
+    assert caught.value.details["table"] == removal.table
+    scene.world.execute("DROP TRIGGER undo")
+    removal.call(scene)
+
+
+def test_the_audit_log_cannot_undo_one_either(scene: Scene) -> None:
+    """What was written is read after the last row of the audit log, whose triggers may write too."""
+    scene.world.execute(
+        "CREATE TRIGGER undo AFTER INSERT ON audit_log BEGIN UPDATE sessions SET revoked_at = NULL; END"
+    )
+    with refused(scene.world, "DATABASE_UNAVAILABLE", "change_undone"):
+        scene.world.sessions.revoke(scene.session.id)
+    with refused(scene.world, "DATABASE_UNAVAILABLE", "change_undone"):
+        scene.world.kill_switch.activate(actor="sam")
+    with refused(scene.world, "DATABASE_UNAVAILABLE", "change_undone"):
+        scene.world.wallets.terminate(scene.first)
+
+
+def test_a_trigger_that_only_notes_stops_nothing(scene: Scene) -> None:
+    """A trigger that writes to a table of the program does not matter."""
+    scene.world.execute("CREATE TABLE note (id TEXT)")
+    scene.world.execute("CREATE TRIGGER note_it AFTER UPDATE ON sessions BEGIN INSERT INTO note VALUES (new.id); END")
+    assert scene.world.sessions.revoke(scene.session.id).status == "REVOKED"
+    assert scene.world.query("SELECT id FROM note") == [(scene.session.id,)]
