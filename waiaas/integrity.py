@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from peewee import DatabaseError, OperationalError, SqliteDatabase
+from peewee import DatabaseError, Field, ForeignKeyField, OperationalError, SqliteDatabase
 
 from waiaas.enums import KILL_SWITCH_STATES
 from waiaas.errors import refusal
@@ -15,7 +15,7 @@ from waiaas.errors.base import fill, texts_in
 from waiaas.errors.driver import sqlite3
 from waiaas.errors.sqlite import is_mismatch, reason_for
 from waiaas.faults import file_of, path_to_open, refusing
-from waiaas.fields import FIRST_SECOND, LAST_SECOND, JSONText, UTCDateTime
+from waiaas.fields import FIRST_SECOND, LAST_SECOND, Integer, JSONText, Text, UTCDateTime
 from waiaas.migrations import LATEST_SCHEMA_VERSION
 from waiaas.migrations.damage import damage, refuse_unreadable
 from waiaas.migrations.differences import differences, tables_of
@@ -41,6 +41,13 @@ _UNREADABLE = {
     ),
     JSONText: ("invalid_json", "({0} IS NOT NULL AND NOT json_valid({0}))"),
 }
+# The same for the tables that decide who may use which wallet.
+_NOT_TEXT = ("not_text", "typeof({0}) = 'blob'")
+_NOT_COUNT = ("invalid_count", "({0} IS NOT NULL AND typeof({0}) <> 'integer')")
+_NOT_LIMITS = (
+    "invalid_limits",
+    "(CASE WHEN json_valid({0}) THEN json_type({0}) NOT IN ('object', 'null') ELSE 0 END)",
+)
 
 
 @dataclass(frozen=True)
@@ -49,12 +56,13 @@ class Finding:
 
     `severity` is `problem`, or `note` for what is merely not the library's own (an index that a user added).
     `kind` says what it is in one word, `where` the table, column or object, and `rows` the rows concerned: ids of
-    sessions, or rowids for `foreign_key_violation`, `invalid_text`, `invalid_time` and `invalid_json`. `details`
-    holds what else the message speaks of.
+    sessions, or rowids for `foreign_key_violation` and for values. `details` holds what else the message speaks of.
 
     The kinds: `damage` of the pages; `foreign_key_violation`, and `foreign_key_mismatch` where SQLite cannot check the
     key; `session_without_wallet`, `session_without_default` and `session_with_many_defaults`; `kill_switch_state`;
     `invalid_text` (no UTF-8), `invalid_time` (no Unix seconds of the years 1 to 9999) and `invalid_json`;
+    in the tables that decide who may use which wallet, `not_text` (a BLOB), `invalid_count` (no integer) and
+    `invalid_limits` (constraints that are JSON, but no object);
     `missing_table`, `missing_column`, `missing_foreign_key`, `missing_unique`, `missing_index` and `missing_check`;
     `column_type`, `not_null`, `column_default`, `primary_key`, `generated_column`, `autoincrement`, `table_options`,
     `index_differs` for what is not as in the models; `extra_table`, `extra_column`, `extra_foreign_key`,
@@ -286,9 +294,10 @@ def _values(database: SqliteDatabase, tables: Mapping[str, Table]) -> Iterator[F
         table = model._meta.table_name
         known = tables[table].column_names if table in tables else frozenset()
         columns = [
-            (field.column_name, *_UNREADABLE[type(field)])
+            (field.column_name, *condition)
             for field in model._meta.sorted_fields
-            if type(field) in _UNREADABLE and field.column_name in known
+            if field.column_name in known
+            for condition in _conditions(table, field)
         ]
         if not columns:
             continue
@@ -300,6 +309,20 @@ def _values(database: SqliteDatabase, tables: Mapping[str, Table]) -> Iterator[F
         for number, (column, kind, _) in enumerate(columns, start=1):
             if rows := [row[0] for row in found if row[number]]:
                 yield _problem(kind, f"{table}.{column}", rows)
+
+
+def _conditions(table: str, field: Field) -> Iterator[tuple[str, str]]:
+    """Yield the kinds of findings in the column of a field, each with its condition."""
+    if type(field) in _UNREADABLE:
+        yield _UNREADABLE[type(field)]
+    if table not in _TABLES_OF_RIGHTS:
+        return
+    if isinstance(field, (Text, ForeignKeyField)):
+        yield _NOT_TEXT
+    elif isinstance(field, Integer):
+        yield _NOT_COUNT
+    elif (table, field.column_name) == ("sessions", "constraints"):
+        yield _NOT_LIMITS
 
 
 def _drift(database: SqliteDatabase, actual: Mapping[str, Table]) -> Iterator[Finding]:

@@ -185,13 +185,48 @@ def test_limits_that_say_none(scene: Scene) -> None:
     assert scene.world.sessions.get(scene.session.id).constraints is None
 
 
-def test_an_id_that_is_not_utf_8_is_an_error(scene: Scene) -> None:
-    """A row whose id nobody can give is not shown: the next page could not begin after it."""
+@pytest.mark.parametrize("table", ["wallets", "sessions"])
+def test_an_id_that_is_not_utf_8_is_listed(scene: Scene, table: str) -> None:
+    """Such rows are shown with replacement characters, each once, and the next page begins after their bytes."""
+    world = scene.world
+    ids = [id_ for (id_,) in world.query(f"SELECT id FROM {table} ORDER BY id")]
+    world.execute("PRAGMA foreign_keys = OFF")
+    for position, raw in enumerate(("00ff", "78fe", "78ff")):
+        values = world.query(f"SELECT * FROM {table} WHERE id = ?", ids[0])[0][1:]
+        columns = [name for (name,) in world.query(f"SELECT name FROM pragma_table_info('{table}')")][1:]
+        row = {**dict(zip(columns, values, strict=True)), "public_key": f"other-{position}"}
+        marks = ", ".join(["?"] * len(columns))
+        world.execute(
+            f"INSERT INTO {table} (id, {', '.join(columns)}) VALUES (CAST(X'{raw}' AS TEXT), {marks})",
+            *(row[name] for name in columns),
+        )
+    world.execute(f"UPDATE {table} SET id = ? WHERE id = ?", "x'ff'", ids[-1])
+    service = world.wallets if table == "wallets" else world.sessions
+    expected = ["\0\ufffd", *ids[:-1], "x'ff'", "x\ufffd", "x\ufffd"]
+    for limit in (1, 2, 200):
+        shown: list[str] = []
+        after = None
+        while len(shown) <= len(expected):
+            page = service.list(limit=limit, after=after)
+            shown += [item.id for item in page.items]
+            after = page.next_after
+            if after is None:
+                break
+        assert shown == expected
+
+
+def test_a_termination_does_not_guess_such_an_id(scene: Scene) -> None:
+    """A wallet that a session with such an id is linked to cannot be terminated: nothing is changed."""
     scene.world.execute("PRAGMA foreign_keys = OFF")
-    scene.world.execute("UPDATE wallets SET id = CAST(X'78ff' AS TEXT) WHERE id = ?", scene.third)
+    scene.world.execute(
+        "UPDATE session_wallets SET session_id = CAST(X'78ff' AS TEXT) WHERE wallet_id = ?", scene.second
+    )
+    scene.world.execute("UPDATE sessions SET id = CAST(X'78ff' AS TEXT) WHERE id = ?", scene.session.id)
+    before = scene.world.query("SELECT id, status FROM wallets")
     with pytest.raises(WAIaaSError) as caught:
-        scene.world.wallets.list()
+        scene.world.wallets.terminate(scene.second)
     assert caught.value.reason == "unreadable_value"
+    assert scene.world.query("SELECT id, status FROM wallets") == before
 
 
 class TestOrder:

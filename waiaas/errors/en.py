@@ -609,6 +609,21 @@ FINDINGS: Final[dict[str, tuple[str, str]]] = {
         "Correct them, or put the values back from a backup: the services refuse such a row. `--json` lists the "
         "rowids.",
     ),
+    "not_text": (
+        "values of {where} that are BLOBs instead of text: {count}",
+        "Correct them, or put the values back from a backup: a BLOB is not equal to any text. `--json` lists the "
+        "rowids.",
+    ),
+    "invalid_count": (
+        "values of {where} that are not integers: {count}",
+        "Correct them, or put the values back from a backup: such a session cannot be renewed. `--json` lists the "
+        "rowids.",
+    ),
+    "invalid_limits": (
+        "values of {where} that are JSON, but not an object: {count}",
+        "Correct them, or put the values back from a backup: such limits cannot be applied. `--json` lists the "
+        "rowids.",
+    ),
     # What is missing
     "missing_table": (
         "table {where} is missing",

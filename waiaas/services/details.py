@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
-from operator import itemgetter
 from typing import Any, NoReturn
 
 from peewee import JOIN, Database, Field, ModelSelect, Node
@@ -112,11 +111,11 @@ def session_details(
     """Read sessions by id, with their links; those that expire at `now` (Unix seconds) have expired.
 
     Takes the SQL of a `details_query` and its parameters. Text that is not UTF-8 is shown with replacement characters.
-    Raises WAIaaSError if the database cannot be read, and with the reason `unreadable_value` if an id is not UTF-8.
+    Raises WAIaaSError if the database cannot be read.
     """
     with refusing(database):
         rows = show(database, lambda: database.execute_sql(sql, parameters).fetchall())
-        by_session = (list(of_one) for _, of_one in groupby(rows, key=itemgetter(0)))
+        by_session = (list(of_one) for _, of_one in groupby(rows, key=_stored_id))
         return tuple(_details(database, of_one, now) for of_one in by_session)
 
 
@@ -134,7 +133,7 @@ def linked_wallets(database: Database, session_id: str) -> tuple[LinkedWallet, .
 
 
 def refuse_unreadable_id(database: Database, id_: object) -> None:
-    """Refuse a row whose id is not UTF-8: no page can end with it, and nobody can ask for it."""
+    """Refuse to decide by an id that is not UTF-8: other bytes can have the same replacement characters."""
     if isinstance(id_, ReplacedText):
         raise refusal("unreadable_value", path=file_of(database), cause=f"the id {id_!r} is not UTF-8")
 
@@ -169,12 +168,16 @@ _LINK_FIELDS = [
 def _details(database: Database, rows: Sequence[Sequence[Any]], now: int) -> SessionDetails:
     """Make a session of the rows that join it to its links; a session without links has one row without a wallet."""
     width = len(_SESSION_FIELDS)
-    refuse_unreadable_id(database, rows[0][0])
     values = dict(zip(_SESSION_NAMES, map(_shown, _SESSION_FIELDS, rows[0]), strict=False))
     values["constraints"] = limits = _constraints(database, rows[0][0], values["constraints"])
     make = _SessionWithUnreadableLimits if isinstance(limits, WAIaaSError) else SessionDetails
     links = tuple(_linked(row[width:]) for row in rows if row[width] is not None)
     return make(status=_status(values["revoked_at"], rows[0][_EXPIRES_AT], now), wallets=links, **values)
+
+
+def _stored_id(row: Sequence[Any]) -> object:
+    """Return the id of a session as it is stored: two that are not UTF-8 can look alike."""
+    return row[0].raw if isinstance(row[0], ReplacedText) else row[0]
 
 
 def _linked(row: Sequence[Any]) -> LinkedWallet:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from peewee import SQL, Field, Node, NodeList, Value
+
 from waiaas.schemas import MAX_LIMIT, RequestValidationError
 from waiaas.schemas.page import LIMIT_EXPECTED
 from waiaas.services.ids import is_id
+from waiaas.services.statements import ReplacedText
+
+_HEX = re.compile("x'(?:[0-9a-f]{2})*'")
 
 
 class _HasId(Protocol):
@@ -43,4 +49,22 @@ def check_page(limit: int, after: str | None, status: str | None, statuses: Coll
 def page_of(items: Sequence[Item], limit: int) -> Page[Item]:
     """Make a page of up to `limit` items; one item more than that tells that there is a next page."""
     shown = tuple(items[:limit])
-    return Page(shown, shown[-1].id if len(items) > limit else None)
+    return Page(shown, _place_of(shown[-1].id) if len(items) > limit else None)
+
+
+def is_after(column: Field, place: str) -> Node:
+    """Return the SQL condition for the rows after a `next_after`."""
+    if not _HEX.fullmatch(place):
+        return column > place
+    raw = bytes.fromhex(place[2:-1])
+    try:
+        return column > raw.decode()
+    except UnicodeDecodeError:
+        return column > NodeList((SQL("CAST("), Value(raw, converter=False), SQL("AS TEXT)")))
+
+
+def _place_of(id_: str) -> str:
+    """Return an id that `check_page` takes and that `is_after` reads back: as hexadecimal bytes if need be."""
+    if isinstance(id_, ReplacedText):
+        return f"x'{id_.raw.hex()}'"
+    return id_ if is_id(id_) and not _HEX.fullmatch(id_) else f"x'{id_.encode().hex()}'"

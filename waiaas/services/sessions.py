@@ -24,7 +24,7 @@ from waiaas.services.details import (
 from waiaas.services.ends import has_ended, has_expired, has_not_expired
 from waiaas.services.ids import check_actor, check_id, new_id, told_id
 from waiaas.services.kill_switch import IS_LOCKED, refuse_locked
-from waiaas.services.pages import Page, check_page, page_of
+from waiaas.services.pages import Page, check_page, is_after, page_of
 from waiaas.services.session_wallets import refuse_unusable
 from waiaas.services.settings import Clock, SessionSettings, checked, seconds_of
 from waiaas.services.statements import (
@@ -289,7 +289,7 @@ class SessionService:
         now = seconds_of(self._clock)
         ids = Session.select(Session.id).order_by(Session.id).limit(limit + 1)
         if after is not None:
-            ids = ids.where(Session.id > after)
+            ids = ids.where(is_after(Session.id, after))
         if wallet_id is not None:
             check_id("walletId", wallet_id)
             linked = SessionWallet.select(SessionWallet.session).where(SessionWallet.wallet == wallet_id)

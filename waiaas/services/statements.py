@@ -124,9 +124,18 @@ def refuse_undone(database: Database, model: type[Model], is_kept: bool) -> None
 
 
 class ReplacedText(str):
-    """Text that was not UTF-8 in the file, with replacement characters (U+FFFD) for what cannot be decoded."""
+    """Text that was not UTF-8 in the file, with replacement characters (U+FFFD) for what cannot be decoded.
 
-    __slots__ = ()
+    :ivar raw: the bytes in the file.
+    """
+
+    raw: bytes
+
+    def __new__(cls, raw: bytes) -> ReplacedText:
+        """Take the bytes in the file."""
+        text = super().__new__(cls, raw.decode(errors="replace"))
+        text.raw = raw
+        return text
 
 
 def show(database: Database, read: Callable[[], _Item]) -> _Item:
@@ -162,7 +171,7 @@ def _decode(text: bytes) -> str:
     try:
         return text.decode()
     except UnicodeDecodeError:
-        return ReplacedText(text.decode(errors="replace"))
+        return ReplacedText(text)
 
 
 def link_order(database: Database, link: Any) -> list[Node]:

@@ -25,7 +25,7 @@ from waiaas.services.audit import Event, record
 from waiaas.services.details import refuse_unreadable_id
 from waiaas.services.ids import check_actor, check_id, new_id, told_id
 from waiaas.services.kill_switch import refuse_locked
-from waiaas.services.pages import Page, check_page, page_of
+from waiaas.services.pages import Page, check_page, is_after, page_of
 from waiaas.services.settings import Clock, checked, seconds_of
 from waiaas.services.statements import TRUE, in_parts, link_order, refuse_undone, service_transaction, show
 
@@ -94,13 +94,11 @@ class WalletService:
         check_page(limit, after, status, WALLET_STATUSES)
         wallets = Wallet.select().order_by(Wallet.id).limit(limit + 1)
         if after is not None:
-            wallets = wallets.where(Wallet.id > after)
+            wallets = wallets.where(is_after(Wallet.id, after))
         if status is not None:
             wallets = wallets.where(Wallet.status == status)
         with refusing(self._database):
             found = show(self._database, lambda: tuple(wallets.clone().execute(self._database)))
-            for wallet in found:
-                refuse_unreadable_id(self._database, wallet.id)
             return page_of(tuple(map(_readable, found)), limit)
 
     def suspend(self, wallet_id: str, reason: str | None = None, *, actor: str = "admin") -> Wallet:
@@ -277,6 +275,9 @@ def _links_to_lose(database: Database, wallet_id: str) -> list[_LostLink]:
         .order_by(link.session)
     )
     rows = show(database, lambda: list(links.clone().tuples().execute(database)))
+    for session, _, _, to in rows:
+        refuse_unreadable_id(database, session)
+        refuse_unreadable_id(database, to)
     return [_LostLink(session, was_default, bool(is_revoked), to) for session, was_default, is_revoked, to in rows]
 
 
