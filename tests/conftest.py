@@ -3,6 +3,7 @@ import signal
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from hypothesis import settings
@@ -32,6 +33,13 @@ def pytest_report_header() -> str:
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 settings.load_profile("repeatable")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_limit_of_the_whole_process() -> Iterator[None]:
+    """Leave SQLite's memory alone where a test runs a command in this process: the limit can never be raised again."""
+    with patch("waiaas.cli.commands.limit_heap"):
+        yield
 
 
 @pytest.fixture

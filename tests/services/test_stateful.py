@@ -98,8 +98,8 @@ class ModelSession:
         return "ACTIVE" if now < self.expires_at else "EXPIRED"
 
     def in_order(self) -> list[str]:
-        """The wallets, default first, then by when they were linked."""
-        return sorted(self.links, key=lambda wallet: (not self.links[wallet][1], self.links[wallet][0], wallet))
+        """The wallets, default first, then in the order in which they were linked, which `links` has."""
+        return sorted(self.links, key=lambda wallet: not self.links[wallet][1])
 
 
 @dataclass
@@ -365,7 +365,7 @@ class Machine(RuleBasedStateMachine):
             session.revoked_at = self.now
             self.note("SESSION_REVOKED", actor, wallet_id, session_id)
         elif session.links and was_default:
-            heir = min(session.links, key=lambda wallet: (session.links[wallet][0], wallet))
+            heir = next(iter(session.links))
             session.links[heir] = (session.links[heir][0], True)
             self.note("SESSION_DEFAULT_WALLET_SET", actor, heir, session_id)
         else:
