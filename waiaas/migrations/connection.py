@@ -36,13 +36,14 @@ def read(database: SqliteDatabase, sql: str, parameters: Sequence[object] = ()) 
     Peewee's log and its query hooks do not see the query: they show what changes the database.
     """
     connection = database.connection()
-    with _factories(connection):
+    with plain_rows(connection):
         rows: list[tuple[Any, ...]] = connection.execute(sql, parameters).fetchall()
     return rows
 
 
 @contextmanager
-def _factories(connection: sqlite3.Connection) -> Iterator[None]:
+def plain_rows(connection: sqlite3.Connection) -> Iterator[None]:
+    """Have rows as tuples and text as `str`, whatever factories the caller has set on the connection."""
     before = connection.row_factory, connection.text_factory
     connection.row_factory, connection.text_factory = None, str
     try:
@@ -62,7 +63,7 @@ def safe_settings(database: SqliteDatabase) -> Iterator[None]:
     _refuse_unfinished_queries(database.connection())
     if _pragma(database, "query_only"):
         raise refusal("connection_settings", problem="PRAGMA query_only is on, so it may not write")
-    with _factories(database.connection()), _journal(database), pragmas(database, _SET_ASIDE):
+    with plain_rows(database.connection()), _journal(database), pragmas(database, _SET_ASIDE):
         yield
 
 

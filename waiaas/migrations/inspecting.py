@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final
 
 from waiaas.errors.driver import sqlite3
+from waiaas.migrations.connection import plain_rows
 
 if TYPE_CHECKING:
     from peewee import SqliteDatabase
@@ -33,7 +34,7 @@ def inspecting(database: SqliteDatabase) -> Iterator[None]:
     The file is not mapped into memory: a bad sector of a mapped file ends the process with SIGBUS.
     """
     connection = database.connection()
-    with plain_rows(database), limited(connection, INSPECTION_LIMITS):
+    with plain_rows(connection), limited(connection, INSPECTION_LIMITS):
         (checks_cells,) = connection.execute("PRAGMA cell_size_check").fetchone()
         mapped = connection.execute("PRAGMA mmap_size").fetchone() or (0,)  # no row for a database in memory
         connection.execute("PRAGMA cell_size_check = ON")
@@ -43,18 +44,6 @@ def inspecting(database: SqliteDatabase) -> Iterator[None]:
         finally:
             connection.execute(f"PRAGMA cell_size_check = {checks_cells}")
             connection.execute(f"PRAGMA mmap_size = {mapped[0]}")
-
-
-@contextmanager
-def plain_rows(database: SqliteDatabase) -> Iterator[None]:
-    """Have rows as tuples and text as `str`, whatever factories the caller has set on the connection."""
-    connection = database.connection()
-    factories = connection.row_factory, connection.text_factory
-    connection.row_factory, connection.text_factory = None, str
-    try:
-        yield
-    finally:
-        connection.row_factory, connection.text_factory = factories
 
 
 @contextmanager

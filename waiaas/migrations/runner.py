@@ -27,11 +27,12 @@ from waiaas.files.upgrade_lock import upgrade_lock
 from waiaas.migrations import v19_session_wallets as v19
 from waiaas.migrations.background import Background, can_read_beside
 from waiaas.migrations.backup import Copy, remove, write_backup
+from waiaas.migrations.connection import plain_rows
 from waiaas.migrations.damage import refuse_cut_off, refuse_damage, refuse_damaged_file, refuse_damaged_indexes
 from waiaas.migrations.differences import refuse_other_tables
 from waiaas.migrations.dry_run import obstacles_ahead
 from waiaas.migrations.history import LATEST_SCHEMA_VERSION, MIGRATIONS, Migration
-from waiaas.migrations.inspecting import inspecting, plain_rows
+from waiaas.migrations.inspecting import inspecting
 from waiaas.migrations.operations import WaiaasMigrator
 from waiaas.migrations.pulse import Pulse
 from waiaas.migrations.report import (
@@ -342,7 +343,7 @@ def _change(migrator: WaiaasMigrator, pulse: Pulse) -> Iterator[_Change]:
         with (
             refusing(database),
             _alone(database, pulse) as file,
-            plain_rows(database),
+            plain_rows(database.connection()),
             pulse.during(database.connection()),
             migrator.migration_context(),
             _Change(migrator, file, pulse) as change,

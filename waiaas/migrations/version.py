@@ -9,8 +9,8 @@ from peewee import SqliteDatabase
 
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.faults import file_of, refusing
+from waiaas.migrations.connection import plain_rows
 from waiaas.migrations.history import LATEST_SCHEMA_VERSION
-from waiaas.migrations.inspecting import plain_rows
 from waiaas.migrations.sql import fold
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def schema_version(database: Database) -> int:
     """
     if not isinstance(database, SqliteDatabase):
         raise refusal("not_sqlite", backend=type(database).__name__)
-    with refusing(database), plain_rows(database):
+    with refusing(database), plain_rows(database.connection()):
         version = _read(database)
     path = file_of(database)
     if version > LATEST_SCHEMA_VERSION:
