@@ -16,7 +16,7 @@ def waiaas(path: Path, table: str, column: str, index: str, *, rebuild: bool = F
     import waiaas.migrations as migrations
 
     database = SqliteDatabase(path, pragmas={"foreign_keys": 1})
-    migrator = migrations.WaiaasMigrator(database)
+    migrator = migrations.LosslessMigrator(database)
     with closing(database), migrator.migration_context():
         migrator.migrate(migrator.drop_index(table, index), migrator.drop_column(table, column, legacy=rebuild))
 

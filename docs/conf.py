@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent / "_extensions"))
 
 import waiaas
-from waiaas.migrations.report import ProgressCallback
+from waiaas.progress import ProgressCallback
 
 project = "waiaas"
 author = "The waiaas authors"

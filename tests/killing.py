@@ -25,8 +25,7 @@ from old_files import dump
 
 import waiaas
 from waiaas.database import open_to_change
-from waiaas.files import private_folder
-from waiaas.migrations import backup
+from waiaas.files import backup, private_folder
 
 NOW = 1_800_000_000
 _READING = re.compile(

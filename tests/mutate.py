@@ -1,6 +1,6 @@
 """Mutation testing: every small change of the code should make a test fail.
 
-    python tests/mutate.py waiaas/migrations/rebuild.py waiaas/integrity.py
+    python tests/mutate.py waiaas/ddl/rebuild.py waiaas/inspection/check.py
 
 Prints each change that no test noticed, and how many were noticed. The changes are mutmut's, made inside decorated
 functions too (mutmut itself leaves those out, and the schema operations are all decorated), and some of our own: a
@@ -323,15 +323,18 @@ def _replace_everywhere(key: str, old: Any, new: Any) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("modules", nargs="*", help="default: waiaas/migrations/*.py and waiaas/integrity.py")
+    parser.add_argument("modules", nargs="*", help="default: ddl, migrations and the check")
     parser.add_argument("--seconds", type=float, default=600, help="of tests for each change (default: all there are)")
     parser.add_argument("--results", type=Path, default=Path(os.devnull), help="a file of JSON lines")
     options = parser.parse_args()
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
     if not options.modules:
-        migrations = sorted(Path("waiaas/migrations").glob("[!_]*.py"))
-        options.modules = [*map(str, migrations), "waiaas/integrity.py"]
+        migrations = [
+            *sorted(Path("waiaas/ddl").glob("[!_]*.py")),
+            *sorted(Path("waiaas/migrations").rglob("[!_]*.py")),
+        ]
+        options.modules = [*map(str, migrations), "waiaas/inspection/check.py"]
     with tempfile.TemporaryDirectory() as folder:
         left_out = [f"--ignore={file}" for file in LEFT_OUT]
         plugin = Session(options, Path(folder))

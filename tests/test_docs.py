@@ -20,8 +20,8 @@ from support.cut_scenarios import documented_restore
 import waiaas
 from waiaas import schemas
 from waiaas.cli import main
+from waiaas.ddl import LosslessMigrator
 from waiaas.demo import make_version_18
-from waiaas.migrations import WaiaasMigrator
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -147,7 +147,7 @@ def test_the_example_of_a_new_version_works() -> None:
     module: dict[str, object] = {}
     exec(compile(source, "v20_wallet_label.py", "exec"), module)
     database = waiaas.connect(":memory:")
-    migrator = WaiaasMigrator(database)
+    migrator = LosslessMigrator(database)
     up = module["up"]
     assert callable(up)
     with migrator.migration_context():

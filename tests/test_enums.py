@@ -2,7 +2,7 @@
 
 import pytest
 
-from waiaas import enums
+from waiaas import vocabularies as enums
 
 #: Constant -> its words, in order.
 EXPECTED: dict[str, str] = {

@@ -21,7 +21,7 @@ from peewee import Case, IntegrityError, Model, SqliteDatabase, fn
 from processes import PACKAGE_FOLDER
 
 import waiaas
-from waiaas.fields import AutoIncrement, Flag, Integer, Text, to_json
+from waiaas.models.fields import AutoIncrement, Flag, Integer, Text, to_json
 
 UTC = timezone.utc
 KOREA = timezone(timedelta(hours=9))

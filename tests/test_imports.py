@@ -15,23 +15,22 @@ PACKAGE = Path(__file__).parent.parent / "waiaas"
 FRONT_DOOR = PACKAGE / "__init__.py"
 # What each part may import of the others; itself and the standard library go without saying.
 MAY_IMPORT = {
-    "enums": set(),
-    "errors": set(),
-    "files": {"errors"},
-    "faults": {"errors", "files"},
-    "fields": set(),
-    "binding": set(),
-    "models": {"binding", "enums", "fields"},
-    "schemas": {"enums", "errors"},
-    "transactions": {"binding", "errors", "faults", "files"},
-    "migrations": {"errors", "faults", "files", "models"},
-    "database": {"errors", "faults", "files", "migrations", "models", "transactions"},
-    "services": {"enums", "errors", "faults", "fields", "models", "schemas", "transactions"},
+    "vocabularies": set(),
+    "paths": set(),
+    "errors": {"paths"},
+    "progress": {"errors"},
+    "models": {"vocabularies"},
+    "schemas": {"errors", "vocabularies"},
+    "ddl": {"errors", "migrations", "paths", "progress"},
+    "files": {"ddl", "errors", "paths", "progress"},
+    "backends": {"errors", "files", "models", "paths"},
+    "migrations": {"ddl", "errors", "files", "models", "paths", "progress"},
+    "database": {"backends", "ddl", "errors", "files", "migrations", "models", "paths", "progress"},
+    "services": {"backends", "errors", "models", "paths", "schemas", "vocabularies"},
     "openapi": {"errors", "schemas", ""},
-    "integrity": {"enums", "errors", "faults", "fields", "models", "migrations"},
-    "rehearsal": {"database", "errors", "faults", "files", "integrity", "migrations"},
-    "demo": {"database", "integrity", "models", "migrations"},
-    "cli": {"database", "demo", "errors", "files", "integrity", "migrations", "rehearsal", ""},
+    "inspection": {"database", "ddl", "errors", "files", "migrations", "models", "paths", "progress", "vocabularies"},
+    "demo": {"database", "inspection", "models", "migrations"},
+    "cli": {"database", "ddl", "demo", "errors", "files", "inspection", "migrations", "paths", "progress", ""},
     "__main__": {"cli"},
     "testing": {"database", "demo"},
 }
@@ -70,17 +69,17 @@ def test_imports_run_one_way(file: Path) -> None:
     assert {part_of(name) for name in imports_of(file)} <= MAY_IMPORT[part] | {part}
 
 
-@pytest.mark.parametrize("file", sorted(PACKAGE.glob("migrations/v[0-9]*.py")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", sorted(PACKAGE.glob("migrations/versions/v[0-9]*.py")), ids=lambda file: file.stem)
 def test_a_version_module_speaks_in_literals(file: Path) -> None:
     """A shipped migration knows nothing of models, vocabularies or schemas: those are of today."""
-    assert {part_of(name) for name in imports_of(file)} <= {"errors", "migrations"}
+    assert {part_of(name) for name in imports_of(file)} <= {"ddl", "errors", "migrations"}
 
 
 def test_what_only_opens_a_file_loads_no_services() -> None:
     """Services, schemas and the rehearsal are loaded at their first use; until then nothing of them, nor of PyJWT."""
     program = """
 import sys, waiaas
-later = ("integrity", "migrations.runner", "migrations.operations", "rehearsal", "schemas", "services")
+later = ("inspection", "migrations.runner", "ddl.migrator", "schemas", "services")
 assert not {f"waiaas.{name}" for name in later} & set(sys.modules) and "jwt" not in sys.modules
 assert {*waiaas.__all__, *waiaas._LOADED_LATER} <= set(dir(waiaas))
 assert waiaas.SessionService is waiaas.services.SessionService
@@ -110,7 +109,7 @@ def test_each_public_name_is_imported_or_loaded_later() -> None:
 @pytest.mark.parametrize(
     ("name", "loaded"),
     [
-        ("rehearse", "integrity migrations.runner rehearsal"),
+        ("rehearse", "inspection.check inspection.rehearsal migrations.runner"),
         ("plan", "migrations.runner"),
         ("ErrorResponseSchema", "schemas"),
         ("SessionSettings", "schemas services"),

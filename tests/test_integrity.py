@@ -16,8 +16,8 @@ from peewee import PostgresqlDatabase, SqliteDatabase
 
 import waiaas
 from waiaas import CheckReport, Finding, WAIaaSError
-from waiaas.fields import JSONText, UTCDateTime
 from waiaas.models import MODELS
+from waiaas.models.fields import JSONText, UTCDateTime
 
 PROBLEM, NOTE = "problem", "note"
 #: The words that the pages tell about findings, the kinds among them.

@@ -19,9 +19,9 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 import waiaas
 from waiaas import SessionService, SessionWalletService, WalletService, schemas
-from waiaas.enums import CHAIN_TYPES, ENVIRONMENT_TYPES, NETWORK_TYPES, SESSION_STATUSES, WALLET_STATUSES
 from waiaas.errors import ALL_CODES, ERROR_CODES, OWN_CODES
 from waiaas.openapi import document
+from waiaas.vocabularies import CHAIN_TYPES, ENVIRONMENT_TYPES, NETWORK_TYPES, SESSION_STATUSES, WALLET_STATUSES
 
 DOCUMENT = document()
 SCHEMAS = DOCUMENT["components"]["schemas"]

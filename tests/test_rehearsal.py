@@ -16,10 +16,12 @@ import pytest
 from old_files import dump, execute, make_file, query, session_id, wallet_id
 
 import waiaas
-from waiaas import Progress, Rehearsal, WAIaaSError, rehearsal, rehearse
+from waiaas import Progress, Rehearsal, WAIaaSError, rehearse
 from waiaas.database import open_to_change
-from waiaas.migrations import MIGRATIONS, backup
-from waiaas.rehearsal import TableRows
+from waiaas.files import backup
+from waiaas.inspection import rehearsal
+from waiaas.inspection.rehearsal import TableRows
+from waiaas.migrations import MIGRATIONS
 
 LATEST = waiaas.LATEST_SCHEMA_VERSION
 

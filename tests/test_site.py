@@ -15,7 +15,8 @@ import click
 import pytest
 
 import waiaas
-from waiaas import enums, schemas
+from waiaas import schemas
+from waiaas import vocabularies as enums
 from waiaas.cli import main
 from waiaas.errors import ALL_CODES, REASONS, en, ko
 from waiaas.migrations import DESCRIPTIONS
@@ -83,7 +84,7 @@ def test_a_schema_is_described(name: str) -> None:
 def test_a_vocabulary_is_described(name: str) -> None:
     """Each closed vocabulary has an entry with its words."""
     source = source_of("reference/vocabularies.html")
-    assert f'id="waiaas.enums.{name}"' in source
+    assert f'id="waiaas.vocabularies.{name}"' in source
     assert all(f"'{word}'" in text_of(source) for word in vars(enums)[name])
 
 

@@ -374,7 +374,7 @@ class TestWriteTransaction:
 WAIT_FOR_LOCK = """
 import signal, sys, threading, waiaas
 from waiaas.files.opening import DatabaseFile
-from waiaas.transactions import WaiaasDatabase
+from waiaas.backends.sqlite import WaiaasDatabase
 file = DatabaseFile(sys.argv[1])
 main, database = threading.get_ident(), WaiaasDatabase(file.name, file=file, timeout=60)
 

@@ -4,6 +4,7 @@ import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from waiaas.backends.sqlite import write_transaction
 from waiaas.database import close, connect
 from waiaas.errors import ERROR_CODES, WAIaaSError
 from waiaas.migrations import (
@@ -12,7 +13,6 @@ from waiaas.migrations import (
     Compatibility,
     DowngradeReport,
     Plan,
-    Progress,
     UpgradeReport,
     compatibility,
 )
@@ -35,15 +35,15 @@ from waiaas.models import (
     WalletConnectSession,
     WalletConnectStore,
 )
-from waiaas.transactions import write_transaction
+from waiaas.progress import Progress
 
 # A library leaves it to the program where its log goes (https://docs.python.org/3/howto/logging.html#library-config).
 logging.getLogger("waiaas").addHandler(logging.NullHandler())
 
 if TYPE_CHECKING:
-    from waiaas.integrity import CheckReport, Finding, check
+    from waiaas.inspection.check import CheckReport, Finding, check
+    from waiaas.inspection.rehearsal import Rehearsal, rehearse
     from waiaas.migrations.runner import downgrade, plan, upgrade
-    from waiaas.rehearsal import Rehearsal, rehearse
     from waiaas.schemas import (
         CreateSessionRequestSchema,
         CreateWalletRequestSchema,
@@ -84,9 +84,9 @@ __version__ = "0.1.0"
 
 # Loaded at their first use (PEP 562): a program that only opens or upgrades a file need not wait for them.
 _LOADED_LATER = {
-    "integrity": ("CheckReport", "Finding", "check"),
+    "inspection.check": ("CheckReport", "Finding", "check"),
     "migrations.runner": ("downgrade", "plan", "upgrade"),
-    "rehearsal": ("Rehearsal", "rehearse"),
+    "inspection.rehearsal": ("Rehearsal", "rehearse"),
     "schemas": (
         "CreateSessionRequestSchema",
         "CreateWalletRequestSchema",

@@ -15,24 +15,24 @@ from typing import TYPE_CHECKING
 from peewee import DatabaseError, OperationalError, SchemaManager, SqliteDatabase
 
 from waiaas import migrations
+from waiaas.backends.sqlite import IN_MEMORY, LOG, WaiaasDatabase
+from waiaas.ddl.commit import immediate_transaction
+from waiaas.ddl.connection import pragmas, read
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.driver import sqlite3
 from waiaas.errors.sqlite import is_unsafe_use, reason_for
-from waiaas.faults import file_of, refusing
+from waiaas.errors.translation import refusing
 from waiaas.files.leftovers import remove_leftovers
 from waiaas.files.opening import DatabaseFile, path_of
+from waiaas.files.page_check import has_log, refuse_damage
 from waiaas.files.upgrade_lock import after_upgrades, has_lock_file, upgrade_lock
-from waiaas.migrations.commit import immediate_transaction
-from waiaas.migrations.connection import pragmas, read
-from waiaas.migrations.damage import has_log, refuse_damage
-from waiaas.migrations.pulse import Pulse
-from waiaas.migrations.report import Progress
 from waiaas.migrations.version import schema_version
 from waiaas.models import MODELS, SchemaVersion
-from waiaas.transactions import IN_MEMORY, LOG, WaiaasDatabase
+from waiaas.paths import file_of
+from waiaas.progress import Progress, Pulse
 
 if TYPE_CHECKING:
-    from waiaas.migrations.report import ProgressCallback
+    from waiaas.progress import ProgressCallback
 
 #: Seconds that a statement waits for another connection's lock, unless told otherwise.
 BUSY_TIMEOUT = 5.0

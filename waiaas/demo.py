@@ -12,7 +12,7 @@ from typing import Any
 from peewee import SqliteDatabase
 
 from waiaas.database import close, connect, refuse_existing
-from waiaas.integrity import CheckReport, check
+from waiaas.inspection.check import CheckReport, check
 from waiaas.migrations import Plan, UpgradeReport, downgrade, plan, upgrade
 from waiaas.models import MODELS, Policy, Session, SessionWallet, Transaction, Wallet
 

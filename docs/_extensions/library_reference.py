@@ -127,7 +127,7 @@ def _table(model: type[Model], database: Any) -> Iterator[str]:
     yield from (f"Model: :class:`waiaas.{model.__name__}`.", "")
     yield from (".. list-table::", "   :header-rows: 1", "   :widths: 22 18 15 45", "   :class: columns", "")
     yield from _cells("Column", "Type", "Default", "Meaning")
-    meanings = ModuleAnalyzer.for_module("waiaas.models").find_attr_docs()
+    meanings = ModuleAnalyzer.for_module("waiaas.models.tables").find_attr_docs()
     for _, column, type_, not_null, default, key in database.execute_sql(f"PRAGMA table_info({name})").fetchall():
         field = model._meta.columns[column]
         yield from _cells(

@@ -264,7 +264,7 @@ KILL = """
 import os, signal, sys
 from waiaas.cli import main
 from waiaas.cli import terminal
-from waiaas.migrations import pulse
+from waiaas import progress as pulse
 
 pulse._INSTRUCTIONS_A_BEAT, pulse.SECONDS_BETWEEN_SIGNS = 1, 0
 phase, number = sys.argv.pop(1), getattr(signal, sys.argv.pop(1))
@@ -281,7 +281,8 @@ main(prog_name="waiaas")
 """
 
 ENDLESS_BACKUP = """
-from waiaas.migrations import Progress, backup
+from waiaas.progress import Progress
+from waiaas.files import backup
 
 def copy_pages(path, copy, pulse):
     while True:

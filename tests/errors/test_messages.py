@@ -7,8 +7,8 @@ import pytest
 
 import waiaas
 from waiaas import Finding
-from waiaas.enums import POLICY_TYPES
 from waiaas.errors import ALL_CODES, LANGUAGES, REASONS, en, ko
+from waiaas.vocabularies import POLICY_TYPES
 
 CATALOGUES = {"en": en, "ko": ko}
 

@@ -16,7 +16,7 @@ from waiaas.files.leftovers import folder_in_use, remove_leftovers
 # A rehearsal that stops once its copy is made, and says so.
 _REHEARSE = """
 import sys, time
-from waiaas.rehearsal import rehearse
+from waiaas.inspection.rehearsal import rehearse
 def progress(each):
     if each.phase == "changing tables and rows":
         print("copied", flush=True)

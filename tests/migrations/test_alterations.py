@@ -1,4 +1,4 @@
-"""The operations of playhouse's SqliteMigrator, with WaiaasMigrator in its place."""
+"""The operations of playhouse's SqliteMigrator, with LosslessMigrator in its place."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from peewee import (
 from playhouse.migrate import Operation, SchemaMigrator, SqliteMigrator, migrate
 
 from waiaas import WAIaaSError
-from waiaas.migrations import WaiaasMigrator
+from waiaas.ddl import LosslessMigrator
 
-Change = Callable[[WaiaasMigrator], Operation]
+Change = Callable[[LosslessMigrator], Operation]
 PETS = (
     "CREATE TABLE owner (id INTEGER PRIMARY KEY, name TEXT CONSTRAINT named NOT NULL DEFAULT 'nobody')",
     "CREATE TABLE pet (\n  id INTEGER PRIMARY KEY AUTOINCREMENT, -- its number\n  owner_id INT REFERENCES owner (id)"
@@ -70,7 +70,7 @@ def refused(database: SqliteDatabase, change: Change, kind: type[Exception] = Op
     """Show that an operation outside of any transaction is refused, as one of Peewee's errors, and changes nothing."""
     before = list(database.connection().iterdump())
     with pytest.raises(WAIaaSError) as caught:
-        migrate(change(WaiaasMigrator(database)))
+        migrate(change(LosslessMigrator(database)))
     assert isinstance(caught.value, kind)
     assert list(database.connection().iterdump()) == before
     assert not database.in_transaction()
@@ -172,7 +172,7 @@ CHANGES: dict[str, tuple[Change, str, str]] = {
 def test_only_the_definition_that_is_meant_changes(change: Change, old: str, new: str, how: str) -> None:
     """An operation changes its own part of one definition; rows, ids, triggers, indexes, views and the rest stay."""
     database = made(*PETS)
-    migrator = WaiaasMigrator(database)
+    migrator = LosslessMigrator(database)
     before_schema, before_rows = (
         schema(database),
         [rows(database, f"SELECT rowid, * FROM {t}") for t in ("owner", "pet")],
@@ -210,7 +210,7 @@ def test_a_new_column_has_the_default_in_every_row() -> None:
         "d": FloatField(default=0.1),
         "e": IntegerField(default=0, unique=False, index=True),
     }
-    migrator = WaiaasMigrator(database)
+    migrator = LosslessMigrator(database)
     migrate(*(migrator.add_column("pet", name, field) for name, field in defaults.items()))
     wanted = ("it's \0 a 'text'", str(moment), b"\x00\xff", 0.1, 0)
     assert rows(database, "SELECT DISTINCT a, b, c, d, e FROM pet") == [wanted]
@@ -223,7 +223,7 @@ def test_a_foreign_key_column_is_added_with_its_index() -> None:
     """A foreign-key field makes a column with REFERENCES and an index, in two statements that Peewee's log shows."""
     database = made(*PETS)
     field = ForeignKeyField(Owner, Owner.id, null=True, on_delete="CASCADE")
-    migrate(WaiaasMigrator(database).add_column("pet", "keeper_id", field))
+    migrate(LosslessMigrator(database).add_column("pet", "keeper_id", field))
     keys = rows(database, 'SELECT "from", "table", on_delete FROM pragma_foreign_key_list(\'pet\') ORDER BY 1')
     assert keys == [("keeper_id", "owner", "CASCADE"), ("owner_id", "owner", "SET NULL")]
     assert ("pet_keeper_id",) in rows(database, "SELECT name FROM pragma_index_list('pet')")
@@ -388,7 +388,7 @@ def test_what_cannot_be_done_is_refused(
             database.execute_sql("INSERT INTO log VALUES ('the caller''s own')")
             before = everything(database)
             with pytest.raises(WAIaaSError) as caught:
-                migrate(change(WaiaasMigrator(database)))
+                migrate(change(LosslessMigrator(database)))
             assert everything(database) == before
         assert everything(database) == before
         error = caught.value
@@ -401,7 +401,7 @@ def test_what_cannot_be_done_is_refused(
 def test_playhouse_s_own_mistakes_are_raised_as_playhouse_does() -> None:
     """Arguments that make no sense raise ValueError, and what no version of SQLite has NotImplementedError."""
     database = made(*PETS)
-    migrator = WaiaasMigrator(database)
+    migrator = LosslessMigrator(database)
     before = everything(database)
     mistakes: tuple[Change, ...] = (
         lambda m: m.add_column("pet", "size", IntegerField()),
@@ -429,13 +429,13 @@ def test_a_key_that_a_foreign_key_needs_is_not_dropped() -> None:
     error = refused(database, lambda m: m.drop_constraint("owner", "both"))
     assert details(error, "kind", "name", "table") == ("foreign key", "pet.x, y", "owner")
     database.execute_sql("CREATE UNIQUE INDEX own_too ON owner (b)")
-    migrate(WaiaasMigrator(database).drop_index("owner", "own"))
+    migrate(LosslessMigrator(database).drop_index("owner", "own"))
 
 
 def test_an_index_over_nothing_but_the_column_goes_with_it() -> None:
     """The index is dropped with its column and reported; one over another column too is in the way."""
     database = made("CREATE TABLE t (a, b, c)", "CREATE UNIQUE INDEX one ON t (b)", "INSERT INTO t VALUES (1, 2, 3)")
-    migrator = WaiaasMigrator(database)
+    migrator = LosslessMigrator(database)
     migrate(migrator.drop_column("t", "b"))
     assert migrator.told.indexes_dropped == ["one"]
     assert rows(database, "SELECT * FROM t") == [(1, 3)]
@@ -448,7 +448,7 @@ def test_a_name_can_change_in_the_case_of_its_letters_alone(change: str) -> None
     """SQLite has no such rename; everything that names the table or the column follows all the same."""
     database = made(*PETS)
     before = rows(database, "SELECT id, owner_id, name, age FROM pet")
-    migrator = WaiaasMigrator(database)
+    migrator = LosslessMigrator(database)
     if change == "table":
         migrate(migrator.rename_table("PET", "Pet"), migrator.rename_table("owner", "owner"))
         assert rows(database, "SELECT name FROM sqlite_master WHERE name LIKE 'pet'") == [("Pet",)]
@@ -469,7 +469,7 @@ def test_the_type_of_a_strict_table_is_kept_to() -> None:
     error = refused(database, lambda m: m.rebuild_table("t", strict), IntegrityError)
     assert (error.reason, *details(error, "table", "column", "rows")) == ("value_not_allowed", "t", "a", [2])
     database.execute_sql("DELETE FROM t WHERE id = 2")
-    migrate(WaiaasMigrator(database).rebuild_table("t", strict))
+    migrate(LosslessMigrator(database).rebuild_table("t", strict))
     error = refused(database, lambda m: m.alter_column_type("t", "a", CharField()))
     assert (error.reason, *details(error, "table")) == ("alter_refused", "t")
     error = refused(database, lambda m: m.change_columns("t", {"a": "a INTEGER"}), IntegrityError)
@@ -513,7 +513,7 @@ def test_links_that_a_junction_table_does_not_allow_are_named() -> None:
 def test_operations_run_in_the_order_in_which_they_are_given() -> None:
     """`update` waits for its turn like every other operation, and so does SQL of one's own."""
     database = made(*PETS)
-    migrator = WaiaasMigrator(database)
+    migrator = LosslessMigrator(database)
     migrate(
         migrator.append_column("pet", "size INT"),
         migrator.update("pet", "size = 1", "id < 5"),
@@ -527,7 +527,7 @@ def test_after_a_refusal_nothing_of_a_migration_is_committed() -> None:
     """A refusal inside `migration_context` that is caught ends the migration all the same."""
     database = made(*PETS)
     before = everything(database)
-    migrator = WaiaasMigrator(database)
+    migrator = LosslessMigrator(database)
 
     def migration() -> None:
         with migrator.migration_context():
@@ -543,7 +543,7 @@ def test_after_a_refusal_nothing_of_a_migration_is_committed() -> None:
 def test_a_transaction_that_was_ended_meanwhile_is_noticed() -> None:
     """After a COMMIT of one's own inside `migration_context`, no operation runs outside of the transaction."""
     database = made(*PETS)
-    migrator = WaiaasMigrator(database)
+    migrator = LosslessMigrator(database)
     with pytest.raises(WAIaaSError) as caught, migrator.migration_context():
         migrate(migrator.sql("COMMIT"), migrator.drop_index("pet", "pet_owner"))
     assert caught.value.reason == "connection_settings"
@@ -553,7 +553,7 @@ def test_a_transaction_that_was_ended_meanwhile_is_noticed() -> None:
 def test_without_atomic_each_operation_is_a_transaction() -> None:
     """With `atomic=False` foreign keys are off, what was done before a refusal stays, and the caller may commit."""
     database = made(*PETS, "PRAGMA foreign_keys = ON")
-    migrator = WaiaasMigrator(database)
+    migrator = LosslessMigrator(database)
 
     def migration() -> None:
         with migrator.migration_context(atomic=False):
@@ -569,7 +569,7 @@ def test_without_atomic_each_operation_is_a_transaction() -> None:
 def test_a_parent_is_rebuilt_outside_of_a_transaction_with_foreign_keys_on() -> None:
     """Playhouse's rebuild deletes the rows that refer to the table then; here they stay."""
     database = made(*PETS, "PRAGMA foreign_keys = ON")
-    migrate(WaiaasMigrator(database).drop_not_null("owner", "name"))
+    migrate(LosslessMigrator(database).drop_not_null("owner", "name"))
     assert rows(database, "SELECT id, owner_id FROM pet ORDER BY id") == [(1, 1), (2, 1), (5, None)]
     assert database.foreign_keys == 1
 
@@ -580,13 +580,13 @@ def test_a_migrator_is_made_of_a_proxy() -> None:
 
     proxy = DatabaseProxy()
     with pytest.raises(ValueError, match="uninitialized"):
-        WaiaasMigrator.from_database(proxy)
+        LosslessMigrator.from_database(proxy)
     proxy.initialize(made())
-    assert type(WaiaasMigrator.from_database(proxy)) is WaiaasMigrator
+    assert type(LosslessMigrator.from_database(proxy)) is LosslessMigrator
     with pytest.raises(ValueError, match="Unsupported"):
-        WaiaasMigrator.from_database(PostgresqlDatabase("x"))
+        LosslessMigrator.from_database(PostgresqlDatabase("x"))
     with pytest.raises(ValueError, match="schema"):
-        WaiaasMigrator.from_database(proxy, schema="other")
+        LosslessMigrator.from_database(proxy, schema="other")
 
 
 def test_no_operation_of_playhouse_is_inherited() -> None:
@@ -594,7 +594,7 @@ def test_no_operation_of_playhouse_is_inherited() -> None:
     inherited = [
         name
         for name in dir(SqliteMigrator)
-        if not name.startswith("_") and getattr(WaiaasMigrator, name) is getattr(SqliteMigrator, name)
+        if not name.startswith("_") and getattr(LosslessMigrator, name) is getattr(SqliteMigrator, name)
     ]
     assert set(inherited) <= {
         *("add_inline_fk_sql", "get_foreign_key_constraint", "make_context", "migrate"),
@@ -608,8 +608,8 @@ def test_peewee_s_log_shows_what_changes_the_database(caplog: pytest.LogCaptureF
     """What the library reads to decide is not logged as a query of the program."""
     database = made(*PETS)
     with caplog.at_level("DEBUG", logger="peewee"):
-        migrate(WaiaasMigrator(database).add_column("owner", "at", IntegerField(null=True)))
-        migrate(WaiaasMigrator(database).add_index("owner", ("at",), where=(Table("owner").c.at == 1)))
+        migrate(LosslessMigrator(database).add_column("owner", "at", IntegerField(null=True)))
+        migrate(LosslessMigrator(database).add_index("owner", ("at",), where=(Table("owner").c.at == 1)))
     assert [record.msg for record in caplog.records] == [
         ('ALTER TABLE "owner" ADD COLUMN "at" INTEGER', []),
         ('CREATE INDEX "owner_at" ON "owner" ("at") WHERE ("at" = 1)', []),

@@ -13,7 +13,7 @@ from peewee import CharField, Check, IntegerField, PeeweeException, SqliteDataba
 from playhouse.migrate import Operation, migrate
 
 from waiaas import WAIaaSError
-from waiaas.migrations import WaiaasMigrator
+from waiaas.ddl import LosslessMigrator
 
 NAMES = ("a", "b", "Order", 'odd "name"', "ü")
 TYPES = ("", "INT", "TEXT", "REAL", "BLOB", "VARCHAR(9)")
@@ -63,7 +63,7 @@ def tables(draw: st.DrawFn) -> tuple[list[str], list[tuple[Any, ...]]]:
     return statements, [(number + 1, *row) for number, row in enumerate(values)]
 
 
-OPERATIONS: dict[str, Callable[[WaiaasMigrator, str, str], Operation]] = {
+OPERATIONS: dict[str, Callable[[LosslessMigrator, str, str], Operation]] = {
     "add_column": lambda m, c, d: m.add_column("t", "new", CharField(default="x", index=True)),
     "add_column unique": lambda m, c, d: m.add_column("t", "new", IntegerField(null=True, unique=True)),
     "add_column in the way": lambda m, c, d: m.add_column("t", c, TextField(null=True)),
@@ -122,14 +122,14 @@ def test_an_operation_keeps_everything_or_changes_nothing(
 
 def check(
     database: SqliteDatabase,
-    operation: Callable[[WaiaasMigrator, str, str], Operation],
+    operation: Callable[[LosslessMigrator, str, str], Operation],
     name: str,
     column: str,
     other: str,
 ) -> None:
     dump, before, rows_before = list(database.connection().iterdump()), objects(database), stored(database)
     children = rows(database, "SELECT * FROM child") if "table child" in before else []
-    migrator = WaiaasMigrator(database)
+    migrator = LosslessMigrator(database)
     try:
         migrate(operation(migrator, column, other))
     except WAIaaSError as error:

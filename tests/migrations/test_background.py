@@ -15,12 +15,13 @@ from old_files import dump, make_file
 import waiaas
 from waiaas import Progress, WAIaaSError
 from waiaas.database import open_to_change
+from waiaas.files import page_check as damage
+from waiaas.files.background import Background, can_read_beside
+from waiaas.files.backup import Copy
 from waiaas.files.opening import DatabaseFile
-from waiaas.migrations import damage, runner
-from waiaas.migrations import v19_session_wallets as v19
-from waiaas.migrations.background import Background, can_read_beside
-from waiaas.migrations.backup import Copy
-from waiaas.migrations.pulse import Pulse
+from waiaas.migrations import runner
+from waiaas.migrations.versions import v19_session_wallets as v19
+from waiaas.progress import Pulse
 
 PATIENCE = 30
 SIGN = Progress("backing up", None, 1, 2)
@@ -147,7 +148,7 @@ def test_a_backup_in_the_making_is_finished_where_the_file_is_in_danger(
     """Where the disk or the file fails while the backup is being written, it is finished and kept, and told of."""
     held, before = Held(monkeypatch), dump(log18)
 
-    def fail(_: waiaas.migrations.WaiaasMigrator) -> None:
+    def fail(_: waiaas.ddl.LosslessMigrator) -> None:
         held.free.set()
         raise peewee.OperationalError(message)
 

@@ -17,10 +17,10 @@ from old_files import dump, make_file
 import waiaas
 from waiaas import WAIaaSError
 from waiaas.database import open_to_change
+from waiaas.files import backup
 from waiaas.files.opening import DatabaseFile
 from waiaas.files.private_folder import PrivateFolder
-from waiaas.migrations import backup
-from waiaas.migrations.pulse import Pulse
+from waiaas.progress import Pulse
 
 
 @pytest.fixture(params=[False, True], ids=["rollback journal", "write-ahead log"])

@@ -10,13 +10,13 @@ from peewee import SqliteDatabase, TextField
 from playhouse.migrate import Operation
 
 from waiaas import WAIaaSError
-from waiaas.migrations import WaiaasMigrator
+from waiaas.ddl import LosslessMigrator
 
-Change = Callable[[WaiaasMigrator], Operation]
+Change = Callable[[LosslessMigrator], Operation]
 
 
 def run(database: SqliteDatabase, change: Change) -> None:
-    migrator = WaiaasMigrator(database)
+    migrator = LosslessMigrator(database)
     with migrator.migration_context():
         migrator.migrate(change(migrator))
 

@@ -16,20 +16,20 @@ from playhouse.sqliteq import SqliteQueueDatabase
 
 import waiaas
 from waiaas import WAIaaSError
-from waiaas.migrations import WaiaasMigrator
+from waiaas.ddl import LosslessMigrator
 
 PETS = (
     "CREATE TABLE pet (id INTEGER PRIMARY KEY, age INT CHECK (age < 99))",
     "INSERT INTO pet VALUES (1, 3), (2, 10)",
 )
-Change = Callable[[WaiaasMigrator], Operation]
+Change = Callable[[LosslessMigrator], Operation]
 
 
-def succeed(migrator: WaiaasMigrator) -> Operation:
+def succeed(migrator: LosslessMigrator) -> Operation:
     return migrator.add_not_null("pet", "age")
 
 
-def fail(migrator: WaiaasMigrator) -> Operation:
+def fail(migrator: LosslessMigrator) -> Operation:
     return migrator.add_constraint("pet", "young", Check("age < 9"))
 
 
@@ -78,11 +78,11 @@ def test_a_change_is_safe_whatever_the_connection_is_set_to(
     before = content(database)
     database.pragma(name, value)
     with pytest.raises(IntegrityError, match="age < 9"):
-        migrate(fail(WaiaasMigrator(database)))
+        migrate(fail(LosslessMigrator(database)))
     assert str(database.pragma(name)) == str(value)
     assert content(database) == before
     database.pragma(name, value)
-    migrate(succeed(WaiaasMigrator(database)))
+    migrate(succeed(LosslessMigrator(database)))
     assert str(database.pragma(name)) == str(value)
     assert content(database) != before
 
@@ -92,7 +92,7 @@ def test_a_change_in_memory_can_be_rolled_back_without_a_journal() -> None:
     database = made(*PETS, "PRAGMA journal_mode = OFF")
     before = list(database.connection().iterdump())
     with pytest.raises(IntegrityError, match="age < 9"):
-        migrate(fail(WaiaasMigrator(database)))
+        migrate(fail(LosslessMigrator(database)))
     assert list(database.connection().iterdump()) == before
     assert database.pragma("journal_mode") == "off"
 
@@ -106,7 +106,7 @@ def test_rows_and_texts_of_another_kind_make_no_difference(factory: str, databas
 
     wanted = as_dictionary if factory == "row_factory" else bytes
     setattr(database.connection(), factory, wanted)
-    migrate(succeed(WaiaasMigrator(database)))
+    migrate(succeed(LosslessMigrator(database)))
     assert getattr(database.connection(), factory) is wanted
 
 
@@ -132,7 +132,7 @@ def test_a_connection_that_cannot_be_made_safe_is_refused(
     before = content(database)
     set_up(database)
     with pytest.raises(OperationalError) as caught:
-        migrate(change(WaiaasMigrator(database)))
+        migrate(change(LosslessMigrator(database)))
     assert isinstance(caught.value, WAIaaSError)
     assert caught.value.reason == "connection_settings"
     assert content(database) == before
@@ -143,7 +143,7 @@ def test_a_queue_database_is_refused(tmp_path: Path, database: SqliteDatabase) -
     database.pragma("journal_mode", "wal")
     queue = SqliteQueueDatabase(database.database)
     with pytest.raises(WAIaaSError, match="SqliteQueueDatabase"):
-        migrate(succeed(WaiaasMigrator(queue)))
+        migrate(succeed(LosslessMigrator(queue)))
     queue.stop()
     queue.close()
     path = make_file(tmp_path / "wallets.db")
@@ -158,7 +158,7 @@ def test_a_pooled_connection_is_used_like_any_other(tmp_path: Path, database: Sq
     """A connection of a pool comes back with the settings that it had."""
     pool = PooledSqliteDatabase(database.database, pragmas={"foreign_keys": 1})
     with pool.connection_context():
-        migrate(succeed(WaiaasMigrator(pool)))
+        migrate(succeed(LosslessMigrator(pool)))
         assert pool.foreign_keys == 1
     pool.close_all()
 
@@ -172,11 +172,11 @@ def test_a_query_with_rows_left_is_refused(is_held: bool, database: SqliteDataba
     assert cursor.fetchone() == (1,)
     for _ in range(2):
         with pytest.raises(OperationalError) as caught:
-            migrate(succeed(WaiaasMigrator(database)))
+            migrate(succeed(LosslessMigrator(database)))
         assert isinstance(caught.value, WAIaaSError)
         assert caught.value.reason == "unfinished_query"
     assert cursor.fetchall() == [(2,)]
-    migrate(succeed(WaiaasMigrator(database)))
+    migrate(succeed(LosslessMigrator(database)))
     if is_held:
         database.connection().execute("COMMIT")
     with pytest.raises(IntegrityError):

@@ -17,8 +17,8 @@ from peewee import IntegrityError
 import waiaas
 from waiaas import WAIaaSError
 from waiaas.database import open_as_it_is, open_to_change
-from waiaas.faults import file_of
-from waiaas.migrations.damage import damage
+from waiaas.files.page_check import damage
+from waiaas.paths import file_of
 
 PAGE = 4096
 WAYS = {

@@ -12,7 +12,7 @@ from old_files import dump, execute, make_file, query, session_id, wallet_id
 import waiaas
 from waiaas import WAIaaSError
 from waiaas.database import open_to_change
-from waiaas.migrations.damage import damage
+from waiaas.files.page_check import damage
 
 
 def page_of(path: Path, index: str) -> tuple[int, int]:

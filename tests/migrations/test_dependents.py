@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from memory import made
 
-from waiaas.migrations.dependents import Dependent, dependents, dependents_on_table
-from waiaas.migrations.schema import describe_table, described
+from waiaas.ddl.dependencies import Dependent, dependents, dependents_on_table
+from waiaas.ddl.schema import describe_table, described
 
 CASES = {
     "its key": (["CREATE TABLE t (id, x UNIQUE)"], [("constraint", "PRIMARY KEY or UNIQUE of column x")]),

@@ -11,8 +11,8 @@ from old_files import SHIPPED, create_statements, execute, make_file
 import waiaas
 from waiaas import WAIaaSError
 from waiaas.database import open_to_change
+from waiaas.ddl.schema import described
 from waiaas.migrations.differences import differences, tables_of
-from waiaas.migrations.schema import described
 
 
 def refused(path: Path) -> WAIaaSError:

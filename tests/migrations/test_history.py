@@ -12,7 +12,7 @@ from old_files import SHIPPED, dump, execute, make_file, query, schema_of
 import waiaas
 from waiaas import WAIaaSError
 from waiaas.database import open_to_change
-from waiaas.migrations.schema import describe, same_index, same_shape
+from waiaas.ddl.schema import describe, same_index, same_shape
 
 LATEST = waiaas.LATEST_SCHEMA_VERSION
 OLD = [version for version in SHIPPED if version < LATEST]

@@ -19,11 +19,11 @@ from program import variables_of_a_program
 import waiaas
 from waiaas import WAIaaSError
 from waiaas.database import open_as_it_is, open_to_change
-from waiaas.migrations.dependents import broken_objects
-from waiaas.migrations.expansion import LARGEST_EXPANSION, expansion, expansions
-from waiaas.migrations.inspecting import INSPECTION_LIMITS, inspecting, limited
-from waiaas.migrations.schema import stored_objects
-from waiaas.migrations.schema_copy import schema_copy, works
+from waiaas.ddl.dependencies import broken_objects
+from waiaas.ddl.expansion import LARGEST_EXPANSION, expansion, expansions
+from waiaas.ddl.schema import stored_objects
+from waiaas.ddl.schema_copy import schema_copy, works
+from waiaas.ddl.untrusted import INSPECTION_LIMITS, inspecting, limited
 
 DOUBLED = [
     "CREATE VIEW doubled_0 AS SELECT id FROM sessions",

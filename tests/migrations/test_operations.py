@@ -13,7 +13,7 @@ from peewee import IntegrityError, OperationalError, SqliteDatabase
 from playhouse.migrate import Operation, migrate
 
 from waiaas import Progress, WAIaaSError
-from waiaas.migrations import Options, WaiaasMigrator
+from waiaas.ddl import LosslessMigrator, Options
 
 OWNERS = (
     "CREATE TABLE owner (id INTEGER PRIMARY KEY)",
@@ -29,14 +29,14 @@ JUNCTION = (
 LINK_INDEX = "CREATE INDEX link_owner ON pet_owner_link (owner_id)"
 
 
-def run(database: SqliteDatabase, change: Callable[[WaiaasMigrator], Operation]) -> WaiaasMigrator:
-    migrator = WaiaasMigrator(database)
+def run(database: SqliteDatabase, change: Callable[[LosslessMigrator], Operation]) -> LosslessMigrator:
+    migrator = LosslessMigrator(database)
     with migrator.migration_context():
         migrator.migrate(change(migrator))
     return migrator
 
 
-def refused(database: SqliteDatabase, change: Callable[[WaiaasMigrator], Operation]) -> WAIaaSError:
+def refused(database: SqliteDatabase, change: Callable[[LosslessMigrator], Operation]) -> WAIaaSError:
     before = list(database.connection().iterdump())
     with pytest.raises(WAIaaSError) as caught:
         run(database, change)
@@ -44,7 +44,7 @@ def refused(database: SqliteDatabase, change: Callable[[WaiaasMigrator], Operati
     return caught.value
 
 
-def extract(migrator: WaiaasMigrator, where: str = "1") -> Operation:
+def extract(migrator: LosslessMigrator, where: str = "1") -> Operation:
     return migrator.extract_junction(
         "pet",
         "owner_id",
@@ -57,7 +57,7 @@ def extract(migrator: WaiaasMigrator, where: str = "1") -> Operation:
     )
 
 
-def absorb(migrator: WaiaasMigrator) -> Operation:
+def absorb(migrator: LosslessMigrator) -> Operation:
     return migrator.absorb_junction(
         "pet_owner_link",
         definition=[JUNCTION, LINK_INDEX],
@@ -180,7 +180,7 @@ def test_create_index_uses_the_same_one_and_refuses_another() -> None:
 
 def test_values_are_refused_before_anything_is_done() -> None:
     """refuse_values names the rows that satisfy its condition."""
-    migrator = WaiaasMigrator(made(*OWNERS))
+    migrator = LosslessMigrator(made(*OWNERS))
     migrator.refuse_values("pet", "name", "name = 'Rex'")
     with pytest.raises(WAIaaSError) as caught:
         migrator.refuse_values("pet", "name", "name LIKE 'M%'")
@@ -193,7 +193,7 @@ def test_a_rename_that_leaves_a_foreign_key_behind_is_refused() -> None:
     """Where SQLite does not take foreign keys along, as it did before 3.26, the rename is taken back."""
     database = made(*OWNERS)
 
-    def rename_as_of_old(migrator: WaiaasMigrator) -> Operation:
+    def rename_as_of_old(migrator: LosslessMigrator) -> Operation:
         database.execute_sql("PRAGMA legacy_alter_table = ON")
         return migrator.rename_table("owner", "keeper")
 
@@ -255,7 +255,7 @@ def test_a_temporary_trigger_is_refused_on_its_own_table_only() -> None:
 def test_an_error_after_which_sqlite_rolled_back_is_told_as_it_is() -> None:
     """Where SQLite itself has ended the transaction, its error reaches the caller, and nothing of the change stays."""
     database = made(*OWNERS)
-    migrator = WaiaasMigrator(database)
+    migrator = LosslessMigrator(database)
     with pytest.raises(IntegrityError, match="UNIQUE"), migrator.migration_context():
         migrator.migrate(migrator.drop_column("pet", "name"), migrator.sql("INSERT OR ROLLBACK INTO owner VALUES (1)"))
     assert rows(database, "SELECT max(name) FROM pet") == [("stray",)]
@@ -398,7 +398,7 @@ def test_more_than_one_clause_of_a_kind_is_counted() -> None:
 def test_a_migrator_can_be_used_again() -> None:
     """What was wrong before a second migration does not count against it, though the first one had not seen it."""
     database = made(*OWNERS)
-    migrator = WaiaasMigrator(database)
+    migrator = LosslessMigrator(database)
     for _ in range(2):
         with migrator.migration_context():
             migrator.migrate(migrator.rebuild_table("pet", migrator.table("pet").sql))
@@ -429,7 +429,7 @@ def test_an_update_fires_triggers_and_counts_its_rows() -> None:
         "CREATE TEMP TRIGGER passing AFTER UPDATE ON main.pet BEGIN INSERT INTO log VALUES ('passing'); END",
     )
     before = rows(database, "SELECT type, name, sql FROM sqlite_master ORDER BY name")
-    migrator = WaiaasMigrator(database)
+    migrator = LosslessMigrator(database)
     with migrator.migration_context():
         migrator.migrate(
             migrator.update("PET", "name = 'Rex'", "owner_id = 1"),
@@ -448,12 +448,12 @@ def test_a_temporary_trigger_that_changes_what_was_written_is_refused() -> None:
         "CREATE TEMP TRIGGER passing AFTER UPDATE OF name ON main.pet WHEN new.name <> ''"
         " BEGIN UPDATE pet SET name = ''; END",
     )
-    with pytest.raises(WAIaaSError, match="passing"), WaiaasMigrator(database).migration_context() as _:
-        migrate(WaiaasMigrator(database).update("pet", "name = 'Rex'", "1"))
+    with pytest.raises(WAIaaSError, match="passing"), LosslessMigrator(database).migration_context() as _:
+        migrate(LosslessMigrator(database).update("pet", "name = 'Rex'", "1"))
     assert rows(database, "SELECT max(name) FROM pet") == [("stray",)]
 
 
-DROPS_NOTHING_NEEDED: dict[str, Callable[[WaiaasMigrator], list[Operation]]] = {
+DROPS_NOTHING_NEEDED: dict[str, Callable[[LosslessMigrator], list[Operation]]] = {
     "the child after it": lambda m: [m.drop_table("owner"), m.drop_table("pet"), m.drop_table("log")],
     "the child before it": lambda m: [m.drop_table("pet"), m.drop_table("owner"), m.drop_table("log")],
     "a new one of its name": lambda m: [
@@ -466,10 +466,12 @@ DROPS_NOTHING_NEEDED: dict[str, Callable[[WaiaasMigrator], list[Operation]]] = {
 
 
 @pytest.mark.parametrize("drops", DROPS_NOTHING_NEEDED.values(), ids=DROPS_NOTHING_NEEDED)
-def test_a_table_is_dropped_if_nothing_needs_it_in_the_end(drops: Callable[[WaiaasMigrator], list[Operation]]) -> None:
+def test_a_table_is_dropped_if_nothing_needs_it_in_the_end(
+    drops: Callable[[LosslessMigrator], list[Operation]],
+) -> None:
     """What needs a table may go, or the table come back, until the end of the migration."""
     database = made(*OWNERS, "CREATE TABLE log (x)", "CREATE TRIGGER own AFTER INSERT ON owner BEGIN SELECT 1; END")
-    migrator = WaiaasMigrator(database)
+    migrator = LosslessMigrator(database)
     with migrator.migration_context():
         migrator.migrate(*drops(migrator))
     assert rows(database, "PRAGMA foreign_key_check") == []
@@ -502,7 +504,7 @@ def test_a_table_that_something_needs_is_not_dropped(statements: str, kind: str,
         error = refused(database, lambda m: m.drop_table("Owner"))
     else:
         with pytest.raises(WAIaaSError) as caught:
-            WaiaasMigrator(database).drop_table("Owner").run()
+            LosslessMigrator(database).drop_table("Owner").run()
         error = caught.value
     assert error.reason == "dependent_on_table"
     details = error.details or {}
@@ -522,7 +524,7 @@ def test_broken_views_and_triggers_are_kept_over_a_change_in_place(operation: st
         "CREATE TRIGGER works_too AFTER DELETE ON owner BEGIN SELECT 1; END",
     )
     database = made(*OWNERS, *kept)
-    changes: dict[str, Callable[[WaiaasMigrator], Operation]] = {
+    changes: dict[str, Callable[[LosslessMigrator], Operation]] = {
         "rename_column": lambda m: m.rename_column("pet", "name", "title"),
         "rename_table": lambda m: m.rename_table("pet", "animal"),
         "drop_column": lambda m: m.drop_column("pet", "name"),
@@ -537,7 +539,7 @@ def test_a_refused_rename_tells_the_key_that_it_left_behind() -> None:
     database = made("CREATE TABLE owner (a, b, UNIQUE (a, b))", "CREATE TABLE pet (x, y, FOREIGN KEY (x, y) REFERENCES"
                     " owner (a, b))")  # fmt: skip
 
-    def rename_as_of_old(migrator: WaiaasMigrator) -> Operation:
+    def rename_as_of_old(migrator: LosslessMigrator) -> Operation:
         database.execute_sql("PRAGMA legacy_alter_table = ON")
         return migrator.rename_table("owner", "keeper")
 
@@ -552,15 +554,15 @@ def test_a_refused_rename_tells_the_key_that_it_left_behind() -> None:
 
 def test_a_migrator_without_options_leaves_nothing_out() -> None:
     """Nothing may be skipped or dropped unless it is said."""
-    assert WaiaasMigrator(made()).options == Options(skip_orphans=False, drop_links=False)
-    assert WaiaasMigrator(made(), Options(drop_links=True)).options == Options(drop_links=True)
+    assert LosslessMigrator(made()).options == Options(skip_orphans=False, drop_links=False)
+    assert LosslessMigrator(made(), Options(drop_links=True)).options == Options(drop_links=True)
 
 
 @pytest.mark.parametrize("legacy", [False, True], ids=["in place", "by a rebuild"])
 def test_the_progress_of_a_dropped_column_is_told(legacy: bool) -> None:
     """Dropping a column tells the table and the column in the file's own spelling."""
     told: list[str] = []
-    migrator = WaiaasMigrator(made(*OWNERS), progress=lambda progress: told.append(progress.phase))
+    migrator = LosslessMigrator(made(*OWNERS), progress=lambda progress: told.append(progress.phase))
     with migrator.migration_context():
         migrator.migrate(migrator.drop_column("PET", "Name", legacy=legacy))
     assert told[0] == "dropping pet.name"
@@ -586,7 +588,7 @@ def test_a_junction_tells_its_progress_and_counts_up() -> None:
     """What is filled, of how many links, is told in order, and the counts grow by each junction that is made."""
     told: list[Progress] = []
     database = made(*OWNERS)
-    migrator = WaiaasMigrator(database, progress=told.append)
+    migrator = LosslessMigrator(database, progress=told.append)
     migrator.told.links_created = migrator.told.rows = 10
     with migrator.migration_context():
         migrator.migrate(extract(migrator))
@@ -635,7 +637,7 @@ def test_the_context_holds_lock_and_pragmas_and_gives_them_back(tmp_path: Path) 
     names = ("foreign_keys", "synchronous", "cache_size", "legacy_alter_table", "temp_store")
     before = [database.pragma(name) for name in names]
     other = SqliteDatabase(path, timeout=0)
-    with WaiaasMigrator(database).migration_context():
+    with LosslessMigrator(database).migration_context():
         assert [database.pragma(name) for name in names] == [0, 3, -32000, 0, 1]
         with pytest.raises(OperationalError, match="locked"):
             other.begin("IMMEDIATE")

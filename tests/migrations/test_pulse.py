@@ -16,10 +16,11 @@ from peewee import SqliteDatabase
 
 import waiaas
 from waiaas import Progress
+from waiaas import progress as pulse
 from waiaas.database import open_to_change
 from waiaas.errors import refusal
-from waiaas.migrations import pulse, runner
-from waiaas.migrations.pulse import Pulse
+from waiaas.migrations import runner
+from waiaas.progress import Pulse
 
 LONG = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000) SELECT {}(i) FROM n"
 SIGN = Progress("counting")

@@ -9,17 +9,17 @@ import pytest
 from memory import made, rows
 from peewee import IntegrityError, SqliteDatabase
 
-import waiaas.migrations.operations as operations
+import waiaas.ddl.migrator as operations
 from waiaas import Progress, WAIaaSError
-from waiaas.migrations import WaiaasMigrator
-from waiaas.migrations.rebuild import TableRebuild
-from waiaas.migrations.sql import comments, quote, tokens
+from waiaas.ddl import LosslessMigrator
+from waiaas.ddl.rebuild import TableRebuild
+from waiaas.ddl.sql import comments, quote, tokens
 
 OWNER = "CREATE TABLE owner (id INTEGER PRIMARY KEY)"
 
 
 def rebuild(database: SqliteDatabase, table: str, definition: str | None = None, **options: Any) -> None:
-    migrator = WaiaasMigrator(database)
+    migrator = LosslessMigrator(database)
     if definition is None:
         definition = migrator.table(table).sql
     with migrator.migration_context():
@@ -28,7 +28,7 @@ def rebuild(database: SqliteDatabase, table: str, definition: str | None = None,
 
 def drop_gone(database: SqliteDatabase, table: str) -> None:
     """Drop the column `gone` by a table rebuild."""
-    migrator = WaiaasMigrator(database)
+    migrator = LosslessMigrator(database)
     with migrator.migration_context():
         migrator.migrate(migrator.drop_column(table, "gone", legacy=True))
 
@@ -396,7 +396,7 @@ def test_what_was_broken_before_is_no_obstacle() -> None:
 def test_foreign_keys_must_be_off() -> None:
     """Inside a transaction of the caller with foreign keys on, a rebuild would delete children: it is refused."""
     database = made(*FEATURES["children with rows"], "PRAGMA foreign_keys = ON")
-    migrator = WaiaasMigrator(database)
+    migrator = LosslessMigrator(database)
     before = list(database.connection().iterdump())
     with database.atomic(), pytest.raises(WAIaaSError) as caught:
         migrator.rebuild_table("t", migrator.table("t").sql).run()
@@ -435,7 +435,7 @@ def test_a_rename_takes_everything_along() -> None:
         "INSERT INTO t VALUES (1, NULL)",
         "INSERT INTO child VALUES (1)",
     )
-    migrator = WaiaasMigrator(database)
+    migrator = LosslessMigrator(database)
     with migrator.migration_context():
         migrator.migrate(migrator.rename_table("t", "u"))
     assert rows(database, "PRAGMA foreign_key_list(child)")[0][2] == "u"
@@ -471,9 +471,9 @@ def test_an_index_that_the_new_values_break_is_refused() -> None:
 def test_rows_that_do_not_arrive_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the new table has fewer rows than the old one, all of it is taken back."""
     database = made("CREATE TABLE t (a)", "INSERT INTO t VALUES (1), (2)")
-    count = WaiaasMigrator.count
+    count = LosslessMigrator.count
     monkeypatch.setattr(
-        WaiaasMigrator, "count", lambda self, table, where="1": count(self, table, where) - (table != "t")
+        LosslessMigrator, "count", lambda self, table, where="1": count(self, table, where) - (table != "t")
     )
     error = refused(database, lambda: rebuild(database, "t"))
     assert error.reason == "rows_lost"
@@ -581,7 +581,7 @@ def test_progress_and_rows_are_told() -> None:
     told: list[Progress] = []
     database = made("CREATE TABLE t (a)", "CREATE TABLE u (a)", "INSERT INTO t VALUES (1), (2)")
     database.execute_sql("INSERT INTO u VALUES (1)")
-    migrator = WaiaasMigrator(database, progress=told.append)
+    migrator = LosslessMigrator(database, progress=told.append)
     with migrator.migration_context():
         for table in ("t", "u"):
             migrator.migrate(migrator.rebuild_table(table, migrator.table(table).sql))
@@ -602,7 +602,7 @@ def test_progress_and_rows_are_told() -> None:
 def test_a_rename_after_a_rebuild_takes_views_along() -> None:
     """A rebuild leaves SQLite's way of renaming as it was: a later rename still rewrites what names the table."""
     database = made("CREATE TABLE t (a)", "CREATE VIEW v AS SELECT a FROM t")
-    migrator = WaiaasMigrator(database)
+    migrator = LosslessMigrator(database)
     with migrator.migration_context():
         migrator.migrate(migrator.rebuild_table("t", migrator.table("t").sql), migrator.rename_table("t", "u"))
     assert rows(database, "SELECT a FROM v") == []
@@ -627,7 +627,7 @@ def test_stored_values_are_not_replaced_by_generated_ones(key: str, definition: 
 
 
 def change_columns(database: SqliteDatabase, definitions: dict[str, str], **options: Any) -> None:
-    migrator = WaiaasMigrator(database)
+    migrator = LosslessMigrator(database)
     with migrator.migration_context():
         migrator.migrate(migrator.change_columns("t", definitions, **options))
 

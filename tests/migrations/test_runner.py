@@ -370,7 +370,7 @@ def test_a_file_size_limit_leaves_the_file_as_it_was(tmp_path: Path, wal: bool) 
 
 def test_a_step_that_fails_is_named(v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A step that meets an error of SQLite nobody foresaw is rolled back, named, and its cause told."""
-    from waiaas.migrations import v19_session_wallets as v19
+    from waiaas.migrations.versions import v19_session_wallets as v19
 
     monkeypatch.setattr(v19, "up", lambda migrator: migrator.database.execute_sql("SELECT * FROM nowhere"))
     before = contents(v18.parent)
@@ -384,11 +384,11 @@ def test_a_step_that_fails_is_named(v18: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_step_that_breaks_a_reference_is_rolled_back(v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A step that leaves a foreign-key violation that was not there is refused before the commit."""
-    from waiaas.migrations import v19_session_wallets as v19
+    from waiaas.migrations.versions import v19_session_wallets as v19
 
     up = v19.up
 
-    def breaking(migrator: waiaas.migrations.WaiaasMigrator) -> None:
+    def breaking(migrator: waiaas.ddl.LosslessMigrator) -> None:
         up(migrator)
         migrator.database.execute_sql("UPDATE session_wallets SET wallet_id = 'gone'")
 
@@ -409,9 +409,9 @@ def test_a_backup_is_kept_where_the_file_is_in_danger(
     v18: Path, monkeypatch: pytest.MonkeyPatch, message: str, reason: str
 ) -> None:
     """Where the disk or the file fails after the backup, the backup stays, whole, and the error says where it is."""
-    from waiaas.migrations import v19_session_wallets as v19
+    from waiaas.migrations.versions import v19_session_wallets as v19
 
-    def fail(_: waiaas.migrations.WaiaasMigrator) -> None:
+    def fail(_: waiaas.ddl.LosslessMigrator) -> None:
         raise peewee.OperationalError(message)
 
     monkeypatch.setattr(v19, "up", fail)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from memory import made
 
-from waiaas.migrations.schema import (
+from waiaas.ddl.schema import (
     describe_table,
     described,
     foreign_key_clauses,

@@ -15,10 +15,10 @@ from peewee import SqliteDatabase
 
 import waiaas
 from waiaas.database import open_to_change
+from waiaas.ddl.dependencies import Dependent, broken_objects
+from waiaas.ddl.schema import describe_table
+from waiaas.ddl.schema_copy import schema_copy
 from waiaas.errors.driver import sqlite3
-from waiaas.migrations.dependents import Dependent, broken_objects
-from waiaas.migrations.schema import describe_table
-from waiaas.migrations.schema_copy import schema_copy
 
 OBJECTS = (
     "CREATE TABLE p (id TEXT PRIMARY KEY, a TEXT UNIQUE, b INTEGER, UNIQUE (a, b))",

@@ -14,7 +14,7 @@ from old_files import dump, execute, make_file, query
 import waiaas
 from waiaas import WAIaaSError
 from waiaas.database import open_as_it_is, open_to_change
-from waiaas.migrations.operations import WaiaasMigrator
+from waiaas.ddl.migrator import LosslessMigrator
 
 
 def rewrite(path: Path, *statements: str) -> None:
@@ -80,7 +80,7 @@ def test_an_operation_of_ones_own_refuses_it_too(strange: Path) -> None:
     """DROP COLUMN on such a table would rewrite the rows and leave the definition: the rows stay as they are."""
     before = dump(strange)
     with open_to_change(strange) as database:
-        migrator = WaiaasMigrator(database)
+        migrator = LosslessMigrator(database)
         with pytest.raises(WAIaaSError) as caught, migrator.migration_context():
             migrator.migrate(migrator.drop_column("sessions", "usage_stats"))
     assert caught.value.reason == "strange_schema"
@@ -127,7 +127,7 @@ def test_an_alter_that_leaves_the_definition_is_refused(v18: Path, monkeypatch: 
     """Even if the first check misses a row, a definition that an ALTER did not change is noticed before the commit."""
     rewrite(v18, STRANGE["NUL after a table's name"])
     before = v18.read_bytes()
-    monkeypatch.setattr("waiaas.migrations.operations.refuse_strange_rows", lambda _: None)
+    monkeypatch.setattr("waiaas.ddl.migrator.refuse_strange_rows", lambda _: None)
     monkeypatch.setattr("waiaas.migrations.runner.refuse_strange_rows", lambda _: None)
     with open_to_change(v18) as database, pytest.raises(WAIaaSError) as caught:
         waiaas.upgrade(database, backup=False)

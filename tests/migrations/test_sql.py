@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from waiaas.migrations.sql import fold, names, parse_create_table, quote, tokens, unquote
+from waiaas.ddl.sql import fold, names, parse_create_table, quote, tokens, unquote
 
 HARD_TABLE = """CREATE TABLE "odd ""n"" table" (
   -- a comment with a , and a ( in it

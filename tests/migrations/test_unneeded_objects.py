@@ -14,8 +14,8 @@ from peewee import SqliteDatabase
 import waiaas
 from waiaas import WAIaaSError
 from waiaas.database import open_to_change
-from waiaas.migrations import WaiaasMigrator
-from waiaas.migrations.stand_ins import with_stand_ins
+from waiaas.ddl import LosslessMigrator
+from waiaas.ddl.stubs import with_stand_ins
 
 
 def reverse(one: str, other: str) -> int:
@@ -155,7 +155,7 @@ def test_a_table_that_is_rebuilt_with_a_collation_that_is_missing_is_refused(tmp
     as_the_program(path, "CREATE TABLE t (a TEXT COLLATE ICU_KO UNIQUE, b INT)", "INSERT INTO t VALUES ('x', 1)")
     before = path.read_bytes()
     database = SqliteDatabase(path)
-    migrator = WaiaasMigrator(database)
+    migrator = LosslessMigrator(database)
     with pytest.raises(WAIaaSError, match="ICU_KO"), migrator.migration_context():
         migrator.migrate(migrator.change_columns("t", {"b": "b INT NOT NULL"}))
     database.close()

@@ -14,8 +14,8 @@ from peewee import SqliteDatabase
 import waiaas
 from waiaas import WAIaaSError
 from waiaas.database import open_to_change
-from waiaas.migrations import WaiaasMigrator
-from waiaas.migrations.schema import describe, same_index, same_shape
+from waiaas.ddl import LosslessMigrator
+from waiaas.ddl.schema import describe, same_index, same_shape
 
 
 @contextmanager
@@ -538,7 +538,7 @@ def test_the_plan_tells_how_the_column_would_be_dropped(any_v18: Path, request: 
     """The plan names the way, the links to make, and what is left out."""
     with opened(any_v18) as database:
         planned = waiaas.plan(database)
-        in_place = WaiaasMigrator(database).drops_in_place(describe(database)["sessions"], "wallet_id")
+        in_place = LosslessMigrator(database).drops_in_place(describe(database)["sessions"], "wallet_id")
     assert planned.drop_column_by == ("DROP COLUMN" if in_place else "table rebuild")
     assert in_place == ("in place" in request.node.name)
     assert (planned.sessions, planned.links_to_create) == (12, 12)

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from marshmallow import EXCLUDE, ValidationError
 
 from waiaas import IssuedSession, LinkedWallet, Page, SessionDetails
-from waiaas.enums import SESSION_STATUSES
 from waiaas.errors import WAIaaSError
 from waiaas.schemas import (
     MAX_TTL_SECONDS,
@@ -30,6 +29,7 @@ from waiaas.schemas import (
     SessionResponseSchema,
     check_create_session_request,
 )
+from waiaas.vocabularies import SESSION_STATUSES
 
 A = "0190a3f0-aaaa-7abc-8def-0123456789ab"
 B = "0190a3f0-bbbb-7abc-8def-0123456789ab"

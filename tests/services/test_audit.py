@@ -14,7 +14,7 @@ import pytest
 from world import CHANGES, NOBODY, NOW, Scene, World, refused, sha256
 
 from waiaas import WAIaaSError
-from waiaas.enums import AUDIT_ACTIONS, SESSION_AUDIT_ACTIONS
+from waiaas.vocabularies import AUDIT_ACTIONS, SESSION_AUDIT_ACTIONS
 
 _EMERGENCY = {"reason": "Kill switch activated"}
 # The rows that each change writes: event, wallet, session, transaction, details; names stand for ids.

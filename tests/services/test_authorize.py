@@ -131,7 +131,7 @@ def test_one_statement_decides(scene: Scene) -> None:
     world, statements = scene.world, list[str]()
     world.sessions.authorize(scene.session.token)
     database = world.database
-    assert isinstance(database, waiaas.transactions.WaiaasDatabase)
+    assert isinstance(database, waiaas.backends.sqlite.WaiaasDatabase)
     database.latest().set_trace_callback(statements.append)
     database.connection().set_trace_callback(statements.append)
     world.sessions.authorize(scene.session.token)

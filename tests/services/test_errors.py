@@ -20,7 +20,7 @@ from world import CHANGES, NOBODY, NOW, Scene, World, make_token, refused
 import waiaas
 from waiaas import services
 from waiaas.errors import ALL_CODES
-from waiaas.faults import translated
+from waiaas.errors.translation import translated
 
 #: The codes that this library never raises: they are for the rest of WAIaaS.
 RESERVED = """

@@ -19,7 +19,7 @@ from world import Clock, Scene, World
 
 import waiaas
 from waiaas import WAIaaSError
-from waiaas.transactions import WaiaasDatabase
+from waiaas.backends.sqlite import WaiaasDatabase
 
 #: Takes rights away in a process of its own: one per line, which is answered when the call has returned.
 ADMINISTRATOR = """

@@ -24,9 +24,9 @@ from waiaas import (
     SessionDetails,
     SessionSettings,
 )
-from waiaas.enums import SESSION_STATUSES
 from waiaas.schemas.base import wire_key
 from waiaas.services.ends import has_expired, has_not_expired
+from waiaas.vocabularies import SESSION_STATUSES
 
 DAY = 86_400
 

@@ -12,9 +12,9 @@ import pytest
 from world import NOBODY, NOW, World, refused
 
 from waiaas import CreateWalletRequestSchema, WalletListResponseSchema, WalletResponseSchema
-from waiaas.enums import CHAIN_TYPES, ENVIRONMENT_TYPES, TRANSACTION_STATUSES, WALLET_STATUSES
 from waiaas.schemas import CreateWalletRequest
 from waiaas.schemas.base import wire_key
+from waiaas.vocabularies import CHAIN_TYPES, ENVIRONMENT_TYPES, TRANSACTION_STATUSES, WALLET_STATUSES
 
 NETWORKS_OF = {
     "solana": ("mainnet", "devnet", "testnet"),

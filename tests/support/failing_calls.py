@@ -147,7 +147,7 @@ def main() -> None:
     """Run a command for each line of standard input."""
     time.time = lambda: NOW
     import waiaas.cli
-    import waiaas.rehearsal  # noqa: F401
+    import waiaas.inspection.rehearsal  # noqa: F401
 
     for line in sys.stdin:
         child = os.fork()

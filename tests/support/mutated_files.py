@@ -26,7 +26,7 @@ from old_files import make_file
 import waiaas
 from waiaas import WAIaaSError
 from waiaas.database import open_as_it_is, open_to_change
-from waiaas.migrations.inspecting import limit_heap
+from waiaas.ddl.untrusted import limit_heap
 
 VERSIONS = (1, 12, 18, 19)
 ROWS = 12

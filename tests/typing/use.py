@@ -12,7 +12,7 @@ from pathlib import Path
 import peewee
 
 import waiaas
-from waiaas.migrations import WaiaasMigrator
+from waiaas.ddl import LosslessMigrator
 from waiaas.schemas import CreateSessionRequest, CreateWalletRequest
 
 
@@ -43,7 +43,7 @@ def work(path: Path) -> list[str]:
     planned: waiaas.Plan = waiaas.plan(database)
     upgraded: waiaas.UpgradeReport = waiaas.upgrade(database, backup=path.with_suffix(".backup"))
     checked: waiaas.CheckReport = waiaas.check(database)
-    migrator = WaiaasMigrator(database)
+    migrator = LosslessMigrator(database)
     with migrator.migration_context():
         migrator.migrate(migrator.append_column("wallets", "label TEXT"))
     waiaas.close(database)

@@ -27,14 +27,13 @@ from waiaas.cli.texts import (
     upgrade_lines,
 )
 from waiaas.cli.words import BadPath, language
+from waiaas.ddl.untrusted import limit_heap
 from waiaas.errors import LANGUAGES, WAIaaSError, refusal
 from waiaas.files.opening import is_url
-from waiaas.integrity import check
-from waiaas.migrations import Progress
-from waiaas.migrations.inspecting import limit_heap
-from waiaas.migrations.pulse import Pulse
+from waiaas.inspection.check import check
+from waiaas.inspection.rehearsal import rehearse
 from waiaas.migrations.runner import nothing_to_do
-from waiaas.rehearsal import rehearse
+from waiaas.progress import Progress, Pulse
 
 if TYPE_CHECKING:
     _Choice = click.Choice[str]

@@ -22,7 +22,7 @@ import click
 
 from waiaas.cli.words import WORDS
 from waiaas.errors.driver import sqlite3
-from waiaas.migrations import Progress
+from waiaas.progress import Progress
 
 # What a line can begin with, and the colour that this has.
 _COLOURS = {

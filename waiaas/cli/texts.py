@@ -12,9 +12,9 @@ from waiaas.cli.terminal import quoted
 from waiaas.cli.words import WORDS
 from waiaas.demo import Demo
 from waiaas.errors import WAIaaSError
-from waiaas.integrity import CheckReport
+from waiaas.inspection.check import CheckReport
+from waiaas.inspection.rehearsal import Rehearsal, SchemaChange, TableRows
 from waiaas.migrations import Compatibility, DowngradeReport, Plan, UpgradeReport
-from waiaas.rehearsal import Rehearsal, SchemaChange, TableRows
 
 _SHOWN_AT_MOST = 20
 _MORE = WORDS["en"]["more"]

@@ -14,11 +14,11 @@ import stat
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.driver import sqlite3
 from waiaas.errors.sqlite import cause_of, reason_for
+from waiaas.paths import real_path, uri
 
 if TYPE_CHECKING:
     from peewee import SqliteDatabase
@@ -44,14 +44,6 @@ def path_of(path: str | bytes | PathLike[str]) -> str:
     if is_url(text):
         raise refusal("not_a_path")
     return text
-
-
-def uri(path: str | PathLike[str], mode: str) -> str:
-    """Return the URI of a file for SQLite (https://www.sqlite.org/uri.html), whatever bytes its name is made of.
-
-    A relative path stays one, so that refusals name the file as its owner did.
-    """
-    return f"file:{quote(os.fsencode(path))}?mode={mode}"
 
 
 def is_url(text: str) -> bool:
@@ -190,21 +182,6 @@ def file_behind(database: SqliteDatabase, name: str) -> DatabaseFile | None:
         file = DatabaseFile(name, real)
     file.adopt()
     return file
-
-
-def real_path(database: SqliteDatabase) -> str:
-    """Return the absolute path of the file that a database has open, without links; "" for one in memory."""
-    file = getattr(database, "file", None)
-    if isinstance(file, DatabaseFile):
-        return file.real
-    connection = database.connection()
-    text_factory, row_factory = connection.text_factory, connection.row_factory
-    connection.text_factory, connection.row_factory = os.fsdecode, None  # a path need not be UTF-8
-    try:
-        files = {name: file for _, name, file in connection.execute("PRAGMA database_list").fetchall()}
-    finally:
-        connection.text_factory, connection.row_factory = text_factory, row_factory
-    return files["main"] or ""
 
 
 def refuse_untrusted(status: os.stat_result, database: os.stat_result | None, *, path: str, name: str) -> None:

@@ -9,25 +9,15 @@ from waiaas.migrations.history import (
     MIGRATIONS,
     MIN_COMPATIBLE_SCHEMA_VERSION,
 )
-from waiaas.migrations.report import (
-    Backup,
-    DowngradeReport,
-    Options,
-    Plan,
-    PlannedStep,
-    Progress,
-    Step,
-    UpgradeReport,
-)
+from waiaas.migrations.report import Backup, DowngradeReport, Options, Plan, PlannedStep, Step, UpgradeReport
 from waiaas.migrations.version import Compatibility, compatibility
+from waiaas.progress import Progress
 
 if TYPE_CHECKING:
-    from waiaas.migrations.operations import WaiaasMigrator
     from waiaas.migrations.runner import downgrade, plan, upgrade
 
 # Loaded at their first use (PEP 562): a program that opens a file at the latest version needs none of them.
 _LOADED_LATER = {
-    "WaiaasMigrator": "operations",
     **dict.fromkeys(("downgrade", "plan", "upgrade"), "runner"),
 }
 
@@ -45,7 +35,6 @@ __all__ = [
     "Progress",
     "Step",
     "UpgradeReport",
-    "WaiaasMigrator",
     "compatibility",
     "downgrade",
     "plan",

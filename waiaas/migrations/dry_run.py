@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING
 
 from peewee import PeeweeException, SqliteDatabase
 
+from waiaas.ddl.migrator import LosslessMigrator
+from waiaas.ddl.rebuild import REBUILD_NAME
+from waiaas.ddl.schema import StoredObject, is_virtual, stored_objects
+from waiaas.ddl.schema_copy import works
+from waiaas.ddl.sql import fold, quote, tokens, unquote, without_argument
+from waiaas.ddl.stubs import known_collations, known_functions, with_stand_ins
+from waiaas.ddl.untrusted import INSPECTION_LIMITS, lower_limits
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.driver import sqlite3
 from waiaas.errors.sqlite import cause_of
 from waiaas.migrations.differences import refuse_other_tables, tables_of
 from waiaas.migrations.history import LATEST_SCHEMA_VERSION, MIN_COMPATIBLE_SCHEMA_VERSION
-from waiaas.migrations.inspecting import INSPECTION_LIMITS, lower_limits
-from waiaas.migrations.operations import WaiaasMigrator
-from waiaas.migrations.rebuild import REBUILD_NAME
-from waiaas.migrations.schema import StoredObject, is_virtual, stored_objects
-from waiaas.migrations.schema_copy import works
-from waiaas.migrations.sql import fold, quote, tokens, unquote, without_argument
-from waiaas.migrations.stand_ins import known_collations, known_functions, with_stand_ins
 
 if TYPE_CHECKING:
     from waiaas.migrations.history import Migration
@@ -38,7 +38,7 @@ def obstacles_ahead(database: SqliteDatabase, pending: Sequence[Migration], opti
     """Return the refusals that the schema alone causes, in the order of the steps; rows are not looked at."""
     found: list[WAIaaSError] = []
     with copy_without_rows(database) as copy:
-        migrator = WaiaasMigrator(copy, options)
+        migrator = LosslessMigrator(copy, options)
         for migration in pending:
             while (obstacle := _obstacle(migrator, migration)) is not None:
                 found.append(obstacle)
@@ -52,7 +52,7 @@ def obstacles_ahead(database: SqliteDatabase, pending: Sequence[Migration], opti
     return found
 
 
-def _obstacle(migrator: WaiaasMigrator, migration: Migration) -> WAIaaSError | None:
+def _obstacle(migrator: LosslessMigrator, migration: Migration) -> WAIaaSError | None:
     try:
         with migrator.migration_context():
             for obstacle in getattr(migration, "obstacles", lambda _: ())(migrator):
@@ -67,7 +67,7 @@ def _obstacle(migrator: WaiaasMigrator, migration: Migration) -> WAIaaSError | N
 
 def _leftovers(database: SqliteDatabase, used: Sequence[str]) -> list[WAIaaSError]:
     """Refuse the tables that the steps would use or remove if they were empty, as they are in the copy."""
-    rows = {table: WaiaasMigrator(database).count(table) for table in used}
+    rows = {table: LosslessMigrator(database).count(table) for table in used}
     return [refusal("leftover_table", table=table, rows=count) for table, count in rows.items() if count]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from waiaas.migrations import (
+from waiaas.migrations.versions import (
     v02_evm_networks,
     v03_wallets,
     v04_token_registry,
@@ -26,7 +26,7 @@ from waiaas.migrations import (
 )
 
 if TYPE_CHECKING:
-    from waiaas.migrations.operations import WaiaasMigrator
+    from waiaas.ddl.migrator import LosslessMigrator
 
 
 class Migration(Protocol):
@@ -39,7 +39,7 @@ class Migration(Protocol):
     VERSION: int
     DESCRIPTION: str
 
-    def up(self, migrator: WaiaasMigrator) -> None:
+    def up(self, migrator: LosslessMigrator) -> None:
         """Bring the database from the version before to this one."""
 
 

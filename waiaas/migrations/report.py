@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from os import PathLike
-from typing import Any, NamedTuple
+from typing import Any
 
 from waiaas.errors import WAIaaSError
 
 _LOG = logging.getLogger("waiaas")
 
 
-class Progress(NamedTuple):
-    """A sign of life from a long change.
-
-    `phase` says what is being done, `version` is the schema version being made (None outside a step). Where the
-    size of the work is known, `done` of `total` units are behind (rows, or pages of a backup); else both are 0.
-    The same is told again while one statement, which does not say how far it is, runs for long.
-    """
-
-    phase: str
-    version: int | None = None
-    done: int = 0
-    total: int = 0
-
-
-ProgressCallback = Callable[[Progress], None]
 #: Whether an upgrade writes a backup, or the path of the backup, or of the folder for it.
 Backup = bool | str | PathLike[str]
 

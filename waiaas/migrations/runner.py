@@ -18,38 +18,29 @@ from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
 from peewee import OperationalError, PeeweeException, SqliteDatabase
 
+from waiaas.ddl.connection import plain_rows
+from waiaas.ddl.migrator import LosslessMigrator
+from waiaas.ddl.schema import foreign_key_check, ordinary_tables
+from waiaas.ddl.schema_rows import refuse_strange_rows
+from waiaas.ddl.sql import fold, quote
+from waiaas.ddl.untrusted import inspecting
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.sqlite import cause_of, is_mismatch, reason_for
-from waiaas.faults import file_of, refusing
+from waiaas.errors.translation import refusing
+from waiaas.files.background import Background, can_read_beside
+from waiaas.files.backup import Copy, remove, write_backup
 from waiaas.files.opening import DatabaseFile, file_behind, path_of
 from waiaas.files.other_programs import programs_with
+from waiaas.files.page_check import refuse_cut_off, refuse_damage, refuse_damaged_file, refuse_damaged_indexes
 from waiaas.files.upgrade_lock import upgrade_lock
-from waiaas.migrations import v19_session_wallets as v19
-from waiaas.migrations.background import Background, can_read_beside
-from waiaas.migrations.backup import Copy, remove, write_backup
-from waiaas.migrations.connection import plain_rows
-from waiaas.migrations.damage import refuse_cut_off, refuse_damage, refuse_damaged_file, refuse_damaged_indexes
 from waiaas.migrations.differences import refuse_other_tables
 from waiaas.migrations.dry_run import obstacles_ahead
 from waiaas.migrations.history import LATEST_SCHEMA_VERSION, MIGRATIONS, Migration
-from waiaas.migrations.inspecting import inspecting
-from waiaas.migrations.operations import WaiaasMigrator
-from waiaas.migrations.pulse import Pulse
-from waiaas.migrations.report import (
-    Backup,
-    DowngradeReport,
-    Options,
-    Plan,
-    PlannedStep,
-    Progress,
-    ProgressCallback,
-    Step,
-    UpgradeReport,
-)
-from waiaas.migrations.schema import foreign_key_check, ordinary_tables
-from waiaas.migrations.schema_rows import refuse_strange_rows
-from waiaas.migrations.sql import fold, quote
+from waiaas.migrations.report import Backup, DowngradeReport, Options, Plan, PlannedStep, Step, UpgradeReport
 from waiaas.migrations.version import schema_version
+from waiaas.migrations.versions import v19_session_wallets as v19
+from waiaas.paths import file_of
+from waiaas.progress import Progress, ProgressCallback, Pulse
 
 if TYPE_CHECKING:
     from peewee import Database
@@ -207,7 +198,7 @@ def plan(database: Database, *, skip_orphans: bool = False) -> Plan:
 
 
 def _all_obstacles(
-    migrator: WaiaasMigrator, pending: Sequence[Migration], forecast: Mapping[str, Any]
+    migrator: LosslessMigrator, pending: Sequence[Migration], forecast: Mapping[str, Any]
 ) -> list[WAIaaSError]:
     """What stops the first step, with the rows that the file has, and what stops any step for its schema."""
     now = [obstacle for migration in pending[:1] for obstacle in _obstacles(migrator, migration)]
@@ -249,7 +240,7 @@ def foreign_key_violations(database: SqliteDatabase, apart_from: Collection[tupl
 class _Change:
     """One run under the lock: the version that it found, and the backup once there is one."""
 
-    def __init__(self, migrator: WaiaasMigrator, file: DatabaseFile | None, pulse: Pulse) -> None:
+    def __init__(self, migrator: LosslessMigrator, file: DatabaseFile | None, pulse: Pulse) -> None:
         refuse_strange_rows(migrator.database)
         self.version = _version_to_upgrade(migrator)
         self.copy: Copy | None = None
@@ -335,7 +326,7 @@ class _Change:
 
 
 @contextmanager
-def _change(migrator: WaiaasMigrator, pulse: Pulse) -> Iterator[_Change]:
+def _change(migrator: LosslessMigrator, pulse: Pulse) -> Iterator[_Change]:
     """Hold the lock and the transaction; take back all of it, the backup too, where the change is refused."""
     database = migrator.database
     change: _Change | None = None
@@ -374,7 +365,7 @@ def _alone(database: SqliteDatabase, pulse: Pulse) -> Iterator[DatabaseFile | No
         yield file
 
 
-def _refuse_wrong_tables(migrator: WaiaasMigrator, version_before: int) -> None:
+def _refuse_wrong_tables(migrator: LosslessMigrator, version_before: int) -> None:
     """Before the commit: refuse tables that are not those of the version that was reached, as the file will hold them.
 
     SQLite is made to read the stored definitions again, so that they count and not what it remembers.
@@ -386,7 +377,7 @@ def _refuse_wrong_tables(migrator: WaiaasMigrator, version_before: int) -> None:
         refuse_other_tables(migrator.database, version)
 
 
-def _verify_foreign_keys(migrator: WaiaasMigrator) -> None:
+def _verify_foreign_keys(migrator: LosslessMigrator) -> None:
     """Refuse new violations; SQLite looks parents up by an index, so that a damaged one shows as a violation."""
     try:
         migrator.verify_foreign_keys()
@@ -433,13 +424,13 @@ def _snapshot(database: SqliteDatabase) -> Iterator[None]:
         yield
 
 
-def _migrator(database: Database, options: Options, progress: ProgressCallback | None = None) -> WaiaasMigrator:
+def _migrator(database: Database, options: Options, progress: ProgressCallback | None = None) -> LosslessMigrator:
     if not isinstance(database, SqliteDatabase):
         raise refusal("not_sqlite", backend=type(database).__name__)
-    return WaiaasMigrator(database, options, progress)
+    return LosslessMigrator(database, options, progress)
 
 
-def _version_to_upgrade(migrator: WaiaasMigrator) -> int:
+def _version_to_upgrade(migrator: LosslessMigrator) -> int:
     """Read the version under the lock: another process may just have upgraded the file."""
     version = schema_version(migrator.database)
     if version == 0:
@@ -451,7 +442,7 @@ def _pending(version: int) -> list[Migration]:
     return [migration for migration in MIGRATIONS if version < migration.VERSION]
 
 
-def _undoable(version: int, to_version: int) -> list[tuple[int, str, Callable[[WaiaasMigrator], None]]]:
+def _undoable(version: int, to_version: int) -> list[tuple[int, str, Callable[[LosslessMigrator], None]]]:
     """The steps back from a version to another, newest first; refuses where one cannot be undone."""
     undone = [migration for migration in reversed(MIGRATIONS) if to_version < migration.VERSION <= version]
     steps = [(each.VERSION, each.DESCRIPTION, each.down) for each in undone if hasattr(each, "down")]
@@ -460,12 +451,14 @@ def _undoable(version: int, to_version: int) -> list[tuple[int, str, Callable[[W
     return steps
 
 
-def _obstacles(migrator: WaiaasMigrator, migration: Migration) -> Iterable[WAIaaSError]:
-    obstacles: Callable[[WaiaasMigrator], Iterable[WAIaaSError]] | None = getattr(migration, "obstacles", None)
+def _obstacles(migrator: LosslessMigrator, migration: Migration) -> Iterable[WAIaaSError]:
+    obstacles: Callable[[LosslessMigrator], Iterable[WAIaaSError]] | None = getattr(migration, "obstacles", None)
     return obstacles(migrator) if obstacles else ()
 
 
-def _step(migrator: WaiaasMigrator, version: int, description: str, change: Callable[[WaiaasMigrator], None]) -> Step:
+def _step(
+    migrator: LosslessMigrator, version: int, description: str, change: Callable[[LosslessMigrator], None]
+) -> Step:
     started, rows = time.perf_counter(), migrator.told.rows
     migrator.version = version
     try:
@@ -482,7 +475,7 @@ def _step(migrator: WaiaasMigrator, version: int, description: str, change: Call
     return Step(version, description, time.perf_counter() - started, migrator.told.rows - rows)
 
 
-def _record(migrator: WaiaasMigrator, migration: Migration, clock: Clock) -> None:
+def _record(migrator: LosslessMigrator, migration: Migration, clock: Clock) -> None:
     row = {"version": migration.VERSION, "applied_at": _now(clock), "description": migration.DESCRIPTION}
     migrator.insert("schema_version", row)
 

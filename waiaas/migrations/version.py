@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from peewee import SqliteDatabase
 
+from waiaas.ddl.connection import plain_rows
+from waiaas.ddl.sql import fold
 from waiaas.errors import WAIaaSError, refusal
-from waiaas.faults import file_of, refusing
-from waiaas.migrations.connection import plain_rows
+from waiaas.errors.translation import refusing
 from waiaas.migrations.history import LATEST_SCHEMA_VERSION
-from waiaas.migrations.sql import fold
+from waiaas.paths import file_of
 
 if TYPE_CHECKING:
     from peewee import Database

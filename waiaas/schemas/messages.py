@@ -12,7 +12,7 @@ from functools import cache
 from string import Formatter
 from typing import Any
 
-from waiaas.errors.base import texts_in
+from waiaas.errors.exceptions import texts_in
 
 __all__ = ["messages_in"]
 

@@ -9,8 +9,7 @@ from typing import Any, TypedDict
 from marshmallow import ValidationError, fields, validate, validates_schema
 from marshmallow.exceptions import SCHEMA
 
-from waiaas.enums import SESSION_STATUSES
-from waiaas.errors.base import WAIaaSError, listed
+from waiaas.errors.exceptions import WAIaaSError, listed
 from waiaas.schemas.base import (
     MAX_TOKEN_LENGTH,
     JSONObject,
@@ -28,6 +27,7 @@ from waiaas.schemas.base import (
 )
 from waiaas.schemas.page import PageRequestSchema, PageResponseSchema
 from waiaas.schemas.session_wallet import SessionWalletResponseSchema
+from waiaas.vocabularies import SESSION_STATUSES
 
 __all__ = [
     "MAX_CONSTRAINTS_BYTES",
@@ -273,7 +273,7 @@ class ListSessionsRequest(TypedDict):
     """A request to list sessions, checked.
 
     ``wallet_id``: only sessions linked to this wallet, a UUID in lower case; None: all.
-    ``status``: only sessions of this status, one of ``waiaas.enums.SESSION_STATUSES``; None: all.
+    ``status``: only sessions of this status, one of ``waiaas.vocabularies.SESSION_STATUSES``; None: all.
     ``limit``: how many at most, 1 to 200.
     ``after``: only sessions whose id comes after this UUID in lower case; None: from the first.
     """

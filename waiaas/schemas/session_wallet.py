@@ -6,8 +6,8 @@ from typing import Any, TypedDict
 
 from marshmallow import fields, pre_dump
 
-from waiaas.enums import CHAIN_TYPES, ENVIRONMENT_TYPES, NETWORK_TYPES, WALLET_STATUSES
 from waiaas.schemas.base import ResponseSchema, StrictText, UnixTime, UUIDText, WireSchema, word
+from waiaas.vocabularies import CHAIN_TYPES, ENVIRONMENT_TYPES, NETWORK_TYPES, WALLET_STATUSES
 
 __all__ = [
     "DefaultWalletResponseSchema",

@@ -6,16 +6,6 @@ from typing import Any, TypedDict
 
 from marshmallow import ValidationError, fields, validates_schema
 
-from waiaas.enums import (
-    APPROVAL_METHODS,
-    CHAIN_TYPES,
-    ENVIRONMENT_TYPES,
-    EVM_NETWORK_TYPES,
-    NETWORK_TYPES,
-    OWNER_STATES,
-    SOLANA_NETWORK_TYPES,
-    WALLET_STATUSES,
-)
 from waiaas.schemas.base import (
     MAX_KEY_LENGTH,
     ResponseSchema,
@@ -30,6 +20,16 @@ from waiaas.schemas.base import (
     word,
 )
 from waiaas.schemas.page import PageRequestSchema, PageResponseSchema
+from waiaas.vocabularies import (
+    APPROVAL_METHODS,
+    CHAIN_TYPES,
+    ENVIRONMENT_TYPES,
+    EVM_NETWORK_TYPES,
+    NETWORK_TYPES,
+    OWNER_STATES,
+    SOLANA_NETWORK_TYPES,
+    WALLET_STATUSES,
+)
 
 __all__ = [
     "MAX_NAME_LENGTH",
@@ -70,8 +70,8 @@ class CreateWalletRequest(_CreateWalletRequest, total=False):
     """A request to create a wallet, checked.
 
     ``name``: 1 to 100 characters, not blank, as it came.
-    ``chain``: one of ``waiaas.enums.CHAIN_TYPES``.
-    ``environment``: one of ``waiaas.enums.ENVIRONMENT_TYPES``.
+    ``chain``: one of ``waiaas.vocabularies.CHAIN_TYPES``.
+    ``environment``: one of ``waiaas.vocabularies.ENVIRONMENT_TYPES``.
     ``public_key``: 1 to 256 characters, not blank, as it came.
     ``default_network``: a network of the chain, or None. Whether it is one of the environment, the service checks.
     ``owner_address``: 1 to 256 characters, not blank, as it came, or None.
@@ -152,7 +152,7 @@ def check_create_wallet_request(request: CreateWalletRequest) -> None:
 class ListWalletsRequest(TypedDict):
     """A request to list wallets, checked.
 
-    ``status``: only wallets of this status, one of ``waiaas.enums.WALLET_STATUSES``; None: all.
+    ``status``: only wallets of this status, one of ``waiaas.vocabularies.WALLET_STATUSES``; None: all.
     ``limit``: how many at most, 1 to 200.
     ``after``: only wallets whose id comes after this UUID in lower case; None: from the first.
     """

@@ -12,9 +12,10 @@ from typing import Any, NoReturn
 from peewee import JOIN, Database, Field, ModelSelect, Node
 
 from waiaas.errors import WAIaaSError, refusal
-from waiaas.faults import file_of, refusing
-from waiaas.fields import LAST_SECOND, Integer, JSONText, UTCDateTime
+from waiaas.errors.translation import refusing
 from waiaas.models import Session, SessionWallet, Wallet
+from waiaas.models.fields import LAST_SECOND, Integer, JSONText, UTCDateTime
+from waiaas.paths import file_of
 from waiaas.services.ends import has_ended
 from waiaas.services.statements import ReplacedText, link_order, show
 
@@ -38,9 +39,10 @@ class LinkedWallet:
 class SessionDetails:
     """A session with its links; all times are aware UTC datetimes.
 
-    `status` is one of `waiaas.enums.SESSION_STATUSES`; a session whose stored end is no Unix seconds of the years up
-    to 9999 is `EXPIRED`. `wallets` holds the default wallet first, then the others in
-    the order in which they were linked. Text that is not UTF-8 in the file has replacement characters (U+FFFD).
+    `status` is one of `waiaas.vocabularies.SESSION_STATUSES`; a session whose stored
+    end is no Unix seconds of the years up to 9999 is `EXPIRED`. `wallets` holds the default wallet first, then the
+    others in the order in which they were linked. Text that is not UTF-8 in the file has replacement
+    characters (U+FFFD).
     """
 
     id: str

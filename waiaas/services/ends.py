@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from peewee import Expression, Node
 
-from waiaas.fields import LAST_SECOND
 from waiaas.models import Session
+from waiaas.models.fields import LAST_SECOND
 
 
 def has_ended(end: object, now: float) -> bool:

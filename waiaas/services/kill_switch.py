@@ -12,8 +12,8 @@ from typing import Any
 from peewee import SQL, Database, Node, Value
 
 from waiaas.errors import WAIaaSError
-from waiaas.fields import to_json
 from waiaas.models import AuditLog, BaseModel, KeyValue, Session, SessionWallet, Transaction, Wallet
+from waiaas.models.fields import to_json
 from waiaas.services.audit import Event, record
 from waiaas.services.ids import check_actor
 from waiaas.services.settings import Clock, checked, seconds_of

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from peewee import JOIN, Database, Node, fn
 
+from waiaas.backends.sqlite import sync_at_commit
 from waiaas.errors import WAIaaSError
-from waiaas.faults import refusing
+from waiaas.errors.translation import refusing
 from waiaas.models import Session, SessionWallet, Wallet
 from waiaas.services.audit import Event, record
 from waiaas.services.details import LinkedWallet, linked_wallets
@@ -17,7 +18,6 @@ from waiaas.services.ids import check_actor, check_id, told_id
 from waiaas.services.kill_switch import IS_LOCKED, refuse_locked, refuse_locked_now
 from waiaas.services.settings import Clock, SessionSettings, checked, seconds_of
 from waiaas.services.statements import FALSE, fetch_latest, in_dialect, refuse_undone, service_transaction
-from waiaas.transactions import sync_at_commit
 
 
 class SessionWalletService:

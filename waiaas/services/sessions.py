@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from peewee import Database, Node
 
-from waiaas.enums import SESSION_STATUSES
+from waiaas.backends.sqlite import LOG, sync_at_commit
 from waiaas.errors import WAIaaSError
 from waiaas.models import Session, SessionWallet
 from waiaas.schemas import DEFAULT_LIMIT, CreateSessionRequest, check_create_session_request
@@ -38,7 +38,7 @@ from waiaas.services.statements import (
     service_transaction,
 )
 from waiaas.services.tokens import STORED_KEYS, SessionTokens, TokenClaims, TokenKeys, hash_of, is_hash_of
-from waiaas.transactions import LOG, sync_at_commit
+from waiaas.vocabularies import SESSION_STATUSES
 
 
 class AuthenticatedSession(NamedTuple):

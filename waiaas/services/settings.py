@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from peewee import Database
 
 from waiaas.errors import refusal
-from waiaas.fields import LAST_SECOND
+from waiaas.models.fields import LAST_SECOND
 
 #: Gives the time in Unix seconds, as `time.time` does.
 Clock = Callable[[], float]

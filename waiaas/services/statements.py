@@ -11,12 +11,13 @@ from typing import Any, Final, TypeVar
 
 from peewee import SQL, Column, Database, Model, Node, PeeweeException, Query, SqliteDatabase, Value
 
+from waiaas.backends.sqlite import WaiaasDatabase, write_transaction
 from waiaas.errors import refusal
 from waiaas.errors.driver import sqlite3
 from waiaas.errors.sqlite import reason_for
-from waiaas.faults import file_of, refusing, safe_cause, translated
+from waiaas.errors.translation import refusing, safe_cause, translated
 from waiaas.models import MODELS, SessionWallet
-from waiaas.transactions import WaiaasDatabase, write_transaction
+from waiaas.paths import file_of
 
 #: Stands for a parameter that is given each time the statement runs, in the order in which they stand in its SQL.
 PARAMETER: Final = Value(None)

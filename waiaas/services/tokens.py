@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from peewee import Database
 
 from waiaas.errors import WAIaaSError, refusal
-from waiaas.fields import LAST_SECOND, to_json
 from waiaas.models import KeyValue
+from waiaas.models.fields import LAST_SECOND, to_json
 from waiaas.schemas import MAX_TOKEN_LENGTH, Secret
 from waiaas.services.audit import Event, record
 from waiaas.services.ids import TOKEN_PREFIX, check_actor, check_id

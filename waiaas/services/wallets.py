@@ -9,11 +9,10 @@ from typing import Any, NamedTuple
 
 from peewee import Database, Node
 
-from waiaas.enums import MAINNET_NETWORK_TYPES, WALLET_STATUSES
 from waiaas.errors import WAIaaSError
-from waiaas.faults import refusing
-from waiaas.fields import LAST_SECOND, UTCDateTime
+from waiaas.errors.translation import refusing
 from waiaas.models import Session, SessionWallet, Transaction, Wallet
+from waiaas.models.fields import LAST_SECOND, UTCDateTime
 from waiaas.schemas import (
     DEFAULT_LIMIT,
     CreateWalletRequest,
@@ -28,6 +27,7 @@ from waiaas.services.kill_switch import refuse_locked
 from waiaas.services.pages import Page, check_page, is_after, page_of
 from waiaas.services.settings import Clock, checked, seconds_of
 from waiaas.services.statements import TRUE, in_parts, link_order, refuse_undone, service_transaction, show
+from waiaas.vocabularies import MAINNET_NETWORK_TYPES, WALLET_STATUSES
 
 _SUSPEND_WALLET = SuspendWalletRequestSchema()
 _BECAUSE = {"reason": "WALLET_TERMINATED"}

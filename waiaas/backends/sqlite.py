@@ -1,0 +1,405 @@
+"""Transactions that write: one at a time, each with the write lock from its start.
+
+`WaiaasDatabase` is the database that `waiaas.connect` gives; `write_transaction` takes any that Peewee knows.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import random
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from typing import Any, TypeGuard
+from weakref import WeakSet
+
+from peewee import (
+    Database,
+    Model,
+    OperationalError,
+    PeeweeException,
+    PostgresqlDatabase,
+    SqliteDatabase,
+    _manual,
+    _savepoint,
+)
+
+from waiaas.errors import WAIaaSError, refusal
+from waiaas.errors.driver import sqlite3
+from waiaas.errors.sqlite import is_of_database, reason_for
+from waiaas.errors.translation import refusing, safe_cause, translated
+from waiaas.files.opening import DatabaseFile
+from waiaas.models.binding import bind_block
+from waiaas.paths import file_of, real_path
+
+LOG = logging.getLogger("waiaas")
+IN_MEMORY = ":memory:"
+# The strictest level of `PRAGMA synchronous`: in write-ahead-log mode each commit syncs the log, in the other modes
+# the folder too, after the journal is deleted (https://www.sqlite.org/pragma.html#pragma_synchronous).
+_EXTRA = 3
+# What a file system that cannot sync a folder answers. SQLite goes on, too (unixSync in its os_unix.c).
+_NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP)
+# Before anything is read, for the first SELECT fixes what the transaction sees; others may read meanwhile
+# (https://www.postgresql.org/docs/current/sql-lock.html). Without it, of two writers one would fail at random.
+_POSTGRESQL_LOCK = "LOCK TABLE schema_version IN SHARE ROW EXCLUSIVE MODE"
+# Seconds, at random: two that wait should not look at the same moments.
+_LOOK_AGAIN_AFTER = (0.001, 0.004)
+
+
+class _ThreadState(threading.local):
+    """What a thread has besides Peewee's connection."""
+
+    #: The second connection, which reads the latest commit.
+    reader: sqlite3.Connection | None = None
+    #: Whether the transaction is known to hold the write lock.
+    holds_lock: bool = False
+
+
+class _RolledBackError(OperationalError):
+    """A statement in a transaction that SQLite has rolled back by itself."""
+
+
+class WaiaasDatabase(SqliteDatabase):
+    """Peewee's SQLite database, with what a program needs that writes from several threads, or forks."""
+
+    # Peewee's own: what it knows of this thread's connection, how it prepares one, and what its execute_sql calls.
+    _state: Any
+    _execute_cursor: Any
+    _add_conn_hooks: Any
+
+    def __init__(self, database: str, *, file: DatabaseFile | None = None, mode: str = "rw", **options: Any) -> None:
+        """Take what Peewee takes, and the file that every connection opens, in a mode of SQLite's URIs.
+
+        Without a file each connection opens what `database` means to SQLite at that moment.
+        """
+        self.file = file
+        self._mode = mode
+        super().__init__(database, **options)
+        self._write_turn = threading.Lock()
+        self._thread = _ThreadState()
+        #: What failed after the file was created or upgraded; the change is committed.
+        self.warnings: list[WAIaaSError] = []
+        _databases.add(self)
+
+    def warn(self, error: WAIaaSError) -> None:
+        """Note an error that happened after a change was committed, also in the log."""
+        LOG.warning("%s", error)
+        self.warnings.append(error)
+
+    def bind_ctx(  # type: ignore[override]  # Peewee declares its own private class.
+        self, models: Iterable[type[Model]], bind_refs: bool = True, bind_backrefs: bool = True
+    ) -> AbstractContextManager[Any]:
+        """Bind models to this database for a block, in this task or thread: see `waiaas.models.binding`."""
+        return bind_block(self, models, bind_refs, bind_backrefs)
+
+    def begin(self, lock_type: str | None = None) -> None:
+        """Begin a transaction; one that takes the write lock at once waits for it up to the busy timeout."""
+        self.refuse_replaced()
+        if lock_type == "IMMEDIATE":
+            self._begin_immediate()
+        else:
+            super().begin(lock_type)
+        self._thread.holds_lock = lock_type in ("IMMEDIATE", "EXCLUSIVE")
+
+    def _begin_immediate(self) -> None:
+        """Begin a transaction that holds the write lock.
+
+        SQLite's own wait looks again after ever longer sleeps, up to 100 ms (sqliteDefaultBusyCallback in its
+        main.c), so that in a crowd of processes one may not find the lock free for seconds. This one looks again
+        after a few milliseconds each time.
+        """
+        deadline = time.monotonic() + self.timeout
+        waits = False
+        try:
+            self._wait_for_locks(0)
+            while True:
+                try:
+                    super().begin("IMMEDIATE")
+                    return
+                except OperationalError as error:
+                    if reason_for(error) != "database_busy" or time.monotonic() > deadline:
+                        raise
+                if not waits:
+                    LOG.info("Waiting for the write lock of %s", file_of(self))
+                    waits = True
+                time.sleep(random.uniform(*_LOOK_AGAIN_AFTER))
+        finally:
+            self._wait_for_locks(self.timeout)
+
+    def _connect(self) -> sqlite3.Connection:
+        """Open a connection, as Peewee does, but to the file that was found at first and without creating one."""
+        if self.file is None:
+            of_peewee: sqlite3.Connection = super()._connect()  # type: ignore[misc]
+            return of_peewee
+        connection = self.file.connect(self._mode, timeout=self.timeout, isolation_level=None, **self.connect_params)
+        try:
+            self._add_conn_hooks(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def execute_sql(self, sql: str, params: Any = None) -> Any:
+        """Run a statement, but not where the transaction is gone that the caller believes to be in.
+
+        After some errors, a full disk among them, SQLite has rolled back the whole transaction by itself
+        (https://www.sqlite.org/lang_transaction.html, section 3). What the caller's block did then, having caught
+        such an error, would be committed one statement at a time.
+        """
+        # Every statement comes here, so that a call of the methods of Peewee that do the same would count.
+        state = self._state
+        if state.transactions and not state.conn.in_transaction and not isinstance(state.transactions[0], _manual):
+            raise _RolledBackError("the transaction was rolled back after an error; leave it and begin again")
+        return self._execute_cursor(sql, params)
+
+    def savepoint(self) -> _savepoint:
+        """Return a savepoint whose rollback does not hide the error after which SQLite rolled back everything."""
+        return _Savepoint(self)
+
+    def commit(self) -> None:
+        """Commit the transaction."""
+        super().commit()
+        self._thread.holds_lock = False
+
+    def rollback(self) -> None:
+        """Roll the transaction back, if there still is one: else the ROLLBACK's own error would hide the first."""
+        if self._holds_transaction():
+            super().rollback()
+        self._thread.holds_lock = False
+
+    def latest(self) -> sqlite3.Connection:
+        """Return a connection whose next statement sees the latest commit of any process.
+
+        A connection with an unfinished cursor or an open transaction reads the snapshot of its first read until both
+        are over (https://www.sqlite.org/isolation.html). So each thread has a second connection, opened at the first
+        need, which never has either. While the thread's transaction holds the write lock, there is no later commit,
+        and only its own connection sees what it has changed: that one is returned then, and for a database in memory,
+        which has no other. Read the row at once, with `fetchone`.
+
+        Raises WAIaaSError `DATABASE_UNAVAILABLE` with the reason `file_replaced` if the path leads to another file
+        by now: a token that was revoked in that file could still be valid in the old one, which is open here.
+        """
+        if self.file is not None:
+            self.file.refuse_replaced()
+        thread = self._thread
+        if thread.holds_lock and self._holds_transaction():
+            return self.connection()  # type: ignore[no-any-return]
+        return thread.reader or self._open_reader()
+
+    def take_lock(self) -> None:
+        """Take the write lock for the transaction that the caller began, unless it holds it.
+
+        Raises OperationalError if that transaction reads an older snapshot than the latest commit, too
+        (https://www.sqlite.org/rescode.html#busy_snapshot).
+        """
+        self.refuse_replaced()
+        if not self._thread.holds_lock:
+            self.execute_sql("DELETE FROM main.key_value_store WHERE 0")
+            self._thread.holds_lock = True
+
+    def refuse_replaced(self) -> None:
+        """Refuse if the path leads to another file than the connections of this database, or to none.
+
+        Nobody would find what is written into a file that was renamed, deleted or replaced, and what it says is old.
+        """
+        if self.file is not None:
+            self.file.refuse_replaced()
+
+    def close(self) -> bool:
+        """Close this thread's connections; returns whether Peewee's was open."""
+        self.close_reader()
+        return bool(super().close())
+
+    def close_reader(self) -> None:
+        """Close this thread's second connection, if there is one."""
+        reader, self._thread.reader = self._thread.reader, None
+        if reader is not None:
+            reader.close()
+
+    @contextmanager
+    def write_turn(self) -> Iterator[None]:
+        """Let the threads of this process take turns to write; what a turn leaves open is rolled back.
+
+        SQLite lets a waiting connection sleep and look again, which in a crowd may never find the lock free
+        (https://www.sqlite.org/c3ref/busy_timeout.html); a thread that waits here is woken instead. One that is in
+        a transaction needs no turn: it may hold SQLite's lock, for which whoever has the turn would be waiting.
+        Refuses (`inside_transaction`) one that began its transaction by hand, of which Peewee knows nothing.
+        """
+        if self.in_transaction():
+            yield
+            return
+        if self._holds_transaction():
+            raise refusal("inside_transaction")
+        if not self._write_turn.acquire(timeout=max(0, self.timeout)):
+            raise OperationalError("database is locked")
+        try:
+            yield
+        finally:
+            try:
+                # A KeyboardInterrupt between BEGIN or COMMIT and Peewee's own record of it would leave the lock taken.
+                self.rollback()
+            finally:
+                self._write_turn.release()
+
+    def leave_to_parent(self) -> None:
+        """Forget, in a forked process, the connection of the parent: this process makes its own when it needs one.
+
+        Neither may the child use it, nor close it (https://www.sqlite.org/howtocorrupt.html, section 2.6). A
+        database in memory is the child's own copy and stays.
+        """
+        self._lock = threading.Lock()
+        self._write_turn = threading.Lock()
+        if self._thread.reader is not None:
+            _connections_of_parent.append(self._thread.reader)
+        self._thread = _ThreadState()
+        if self.database != IN_MEMORY and not self.is_closed():
+            _connections_of_parent.append(self.connection())
+            self.dispose()
+
+    def _open_reader(self) -> sqlite3.Connection:
+        if self.database == IN_MEMORY:
+            return self.connection()  # type: ignore[no-any-return]
+        reader: sqlite3.Connection = self._connect()
+        try:
+            reader.execute("PRAGMA query_only = ON")
+        except BaseException:
+            reader.close()
+            raise
+        self._thread.reader = reader
+        return reader
+
+    def _wait_for_locks(self, seconds: float) -> None:
+        """Set how long SQLite itself waits; not by `execute_sql`, for Peewee begins anew inside a block of its own."""
+        self.connection().execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
+
+    def _holds_transaction(self) -> bool:
+        """Tell whether this thread's connection is in a transaction, by SQLite's word and not by Peewee's."""
+        return not self.is_closed() and self.connection().in_transaction
+
+
+class _Savepoint(_savepoint):
+    def rollback(self, begin: bool = True) -> None:
+        if self.db.connection().in_transaction:
+            super().rollback(begin)
+
+
+_databases: WeakSet[WaiaasDatabase] = WeakSet()
+_connections_of_parent: list[sqlite3.Connection] = []
+
+
+def _leave_all_to_parent() -> None:
+    for database in _databases:
+        database.leave_to_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_all_to_parent)
+
+
+@contextmanager
+def write_transaction(database: Database, *, durable: bool = False) -> Iterator[None]:
+    """Run a block in one transaction that holds the write lock from its start.
+
+    What the block reads stays true until it commits, so that it may decide by it. On SQLite the transaction is
+    `BEGIN IMMEDIATE` (https://www.sqlite.org/lang_transaction.html#immediate), on PostgreSQL a serializable one
+    that waits for the others of this kind.
+    Inside a transaction of the caller's own it is a savepoint of that one; begin that one with this function too,
+    for one that has read something before it takes the lock may find it too late to write. On the database that
+    `waiaas.connect` returns, the savepoint too takes the lock at its start. Enter and leave it in one thread, and read
+    every cursor of that thread to its end before.
+
+    With `durable=True` a SQLite transaction is on the disk when the block ends, whatever `PRAGMA synchronous` the
+    connection has. Inside a transaction of the caller's own this is so when that one has committed. On PostgreSQL
+    its own setting `synchronous_commit` decides.
+
+    Raises WAIaaSError with the reason `database_busy` if the lock is not free within the busy timeout (once among the
+    threads of this process, once among all processes), and with `disk_full`, `corrupt` or another reason if the
+    database cannot be used. Every other exception of the block passes unchanged, `peewee.IntegrityError` included.
+    Nothing was changed in either case. Raises TypeError if `database` is not a Peewee database, such as a path.
+    """
+    if not isinstance(database, Database):
+        kind = type(database).__name__
+        raise TypeError(f"write_transaction takes a Peewee database, such as waiaas.connect(path) returns, not {kind}")
+    mode = "IMMEDIATE" if isinstance(database, SqliteDatabase) else "SERIALIZABLE"
+    turn = database.write_turn() if isinstance(database, WaiaasDatabase) else nullcontext()
+    is_nested = database.in_transaction()
+    level = _synced_commits(database) if durable and not is_nested else nullcontext()
+    try:
+        with turn, level, database.atomic(mode):
+            if isinstance(database, PostgresqlDatabase) and not is_nested:
+                database.execute_sql(_POSTGRESQL_LOCK)
+            if isinstance(database, WaiaasDatabase):
+                database.take_lock()
+            yield
+            if durable and is_nested:
+                sync_at_commit(database)
+    except WAIaaSError:  # that of a schema operation is one of Peewee's errors too
+        raise
+    except (PeeweeException, sqlite3.Error) as error:
+        if isinstance(error, _RolledBackError) or is_of_database(error):
+            raise translated(error, database) from safe_cause(error)
+        raise
+
+
+def sync_at_commit(database: Database) -> None:
+    """Write what is committed to the disk when the transaction that this thread is in commits.
+
+    For changes in a transaction that the caller began, since SQLite takes no other `synchronous` inside of one, and
+    for changes of others that may not be on the disk yet.
+    """
+    if _is_file(database):
+        database.after_commit(lambda: _sync(database))
+
+
+@contextmanager
+def _synced_commits(database: Any) -> Iterator[None]:
+    """Let SQLite write each commit of a block to the disk before the commit returns.
+
+    It syncs the folder of a new write-ahead log as well (`UNIXFILE_DIRSYNC` in its os_unix.c).
+    """
+    if not _is_file(database):
+        yield
+        return
+    level = database.pragma("synchronous")
+    database.pragma("synchronous", _EXTRA)
+    try:
+        yield
+    finally:
+        # A connection that stays at the strictest level does no harm.
+        with suppress(PeeweeException, sqlite3.Error):
+            database.pragma("synchronous", level)
+
+
+def _is_file(database: Database) -> TypeGuard[SqliteDatabase]:
+    return isinstance(database, SqliteDatabase) and database.database != IN_MEMORY
+
+
+def _sync(database: SqliteDatabase) -> None:
+    """Sync the write-ahead log of a file, and the folder, in which the log may be new or a journal deleted."""
+    with refusing(database):
+        path = real_path(database)
+        with suppress(FileNotFoundError):
+            _sync_path(f"{path}-wal", os.O_RDWR)
+        _sync_folder(path)
+
+
+def _sync_folder(path: str) -> None:
+    """Sync the folder of a file, where it may be opened and the file system knows how; so does SQLite."""
+    try:
+        _sync_path(os.path.dirname(path), os.O_RDONLY)
+    except PermissionError:
+        pass
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
+
+
+def _sync_path(path: str, mode: int) -> None:
+    descriptor = os.open(path, mode)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,412 @@
+"""The operations of playhouse's `SqliteMigrator` that change a column or a constraint of a table that exists.
+
+Playhouse makes most of them by reading the table's definition with regular expressions. Here the definition is read by
+tokens, and what SQLite cannot alter in place is done by the lossless table rebuild, on every version of SQLite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from peewee import SQL, Field, ForeignKeyField, IntegrityError, Node, ValueLiterals
+from playhouse.migrate import SqliteMigrator, make_index_name
+
+from waiaas.ddl.column_text import ColumnText, column_text
+from waiaas.ddl.connection import read
+from waiaas.ddl.operation import LosslessOperation, Statement, operation
+from waiaas.ddl.row_checks import duplicates_of, value_not_allowed
+from waiaas.ddl.schema import Table, canonical, children, foreign_key_clauses
+from waiaas.ddl.sql import CreateTable, Item, fold, parse_create_table, quote, unquote
+from waiaas.errors import refusal
+
+_NEVER_IN_PLACE = ("primary", "unique")
+_CHANGING_DEFAULTS = ("current_time", "current_date", "current_timestamp")
+
+
+class Alterations(SqliteMigrator):
+    """Playhouse's operations on columns, constraints and indexes, each lossless or refused."""
+
+    if TYPE_CHECKING:  # what the class that inherits from this one has
+
+        def table(self, name: str) -> Table:
+            """See `LosslessMigrator`."""
+
+        def column_of(self, table: Table, name: str) -> str:
+            """See `LosslessMigrator`."""
+
+        def row_name(self, table: Table) -> str:
+            """See `LosslessMigrator`."""
+
+        def rebuild_table(
+            self,
+            table: str,
+            definition: str,
+            copy: Mapping[str, str] | None = None,
+            drop: Sequence[str] = (),
+            change: Sequence[str] = (),
+        ) -> LosslessOperation:
+            """See `LosslessMigrator`."""
+
+        def add_in_place(self, table: Table, column: str, definition: str) -> None:
+            """See `LosslessMigrator`."""
+
+    @operation
+    def add_column(self, table: str, column_name: str, field: Field, allow_not_null: bool = False) -> None:
+        """Add a column after the others, made from a Peewee field.
+
+        A column that may be NULL is added in place, or by a table rebuild if SQLite's ADD COLUMN cannot
+        (https://www.sqlite.org/lang_altertable.html#altertabaddcol). One that is NOT NULL gets the field's default in
+        every row; it has none in the schema, as with playhouse. With `allow_not_null` the field's own
+        `constraints` have to give the rows a value (`DEFAULT 0`). An index is made if the field asks for one.
+
+        :raises ValueError: if the field is NOT NULL and has no default, and `allow_not_null` is not set.
+        :raises WAIaaSError: `name_exists` if there is such a column; `value_not_allowed` if rows would have no value.
+        """
+        if not field.null and field.default is None and not allow_not_null:
+            raise ValueError(f"{column_name} is not null but has no default")
+        if isinstance(field, ForeignKeyField) and not field.rel_field:
+            raise ValueError("Foreign keys must specify a `field`.")
+        field = field.clone()
+        if field.null or allow_not_null:
+            self.alter_add_column(table, column_name, field, allow_not_null).run()
+        else:
+            value = self._literal(field.db_value(_value_of(field.default)))
+            definition = self._definition(column_name, field, null=False)
+            self._add_by_rebuild(self.table(table), column_name, definition, {column_name: value})
+        if field.index or field.unique:
+            using = getattr(field, "index_type", None)
+            self.add_index(table, (column_name,), field.unique, using).run()
+
+    @operation
+    def alter_add_column(self, table: str, column_name: str, field: Field, allow_not_null: bool = False) -> None:
+        """Add a column that may be NULL, or with `allow_not_null` one as the field says, without its index."""
+        found = self.table(table)
+        definition = self._definition(column_name, field, null=field.null or not allow_not_null)
+        text = column_text(parse_create_table(f"CREATE TABLE entries ({definition})"), column_name)
+        if _can_be_added_in_place(text):
+            self._refuse_rows_without_value(found, column_name, text)
+            self.add_in_place(found, column_name, definition)
+        else:
+            self._add_by_rebuild(found, column_name, definition, {})
+
+    @operation
+    def apply_default(self, table: str, column_name: str, field: Field) -> None:
+        """Set a column to the field's default in every row; the table's own UPDATE triggers fire."""
+        found = self.table(table)
+        self.migrate(super().apply_default(found.name, self.column_of(found, column_name), field))
+
+    @operation
+    def add_not_null(self, table: str, column: str, legacy: bool = False) -> None:
+        """Make a column NOT NULL, by a table rebuild; `legacy` is playhouse's and changes nothing here.
+
+        :raises WAIaaSError: `value_not_allowed` if rows have no value there.
+        """
+        text = self._text(table, column)
+        if not text.has("not null"):
+            self._redefine(table, text.with_clause("NOT NULL"), column)
+
+    @operation
+    def drop_not_null(self, table: str, column: str, legacy: bool = False) -> None:
+        """Allow NULL in a column, by a table rebuild; `legacy` is playhouse's and changes nothing here."""
+        text = self._text(table, column)
+        self._redefine(table, text.without(lambda clause: clause.kind == "not null"), column)
+
+    @operation
+    def add_column_default(self, table: str, column: str, default: object) -> None:
+        """Give a column a default, in place of the one that it has, by a table rebuild; no row changes.
+
+        As with playhouse, a text that ends with `)` is an SQL expression and one that ends with `'` is an SQL literal;
+        a text of digits is a number.
+
+        :raises ValueError: if `default` is None.
+        """
+        if default is None:
+            raise ValueError("`default` must be not None/NULL.")
+        text = self._text(table, column)
+        bare = column_text(text.without(lambda clause: clause.kind == "default"), column)
+        self._redefine(table, bare.with_clause(f"DEFAULT {self._default(_value_of(default))}"), column)
+
+    @operation
+    def drop_column_default(self, table: str, column: str) -> None:
+        """Take the default of a column away, by a table rebuild; no row changes."""
+        text = self._text(table, column)
+        self._redefine(table, text.without(lambda clause: clause.kind == "default"), column)
+
+    @operation
+    def alter_column_type(self, table: str, column: str, field: Field, cast: object = None) -> None:
+        """Give a column the type of a field, by a table rebuild; its constraints and its default stay.
+
+        :raises ValueError: if `cast` is given, as playhouse does; `change_columns` takes an expression.
+        :raises WAIaaSError: `rebuild_refused` if a value would change with the type, as '007' would in an INTEGER.
+        """
+        if cast is not None:
+            raise ValueError("alter_column_type() does not support cast with Sqlite: use change_columns(copy=...)")
+        context = self.make_context()
+        type_, _ = context.sql(field.ddl_datatype(context)).query()
+        self._redefine(table, self._text(table, column).with_type(type_), column)
+
+    @operation
+    def add_constraint(self, table: str, name: str, constraint: Node) -> None:
+        """Add a named constraint to a table, by a table rebuild, such as `Check("price >= 0")`.
+
+        :raises WAIaaSError: `value_not_allowed` with the rows that violate it, `name_exists` if there is such a one.
+        """
+        found = self.table(table)
+        if any(fold(name) == fold(taken) for taken in _constraint_names(found.definition)):
+            raise refusal("name_exists", kind="constraint", name=name)
+        sql, _ = self.make_context().sql(ValueLiterals(constraint)).query()
+        end = found.definition.items[-1].end
+        added = f"{found.sql[:end]}, CONSTRAINT {quote(name)} {sql}{found.sql[end:]}"
+        self.rebuild_table(found.name, added).run()
+
+    @operation
+    def add_unique(self, table: str, *column_names: str) -> None:
+        """Make columns UNIQUE together, by a table rebuild; the constraint is named `uniq_` and the columns' names."""
+        columns = ", ".join(quote(self.column_of(self.table(table), name)) for name in column_names)
+        self.add_constraint(table, f"uniq_{'_'.join(column_names)}", SQL(f"UNIQUE ({columns})")).run()
+
+    @operation
+    def drop_constraint(self, table: str, name: str) -> None:
+        """Drop a named constraint of a table or of one of its columns, by a table rebuild.
+
+        :raises WAIaaSError: `unexpected_schema` if there is none of this name, `dependent_object` for a key that
+            another table's foreign key needs.
+        """
+        found = self.table(table)
+        new, columns = _without_constraint(found.definition, name)
+        if new.sql == found.sql:
+            raise refusal("unexpected_schema", table=found.name, problem=f"it has no constraint {name}")
+        with self.keys_kept(found):
+            self.rebuild_table(found.name, new.sql, drop=(name,), change=columns).run()
+
+    @operation
+    def add_foreign_key_constraint(
+        self,
+        table: str,
+        column_name: str,
+        rel: str,
+        rel_column: str,
+        on_delete: str | None = None,
+        on_update: str | None = None,
+        constraint_name: str | None = None,
+        rel_schema: str | None = None,
+    ) -> None:
+        """Make a column a foreign key to a column of another table, by a table rebuild.
+
+        :raises WAIaaSError: `foreign_key_violations` if rows refer to nothing, `unexpected_schema` if the other
+            column is not a key.
+        """
+        found, parent = self.table(table), self.table(rel)
+        column, key = self.column_of(found, column_name), self.column_of(parent, rel_column)
+        if [fold(key)] not in _keys(parent):
+            raise refusal("unexpected_schema", table=parent.name, problem=f"its column {key} is not UNIQUE")
+        reference = f"FOREIGN KEY ({quote(column)}) REFERENCES {quote(parent.name)} ({quote(key)})"
+        for event, action in (("DELETE", on_delete), ("UPDATE", on_update)):
+            reference += f" ON {event} {action}" if action is not None else ""
+        name = constraint_name or f"fk_{table}_{column_name}_refs_{rel}"
+        self.add_constraint(found.name, name, SQL(reference)).run()
+
+    @operation
+    def drop_foreign_key_constraint(self, table: str, column_name: str) -> None:
+        """Make a column no foreign key any more, by a table rebuild.
+
+        :raises WAIaaSError: `unexpected_schema` if it is none by itself.
+        """
+        found = self.table(table)
+        column = self.column_of(found, column_name)
+        new = column_text(found.definition, column).without(lambda c: c.kind in ("references", "deferrable"))
+        for item in _foreign_keys_of(new, column):
+            new = new.without(item)
+        if new.sql == found.sql:
+            raise refusal("unexpected_schema", table=found.name, problem=f"its column {column} is not a foreign key")
+        self._redefine(found.name, new, column)
+
+    @operation
+    def add_index(
+        self,
+        table: str,
+        columns: Sequence[str],
+        unique: bool = False,
+        using: str | None = None,
+        where: Node | None = None,
+        nulls_distinct: bool | None = None,
+        name: str | None = None,
+    ) -> None:
+        """Create an index over columns of a table.
+
+        :raises WAIaaSError: `value_not_allowed` with the rows that are not unique, `name_exists`.
+        """
+        found = self.table(table)
+        own_columns = [self.column_of(found, column) for column in columns]
+        index_name = name or make_index_name(table, columns)
+        self.refuse_taken(index_name)
+        made = super().add_index(found.name, own_columns, unique, using, where, nulls_distinct, index_name)
+        sql, parameters = made.fn(self, *made.args, **made.kwargs).query()
+        with self.unique_rows(found, sql):
+            self.database.execute_sql(sql, parameters)
+
+    @operation
+    def drop_index(self, table: str, index_name: str) -> None:
+        """Drop an index of a table.
+
+        :raises WAIaaSError: `unexpected_schema` if the table has no such index, `dependent_object` for a UNIQUE one
+            that another table's foreign key needs.
+        """
+        found = self.table(table)
+        index = found.index(index_name)
+        if index is None:
+            raise refusal("unexpected_schema", table=found.name, problem=f"it has no index {index_name}")
+        with self.keys_kept(found):
+            self.migrate(super().drop_index(found.name, index.name))
+
+    def sql(self, sql: str, params: Sequence[object] | None = None) -> Statement:
+        """Run SQL of your own, in its place among the operations; what it does is your own affair.
+
+        Outside of `migration_context` it is in no transaction, so that it may be a VACUUM or a PRAGMA.
+        """
+        return Statement(self, lambda _: SQL(sql, params))
+
+    def refuse_taken(self, name: str) -> None:
+        """Refuse with `name_exists` if a table, view or index has this name; they share one set of names."""
+        query = "SELECT type, name FROM main.sqlite_master WHERE type IN ('table', 'view', 'index')"
+        for kind, taken in read(self.database, query):
+            if fold(taken) == fold(name):
+                raise refusal("name_exists", kind=kind, name=taken)
+
+    @contextmanager
+    def unique_rows(self, table: Table, create_index: str) -> Iterator[None]:
+        """Name the rows that do not let a UNIQUE index be created."""
+        try:
+            yield
+        except IntegrityError:
+            columns, rows = duplicates_of(self.database, table.name, self.row_name(table), create_index)
+            raise value_not_allowed(table.name, columns, rows) from None
+
+    @contextmanager
+    def keys_kept(self, table: Table) -> Iterator[None]:
+        """Refuse a change after which another table's foreign key names columns that are no key."""
+        before = self._children_with_key(table)
+        yield
+        for child in sorted(before - self._children_with_key(self.table(table.name))):
+            raise refusal("dependent_object", kind="foreign key", name=child, table=table.name, column="*")
+
+    def _children_with_key(self, table: Table) -> set[str]:
+        keys = _keys(table)
+        primary = [column.name for column in sorted(table.columns, key=lambda c: c.primary_key) if column.primary_key]
+        found = set()
+        for child, foreign_keys in children(self.database, table.name).items():
+            for key in foreign_keys:
+                named = [
+                    fold(column or "") for column in (primary if None in key.parent_columns else key.parent_columns)
+                ]
+                if sorted(named) in keys:
+                    found.add(f"{child}.{', '.join(key.columns)}")
+        return found
+
+    def _text(self, table: str, column: str) -> ColumnText:
+        found = self.table(table)
+        return column_text(found.definition, self.column_of(found, column))
+
+    def _redefine(self, table: str, new: CreateTable, column: str) -> None:
+        """Rebuild a table with another definition of one column, unless it is what the table has."""
+        found = self.table(table)
+        if canonical(new.sql) != canonical(found.sql):
+            self.rebuild_table(found.name, new.sql, change=(column,)).run()
+
+    def _add_by_rebuild(self, table: Table, column: str, definition: str, values: dict[str, str]) -> None:
+        if table.column(column) is not None:
+            raise refusal("name_exists", kind="column", name=column)
+        last = [item for item in table.definition.items if item.kind == "column"][-1]
+        widened = f"{table.sql[: last.end]}, {definition}{table.sql[last.end :]}"
+        self.rebuild_table(table.name, widened, copy=values).run()
+
+    def _refuse_rows_without_value(self, table: Table, column: str, text: ColumnText) -> None:
+        if text.has("not null") and not text.has("default") and not text.has("as"):
+            rows = read(self.database, f"SELECT {self.row_name(table)}, NULL FROM main.{quote(table.name)} ORDER BY 1")
+            if rows:
+                raise value_not_allowed(table.name, column, rows)
+
+    def _definition(self, column_name: str, field: Field, null: bool) -> str:
+        field.name = field.column_name = column_name
+        stored, field.null = field.null, null
+        context = self.make_context()
+        with context(value_literals=True):
+            context.sql(field.ddl(context))
+        field.null = stored
+        if isinstance(field, ForeignKeyField):
+            self.add_inline_fk_sql(context, field)
+        sql, _ = context.query()
+        return str(sql)
+
+    def _default(self, default: object) -> str:
+        if not isinstance(default, str):
+            return str(default) if isinstance(default, (int, float, Decimal)) else self._literal(default)
+        if default.endswith(")"):
+            return default if default.startswith("(") else f"({default})"
+        return default if default.endswith("'") or default.isdigit() else self._literal(default)
+
+    def _literal(self, value: object) -> str:
+        """Return a value as SQL, in the form in which SQLite would store it."""
+        if isinstance(value, str) and "\0" in value:
+            return f"CAST(x'{value.encode().hex()}' AS TEXT)"
+        ((literal,),) = read(self.database, "SELECT quote(?)", (value,))
+        return str(literal)
+
+
+def _value_of(default: object) -> object:
+    return default() if callable(default) else default
+
+
+def _can_be_added_in_place(text: ColumnText) -> bool:
+    for clause in text.clauses:
+        words = [token for token in text.item.tokens if clause.start <= token.start < clause.end]
+        if clause.kind in _NEVER_IN_PLACE or words[-1].is_word("stored"):
+            return False
+        if clause.kind == "default" and any(w.text == "(" or w.is_word(*_CHANGING_DEFAULTS) for w in words):
+            return False
+    return True
+
+
+def _keys(table: Table) -> list[list[str]]:
+    """The sets of columns that a foreign key can name: the primary key, and UNIQUE ones that are not partial."""
+    primary = sorted(fold(column.name) for column in table.columns if column.primary_key)
+    unique = [
+        sorted(fold(column or "") for column in index.columns)
+        for index in table.indexes
+        if index.unique and None not in index.columns and not index.is_partial
+    ]
+    return [primary, *unique]
+
+
+def _constraint_names(definition: CreateTable) -> Iterator[str]:
+    for item in definition.items:
+        if item.name is not None:
+            clauses = column_text(definition, item.name).clauses
+            yield from (clause.name for clause in clauses if clause.name is not None)
+        elif item.tokens[0].is_word("constraint"):
+            yield unquote(item.tokens[1].text)
+
+
+def _without_constraint(definition: CreateTable, name: str) -> tuple[CreateTable, Sequence[str]]:
+    """The definition without the first constraint of a name, and the column that had it."""
+    for item in definition.items:
+        if item.name is not None:
+            text = column_text(definition, item.name)
+            if any(clause.name is not None and fold(clause.name) == fold(name) for clause in text.clauses):
+                return text.without(lambda c: c.name is not None and fold(c.name) == fold(name)), (item.name,)
+        elif item.tokens[0].is_word("constraint") and fold(unquote(item.tokens[1].text)) == fold(name):
+            return definition.without(item), ()
+    return definition, ()
+
+
+def _foreign_keys_of(definition: CreateTable, column: str) -> Iterable[Item]:
+    """The table constraints that are a foreign key of one column alone, the last one first."""
+    clauses = [clause for clause in foreign_key_clauses(definition) if clause.columns == (fold(column),)]
+    return [
+        item
+        for item in reversed(definition.items)
+        if item.kind == "constraint" and any(clause.parent in item.tokens for clause in clauses)
+    ]

@@ -1,0 +1,328 @@
+"""What in a database depends on a column or on a table's shape: indexes, triggers, views, constraints.
+
+SQLite does not say, and for a trigger on another table its own DROP COLUMN does not even look. So the file's
+schema is copied, without rows, into databases in memory, and each view and trigger is compiled there. SQLite's
+authorizer names every column that it reads (https://www.sqlite.org/c3ref/set_authorizer.html), and a copy in
+which the table has its new shape tells what would no longer compile.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING, NamedTuple
+
+from waiaas.ddl.schema import (
+    StoredObject,
+    Table,
+    check_clauses,
+    children,
+    foreign_key_clauses,
+    is_virtual,
+    stored_objects,
+)
+from waiaas.ddl.schema_copy import SchemaCopy, schema_copy, works
+from waiaas.ddl.sql import CreateTable, Item, Token, fold, names, quote, tokens, unquote
+from waiaas.errors.driver import sqlite3
+
+if TYPE_CHECKING:
+    from peewee import SqliteDatabase
+
+
+# Instructions that hold the text of a statement or the number of the schema, and nothing of what is done.
+_ABOUT_THE_FILE = ("Init", "Trace", "Transaction")
+# A virtual table is an address in memory.
+_ADDRESS = re.compile(r"vtab:\w+")
+
+
+class Dependent(NamedTuple):
+    """Something that needs a column: its kind (index, trigger, view, constraint, foreign key) and its name."""
+
+    kind: str
+    name: str
+
+
+class _Compiled(NamedTuple):
+    """Whether a stored object compiles, and the columns that it reads or writes, in lower case."""
+
+    works: bool
+    columns: frozenset[tuple[str, str]]
+
+
+def dependents(
+    database: SqliteDatabase, table: Table, column: str, dropped_indexes: Collection[str]
+) -> list[Dependent]:
+    """Return what would break or lose its meaning without a column.
+
+    `dropped_indexes` are those that go with the column. The column's own CHECK and REFERENCES go with it too, and
+    so does a foreign key of that one column written as a table constraint.
+    """
+    gone = {fold(name) for name in dropped_indexes}
+    found = [*_constraints(table, column), *_foreign_keys_to(database, table, column)]
+    found += [
+        Dependent("index", index.name)
+        for index in table.indexes
+        if index.sql
+        and fold(index.name) not in gone
+        and (names(after_on(index.sql), column) or fold(column) in map(fold, filter(None, index.columns)))
+    ]
+    found += virtual_tables_over(database, table.name, column)
+    # A constraint that needs the column would leave no table in the copy, and all that uses it would seem to break.
+    if not any(dependent.kind == "constraint" for dependent in found):
+        shape = without_column(table.definition, column).sql
+        found += _broken_by(database, table, column, shape)
+    return found
+
+
+def dependents_on_table(database: SqliteDatabase, table: Table, known: Table) -> list[Dependent]:
+    """Return what would be lost with a table beyond what `known`, the table as it should be, has itself."""
+    found = [Dependent("column", c.name) for c in table.columns if known.column(c.name) is None]
+    found += [Dependent("index", i.name) for i in table.indexes if i.sql and known.index(i.name) is None]
+    found += virtual_tables_over(database, table.name)
+    found += [Dependent("foreign key", child) for child in children(database, table.name) if child != table.name]
+    with closing(schema_copy(database)) as now, closing(schema_copy(database, {fold(table.name): ""})) as then:
+        for stored in stored_objects(database, "view", "trigger"):
+            on_it = fold(stored.table) == fold(table.name)
+            if on_it or (_compile(now, stored).works and not _compile(then, stored).works):
+                found.append(Dependent(stored.kind, stored.name))
+    return found
+
+
+def virtual_tables_over(database: SqliteDatabase, table: str, *columns: str) -> list[Dependent]:
+    """Return the virtual tables whose definition names a table, as FTS5's `content='…'` does, and one of its columns.
+
+    Without columns, the name of the table is enough.
+    """
+    return [
+        Dependent("virtual table", stored.name)
+        for stored in stored_objects(database, "table")
+        if is_virtual(stored.sql) and is_over(stored.sql, table, columns)
+    ]
+
+
+def is_over(sql: str, table: str, columns: Collection[str]) -> bool:
+    """Tell whether the definition of a virtual table names a table, and one of some columns where there are any."""
+    said = {fold(unquote(token.text)) for token in tokens(sql)}
+    return fold(table) in said and (not columns or any(fold(column) in said for column in columns))
+
+
+def without_column(definition: CreateTable, column: str) -> CreateTable:
+    """Return a definition without a column and without the table-level foreign key of that column alone."""
+    for item in definition.items:
+        if item.kind == "constraint" and _is_foreign_key_of(definition, item, column):
+            return without_column(definition.without(item), column)
+    return definition.without(definition.column(column))
+
+
+def in_table_constraint(table: Table, column: str) -> bool:
+    """Tell whether a column stands in a table-level foreign key, which SQLite's own DROP COLUMN refuses."""
+    definition = table.definition
+    return any(item.kind == "constraint" and _is_foreign_key_of(definition, item, column) for item in definition.items)
+
+
+def objects_over(database: SqliteDatabase, table: str) -> list[StoredObject]:
+    """Return the views and triggers that can have anything to do with a table: they name it, or a view that does.
+
+    To go by the letters of a name finds some more, and none too few.
+    """
+    stored = [(each, fold(each.sql)) for each in stored_objects(database, "view", "trigger")]
+    reached, new = {fold(table)}, {fold(table)}
+    while new:
+        named = [each for each, sql in stored if each.kind == "view" and _has_any_letters(sql, new)]
+        new = {fold(each.name) for each in named} - reached
+        reached |= new
+    return [each for each, sql in stored if fold(each.table) in reached or _has_any_letters(sql, reached)]
+
+
+def _has_any_letters(folded_sql: str, names_: Collection[str]) -> bool:
+    # Inside quotes, quotes may be doubled.
+    return any(name in folded_sql or any(mark in name for mark in "\"'`") for name in names_)
+
+
+def broken_objects(database: SqliteDatabase, table: str | None = None) -> set[Dependent]:
+    """Return the views and triggers that do not compile on the schema as it is, all or those over a table."""
+    compiled = stored_objects(database, "view", "trigger") if table is None else objects_over(database, table)
+    if not compiled:
+        return set()
+    with closing(schema_copy(database)) as copy:
+        return {Dependent(stored.kind, stored.name) for stored in compiled if not _compile(copy, stored).works}
+
+
+def _broken_by(database: SqliteDatabase, table: Table, column: str, shape: str) -> Iterator[Dependent]:
+    compiled = objects_over(database, table.name)
+    if not compiled:
+        return
+    with closing(schema_copy(database)) as now, closing(schema_copy(database, {fold(table.name): shape})) as then:
+        for stored in compiled:
+            before = _compile(now, stored)
+            reads = (fold(table.name), fold(column)) in before.columns
+            # SQLite's authorizer does not name the columns that a NATURAL JOIN compares.
+            joins = names(stored.sql, "natural") and names(stored.sql, table.name)
+            breaks = before.works and not _compile(then, stored).works
+            if reads or joins or breaks or _fires_on(stored, table, column):
+                yield Dependent(stored.kind, stored.name)
+            elif not before.works and names(stored.sql, table.name) and names(stored.sql, column):
+                # It cannot be compiled here (a virtual table of a missing module, say): its text has to do.
+                yield Dependent(stored.kind, stored.name)
+
+
+def _constraints(table: Table, column: str) -> Iterator[Dependent]:
+    """Table constraints, and clauses of other columns, that name the column; its key, if it is part of one."""
+    definition = table.definition
+    for item in definition.items:
+        own = item.kind == "column" and item.name == fold(column)
+        if own and any(token.is_word("primary", "unique") for token in item.tokens):
+            yield Dependent("constraint", f"PRIMARY KEY or UNIQUE of column {column}")
+        elif own:
+            others = table.column_names - {fold(column)}
+            for clause in check_clauses(definition):
+                if clause.column == fold(column) and any(token.name in others for token in tokens(clause.expression)):
+                    yield Dependent("constraint", f"CHECK ({clause.expression})")
+        elif not own and not _is_foreign_key_of(definition, item, column):
+            clauses = item.tokens[1:] if item.kind == "column" else item.tokens
+            if any(token.name == fold(column) for token in _without_parents(clauses)):
+                yield Dependent("constraint", definition.sql[item.start : item.end])
+
+
+def _without_parents(clauses: tuple[Token, ...]) -> list[Token]:
+    """Leave out what follows REFERENCES, for those names belong to another table, and constraints' own names."""
+    kept, skipping = [], False
+    for previous, token in zip((None, *clauses), clauses, strict=False):
+        if previous is not None and previous.is_word("constraint"):
+            continue  # a constraint's own name
+        if previous is not None and previous.is_word("references"):
+            skipping = True
+        elif skipping and token.text not in "(,)" and previous is not None and previous.text not in "(,":
+            skipping = False
+        if not skipping:
+            kept.append(token)
+    return kept
+
+
+def _is_foreign_key_of(definition: CreateTable, item: Item, column: str) -> bool:
+    if item.kind != "constraint" or not any(token.is_word("foreign") for token in item.tokens):
+        return False
+    alone = [clause.columns for clause in foreign_key_clauses(definition) if clause.parent in item.tokens]
+    others = any(token.is_word("check", "unique", "primary") for token in item.tokens)
+    return alone == [(fold(column),)] and not others
+
+
+def _foreign_keys_to(database: SqliteDatabase, table: Table, column: str) -> Iterator[Dependent]:
+    for child, keys in children(database, table.name).items():
+        for key in keys:
+            if any(name is not None and fold(name) == fold(column) for name in key.parent_columns):
+                yield Dependent("foreign key", f"{child}.{', '.join(key.columns)}")
+
+
+def after_on(index_sql: str) -> str:
+    """Return the part of CREATE INDEX that can name columns: what follows ON and the table's name."""
+    on = next(token for token in tokens(index_sql) if token.is_word("on"))
+    return index_sql[index_sql.index("(", on.end) :]
+
+
+def fires_on(trigger: StoredObject, table: Table, event: str, column: str | None = None) -> bool:
+    """Tell whether a trigger fires on an event of a table (`insert`, `update`, `delete`) or of one column."""
+    words = list(tokens(trigger.sql))
+    of = {token.name for token in _update_of(words)}
+    return (
+        fold(trigger.table) == fold(table.name)
+        and next(token for token in words if token.is_word("insert", "update", "delete")).is_word(event)
+        and (not of or column is None or fold(column) in of)
+    )
+
+
+def _fires_on(trigger: StoredObject, table: Table, column: str) -> bool:
+    """Whether the head of a trigger says UPDATE OF the column: SQLite accepts an unknown one there silently."""
+    if trigger.kind != "trigger" or fold(trigger.table) != fold(table.name):
+        return False
+    return any(token.name == fold(column) for token in _update_of(list(tokens(trigger.sql))))
+
+
+def _update_of(words: list[Token]) -> list[Token]:
+    """What stands in the head of a trigger after UPDATE OF; nothing where it has none."""
+    on = next(i for i, token in enumerate(words) if token.is_word("on"))
+    of = next(
+        (i for i, token in enumerate(words[:on]) if token.is_word("of") and not words[i - 1].is_word("instead")), on
+    )
+    return words[of:on]
+
+
+def _compile(copy: SchemaCopy, stored: StoredObject) -> _Compiled:
+    """Compile one view or trigger in a copy of the schema, and note what it reads and writes there."""
+    if not copy.can_compile(stored.sql):
+        return _Compiled(False, frozenset())
+    seen: set[tuple[str, str]] = set()
+
+    def note(action: int, table: str | None, column: str | None, _: str | None, source: str | None) -> int:
+        if action in (sqlite3.SQLITE_READ, sqlite3.SQLITE_UPDATE) and source == stored.name and table and column:
+            seen.add((fold(table), fold(column)))
+        return sqlite3.SQLITE_OK
+
+    if stored.kind == "trigger" and not works(copy, _temporary(stored)):
+        return _Compiled(False, frozenset())
+    copy.set_authorizer(note)
+    try:
+        compiles = works(copy, "EXPLAIN " + statement_using(copy, stored))
+    except sqlite3.Error:  # a trigger on a view that itself does not compile
+        compiles = False
+    finally:
+        copy.set_authorizer(_allow_all)
+        if stored.kind == "trigger":
+            copy.execute(f"DROP TRIGGER temp.{quote(stored.name)}")
+    return _Compiled(compiles, frozenset(seen))
+
+
+def _temporary(trigger: StoredObject) -> str:
+    """Make a trigger temporary: SQLite then reads no more than the temporary triggers when it is made and dropped."""
+    return f"CREATE TEMP TRIGGER {trigger.sql.removeprefix('CREATE TRIGGER ')}"
+
+
+def compiles(copy: SchemaCopy, stored: StoredObject) -> bool:
+    """Whether a view or trigger compiles in a copy of the schema."""
+    return _compile(copy, stored).works
+
+
+def program(copy: SchemaCopy, stored: StoredObject) -> list[object] | None:
+    """Return the program that SQLite makes of a view or trigger in a copy of the schema; None if it makes none.
+
+    That of a view starts with the names of its columns.
+    """
+    if not compiles(copy, stored):
+        return None
+    if stored.kind == "trigger":
+        copy.execute(_temporary(stored))
+    rows = copy.execute("EXPLAIN " + statement_using(copy, stored)).fetchall()
+    columns = [name for _, name, *_ in copy.execute(f"PRAGMA table_info({quote(stored.name)})").fetchall()]
+    if stored.kind == "trigger":
+        copy.execute(f"DROP TRIGGER temp.{quote(stored.name)}")
+    # The last column is a comment.
+    steps = [
+        (code, *numbers, _ADDRESS.sub("", str(text)), flags)
+        for _, code, *numbers, text, flags, _ in rows
+        if code not in _ABOUT_THE_FILE
+    ]
+    return [columns, *steps]
+
+
+def _allow_all(*_: object) -> int:
+    # Python 3.10 cannot take an authorizer off again (set_authorizer(None) denies everything there).
+    return sqlite3.SQLITE_OK
+
+
+def statement_using(copy: SchemaCopy, stored: StoredObject) -> str:
+    """A statement that makes SQLite compile a view, or all that a trigger does."""
+    name = quote(stored.table)
+    if stored.kind == "view":
+        return f"SELECT * FROM {quote(stored.name)}"
+    event = next(token for token in tokens(stored.sql) if token.is_word("insert", "update", "delete"))
+    columns = [
+        quote(column)
+        for _, column, *_, hidden in copy.execute(f"PRAGMA table_xinfo({name})").fetchall()
+        if hidden == 0
+    ]
+    return {
+        "insert": f"INSERT INTO {name} ({', '.join(columns)}) VALUES ({', '.join('NULL' for _ in columns)})",
+        "update": f"UPDATE {name} SET {', '.join(f'{column} = NULL' for column in columns)}",
+        "delete": f"DELETE FROM {name}",
+    }[fold(event.text)]

@@ -1,0 +1,379 @@
+"""The table rebuild: SQLite's twelve steps for a change that ALTER TABLE cannot make.
+
+The steps are those of https://www.sqlite.org/lang_altertable.html#otheralter; the transaction, the foreign-key
+pragma and the foreign-key check around them (steps 1, 2, 10, 11, 12) are the migrator's `migration_context`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from peewee import IntegrityError, OperationalError, PeeweeException
+
+from waiaas.ddl.connection import pragmas, read
+from waiaas.ddl.dependencies import Dependent, broken_objects, fires_on, virtual_tables_over
+from waiaas.ddl.row_checks import duplicates, strict_condition, value_not_allowed
+from waiaas.ddl.schema import (
+    Column,
+    ForeignKey,
+    StoredObject,
+    Table,
+    canonical,
+    check_clauses,
+    children,
+    find_table,
+    foreign_key_clauses,
+    stored_objects,
+)
+from waiaas.ddl.sql import Item, comments, fold, names, parse_create_table, quote, tokens
+from waiaas.ddl.stubs import missing_name, with_stand_ins
+from waiaas.errors import refusal
+from waiaas.errors.sqlite import reason_for
+
+if TYPE_CHECKING:
+    from waiaas.ddl.migrator import LosslessMigrator
+
+#: The name of the new table until it takes the old one's place.
+REBUILD_NAME = "waiaas_rebuild_{}"
+_ROWID_NAMES = ("rowid", "_rowid_", "oid")
+_STATISTICS_TABLES = ("sqlite_stat1", "sqlite_stat4")
+
+
+class TableRebuild:
+    """One rebuild of one table, from `run`'s first step to its last."""
+
+    def __init__(
+        self,
+        migrator: LosslessMigrator,
+        old: Table,
+        definition: str,
+        copy: Mapping[str, str],
+        drop: Sequence[str],
+        change: Sequence[str],
+    ) -> None:
+        """Take the table as it is, its new definition, expressions for columns, and what is meant to differ."""
+        self._migrator = migrator
+        self._database = migrator.database
+        self._old = old
+        self._definition = definition
+        self._copy = {fold(name): expression for name, expression in copy.items()}
+        self._drop = {fold(name) for name in drop}
+        self._change = {fold(name) for name in change}
+
+    def run(self) -> None:
+        """Rebuild the table, or raise a refusal; the caller's transaction takes back what was begun."""
+        table = self._old.name
+        # Step 3: remember the format of all indexes, triggers, and views associated with table X.
+        stored = [o for o in stored_objects(self._database, "index", "trigger") if fold(o.table) == fold(table)]
+        broken = broken_objects(self._database, table)
+        children_before = self._children()
+        sequence = self._sequence()
+        statistics = self._statistics()
+        # Step 4: construct a new table "new_X" that is in the desired revised format of table X.
+        new = self._create_new()
+        self._refuse_loss(new)
+        self._refuse_lost_clauses(new)
+        self._refuse_other_rowids(new)
+        self._refuse_unheard_changes()
+        # Step 5: transfer content from X into new_X.
+        self._copy_rows(new)
+        self._refuse_changed_values(new)
+        # Step 6: drop the old table X.
+        self._migrator.tell(f"replacing {table}")
+        self._database.execute_sql(f"DROP TABLE main.{quote(table)}")
+        # Step 7: change the name of new_X to X.
+        self._rename_without_rewriting(new.name)
+        # Step 8: reconstruct indexes, triggers, and views associated with table X.
+        for each in stored:
+            self._restore(each)
+        self._restore_sequence(sequence)
+        self._restore_statistics(statistics)
+        # Step 9: if any views refer to table X in a way that is affected by the schema change, …
+        for kind, name in sorted(broken_objects(self._database, table) - broken):
+            raise refusal("dependent_object", kind=kind, name=name, table=table, column=", ".join(sorted(self._drop)))
+        if self._children() != children_before:
+            self._refuse("a foreign key of another table no longer names it")
+
+    def _children(self) -> dict[str, list[ForeignKey]]:
+        named_by = children(self._database, self._old.name)
+        return {child: keys for child, keys in named_by.items() if child != self._old.name}
+
+    def _create_new(self) -> Table:
+        name = REBUILD_NAME.format(self._old.name)
+        if find_table(self._database, name) is not None:
+            raise self._migrator.leftover(name)
+        with self._naming_what_is_missing():
+            self._database.execute_sql(parse_create_table(self._definition).renamed(name))
+        return self._migrator.table(name)
+
+    @contextmanager
+    def _naming_what_is_missing(self) -> Iterator[None]:
+        """Refuse by its name a collation or function that the table needs and only the user's own program has."""
+        try:
+            yield
+        except OperationalError as error:
+            if missing := missing_name(error):
+                self._refuse(f"it needs the {missing}, which is not known here")
+            raise
+
+    def _refuse_loss(self, new: Table) -> None:
+        read = {token.name for expression in self._copy.values() for token in tokens(expression)}
+        for column in self._old.columns:
+            if new.column(column.name) is None and fold(column.name) not in self._drop | read:
+                self._refuse(f"its column {column.name} has no place in the new definition")
+        for option in sorted(self._old.definition.options - new.definition.options):
+            self._refuse(f"the new definition is not {option.upper()}")
+        if self._old.autoincrement and not new.autoincrement:
+            self._refuse("the new definition is not AUTOINCREMENT")
+        self._migrator.refuse_temporary_triggers(self._old.name)
+
+    def _refuse_lost_clauses(self, new: Table) -> None:
+        """Each entry of the old definition, and each comment in it, stands in the new one too.
+
+        Unless it is an entry of a column that goes or changes: its definition, or a foreign key of it.
+        """
+        definition = self._old.definition
+        kept = {canonical(new.sql[item.start : item.end]) for item in new.definition.items}
+        meant = [item for item in definition.items if self._is_meant_to_differ(item)]
+        for item in definition.items:
+            text = definition.sql[item.start : item.end]
+            if item not in meant and canonical(text) not in kept:
+                self._refuse(f"the new definition lacks {text}")
+        for start, comment in comments(definition.sql):
+            of_what_differs = any(item.start <= start < definition.end_of(item) for item in meant)
+            if not of_what_differs and comment not in self._definition:
+                self._refuse(f"the new definition lacks the comment {comment}")
+
+    def _is_meant_to_differ(self, item: Item) -> bool:
+        named = self._drop | self._change
+        if item.name is not None:
+            return item.name in named
+        if item.tokens[0].is_word("constraint") and item.tokens[1].name in named:
+            return True
+        keys = [clause for clause in foreign_key_clauses(self._old.definition) if clause.parent in item.tokens]
+        return any(set(key.columns) & named for key in keys)
+
+    def _refuse_values(self, new: Table) -> None:
+        """Name the rows that a CHECK or NOT NULL does not allow, which SQLite itself does not."""
+        for clause in check_clauses(new.definition):
+            self._refuse_rows(new, clause.column, f"NOT ({clause.expression})")
+        for column in new.columns:
+            name = quote(column.name)
+            if column.not_null:
+                self._refuse_rows(new, column.name, f"{name} IS NULL")
+            if "strict" in new.definition.options:
+                self._refuse_rows(new, column.name, strict_condition(column.type, name) or "0")
+            if column.primary_key and not any(index.origin == "pk" for index in new.indexes):
+                self._refuse_rows(new, column.name, f"typeof({name}) NOT IN ('integer', 'null')")
+        self._refuse_duplicates(new)
+
+    def _refuse_rows(self, new: Table, column: str | None, condition: str) -> None:
+        value = quote(column) if column else "NULL"
+        query = f"SELECT waiaas_row, {value} FROM {self._rows_to_copy(new)} WHERE {condition}"
+        bad = read(self._database, query)
+        if bad:
+            raise value_not_allowed(self._old.name, column or condition, bad)
+
+    def _refuse_duplicates(self, new: Table) -> None:
+        # An INTEGER PRIMARY KEY is the rowid and has no index.
+        keys = [{column.name: quote(column.name) for column in new.columns if column.primary_key}]
+        for index in new.indexes:
+            if index.unique:
+                parts = read(self._database, f"PRAGMA main.index_xinfo({quote(index.name)})")
+                keys.append({p[2]: f"{quote(p[2])} COLLATE {quote(p[4])}" for p in parts if p[5]})
+        for key in filter(None, keys):
+            bad = duplicates(self._database, self._rows_to_copy(new), "waiaas_row", key.values())
+            if bad:
+                raise value_not_allowed(self._old.name, ", ".join(key), bad)
+
+    def _rows_to_copy(self, new: Table) -> str:
+        """The rows as they would be in the new table, with what names each (`waiaas_row`)."""
+        sources = self._sources(new)
+        values = {column.name: sources.get(column.name, column.default or "NULL") for column in new.columns}
+        mapped = ", ".join(f"{value} AS {quote(name)}" for name, value in values.items())
+        return f"(SELECT {row_name(self._old)} AS waiaas_row, {mapped} FROM main.{quote(self._old.name)})"
+
+    def _refuse_changed_values(self, new: Table) -> None:
+        """Refuse a change that replaced stored values: '007' in a column that is INTEGER now is 7.
+
+        A column that is generated now is computed for each row, whatever was stored in it
+        (https://www.sqlite.org/gencol.html).
+        """
+        for column in new.columns:
+            before = self._old.column(column.name)
+            if before is None or fold(column.name) in self._copy or before.hidden:
+                continue
+            if fold(before.type) != fold(column.type) and (changed := self._changed_values(new, column)):
+                self._refuse(f"{changed} values of column {column.name} would change with its type")
+            if column.hidden and (changed := self._changed_values(new, column)):
+                self._refuse(
+                    f"{changed} values of column {column.name} would be replaced by what it is generated from"
+                )
+
+    def _changed_values(self, new: Table, column: Column) -> int:
+        """Count the rows in which a column, copied by its name, has another value or type than before."""
+        keys = self._keys(new)
+        if not keys:
+            self._refuse(f"its rows cannot be told apart, to see whether values of {column.name} would change")
+        before = ", ".join(f"{source} AS waiaas_key_{n}" for n, source in enumerate(keys.values()))
+        same = " AND ".join(f"new.{key} IS old.waiaas_key_{n}" for n, key in enumerate(keys))
+        name = quote(column.name)
+        (changed,) = self._database.execute_sql(
+            f"SELECT count(*) FROM (SELECT {before}, {name} AS waiaas_value FROM main.{quote(self._old.name)}) AS old"
+            f" LEFT JOIN main.{quote(new.name)} AS new ON {same}"
+            f" WHERE waiaas_value IS NOT new.{name} OR typeof(waiaas_value) <> typeof(new.{name})"
+        ).fetchone()
+        return int(changed)
+
+    def _keys(self, new: Table) -> dict[str, str]:
+        """The columns that tell the new table's rows apart, each with what it was copied from in the old one."""
+        sources = self._sources(new)
+        if carried := self._carried_rowid(new):
+            return dict([carried])
+        keys = [column.name for column in new.columns if column.primary_key]
+        return {quote(key): sources[key] for key in keys if key in sources}
+
+    def _refuse(self, problem: str) -> None:
+        raise refusal("rebuild_refused", table=self._old.name, problem=problem)
+
+    def _copy_rows(self, new: Table) -> None:
+        sources = {quote(name): source for name, source in self._sources(new).items()}
+        if carried := self._carried_rowid(new):
+            sources = dict([carried]) | sources
+        columns, values = ", ".join(sources), ", ".join(sources.values())
+        total = self._migrator.count(self._old.name)
+        self._migrator.tell(f"copying {self._old.name}", 0, total)
+        # OR ABORT overrides ON CONFLICT clauses of the table, by which SQLite would drop or change rows. NOT INDEXED:
+        # the values come from the rows, and never from an index that may be damaged.
+        source = f"main.{quote(self._old.name)} NOT INDEXED"
+        try:
+            with self._naming_what_is_missing():
+                self._database.execute_sql(
+                    f"INSERT OR ABORT INTO main.{quote(new.name)} ({columns}) SELECT {values} FROM {source}"
+                )
+        except IntegrityError:
+            self._refuse_values(new)
+            raise
+        copied = self._migrator.count(new.name)
+        if copied != total:
+            raise refusal("rows_lost", table=self._old.name, before=total, after=copied)
+        self._migrator.told.rows += copied
+        self._migrator.tell(f"copying {self._old.name}", copied, total)
+
+    def _carried_rowid(self, new: Table) -> tuple[str, str] | None:
+        """The rowid of the new table, where it is no column of it, and what it is copied from."""
+        hidden, alias = _hidden_rowid(new), rowid_alias(self._old)
+        source = quote(alias) if alias else _hidden_rowid(self._old)
+        return (hidden, source) if hidden and source else None
+
+    def _refuse_other_rowids(self, new: Table) -> None:
+        """Refuse where rows get other rowids, and something of the user's goes by these.
+
+        A full-text index does, and so may a view or trigger that names the rowid.
+        """
+        alias, before = rowid_alias(new), rowid_alias(self._old) or _hidden_rowid(self._old)
+        if alias is None or before is None:
+            return
+        if alias == rowid_alias(self._old) and fold(alias) not in self._copy:
+            return
+        by_rowid = virtual_tables_over(self._database, self._old.name)
+        for stored in stored_objects(self._database, "view", "trigger"):
+            if names(stored.sql, self._old.name) and any(names(stored.sql, name) for name in _ROWID_NAMES):
+                by_rowid.append(Dependent(stored.kind, stored.name))
+        for dependent in by_rowid:
+            raise self._migrator.depends(dependent, self._old.name, "rowid")
+
+    def _refuse_unheard_changes(self) -> None:
+        """Refuse to give a column other values where a trigger of the user's would have to hear of it."""
+        columns = [column.name for column in self._old.columns if fold(column.name) in self._copy]
+        for stored in stored_objects(self._database, "trigger"):
+            for column in columns:
+                if fires_on(stored, self._old, "update", column):
+                    raise self._migrator.depends(Dependent("trigger", stored.name), self._old.name, column)
+
+    def _sources(self, new: Table) -> dict[str, str]:
+        """What each column of the new table is copied from; a generated column is computed, never written."""
+        return {
+            column.name: self._copy.get(fold(column.name), quote(column.name))
+            for column in new.columns
+            if column.hidden == 0 and (fold(column.name) in self._copy or self._old.column(column.name) is not None)
+        }
+
+    def _rename_without_rewriting(self, name: str) -> None:
+        """Rename without SQLite's look at views and triggers, which name a table that is not there just now."""
+        rename = f"ALTER TABLE main.{quote(name)} RENAME TO {quote(self._old.name)}"
+        with pragmas(self._database, {"legacy_alter_table": 1}):
+            with_stand_ins(self._database.connection(), lambda: self._database.execute_sql(rename))
+
+    def _restore(self, stored: StoredObject) -> None:
+        try:
+            self._database.execute_sql(stored.sql)
+        except PeeweeException as error:
+            if reason_for(error):
+                raise
+            raise refusal(
+                "dependent_object",
+                kind=stored.kind,
+                name=stored.name,
+                table=self._old.name,
+                column=", ".join(sorted(self._drop)),
+            ) from error
+
+    def _sequence(self) -> int | None:
+        """The AUTOINCREMENT high-water mark (https://www.sqlite.org/autoinc.html), which DROP TABLE deletes."""
+        if not self._old.autoincrement:
+            return None
+        rows = read(self._database, "SELECT seq FROM main.sqlite_sequence WHERE name = ?", (self._old.name,))
+        return int(rows[0][0]) if rows else None
+
+    def _restore_sequence(self, sequence: int | None) -> None:
+        if sequence is not None:
+            self._database.execute_sql("DELETE FROM main.sqlite_sequence WHERE name = ?", (self._old.name,))
+            self._database.execute_sql(
+                "INSERT INTO main.sqlite_sequence (name, seq) VALUES (?, ?)", (self._old.name, sequence)
+            )
+
+    def _statistics(self) -> dict[str, list[tuple[object, ...]]]:
+        """The planner's statistics (https://www.sqlite.org/fileformat2.html#stat1tab), which DROP TABLE deletes."""
+        existing = read(self._database, "SELECT name FROM main.sqlite_master WHERE name LIKE 'sqlite_stat_'")
+        return {
+            name: read(
+                self._database, f"SELECT * FROM main.{quote(name)} WHERE lower(tbl) = lower(?)", (self._old.name,)
+            )
+            for (name,) in existing
+            if name in _STATISTICS_TABLES
+        }
+
+    def _restore_statistics(self, statistics: dict[str, list[tuple[object, ...]]]) -> None:
+        for name, rows in statistics.items():
+            for row in rows:
+                marks = ", ".join("?" for _ in row)
+                self._database.execute_sql(f"INSERT INTO main.{quote(name)} VALUES ({marks})", row)
+
+
+def row_name(table: Table) -> str:
+    """Return what names a row to a person: the primary key if it is one column, else the rowid."""
+    keys = [column.name for column in table.columns if column.primary_key]
+    return quote(keys[0]) if len(keys) == 1 else rowid_of(table)
+
+
+def rowid_alias(table: Table) -> str | None:
+    """Return the column that is the rowid (https://www.sqlite.org/lang_createtable.html#rowid), or None."""
+    if "without rowid" in table.definition.options or any(index.origin == "pk" for index in table.indexes):
+        return None
+    return next((column.name for column in table.columns if column.primary_key), None)
+
+
+def rowid_of(table: Table) -> str:
+    """Return what names a row of a table: its rowid, or the first column of its key where it has none."""
+    key = next((quote(column.name) for column in table.columns if column.primary_key), "rowid")
+    return _hidden_rowid(table) or key
+
+
+def _hidden_rowid(table: Table) -> str | None:
+    """A name by which the rowid can be reached that is no column of the table; None where there is none."""
+    if rowid_alias(table) is not None or "without rowid" in table.definition.options:
+        return None
+    return next((name for name in _ROWID_NAMES if table.column(name) is None), None)

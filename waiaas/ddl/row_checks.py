@@ -1,0 +1,85 @@
+"""Finds the rows that a new constraint does not allow; SQLite says that there are some, and not which."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from peewee import SqliteDatabase
+
+from waiaas.ddl.connection import read
+from waiaas.ddl.sql import Token, quote, tokens
+from waiaas.errors import WAIaaSError, refusal
+
+_ROWS_LISTED = 1000
+# What each type of a STRICT table stores (https://www.sqlite.org/stricttables.html).
+_STRICT_TYPES = {
+    "int": ("integer",),
+    "integer": ("integer",),
+    "real": ("real", "integer"),
+    "text": ("text",),
+    "blob": ("blob",),
+}
+
+
+def value_not_allowed(table: str, column: str, rows: Sequence[tuple[object, object]]) -> WAIaaSError:
+    """Return the refusal of values that a constraint does not allow; `rows` holds each row's id and its value."""
+    values = sorted({repr(value) for _, value in rows})
+    ids = [row for row, _ in rows]
+    return refusal("value_not_allowed", table=table, column=column, values=values, rows=ids, count=len(ids))
+
+
+def duplicates_of(
+    database: SqliteDatabase, table: str, row_name: str, create_index: str
+) -> tuple[str, list[tuple[Any, Any]]]:
+    """Return the rows that do not let a UNIQUE index be created: the columns, then each row's id and its values."""
+    terms, where = _index_terms(create_index)
+    return ", ".join(terms), duplicates(database, f"main.{quote(table)}", row_name, terms, where)
+
+
+def duplicates(
+    database: SqliteDatabase, source: str, row_name: str, terms: Iterable[str], where: str = "1"
+) -> list[tuple[Any, Any]]:
+    """Return the rows of a source that are equal in all terms; a NULL is equal to nothing."""
+    keys = list(terms)
+    shown = " || ', ' || ".join(f"quote({term})" for term in keys)
+    filled = " AND ".join(f"({term}) IS NOT NULL" for term in keys)
+    return read(
+        database,
+        f"SELECT id, value FROM (SELECT {row_name} AS id, {shown} AS value,"
+        f" count(*) OVER (PARTITION BY {', '.join(keys)}) AS equal FROM {source} WHERE ({where}) AND {filled})"
+        f" WHERE equal > 1 LIMIT {_ROWS_LISTED}",
+    )
+
+
+def strict_condition(type_: str, column: str) -> str | None:
+    """Return the condition of the values that a column of a STRICT table does not store; None if it stores all."""
+    stored = _STRICT_TYPES.get(type_.lower())
+    if stored is None:
+        return None
+    kinds = ", ".join(f"'{kind}'" for kind in ("null", *stored))
+    return f"typeof({column}) NOT IN ({kinds})"
+
+
+def _index_terms(create_index: str) -> tuple[list[str], str]:
+    """The terms of a CREATE INDEX statement without their order, and its WHERE."""
+    words = list(tokens(create_index))
+    on = next(i for i, token in enumerate(words) if token.is_word("on"))
+    opening = next(i for i in range(on, len(words)) if words[i].text == "(")
+    terms: list[list[Token]] = [[]]
+    depth = 0
+    for i in range(opening, len(words)):
+        depth += {"(": 1, ")": -1}.get(words[i].text, 0)
+        if depth == 0:
+            break
+        if depth == 1 and words[i].text == ",":
+            terms.append([])
+        elif i > opening:
+            terms[-1].append(words[i])
+    where = create_index[words[i + 2].start :] if i + 2 < len(words) else "1"
+    return [_without_order(create_index, term) for term in terms], where.rstrip("; \n")
+
+
+def _without_order(sql: str, term: list[Token]) -> str:
+    last = term[-2] if len(term) > 1 and term[-1].is_word("asc", "desc") else term[-1]
+    return sql[term[0].start : last.end]

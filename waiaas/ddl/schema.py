@@ -1,0 +1,388 @@
+"""The schema of a database file as data, read through SQLite's own PRAGMAs.
+
+`describe` is what the table rebuild, the checks of a migration and `waiaas check` compare. Names are compared
+as SQLite compares them, without regard to ASCII case; `Table.name` keeps the file's own spelling.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from peewee import SqliteDatabase
+
+from waiaas.ddl.connection import read
+from waiaas.ddl.sql import CreateTable, Token, fold, may_contain, parse_create_table, quote, tokens, unquote
+from waiaas.ddl.stubs import with_stand_ins
+
+
+class Column(NamedTuple):
+    """One column: `default` is SQL text, `primary_key` its place in the key or 0, `hidden` as in table_xinfo."""
+
+    name: str
+    type: str
+    not_null: bool
+    default: str | None
+    primary_key: int
+    hidden: int
+
+
+class ForeignKey(NamedTuple):
+    """One foreign key; several columns where it is composite. Actions are in SQLite's words (`SET NULL`)."""
+
+    columns: tuple[str, ...]
+    parent: str
+    parent_columns: tuple[str | None, ...]
+    on_update: str
+    on_delete: str
+    deferred: bool
+
+
+class Index(NamedTuple):
+    """One index. `origin` is `c` (CREATE INDEX), `u` (UNIQUE constraint) or `pk`; `sql` is None for the last two."""
+
+    name: str
+    unique: bool
+    origin: str
+    columns: tuple[str | None, ...]
+    sql: str | None
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether the index leaves rows out by a WHERE (https://www.sqlite.org/partialindex.html)."""
+        sql = self.sql or ""
+        return may_contain(sql, "where") and any(token.is_word("where") for token in tokens(sql))
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of a database file, in the file's own spelling."""
+
+    name: str
+    sql: str
+    columns: tuple[Column, ...]
+    foreign_keys: tuple[ForeignKey, ...]
+    indexes: tuple[Index, ...]
+
+    @property
+    def definition(self) -> CreateTable:
+        """The CREATE TABLE statement in its parts."""
+        return parse_create_table(self.sql)
+
+    @property
+    def autoincrement(self) -> bool:
+        """Whether the primary key is AUTOINCREMENT."""
+        return may_contain(self.sql, "autoincrement") and any(t.is_word("autoincrement") for t in tokens(self.sql))
+
+    @property
+    def is_virtual(self) -> bool:
+        """Whether a module keeps the table, not SQLite itself (https://www.sqlite.org/vtab.html)."""
+        return is_virtual(self.sql)
+
+    @property
+    def column_names(self) -> frozenset[str]:
+        """The names of the columns in lower case."""
+        return frozenset(fold(column.name) for column in self.columns)
+
+    def column(self, name: str) -> Column | None:
+        """Return a column by name, or None."""
+        return next((column for column in self.columns if fold(column.name) == fold(name)), None)
+
+    def index(self, name: str) -> Index | None:
+        """Return an index by name, or None."""
+        return next((index for index in self.indexes if fold(index.name) == fold(name)), None)
+
+    def checks(self) -> tuple[str, ...]:
+        """Return the CHECK expressions in the order in which they stand, each in one canonical spelling."""
+        if not may_contain(self.sql, "check"):
+            return ()
+        return tuple(canonical(clause.expression) for clause in check_clauses(self.definition))
+
+
+class StoredObject(NamedTuple):
+    """A row of sqlite_schema that has SQL text: an index, trigger or view."""
+
+    kind: str
+    name: str
+    table: str
+    sql: str
+
+
+def table_names(database: SqliteDatabase) -> list[str]:
+    """Return the names of the tables in the file, SQLite's own left out, in alphabetical order."""
+    query = (
+        "SELECT name FROM main.sqlite_master"
+        " WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name"
+    )
+    return [name for (name,) in read(database, query)]
+
+
+def ordinary_tables(database: SqliteDatabase) -> list[str]:
+    """Return the names of the tables that SQLite itself keeps; a virtual one may need a module that is not here."""
+    return [table.name for table in stored_objects(database, "table") if _is_ordinary(table)]
+
+
+def _is_ordinary(table: StoredObject) -> bool:
+    return not _is_internal(table) and not is_virtual(table.sql)
+
+
+def _is_internal(table: StoredObject) -> bool:
+    return fold(table.name).startswith("sqlite_")
+
+
+def is_virtual(sql: str) -> bool:
+    """Tell whether this is the CREATE statement of a virtual table."""
+    return next(itertools.islice(tokens(sql), 1, None)).is_word("virtual")
+
+
+def find_table(database: SqliteDatabase, name: str) -> str | None:
+    """Return a table's name in the file's own spelling, or None where there is no such table."""
+    query = (
+        "SELECT name FROM main.sqlite_master WHERE type = 'table' AND name = ? COLLATE NOCASE"
+        " AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+    )
+    return next((str(found) for (found,) in read(database, query, (name,))), None)
+
+
+def stored_objects(database: SqliteDatabase, *kinds: str) -> list[StoredObject]:
+    """Return the stored indexes, triggers or views that have SQL text, in the order in which they were made."""
+    marks = ", ".join("?" for _ in kinds)
+    rows = read(
+        database,
+        "SELECT type, name, tbl_name, sql FROM main.sqlite_master"
+        f" WHERE type IN ({marks}) AND sql IS NOT NULL ORDER BY rowid",
+        kinds,
+    )
+    return [StoredObject(*row) for row in rows]
+
+
+def describe_table(database: SqliteDatabase, name: str) -> Table | None:
+    """Describe one table, or return None where there is no such table; of a virtual one, name and definition."""
+    found = find_table(database, name)
+    if found is None:
+        return None
+    ((sql,),) = read(database, "SELECT sql FROM main.sqlite_master WHERE type = 'table' AND name = ?", (found,))
+    query = "SELECT name, sql FROM main.sqlite_master WHERE type = 'index' AND tbl_name = ? COLLATE NOCASE"
+    return _describe(database, found, sql, dict(read(database, query, (found,))))
+
+
+def describe(database: SqliteDatabase) -> dict[str, Table]:
+    """Describe every table of a file; the keys are the names in lower case, in alphabetical order."""
+    index_texts: dict[str, dict[str, str]] = {}
+    for index in stored_objects(database, "index"):
+        index_texts.setdefault(fold(index.table), {})[index.name] = index.sql
+    tables = sorted((each.name, each.sql) for each in stored_objects(database, "table") if not _is_internal(each))
+    return {fold(name): _describe(database, name, sql, index_texts.get(fold(name), {})) for name, sql in tables}
+
+
+def _describe(database: SqliteDatabase, name: str, sql: str, index_texts: Mapping[str, str]) -> Table:
+    if is_virtual(sql):
+        return Table(name, sql, (), (), ())
+    indexes = _indexes(database, name, index_texts)
+    return Table(name, sql, _columns(database, name), _foreign_keys(database, name, sql), indexes)
+
+
+def children(database: SqliteDatabase, parent: str) -> dict[str, list[ForeignKey]]:
+    """Return the foreign keys that name a table, by child table; the table itself where it names itself."""
+    found: dict[str, list[ForeignKey]] = {}
+    for child in stored_objects(database, "table"):
+        if _is_ordinary(child) and may_name(child.sql, parent):
+            keys = [key for key in _foreign_keys(database, child.name, child.sql) if fold(key.parent) == fold(parent)]
+            if keys:
+                found[child.name] = keys
+    return found
+
+
+def may_name(sql: str, name: str) -> bool:
+    """Tell whether an SQL text can hold a name, by its letters alone; inside quotes, quotes may be doubled."""
+    return any(mark in name for mark in "\"'`") or fold(name) in fold(sql)
+
+
+def foreign_key_check(database: SqliteDatabase, table: str) -> list[tuple[str, int | None, str, int]]:
+    """Return what SQLite finds wrong with the foreign keys of a table: table, rowid, parent, number of the key.
+
+    A key compares by collations of the parent's, so stand-ins only let the rows of the table itself be read.
+    """
+    query = f"PRAGMA main.foreign_key_check({quote(table)})"
+    return with_stand_ins(database.connection(), lambda: database.execute_sql(query).fetchall())
+
+
+def described(*statements: str) -> Table:
+    """Describe the table that these CREATE statements would make; they run in a database of their own in memory."""
+    database = SqliteDatabase(":memory:")
+    for statement in statements:
+        database.execute_sql(statement)
+    (table,) = describe(database).values()
+    database.close()
+    return table
+
+
+def same_shape(one: Table, other: Table) -> bool:
+    """Tell whether two tables have the same columns, keys, CHECKs and options, whatever their names."""
+    return _shape(one) == _shape(other)
+
+
+def same_index(one: Index, other: Index | None) -> bool:
+    """Tell whether two indexes are made of the same columns or expressions; their tables may differ in name."""
+    return other is not None and _index_shape(one) == _index_shape(other)
+
+
+def _shape(table: Table) -> object:
+    definition = table.definition
+    return (
+        [
+            (fold(c.name), fold(c.type), c.not_null, canonical(c.default or ""), c.primary_key, c.hidden)
+            for c in table.columns
+        ],
+        sorted(_key_shape(key) for key in table.foreign_keys),
+        sorted(table.checks()),
+        sorted(_index_shape(index) for index in table.indexes if index.sql is None),
+        definition.options,
+        table.autoincrement,
+        [fold(token.text) for token in tokens(table.sql) if token.is_word("collate", "conflict")],
+    )
+
+
+def _key_shape(key: ForeignKey) -> tuple[object, ...]:
+    parent_columns = tuple(fold(column or "") for column in key.parent_columns)
+    return (*map(fold, key.columns), fold(key.parent), *parent_columns, key.on_update, key.on_delete, key.deferred)
+
+
+def _index_shape(index: Index) -> tuple[object, ...]:
+    columns = tuple(fold(column or "") for column in index.columns)
+    body = canonical(index.sql[index.sql.index("(") :]) if index.sql else ""
+    return (index.unique, columns, body)
+
+
+def renamed_parents(definition: CreateTable, parents: set[str], new: str) -> str:
+    """Return a definition in which the foreign keys to some tables (in lower case) name another one."""
+    sql = definition.sql
+    for clause in reversed(foreign_key_clauses(definition)):
+        if fold(unquote(clause.parent.text)) in parents:
+            sql = f"{sql[: clause.parent.start]}{quote(new)}{sql[clause.parent.end :]}"
+    return sql
+
+
+def canonical(sql: str) -> str:
+    """Spell an SQL expression in one way: white space, comments, quotes and case of names do not count.
+
+    >>> canonical('"Status"  IN ("x", /* two */ 1)') == canonical("status IN (x,1)")
+    True
+    """
+    return " ".join(_spelling(token) for token in tokens(sql))
+
+
+def _spelling(token: Token) -> str:
+    return token.name if token.name is not None else token.text
+
+
+def _columns(database: SqliteDatabase, table: str) -> tuple[Column, ...]:
+    rows = read(database, f"PRAGMA main.table_xinfo({quote(table)})")
+    return tuple(
+        Column(name, type_, bool(not_null), default, key, hidden)
+        for _, name, type_, not_null, default, key, hidden in rows
+    )
+
+
+def _foreign_keys(database: SqliteDatabase, table: str, sql: str) -> tuple[ForeignKey, ...]:
+    rows = read(database, f"PRAGMA main.foreign_key_list({quote(table)})")
+    deferred = _deferred_keys(sql) if rows and may_contain(sql, "deferred") else set()
+    keys = []
+    for number in sorted({row[0] for row in rows}):
+        parts = sorted((row for row in rows if row[0] == number), key=lambda row: row[1])
+        columns = tuple(part[3] for part in parts)
+        _, _, parent, _, _, on_update, on_delete, _ = parts[0]
+        keys.append(
+            ForeignKey(
+                columns,
+                parent,
+                tuple(part[4] for part in parts),
+                on_update,
+                on_delete,
+                tuple(map(fold, columns)) in deferred,
+            )
+        )
+    return tuple(sorted(keys, key=lambda key: (key.columns, key.parent)))
+
+
+def _deferred_keys(sql: str) -> set[tuple[str, ...]]:
+    """The columns of the foreign keys that are DEFERRABLE INITIALLY DEFERRED, which no PRAGMA tells."""
+    return {tuple(clause.columns) for clause in foreign_key_clauses(parse_create_table(sql)) if clause.deferred}
+
+
+class ForeignKeyClause(NamedTuple):
+    """A REFERENCES clause in a CREATE TABLE statement: the columns in lower case, the parent's token."""
+
+    columns: tuple[str, ...]
+    parent: Token
+    deferred: bool
+
+
+def foreign_key_clauses(definition: CreateTable) -> list[ForeignKeyClause]:
+    """Return the REFERENCES clauses of a CREATE TABLE statement, of columns and of table constraints."""
+    clauses = []
+    for item in definition.items:
+        starts = [i for i, token in enumerate(item.tokens) if token.is_word("references")]
+        for start, end in zip(starts, [*starts[1:], len(item.tokens)], strict=False):
+            clause = item.tokens[start:end]
+            columns = (item.name,) if item.name is not None else _key_columns(item.tokens[:start])
+            words = [fold(token.text) for token in clause]
+            deferred = "deferred" in words and "deferrable" in words and not _not_deferrable(words)
+            clauses.append(ForeignKeyClause(columns, clause[1], deferred))
+    return clauses
+
+
+def _key_columns(before: tuple[Token, ...]) -> tuple[str, ...]:
+    """The column list that ends right before REFERENCES in a FOREIGN KEY constraint."""
+    opening = max(i for i, token in enumerate(before) if token.text == "(")
+    return tuple(fold(unquote(token.text)) for token in before[opening + 1 : -1] if token.text != ",")
+
+
+def _not_deferrable(words: list[str]) -> bool:
+    at = words.index("deferrable")
+    return at > 0 and words[at - 1] == "not"
+
+
+def _indexes(database: SqliteDatabase, table: str, texts: Mapping[str, str]) -> tuple[Index, ...]:
+    indexes = []
+    for _, name, unique, origin, _ in read(database, f"PRAGMA main.index_list({quote(table)})"):
+        info = read(database, f"PRAGMA main.index_info({quote(name)})")
+        columns = tuple(column for _, _, column in info)
+        indexes.append(Index(name, bool(unique), origin, columns, texts.get(name)))
+    return tuple(sorted(indexes, key=lambda index: (index.origin, index.name)))
+
+
+class CheckClause(NamedTuple):
+    """A CHECK in a CREATE TABLE statement: the column that it stands with (None for a table constraint), its text."""
+
+    column: str | None
+    expression: str
+
+
+def check_clauses(definition: CreateTable) -> list[CheckClause]:
+    """Return the CHECKs of a CREATE TABLE statement in the order in which they stand."""
+    return _clauses(definition, "check")
+
+
+def expressions(definition: CreateTable) -> list[CheckClause]:
+    """Return the CHECKs and the expressions of the generated columns of a CREATE TABLE statement."""
+    return _clauses(definition, "check", "as")
+
+
+def _clauses(definition: CreateTable, *words: str) -> list[CheckClause]:
+    clauses = []
+    for item in definition.items:
+        for i, token in enumerate(item.tokens[:-1]):
+            if token.is_word(*words) and item.tokens[i + 1].text == "(":
+                start, end = _parentheses(item.tokens[i + 1 :])
+                clauses.append(CheckClause(item.name, definition.sql[start:end]))
+    return clauses
+
+
+def _parentheses(following: tuple[Token, ...]) -> tuple[int, int]:
+    """Where the text inside the parenthesis that opens first starts and ends."""
+    depths = itertools.accumulate({"(": 1, ")": -1}.get(token.text, 0) for token in following)
+    closing = next(token for token, depth in zip(following, depths, strict=False) if depth == 0)
+    return following[0].end, closing.start

@@ -1,0 +1,178 @@
+"""A copy of a file's schema in memory, without rows and triggers, in which views and triggers can be compiled.
+
+To run one CREATE statement after the other takes a time that grows with the square of their number, because SQLite
+reads all of sqlite_master after each. So the copy's sqlite_master is written as a whole, and SQLite reads it once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from waiaas.ddl.connection import read
+from waiaas.ddl.expansion import LARGEST_EXPANSION, expansion, expansions
+from waiaas.ddl.schema import StoredObject, is_virtual, stored_objects
+from waiaas.ddl.sql import fold, tokens, without_argument
+from waiaas.ddl.stubs import stand_in
+from waiaas.ddl.untrusted import SCHEMA_LIMITS, lower_limits
+from waiaas.errors.driver import sqlite3
+
+if TYPE_CHECKING:
+    from peewee import SqliteDatabase
+
+_HELPER = "waiaas_helper"
+# The messages of SQLITE_AUTH (https://www.sqlite.org/rescode.html#auth); a name in the file can have any letters.
+_DENIED = re.compile(r"not authorized|access to .+\..+ is prohibited|not authorized to use function: .+", re.DOTALL)
+
+
+class SchemaCopy(sqlite3.Connection):
+    """A database in memory with the schema of a file, and what its views expand to."""
+
+    expansions: Mapping[str, int]
+
+    def can_compile(self, sql: str) -> bool:
+        """Whether a text is small enough for SQLite once its views are expanded."""
+        return expansion(sql, self.expansions) <= LARGEST_EXPANSION
+
+
+def schema_copy(
+    database: SqliteDatabase, shapes: Mapping[str, str] | None = None, changes: Sequence[str] = ()
+) -> SchemaCopy:
+    """Copy the schema without its triggers into memory.
+
+    `shapes` gives tables (in lower case) another definition, or "" to leave one out. `changes` are statements that run
+    as soon as the tables are there, before the indexes and views.
+    """
+    new = shapes or {}
+    tables = [
+        each._replace(sql=new.get(fold(each.name), each.sql))
+        for each in stored_objects(database, "table")
+        if not fold(each.name).startswith("sqlite_") and new.get(fold(each.name)) != ""
+    ]
+    others = [*stored_objects(database, "index"), *stored_objects(database, "view")]
+    touched = {*new, *(token.name for statement in changes for token in tokens(statement) if token.name)}
+    try:
+        copy = _loaded(tables, others, _automatic_indexes(database), touched, changes)
+    except sqlite3.DatabaseError:
+        # One definition that SQLite does not take, such as one that was edited, makes it refuse them all.
+        copy = _memory()
+        # What cannot be made here (a virtual table of a missing module) leaves its dependents uncompiled too.
+        for statement in (*(each.sql for each in tables), *changes, *(each.sql for each in others)):
+            works(copy, statement)
+    copy.expansions = expansions(each for each in others if each.kind == "view")
+    return copy
+
+
+def works(copy: sqlite3.Connection, sql: str) -> bool:
+    """Whether a statement runs, functions, collations and tokenizers that only the user's program has given.
+
+    Raises KeyboardInterrupt if a signal arrived in a callback of SQLite: `sqlite3` keeps what a callback raises to
+    itself, and an authorizer that allows everything denies something only then.
+    """
+    try:
+        copy.execute(sql)
+    except sqlite3.Error as error:
+        if _DENIED.fullmatch(str(error)):
+            raise KeyboardInterrupt from error
+        if stand_in(copy, error) is not None:
+            return works(copy, sql)
+        if "tokenizer" in str(error) and (plain := without_argument(sql, "tokenize")) != sql:
+            return works(copy, plain)
+        return False
+    return True
+
+
+def _memory() -> SchemaCopy:
+    copy = sqlite3.connect(":memory:", isolation_level=None, factory=SchemaCopy)
+    lower_limits(copy, SCHEMA_LIMITS)
+    return copy
+
+
+def _loaded(
+    tables: Sequence[StoredObject],
+    others: Sequence[StoredObject],
+    automatic: Sequence[StoredObject],
+    touched: set[str],
+    changes: Sequence[str],
+) -> SchemaCopy:
+    """Return a copy that was loaded as a whole, but for the objects that must be created one by one."""
+    alone = _created_alone(tables, touched)
+    together = [each for each in tables if fold(each.name) not in alone]
+    automatic = [each for each in automatic if fold(each.table) not in alone]
+    indexes = [each for each in others if each.kind == "index" and fold(each.table) not in alone]
+    copy = _memory()
+    try:
+        pages = _Pages(copy, [*automatic, *indexes])
+        _load(copy, [(*each[:3], pages.of(each), each.sql or None) for each in (*together, *automatic)])
+        for each in tables:
+            if fold(each.name) in alone:
+                works(copy, each.sql)
+        for statement in changes:
+            works(copy, statement)
+        views = [each for each in others if each.kind == "view"]
+        _load(copy, [(*each[:3], pages.of(each), each.sql) for each in (*indexes, *views)])
+        for each in others:
+            if each.kind == "index" and fold(each.table) in alone:
+                works(copy, each.sql)
+    except BaseException:
+        copy.close()
+        raise
+    return copy
+
+
+def _created_alone(tables: Iterable[StoredObject], touched: set[str]) -> set[str]:
+    """The tables (in lower case) that are created one by one.
+
+    A virtual table makes its own tables when it is created. One that is changed may need other indexes, one without
+    rowids needs another kind of page.
+    """
+    virtual = tuple(f"{fold(each.name)}_" for each in tables if is_virtual(each.sql))
+    return {
+        name
+        for name, sql in ((fold(each.name), each.sql) for each in tables)
+        if name in touched or is_virtual(sql) or name.startswith(virtual) or "rowid" in fold(sql)
+    }
+
+
+def _automatic_indexes(database: SqliteDatabase) -> list[StoredObject]:
+    """The indexes of PRIMARY KEY and UNIQUE constraints, which have no SQL text."""
+    rows = read(
+        database, "SELECT name, tbl_name FROM main.sqlite_master WHERE type = 'index' AND sql IS NULL ORDER BY rowid"
+    )
+    return [StoredObject("index", name, table, "") for name, table in rows]
+
+
+class _Pages:
+    """Empty pages for objects that have no rows: one for all tables, and one for each index of the same table."""
+
+    def __init__(self, copy: sqlite3.Connection, indexes: Iterable[StoredObject]) -> None:
+        """Make as many pages as the table with the most indexes needs, and the table `sqlite_sequence`."""
+        most = max(Counter(fold(each.table) for each in indexes).values(), default=0)
+        copy.execute(f"CREATE TABLE {_HELPER} (a INTEGER PRIMARY KEY AUTOINCREMENT, b)")
+        for number in range(most):
+            copy.execute(f"CREATE INDEX {_HELPER}_{number} ON {_HELPER} (b)")
+        rows = copy.execute(f"SELECT type, rootpage FROM sqlite_master WHERE tbl_name = '{_HELPER}'").fetchall()
+        (self._of_tables,) = (page for kind, page in rows if kind == "table")
+        self._of_indexes = [page for kind, page in rows if kind == "index"]
+        self._given: Counter[str] = Counter()
+        copy.execute("PRAGMA writable_schema = ON")
+        copy.execute(f"DELETE FROM sqlite_master WHERE tbl_name = '{_HELPER}'")
+        copy.execute("PRAGMA writable_schema = RESET")
+
+    def of(self, stored: StoredObject) -> int:
+        """Return the page of an object."""
+        if stored.kind != "index":
+            return self._of_tables if stored.kind == "table" else 0
+        table = fold(stored.table)
+        self._given[table] += 1
+        return int(self._of_indexes[self._given[table] - 1])
+
+
+def _load(copy: sqlite3.Connection, rows: Sequence[tuple[object, ...]]) -> None:
+    """Write rows into sqlite_master and let SQLite read all of it (https://www.sqlite.org/pragma.html)."""
+    copy.execute("PRAGMA writable_schema = ON")
+    copy.executemany("INSERT INTO sqlite_master (type, name, tbl_name, rootpage, sql) VALUES (?, ?, ?, ?, ?)", rows)
+    copy.execute("PRAGMA writable_schema = RESET")
+    copy.execute("SELECT 1 FROM sqlite_master").fetchone()

@@ -1,0 +1,123 @@
+"""Functions and collations that only the user's own program has, stood in for while SQLite compiles or checks."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+from peewee import OperationalError
+
+from waiaas.ddl.sql import fold, quote, tokens, unquote
+from waiaas.errors.driver import sqlite3
+
+_Result = TypeVar("_Result")
+
+# ALTER TABLE puts the object at which it stopped before the message. "unknown function" is the text for one in an
+# index or a generated column (sqlite3InvalidFunction in SQLite's main.c).
+_MISSING = re.compile(
+    r"(?:error in .+: )?(?:no such|unknown) (function|collation sequence): (.+?)(?:\(\))?", re.DOTALL
+)
+
+# A WITHOUT ROWID table whose key has a collation that is missing (sqlite3WhereBegin in SQLite's where.c).
+_NO_COLLATION_TO_READ_BY = "no query solution"
+_BUILT_IN = frozenset({"binary", "nocase", "rtrim"})
+
+
+def stand_in(database: sqlite3.Connection, error: Exception) -> Callable[[], None] | None:
+    """Give a connection what an error says that it lacks; return what takes it away again.
+
+    None is returned for an error that is about something else.
+    """
+    missing = _MISSING.fullmatch(str(error))
+    if missing is None:
+        return None
+    kind, name = missing.groups()
+    if kind == "function":
+        (trusted,) = database.execute("PRAGMA trusted_schema").fetchone()
+        # NULL is what no CHECK refuses.
+        database.create_function(name, -1, lambda *_: None, deterministic=True)
+        # Without trust a schema may use no function that a program has added, as this one is.
+        database.execute("PRAGMA trusted_schema = ON")
+
+        def take_away() -> None:
+            # What is left of one that was not deterministic would make SQLite refuse the schema when it reads it.
+            database.create_function(name, -1, None, deterministic=True)
+            database.execute(f"PRAGMA trusted_schema = {trusted}")
+
+        return take_away
+    database.create_collation(name, lambda *_: 0)
+    return lambda: database.create_collation(name, None)
+
+
+def missing_name(error: Exception) -> str | None:
+    """Return the function or collation that an error says is missing, with the word for it; None for another error."""
+    missing = _MISSING.fullmatch(str(error))
+    return " ".join(missing.groups()) if missing else None
+
+
+def with_stand_ins(database: sqlite3.Connection, run: Callable[[], _Result]) -> _Result:
+    """Run a statement with stand-ins for what it lacks, and take them away again.
+
+    Only for what compares no values by a collation that decides something: ALTER TABLE in place, and reading all rows.
+    """
+    given: list[Callable[[], None]] = []
+    is_read_anew = False
+    try:
+        while True:
+            try:
+                return run()
+            except (OperationalError, sqlite3.OperationalError) as error:
+                if (take_away := stand_in(database, error)) is not None:
+                    given.append(take_away)
+                elif str(error) == _NO_COLLATION_TO_READ_BY and not is_read_anew:
+                    given += _stand_in_for_collations(database)
+                    is_read_anew = True
+                else:
+                    raise
+    finally:
+        for take_away in given:
+            take_away()
+
+
+def _stand_in_for_collations(database: sqlite3.Connection) -> list[Callable[[], None]]:
+    """Give a connection all collations of its schemas, and let it read the schemas anew.
+
+    SQLite does not say by which it could not read a table, and remembers in the schema that there was none.
+    """
+    missing = [name for name in _named_collations(database) if not _has_collation(database, name)]
+    for name in missing:
+        database.create_collation(name, lambda *_: 0)
+    database.execute("PRAGMA writable_schema = RESET")
+    return [partial(database.create_collation, name, None) for name in missing]
+
+
+def _has_collation(database: sqlite3.Connection, name: str) -> bool:
+    """Whether a connection can compare by a collation; the list of all also has those that were taken away again."""
+    try:
+        database.execute(f"SELECT 'a' = 'b' COLLATE {quote(name)}")
+    except sqlite3.OperationalError:
+        return False
+    return True
+
+
+def known_collations(database: sqlite3.Connection) -> set[str]:
+    """Return the collations of a connection's schemas that it has."""
+    named = _named_collations(database)
+    return {name for name in named if fold(name) not in _BUILT_IN and _has_collation(database, name)}
+
+
+def known_functions(database: sqlite3.Connection) -> set[str]:
+    """Return the names of the functions that a connection has."""
+    return {name for (name,) in database.execute("SELECT name FROM pragma_function_list").fetchall()}
+
+
+def _named_collations(database: sqlite3.Connection) -> list[str]:
+    named: dict[str, str] = {}
+    for (schema,) in database.execute("SELECT name FROM pragma_database_list").fetchall():
+        for (sql,) in database.execute(f"SELECT sql FROM {quote(schema)}.sqlite_master WHERE sql LIKE '%collate%'"):
+            words = itertools.pairwise(tokens(sql))
+            named |= {fold(name.text): unquote(name.text) for word, name in words if word.is_word("collate")}
+    return list(named.values())

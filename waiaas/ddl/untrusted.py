@@ -1,0 +1,79 @@
+"""How a connection is set while it inspects a file that may be damaged or hostile.
+
+The settings are those that https://www.sqlite.org/security.html asks for. Each is restored at the end, since the
+connection may be the caller's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Final
+
+from waiaas.ddl.connection import plain_rows
+from waiaas.errors.driver import sqlite3
+
+if TYPE_CHECKING:
+    from peewee import SqliteDatabase
+
+_MIB = 2**20
+#: Limits (https://www.sqlite.org/limits.html) by the names of `sqlite3`, which has them since Python 3.11: of the
+#: bytes in one value or row, and of the instructions in one compiled statement.
+INSPECTION_LIMITS: Final[Mapping[str, int]] = {"SQLITE_LIMIT_LENGTH": 64 * _MIB, "SQLITE_LIMIT_VDBE_OP": 5_000_000}
+#: The same for a copy of the schema in memory, which has no rows.
+SCHEMA_LIMITS: Final[Mapping[str, int]] = {"SQLITE_LIMIT_LENGTH": 16 * _MIB, "SQLITE_LIMIT_VDBE_OP": 1_000_000}
+
+#: The memory (bytes) that SQLite may use in the process of the command-line program.
+HEAP_LIMIT: Final = 512 * _MIB
+
+
+@contextmanager
+def inspecting(database: SqliteDatabase) -> Iterator[None]:
+    """Inspect through a connection that gives plain rows, checks the cells of each page, and has limits.
+
+    The file is not mapped into memory: a bad sector of a mapped file ends the process with SIGBUS.
+    """
+    connection = database.connection()
+    with plain_rows(connection), limited(connection, INSPECTION_LIMITS):
+        (checks_cells,) = connection.execute("PRAGMA cell_size_check").fetchone()
+        mapped = connection.execute("PRAGMA mmap_size").fetchone() or (0,)  # no row for a database in memory
+        connection.execute("PRAGMA cell_size_check = ON")
+        connection.execute("PRAGMA mmap_size = 0")
+        try:
+            yield
+        finally:
+            connection.execute(f"PRAGMA cell_size_check = {checks_cells}")
+            connection.execute(f"PRAGMA mmap_size = {mapped[0]}")
+
+
+@contextmanager
+def limited(connection: sqlite3.Connection, limits: Mapping[str, int]) -> Iterator[None]:
+    """Lower limits of a connection for a while; without effect on Python 3.10, which cannot set them."""
+    before = lower_limits(connection, limits)
+    try:
+        yield
+    finally:
+        for category, value in before.items():
+            connection.setlimit(category, value)  # type: ignore[attr-defined, unused-ignore]
+
+
+def lower_limits(connection: sqlite3.Connection, limits: Mapping[str, int]) -> dict[int, int]:
+    """Lower limits of a connection and return those before, by the numbers of their categories."""
+    if not (hasattr(connection, "setlimit") and hasattr(connection, "getlimit")):
+        return {}
+    lowered = {getattr(sqlite3, name): value for name, value in limits.items()}
+    before = {category: int(connection.getlimit(category)) for category in lowered}
+    for category, value in lowered.items():
+        connection.setlimit(category, min(value, before[category]))
+    return before
+
+
+def limit_heap(limit: int = HEAP_LIMIT) -> None:
+    """Limit the memory that SQLite allocates in this process, for all of its connections.
+
+    It can only be lowered afterwards (https://www.sqlite.org/pragma.html#pragma_hard_heap_limit), so that a program
+    which embeds this library sets it only if it wants to. The command-line program does. A statement that needs more
+    fails with `out_of_memory`.
+    """
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.execute(f"PRAGMA hard_heap_limit = {limit}")

@@ -1,0 +1,199 @@
+"""A copy of a database file, taken through SQLite's online backup (https://www.sqlite.org/backup.html)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import stat
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+from waiaas.errors import WAIaaSError, refusal
+from waiaas.errors.driver import sqlite3
+from waiaas.errors.probe import explain, read_error
+from waiaas.errors.sqlite import is_failed_read
+from waiaas.files.background import submit
+from waiaas.files.opening import DatabaseFile
+from waiaas.files.page_check import damage_of, refuse_unreadable
+from waiaas.files.private_folder import PrivateFolder, remove_leftovers
+from waiaas.files.rights import has_access_list, share_like
+from waiaas.paths import uri
+from waiaas.progress import Progress, Pulse
+
+_PAGES_AT_ONCE = 4096
+# https://www.sqlite.org/rescode.html
+_BUSY, _LOCKED = 5, 6
+_SECONDS_TO_WAIT = 5.0
+_BYTES_AT_ONCE = 1 << 20
+# The names of backups of one version differ in the moment, and in a number where that is the same.
+_MOMENT = re.compile(r"\d{8}T\d{6}Z")
+# https://www.sqlite.org/fileformat.html#the_database_header: the file change counter; and the counter and the version
+# of SQLite at the last write. Two copies of the same pages can differ here.
+_NOT_COMPARED = (slice(24, 28), slice(92, 100))
+_FOR_READING = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+# What a backup cannot fail with alone.
+_OF_THE_PROCESS = ("too_many_files", "out_of_memory")
+_NO_ROOM = "the disk is full, or a quota or a file-size limit is reached"
+
+
+class Copy(NamedTuple):
+    """A finished backup, and whether this run has written it or found it."""
+
+    path: Path
+    is_new: bool
+
+
+def write_backup(file: DatabaseFile, target: Path, pulse: Pulse) -> Copy:
+    """Write a verified copy of a database file, committed rows of its write-ahead log included.
+
+    The copy is made in a folder that only this user can enter, next to `target`, and moved out when it is finished:
+    with the original's permissions and group (see `share_like`), and on the disk when this returns. It never takes the
+    place of another file: if `target` exists, `-2`, `-3`, … is added. If one of the earlier backups has the same
+    content, from an upgrade that was killed, that one is returned and the new copy removed.
+
+    A process that is killed leaves at most its folder, named `.NAME.partial-…`, which the next backup of the file
+    removes. The caller holds the database's write lock, so that there is one backup of it at a time. `pulse` gets the
+    pages that are done and the number of all.
+
+    Raises WAIaaSError with the reason `backup_failed`, or `corrupt` if the original is damaged, `file_replaced` if it
+    is no longer at its path; nothing of a copy is left then.
+    """
+    original = file.inspect()
+    prefix = f".{file.path.name}.partial-"
+    try:
+        remove_leftovers(target.parent, prefix)
+        with PrivateFolder(target.parent, prefix) as folder:
+            _copy_pages(file, folder, pulse)
+            with ThreadPoolExecutor(1) as threads:
+                # The disk writes while the processor checks: each takes about as long as the copying did.
+                flushed = submit(threads, os.fsync, folder.descriptor)
+                _verify(folder, file, pulse)
+                flushed.result()
+            share_like(folder.descriptor, original, has_list=has_access_list(file.real))
+            os.fsync(folder.descriptor)
+            copy = _existing(folder.descriptor, target) or Copy(_publish(folder, target), is_new=True)
+            # After a power cut there is the backup, and no second copy that nobody would remove any more.
+            folder.remove()
+            folder.flush_parent()
+    except (sqlite3.Error, OSError) as error:
+        raise _failed(error, file, target) from error
+    return copy
+
+
+def _failed(error: Exception, file: DatabaseFile, target: Path) -> WAIaaSError:
+    """Return the refusal that says whether it is the original, the process or the copy that has failed."""
+    found = explain(error, file.real, written=target)
+    is_the_originals = found.reason == "corrupt" or is_failed_read(error) or read_error(file.real) is not None
+    if found.reason and (is_the_originals or found.reason in _OF_THE_PROCESS):
+        return refusal(found.reason, path=file.name, target=str(target), cause=found.cause)
+    cause = f"{found.cause} ({_NO_ROOM})" if found.reason == "disk_full" else found.cause
+    return refusal("backup_failed", path=file.name, target=str(target), cause=cause)
+
+
+def remove(copy: Path) -> None:
+    """Remove a backup and what SQLite may have put next to it."""
+    for suffix in ("", "-journal", "-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{copy}{suffix}")
+
+
+def _publish(folder: PrivateFolder, target: Path) -> Path:
+    """Give a finished copy the first name that is free."""
+    name, number = target.name, 1
+    while True:
+        try:
+            folder.move_out(name)
+        except FileExistsError:
+            number += 1
+            name = f"{target.name}-{number}"
+        else:
+            return target.with_name(name)
+
+
+def _existing(descriptor: int, target: Path) -> Copy | None:
+    """Find an earlier backup that is the same, byte for byte, and that no more users can read."""
+    for path in _earlier_backups(target):
+        try:
+            other = os.open(path, _FOR_READING)
+        except OSError:
+            continue
+        try:
+            if _is_as_private(os.fstat(other), os.fstat(descriptor)) and _is_equal(other, descriptor):
+                os.fsync(other)
+                return Copy(path, is_new=False)
+        finally:
+            os.close(other)
+    return None
+
+
+def _earlier_backups(target: Path) -> list[Path]:
+    """The files whose names `target` could have had at another moment, newest first."""
+    any_moment = r"\d{8}T\d{6}Z".join(re.escape(part) for part in _MOMENT.split(target.name))
+    pattern = re.compile(rf"{any_moment}(-\d+)?")
+    return sorted((path for path in target.parent.iterdir() if pattern.fullmatch(path.name)), reverse=True)
+
+
+def _is_as_private(other: os.stat_result, own: os.stat_result) -> bool:
+    return (
+        stat.S_ISREG(other.st_mode)
+        and (other.st_uid, other.st_gid, other.st_size) == (own.st_uid, own.st_gid, own.st_size)
+        and not stat.S_IMODE(other.st_mode) & ~stat.S_IMODE(own.st_mode)
+    )
+
+
+def _is_equal(first: int, second: int) -> bool:
+    return all(one == other for one, other in zip(_blocks(first), _blocks(second), strict=True))
+
+
+def _blocks(descriptor: int) -> Iterator[bytes]:
+    with open(descriptor, "rb", buffering=0, closefd=False) as file:
+        file.seek(0)
+        block = bytearray(file.read(_BYTES_AT_ONCE))
+        for part in _NOT_COMPARED:
+            block[part] = bytes(part.stop - part.start)
+        yield bytes(block)
+        while more := file.read(_BYTES_AT_ONCE):
+            yield more
+
+
+def _copy_pages(file: DatabaseFile, folder: PrivateFolder, pulse: Pulse) -> None:
+    busy_since: list[float] = []
+
+    def tell(code: int, left: int, total: int) -> None:
+        # Python tries a step that found a lock again without end (pysqlite_connection_backup_impl in CPython's
+        # Modules/_sqlite/connection.c). The reader has its lock, and nobody else has the copy.
+        if code in (_BUSY, _LOCKED):
+            busy_since.append(time.monotonic())
+            if busy_since[-1] - busy_since[0] > _SECONDS_TO_WAIT:
+                raise sqlite3.OperationalError("database is locked")
+        else:
+            busy_since.clear()
+        pulse(Progress("backing up", None, total - left, total))
+
+    with (
+        closing(file.connect("ro")) as source,
+        closing(sqlite3.connect(uri(folder.copy, "rw"), uri=True)) as target,
+    ):
+        folder.refuse_swapped(connections=1)
+        # One reading transaction: the copy is of one moment, whoever writes meanwhile.
+        source.execute("BEGIN")
+        source.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        # The copy is made anew where it fails, so it needs neither journal nor waiting for the disk meanwhile.
+        target.execute("PRAGMA journal_mode = OFF")
+        target.execute("PRAGMA synchronous = OFF")
+        source.backup(target, pages=_PAGES_AT_ONCE, progress=tell)
+
+
+def _verify(folder: PrivateFolder, file: DatabaseFile, pulse: Pulse) -> None:
+    pulse(Progress("verifying the backup"))
+    wrong = damage_of(folder.copy, "ro&immutable=1", pulse)
+    folder.refuse_swapped(connections=0)
+    if wrong:
+        refuse_unreadable(file.real, file.name, ())
+        reason = "corrupt" if damage_of(Path(file.real), "ro", pulse) else "backup_failed"
+        raise refusal(reason, path=file.name, target=str(folder.copy), cause=wrong[0])

@@ -1,0 +1,355 @@
+"""Is a WAIaaS database file as it should be? Its pages, its tables against the models, its links, its references."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from peewee import DatabaseError, Field, ForeignKeyField, OperationalError, SqliteDatabase
+
+from waiaas.ddl.schema import StoredObject, Table, describe, foreign_key_check, ordinary_tables, stored_objects
+from waiaas.ddl.schema_rows import refuse_strange_rows
+from waiaas.ddl.sql import fold, quote, tokens, unquote
+from waiaas.ddl.untrusted import inspecting
+from waiaas.errors import refusal
+from waiaas.errors.driver import sqlite3
+from waiaas.errors.exceptions import fill, texts_in
+from waiaas.errors.sqlite import is_mismatch, reason_for
+from waiaas.errors.translation import refusing
+from waiaas.files.page_check import damage, refuse_unreadable
+from waiaas.migrations import LATEST_SCHEMA_VERSION
+from waiaas.migrations.differences import differences, tables_of
+from waiaas.migrations.version import schema_version
+from waiaas.models import MODELS
+from waiaas.models.fields import FIRST_SECOND, LAST_SECOND, Integer, JSONText, Text, UTCDateTime
+from waiaas.paths import file_of, path_to_open
+from waiaas.vocabularies import KILL_SWITCH_STATES
+
+if TYPE_CHECKING:
+    from peewee import Database
+
+# Whoever can write to these decides who may use which wallet.
+_TABLES_OF_RIGHTS = frozenset({"sessions", "wallets", "session_wallets", "key_value_store"})
+
+# By the field of a column, the kind of finding and when a value is one. Seconds of the years 1 to 9999 are times.
+_UNREADABLE = {
+    UTCDateTime: (
+        "invalid_time",
+        "({0} IS NOT NULL AND (typeof({0}) NOT IN ('integer', 'real')"
+        f" OR {{0}} NOT BETWEEN {FIRST_SECOND} AND {LAST_SECOND}))",
+    ),
+    JSONText: ("invalid_json", "({0} IS NOT NULL AND NOT json_valid({0}))"),
+}
+# The same for the tables that decide who may use which wallet.
+_NOT_TEXT = ("not_text", "typeof({0}) = 'blob'")
+_NOT_COUNT = ("invalid_count", "({0} IS NOT NULL AND typeof({0}) <> 'integer')")
+_NOT_LIMITS = (
+    "invalid_limits",
+    "(CASE WHEN json_valid({0}) THEN json_type({0}) NOT IN ('object', 'null') ELSE 0 END)",
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is not as it should be.
+
+    `severity` is `problem`, or `note` for what is merely not the library's own (an index that a user added).
+    `kind` says what it is in one word, `where` the table, column or object, and `rows` the rows concerned: ids of
+    sessions, or rowids for `foreign_key_violation` and for values. `details` holds what else the message speaks of.
+
+    The kinds: `damage` of the pages; `foreign_key_violation`, and `foreign_key_mismatch` where SQLite cannot check the
+    key; `session_without_wallet`, `session_without_default` and `session_with_many_defaults`; `kill_switch_state`;
+    `invalid_text` (no UTF-8), `invalid_time` (no Unix seconds of the years 1 to 9999) and `invalid_json`;
+    in the tables that decide who may use which wallet, `not_text` (a BLOB), `invalid_count` (no integer) and
+    `invalid_limits` (constraints that are JSON, but no object);
+    `missing_table`, `missing_column`, `missing_foreign_key`, `missing_unique`, `missing_index` and `missing_check`;
+    `column_type`, `not_null`, `column_default`, `primary_key`, `generated_column`, `autoincrement`, `table_options`,
+    `index_differs` for what is not as in the models; `extra_table`, `extra_column`, `extra_foreign_key`,
+    `extra_index`, `extra_check`, `extra_trigger` and `extra_view`, which are notes; `unsafe_trigger` (on a table that
+    decides who may use which wallet, or writing to one), which is a problem.
+
+    >>> finding = Finding("problem", "missing_index", "idx_wallets_status", details={"table": "wallets"})
+    >>> finding.message
+    'index idx_wallets_status of wallets is missing'
+    >>> finding.to_dict("ko")["message"]
+    'wallets 테이블의 idx_wallets_status 인덱스가 없습니다.'
+    """
+
+    severity: Literal["problem", "note"]
+    kind: str
+    where: str
+    rows: list[Any] = field(default_factory=list)
+    details: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def message(self) -> str:
+        """What is found, in English."""
+        return self._told("en")[0]
+
+    @property
+    def hint(self) -> str:
+        """What to do next, in English; findings of one kind have one hint."""
+        return self._told("en")[1]
+
+    def to_dict(self, lang: str = "en") -> dict[str, Any]:
+        """Return the finding as plain values that `json.dumps` takes.
+
+        `lang` is the language of message and hint, one of `waiaas.errors.LANGUAGES`; any other is a ValueError.
+        """
+        message, hint = self._told(lang)
+        return {
+            "severity": self.severity,
+            "kind": self.kind,
+            "where": self.where,
+            "message": message,
+            "hint": hint,
+            "rows": _plain(self.rows),
+            "details": dict(self.details),
+        }
+
+    def _told(self, lang: str) -> tuple[str, str]:
+        template, hint = texts_in(lang).findings[self.kind]
+        values = {"where": self.where, "rows": _plain(self.rows), "count": len(self.rows)}
+        return fill(template, {**values, **self.details}), hint
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What `check` found. `ok` is False as soon as one finding is a problem."""
+
+    version: int
+    latest_version: int
+    findings: list[Finding]
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is no problem; notes do not count."""
+        return not any(finding.severity == "problem" for finding in self.findings)
+
+    def to_dict(self, lang: str = "en") -> dict[str, Any]:
+        """Return the report as plain values that `json.dumps` takes; `lang` is the language of the findings."""
+        return {"ok": self.ok, **vars(self), "findings": [finding.to_dict(lang) for finding in self.findings]}
+
+
+def check(database: Database) -> CheckReport:
+    """Look a WAIaaS database over; nothing is changed.
+
+    Takes an open Peewee SQLite database at any schema version. Always checks pages and indexes (`PRAGMA
+    integrity_check`), all foreign keys, and the values of text, of times and of JSON: an upgrade keeps what the
+    services could not read. At the latest version also compares every table with the models (columns, types, NOT NULL,
+    defaults, keys, actions, indexes, CHECKs, AUTOINCREMENT, objects that are not the library's), and the links:
+    a session that is not revoked has at least one wallet and exactly one default.
+
+    Raises WAIaaSError where the file is not one that this library can work with.
+    """
+    version = schema_version(database)
+    assert isinstance(database, SqliteDatabase)
+    if version == 0:
+        raise refusal("empty_database", path=file_of(database))
+    with refusing(database), inspecting(database):
+        refuse_strange_rows(database)
+        findings = list(_damage(database))
+        if findings:
+            facts = [str(finding.details.get("cause")) for finding in findings]
+            refuse_unreadable(path_to_open(database), file_of(database), facts)
+        try:
+            for finding in _beside_damage(database, version):
+                findings.append(finding)
+        except (DatabaseError, sqlite3.DatabaseError) as error:
+            # What is damaged, or no text, cannot be read further; that it is so is among the findings then.
+            if not findings or reason_for(error) not in ("corrupt", "unreadable_value"):
+                raise
+    return CheckReport(version, LATEST_SCHEMA_VERSION, findings)
+
+
+def _beside_damage(database: SqliteDatabase, version: int) -> Iterator[Finding]:
+    tables = describe(database)
+    yield from _foreign_keys(database)
+    yield from _texts(database, tables)
+    if version == LATEST_SCHEMA_VERSION:
+        drift = list(_drift(database, tables))
+        yield from drift
+        if not any(finding.kind in ("missing_table", "missing_column") for finding in drift):
+            yield from _links(database)
+            yield from _kill_switch(database)
+    yield from _values(database, tables)
+
+
+def _plain(rows: list[Any]) -> list[Any]:
+    """Spell bytes, which an id in a damaged file may be, as SQL does."""
+    return [f"x'{row.hex()}'" if isinstance(row, bytes) else row for row in rows]
+
+
+def _problem(kind: str, where: str, rows: list[Any] | None = None, **details: Any) -> Finding:
+    return Finding("problem", kind, where, rows or [], details)
+
+
+def _note(kind: str, where: str, **details: Any) -> Finding:
+    return Finding("note", kind, where, details=details)
+
+
+def _damage(database: SqliteDatabase) -> Iterator[Finding]:
+    for line in damage(database.connection(), checks=True):
+        yield _problem("damage", "file", cause=line)
+
+
+def _foreign_keys(database: SqliteDatabase) -> Iterator[Finding]:
+    broken: dict[tuple[str, str], list[Any]] = {}
+    for name in ordinary_tables(database):
+        try:
+            rows = foreign_key_check(database, name)
+        except OperationalError as error:
+            if not is_mismatch(error):
+                raise
+            yield _problem("foreign_key_mismatch", name, cause=str(error))
+            continue
+        for table, rowid, parent, _ in rows:
+            broken.setdefault((table, parent), []).append(rowid)
+    for (table, parent), rows in broken.items():
+        yield _problem("foreign_key_violation", table, rows, parent=parent)
+
+
+def _links(database: SqliteDatabase) -> Iterator[Finding]:
+    rows = database.execute_sql(
+        "SELECT id, count(session_id), total(is_default <> 0)"
+        " FROM sessions LEFT JOIN session_wallets ON session_id = id"
+        " WHERE revoked_at IS NULL GROUP BY id HAVING total(is_default <> 0) <> 1 ORDER BY id"
+    ).fetchall()
+    unlinked = [session for session, links, _ in rows if not links]
+    undecided = [session for session, links, defaults in rows if links and not defaults]
+    ambiguous = [session for session, _, defaults in rows if defaults > 1]
+    for kind, ids in (
+        ("session_without_wallet", unlinked),
+        ("session_without_default", undecided),
+        ("session_with_many_defaults", ambiguous),
+    ):
+        if ids:
+            yield _problem(kind, "session_wallets", ids)
+
+
+def _kill_switch(database: SqliteDatabase) -> Iterator[Finding]:
+    """A state that is not in the daemon's vocabulary; the services take it for a locked system."""
+    states = ", ".join(f"'{state}'" for state in KILL_SWITCH_STATES)
+    row = database.execute_sql(
+        f"SELECT 1 FROM key_value_store WHERE key = 'kill_switch_state' AND ifnull(value NOT IN ({states}), 1)"
+    ).fetchone()
+    if row is not None:
+        yield _problem("kill_switch_state", "key_value_store.kill_switch_state")
+
+
+def _texts(database: SqliteDatabase, tables: Mapping[str, Table]) -> Iterator[Finding]:
+    """Text that is no UTF-8, which Python does not read."""
+    for name in (model._meta.table_name for model in MODELS if model._meta.table_name in tables):
+        columns = [column.name for column in tables[name].columns if fold(column.type) == "text"]
+        if columns and not _can_be_read(database, name, columns):
+            yield from _unreadable_texts(database, tables[name], columns)
+
+
+def _can_be_read(database: SqliteDatabase, table: str, columns: list[str]) -> bool:
+    """Read every text of a table; the texts of a row as one, which takes a third of the time."""
+    row = " || '|' || ".join(f"ifnull({quote(column)}, '')" for column in columns)
+    try:
+        deque(database.execute_sql(f"SELECT {row} FROM main.{quote(table)}"), maxlen=0)
+    except (OperationalError, sqlite3.OperationalError) as error:
+        # Peewee's where the first row is read at once, as Python 3.10 does; the driver's own for every other row.
+        if reason_for(error) != "unreadable_value":
+            raise
+        return False
+    return True
+
+
+def _unreadable_texts(database: SqliteDatabase, table: Table, columns: list[str]) -> Iterator[Finding]:
+    texts = (f"CASE typeof({each}) WHEN 'text' THEN CAST({each} AS BLOB) END" for each in map(quote, columns))
+    wrong: dict[str, list[Any]] = {column: [] for column in columns}
+    for row, *values in database.execute_sql(
+        f"SELECT {_row(table)}, {', '.join(texts)} FROM main.{quote(table.name)} ORDER BY 1"
+    ):
+        for column, text in zip(columns, values, strict=True):
+            if text is not None and not _is_utf_8(text):
+                wrong[column].append(row)
+    for column, rows in wrong.items():
+        if rows:
+            yield _problem("invalid_text", f"{table.name}.{column}", rows)
+
+
+def _row(table: Table) -> str:
+    """What tells a row from the others: its rowid, or what a table without rowids has for a key."""
+    if "without rowid" not in table.definition.options:
+        return "rowid"
+    return quote(next(column.name for column in table.columns if column.primary_key))
+
+
+def _is_utf_8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _values(database: SqliteDatabase, tables: Mapping[str, Table]) -> Iterator[Finding]:
+    """What stands in a column of times or of JSON and is neither: SQLite takes any value in any column."""
+    for model in MODELS:
+        table = model._meta.table_name
+        known = tables[table].column_names if table in tables else frozenset()
+        columns = [
+            (field.column_name, *condition)
+            for field in model._meta.sorted_fields
+            if field.column_name in known
+            for condition in _conditions(table, field)
+        ]
+        if not columns:
+            continue
+        wrong = [condition.format(quote(column)) for column, _, condition in columns]
+        row, any_wrong = _row(tables[table]), " OR ".join(wrong)
+        found = database.execute_sql(
+            f"SELECT {row}, {', '.join(wrong)} FROM main.{quote(table)} WHERE {any_wrong} ORDER BY 1"
+        ).fetchall()
+        for number, (column, kind, _) in enumerate(columns, start=1):
+            if rows := [row[0] for row in found if row[number]]:
+                yield _problem(kind, f"{table}.{column}", rows)
+
+
+def _conditions(table: str, field: Field) -> Iterator[tuple[str, str]]:
+    """Yield the kinds of findings in the column of a field, each with its condition."""
+    if type(field) in _UNREADABLE:
+        yield _UNREADABLE[type(field)]
+    if table not in _TABLES_OF_RIGHTS:
+        return
+    if isinstance(field, (Text, ForeignKeyField)):
+        yield _NOT_TEXT
+    elif isinstance(field, Integer):
+        yield _NOT_COUNT
+    elif (table, field.column_name) == ("sessions", "constraints"):
+        yield _NOT_LIMITS
+
+
+def _drift(database: SqliteDatabase, actual: Mapping[str, Table]) -> Iterator[Finding]:
+    for difference in differences(tables_of(LATEST_SCHEMA_VERSION), actual):
+        severity: Literal["problem", "note"] = "note" if difference.is_extra else "problem"
+        yield Finding(severity, difference.kind, difference.where, details=difference.details)
+    for stored in stored_objects(database, "trigger", "view"):
+        table = _table_of_rights(stored) if stored.kind == "trigger" else None
+        if table is None:
+            yield _note(f"extra_{stored.kind}", stored.name)
+        else:
+            yield _problem("unsafe_trigger", stored.name, table=table)
+
+
+def _table_of_rights(trigger: StoredObject) -> str | None:
+    """Return the table with rights that a trigger is on, or writes to; None if there is none.
+
+    `first` is `or` in UPDATE OR IGNORE and its like (https://www.sqlite.org/lang_conflict.html).
+    """
+    if fold(trigger.table) in _TABLES_OF_RIGHTS:
+        return fold(trigger.table)
+    # SQLite takes a name in any kind of quotes, and none with a schema before it, in a trigger of a file
+    # (https://www.sqlite.org/lang_createtrigger.html).
+    words = [fold(token.text) if token.kind == "word" else fold(unquote(token.text)) for token in tokens(trigger.sql)]
+    for first, second, name in zip(words, words[1:], words[2:], strict=False):
+        is_written = second in ("into", "update") or (first, second) == ("delete", "from") or first == "or"
+        if is_written and name in _TABLES_OF_RIGHTS:
+            return name
+    return None

@@ -1,0 +1,529 @@
+"""The rehearsal of an upgrade: it runs on a copy, which is compared and looked over, and the file is left alone."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from waiaas.database import open_as_it_is, open_to_change
+from waiaas.ddl.schema import Column, StoredObject, Table, canonical, describe, stored_objects
+from waiaas.ddl.sql import fold, quote
+from waiaas.ddl.stubs import with_stand_ins
+from waiaas.errors import WAIaaSError, refusal
+from waiaas.errors.driver import sqlite3
+from waiaas.errors.sqlite import cause_of, reason_for
+from waiaas.errors.translation import refusing
+from waiaas.files.backup import write_backup
+from waiaas.files.leftovers import REHEARSAL, folder_in_use, remove_leftovers
+from waiaas.files.opening import DatabaseFile, path_of
+from waiaas.files.page_check import damage_of
+from waiaas.inspection.check import CheckReport, check
+from waiaas.migrations import UpgradeReport, upgrade
+from waiaas.migrations.runner import foreign_key_violations
+from waiaas.migrations.version import schema_version
+from waiaas.paths import uri
+from waiaas.progress import Progress, Pulse
+
+if TYPE_CHECKING:
+    from peewee import SqliteDatabase
+
+    from waiaas.progress import ProgressCallback
+
+__all__ = ["Rehearsal", "SchemaChange", "TableRows", "rehearse"]
+
+# What the migrations rename: to compare it, the old name must be known beside the new one.
+_RENAMED_TABLES = {"agents": "wallets"}
+_RENAMED_COLUMNS = {"agent_id": "wallet_id"}
+_RENAMED_COLUMNS_OF = {"wallets": {"network": "default_network"}}
+# The copy, and the log of its upgrade: a quarter of the file from version 18, more from the versions before.
+_ROOM_FOR_ONE = 1.5
+_ROWS_AT_ONCE = 50_000
+_FIRST_ROWID, _LAST_ROWID = -(2**63), 2**63 - 1
+_ROWID_NAMES = ("rowid", "_rowid_", "oid")
+_TYPES_THAT_CONVERT = ("int", "char", "clob", "text", "real", "floa", "doub")
+
+
+@dataclass(frozen=True)
+class SchemaChange:
+    """One difference between the schemas before and after an upgrade.
+
+    `kind` is `table`, `column`, `constraint`, `options` (of a table, such as STRICT), `index`, `trigger` or `view`,
+    `where` says which one. `before` and `after` are its SQL, None where it does not exist; of a table that was
+    renamed, the names.
+    """
+
+    kind: str
+    where: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True)
+class TableRows:
+    """How many rows a table has before and after an upgrade, None where there is no such table, and what differs.
+
+    A row is `changed` where a value, or its type, differs in a column that both have. Rows are told apart by
+    SQLite's rowid, which the migrations keep; in a table without one, a changed row counts as removed and added.
+    """
+
+    table: str
+    before: int | None
+    after: int | None
+    added: int
+    removed: int
+    changed: int
+
+    @property
+    def differs(self) -> bool:
+        """Whether any row was added, removed or changed."""
+        return bool(self.added or self.removed or self.changed)
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What an upgrade would do to a file.
+
+    `report` is what `upgrade` would return, sessions that would be left without a wallet included; its `backup` is
+    None. `schema` holds the differences of the schema, `rows` each table with its rows, SQLite's own tables left
+    out. `foreign_key_violations_before` and `foreign_key_violations_after` count by table what `PRAGMA
+    foreign_key_check` finds, and `check` is what `waiaas.check` says of the result. `copy_seconds` is what the copy
+    took, as long as a backup takes, and `upgrade_seconds` what the upgrade took without one, its write-ahead log
+    written back; `seconds` is all of it.
+    """
+
+    report: UpgradeReport
+    schema: list[SchemaChange]
+    rows: list[TableRows]
+    foreign_key_violations_before: dict[str, int]
+    foreign_key_violations_after: dict[str, int]
+    check: CheckReport
+    copy_seconds: float
+    upgrade_seconds: float
+    seconds: float
+
+    @property
+    def unexpected(self) -> list[TableRows]:
+        """The tables in which rows differ that no step of the upgrade is meant to add, remove or change.
+
+        A step changes the rows that `report.rows_changed` counts, adds the links and records the versions. In tables
+        of your own, triggers of your own may change rows besides.
+        """
+        added = {"schema_version": len(self.report.applied), "session_wallets": self.report.links_created}
+        has_triggers = any(finding.kind in ("extra_trigger", "unsafe_trigger") for finding in self.check.findings)
+        own = {fold(finding.where) for finding in self.check.findings if finding.kind == "extra_table"}
+        return [
+            table
+            for table in self.rows
+            if not (has_triggers and fold(table.table) in own)
+            and (
+                table.removed > 0
+                or table.added > added.get(fold(table.table), 0)
+                or table.changed > self.report.rows_changed.get(fold(table.table), 0)
+            )
+        ]
+
+    @property
+    def ok(self) -> bool:
+        """Whether the upgrade changed only the rows that it is meant to change: see `unexpected`."""
+        return not self.unexpected
+
+    def to_dict(self, lang: str = "en") -> dict[str, Any]:
+        """Return the rehearsal as plain values that `json.dumps` takes; `lang` is the language of the findings."""
+        return {
+            "ok": self.ok,
+            **vars(self),
+            "unexpected": [asdict(table) for table in self.unexpected],
+            "report": self.report.to_dict(lang),
+            "schema": [asdict(change) for change in self.schema],
+            "rows": [asdict(table) for table in self.rows],
+            "check": self.check.to_dict(lang),
+        }
+
+
+def rehearse(
+    path: str | bytes | PathLike[str], *, skip_orphans: bool = False, progress: ProgressCallback | None = None
+) -> Rehearsal:
+    """Run `waiaas.upgrade` on a copy of a file, and tell what it did; the file itself is left alone.
+
+    The copy is taken by SQLite's online backup, so that the file may be in use meanwhile, and verified, as the backup
+    of an upgrade is. It stands in a folder that only you can enter (mode 0700, the copy 0600), beside the file: what
+    the file holds stays on its file system, and there an upgrade needs as much room. The folder is removed at the
+    end, also after an error or Ctrl-C. `skip_orphans` and `progress` are those of `upgrade`. A file of the latest
+    version is copied and looked over too.
+
+    A write-ahead log that a killed daemon left stays as it is; a rollback journal that a crash left is rolled back, as
+    by any program that opens the file.
+
+    Raises WAIaaSError where the upgrade would be refused, with the same reason and details, and
+    with the reason `no_room_to_rehearse` or `copy_failed` where there is no room for the copy, or it cannot be made.
+
+    >>> from waiaas.demo import make_version_18
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "wallets.db"
+    ...     make_version_18(path)
+    ...     rehearsal = rehearse(path)
+    >>> rehearsal.report.links_created
+    12
+    >>> [table.table for table in rehearsal.rows if table.differs]
+    ['schema_version', 'session_wallets']
+    """
+    started = time.perf_counter()
+    path, pulse = path_of(path), Pulse(progress)
+    file = DatabaseFile(path)
+    file.inspect()
+    _refuse_at_first_sight(path)
+    with _private_folder(path) as folder, _naming_the_original(path, folder):
+        copy = _copy(file, folder, pulse)
+        copied = time.perf_counter()
+        with open_to_change(copy) as database, refusing(database):
+            # With a write-ahead log the rows before the upgrade can be read beside those after it, from one file.
+            database.pragma("journal_mode", "wal")
+            with pulse.during(database.connection()):
+                before = _look(database)
+                pulse(Progress("checking all foreign keys"))
+                violations_before = foreign_key_violations(database)
+            with closing(_both_moments(copy)) as connection:
+                report = upgrade(database, backup=False, skip_orphans=skip_orphans, progress=progress)
+                with pulse.during(database.connection()), pulse.during(connection):
+                    after = _look(database)
+                    rows = list(_compare_rows(connection, before.tables, after.tables, pulse))
+                    pulse(Progress("looking the result over"))
+                    checked = check(database)
+            pulse(Progress("writing the log back"))
+            compared = time.perf_counter()
+        written_back = time.perf_counter()
+    return Rehearsal(
+        report=report,
+        schema=list(_compare_schemas(before, after)),
+        rows=rows,
+        foreign_key_violations_before=violations_before,
+        foreign_key_violations_after=_violations(checked),
+        check=checked,
+        copy_seconds=copied - started,
+        upgrade_seconds=report.seconds + written_back - compared,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _refuse_at_first_sight(path: str) -> None:
+    """Refuse, before anything is copied, what an upgrade refuses for what the file is."""
+    if not _has_abandoned_log(path):
+        _refuse_what_is_not_ours(path)
+    if not os.access(path, os.W_OK):
+        raise refusal("read_only", path=path)
+
+
+def _refuse_what_is_not_ours(path: str) -> None:
+    with open_as_it_is(path) as database:
+        if schema_version(database) == 0:
+            raise refusal("empty_database", path=path)
+
+
+def _has_abandoned_log(path: str) -> bool:
+    """Whether there is a write-ahead log without its index (`-shm`), so that nobody has the file open.
+
+    SQLite would make the index anew, and it would stay; so such a file is not opened.
+    """
+    real = os.path.realpath(path)
+    return os.path.isfile(real) and os.path.exists(f"{real}-wal") and not os.path.exists(f"{real}-shm")
+
+
+@contextmanager
+def _private_folder(path: str) -> Iterator[Path]:
+    """Make a folder beside a file for the time of the rehearsal, where there is room for the copy."""
+    beside = os.path.dirname(os.path.realpath(path))
+    remove_leftovers(beside)
+    try:
+        _refuse_without_room(path, beside)
+        name = tempfile.mkdtemp(prefix=REHEARSAL, dir=beside)
+    except OSError as error:
+        raise _not_copied(path, error) from error
+    try:
+        with folder_in_use(name):
+            yield Path(name)
+    except BaseException:
+        shutil.rmtree(name, ignore_errors=True)
+        raise
+    try:
+        shutil.rmtree(name)
+    except OSError as error:
+        raise refusal("copy_left", path=path, folder=name, cause=cause_of(error)) from error
+
+
+def _refuse_without_room(path: str, folder: str) -> None:
+    real = os.path.realpath(path)
+    size = sum(os.path.getsize(file) for file in (real, f"{real}-wal") if os.path.exists(file))
+    needed, free = int(size * _ROOM_FOR_ONE), shutil.disk_usage(folder).free
+    if free < needed:
+        raise refusal("no_room_to_rehearse", path=path, needed=f"{needed:,}", free=f"{free:,}")
+
+
+@contextmanager
+def _naming_the_original(path: str, folder: Path) -> Iterator[None]:
+    """Let refusals of the copy name the file that it is a copy of."""
+    copy = str(folder / os.path.basename(path))
+    try:
+        yield
+    except WAIaaSError as error:
+        details = {
+            name: value.replace(copy, path) if isinstance(value, str) else value
+            for name, value in (error.details or {}).items()
+        }
+        # The copy is taken as a backup is, but leaving the backup out would not spare it.
+        error.details = {**details, "reason": "copy_failed"} if error.reason == "backup_failed" else details
+        raise
+
+
+def _copy(file: DatabaseFile, folder: Path, pulse: Pulse) -> Path:
+    path = file.name
+    copy = folder / os.path.basename(path)
+    if _has_abandoned_log(path):
+        _copy_with_log(path, copy, pulse)
+    else:
+        # As long as this connection is open, the one that copies is not the last, which would leave an empty log.
+        with open_as_it_is(path):
+            write_backup(file, copy, pulse)
+    os.chmod(copy, 0o600)
+    return copy
+
+
+def _copy_with_log(path: str, copy: Path, pulse: Pulse) -> None:
+    """Copy a file and its log byte for byte, and verify what they are together."""
+    try:
+        shutil.copyfile(path, copy)
+        shutil.copyfile(f"{os.path.realpath(path)}-wal", f"{copy}-wal")
+        _refuse_what_is_not_ours(str(copy))
+        pulse(Progress("verifying the copy"))
+        wrong = damage_of(copy, "ro", pulse)
+    except (sqlite3.Error, OSError) as error:
+        raise _not_copied(path, error) from error
+    if wrong:
+        raise refusal("corrupt", path=path, cause=wrong[0])
+
+
+def _not_copied(path: str, error: Exception) -> WAIaaSError:
+    """Return the refusal of a rehearsal that has no copy to run on."""
+    reason = "corrupt" if reason_for(error) == "corrupt" else "copy_failed"
+    return refusal(reason, path=path, cause=cause_of(error))
+
+
+def _violations(report: CheckReport) -> dict[str, int]:
+    """Count by table what `check` found: it has looked at every foreign key already."""
+    counts: dict[str, int] = {}
+    for finding in report.findings:
+        if finding.kind == "foreign_key_violation":
+            counts[finding.where] = counts.get(finding.where, 0) + len(finding.rows)
+    return counts
+
+
+class _Moment(NamedTuple):
+    """The schema of a database at one moment, tables by their names in lower case."""
+
+    tables: dict[str, Table]
+    objects: list[StoredObject]
+
+
+def _look(database: SqliteDatabase) -> _Moment:
+    return _Moment(describe(database), stored_objects(database, "trigger", "view"))
+
+
+def _both_moments(copy: Path) -> sqlite3.Connection:
+    """Open a connection whose `main` stays at this moment, while `after` begins when it is first read."""
+    connection = sqlite3.connect(uri(copy, "ro"), uri=True, isolation_level=None)
+    connection.execute("ATTACH ? AS after", (uri(copy, "ro"),))
+    connection.execute("BEGIN")
+    connection.execute("SELECT count(*) FROM main.sqlite_master").fetchone()
+    return connection
+
+
+def _pairs(before: Mapping[str, Table], after: Mapping[str, Table]) -> Iterator[tuple[Table | None, Table | None]]:
+    """Pair the tables before with those after, one that was renamed too, in alphabetical order."""
+    renamed = {old: new for old, new in _RENAMED_TABLES.items() if old in before and old not in after}
+    old_names = {renamed.get(name, name): name for name in before}
+    for name in sorted(old_names.keys() | after.keys()):
+        yield before.get(old_names.get(name, "")), after.get(name)
+
+
+def _new_names(old: Table, new: Table) -> dict[str, str]:
+    """The columns that a table has before and after the upgrade: their old names and new names, in lower case."""
+    before, after = old.column_names, new.column_names
+    renamed = {**_RENAMED_COLUMNS, **_RENAMED_COLUMNS_OF.get(fold(new.name), {})}
+    names = {name: name for name in before & after}
+    for name in before - after:
+        if renamed.get(name) in after - before:
+            names[name] = renamed[name]
+    return names
+
+
+def _compare_schemas(before: _Moment, after: _Moment) -> Iterator[SchemaChange]:
+    for old, new in _pairs(before.tables, after.tables):
+        if old is not None and new is not None:
+            if old.name != new.name:
+                yield SchemaChange("table", new.name, old.name, new.name)
+            yield from _differences(_entries(old, new), _entries(new, new))
+        elif new is not None:
+            yield SchemaChange("table", new.name, None, new.sql)
+            yield from _differences({}, _indexes(new))
+        elif old is not None:
+            yield SchemaChange("table", old.name, old.sql, None)
+    yield from _differences(_objects(before), _objects(after))
+
+
+_Entries = dict[tuple[str, str], str]
+
+
+def _differences(before: _Entries, after: _Entries) -> Iterator[SchemaChange]:
+    for kind, where in [*before, *(key for key in after if key not in before)]:
+        old, new = before.get((kind, where)), after.get((kind, where))
+        if old is None or new is None or canonical(old) != canonical(new):
+            yield SchemaChange(kind, where, old, new)
+
+
+def _entries(table: Table, new: Table) -> _Entries:
+    """What a table's definition says, entry by entry, under the names that it has after the upgrade."""
+    if table.is_virtual:
+        return {("table", new.name): table.sql}
+    definition, entries, names = table.definition, {}, _new_names(table, new)
+    for item in definition.items:
+        text = definition.sql[item.start : item.end]
+        if item.name is None:
+            entries["constraint", f"{new.name} {canonical(text)}"] = text
+        else:
+            entries["column", f"{new.name}.{names.get(item.name, item.name)}"] = text
+    options = ", ".join(sorted(definition.options))
+    return {**entries, **({("options", new.name): options} if options else {}), **_indexes(table)}
+
+
+def _indexes(table: Table) -> _Entries:
+    return {("index", index.name): index.sql for index in table.indexes if index.sql}
+
+
+def _objects(moment: _Moment) -> _Entries:
+    return {(stored.kind, stored.name): stored.sql for stored in moment.objects}
+
+
+def _compare_rows(
+    connection: sqlite3.Connection, before: Mapping[str, Table], after: Mapping[str, Table], pulse: Pulse
+) -> Iterator[TableRows]:
+    for old, new in _pairs(before, after):
+        if (old and old.is_virtual) or (new and new.is_virtual):
+            continue  # a module keeps its rows in ordinary tables, which are compared
+        if old is not None and new is not None:
+            yield _Comparison(connection, old, new, pulse).run()
+        elif new is not None:
+            count = _count(connection, "after", new)
+            yield TableRows(new.name, None, count, added=count, removed=0, changed=0)
+        elif old is not None:
+            count = _count(connection, "main", old)
+            yield TableRows(old.name, count, None, added=0, removed=count, changed=0)
+
+
+def _count(connection: sqlite3.Connection, schema: str, table: Table) -> int:
+    (count,) = _one_row(connection, f"SELECT count(*) FROM {schema}.{quote(table.name)}")
+    return int(count)
+
+
+def _one_row(connection: sqlite3.Connection, query: str, parameters: tuple[object, ...] = ()) -> Any:
+    """Read one row; a table may have a collation that only the user's program has, by which nothing is compared."""
+    return with_stand_ins(connection, lambda: connection.execute(query, parameters).fetchone())
+
+
+class _Comparison:
+    """The comparison of every row of one table before and after, in the columns that both have.
+
+    Collations are left aside and types count: 'A' is not 'a', and 1 is not 1.0 or '1'.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, old: Table, new: Table, pulse: Pulse) -> None:
+        self._connection = connection
+        self._old = old
+        self._new = new
+        self._pulse = pulse
+        names = _new_names(old, new)
+        after = {fold(column.name): column for column in new.columns}
+        self._columns = [
+            (column, after[names[fold(column.name)]]) for column in old.columns if fold(column.name) in names
+        ]
+
+    def run(self) -> TableRows:
+        """Compare, and tell the rows that are behind."""
+        before, after = _count(self._connection, "main", self._old), _count(self._connection, "after", self._new)
+        self._pulse(Progress(f"comparing {self._new.name}", None, 0, before))
+        keys = _rowid(self._old), _rowid(self._new)
+        if keys[0] is None or keys[1] is None:
+            added, removed = self._by_the_whole_row()
+            return TableRows(self._new.name, before, after, added, removed, changed=0)
+        matched, same = self._by_rowid(keys[0], keys[1], before)
+        return TableRows(self._new.name, before, after, after - matched, before - matched, matched - same)
+
+    def _by_rowid(self, old_key: str, new_key: str, total: int) -> tuple[int, int]:
+        """Count the rows that are there before and after, and those of them that are the same."""
+        old, new = f"main.{quote(self._old.name)}", f"after.{quote(self._new.name)}"
+        chunk = (
+            f"SELECT max(key), count(*) FROM (SELECT {old_key} AS key FROM {old}"
+            f" WHERE {old_key} >= ? ORDER BY {old_key} LIMIT {_ROWS_AT_ONCE})"
+        )
+        pairs = (
+            f"SELECT count(*) FROM {old} AS b CROSS JOIN {new} AS a ON a.{new_key} = b.{old_key}"
+            f" WHERE b.{old_key} BETWEEN ? AND ?"
+        )
+        first, done, matched, same = _FIRST_ROWID, 0, 0, 0
+        while done < total:
+            last, count = _one_row(self._connection, chunk, (first,))
+            (found,) = _one_row(self._connection, pairs, (first, last))
+            (equal,) = _one_row(self._connection, f"{pairs} AND {self._same()}", (first, last))
+            first, done, matched, same = min(last + 1, _LAST_ROWID), done + count, matched + found, same + equal
+            self._pulse(Progress(f"comparing {self._new.name}", None, done, total))
+        return matched, same
+
+    def _same(self) -> str:
+        """A condition that holds where all values are the same; in row values, since SQLite limits nested ANDs.
+
+        CASE keeps SQLite from looking rows up by an index on one of the columns instead of the rowid.
+        """
+        if not self._columns:
+            return "1"
+        values = [f"b.{quote(old.name)} COLLATE BINARY" for old, _ in self._columns]
+        values += [f"typeof(b.{quote(old.name)})" for old, new in self._columns if _type_may_differ(old, new)]
+        others = [f"a.{quote(new.name)}" for _, new in self._columns]
+        others += [f"typeof(a.{quote(new.name)})" for old, new in self._columns if _type_may_differ(old, new)]
+        return f"CASE WHEN ({', '.join(values)}) IS ({', '.join(others)}) THEN 1 ELSE 0 END"
+
+    def _by_the_whole_row(self) -> tuple[int, int]:
+        """Count the rows that are more often there after than before, and the other way round."""
+        sides = (
+            ", ".join(f"{quote(column.name)} AS c{n}, typeof({quote(column.name)}) AS t{n}" for n, column in each)
+            for each in (enumerate(old for old, _ in self._columns), enumerate(new for _, new in self._columns))
+        )
+        row = ", ".join(f"c{n} COLLATE BINARY, t{n}" for n in range(len(self._columns)))
+        added, removed = _one_row(
+            self._connection,
+            "SELECT total(max(surplus, 0)), total(max(-surplus, 0)) FROM (SELECT sum(side) AS surplus FROM"
+            f" (SELECT -1 AS side, {next(sides)} FROM main.{quote(self._old.name)}"
+            f" UNION ALL SELECT 1, {next(sides)} FROM after.{quote(self._new.name)}) GROUP BY {row})",
+        )
+        return int(added), int(removed)
+
+
+def _type_may_differ(old: Column, new: Column) -> bool:
+    """Whether values that SQLite calls equal may be of two types: 1 and 1.0, or 1 and '1' where it converts.
+
+    Not where both columns make all their values one of text, integer or real when these are stored
+    (https://www.sqlite.org/datatype3.html#determination_of_column_affinity).
+    """
+    return fold(old.type) != fold(new.type) or not any(word in fold(new.type) for word in _TYPES_THAT_CONVERT)
+
+
+def _rowid(table: Table) -> str | None:
+    """A name by which a table's rowid can be reached; None where there is none."""
+    if "without rowid" in table.definition.options:
+        return None
+    return next((name for name in _ROWID_NAMES if table.column(name) is None), None)

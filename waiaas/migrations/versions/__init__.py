@@ -1,0 +1,1 @@
+"""One module per schema version: how a database gets there from the version before."""

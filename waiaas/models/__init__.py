@@ -1,0 +1,43 @@
+"""The tables of the newest schema version as Peewee models, and their fields."""
+
+from waiaas.models.tables import (
+    MODELS,
+    ApiKey,
+    AuditLog,
+    BaseModel,
+    KeyValue,
+    NotificationLog,
+    PendingApproval,
+    Policy,
+    SchemaVersion,
+    Session,
+    SessionWallet,
+    Setting,
+    TelegramUser,
+    Token,
+    Transaction,
+    Wallet,
+    WalletConnectSession,
+    WalletConnectStore,
+)
+
+__all__ = [
+    "MODELS",
+    "ApiKey",
+    "AuditLog",
+    "BaseModel",
+    "KeyValue",
+    "NotificationLog",
+    "PendingApproval",
+    "Policy",
+    "SchemaVersion",
+    "Session",
+    "SessionWallet",
+    "Setting",
+    "TelegramUser",
+    "Token",
+    "Transaction",
+    "Wallet",
+    "WalletConnectSession",
+    "WalletConnectStore",
+]

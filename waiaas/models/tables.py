@@ -1,0 +1,427 @@
+"""The 16 tables of schema version 19 as Peewee models, parents before children.
+
+The models are bound to no database. Bind them for a block, in the task or thread that runs it::
+
+    database = waiaas.connect("wallets.db")
+    with database.bind_ctx(waiaas.MODELS):
+        waiaas.Wallet.select().count()
+
+Each asyncio task and each thread has its own binding, so that one program can serve several databases at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar
+
+from peewee import SQL, CompositeKey, Database, DoubleField, ForeignKeyField, Model
+
+from waiaas import vocabularies as enums
+from waiaas.models.binding import TaskMetadata, bind_block
+from waiaas.models.fields import AutoIncrement, Flag, Integer, JSONText, Text, UTCDateTime
+
+_ModelType = TypeVar("_ModelType", bound="type[BaseModel]")
+
+
+class BaseModel(Model):
+    """The base class of the models; derive your own from it if they are to be bound like these."""
+
+    class Meta:
+        """One binding per task; names as in the file; `save` writes only the fields that were changed."""
+
+        model_metadata_class = TaskMetadata
+        only_save_dirty = True
+        legacy_table_names = False
+
+    @classmethod
+    def bind_ctx(  # type: ignore[override]  # Peewee declares its own private class.
+        cls, database: Database, bind_refs: bool = True, bind_backrefs: bool = True
+    ) -> AbstractContextManager[Any]:
+        """Bind the model, and those that foreign keys connect with it, for a block, in the task that runs it."""
+        return bind_block(database, [cls], bind_refs, bind_backrefs)
+
+
+def _index(name: str, *columns: str, unique: bool = False) -> Callable[[_ModelType], _ModelType]:
+    """Give a model an index under the name that it has in the file."""
+
+    def add(model: _ModelType) -> _ModelType:
+        fields = [model._meta.columns[column] for column in columns]
+        model.add_index(model.index(*fields, name=name, unique=unique))
+        return model
+
+    return add
+
+
+def _key(**options: Any) -> Text:
+    # SQLite's TEXT PRIMARY KEY is not NOT NULL by itself, and the daemon's tables do not say it.
+    return Text(primary_key=True, null=True, **options)
+
+
+def _reference(model: Any, column: str, on_delete: str, **options: Any) -> ForeignKeyField:
+    """A foreign key without an index of its own: the file's indexes are named one by one."""
+    return ForeignKeyField(model, column_name=column, on_delete=on_delete, index=False, **options)
+
+
+@_index("idx_wallets_chain_environment", "chain", "environment")
+@_index("idx_wallets_owner_address", "owner_address")
+@_index("idx_wallets_public_key", "public_key", unique=True)
+@_index("idx_wallets_status", "status")
+class Wallet(BaseModel):
+    """An agent's wallet on one chain; `owner_address` belongs to the human who keeps control of the funds."""
+
+    id = _key()  #: UUID.
+    name = Text()  #: What its owner calls it.
+    chain = Text(values=enums.CHAIN_TYPES)  #: The chain whose keys and addresses it has.
+    environment = Text(values=enums.ENVIRONMENT_TYPES)  #: Test networks or main networks; never both.
+    #: The network where a request names none; NULL: it must name one.
+    default_network = Text(null=True, values=enums.NETWORK_TYPES)
+    public_key = Text()  #: Its address on the chain; no two wallets share one.
+    status = Text(default="CREATING", values=enums.WALLET_STATUSES)  #: Where it is in its life.
+    owner_address = Text(null=True)  #: The address of the human who keeps control of the funds; NULL: none yet.
+    owner_verified = Flag(default=False, values=(0, 1))  #: Whether the owner has signed with that address.
+    created_at = UTCDateTime()  #: When it was made.
+    updated_at = UTCDateTime()  #: When it last changed.
+    suspended_at = UTCDateTime(null=True)  #: When it was suspended; NULL: it is not.
+    suspension_reason = Text(null=True)  #: Why it was suspended.
+    #: How the owner is asked to approve; NULL: no choice made.
+    owner_approval_method = Text(null=True, values=enums.APPROVAL_METHODS)
+
+    class Meta:
+        """Table name."""
+
+        table_name = "wallets"
+
+    @property
+    def owner_state(self) -> str:
+        """How far the owner is set up: ``NONE`` without an address, ``GRACE`` with one, ``LOCKED`` once verified."""
+        if not self.owner_address:
+            return "NONE"
+        return "LOCKED" if self.owner_verified else "GRACE"
+
+
+@_index("idx_sessions_expires_at", "expires_at")
+@_index("idx_sessions_token_hash", "token_hash")
+class Session(BaseModel):
+    """An agent's session; `token_hash` is the SHA-256 (hex) of its token, which is stored nowhere."""
+
+    id = _key()  #: UUID.
+    #: SHA-256 (hex) of the current token, `wai_sess_` included; the token itself is stored nowhere.
+    token_hash = Text()
+    expires_at = UTCDateTime()  #: When the current token ends.
+    constraints = JSONText(null=True)  #: Limits that the session was created with; NULL: none.
+    usage_stats = JSONText(null=True)  #: What the daemon counts against the constraints.
+    revoked_at = UTCDateTime(null=True)  #: When it was revoked; NULL: it was not.
+    renewal_count = Integer(default=0)  #: How often it was renewed.
+    max_renewals = Integer(default=30)  #: How often it may be renewed.
+    last_renewed_at = UTCDateTime(null=True)  #: When it was last renewed; NULL: never.
+    absolute_expires_at = UTCDateTime()  #: When it ends, whatever renewals are left.
+    created_at = UTCDateTime()  #: When it was created.
+    source = Text(default="api")  #: What created it, such as `api`.
+
+    class Meta:
+        """Table name."""
+
+        table_name = "sessions"
+
+
+@_index("idx_session_wallets_session", "session_id")
+@_index("idx_session_wallets_wallet", "wallet_id")
+class SessionWallet(BaseModel):
+    """A link: the session may use the wallet; one link of each session is its default."""
+
+    session = _reference(Session, "session_id", "CASCADE", backref="links")  #: The session.
+    wallet = _reference(Wallet, "wallet_id", "CASCADE", backref="links")  #: A wallet that it may use.
+    #: 1 for the wallet that is meant where a request names none; one link of a session.
+    is_default = Flag(default=False)
+    created_at = UTCDateTime()  #: When the wallet was linked.
+
+    class Meta:
+        """Table name and key."""
+
+        table_name = "session_wallets"
+        primary_key = CompositeKey("session", "wallet")
+
+
+@_index("idx_transactions_contract_address", "contract_address")
+@_index("idx_transactions_created_at", "created_at")
+@_index("idx_transactions_parent_id", "parent_id")
+@_index("idx_transactions_queued_at", "queued_at")
+@_index("idx_transactions_session_id", "session_id")
+@_index("idx_transactions_tx_hash", "tx_hash", unique=True)
+@_index("idx_transactions_type", "type")
+@_index("idx_transactions_wallet_status", "wallet_id", "status")
+class Transaction(BaseModel):
+    """A transaction of a wallet, or one entry (`batch_index`) of a batch (`parent`); amounts are decimal strings."""
+
+    id = _key()  #: UUID.
+    wallet = _reference(Wallet, "wallet_id", "RESTRICT", backref="transactions")  #: The wallet that it spends from.
+    #: The session that asked for it; NULL: none, or one that is gone.
+    session = _reference(Session, "session_id", "SET NULL", null=True, backref="transactions")
+    chain = Text()  #: The chain, as the daemon wrote it.
+    tx_hash = Text(null=True)  #: Its hash on the chain; NULL until it was submitted.
+    type = Text(values=enums.TRANSACTION_TYPES)  #: What it does.
+    amount = Text(null=True)  #: How much, as a decimal string.
+    to_address = Text(null=True)  #: Who receives it.
+    token_mint = Text(null=True)  #: The token's address; NULL: the chain's own coin.
+    contract_address = Text(null=True)  #: The contract that is called.
+    method_signature = Text(null=True)  #: The contract's method that is called.
+    spender_address = Text(null=True)  #: Who may spend, in a token approval.
+    approved_amount = Text(null=True)  #: How much they may spend, as a decimal string.
+    #: The batch that this is an entry of.
+    parent = _reference("self", "parent_id", "CASCADE", null=True, backref="entries")
+    batch_index = Integer(null=True)  #: Which entry of the batch, from 0.
+    status = Text(default="PENDING", values=enums.TRANSACTION_STATUSES)  #: How far it is.
+    tier = Text(null=True, values=enums.POLICY_TIERS)  #: What the policies decided; NULL until they were asked.
+    queued_at = UTCDateTime(null=True)  #: When it was queued.
+    executed_at = UTCDateTime(null=True)  #: When it was carried out.
+    created_at = UTCDateTime()  #: When it was asked for.
+    #: What it holds back of the spending limit until it is over, as a decimal string.
+    reserved_amount = Text(null=True)
+    amount_usd = DoubleField(null=True)  #: What the amount was worth in US dollars.
+    reserved_amount_usd = DoubleField(null=True)  #: What the reserved amount was worth in US dollars.
+    error = Text(null=True)  #: What went wrong.
+    metadata = JSONText(null=True)  #: What the daemon keeps with it.
+    #: The network; NULL: not known.
+    network = Text(null=True, values=enums.NETWORK_TYPES)
+
+    class Meta:
+        """Table name."""
+
+        table_name = "transactions"
+
+
+@_index("idx_policies_network", "network")
+@_index("idx_policies_type", "type")
+@_index("idx_policies_wallet_enabled", "wallet_id", "enabled")
+class Policy(BaseModel):
+    """A rule on what a wallet may do, or on what every wallet may (`wallet` is NULL)."""
+
+    id = _key()  #: UUID.
+    #: The wallet that it binds; NULL: every wallet.
+    wallet = _reference(Wallet, "wallet_id", "CASCADE", null=True, backref="policies")
+    type = Text(values=enums.POLICY_TYPES)  #: What kind of rule it is.
+    rules = JSONText()  #: The rule's own values, by type.
+    priority = Integer(default=0)  #: Its rank among the policies.
+    enabled = Flag(default=True)  #: 0: it is switched off.
+    network = Text(null=True, values=enums.NETWORK_TYPES)  #: The network that it binds; NULL: every network.
+    created_at = UTCDateTime()  #: When it was made.
+    updated_at = UTCDateTime()  #: When it last changed.
+
+    class Meta:
+        """Table name."""
+
+        table_name = "policies"
+
+
+@_index("idx_pending_approvals_expires_at", "expires_at")
+@_index("idx_pending_approvals_tx_id", "tx_id")
+class PendingApproval(BaseModel):
+    """A transaction that waits for its owner's word."""
+
+    id = _key()  #: UUID.
+    transaction = _reference(Transaction, "tx_id", "CASCADE", backref="approvals")  #: The transaction that waits.
+    required_by = UTCDateTime()  #: When the owner should have answered.
+    expires_at = UTCDateTime()  #: When it lapses.
+    approved_at = UTCDateTime(null=True)  #: When the owner approved; NULL: not yet.
+    rejected_at = UTCDateTime(null=True)  #: When the owner rejected; NULL: not yet.
+    owner_signature = Text(null=True)  #: The owner's signature.
+    approval_channel = Text(null=True, default="rest_api")  #: How the owner is asked.
+    created_at = UTCDateTime()  #: When it was asked for.
+
+    class Meta:
+        """Table name."""
+
+        table_name = "pending_approvals"
+
+
+@_index("idx_audit_log_event_type", "event_type")
+@_index("idx_audit_log_severity", "severity")
+@_index("idx_audit_log_timestamp", "timestamp")
+@_index("idx_audit_log_wallet_id", "wallet_id")
+@_index("idx_audit_log_wallet_timestamp", "wallet_id", "timestamp")
+class AuditLog(BaseModel):
+    """What happened, for good: it names wallets, sessions and transactions without referring to their rows."""
+
+    id = AutoIncrement()  #: A number that is never given twice.
+    timestamp = UTCDateTime()  #: When it happened.
+    event_type = Text()  #: What happened; the daemon's own words are in :data:`waiaas.vocabularies.AUDIT_ACTIONS`.
+    actor = Text()  #: Who did it.
+    wallet_id = Text(null=True)  #: The wallet's id; kept when the wallet is gone.
+    session_id = Text(null=True)  #: The session's id; kept when the session is gone.
+    tx_id = Text(null=True)  #: The transaction's id; kept when the transaction is gone.
+    details = JSONText()  #: What belongs to the event.
+    severity = Text(default="info", values=enums.AUDIT_SEVERITIES)  #: How grave it is.
+    ip_address = Text(null=True)  #: Where the request came from.
+
+    class Meta:
+        """Table name."""
+
+        table_name = "audit_log"
+
+
+class KeyValue(BaseModel):
+    """A value of the daemon's own, such as the token key or the kill switch's state."""
+
+    key = _key()  #: Its name, such as `jwt_secret_current` or `kill_switch_state`.
+    value = Text()  #: The value, as the daemon writes it.
+    updated_at = UTCDateTime()  #: When it last changed.
+
+    class Meta:
+        """Table name."""
+
+        table_name = "key_value_store"
+
+
+@_index("idx_notification_logs_created_at", "created_at")
+@_index("idx_notification_logs_event_type", "event_type")
+@_index("idx_notification_logs_status", "status")
+@_index("idx_notification_logs_wallet_id", "wallet_id")
+class NotificationLog(BaseModel):
+    """A notification that was sent, or failed."""
+
+    id = _key()  #: UUID.
+    event_type = Text()  #: What it told of; see :data:`waiaas.vocabularies.NOTIFICATION_EVENT_TYPES`.
+    wallet_id = Text(null=True)  #: The wallet's id; kept when the wallet is gone.
+    channel = Text()  #: How it was sent.
+    status = Text(values=enums.NOTIFICATION_LOG_STATUSES)  #: Whether it was sent.
+    error = Text(null=True)  #: Why it failed.
+    message = Text(null=True)  #: What it said; NULL in rows from before version 10.
+    created_at = UTCDateTime()  #: When it was sent, or failed.
+
+    class Meta:
+        """Table name."""
+
+        table_name = "notification_logs"
+
+
+@_index("idx_token_registry_network", "network")
+@_index("idx_token_registry_network_address", "network", "address", unique=True)
+class Token(BaseModel):
+    """A token (coin) that the service knows on a network."""
+
+    id = _key()  #: UUID.
+    network = Text()  #: The network that it is on.
+    address = Text()  #: Its address there; once a network.
+    symbol = Text()  #: Its short name, such as USDC.
+    name = Text()  #: Its name.
+    decimals = Integer()  #: How many decimal places its amounts have.
+    source = Text(default="custom", values=enums.TOKEN_SOURCES)  #: Whether the daemon brought it or somebody added it.
+    created_at = UTCDateTime()  #: When it was added.
+
+    class Meta:
+        """Table name."""
+
+        table_name = "token_registry"
+
+
+@_index("idx_settings_category", "category")
+class Setting(BaseModel):
+    """A setting that overrides the daemon's configuration file."""
+
+    key = _key()  #: Its name.
+    value = Text()  #: Its value; ciphertext where `encrypted` is 1.
+    encrypted = Flag(default=False, values=(0, 1))  #: Whether the value is encrypted.
+    category = Text()  #: The group that it belongs to.
+    updated_at = UTCDateTime()  #: When it last changed.
+
+    class Meta:
+        """Table name."""
+
+        table_name = "settings"
+
+
+class ApiKey(BaseModel):
+    """An encrypted key for the API of an action provider."""
+
+    provider_name = _key()  #: The action provider.
+    encrypted_key = Text()  #: The key as ciphertext.
+    created_at = UTCDateTime()  #: When it was added.
+    updated_at = UTCDateTime()  #: When it last changed.
+
+    class Meta:
+        """Table name."""
+
+        table_name = "api_keys"
+
+
+@_index("idx_telegram_users_role", "role")
+class TelegramUser(BaseModel):
+    """Somebody who talks to the service's Telegram bot, and what they may do."""
+
+    chat_id = Integer(primary_key=True, null=True)  #: Telegram's number of the chat.
+    username = Text(null=True)  #: Their name at Telegram.
+    role = Text(default="PENDING", values=enums.TELEGRAM_ROLES)  #: What they may do.
+    registered_at = UTCDateTime()  #: When they first wrote.
+    approved_at = UTCDateTime(null=True)  #: When they were let in; NULL: not yet.
+
+    class Meta:
+        """Table name."""
+
+        table_name = "telegram_users"
+
+
+@_index("idx_wc_sessions_topic", "topic")
+class WalletConnectSession(BaseModel):
+    """The WalletConnect session of a wallet's owner."""
+
+    #: The wallet whose owner it is; one session a wallet.
+    wallet = _reference(Wallet, "wallet_id", "CASCADE", primary_key=True, null=True, backref="walletconnect")
+    topic = Text(constraints=[SQL("UNIQUE")])  #: WalletConnect's name of the session; once a file.
+    peer_meta = JSONText(null=True)  #: What the owner's wallet app says of itself.
+    chain_id = Text()  #: The chain, as WalletConnect names it.
+    owner_address = Text()  #: The address that the owner connected with.
+    namespaces = JSONText(null=True)  #: What the owner's wallet app allows.
+    expiry = UTCDateTime()  #: When it ends.
+    created_at = UTCDateTime()  #: When it was made.
+
+    class Meta:
+        """Table name."""
+
+        table_name = "wc_sessions"
+
+
+class WalletConnectStore(BaseModel):
+    """What the WalletConnect library stores, as it stores it."""
+
+    key = _key()  #: WalletConnect's key.
+    value = Text()  #: What it stores there.
+
+    class Meta:
+        """Table name."""
+
+        table_name = "wc_store"
+
+
+class SchemaVersion(BaseModel):
+    """A schema version that was applied to the file."""
+
+    version = Integer(primary_key=True, null=True)  #: The version.
+    applied_at = UTCDateTime()  #: When it was applied.
+    description = Text()  #: What it brought.
+
+    class Meta:
+        """Table name."""
+
+        table_name = "schema_version"
+
+
+#: Every model, parents before children.
+MODELS: tuple[type[BaseModel], ...] = (
+    Wallet,
+    Session,
+    SessionWallet,
+    Transaction,
+    Policy,
+    PendingApproval,
+    AuditLog,
+    KeyValue,
+    NotificationLog,
+    Token,
+    Setting,
+    ApiKey,
+    TelegramUser,
+    WalletConnectSession,
+    WalletConnectStore,
+    SchemaVersion,
+)

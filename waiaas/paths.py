@@ -1,0 +1,56 @@
+"""The path of a SQLite database: as its owner typed it, as SQLite opens it, and as a URI."""
+
+from __future__ import annotations
+
+import os
+from os import PathLike
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote_to_bytes, urlsplit
+
+from peewee import SqliteDatabase
+
+if TYPE_CHECKING:
+    from peewee import Database
+
+
+def uri(path: str | PathLike[str], mode: str) -> str:
+    """Return the URI of a file for SQLite (https://www.sqlite.org/uri.html), whatever bytes its name is made of.
+
+    A relative path stays one, so that refusals name the file as its owner did.
+    """
+    return f"file:{quote(os.fsencode(path))}?mode={mode}"
+
+
+def real_path(database: SqliteDatabase) -> str:
+    """Return the absolute path of the file that a database has open, without links; "" for one in memory."""
+    file = getattr(database, "file", None)
+    if file is not None:
+        return str(file.real)
+    connection = database.connection()
+    text_factory, row_factory = connection.text_factory, connection.row_factory
+    connection.text_factory, connection.row_factory = os.fsdecode, None  # a path need not be UTF-8
+    try:
+        files = {name: file for _, name, file in connection.execute("PRAGMA database_list").fetchall()}
+    finally:
+        connection.text_factory, connection.row_factory = text_factory, row_factory
+    return files["main"] or ""
+
+
+def path_to_open(database: Database) -> str:
+    """Return the path that leads to the file of a database, whatever the working folder is by now."""
+    file = getattr(database, "file", None)
+    return str(file.real) if file is not None else file_of(database)
+
+
+def file_of(database: Database) -> str:
+    """Return the path of a database as its owner typed it, also where it was opened by a URI.
+
+    A database on a server is named by its class alone: its name may be a URL with a password.
+    """
+    if not isinstance(database, SqliteDatabase):
+        return type(database).__name__
+    file = getattr(database, "file", None)
+    name = str(database.database)
+    if file is not None:
+        return name
+    return os.fsdecode(unquote_to_bytes(urlsplit(name).path)) if name.startswith("file:") else name
