@@ -7,7 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from waiaas.errors import LANGUAGES, REASONS, WAIaaSError, refusal
+from waiaas.errors import (
+    ALL_CODES,
+    LANGUAGES,
+    REASONS,
+    AuthenticationError,
+    ConflictError,
+    DatabaseBusyError,
+    DatabaseError,
+    NotFoundError,
+    PermissionDeniedError,
+    SystemLockedError,
+    UpgradePendingError,
+    UpgradeRefusedError,
+    WAIaaSError,
+    refusal,
+)
 
 ATTRIBUTES = (
     "code",
@@ -78,6 +93,51 @@ class TestWAIaaSError:
         """Braces in a message that was given are text, not placeholders."""
         error = WAIaaSError("CHAIN_ERROR", "got {path}", details={"path": "x"})
         assert error.message == "got {path}"
+
+
+class TestClass:
+    """The class of an error, which a program catches."""
+
+    BY_STATUS = {
+        401: AuthenticationError,
+        403: PermissionDeniedError,
+        404: NotFoundError,
+        409: ConflictError,
+        410: ConflictError,
+    }
+    BY_CODE = {
+        "SYSTEM_LOCKED": SystemLockedError,
+        "SCHEMA_INCOMPATIBLE": DatabaseError,
+        "DATABASE_BUSY": DatabaseBusyError,
+        "DATABASE_UNAVAILABLE": DatabaseError,
+    }
+
+    @pytest.mark.parametrize("code", ALL_CODES)
+    def test_follows_the_code(self, code: str) -> None:
+        """The code chooses the class: some codes have one of their own, others that of their HTTP status."""
+        error = WAIaaSError(code)
+        assert type(error) is self.BY_CODE.get(code, self.BY_STATUS.get(error.http_status, WAIaaSError))
+
+    @pytest.mark.parametrize("reason", REASONS)
+    def test_is_a_database_error_for_every_reason(self, reason: str) -> None:
+        """A refusal is a DatabaseError."""
+        assert isinstance(refusal(reason), DatabaseError)
+
+    def test_follows_the_reason(self) -> None:
+        """A lock, a pending upgrade, and an upgrade that the database does not allow have classes of their own."""
+        assert type(refusal("database_busy")) is DatabaseBusyError
+        assert type(refusal("upgrade_pending")) is UpgradePendingError
+        assert type(refusal("orphan_sessions")) is UpgradeRefusedError
+        assert type(refusal("migration_failed")) is UpgradeRefusedError
+        assert type(refusal("disk_full")) is DatabaseError
+
+    def test_of_a_program_is_kept(self) -> None:
+        """A subclass that a program wrote stays what it is, whatever its code."""
+
+        class OurError(WAIaaSError):
+            pass
+
+        assert type(OurError("INVALID_TOKEN")) is OurError
 
 
 class TestReason:
@@ -264,12 +324,12 @@ class TestRepr:
 
     def test_names_the_code(self) -> None:
         """An error without a reason shows its code alone."""
-        assert repr(WAIaaSError("INVALID_TOKEN")) == "WAIaaSError('INVALID_TOKEN')"
+        assert repr(WAIaaSError("INVALID_TOKEN")) == "AuthenticationError('INVALID_TOKEN')"
 
     def test_names_the_reason(self) -> None:
         """A refusal shows its reason too."""
         assert repr(refusal("database_busy", path="/home/kim/a.db", seconds=5)) == (
-            "WAIaaSError('DATABASE_BUSY', reason='database_busy')"
+            "DatabaseBusyError('DATABASE_BUSY', reason='database_busy')"
         )
 
     def test_hides_details_message_and_hint(self) -> None:
@@ -295,7 +355,7 @@ class TestTravel:
         """What arrives is another object that is equal in everything it carries."""
         arrived = travel(error)
         assert arrived is not error
-        assert type(arrived) is WAIaaSError
+        assert type(arrived) is type(error)
         assert {a: getattr(arrived, a) for a in ATTRIBUTES} == {a: getattr(error, a) for a in ATTRIBUTES}
 
     def test_speaks_every_language_as_before(

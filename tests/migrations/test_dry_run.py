@@ -10,6 +10,7 @@ from old_files import SHIPPED, contents, execute, make_file, query
 import waiaas
 from waiaas import WAIaaSError
 from waiaas.database import open_to_change
+from waiaas.errors import UpgradeRefusedError
 from waiaas.migrations.dry_run import copy_without_rows
 
 
@@ -19,6 +20,7 @@ def planned(path: Path, **options: bool) -> list[tuple[str, str]]:
     with open_to_change(path) as database:
         obstacles = waiaas.plan(database, **options).obstacles
     assert contents(path.parent) == before
+    assert all(type(each) is UpgradeRefusedError for each in obstacles)
     return [
         (str(each.reason), str((each.details or {}).get("name", (each.details or {}).get("table"))))
         for each in obstacles
@@ -26,8 +28,9 @@ def planned(path: Path, **options: bool) -> list[tuple[str, str]]:
 
 
 def refused(path: Path) -> tuple[str, str]:
-    with open_to_change(path) as database, pytest.raises(WAIaaSError) as caught:
+    with open_to_change(path) as database, pytest.raises(UpgradeRefusedError) as caught:
         waiaas.upgrade(database, backup=False)
+    assert type(caught.value) is UpgradeRefusedError
     return _named(caught.value)
 
 

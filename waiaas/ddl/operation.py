@@ -14,7 +14,7 @@ from peewee import IntegrityError, OperationalError, PeeweeException
 from playhouse.migrate import Operation, SqliteMigrator
 
 from waiaas.ddl.sql import DefinitionError
-from waiaas.errors import WAIaaSError, refusal
+from waiaas.errors import DatabaseError, WAIaaSError, refusal
 from waiaas.errors.driver import sqlite3
 from waiaas.errors.sqlite import cause_of, reason_for
 from waiaas.errors.translation import safe_cause, translated
@@ -31,11 +31,11 @@ _ERRORS = (
 _ABOUT_ROWS = frozenset({"value_not_allowed", "foreign_key_violations", "rows_lost"})
 
 
-class OperationRefusedError(WAIaaSError, OperationalError):
+class OperationRefusedError(DatabaseError, OperationalError):
     """A schema operation that cannot be done; its `reason` says why."""
 
 
-class RowsRefusedError(WAIaaSError, IntegrityError):
+class RowsRefusedError(DatabaseError, IntegrityError):
     """A schema operation that rows do not allow; `details` has the table, the column and the rows."""
 
 
@@ -98,7 +98,7 @@ def as_refusal(error: Exception, migrator: LosslessMigrator, table: str | None) 
     """Return an error as a refusal that is one of Peewee's errors too; one that is already is returned unchanged."""
     if isinstance(error, WAIaaSError):
         kind = RowsRefusedError if error.reason in _ABOUT_ROWS else OperationRefusedError
-        return kind(error.code, details=error.details) if type(error) is WAIaaSError else error
+        return error if is_refusal_of_an_operation(error) else kind(error.code, details=error.details)
     is_about_sql = isinstance(error, (PeeweeException, sqlite3.Error, DefinitionError))
     if table is not None and reason_for(error) is None and is_about_sql:
         known = refusal("alter_refused", table=table, cause=cause_of(error))

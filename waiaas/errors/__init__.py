@@ -1,7 +1,20 @@
-"""The one exception of this library, its codes, and the texts of errors and findings in English and Korean."""
+"""The exceptions of this library, their codes, and the texts of errors and findings in English and Korean."""
 
 from waiaas.errors.codes import ALL_CODES, ERROR_CODES, OWN_CODES, ErrorCode
-from waiaas.errors.exceptions import LANGUAGES, WAIaaSError, refusal
+from waiaas.errors.exceptions import (
+    LANGUAGES,
+    AuthenticationError,
+    ConflictError,
+    DatabaseBusyError,
+    DatabaseError,
+    NotFoundError,
+    PermissionDeniedError,
+    SystemLockedError,
+    UpgradePendingError,
+    UpgradeRefusedError,
+    WAIaaSError,
+    refusal,
+)
 from waiaas.errors.reasons import REASONS
 
 __all__ = [
@@ -10,7 +23,16 @@ __all__ = [
     "LANGUAGES",
     "OWN_CODES",
     "REASONS",
+    "AuthenticationError",
+    "ConflictError",
+    "DatabaseBusyError",
+    "DatabaseError",
     "ErrorCode",
+    "NotFoundError",
+    "PermissionDeniedError",
+    "SystemLockedError",
+    "UpgradePendingError",
+    "UpgradeRefusedError",
     "WAIaaSError",
     "refusal",
 ]

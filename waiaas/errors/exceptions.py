@@ -1,14 +1,17 @@
-"""The exception that every part of this library raises."""
+"""The exceptions of this library: one base class, and subclasses to catch."""
+
+from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from waiaas.errors import en, ko
-from waiaas.errors.codes import ALL_CODES, OWN_CODES
+from waiaas.errors.codes import ALL_CODES
 from waiaas.errors.reasons import REASONS
 
-#: The codes of refusals of the database, whose texts are for the operator of the service.
-_DATABASE_CODES: Final = frozenset({"SCHEMA_INCOMPATIBLE", *OWN_CODES})
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 #: The details that a client may see.
 _PUBLIC_DETAILS: Final = frozenset(
     {
@@ -50,21 +53,22 @@ def texts_in(lang: str) -> Texts:
 
 
 class WAIaaSError(Exception):
-    """An error of the wallet service, named by one of its error codes.
+    """An error of the wallet service. Its code says what happened; its class is what a program catches.
 
-    :param code: one of :data:`waiaas.errors.ALL_CODES`: the daemon's 104 and this library's own.
-    :param message: a text of your own in place of the code's; it is kept in every language.
-    :param details: what the error is about, for programs. If ``details["reason"]`` is one of
-        :data:`waiaas.errors.REASONS` and the code is that reason's code, message, hint and ``retryable`` are
-        that reason's.
-    :param hint: what to do next, in place of the code's or the reason's; it is kept in every language.
-    :raises ValueError: where there is no such code.
+    ``WAIaaSError("INVALID_TOKEN")`` is an :class:`AuthenticationError`, as ``OSError(errno.ENOENT, ...)`` is a
+    ``FileNotFoundError``: the code chooses the class.
+
+    :param code: one of :data:`waiaas.errors.ALL_CODES`: the daemon's 104 codes and two of this library.
+    :param message: your own text instead of the code's message. It is the same in every language.
+    :param details: values for programs, such as ids and limits.
+    :param hint: your own text instead of the code's hint. It is the same in every language.
+    :raises ValueError: if there is no such code.
 
     >>> error = WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": "s-1"})
     >>> error.code, error.domain, error.http_status, error.retryable
     ('SESSION_NOT_FOUND', 'SESSION', 404, False)
     >>> error
-    WAIaaSError('SESSION_NOT_FOUND')
+    NotFoundError('SESSION_NOT_FOUND')
     >>> print(error)
     There is no such session.
     >>> error.hint
@@ -73,8 +77,15 @@ class WAIaaSError(Exception):
 
     #: The name of the error code.
     code: str
-    #: What the error is about; None where nothing was given.
+    #: Values for programs; None if there are none.
     details: dict[str, object] | None
+
+    def __new__(
+        cls, code: str = "", *args: object, details: Mapping[str, object] | None = None, **options: object
+    ) -> Self:
+        """Choose the class by the code, and by the reason if there is one."""
+        kind = cast("type[Self]", _class_of(code, details)) if cls is WAIaaSError else cls
+        return super().__new__(kind, code)
 
     def __init__(
         self,
@@ -84,7 +95,7 @@ class WAIaaSError(Exception):
         details: Mapping[str, object] | None = None,
         hint: str | None = None,
     ) -> None:
-        """Take the code, and what is to be said beside or instead of its own message."""
+        """Check the code, and keep a copy of the details."""
         if code not in ALL_CODES:
             raise ValueError(f"unknown error code: {code!r}")
         # pickle and copy call the class with `args`, then restore the rest from `__dict__`.
@@ -101,72 +112,59 @@ class WAIaaSError(Exception):
 
     @property
     def http_status(self) -> int:
-        """The HTTP status that the daemon answers with."""
+        """The HTTP status of the daemon's response."""
         return ALL_CODES[self.code].http_status
 
     @property
     def retryable(self) -> bool:
-        """Whether the same request may succeed later with nothing changed."""
-        if self.reason is not None:
-            return REASONS[self.reason].retryable
+        """Whether the same request may succeed later, although nothing was changed."""
         return ALL_CODES[self.code].retryable
 
     @property
     def reason(self) -> str | None:
-        """Which refusal of a database file this is; None for every other error.
-
-        >>> refusal("inside_transaction").reason
-        'inside_transaction'
-        >>> WAIaaSError("INVALID_TOKEN").reason is None
-        True
-        """
-        name = (self.details or {}).get("reason")
-        if isinstance(name, str) and name in REASONS and REASONS[name].code == self.code:
-            return name
+        """Why the database was refused; None for every error that is not a :class:`DatabaseError`."""
         return None
 
     @property
     def message(self) -> str:
         """What is wrong, in English."""
-        return self._message_in(_TEXTS["en"])
+        return self._texts("en")[0]
 
     @property
     def hint(self) -> str:
         """What to do next, in English."""
-        return self._hint_in(_TEXTS["en"])
+        return self._texts("en")[1]
 
     def to_dict(self, lang: str = "en") -> dict[str, object]:
-        """Give the error as the dictionary that goes over the wire; every key is always there.
+        """Return the error as a dictionary for operators and logs. All keys are always present.
 
         :param lang: the language of message and hint, one of :data:`waiaas.errors.LANGUAGES`.
-        :returns: ``code``, ``domain``, ``http_status``, ``retryable``, ``message``, ``details``
-            and ``hint``; the values in ``details`` are the ones that were given.
-        :raises ValueError: where the language is not known.
+        :returns: ``code``, ``domain``, ``http_status``, ``retryable``, ``message``, ``details`` and ``hint``.
+        :raises ValueError: if the language is not known.
 
         >>> body = WAIaaSError("INVALID_TOKEN").to_dict(lang="ko")
         >>> body["message"], body["details"]
         ('세션 토큰이 올바르지 않습니다.', None)
         """
-        texts = texts_in(lang)
+        message, hint = self._texts(lang)
         return {
             "code": self.code,
             "domain": self.domain,
             "http_status": self.http_status,
             "retryable": self.retryable,
-            "message": self._message_in(texts),
+            "message": message,
             "details": None if self.details is None else dict(self.details),
-            "hint": self._hint_in(texts),
+            "hint": hint,
         }
 
     def to_public_dict(self, lang: str = "en") -> dict[str, object]:
-        """Return the error as :meth:`to_dict` does, but with nothing that a client of the service must not see.
+        """Return the error as a dictionary for clients of the service, with the keys of :meth:`to_dict`.
 
-        A refusal of the database has the message and hint of its code, without path, cause and what the operator
-        should do; only ``to_dict`` has these. ``details`` has ids, limits, times, states and the messages of the
-        fields of a request; everything else is left out, also what a program added itself.
+        ``details`` contains only ids, limits, times, states and messages about the fields of a request. A
+        :class:`DatabaseError` has the general message and hint of its code: no path, no cause, and nothing about
+        what the operator should do.
 
         :param lang: the language of message and hint, one of :data:`waiaas.errors.LANGUAGES`.
-        :returns: the keys of :meth:`to_dict`.
         :raises ValueError: if the language is not known.
 
         >>> body = refusal("database_busy", path="/srv/wallet.db", seconds=5).to_public_dict()
@@ -174,51 +172,142 @@ class WAIaaSError(Exception):
         ('DATABASE_BUSY', 'The database is busy.', 'Send the request again in a moment.', None)
         """
         body = self.to_dict(lang)
-        if self.code in _DATABASE_CODES:
-            texts = texts_in(lang)
-            body |= {"message": texts.messages[self.code], "hint": texts.hints[self.code]}
         details = body["details"]
         if isinstance(details, dict):
             body["details"] = {name: details[name] for name in details if name in _PUBLIC_DETAILS} or None
         return body
 
     def __str__(self) -> str:
-        """Give the English message."""
+        """Return the message in English."""
         return self.message
 
     def __repr__(self) -> str:
-        """Name the code and the reason, never the details: they may hold what no log should."""
+        """Return the class, the code and the reason, but no details: they may contain what no log should."""
         reason = "" if self.reason is None else f", reason={self.reason!r}"
         return f"{type(self).__name__}({self.code!r}{reason})"
 
-    def _message_in(self, texts: Texts) -> str:
-        if self._own_message is not None:
-            return self._own_message
+    def _texts(self, lang: str) -> tuple[str, str]:
+        """Return message and hint in a language."""
+        texts = texts_in(lang)
+        return (
+            texts.messages[self.code] if self._own_message is None else self._own_message,
+            texts.hints[self.code] if self._own_hint is None else self._own_hint,
+        )
+
+
+class AuthenticationError(WAIaaSError):
+    """The token, signature or password of a request is not valid, or is not valid any more (HTTP status 401)."""
+
+
+class PermissionDeniedError(WAIaaSError):
+    """The session or wallet may not do this: a limit, a policy or a missing link (HTTP status 403)."""
+
+
+class NotFoundError(WAIaaSError):
+    """There is no such session, wallet or other object (HTTP status 404)."""
+
+
+class ConflictError(WAIaaSError):
+    """The current state does not allow this, such as a terminated wallet (HTTP status 409 or 410)."""
+
+
+class SystemLockedError(WAIaaSError):
+    """The kill switch is on (code ``SYSTEM_LOCKED``)."""
+
+
+class DatabaseError(WAIaaSError):
+    """The database cannot be opened, read, written, upgraded or downgraded.
+
+    ``details["reason"]`` is one of :data:`waiaas.errors.REASONS`. Message, hint and ``retryable`` are the reason's.
+    """
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same request may succeed later, although nothing was changed."""
+        return super().retryable if self.reason is None else REASONS[self.reason].retryable
+
+    @property
+    def reason(self) -> str | None:
+        """Why the database was refused, one of :data:`waiaas.errors.REASONS`.
+
+        >>> refusal("inside_transaction").reason
+        'inside_transaction'
+        """
+        return _reason_in(self.code, self.details)
+
+    def to_public_dict(self, lang: str = "en") -> dict[str, object]:
+        """Return the error as a dictionary for clients of the service; see :meth:`WAIaaSError.to_public_dict`."""
+        texts = texts_in(lang)
+        return super().to_public_dict(lang) | {"message": texts.messages[self.code], "hint": texts.hints[self.code]}
+
+    def _texts(self, lang: str) -> tuple[str, str]:
         if self.reason is None:
-            return texts.messages[self.code]
-        template, _ = texts.reasons[self.reason]
-        return fill(template, self.details or {})
-
-    def _hint_in(self, texts: Texts) -> str:
-        if self._own_hint is not None:
-            return self._own_hint
-        if self.reason is None:
-            return texts.hints[self.code]
-        _, template = texts.reasons[self.reason]
-        return fill(template, self.details or {})
+            return super()._texts(lang)
+        message, hint = (fill(template, self.details or {}) for template in texts_in(lang).reasons[self.reason])
+        return (
+            message if self._own_message is None else self._own_message,
+            hint if self._own_hint is None else self._own_hint,
+        )
 
 
-def refusal(reason: str, **details: object) -> WAIaaSError:
-    """Build the error that refuses to open, create, upgrade or downgrade a database file.
+class DatabaseBusyError(DatabaseError):
+    """Another connection holds the lock of the database (code ``DATABASE_BUSY``). Try again."""
+
+
+class UpgradePendingError(DatabaseError):
+    """The database is older than the latest schema version. Upgrade it first."""
+
+
+class UpgradeRefusedError(DatabaseError):
+    """An upgrade or downgrade did not begin, or was rolled back, because of what the database contains."""
+
+
+_CLASSES_BY_STATUS: Final[Mapping[int, type[WAIaaSError]]] = {
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    409: ConflictError,
+    410: ConflictError,
+}
+_CLASSES_BY_CODE: Final[Mapping[str, type[WAIaaSError]]] = {
+    "SYSTEM_LOCKED": SystemLockedError,
+    "SCHEMA_INCOMPATIBLE": DatabaseError,
+    "DATABASE_UNAVAILABLE": DatabaseError,
+    "DATABASE_BUSY": DatabaseBusyError,
+}
+
+
+def _class_of(code: str, details: Mapping[str, object] | None) -> type[WAIaaSError]:
+    """Return the class for a code; the reason decides if the database cannot be upgraded."""
+    reason = _reason_in(code, details)
+    if reason == "upgrade_pending":
+        return UpgradePendingError
+    if reason is not None and REASONS[reason].refuses_upgrade:
+        return UpgradeRefusedError
+    if code in _CLASSES_BY_CODE or code not in ALL_CODES:
+        return _CLASSES_BY_CODE.get(code, WAIaaSError)
+    return _CLASSES_BY_STATUS.get(ALL_CODES[code].http_status, WAIaaSError)
+
+
+def _reason_in(code: str, details: Mapping[str, object] | None) -> str | None:
+    """Return the reason in the details, if there is one and it belongs to the code."""
+    name = (details or {}).get("reason")
+    if isinstance(name, str) and name in REASONS and REASONS[name].code == code:
+        return name
+    return None
+
+
+def refusal(reason: str, **details: object) -> DatabaseError:
+    """Return the error for a database that cannot be opened, created, upgraded, downgraded, read or written.
 
     :param reason: one of :data:`waiaas.errors.REASONS`.
-    :param details: the values of the reason's placeholders; one that is left out reads ``?``.
-    :returns: an error with the reason's code, and the reason and the values in its details.
-    :raises ValueError: where there is no such reason.
+    :param details: the values of the reason's placeholders; one that is left out is shown as ``?``.
+    :returns: an error with the reason's code, and with the reason and the values in its details.
+    :raises ValueError: if there is no such reason.
 
     >>> error = refusal("database_busy", path="wallet.db", seconds=5)
     >>> error, error.retryable
-    (WAIaaSError('DATABASE_BUSY', reason='database_busy'), True)
+    (DatabaseBusyError('DATABASE_BUSY', reason='database_busy'), True)
     >>> print(error)
     wallet.db is locked by another connection, which did not let go within 5 s.
     >>> error.details
@@ -226,7 +315,10 @@ def refusal(reason: str, **details: object) -> WAIaaSError:
     """
     if reason not in REASONS:
         raise ValueError(f"unknown reason: {reason!r}")
-    return WAIaaSError(REASONS[reason].code, details={"reason": reason, **details})
+    code, all_details = REASONS[reason].code, {"reason": reason, **details}
+    error = WAIaaSError(code, details=all_details)
+    assert isinstance(error, DatabaseError)  # every reason has a code of the database
+    return error
 
 
 class _Values(dict[str, str]):

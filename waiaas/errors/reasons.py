@@ -11,15 +11,42 @@ from typing import Final, NamedTuple
 
 
 class Reason(NamedTuple):
-    """A refusal, whether trying again without changing the file may succeed, and its error code."""
+    """Why a database was refused.
+
+    ``retryable``: whether the same call may succeed later, although the database was not changed.
+    ``refuses_upgrade``: whether the tables or rows of the database do not allow an upgrade or downgrade.
+    """
 
     name: str
     retryable: bool
     code: str = "SCHEMA_INCOMPATIBLE"
+    refuses_upgrade: bool = False
 
 
 _BUSY: Final = "DATABASE_BUSY"
 _UNAVAILABLE: Final = "DATABASE_UNAVAILABLE"
+
+_REFUSES_UPGRADE: Final = (
+    # The tables or their rows do not let a migration begin.
+    "unexpected_schema",
+    "strange_schema",
+    "leftover_table",
+    "dependent_object",
+    "dependent_on_table",
+    "name_taken",
+    "value_not_allowed",
+    "foreign_key_elsewhere",
+    "orphan_sessions",
+    "links_lost",
+    "cannot_downgrade",
+    # A migration began and was rolled back.
+    "rebuild_refused",
+    "alter_refused",
+    "name_exists",
+    "foreign_key_violations",
+    "rows_lost",
+    "migration_failed",
+)
 
 _ROWS: Final = (
     # The file is not one that this library can take on.
@@ -63,25 +90,7 @@ _ROWS: Final = (
     Reason("no_room_to_rehearse", True, _UNAVAILABLE),
     Reason("copy_failed", False, _UNAVAILABLE),
     Reason("copy_left", False, _UNAVAILABLE),
-    # The tables or their rows do not let a migration begin.
-    Reason("unexpected_schema", False),
-    Reason("strange_schema", False),
-    Reason("leftover_table", False),
-    Reason("dependent_object", False),
-    Reason("dependent_on_table", False),
-    Reason("name_taken", False),
-    Reason("value_not_allowed", False),
-    Reason("foreign_key_elsewhere", False),
-    Reason("orphan_sessions", False),
-    Reason("links_lost", False),
-    Reason("cannot_downgrade", False),
-    # A migration began and was rolled back.
-    Reason("rebuild_refused", False),
-    Reason("alter_refused", False),
-    Reason("name_exists", False),
-    Reason("foreign_key_violations", False),
-    Reason("rows_lost", False),
-    Reason("migration_failed", False),
+    *(Reason(name, False, refuses_upgrade=True) for name in _REFUSES_UPGRADE),
     # Warnings: the change is done, and something after it failed.
     Reason("not_synced", False, _UNAVAILABLE),
     Reason("log_not_written_back", False, _UNAVAILABLE),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from peewee import PeeweeException, SqliteDatabase
 
-from waiaas.errors import WAIaaSError, refusal
+from waiaas.errors import DatabaseError, WAIaaSError, refusal
 from waiaas.errors.driver import sqlite3
 from waiaas.errors.probe import Explanation, explain
 from waiaas.errors.sqlite import cause_of, remove_stored_text
@@ -32,7 +32,7 @@ def refusing(database: Database) -> Iterator[None]:
         raise translated(error, database) from safe_cause(error)
 
 
-def translated(error: Exception, database: Database) -> WAIaaSError:
+def translated(error: Exception, database: Database) -> DatabaseError:
     """Return the refusal that says what an exception of SQLite, Peewee or the operating system means."""
     unknown = {OSError: "cannot_open", UnicodeDecodeError: "corrupt"}
     fallback = next((reason for kind, reason in unknown.items() if isinstance(error, kind)), "sqlite_error")

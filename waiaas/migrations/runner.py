@@ -209,7 +209,12 @@ def _all_obstacles(
         now.append(refusal("orphan_sessions", sessions=ids, count=len(ids), orphans=orphans))
     ahead = obstacles_ahead(migrator.database, pending, migrator.options) if pending else []
     told = [_place(obstacle) for obstacle in now]
-    return now + [obstacle for obstacle in ahead if _place(obstacle) not in told]
+    return now + [_without_peewee(obstacle) for obstacle in ahead if _place(obstacle) not in told]
+
+
+def _without_peewee(error: WAIaaSError) -> WAIaaSError:
+    """Return a refusal without Peewee's class, which is for programs that run a schema operation themselves."""
+    return WAIaaSError(error.code, details=error.details)
 
 
 def _place(obstacle: WAIaaSError) -> tuple[object, ...]:
@@ -464,8 +469,8 @@ def _step(
     try:
         migrator.tell("changing tables and rows")
         change(migrator)
-    except WAIaaSError:
-        raise
+    except WAIaaSError as error:
+        raise _without_peewee(error) from error.__cause__
     except PeeweeException as error:
         if reason_for(error):
             raise
