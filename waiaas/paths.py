@@ -45,10 +45,11 @@ def path_to_open(database: Database) -> str:
 def file_of(database: Database) -> str:
     """Return the path of a database as its owner typed it, also where it was opened by a URI.
 
-    A database on a server is named by its class alone: its name may be a URL with a password.
+    A database on a server is named by its URL without the password, or else by its class alone: the name that Peewee
+    has for it may be a URL with a password.
     """
     if not isinstance(database, SqliteDatabase):
-        return type(database).__name__
+        return str(getattr(database, "address", type(database).__name__))
     file = getattr(database, "file", None)
     name = str(database.database)
     if file is not None:

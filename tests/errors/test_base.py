@@ -190,7 +190,7 @@ class TestRefusal:
         """A detail that was left out is shown as ?, and never hides the error."""
         body = refusal(reason).to_dict(lang)
         assert "{" not in f"{body['message']}{body['hint']}"
-        without = ("inside_transaction", "unfinished_query", "not_a_path")
+        without = ("inside_transaction", "unfinished_query", "not_a_path", "invalid_url", "driver_missing")
         assert ("?" in str(body["message"])) is (reason not in without)
 
     def test_keeps_the_details(self) -> None:

@@ -94,6 +94,8 @@ RETRYABLE = """
 RETRYABLE_REASONS = {
     *("database_busy", "disk_full", "io_error", "no_room_to_rehearse", "out_of_memory", "too_many_files"),
     "no_room_for_temporary_files",
+    *("connection_lost", "pool_exhausted", "server_read_only", "server_unavailable", "statement_canceled"),
+    *("too_many_connections", "transaction_conflict"),
 }
 UNAVAILABLE = """
     file_not_found not_a_database inside_transaction connection_settings unfinished_query read_only cannot_open
@@ -103,6 +105,8 @@ UNAVAILABLE = """
     log_not_written_back journal_mode_kept settings_not_restored
     log_without_database sidecar_not_a_file sidecar_of_another_user file_replaced hidden_table file_in_use
     change_undone
+    invalid_url driver_missing server_unavailable connection_lost commit_unknown too_many_connections access_denied
+    database_not_found insufficient_privilege server_read_only statement_canceled unsuitable_database server_error
 """
 
 
@@ -166,7 +170,7 @@ def test_codes_of_reasons() -> None:
     for row in REASONS.values():
         by_code.setdefault(row.code, set()).add(row.name)
     assert set(by_code) == {"SCHEMA_INCOMPATIBLE", *OWN_CODES}
-    assert by_code["DATABASE_BUSY"] == {"database_busy"}
+    assert by_code["DATABASE_BUSY"] == {"database_busy", "transaction_conflict", "pool_exhausted"}
     assert by_code["DATABASE_UNAVAILABLE"] == set(UNAVAILABLE.split())
 
 

@@ -334,5 +334,5 @@ def test_what_is_no_database_is_refused_by_name(name: str, given: object) -> Non
 def test_the_password_of_a_server_is_not_told(name: str) -> None:
     """Where a database is on a server, no error holds what it was opened with, in whatever form."""
     error = translated(OperationalError("server closed the connection"), PostgresqlDatabase(name))
-    assert (error.reason, "server closed the connection" in str(error)) == ("sqlite_error", True)
+    assert (error.reason, "server closed the connection" in str(error)) == ("connection_lost", True)
     assert "hush" not in f"{error} {error.to_dict('en')} {error.to_dict('ko')}"

@@ -452,6 +452,66 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "was left alone.",
         "Remove the folder: the copy contains the key that signs session tokens.",
     ),
+    "invalid_url": (
+        "This is not a PostgreSQL URL that can be read.",
+        "Write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE, and percent-encode what is special in a password.",
+    ),
+    "driver_missing": (
+        "PostgreSQL needs the package psycopg 3, which is not installed.",
+        "Install it with `pip install 'waiaas[postgresql]'`.",
+    ),
+    "server_unavailable": (
+        "The server of {path} cannot be reached: {cause}.",
+        "Check host, port and network, and whether the server runs. Then try again.",
+    ),
+    "connection_lost": (
+        "The connection to {path} ended: {cause}. The change was not made.",
+        "Try again. If it happens often, look in the log of the server.",
+    ),
+    "commit_unknown": (
+        "The connection to {path} ended during COMMIT: the change may be in the database or not.",
+        "Read what the change was about before you repeat it.",
+    ),
+    "transaction_conflict": (
+        "Another transaction on {path} changed the same rows: {cause}. The change was not made.",
+        "Run the whole transaction again.",
+    ),
+    "pool_exhausted": (
+        "All {size} connections of the pool to {path} were in use for {seconds} s.",
+        "Try again, or make the pool larger.",
+    ),
+    "too_many_connections": (
+        "The server of {path} has no connection left: {cause}.",
+        "Use a smaller pool or a connection pooler, or raise `max_connections` of the server.",
+    ),
+    "access_denied": (
+        "The server of {path} refused the login: {cause}.",
+        "Check user and password, and the file pg_hba.conf of the server.",
+    ),
+    "database_not_found": (
+        "The server has no database {path}.",
+        "Check the name, or create the database with `createdb`.",
+    ),
+    "insufficient_privilege": (
+        "The user of {path} may not do this: {cause}.",
+        "Grant the user what the documentation of PostgreSQL databases lists.",
+    ),
+    "server_read_only": (
+        "The server of {path} is read-only: it is a standby, or its administrator has set it so.",
+        "Name the primary, or several hosts with `target_session_attrs=read-write` in the URL.",
+    ),
+    "statement_canceled": (
+        "The server of {path} cancelled a statement: {cause}. The change was not made.",
+        "Try again, or raise `statement_timeout` of the server.",
+    ),
+    "unsuitable_database": (
+        "The database {path} cannot be used: {problem}.",
+        "Create a database for WAIaaS with `createdb --encoding=UTF8` on PostgreSQL 13 or newer.",
+    ),
+    "server_error": (
+        "PostgreSQL cannot work with {path}: {cause}.",
+        "Run `waiaas check URL` and report its findings together with this message.",
+    ),
     "unexpected_schema": (
         "The table {table} is not what this schema version has: {problem}.",
         "Restore the database from a backup, or report this.",

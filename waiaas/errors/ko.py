@@ -452,6 +452,66 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "원본 파일은 그대로입니다.",
         "폴더를 삭제하십시오. 사본에는 세션 토큰에 서명하는 키가 들어 있습니다.",
     ),
+    "invalid_url": (
+        "올바른 PostgreSQL URL이 아닙니다.",
+        "postgresql://USER:PASSWORD@HOST:PORT/DATABASE 형식으로 쓰고, 비밀번호의 특수 문자는 퍼센트 인코딩하십시오.",
+    ),
+    "driver_missing": (
+        "PostgreSQL에 필요한 psycopg 3 패키지가 설치되어 있지 않습니다.",
+        "`pip install 'waiaas[postgresql]'` 명령으로 설치하십시오.",
+    ),
+    "server_unavailable": (
+        "{path} 서버에 연결할 수 없습니다. 원인: {cause}.",
+        "호스트, 포트, 네트워크와 서버가 실행 중인지 확인한 후 다시 시도하십시오.",
+    ),
+    "connection_lost": (
+        "{path} 연결이 끊겼습니다. 원인: {cause}. 변경된 내용은 없습니다.",
+        "다시 시도하십시오. 자주 발생하면 서버 로그를 확인하십시오.",
+    ),
+    "commit_unknown": (
+        "COMMIT 도중 {path} 연결이 끊겨 변경 내용이 저장되었는지 알 수 없습니다.",
+        "변경을 다시 실행하기 전에 해당 데이터를 조회하여 확인하십시오.",
+    ),
+    "transaction_conflict": (
+        "{path} 데이터베이스에서 다른 트랜잭션이 같은 행을 변경했습니다. 원인: {cause}. 변경된 내용은 없습니다.",
+        "트랜잭션 전체를 다시 실행하십시오.",
+    ),
+    "pool_exhausted": (
+        "{path} 연결 풀의 연결 {size}개가 {seconds}초 동안 모두 사용 중이었습니다.",
+        "다시 시도하거나 풀의 크기를 늘리십시오.",
+    ),
+    "too_many_connections": (
+        "{path} 서버에 남은 연결이 없습니다. 원인: {cause}.",
+        "풀의 크기를 줄이거나 커넥션 풀러를 사용하거나 서버의 `max_connections` 값을 늘리십시오.",
+    ),
+    "access_denied": (
+        "{path} 서버가 로그인을 거부했습니다. 원인: {cause}.",
+        "사용자와 비밀번호, 서버의 pg_hba.conf 파일을 확인하십시오.",
+    ),
+    "database_not_found": (
+        "서버에 {path} 데이터베이스가 없습니다.",
+        "이름을 확인하거나 `createdb` 명령으로 데이터베이스를 만드십시오.",
+    ),
+    "insufficient_privilege": (
+        "{path} 사용자에게 이 작업의 권한이 없습니다. 원인: {cause}.",
+        "PostgreSQL 문서 페이지에 나열된 권한을 사용자에게 부여하십시오.",
+    ),
+    "server_read_only": (
+        "{path} 서버는 읽기 전용입니다. 스탠바이이거나 관리자가 읽기 전용으로 설정했습니다.",
+        "프라이머리를 지정하거나, URL에 여러 호스트와 `target_session_attrs=read-write`를 지정하십시오.",
+    ),
+    "statement_canceled": (
+        "{path} 서버가 문장을 취소했습니다. 원인: {cause}. 변경된 내용은 없습니다.",
+        "다시 시도하거나 서버의 `statement_timeout` 값을 늘리십시오.",
+    ),
+    "unsuitable_database": (
+        "{path} 데이터베이스를 사용할 수 없습니다. 문제: {problem}.",
+        "PostgreSQL 13 이상에서 `createdb --encoding=UTF8` 명령으로 WAIaaS용 데이터베이스를 만드십시오.",
+    ),
+    "server_error": (
+        "PostgreSQL이 {path} 데이터베이스로 작업할 수 없습니다. 원인: {cause}.",
+        "`waiaas check URL` 명령을 실행하고 그 결과를 이 메시지와 함께 제보하십시오.",
+    ),
     "unexpected_schema": (
         "{table} 테이블이 이 스키마 버전의 구조와 다릅니다. 문제: {problem}.",
         "백업에서 데이터베이스를 복원하거나 이 문제를 제보하십시오.",

