@@ -9,6 +9,9 @@ import pytest
 from hypothesis import settings
 from memory import OPEN
 from old_files import make_file
+from support.postgresql_server import Databases, Server
+
+from waiaas.backends.postgresql import PostgresqlDatabase, open_database
 
 # Whoever runs the tests may ignore signals (nohup, a job in the background), and child processes would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -54,3 +57,36 @@ def no_database_stays_open() -> Iterator[None]:
     yield
     while OPEN:
         OPEN.pop().close()
+
+
+@pytest.fixture(scope="session")
+def databases() -> Iterator[Databases]:
+    """The PostgreSQL server of this test process, on which each test gets a database of its own."""
+    with Databases.start() as databases:
+        yield databases
+
+
+@pytest.fixture
+def postgresql_url(databases: Databases) -> Iterator[str]:
+    """The URL of a new PostgreSQL database with the tables of the newest version, without rows."""
+    with databases.new() as url:
+        yield url
+
+
+@pytest.fixture
+def postgresql(postgresql_url: str) -> Iterator[PostgresqlDatabase]:
+    """A new PostgreSQL database with the tables of the newest version, open."""
+    database = open_database(postgresql_url)
+    yield database
+    database.close_all()
+
+
+@pytest.fixture
+def own_server() -> Iterator[Server]:
+    """A PostgreSQL server of the test's own, which it may stop and kill; it has an empty database `wallets`."""
+    server = Server.create()
+    try:
+        server.execute("CREATE DATABASE wallets")
+        yield server
+    finally:
+        server.remove()

@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "ddl": {"errors", "migrations", "paths", "progress"},
     "files": {"ddl", "errors", "paths", "progress"},
     "backends": {"errors", "files", "models", "paths"},
-    "migrations": {"ddl", "errors", "files", "models", "paths", "progress"},
+    "migrations": {"backends", "ddl", "errors", "files", "models", "paths", "progress"},
     "database": {"backends", "ddl", "errors", "files", "migrations", "models", "paths", "progress"},
     "services": {"backends", "errors", "models", "paths", "schemas", "vocabularies"},
     "openapi": {"errors", "schemas", ""},

@@ -10,13 +10,20 @@ import signal
 import socket
 import subprocess
 import tempfile
-from contextlib import suppress
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
+
+from waiaas.backends.postgresql import open_database
+from waiaas.migrations.postgresql import create_or_upgrade
 
 ADMIN, PASSWORD = "postgres", "correct-horse"
 REPLICATION = {"wal_level": "replica", "max_wal_senders": "4", "hot_standby": "on"}
@@ -144,6 +151,61 @@ class Server:
 
     def last_lines(self) -> str:
         return self.log()[-2000:] if (self.folder / "log").exists() else ""
+
+
+class Databases:
+    """New databases on one server: that of `WAIAAS_POSTGRESQL`, a URL of an administrator, or one from the wheel."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        # Several test processes may share the server.
+        self.prefix = f"waiaas_{uuid.uuid4().hex[:12]}"
+        self.numbers = count(1)
+
+    @classmethod
+    @contextmanager
+    def start(cls) -> Iterator[Databases]:
+        """Start a server, if none is named, and create the template of the databases: the tables without rows."""
+        url = os.environ.get("WAIAAS_POSTGRESQL")
+        server = None if url else Server.create()
+        databases = cls(url or server.url())
+        try:
+            databases.create(databases.prefix, "template0")
+            template = open_database(databases.url_of(databases.prefix))
+            create_or_upgrade(template)
+            template.close_all()
+            yield databases
+        finally:
+            if server is not None:
+                server.remove()
+            else:
+                databases.drop(databases.prefix)
+
+    @contextmanager
+    def new(self, *, empty: bool = False, options: str = "") -> Iterator[str]:
+        """Create a database, with the tables or empty, and drop it afterwards."""
+        name = f"{self.prefix}_{next(self.numbers)}"
+        self.create(name, "template0" if empty else self.prefix, options)
+        try:
+            yield self.url_of(name)
+        finally:
+            self.drop(name)
+
+    def create(self, name: str, template: str, options: str = "") -> None:
+        encoding = "" if "ENCODING" in options else "ENCODING UTF8"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template} {encoding} {options}")
+
+    def drop(self, name: str) -> None:
+        self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def url_of(self, name: str) -> str:
+        return urlsplit(self.url)._replace(path=f"/{name}").geturl()
+
+    def execute(self, sql: str, name: str | None = None) -> list[tuple[Any, ...]]:
+        """Run a statement as the administrator and return its rows."""
+        with psycopg.connect(self.url_of(name) if name else self.url, autocommit=True) as connection:
+            cursor = connection.execute(sql)  # type: ignore[call-overload]
+            return cursor.fetchall() if cursor.description else []
 
 
 def private_folder() -> Path:

@@ -179,7 +179,7 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
 
     def read(self, query: Callable[[], _Result]) -> _Result:
         """Run a function that only reads, once more after a lost connection."""
-        with refusing(self), self._returned_connection():
+        with refusing(self), self.borrowed_connection():
             try:
                 return query()
             except PeeweeException as error:
@@ -201,7 +201,7 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
         find: Callable[[], _Result | None] | None = None,
     ) -> _Result:
         """Run a change in one transaction, again after a conflict or a connection that was lost before COMMIT."""
-        with refusing(self), self._returned_connection():
+        with refusing(self), self.borrowed_connection():
             if self.in_transaction():
                 with self.atomic():
                     self._share()
@@ -238,7 +238,7 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
     @contextmanager
     def exclusive_transaction(self) -> Iterator[None]:
         """Run a block in a transaction that no service and no other exclusive transaction runs beside."""
-        with refusing(self), self._returned_connection():
+        with refusing(self), self.borrowed_connection():
             if self.in_transaction():
                 with self.atomic():
                     self.execute_sql(f"SELECT pg_advisory_xact_lock({SERVICES_LOCK})")
@@ -392,7 +392,7 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
             time.sleep(random.uniform(*_TRY_AGAIN_AFTER))
 
     @contextmanager
-    def _returned_connection(self) -> Iterator[None]:
+    def borrowed_connection(self) -> Iterator[None]:
         """Give the connection back to the pool at the end, if there is one and no transaction is open."""
         yield
 
@@ -465,7 +465,7 @@ class _PooledPostgresqlDatabase(PooledDatabase, PostgresqlDatabase):  # type: ig
         self.dispose()
 
     @contextmanager
-    def _returned_connection(self) -> Iterator[None]:
+    def borrowed_connection(self) -> Iterator[None]:
         try:
             yield
         finally:

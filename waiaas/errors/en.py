@@ -293,7 +293,7 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "Name the right file. If it was a database once, restore it from a backup.",
     ),
     "other_program": (
-        "{path} is the SQLite database of another program: it lacks the WAIaaS tables {tables}.",
+        "{path} is the database of another program: it lacks the WAIaaS tables {tables}.",
         "Name the database file of WAIaaS.",
     ),
     "schema_version_missing": (
@@ -506,7 +506,7 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     ),
     "unsuitable_database": (
         "The database {path} cannot be used: {problem}.",
-        "Create a database for WAIaaS with `createdb --encoding=UTF8` on PostgreSQL 13 or newer.",
+        "Create a database for WAIaaS with `createdb --encoding=UTF8 --template=template0`.",
     ),
     "server_error": (
         "PostgreSQL cannot work with {path}: {cause}.",

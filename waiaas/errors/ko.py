@@ -289,7 +289,7 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "올바른 파일을 지정하십시오. 원래 데이터베이스였다면 백업에서 복원하십시오.",
     ),
     "other_program": (
-        "{path} 파일은 다른 프로그램의 SQLite 데이터베이스입니다. 다음 WAIaaS 테이블이 없습니다: {tables}.",
+        "{path}: 다른 프로그램의 데이터베이스입니다. 다음 WAIaaS 테이블이 없습니다: {tables}.",
         "WAIaaS 데이터베이스 파일을 지정하십시오.",
     ),
     "schema_version_missing": (
@@ -506,7 +506,7 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     ),
     "unsuitable_database": (
         "{path} 데이터베이스를 사용할 수 없습니다. 문제: {problem}.",
-        "PostgreSQL 13 이상에서 `createdb --encoding=UTF8` 명령으로 WAIaaS용 데이터베이스를 만드십시오.",
+        "`createdb --encoding=UTF8 --template=template0` 명령으로 WAIaaS용 데이터베이스를 만드십시오.",
     ),
     "server_error": (
         "PostgreSQL이 {path} 데이터베이스로 작업할 수 없습니다. 원인: {cause}.",

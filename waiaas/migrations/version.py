@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from peewee import SqliteDatabase
+from peewee import PostgresqlDatabase, SqliteDatabase
 
 from waiaas.ddl.connection import plain_rows
 from waiaas.ddl.sql import fold
@@ -76,6 +76,11 @@ def schema_version(database: Database) -> int:
     `not_a_database`, `other_program`, `schema_version_missing`, `schema_version_empty` or `code_too_old`, or
     with what keeps the file from being read (`database_busy`, `cannot_open`, `corrupt`, …).
     """
+    if isinstance(database, PostgresqlDatabase):
+        # A program that has only files does not load the driver's module.
+        from waiaas.migrations.postgresql import read_version
+
+        return read_version(database)
     if not isinstance(database, SqliteDatabase):
         raise refusal("not_sqlite", backend=type(database).__name__)
     with refusing(database), plain_rows(database.connection()):

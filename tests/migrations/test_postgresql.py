@@ -1,0 +1,130 @@
+"""The schema of a PostgreSQL database: created, versioned, upgraded, by one process at a time."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from support.postgresql_server import Databases
+
+from waiaas import WAIaaSError
+from waiaas.backends.postgresql import PostgresqlDatabase, open_database
+from waiaas.migrations import compatibility
+from waiaas.migrations.history import DESCRIPTIONS
+from waiaas.migrations.postgresql import create_or_upgrade, plan, read_version
+from waiaas.models.postgresql import statements, tables
+
+FROZEN = Path(__file__).parent.parent / "frozen" / "postgresql_v19.sql"
+
+
+class Version20:
+    VERSION, DESCRIPTION = 20, "Wallets have a label"
+    POSTGRESQL = ('ALTER TABLE wallets ADD COLUMN label text COLLATE "C"', "UPDATE wallets SET label = name")
+
+
+class BrokenVersion20(Version20):
+    POSTGRESQL = (*Version20.POSTGRESQL, "SELECT 1 / 0")
+
+
+def catalog(database: PostgresqlDatabase) -> list[tuple[object, ...]]:
+    """Everything that the server knows about the columns, constraints and indexes of the tables."""
+    return [
+        row
+        for sql in (
+            "SELECT attrelid::regclass::text, attname, format_type(atttypid, atttypmod), attnotnull, attidentity,"
+            " attcollation::regcollation::text, pg_get_expr(adbin, adrelid) FROM pg_attribute"
+            " LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum JOIN pg_class ON pg_class.oid = attrelid"
+            " WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND attnum > 0 AND NOT attisdropped",
+            "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint"
+            " WHERE connamespace = 'public'::regnamespace",
+            "SELECT tablename::text, indexname::text, indexdef FROM pg_indexes WHERE schemaname = 'public'",
+        )
+        for row in sorted(database.execute_sql(sql).fetchall(), key=repr)
+    ]
+
+
+def test_the_statements_of_version_19_are_these() -> None:
+    """A change of the models does not change what version 19 is on PostgreSQL."""
+    assert ";\n".join(statements()) + ";\n" == FROZEN.read_text("utf-8")
+
+
+def test_an_empty_database_gets_the_tables_and_19_versions(databases: Databases) -> None:
+    with databases.new(empty=True) as url:
+        database = open_database(url)
+        assert compatibility(database).action == "migrate"
+        report = create_or_upgrade(database, clock=lambda: 1_800_000_000.9)
+        assert (report.from_version, report.to_version, report.applied) == (19, 19, [])
+        rows = database.execute_sql(
+            "SELECT version, applied_at, description FROM schema_version ORDER BY 1"
+        ).fetchall()
+        assert rows == [(version, 1_800_000_000, text) for version, text in sorted(DESCRIPTIONS.items())]
+        assert compatibility(database).action == "ok"
+        assert plan(database).steps == []
+        assert {row[0] for row in catalog(database)} == {table.name for table in tables()}
+        database.close_all()
+
+
+def test_many_processes_create_one_schema(databases: Databases) -> None:
+    """Of callers that find an empty database at one moment, one creates the tables and the others wait."""
+    with databases.new(empty=True) as url, ThreadPoolExecutor(8) as pool:
+        opened = [open_database(url, pool_size=1) for _ in range(8)]
+        reports = list(pool.map(create_or_upgrade, opened))
+        assert {report.to_version for report in reports} == {19}
+        assert opened[0].fetch_latest("SELECT count(*) FROM schema_version") == (19,)
+        for database in opened:
+            database.close_all()
+
+
+def test_an_older_database_is_upgraded_once(postgresql: PostgresqlDatabase) -> None:
+    """Version 20 runs its statements and records itself; a second call finds nothing to do."""
+    postgresql.execute_sql(
+        "INSERT INTO wallets VALUES ('w', 'n', 'solana', 'mainnet', NULL, 'k', 'ACTIVE', NULL, 0, 1, 1)"
+    )
+    report = create_or_upgrade(postgresql, migrations=[Version20])
+    assert (report.from_version, report.applied) == (19, [20])
+    assert postgresql.execute_sql("SELECT label FROM wallets").fetchone() == ("n",)
+    assert create_or_upgrade(postgresql, migrations=[Version20]).applied == []
+    assert read_version(postgresql, latest=20) == 20
+
+
+def test_an_upgrade_is_all_or_nothing(postgresql: PostgresqlDatabase) -> None:
+    """If a statement fails, the database has its old version and its old tables."""
+    before = catalog(postgresql)
+    with pytest.raises(WAIaaSError) as caught:
+        create_or_upgrade(postgresql, migrations=[BrokenVersion20])
+    assert caught.value.reason == "server_error"
+    assert catalog(postgresql) == before
+    assert read_version(postgresql) == 19
+
+
+def test_what_cannot_be_opened_is_refused(databases: Databases) -> None:
+    """A newer version, tables of another program, a missing or empty schema_version and another encoding."""
+
+    def reason(*sql: str, options: str = "", create: bool = True) -> str | None:
+        with databases.new(empty=not any("schema_version" in each for each in sql), options=options) as url:
+            database = open_database(url)
+            for each in sql:
+                database.execute_sql(each)
+            with pytest.raises(WAIaaSError) as caught:
+                create_or_upgrade(database, create=create)
+            assert "correct-horse" not in f"{caught.value} {caught.value.details}"
+            database.close_all()
+            return caught.value.reason
+
+    assert reason("INSERT INTO schema_version VALUES (20, 1, 'later')") == "code_too_old"
+    assert reason("DROP TABLE schema_version") == "schema_version_missing"
+    assert reason("DELETE FROM schema_version") == "schema_version_empty"
+    assert reason("CREATE TABLE sessions (id int)") == "other_program"
+    assert reason(create=False) == "empty_database"
+    assert reason(options="ENCODING LATIN1 LOCALE 'C'") == "unsuitable_database"
+
+
+def test_inside_a_transaction_nothing_is_created(databases: Databases) -> None:
+    with databases.new(empty=True) as url:
+        database = open_database(url)
+        with pytest.raises(WAIaaSError) as caught, database.atomic():
+            create_or_upgrade(database)
+        assert caught.value.reason == "inside_transaction"
+        assert read_version(database) == 0
+        database.close_all()

@@ -1,0 +1,195 @@
+"""The schema of a PostgreSQL database: which version it has, its creation, and its upgrades.
+
+PostgreSQL begins at version 19. A later version module has, besides what it does to a SQLite file, a tuple
+``POSTGRESQL`` of statements. Creation or upgrade is one transaction, and one at a time: the others wait.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from peewee import Database
+
+from waiaas.backends.postgresql import SERVICES_LOCK, PostgresqlDatabase
+from waiaas.errors import refusal
+from waiaas.errors.translation import refusing
+from waiaas.migrations.history import DESCRIPTIONS, LATEST_SCHEMA_VERSION, MIGRATIONS
+from waiaas.migrations.report import Plan, PlannedStep, Step, UpgradeReport
+from waiaas.models import postgresql as schema
+from waiaas.progress import Progress, ProgressCallback, Pulse
+
+#: The first schema version that PostgreSQL has.
+FIRST_VERSION = 19
+
+_TABLES = tuple(table.name for table in schema.tables())
+# One creation or upgrade at a time; a number of our own.
+_LOCK = SERVICES_LOCK + 1
+# Seconds between two looks at the lock, at random.
+_LOOK_AGAIN_AFTER = (0.02, 0.05)
+
+
+class PostgresqlMigration(Protocol):
+    """A version module, as far as PostgreSQL needs it."""
+
+    VERSION: int
+    DESCRIPTION: str
+    #: What brings the database from the version before to this one, without parameters.
+    POSTGRESQL: tuple[str, ...]
+
+
+def postgresql_migrations() -> tuple[PostgresqlMigration, ...]:
+    """Return the version modules that PostgreSQL needs, oldest first."""
+    newer: list[Any] = [migration for migration in MIGRATIONS if migration.VERSION > FIRST_VERSION]
+    return tuple(newer)
+
+
+def read_version(database: Database, latest: int = LATEST_SCHEMA_VERSION) -> int:
+    """Return the schema version of a database, 0 if it has none of the tables.
+
+    :raises WAIaaSError: ``not_sqlite`` for a database of another class of Peewee; ``other_program``,
+        ``schema_version_missing``, ``schema_version_empty`` or ``code_too_old``; or what keeps it from being read.
+    """
+    if not isinstance(database, PostgresqlDatabase):
+        raise refusal("not_sqlite", backend=type(database).__name__)
+    return database.read(lambda: _version(database, latest))
+
+
+def create_or_upgrade(
+    database: PostgresqlDatabase,
+    *,
+    create: bool = True,
+    upgrade: bool = True,
+    clock: Callable[[], float] = time.time,
+    progress: ProgressCallback | None = None,
+    migrations: Sequence[PostgresqlMigration] | None = None,
+) -> UpgradeReport:
+    """Bring a database to the latest version: create the tables in an empty one, upgrade an older one.
+
+    While another process does so, this one waits and calls ``progress``.
+
+    :param create: whether to create the tables if there are none; else that is refused.
+    :param upgrade: whether to upgrade an older database; else it stays as it is.
+    :returns: the report of the upgrade; its ``applied`` is empty if there was nothing to do.
+    :raises WAIaaSError: ``empty_database``, ``unsuitable_database``, what `read_version` refuses, or what the server
+        refuses, such as ``insufficient_privilege``. Nothing was changed then.
+    """
+    pending = postgresql_migrations() if migrations is None else migrations
+    latest = pending[-1].VERSION if pending else FIRST_VERSION
+    started = time.perf_counter()
+    version = read_version(database, latest)
+    if version == 0 and not create:
+        raise refusal("empty_database", path=database.address)
+    if version == latest or (version and not upgrade):
+        return _report(version, version, [], started)
+    with refusing(database), _alone(database, Pulse(progress)):
+        # Another process may have done it meanwhile.
+        before = _version(database, latest)
+        if before == 0:
+            _refuse_unsuitable(database)
+            _create(database, int(clock()))
+            return _report(latest, latest, [], started)
+        steps = [_step(database, each, int(clock())) for each in pending if before < each.VERSION]
+    return _report(before, latest, steps, started)
+
+
+def plan(database: PostgresqlDatabase) -> Plan:
+    """Return what `create_or_upgrade` would do to a database; nothing is changed."""
+    version = read_version(database)
+    if version == 0:
+        raise refusal("empty_database", path=database.address)
+    return Plan(
+        from_version=version,
+        to_version=LATEST_SCHEMA_VERSION,
+        steps=[
+            PlannedStep(each.VERSION, each.DESCRIPTION) for each in postgresql_migrations() if version < each.VERSION
+        ],
+        sessions=0,
+        links_to_create=0,
+        sessions_without_wallet=[],
+        orphan_sessions=[],
+        drop_column_by=None,
+        foreign_key_violations={},
+        obstacles=[],
+    )
+
+
+def version_rows(now: int) -> list[tuple[int, int, str]]:
+    """Return the rows of `schema_version` in a new database."""
+    return [(version, now, description) for version, description in sorted(DESCRIPTIONS.items())]
+
+
+def _version(database: PostgresqlDatabase, latest: int) -> int:
+    names = ", ".join(f"to_regclass('{table}') IS NOT NULL" for table in _TABLES)
+    row = database.execute_sql(f"SELECT {names}").fetchone()
+    found = {table for table, is_there in zip(_TABLES, row, strict=True) if is_there}
+    if not found:
+        return 0
+    core = {"wallets", "sessions", "transactions", "schema_version"}
+    if not {"wallets", "sessions", "transactions"} <= found:
+        raise refusal("other_program", path=database.address, tables=sorted(core - found))
+    if "schema_version" not in found:
+        raise refusal("schema_version_missing", path=database.address)
+    (version,) = database.execute_sql("SELECT max(version) FROM schema_version WHERE version > 0").fetchone()
+    if version is None:
+        raise refusal("schema_version_empty", path=database.address)
+    if version > latest:
+        raise refusal("code_too_old", path=database.address, version=version, latest=latest)
+    return int(version)
+
+
+@contextmanager
+def _alone(database: PostgresqlDatabase, pulse: Pulse) -> Iterator[None]:
+    """Run a block in a transaction that no other upgrade and no service runs beside."""
+    if database.in_transaction():
+        raise refusal("inside_transaction")
+    with database.borrowed_connection(), database.atomic():
+        while not database.execute_sql(f"SELECT pg_try_advisory_xact_lock({_LOCK})").fetchone()[0]:
+            pulse(Progress("waiting for another process that upgrades the database"))
+            time.sleep(random.uniform(*_LOOK_AGAIN_AFTER))
+        with database.exclusive_transaction():
+            yield
+
+
+def _refuse_unsuitable(database: PostgresqlDatabase) -> None:
+    (encoding,) = database.execute_sql("SHOW server_encoding").fetchone()
+    if encoding != "UTF8":
+        raise refusal("unsuitable_database", path=database.address, problem=f"its encoding is {encoding}, not UTF8")
+
+
+def _create(database: PostgresqlDatabase, now: int) -> None:
+    for statement in schema.statements():
+        database.execute_sql(statement)
+    _record(database, version_rows(now))
+
+
+def _step(database: PostgresqlDatabase, migration: PostgresqlMigration, now: int) -> Step:
+    started = time.perf_counter()
+    for statement in migration.POSTGRESQL:
+        database.execute_sql(statement)
+    _record(database, [(migration.VERSION, now, migration.DESCRIPTION)])
+    return Step(migration.VERSION, migration.DESCRIPTION, time.perf_counter() - started, 0)
+
+
+def _record(database: PostgresqlDatabase, rows: Sequence[tuple[int, int, str]]) -> None:
+    for row in rows:
+        database.execute_sql("INSERT INTO schema_version (version, applied_at, description) VALUES (%s, %s, %s)", row)
+
+
+def _report(before: int, after: int, steps: list[Step], started: float) -> UpgradeReport:
+    return UpgradeReport(
+        from_version=before,
+        to_version=after,
+        applied=[step.version for step in steps],
+        steps=steps,
+        links_created=0,
+        sessions_without_wallet=[],
+        orphans_skipped=[],
+        leftovers_used=[],
+        foreign_keys_reconnected=[],
+        backup=None,
+        seconds=time.perf_counter() - started,
+    )
