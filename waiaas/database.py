@@ -21,7 +21,7 @@ from waiaas.ddl.connection import pragmas, read
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.driver import sqlite3
 from waiaas.errors.sqlite import is_unsafe_use, reason_for
-from waiaas.errors.translation import refusing
+from waiaas.errors.translation import translate_errors
 from waiaas.files.leftovers import remove_leftovers
 from waiaas.files.opening import DatabaseFile, path_of
 from waiaas.files.page_check import has_log, refuse_damage
@@ -145,7 +145,7 @@ def close(database: SqliteDatabase) -> None:
     if database.in_transaction() or database.connection().in_transaction:
         raise refusal("inside_transaction")
     try:
-        with refusing(database):
+        with translate_errors(database):
             _write_log_back(database)
     finally:
         database.close()
@@ -189,7 +189,7 @@ def is_new(path: str | PathLike[str]) -> bool:
     A power cut can leave such a file before `init` has reported it as created.
     """
     try:
-        with open_as_it_is(path) as database, refusing(database):
+        with open_as_it_is(path) as database, translate_errors(database):
             is_private = sys.platform == "win32" or stat.S_IMODE(os.stat(path).st_mode) == 0o600
             return is_private and _has_new_content(database)
     except WAIaaSError:
@@ -358,7 +358,7 @@ def _opened_to_look(file: DatabaseFile, busy_timeout: float) -> SqliteDatabase:
 def _opened(file: DatabaseFile, mode: str, busy_timeout: float) -> SqliteDatabase:
     database = WaiaasDatabase(file.name, file=file, mode=mode, timeout=busy_timeout, pragmas=_PRAGMAS_TO_INSPECT)
     try:
-        with refusing(database):
+        with translate_errors(database):
             _read_schema(database)
     except BaseException:
         database.close()
@@ -405,7 +405,7 @@ def _look_at(file: DatabaseFile, busy_timeout: float, pulse: Pulse, *, to_upgrad
     """
     with closing(_open_to_look(file, busy_timeout, pulse)) as database:
         version = schema_version(database)
-        with refusing(database):
+        with translate_errors(database):
             if to_upgrade and _is_old(version) and has_log(file.real):
                 refuse_damage(database)
         return version
@@ -419,7 +419,7 @@ def _brought_up(
     progress: ProgressCallback | None,
 ) -> WaiaasDatabase:
     try:
-        with refusing(database):
+        with translate_errors(database):
             _bring_up(database, upgrade, backup, skip_orphans, progress)
             database.pragma("mmap_size", _PRAGMAS["mmap_size"], permanent=True)
             if database.pragma("journal_mode") not in ("wal", "memory"):
@@ -448,7 +448,7 @@ def _bring_up(
         report = migrations.upgrade(database, backup=backup, skip_orphans=skip_orphans, progress=progress)
         database.warnings += report.warnings
     try:
-        with refusing(database), pragmas(database, _SAFE_WITH_A_JOURNAL, database.warn):
+        with translate_errors(database), pragmas(database, _SAFE_WITH_A_JOURNAL, database.warn):
             _use_write_ahead_log(database)
     except WAIaaSError as error:
         if version == migrations.LATEST_SCHEMA_VERSION:

@@ -20,7 +20,7 @@ from world import CHANGES, NOBODY, NOW, Scene, World, make_token, refused
 import waiaas
 from waiaas import services
 from waiaas.errors import ALL_CODES
-from waiaas.errors.translation import translated
+from waiaas.errors.translation import refusal_for
 
 #: The codes that this library never raises: they are for the rest of WAIaaS.
 RESERVED = """
@@ -333,6 +333,6 @@ def test_what_is_no_database_is_refused_by_name(name: str, given: object) -> Non
 @pytest.mark.parametrize("name", ["postgresql://me:hush@127.0.0.1/wallets", "dbname=wallets password=hush"])
 def test_the_password_of_a_server_is_not_told(name: str) -> None:
     """Where a database is on a server, no error holds what it was opened with, in whatever form."""
-    error = translated(OperationalError("server closed the connection"), PostgresqlDatabase(name))
+    error = refusal_for(OperationalError("server closed the connection"), PostgresqlDatabase(name))
     assert (error.reason, "server closed the connection" in str(error)) == ("connection_lost", True)
     assert "hush" not in f"{error} {error.to_dict('en')} {error.to_dict('ko')}"

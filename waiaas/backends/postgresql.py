@@ -25,7 +25,7 @@ from playhouse.pool import MaxConnectionsExceeded, PooledDatabase
 from waiaas.backends.base import Backend, Row
 from waiaas.errors import refusal
 from waiaas.errors.postgresql import ConnectFailedError, reason_for
-from waiaas.errors.translation import refusing, safe_cause, translated
+from waiaas.errors.translation import refusal_for, safe_cause, translate_errors
 
 try:
     import psycopg
@@ -179,7 +179,7 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
 
     def read(self, query: Callable[[], _Result]) -> _Result:
         """Run a function that only reads, once more after a lost connection."""
-        with refusing(self), self.borrowed_connection():
+        with translate_errors(self), self.borrowed_connection():
             try:
                 return query()
             except PeeweeException as error:
@@ -201,7 +201,7 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
         find: Callable[[], _Result | None] | None = None,
     ) -> _Result:
         """Run a change in one transaction, again after a conflict or a connection that was lost before COMMIT."""
-        with refusing(self), self.borrowed_connection():
+        with translate_errors(self), self.borrowed_connection():
             if self.in_transaction():
                 with self.atomic():
                     self._share()
@@ -212,7 +212,7 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
             except CommitUnknownError as error:
                 found = self._look_up(find)
                 if found is None:
-                    raise translated(error, self) from safe_cause(error)
+                    raise refusal_for(error, self) from safe_cause(error)
                 return found
 
     def lock(self, table: str, columns: str, ids: Sequence[str]) -> list[Row]:
@@ -238,7 +238,7 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
     @contextmanager
     def exclusive_transaction(self) -> Iterator[None]:
         """Run a block in a transaction that no service and no other exclusive transaction runs beside."""
-        with refusing(self), self.borrowed_connection():
+        with translate_errors(self), self.borrowed_connection():
             if self.in_transaction():
                 with self.atomic():
                     self.execute_sql(f"SELECT pg_advisory_xact_lock({SERVICES_LOCK})")

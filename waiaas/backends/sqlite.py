@@ -30,7 +30,7 @@ from peewee import (
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.driver import sqlite3
 from waiaas.errors.sqlite import is_of_database, reason_for
-from waiaas.errors.translation import refusing, safe_cause, translated
+from waiaas.errors.translation import refusal_for, safe_cause, translate_errors
 from waiaas.files.opening import DatabaseFile
 from waiaas.models.binding import bind_block
 from waiaas.paths import file_of, real_path
@@ -340,7 +340,7 @@ def write_transaction(database: Database, *, durable: bool = False) -> Iterator[
         raise
     except (PeeweeException, sqlite3.Error) as error:
         if isinstance(error, _RolledBackError) or is_of_database(error):
-            raise translated(error, database) from safe_cause(error)
+            raise refusal_for(error, database) from safe_cause(error)
         raise
 
 
@@ -379,7 +379,7 @@ def _is_file(database: Database) -> TypeGuard[SqliteDatabase]:
 
 def _sync(database: SqliteDatabase) -> None:
     """Sync the write-ahead log of a file, and the folder, in which the log may be new or a journal deleted."""
-    with refusing(database):
+    with translate_errors(database):
         path = real_path(database)
         with suppress(FileNotFoundError):
             _sync_path(f"{path}-wal", os.O_RDWR)

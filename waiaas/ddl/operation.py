@@ -17,7 +17,7 @@ from waiaas.ddl.sql import DefinitionError
 from waiaas.errors import DatabaseError, WAIaaSError, refusal
 from waiaas.errors.driver import sqlite3
 from waiaas.errors.sqlite import cause_of, reason_for
-from waiaas.errors.translation import safe_cause, translated
+from waiaas.errors.translation import refusal_for, safe_cause
 
 if TYPE_CHECKING:
     from waiaas.ddl.migrator import LosslessMigrator
@@ -103,6 +103,6 @@ def as_refusal(error: Exception, migrator: LosslessMigrator, table: str | None) 
     if table is not None and reason_for(error) is None and is_about_sql:
         known = refusal("alter_refused", table=table, cause=cause_of(error))
     else:
-        known = translated(error, migrator.database)
+        known = refusal_for(error, migrator.database)
     is_about_rows = isinstance(error, (IntegrityError, sqlite3.IntegrityError))
     return (RowsRefusedError if is_about_rows else OperationRefusedError)(known.code, details=known.details)

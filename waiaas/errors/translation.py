@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def refusing(database: Database) -> Iterator[None]:
-    """Turn an error of SQLite, of Peewee or of the operating system into a WAIaaSError with the file's name.
+def translate_errors(database: Database) -> Iterator[None]:
+    """Raise errors of the database driver, Peewee and the operating system as a `WAIaaSError` that names the database.
 
-    A WAIaaSError passes unchanged, and so does every other exception: it is a defect, not a refusal.
+    A `WAIaaSError` passes unchanged, and so does every other exception, because it is a defect.
     """
     try:
         yield
     except WAIaaSError:  # that of a schema operation is one of Peewee's errors too
         raise
     except (PeeweeException, sqlite3.Error, OSError, MemoryError, UnicodeDecodeError) as error:
-        raise translated(error, database) from safe_cause(error)
+        raise refusal_for(error, database) from safe_cause(error)
 
 
-def translated(error: Exception, database: Database) -> DatabaseError:
-    """Return the refusal that says what an exception of SQLite, Peewee or the operating system means."""
+def refusal_for(error: Exception, database: Database) -> DatabaseError:
+    """Return an exception of the database driver, Peewee or the operating system as a refusal with a reason."""
     unknown = {OSError: "cannot_open", UnicodeDecodeError: "corrupt"}
     own = "sqlite_error" if isinstance(database, SqliteDatabase) else "server_error"
     fallback = next((reason for kind, reason in unknown.items() if isinstance(error, kind)), own)
@@ -55,10 +55,10 @@ def translated(error: Exception, database: Database) -> DatabaseError:
 
 
 def safe_cause(error: Exception) -> Exception:
-    """Return an exception as the cause of its refusal, with no value from the file in its message.
+    """Remove values of the database from an exception's message, and return it to be the cause of a refusal.
 
-    That may be the key that signs session tokens, and messages and tracebacks go into answers and logs. Python keeps
-    the exception in the context of the refusal, whatever its cause is: so the text is removed from the exception.
+    Such a value may be the key that signs session tokens, and tracebacks go into logs. Python keeps the exception in
+    the context of the refusal, whatever its cause is, so its own message has to change.
     """
     remove_stored_text(error)
     postgresql.remove_values(error)

@@ -17,7 +17,7 @@ from waiaas.errors import refusal
 from waiaas.errors.driver import sqlite3
 from waiaas.errors.exceptions import fill, texts_in
 from waiaas.errors.sqlite import is_mismatch, reason_for
-from waiaas.errors.translation import refusing
+from waiaas.errors.translation import translate_errors
 from waiaas.files.page_check import damage, refuse_unreadable
 from waiaas.migrations import LATEST_SCHEMA_VERSION
 from waiaas.migrations.differences import differences, tables_of
@@ -148,7 +148,7 @@ def check(database: Database) -> CheckReport:
     assert isinstance(database, SqliteDatabase)
     if version == 0:
         raise refusal("empty_database", path=file_of(database))
-    with refusing(database), inspecting(database):
+    with translate_errors(database), inspecting(database):
         refuse_strange_rows(database)
         findings = list(_damage(database))
         if findings:

@@ -20,7 +20,7 @@ from waiaas.ddl.stubs import with_stand_ins
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.driver import sqlite3
 from waiaas.errors.sqlite import cause_of, reason_for
-from waiaas.errors.translation import refusing
+from waiaas.errors.translation import translate_errors
 from waiaas.files.backup import write_backup
 from waiaas.files.leftovers import REHEARSAL, folder_in_use, remove_leftovers
 from waiaas.files.opening import DatabaseFile, path_of
@@ -183,7 +183,7 @@ def rehearse(
     with _private_folder(path) as folder, _naming_the_original(path, folder):
         copy = _copy(file, folder, pulse)
         copied = time.perf_counter()
-        with open_to_change(copy) as database, refusing(database):
+        with open_to_change(copy) as database, translate_errors(database):
             # With a write-ahead log the rows before the upgrade can be read beside those after it, from one file.
             database.pragma("journal_mode", "wal")
             with pulse.during(database.connection()):

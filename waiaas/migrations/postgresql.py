@@ -16,7 +16,7 @@ from peewee import Database
 
 from waiaas.backends.postgresql import SERVICES_LOCK, PostgresqlDatabase
 from waiaas.errors import refusal
-from waiaas.errors.translation import refusing
+from waiaas.errors.translation import translate_errors
 from waiaas.migrations.history import DESCRIPTIONS, LATEST_SCHEMA_VERSION, MIGRATIONS
 from waiaas.migrations.report import Plan, PlannedStep, Step, UpgradeReport
 from waiaas.models import postgresql as schema
@@ -85,7 +85,7 @@ def create_or_upgrade(
         raise refusal("empty_database", path=database.address)
     if version == latest or (version and not upgrade):
         return _report(version, version, [], started)
-    with refusing(database), _alone(database, Pulse(progress)):
+    with translate_errors(database), _alone(database, Pulse(progress)):
         # Another process may have done it meanwhile.
         before = _version(database, latest)
         if before == 0:

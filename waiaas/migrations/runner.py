@@ -26,7 +26,7 @@ from waiaas.ddl.sql import fold, quote
 from waiaas.ddl.untrusted import inspecting
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.sqlite import cause_of, is_mismatch, reason_for
-from waiaas.errors.translation import refusing
+from waiaas.errors.translation import translate_errors
 from waiaas.files.background import Background, can_read_beside
 from waiaas.files.backup import Copy, remove, write_backup
 from waiaas.files.opening import DatabaseFile, file_behind, path_of
@@ -182,7 +182,7 @@ def plan(database: Database, *, skip_orphans: bool = False) -> Plan:
     Raises WAIaaSError for what this library cannot upgrade at all (as `compatibility` says).
     """
     migrator = _migrator(database, Options(skip_orphans=skip_orphans))
-    with refusing(migrator.database), inspecting(migrator.database), _snapshot(migrator.database):
+    with translate_errors(migrator.database), inspecting(migrator.database), _snapshot(migrator.database):
         refuse_strange_rows(migrator.database)
         version = _version_to_upgrade(migrator)
         pending = _pending(version)
@@ -337,13 +337,13 @@ def _change(migrator: LosslessMigrator, pulse: Pulse) -> Iterator[_Change]:
     change: _Change | None = None
     try:
         with (
-            refusing(database),
+            translate_errors(database),
             _alone(database, pulse) as file,
             plain_rows(database.connection()),
             pulse.during(database.connection()),
             migrator.migration_context(),
             _Change(migrator, file, pulse) as change,
-            refusing(database),
+            translate_errors(database),
         ):
             yield change
             _refuse_wrong_tables(migrator, change.version)

@@ -10,7 +10,7 @@ from peewee import PostgresqlDatabase, SqliteDatabase
 from waiaas.ddl.connection import plain_rows
 from waiaas.ddl.sql import fold
 from waiaas.errors import WAIaaSError, refusal
-from waiaas.errors.translation import refusing
+from waiaas.errors.translation import translate_errors
 from waiaas.migrations.history import LATEST_SCHEMA_VERSION
 from waiaas.paths import file_of
 
@@ -83,7 +83,7 @@ def schema_version(database: Database) -> int:
         return read_version(database)
     if not isinstance(database, SqliteDatabase):
         raise refusal("not_sqlite", backend=type(database).__name__)
-    with refusing(database), plain_rows(database.connection()):
+    with translate_errors(database), plain_rows(database.connection()):
         version = _read(database)
     path = file_of(database)
     if version > LATEST_SCHEMA_VERSION:

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from peewee import JOIN, Database, Field, ModelSelect, Node
 
 from waiaas.errors import WAIaaSError, refusal
-from waiaas.errors.translation import refusing
+from waiaas.errors.translation import translate_errors
 from waiaas.models import Session, SessionWallet, Wallet
 from waiaas.models.fields import LAST_SECOND, Integer, JSONText, UTCDateTime
 from waiaas.paths import file_of
@@ -115,7 +115,7 @@ def session_details(
     Takes the SQL of a `details_query` and its parameters. Text that is not UTF-8 is shown with replacement characters.
     Raises WAIaaSError if the database cannot be read.
     """
-    with refusing(database):
+    with translate_errors(database):
         rows = show(database, lambda: database.execute_sql(sql, parameters).fetchall())
         by_session = (list(of_one) for _, of_one in groupby(rows, key=_stored_id))
         return tuple(_details(database, of_one, now) for of_one in by_session)

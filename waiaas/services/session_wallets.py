@@ -9,7 +9,7 @@ from peewee import JOIN, Database, Node, fn
 
 from waiaas.backends.sqlite import sync_at_commit
 from waiaas.errors import WAIaaSError
-from waiaas.errors.translation import refusing
+from waiaas.errors.translation import translate_errors
 from waiaas.models import Session, SessionWallet, Wallet
 from waiaas.services.audit import Event, record
 from waiaas.services.details import LinkedWallet, linked_wallets
@@ -129,7 +129,7 @@ class SessionWalletService:
         `SESSION_NOT_FOUND` where the session is unknown.
         """
         check_id("sessionId", session_id)
-        with refusing(self._database), self._database.atomic():
+        with translate_errors(self._database), self._database.atomic():
             links = linked_wallets(self._database, session_id)
             if not links and not Session.select().where(Session.id == session_id).exists(self._database):
                 raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": told_id(session_id)})

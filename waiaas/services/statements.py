@@ -15,7 +15,7 @@ from waiaas.backends.sqlite import WaiaasDatabase, write_transaction
 from waiaas.errors import refusal
 from waiaas.errors.driver import sqlite3
 from waiaas.errors.sqlite import reason_for
-from waiaas.errors.translation import refusing, safe_cause, translated
+from waiaas.errors.translation import refusal_for, safe_cause, translate_errors
 from waiaas.models import MODELS, SessionWallet
 from waiaas.paths import file_of
 
@@ -58,12 +58,12 @@ def in_dialect(database: Database, sql: str) -> str:
 
 
 def fetch(database: Database, sql: str, *parameters: object) -> Any:
-    """Run a compiled statement and return its first row, or None; errors become refusals as in `refusing`."""
+    """Run a compiled statement and return its first row, or None; errors become refusals as in `translate_errors`."""
     try:
         return database.execute_sql(sql, parameters).fetchone()
     except Exception:
         # The context manager is entered only now: on this path its cost would count.
-        with refusing(database):
+        with translate_errors(database):
             raise
 
 
@@ -83,9 +83,9 @@ def fetch_latest(database: Database, sql: str, *parameters: object, shown: bool 
         return database.latest().execute(sql, parameters).fetchone()
     except Exception as error:
         if not (shown and reason_for(error) == "unreadable_value"):
-            with refusing(database):
+            with translate_errors(database):
                 raise
-    with refusing(database):
+    with translate_errors(database):
         latest = database.latest()
         return _decoding(latest, lambda: latest.execute(sql, parameters).fetchone())
 
@@ -98,7 +98,7 @@ def service_transaction(database: Database, *, durable: bool = False) -> Iterato
             refuse_hidden_tables(database)
             yield
     except (PeeweeException, sqlite3.Error) as error:
-        raise translated(error, database) from safe_cause(error)
+        raise refusal_for(error, database) from safe_cause(error)
 
 
 def refuse_hidden_tables(database: Database) -> None:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from peewee import Database, Node
 
 from waiaas.errors import WAIaaSError
-from waiaas.errors.translation import refusing
+from waiaas.errors.translation import translate_errors
 from waiaas.models import Session, SessionWallet, Transaction, Wallet
 from waiaas.models.fields import LAST_SECOND, UTCDateTime
 from waiaas.schemas import (
@@ -81,7 +81,7 @@ class WalletService:
 
     def get(self, wallet_id: str) -> Wallet:
         """Return a wallet. Raises WAIaaSError `WALLET_NOT_FOUND` where it is unknown."""
-        with refusing(self._database):
+        with translate_errors(self._database):
             return self._wallet(wallet_id)
 
     def list(self, *, status: str | None = None, limit: int = DEFAULT_LIMIT, after: str | None = None) -> Page[Wallet]:
@@ -97,7 +97,7 @@ class WalletService:
             wallets = wallets.where(is_after(Wallet.id, after))
         if status is not None:
             wallets = wallets.where(Wallet.status == status)
-        with refusing(self._database):
+        with translate_errors(self._database):
             found = show(self._database, lambda: tuple(wallets.clone().execute(self._database)))
             return page_of(tuple(map(_readable, found)), limit)
 
