@@ -13,10 +13,10 @@ Drop = Callable[[Path, str, str, str], None]
 def waiaas(path: Path, table: str, column: str, index: str, *, rebuild: bool = False) -> None:
     from peewee import SqliteDatabase
 
-    import waiaas.migrations as migrations
+    from waiaas.ddl import LosslessMigrator
 
     database = SqliteDatabase(path, pragmas={"foreign_keys": 1})
-    migrator = migrations.LosslessMigrator(database)
+    migrator = LosslessMigrator(database)
     with closing(database), migrator.migration_context():
         migrator.migrate(migrator.drop_index(table, index), migrator.drop_column(table, column, legacy=rebuild))
 

@@ -19,7 +19,7 @@ from session_files import START, connect, new_id
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))
 
-from old_files import create_statements
+from support.old_files import create_statements
 
 PREFIX = "wai_sess_"
 KEY = bytes(range(32))

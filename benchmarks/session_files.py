@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))
 
-from old_files import DAEMONS_PRAGMAS, create_statements
+from support.old_files import DAEMONS_PRAGMAS, create_statements
 
 TRANSACTIONS_A_SESSION = 2.5
 WALLETS = 100

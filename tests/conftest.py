@@ -7,8 +7,8 @@ from unittest.mock import patch
 
 import pytest
 from hypothesis import settings
-from memory import OPEN
-from old_files import make_file
+from support.memory_databases import OPEN
+from support.old_files import make_file
 from support.postgresql_server import Databases, Server
 
 from waiaas.backends.postgresql import PostgresqlDatabase, open_database
@@ -20,7 +20,7 @@ for _name in ("SIGTERM", "SIGHUP"):
         signal.signal(getattr(signal, _name), signal.SIG_DFL)
 
 # A program of its own, which needs packages of its own: tox -e mutation.
-collect_ignore = ["mutate.py"]
+collect_ignore = ["support/mutation_testing.py"]
 
 
 def pytest_sessionstart() -> None:

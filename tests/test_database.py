@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from old_files import DAEMONS_PRAGMAS, make_file, session_id
-from on_disk import dump, execute, files, killed, mode, plain, query, sha256
-from opened import pragmas, refused
 from peewee import OperationalError, SqliteDatabase
+from support.connect_results import pragmas, refused
+from support.old_files import DAEMONS_PRAGMAS, make_file, session_id
+from support.sqlite_files import dump, execute, files, killed, mode, plain, query, sha256
 
 import waiaas
 from waiaas import WAIaaSError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from old_files import make_file
+from support.old_files import make_file
 
 from waiaas import LATEST_SCHEMA_VERSION, WAIaaSError
 from waiaas.demo import make_version_18

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from old_files import dump, make_file
 from peewee import SqliteDatabase
 from support.cut_scenarios import documented_restore
+from support.old_files import dump, make_file
 
 import waiaas
 from waiaas import schemas

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.package
 
 ROOT = Path(__file__).resolve().parent.parent
 #: What is quick and needs files of every folder that the source distribution must have.
-SOME_TESTS = ("tests/errors", "tests/schemas", "tests/typing", "tests/test_docs.py", "tests/test_models.py")
+SOME_TESTS = ("tests/errors", "tests/schemas", "tests/typing", "tests/test_docs.py", "tests/models")
 GENERATED = {"_build", "__pycache__"}
 
 

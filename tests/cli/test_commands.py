@@ -17,8 +17,8 @@ from typing import Any
 
 import click
 import pytest
-from old_files import contents, create_statements, dump, execute, make_file, query, session_id, wallet_id
-from program import left_on_screen, on_a_terminal, only_object, program, run, variables_of_a_program
+from support.command_line import left_on_screen, on_a_terminal, only_object, program, run, variables_of_a_program
+from support.old_files import contents, create_statements, dump, execute, make_file, query, session_id, wallet_id
 
 import waiaas
 from waiaas.cli import main

@@ -7,8 +7,8 @@ import string
 from pathlib import Path
 
 import pytest
-from old_files import contents, execute, make_file
-from program import only_object, program, run
+from support.command_line import only_object, program, run
+from support.old_files import contents, execute, make_file
 
 from waiaas.cli.words import WORDS
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import peewee
 import pytest
-from old_files import make_file
-from processes import PACKAGE_FOLDER
+from support.old_files import make_file
+from support.python_processes import environment
 
 import waiaas
 from waiaas.errors import driver
@@ -82,7 +82,7 @@ waiaas.close(database)
 def run(path: Path, *folders: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(path)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([*folders, PACKAGE_FOLDER])},
+        env=environment(PYTHONPATH=os.pathsep.join([*folders, environment()["PYTHONPATH"]])),
         capture_output=True,
         text=True,
     )

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import peewee
 import pytest
-from old_files import dump, execute, make_file
-from program import run
+from support.command_line import run
+from support.old_files import dump, execute, make_file
 
 import waiaas
 from waiaas.errors import REASONS

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from program import run, variables_of_a_program
+from support.command_line import run, variables_of_a_program
 
 from waiaas.files.leftovers import folder_in_use, remove_leftovers
 

@@ -11,31 +11,29 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
 from support.mutated_files import KINDS, VERSIONS
+from support.python_processes import environment
 
 Case = tuple[int, str, int]
 SECONDS = 20
 MEGABYTES = 1000
 # Of each version and kind: 5,040 files in all.
 SEEDS = int(os.environ.get("WAIAAS_MUTATIONS", "210"))
-WORKER = Path(__file__).parent.parent / "support" / "mutated_files.py"
 
 
 class Worker:
     """A process that tries one file after the other; it is killed if it takes too long over one."""
 
     def __init__(self) -> None:
-        path = os.pathsep.join(map(str, (WORKER.parent.parent, WORKER.parent.parent.parent)))
         self._process = subprocess.Popen(
-            [sys.executable, str(WORKER)],
+            [sys.executable, "-m", "support.mutated_files"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": path},
+            env=environment(),
         )
 
     def try_file(self, case: Case) -> dict[str, Any]:

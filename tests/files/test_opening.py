@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from old_files import make_file
-from on_disk import dump, execute, files, keys, killed, plain, query
-from opened import refused
 from peewee import SqliteDatabase
-from processes import Worker, run_python
-from program import only_object, run
+from support.command_line import only_object, run
+from support.connect_results import refused
+from support.old_files import make_file
+from support.python_processes import Worker, run_python
+from support.sqlite_files import dump, execute, files, keys, killed, plain, query
 
 import waiaas
 from waiaas import WAIaaSError

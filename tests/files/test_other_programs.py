@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from old_files import make_file
-from program import only_object, run
+from support.command_line import only_object, run
+from support.old_files import make_file
 
 import waiaas
 

@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from killing import NOW, Trial, Victims
-from old_files import make_file
-from on_disk import dump, files, query
-from opened import refused
-from processes import PACKAGE_FOLDER
+from support.connect_results import refused
+from support.interrupted_upgrades import NOW, Trial, Victims
+from support.old_files import make_file
+from support.python_processes import environment
+from support.sqlite_files import dump, files, query
 
 import waiaas
 from waiaas.files.opening import DatabaseFile
@@ -40,7 +40,7 @@ with upgrade_lock(DatabaseFile(sys.argv[1]), lambda: None):
 def start(code: str, path: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", code, str(path)],
-        env={**os.environ, "PYTHONPATH": PACKAGE_FOLDER},
+        env=environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from old_files import dump, execute, make_file, query, session_id, wallet_id
+from support.old_files import dump, execute, make_file, query, session_id, wallet_id
 
 import waiaas
 from waiaas import WAIaaSError

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from old_files import SHIPPED, create_statements, execute, make_file
+from support.old_files import SHIPPED, create_statements, execute, make_file
 
 import waiaas
 from waiaas import WAIaaSError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from old_files import SHIPPED, contents, execute, make_file, query
+from support.old_files import SHIPPED, contents, execute, make_file, query
 
 import waiaas
 from waiaas import WAIaaSError

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from old_files import SHIPPED, dump, execute, make_file, query, schema_of
+from support.old_files import SHIPPED, dump, execute, make_file, query, schema_of
 
 import waiaas
 from waiaas import WAIaaSError

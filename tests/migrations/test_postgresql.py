@@ -15,7 +15,7 @@ from waiaas.migrations.history import DESCRIPTIONS
 from waiaas.migrations.postgresql import create_or_upgrade, plan, read_version
 from waiaas.models.postgresql import statements, tables
 
-FROZEN = Path(__file__).parent.parent / "frozen" / "postgresql_v19.sql"
+FROZEN = Path(__file__).parents[1] / "support" / "frozen" / "postgresql_v19.sql"
 
 
 class Version20:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from old_files import contents, make_file, schema_of
+from support.old_files import contents, make_file, schema_of
 
 import waiaas
 from waiaas import WAIaaSError

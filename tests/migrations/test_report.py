@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from old_files import make_file
+from support.old_files import make_file
 
 import waiaas
 from waiaas.cli.texts import downgrade_lines, upgrade_lines

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import peewee
 import pytest
-from killing import Trial, Victims
-from memory import made
-from old_files import contents, dump, execute, make_file, query
 from peewee import SqliteDatabase
+from support.interrupted_upgrades import Trial, Victims
+from support.memory_databases import made
+from support.old_files import contents, dump, execute, make_file, query
 
 import waiaas
 from waiaas import LATEST_SCHEMA_VERSION as LATEST

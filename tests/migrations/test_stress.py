@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from killing import Trial, Victims
-from old_files import make_file, query
+from support.interrupted_upgrades import Trial, Victims
+from support.old_files import make_file, query
 
 pytestmark = pytest.mark.stress
 

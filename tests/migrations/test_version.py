@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from old_files import make_file
-from on_disk import files, newer, other_program, plain, text_file, with_rows
 from peewee import PostgresqlDatabase, SqliteDatabase
+from support.old_files import make_file
+from support.sqlite_files import files, newer, other_program, plain, text_file, with_rows
 
 import waiaas
 from waiaas import LATEST_SCHEMA_VERSION as LATEST

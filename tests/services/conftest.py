@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from world import World
+from support.service_harness import World
 
 import waiaas
 

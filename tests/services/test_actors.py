@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from places import Place, call, name_of, places, prepare
-from world import Scene, World, refused
+from support.service_harness import Scene, World, refused
+from support.service_parameters import Place, call, name_of, places, prepare
 
 import waiaas
 from waiaas import SuspendWalletRequestSchema

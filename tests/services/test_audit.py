@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from world import CHANGES, NOBODY, NOW, Scene, World, refused, sha256
+from support.service_harness import CHANGES, NOBODY, NOW, Scene, World, refused, sha256
 
 from waiaas import WAIaaSError
 from waiaas.vocabularies import AUDIT_ACTIONS, SESSION_AUDIT_ACTIONS

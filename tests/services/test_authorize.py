@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 
 import pytest
-from world import NOBODY, NOW, Scene, World, make_token, refused
+from support.service_harness import NOBODY, NOW, Scene, World, make_token, refused
 
 import waiaas
 from waiaas import Authorization, AuthorizedWallet

@@ -9,7 +9,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from world import CHANGES, Scene, World, refused
+from support.service_harness import CHANGES, Scene, World, refused
 
 import waiaas
 from waiaas import WAIaaSError

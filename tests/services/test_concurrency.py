@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import itertools
 import json
-import os
 import random
 import signal
 import sqlite3
@@ -19,16 +18,24 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import pytest
-from audit_trail import replayed, stored
-from processes import PACKAGE_FOLDER
-from racers import SESSIONS_PER_WALLET, Call, Outcome, Processes, Services, Threads, new_session, new_wallet
+from support.audit_replay import replayed, stored
+from support.concurrent_callers import (
+    SESSIONS_PER_WALLET,
+    Call,
+    Outcome,
+    Processes,
+    Services,
+    Threads,
+    new_session,
+    new_wallet,
+)
+from support.python_processes import environment
 
 import waiaas
 
 NOW = 1_800_000_000
 ROUNDS = 4
 MANY_ROUNDS = 150
-WRITER = Path(__file__).parents[1] / "writing_until_killed.py"
 
 
 class Names(NamedTuple):
@@ -462,8 +469,8 @@ class Told(NamedTuple):
 def write_and_kill(path: Path, seed: int, lines: int) -> Told:
     """Let a process write until it has told so many lines, then kill it."""
     process = subprocess.Popen(
-        [sys.executable, WRITER, path, str(seed)],
-        env={**os.environ, "PYTHONPATH": PACKAGE_FOLDER},
+        [sys.executable, "-m", "support.service_writer", path, str(seed)],
+        env=environment(),
         stdout=subprocess.PIPE,
         text=True,
     )

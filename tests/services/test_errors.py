@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from old_files import make_file
 from peewee import OperationalError, PostgresqlDatabase, SqliteDatabase
-from world import CHANGES, NOBODY, NOW, Scene, World, make_token, refused
+from support.old_files import make_file
+from support.service_harness import CHANGES, NOBODY, NOW, Scene, World, make_token, refused
 
 import waiaas
 from waiaas import services

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from world import World
+from support.service_harness import World
 
 import waiaas
 from waiaas import schemas

@@ -6,8 +6,8 @@ import uuid
 from collections.abc import Callable
 
 import pytest
-from places import Place, call, name_of, places, right_id
-from world import NOBODY, Scene, World, refused
+from support.service_harness import NOBODY, Scene, World, refused
+from support.service_parameters import Place, call, name_of, places, right_id
 
 import waiaas
 from waiaas import Page

@@ -7,8 +7,8 @@ from datetime import datetime, timezone
 from typing import Any
 
 import pytest
-from support.remote import Remote
-from world import NOW, Scene, World, refused
+from support.line_process import Remote
+from support.service_harness import NOW, Scene, World, refused
 
 from waiaas import CreateSessionRequestSchema, CreateWalletRequestSchema, KillSwitch, WAIaaSError
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 from peewee import SqliteDatabase
-from processes import run_python
-from support.remote import Remote
-from world import Clock, Scene, World
+from support.line_process import Remote
+from support.python_processes import run_python
+from support.service_harness import Clock, Scene, World
 
 import waiaas
 from waiaas import WAIaaSError

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from peewee import SqliteDatabase
-from service_set import ServiceSet
-from world import Scene, World
+from support.service_harness import Scene, World
+from support.service_set import ServiceSet
 
 import waiaas
 from waiaas import WAIaaSError

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from world import NOBODY, NOW, World, refused
+from support.service_harness import NOBODY, NOW, World, refused
 
 from waiaas import Page
 

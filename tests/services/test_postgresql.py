@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 from peewee import PostgresqlDatabase, SchemaManager
-from racers import new_session, new_wallet
-from service_set import ServiceSet
+from support.concurrent_callers import new_session, new_wallet
+from support.service_set import ServiceSet
 
 import waiaas
 from waiaas import WAIaaSError

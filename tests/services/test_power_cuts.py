@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from audit_trail import replayed, stored
 from support import service_load
+from support.audit_replay import replayed, stored
 from support.power_cuts import Model, State, record_disk, states
+from support.python_processes import environment
 
 import waiaas
 
@@ -33,7 +34,7 @@ def cut(
         with closing(sqlite3.connect(disk / "wallets.db")) as database:
             database.execute(f"PRAGMA journal_mode = {journal}")
     command = [sys.executable, service_load.__file__, disk / "wallets.db", str(seed), str(steps), journal]
-    log = record_disk(command, disk, env={"PYTHONPATH": str(Path(waiaas.__file__).parents[1])})
+    log = record_disk(command, disk, env=environment())
     assert log.recording.code == 0, log.recording.errors.decode()
     number, wrong = 0, []
     for state in states(log, model, seed=seed, count=count):

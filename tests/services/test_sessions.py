@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from old_files import make_file, query, session_id, wallet_id
-from world import NOBODY, NOW, Clock, World, make_token, refused, sha256
+from support.old_files import make_file, query, session_id, wallet_id
+from support.service_harness import NOBODY, NOW, Clock, World, make_token, refused, sha256
 
 import waiaas
 from waiaas import (

@@ -27,9 +27,9 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from old_files import create_statements
 from peewee import SqliteDatabase
-from service_set import ServiceSet
+from support.old_files import create_statements
+from support.service_set import ServiceSet
 
 import waiaas
 from waiaas import (

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from world import NOBODY, NOW, World, b64, make_token, refused, sha256, unb64
+from support.service_harness import NOBODY, NOW, World, b64, make_token, refused, sha256, unb64
 
 import waiaas
 from waiaas import AuthenticatedSession, IssuedSession, TokenClaims, WAIaaSError, services

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
-from world import Scene, World, refused
+from support.service_harness import Scene, World, refused
 
 
 class Removal(NamedTuple):

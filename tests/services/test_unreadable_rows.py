@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from service_set import ServiceSet
-from world import NOW, Scene, World
+from support.service_harness import NOW, Scene, World
+from support.service_set import ServiceSet
 
 import waiaas
 from waiaas import SessionResponseSchema, WAIaaSError, WalletResponseSchema

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 import pytest
-from world import NOBODY, NOW, World, refused
+from support.service_harness import NOBODY, NOW, World, refused
 
 from waiaas import CreateWalletRequestSchema, WalletListResponseSchema, WalletResponseSchema
 from waiaas.schemas import CreateWalletRequest

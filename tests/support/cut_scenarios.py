@@ -17,10 +17,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from old_files import make_file
-from on_disk import killed
-from program import run, variables_of_a_program
+from support.command_line import run, variables_of_a_program
+from support.old_files import make_file
 from support.power_cuts import Log, Model, State, record_disk, states
+from support.sqlite_files import killed
 
 import waiaas
 from waiaas.database import open_as_it_is, open_to_change

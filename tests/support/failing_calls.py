@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from support.file_calls import file_calls_library
+from support.python_processes import environment
 
 #: The kinds of calls that can fail, by their numbers in `file_calls.c`.
 KINDS = {
@@ -72,8 +73,8 @@ class Commands:
 
     def __init__(self) -> None:
         self._parent = subprocess.Popen(
-            [sys.executable, __file__],
-            env={**os.environ, "LD_PRELOAD": str(file_calls_library()), "PYTHONPATH": os.pathsep.join(sys.path)},
+            [sys.executable, "-m", "support.failing_calls"],
+            env=environment(LD_PRELOAD=str(file_calls_library())),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -10,9 +10,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from old_files import make_file
-from on_disk import killed
 from support.failing_calls import KINDS, Commands, Ended, Failure
+from support.old_files import make_file
+from support.sqlite_files import killed
 
 import waiaas
 

@@ -21,7 +21,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-from old_files import make_file
+from support.old_files import make_file
 
 import waiaas
 from waiaas import WAIaaSError

@@ -1,0 +1,528 @@
+"""Transactions that write: each with the lock from its start, and nothing of it kept where it fails."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+from peewee import IntegrityError, InterfaceError, OperationalError, ProgrammingError, SqliteDatabase
+from support.connect_results import pragmas
+from support.old_files import DAEMONS_PRAGMAS, make_file
+from support.python_processes import KEEP_THE_TURN, TRY_TO_WRITE, environment, run_python
+from support.sqlite_files import execute, keys, plain
+
+import waiaas
+from waiaas import WAIaaSError
+
+
+def put(database: SqliteDatabase, key: str) -> None:
+    database.execute_sql("INSERT INTO wc_store VALUES (?, 'value')", (key,))
+
+
+def write(database: SqliteDatabase, *keys: str, error: BaseException | None = None) -> None:
+    """Put keys in one transaction, and raise an error at its end where one is given."""
+    with waiaas.write_transaction(database):
+        for key in keys:
+            put(database, key)
+        if error is not None:
+            raise error
+
+
+def reason_of(error: pytest.ExceptionInfo[WAIaaSError]) -> str | None:
+    return error.value.reason
+
+
+class TestWriteTransaction:
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        return tmp_path / "wallets.db"
+
+    @pytest.fixture
+    def database(self, path: Path) -> Iterator[SqliteDatabase]:
+        database = waiaas.connect(path, busy_timeout=0.2)
+        yield database
+        waiaas.close(database)
+
+    def test_holds_the_lock_from_its_start(self, database: SqliteDatabase, path: Path) -> None:
+        """No other connection writes from the first statement of the block to its end, then it may."""
+        with waiaas.write_transaction(database):
+            assert run_python(TRY_TO_WRITE, path) == "database is locked\n"
+            put(database, "inside")
+        assert run_python(TRY_TO_WRITE, path) == "taken\n"
+        assert keys(path) == ["inside"]
+
+    @pytest.mark.parametrize("error", [KeyError("own"), ConnectionError("own"), KeyboardInterrupt(), GeneratorExit()])
+    def test_an_exception_of_the_block_passes_as_it_is(
+        self, database: SqliteDatabase, path: Path, error: BaseException
+    ) -> None:
+        """Whatever a block raises of its own arrives unchanged, an OSError too, and nothing was written."""
+        with pytest.raises(type(error)) as caught:
+            write(database, "inside", error=error)
+        assert caught.value is error
+        assert keys(path) == []
+        assert run_python(TRY_TO_WRITE, path) == "taken\n"
+
+    @pytest.mark.parametrize(
+        ("statement", "error"),
+        [
+            ("INSERT INTO wc_store VALUES ('before', 'again')", IntegrityError),
+            ("INSERT INTO session_wallets VALUES ('s', 'w', 1, 1)", IntegrityError),
+            ("INSERT INTO wc_store VALUES ('a', NULL)", IntegrityError),
+            ("SELECT * FROM no_such_table", OperationalError),
+            ("SELEC 1", OperationalError),
+            ("SELECT CAST(X'78ff' AS TEXT) AS name", OperationalError),
+            ("SELECT json('{')", OperationalError),
+            ("INSERT INTO wc_store VALUES (?, ?)", ProgrammingError),
+        ],
+    )
+    def test_an_error_of_a_statement_passes(
+        self, database: SqliteDatabase, path: Path, statement: str, error: type[Exception]
+    ) -> None:
+        """A constraint that a row breaks, or a mistake in SQL, is the caller's own error, and nothing was written."""
+
+        def run(*, nested: bool) -> None:
+            with waiaas.write_transaction(database):
+                put(database, "before")
+                with waiaas.write_transaction(database) if nested else nullcontext():
+                    # Python 3.10 reads the first row at once, later versions at fetchall.
+                    database.execute_sql(statement).fetchall()
+
+        for nested in (False, True):
+            with pytest.raises((error, sqlite3.OperationalError)) as caught:
+                run(nested=nested)
+            assert not isinstance(caught.value, WAIaaSError)
+            assert keys(path) == []
+        write(database, "later")
+        assert keys(path) == ["later"]
+
+    def test_a_deferred_constraint_that_fails_at_commit_passes(self, database: SqliteDatabase, path: Path) -> None:
+        """A foreign key that is found broken by the COMMIT is the caller's own error, and nothing was written."""
+
+        def run() -> None:
+            with waiaas.write_transaction(database):
+                database.execute_sql("PRAGMA defer_foreign_keys = ON")
+                put(database, "inside")
+                database.execute_sql("INSERT INTO session_wallets VALUES ('s', 'w', 1, 1)")
+
+        with pytest.raises(IntegrityError, match="FOREIGN KEY"):
+            run()
+        assert keys(path) == []
+
+    def test_a_query_without_a_database_passes(self, database: SqliteDatabase, path: Path) -> None:
+        """A query on models that are bound to nothing is the caller's own error."""
+
+        def run() -> None:
+            with waiaas.write_transaction(database):
+                put(database, "inside")
+                waiaas.Wallet.select().count()
+
+        with pytest.raises(InterfaceError, match="must be bound"):
+            run()
+        assert keys(path) == []
+
+    def test_inside_another_is_a_savepoint(self, database: SqliteDatabase, path: Path) -> None:
+        """What an inner block wrote goes with its error alone; the outer block keeps its own and commits it."""
+        with waiaas.write_transaction(database):
+            put(database, "outer")
+            with pytest.raises(KeyError):
+                write(database, "inner", error=KeyError())
+            write(database, "second")
+        assert keys(path) == ["outer", "second"]
+
+    @pytest.mark.parametrize("lock", ["IMMEDIATE", "EXCLUSIVE"])
+    def test_inside_a_transaction_of_peewees_does_not_wait_for_a_turn(self, path: Path, lock: str) -> None:
+        """A thread that holds SQLite's lock already goes on, though another with the turn waits for that lock."""
+        waiting = threading.Event()
+
+        def wait_with_the_turn() -> None:
+            try:
+                with patient.write_turn():
+                    waiting.set()
+                    with patient.atomic("IMMEDIATE"):
+                        put(patient, "other")
+            finally:
+                patient.close()
+
+        patient = waiaas.connect(path)
+        with ThreadPoolExecutor(1) as pool:
+            with patient.atomic(lock):
+                other = pool.submit(wait_with_the_turn)
+                assert waiting.wait(10)
+                write(patient, "own")
+            other.result(10)
+        waiaas.close(patient)
+        assert keys(path) == ["other", "own"]
+
+    def test_a_busy_file_is_refused_for_now(self, database: SqliteDatabase, path: Path) -> None:
+        """A lock that another process keeps is `database_busy`; once it is free the same call writes."""
+        with plain(path, "BEGIN IMMEDIATE"):
+            with pytest.raises(WAIaaSError) as caught:
+                write(database, "never")
+            assert (reason_of(caught), caught.value.retryable) == ("database_busy", True)
+        assert database.pragma("busy_timeout") == 200
+        write(database, "later")
+        assert keys(path) == ["later"]
+
+    def test_a_turn_that_is_not_to_be_had_is_refused_for_now(self, database: SqliteDatabase, path: Path) -> None:
+        """A thread of this process that keeps its turn makes the others `database_busy`, and only until it is done."""
+        with ThreadPoolExecutor(1) as pool:
+            with waiaas.write_transaction(database), pytest.raises(WAIaaSError) as caught:
+                pool.submit(self._write_and_close, database, "never").result()
+            assert reason_of(caught) == "database_busy"
+            pool.submit(self._write_and_close, database, "later").result()
+        assert keys(path) == ["later"]
+
+    @staticmethod
+    def _write_and_close(database: SqliteDatabase, key: str) -> None:
+        try:
+            write(database, key)
+        finally:
+            database.close()
+
+    @pytest.mark.parametrize("seconds", [0, 0.0004, 0.25, 1, 2_147_483])
+    def test_any_busy_timeout_works(self, path: Path, seconds: float) -> None:
+        """From no wait at all to the longest, a transaction begins, and leaves the connection's timeout as it was."""
+        database = waiaas.connect(path, busy_timeout=seconds)
+        write(database, "key")
+        assert database.pragma("busy_timeout") == int(seconds * 1000)
+        waiaas.close(database)
+        assert keys(path) == ["key"]
+
+    def test_without_a_busy_timeout_it_does_not_wait(self, path: Path) -> None:
+        """With `busy_timeout=0` a locked file and a taken turn are refused at once."""
+        database = waiaas.connect(path, busy_timeout=0)
+        with plain(path, "BEGIN IMMEDIATE"), pytest.raises(WAIaaSError) as caught:
+            write(database, "never")
+        assert reason_of(caught) == "database_busy"
+        with ThreadPoolExecutor(1) as pool, waiaas.write_transaction(database), pytest.raises(WAIaaSError) as caught:
+            pool.submit(self._write_and_close, database, "never").result()
+        assert reason_of(caught) == "database_busy"
+        waiaas.close(database)
+        assert keys(path) == []
+
+    @pytest.mark.parametrize("seconds", [-1, -0.001, 2_147_484, float("inf"), float("nan")])
+    def test_an_impossible_busy_timeout_is_refused(self, tmp_path: Path, seconds: float) -> None:
+        """A negative, endless or unnumbered wait is a ValueError, and no file is made."""
+        with pytest.raises(ValueError, match="from 0 to 2147483"):
+            waiaas.connect(tmp_path / "wallets.db", busy_timeout=seconds)
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize("step", ["begin", "commit"])
+    def test_an_interrupt_leaves_no_lock(
+        self, database: SqliteDatabase, path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+    ) -> None:
+        """A KeyboardInterrupt just after BEGIN or just before COMMIT leaves the lock free and the database usable."""
+        original = getattr(database, step)
+
+        def interrupted(*arguments: Any) -> None:
+            if step == "begin":
+                original(*arguments)
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(database, step, interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                write(database, "never")
+        assert run_python(TRY_TO_WRITE, path) == "taken\n"
+        write(database, "later")
+        assert keys(path) == ["later"]
+
+    def test_an_interrupt_while_waiting_leaves_all_as_it_was(self, tmp_path: Path) -> None:
+        """Ctrl-C ends the wait for the lock or for the turn; the process goes on to write once it can."""
+        path = tmp_path / "wallets.db"
+        waiaas.close(waiaas.connect(path))
+        with plain(path, "BEGIN IMMEDIATE") as other:
+            process = subprocess.Popen(
+                [sys.executable, "-c", WAIT_FOR_LOCK + KEEP_THE_TURN + AND_FOR_THE_TURN, path],
+                env=environment(),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            assert process.stdout is not None
+            assert process.stdout.readline() == "interrupted at the lock, then 60000\n"
+            assert process.stdout.readline() == "interrupted at the turn\n"
+            other.execute("ROLLBACK")
+        assert process.communicate("go\n") == ("written\n", None)
+        assert process.returncode == 0
+        assert keys(path) == ["key"]
+
+    def test_a_transaction_begun_by_hand_is_refused_and_kept(self, database: SqliteDatabase, path: Path) -> None:
+        """Inside a BEGIN that Peewee knows nothing of it is `inside_transaction`, and what was written there stays."""
+        database.execute_sql("BEGIN")
+        put(database, "by hand")
+        with pytest.raises(WAIaaSError) as caught:
+            write(database, "never")
+        assert reason_of(caught) == "inside_transaction"
+        database.execute_sql("COMMIT")
+        assert keys(path) == ["by hand"]
+
+    def test_a_half_read_cursor_with_an_old_snapshot_is_refused(self, database: SqliteDatabase, path: Path) -> None:
+        """A thread that is still reading what another has meanwhile changed is `database_busy` until it is done."""
+        for number in range(3):
+            put(database, str(number))
+        cursor = database.execute_sql("SELECT key FROM wc_store")
+        cursor.fetchone()
+        execute(path, "INSERT INTO wc_store VALUES ('theirs', 'value')")
+        with pytest.raises(WAIaaSError) as caught:
+            write(database, "never")
+        assert reason_of(caught) == "database_busy"
+        cursor.fetchall()
+        write(database, "later")
+        assert keys(path) == ["0", "1", "2", "later", "theirs"]
+
+    def test_a_reader_keeps_a_rollback_journal_from_committing(self, tmp_path: Path) -> None:
+        """Without a write-ahead log a COMMIT that a reader stands in the way of is `database_busy`, and undone."""
+        path = make_file(tmp_path / "wallets.db", 19)
+        database = SqliteDatabase(path, timeout=0.1)
+        before = keys(path)
+        with plain(path, "BEGIN", "SELECT * FROM wc_store"):
+            with pytest.raises(WAIaaSError) as caught:
+                write(database, "never")
+            assert reason_of(caught) == "database_busy"
+        write(database, "later")
+        database.close()
+        assert keys(path) == sorted([*before, "later"])
+
+    @pytest.mark.parametrize("nested", [False, True])
+    def test_after_a_full_disk_nothing_more_is_written(
+        self, database: SqliteDatabase, path: Path, nested: bool
+    ) -> None:
+        """Where SQLite has rolled back by itself, a block that caught the error can write nothing more, and fails."""
+
+        def fill() -> None:
+            with waiaas.write_transaction(database) if nested else nullcontext():
+                for number in range(100):
+                    database.execute_sql("INSERT INTO wc_store VALUES (?, ?)", (str(number), "x" * 3000))
+
+        def write_around() -> None:
+            with waiaas.write_transaction(database):
+                put(database, "before")
+                with pytest.raises(WAIaaSError if nested else OperationalError, match="full"):
+                    fill()
+                assert not database.connection().in_transaction
+                put(database, "after")
+
+        database.pragma("cache_size", 5)
+        database.pragma("max_page_count", database.pragma("page_count") + 4)
+        with pytest.raises(WAIaaSError, match="rolled back after an error"):
+            write_around()
+        assert keys(path) == []
+        write(database, "later")
+        assert keys(path) == ["later"]
+
+    def test_an_error_at_commit_is_told_and_nothing_is_kept(self, tmp_path: Path) -> None:
+        """Where the disk takes nothing more at COMMIT, the call is refused as `io_error`; a later one succeeds."""
+        path = tmp_path / "wallets.db"
+        waiaas.close(waiaas.connect(path))
+        assert run_python(FAIL_AT_COMMIT, path) == "disk_full\n"
+        assert keys(path) == ["before", "later"]
+
+    def test_a_plain_peewee_database_works_too(self, tmp_path: Path) -> None:
+        """A SqliteDatabase of Peewee's own gets the same transaction, commits and rolls back."""
+        path = tmp_path / "wallets.db"
+        waiaas.close(waiaas.connect(path))
+        database = SqliteDatabase(path)
+        with waiaas.write_transaction(database):
+            assert run_python(TRY_TO_WRITE, path) == "database is locked\n"
+            put(database, "kept")
+        with pytest.raises(KeyError):
+            write(database, "lost", error=KeyError())
+        database.close()
+        assert keys(path) == ["kept"]
+
+    def test_works_on_a_database_that_was_closed(self, database: SqliteDatabase, path: Path) -> None:
+        """A closed database opens itself again for a transaction, with the daemon's PRAGMAs."""
+        waiaas.close(database)
+        write(database, "key")
+        assert pragmas(database) == {**DAEMONS_PRAGMAS, "busy_timeout": 200}
+        assert keys(path) == ["key"]
+
+    def test_upgrade_is_refused_inside_and_works_after(self, v18: Path) -> None:
+        """`upgrade` needs a transaction of its own: inside one it is refused, after it the file is upgraded."""
+        database = waiaas.connect(v18, upgrade=False)
+        with waiaas.write_transaction(database):
+            with pytest.raises(WAIaaSError) as caught:
+                waiaas.upgrade(database, backup=False)
+            assert reason_of(caught) == "inside_transaction"
+            put(database, "kept")
+        assert waiaas.upgrade(database, backup=False).applied == [19]
+        write(database, "later")
+        waiaas.close(database)
+        assert {"kept", "later"} <= set(keys(v18))
+
+    def test_manual_commit_is_left_to_the_caller(self, database: SqliteDatabase, path: Path) -> None:
+        """Peewee's manual commit mode works as ever, statement by statement."""
+        with database.manual_commit():
+            put(database, "by itself")
+            database.begin()
+            put(database, "taken back")
+            database.rollback()
+        assert keys(path) == ["by itself"]
+
+
+WAIT_FOR_LOCK = """
+import signal, sys, threading, waiaas
+from waiaas.files.opening import DatabaseFile
+from waiaas.backends.sqlite import WaiaasDatabase
+file = DatabaseFile(sys.argv[1])
+main, database = threading.get_ident(), WaiaasDatabase(file.name, file=file, timeout=60)
+
+def interrupted():
+    # A signal that comes before the wait has begun interrupts all the same: the block is never reached.
+    try:
+        threading.Timer(0.2, signal.pthread_kill, (main, signal.SIGINT)).start()
+        with waiaas.write_transaction(database):
+            raise SystemExit("had the lock")
+    except KeyboardInterrupt:
+        return True
+
+assert interrupted()
+print("interrupted at the lock, then", database.pragma("busy_timeout"), flush=True)
+"""
+AND_FOR_THE_TURN = """
+assert interrupted()
+let_go()
+print("interrupted at the turn", flush=True)
+sys.stdin.readline()
+with waiaas.write_transaction(database):
+    database.execute_sql("INSERT INTO wc_store VALUES ('key', 'value')")
+waiaas.close(database)
+print("written")
+"""
+FAIL_AT_COMMIT = """
+import os, resource, sys, waiaas
+database = waiaas.connect(sys.argv[1])
+with waiaas.write_transaction(database):
+    database.execute_sql("INSERT INTO wc_store VALUES ('before', 'value')")
+_, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (os.path.getsize(sys.argv[1] + "-wal"), most))
+try:
+    with waiaas.write_transaction(database):
+        database.execute_sql("INSERT INTO wc_store VALUES ('never', 'value')")
+        written = True
+except waiaas.WAIaaSError as error:
+    assert written
+    print(error.reason)
+resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+with waiaas.write_transaction(database):
+    database.execute_sql("INSERT INTO wc_store VALUES ('later', 'value')")
+waiaas.close(database)
+"""
+
+
+@pytest.mark.parametrize("mode", [None, "IMMEDIATE"])
+def test_a_block_of_peewees_can_commit_and_roll_back_and_go_on(tmp_path: Path, mode: str | None) -> None:
+    """Peewee's `commit` and `rollback` inside a block end its transaction and begin another, as Peewee says."""
+    database = waiaas.connect(tmp_path / "wallets.db")
+    insert = "INSERT INTO key_value_store VALUES (?, 'value', 1)"
+    with database.atomic(mode) as transaction:
+        database.execute_sql(insert, ("kept",))
+        transaction.commit()
+        database.execute_sql(insert, ("gone",))
+        transaction.rollback()
+        database.execute_sql(insert, ("kept too",))
+    rows = database.execute_sql("SELECT key FROM key_value_store ORDER BY key").fetchall()
+    assert rows == [("kept",), ("kept too",)]
+    waiaas.close(database)
+
+
+def test_a_with_block_is_one_transaction(tmp_path: Path) -> None:
+    """What the services did in `with database:` is seen by nobody before its end, and undone where it raises."""
+    database, other = (waiaas.connect(tmp_path / "wallets.db") for _ in range(2))
+    fields = {"name": "trading", "chain": "solana", "environment": "mainnet", "publicKey": "an example's address"}
+    request = waiaas.CreateWalletRequestSchema().load(fields)
+
+    def create_and_fail() -> None:
+        with database:
+            wallet = waiaas.WalletService(database).create(request)
+            assert waiaas.WalletService(database).get(wallet.id).name == "trading"
+            assert waiaas.WalletService(other).list().items == ()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        create_and_fail()
+    assert database.is_closed()
+    assert waiaas.WalletService(database).list().items == ()
+    for opened in (database, other):
+        waiaas.close(opened)
+
+
+class TestDurable:
+    """A transaction that is on the disk when it ends."""
+
+    @pytest.fixture
+    def database(self, tmp_path: Path) -> Iterator[SqliteDatabase]:
+        database = waiaas.connect(tmp_path / "wallets.db")
+        yield database
+        waiaas.close(database)
+
+    @pytest.mark.parametrize("level", [0, 1, 2, 3])
+    @pytest.mark.parametrize("error", [None, KeyError("own")])
+    def test_the_level_of_the_connection_is_restored(
+        self, database: SqliteDatabase, level: int, error: Exception | None
+    ) -> None:
+        """Inside the block `synchronous` is EXTRA (3); afterwards it is what it was, also after an error."""
+        database.pragma("synchronous", level)
+        expected = nullcontext() if error is None else pytest.raises(KeyError)
+        with expected, waiaas.write_transaction(database, durable=True):
+            assert database.pragma("synchronous") == 3
+            put(database, "key")
+            if error is not None:
+                raise error
+        assert database.pragma("synchronous") == level
+
+    @pytest.mark.parametrize("fails", [False, True])
+    def test_inside_a_transaction_the_log_is_synced_after_its_commit(
+        self, database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch, fails: bool
+    ) -> None:
+        """The log and the folder are synced once the outer transaction has committed, and not after a rollback."""
+        synced: list[tuple[str, list[str]]] = []
+        path = Path(str(database.database))
+
+        def note(descriptor: int) -> None:
+            synced.append((os.readlink(f"/proc/self/fd/{descriptor}"), keys(path)))
+
+        monkeypatch.setattr(os, "fsync", note)
+        with nullcontext() if not fails else pytest.raises(KeyError), database.atomic():
+            with waiaas.write_transaction(database, durable=True):
+                put(database, "key")
+            assert synced == []
+            if fails:
+                raise KeyError
+        real = os.path.realpath(path)
+        assert synced == ([] if fails else [(f"{real}-wal", ["key"]), (os.path.dirname(real), ["key"])])
+
+    def test_a_sync_that_fails_is_reported(self, database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+        """If the disk does not take the log after a commit, the caller hears of it."""
+
+        def fail(descriptor: int) -> None:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        monkeypatch.setattr(os, "fsync", fail)
+        durable = waiaas.write_transaction(database, durable=True)
+        with pytest.raises(WAIaaSError) as caught, database.atomic(), durable:
+            put(database, "key")
+        assert caught.value.code == "DATABASE_UNAVAILABLE"
+        monkeypatch.undo()
+        assert not database.in_transaction()
+
+    def test_a_database_in_memory_has_no_disk(self) -> None:
+        """In memory there is nothing to sync."""
+        database = waiaas.connect(":memory:")
+        with waiaas.write_transaction(database, durable=True):
+            put(database, "outer")
+            with waiaas.write_transaction(database, durable=True):
+                put(database, "inner")
+        assert database.execute_sql("SELECT count(*) FROM wc_store").fetchone() == (2,)
+        waiaas.close(database)

@@ -1,0 +1,220 @@
+"""What a thread does beside a change: the backup, or the look at the pages, of the file as it was before."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from concurrent.futures import wait
+from contextlib import closing
+from pathlib import Path
+
+import peewee
+import pytest
+from support.old_files import dump, make_file
+
+import waiaas
+from waiaas import Progress, WAIaaSError
+from waiaas.database import open_to_change
+from waiaas.files import page_check as damage
+from waiaas.files.background import Background, can_read_beside
+from waiaas.files.backup import Copy
+from waiaas.files.opening import DatabaseFile
+from waiaas.migrations import runner
+from waiaas.migrations.versions import v19_session_wallets as v19
+from waiaas.progress import Pulse
+
+PATIENCE = 30
+SIGN = Progress("backing up", None, 1, 2)
+
+
+@pytest.fixture
+def log18(tmp_path: Path) -> Path:
+    """A version-18 file with a write-ahead log, alone in its folder."""
+    return make_file(tmp_path / "wallets.db", rows=300, wal=True)
+
+
+def files(path: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in path.parent.iterdir()}
+
+
+class Held:
+    """The backup of an upgrade, which begins, or ends, only when it is let go."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, at_the_end: bool = False) -> None:
+        self.begun, self.free = threading.Event(), threading.Event()
+        self._write_backup, self._at_the_end = runner.write_backup, at_the_end
+        monkeypatch.setattr(runner, "write_backup", self._write)
+
+    def _write(self, file: DatabaseFile, target: Path, pulse: Pulse) -> Copy:
+        copy = self._write_backup(file, target, pulse) if self._at_the_end else None
+        self.begun.set()
+        assert self.free.wait(PATIENCE)
+        return copy or self._write_backup(file, target, pulse)
+
+
+def test_the_backup_is_of_the_file_before_the_change(log18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backup that is begun only when the tables are changed already holds the file as it was."""
+    held, before = Held(monkeypatch), dump(log18)
+
+    def let_go(progress: Progress) -> None:
+        if progress.phase == "checking the foreign keys of session_wallets":
+            assert not list(log18.parent.glob("*.backup"))
+            held.free.set()
+
+    with open_to_change(log18) as database:
+        report = waiaas.upgrade(database, progress=let_go)
+    assert report.backup is not None
+    assert dump(Path(report.backup)) == before
+    assert "session_wallets" in dump(log18)
+
+
+def test_nothing_is_committed_before_the_backup_has_its_name(log18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the change waits for its backup, everybody else still sees the old file."""
+    held, seen = Held(monkeypatch, at_the_end=True), list[int]()
+
+    def look(progress: Progress) -> None:
+        # Told again and again by the change that waits.
+        if progress.phase == "verifying the backup" and held.begun.is_set():
+            with closing(sqlite3.connect(log18)) as reader:
+                seen.extend(reader.execute("SELECT max(version) FROM schema_version").fetchone())
+            assert len(list(log18.parent.glob("*.backup"))) == 1
+            held.free.set()
+
+    with open_to_change(log18) as database:
+        waiaas.upgrade(database, progress=look)
+    assert set(seen) == {18}
+
+
+def test_progress_is_told_by_the_thread_that_upgrades(log18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The callback is never called from the thread that copies."""
+    held, threads = Held(monkeypatch), set()
+
+    def told(progress: Progress) -> None:
+        threads.add(threading.current_thread())
+        if progress.phase == "filling session_wallets":
+            held.free.set()
+
+    with open_to_change(log18) as database:
+        waiaas.upgrade(database, progress=told)
+    assert threads == {threading.current_thread()}
+
+
+@pytest.mark.parametrize("at_the_end", [False, True], ids=["not begun", "written"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
+def test_a_change_that_is_stopped_takes_its_backup_along(
+    log18: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException], at_the_end: bool
+) -> None:
+    """Stopped while its backup is being written, or has its name already, an upgrade leaves the file alone."""
+    held, before = Held(monkeypatch, at_the_end=at_the_end), files(log18)
+
+    def stop(progress: Progress) -> None:
+        if progress.phase == "filling session_wallets":
+            assert held.begun.wait(PATIENCE)
+            held.free.set()
+            raise error
+
+    with open_to_change(log18) as database, pytest.raises(error):
+        waiaas.upgrade(database, progress=stop)
+    assert files(log18) == before
+    assert threading.active_count() == 1
+
+
+def test_a_look_at_the_pages_that_takes_long_is_told_of_and_stopped(
+    log18: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a backup, a change waits for the look at its pages, says so, and can be stopped meanwhile."""
+    before = files(log18)
+
+    def look(database: sqlite3.Connection, **_: object) -> list[str]:
+        database.execute("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n")
+        raise AssertionError("a statement without an end has ended")
+
+    def stop(progress: Progress) -> None:
+        if progress.phase == "checking the pages":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(damage, "damage", look)
+    with open_to_change(log18) as database, pytest.raises(KeyboardInterrupt):
+        waiaas.upgrade(database, backup=False, progress=stop)
+    assert files(log18) == before
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"), [("disk I/O error", "io_error"), ("database disk image is malformed", "corrupt")]
+)
+def test_a_backup_in_the_making_is_finished_where_the_file_is_in_danger(
+    log18: Path, monkeypatch: pytest.MonkeyPatch, message: str, reason: str
+) -> None:
+    """Where the disk or the file fails while the backup is being written, it is finished and kept, and told of."""
+    held, before = Held(monkeypatch), dump(log18)
+
+    def fail(_: waiaas.ddl.LosslessMigrator) -> None:
+        held.free.set()
+        raise peewee.OperationalError(message)
+
+    monkeypatch.setattr(v19, "up", fail)
+    with open_to_change(log18) as database, pytest.raises(WAIaaSError) as caught:
+        waiaas.upgrade(database)
+    assert caught.value.reason == reason
+    copy = Path(str((caught.value.details or {})["backup"]))
+    assert {file.name for file in log18.parent.iterdir()} == {log18.name, copy.name}
+    assert dump(copy) == dump(log18) == before
+
+
+def test_a_backup_that_failed_ends_a_long_upgrade_at_its_next_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From version 1 on, an upgrade whose backup has failed does not go on to the last version."""
+    path = make_file(tmp_path / "wallets.db", version=1, wal=True)
+    before, versions = files(path), set[object]()
+    raise_failure = Background.raise_failure
+
+    def late(background: Background[object]) -> None:
+        wait([background._job])
+        raise_failure(background)
+
+    monkeypatch.setattr(Background, "raise_failure", late)
+    with open_to_change(path) as database, pytest.raises(WAIaaSError) as caught:
+        waiaas.upgrade(
+            database,
+            backup=tmp_path / "no such folder" / "copy",
+            progress=lambda progress: versions.add(progress.version),
+        )
+    assert caught.value.reason == "backup_failed"
+    assert versions == {None, 2}
+    assert files(path) == before
+
+
+def test_a_job_that_fails_with_a_timeout_is_not_waited_for() -> None:
+    """TimeoutError, which a network file system can raise, is the job's failure and not a reason to wait on."""
+
+    def job(_: Pulse) -> None:
+        raise TimeoutError("Connection timed out")
+
+    background = Background(job, Pulse(None))
+    with pytest.raises(TimeoutError, match="Connection timed out"):
+        background.result()
+    assert background.end(stop=True) is None
+
+
+def test_a_job_is_told_to_stop_by_its_own_pulse() -> None:
+    """A job whose result nobody wants any more ends when it next says that it lives."""
+
+    def job(pulse: Pulse) -> None:
+        while True:
+            pulse(SIGN)
+
+    background = Background(job, Pulse(None))
+    assert background.end(stop=True) is None
+
+
+@pytest.mark.parametrize(
+    ("pragmas", "expected"),
+    [("", True), ("PRAGMA locking_mode = EXCLUSIVE", False), ("PRAGMA journal_mode = DELETE", False)],
+)
+def test_where_nobody_can_read_beside_a_change(log18: Path, pragmas: str, expected: bool) -> None:
+    """Only a write-ahead log that others may use lets a second connection read during a change."""
+    with closing(peewee.SqliteDatabase(str(log18))) as database:
+        database.connect()
+        database.connection().executescript(pragmas)
+        assert can_read_beside(database) is expected

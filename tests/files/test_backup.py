@@ -1,0 +1,328 @@
+"""The backup: the original row by row, private, verified, and never in another file's place."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import sqlite3
+import stat
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from support.interrupted_upgrades import NOW, Trial, Victims
+from support.old_files import dump, make_file
+
+import waiaas
+from waiaas import WAIaaSError
+from waiaas.database import open_to_change
+from waiaas.files import backup
+from waiaas.files.opening import DatabaseFile
+from waiaas.files.private_folder import PrivateFolder
+from waiaas.progress import Pulse
+
+
+@pytest.fixture(params=[False, True], ids=["rollback journal", "write-ahead log"])
+def v18(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A version-18 file with linked rows, alone in its folder."""
+    return make_file(tmp_path / "wallets.db", wal=request.param)
+
+
+def upgraded(path: Path, **options: object) -> Path:
+    with open_to_change(path) as database:
+        report = waiaas.upgrade(database, **options)
+    assert report.backup is not None
+    return Path(report.backup)
+
+
+@pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
+def test_it_equals_the_original(tmp_path: Path, wal: bool) -> None:
+    """The backup opens at version 18 and equals the original row by row and definition by definition."""
+    path = make_file(tmp_path / "wallets.db", wal=wal)
+    before = dump(path)
+    copy = upgraded(path)
+    assert {file.name for file in tmp_path.iterdir()} == {path.name, copy.name}
+    with open_to_change(copy) as database:
+        assert waiaas.compatibility(database).version == 18
+        assert waiaas.check(database).findings == []
+    assert dump(copy) == before
+
+
+def test_it_holds_what_a_killed_daemon_had_committed(tmp_path: Path) -> None:
+    """Rows that are only in the write-ahead log of a killed daemon are in the backup and in the upgraded file."""
+    original = make_file(tmp_path / "original.db", wal=True)
+    path = tmp_path / "wallets.db"
+    with closing(sqlite3.connect(original, isolation_level=None)) as daemon:
+        daemon.execute("UPDATE sessions SET source = 'only in the log'")
+        shutil.copy(original, path)
+        shutil.copy(f"{original}-wal", f"{path}-wal")
+    assert b"only in the log" not in path.read_bytes()
+    copy = upgraded(path)
+    for file in (copy, path):
+        assert {dict(row)["source"] for row in dump(file)["sessions"]} == {"only in the log"}
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o444])
+def test_it_has_the_file_mode_of_the_original(v18: Path, mode: int) -> None:
+    """The backup is as private as the original, whatever the umask."""
+    if mode == 0o444 and os.geteuid() != 0:
+        pytest.skip("only root can upgrade a read-only file")
+    v18.chmod(mode)
+    before = os.umask(0)
+    try:
+        copy = upgraded(v18)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(copy.stat().st_mode) == mode
+
+
+def test_a_second_run_does_not_overwrite_it(v18: Path) -> None:
+    """Two backups of one second have two names, and the first keeps its bytes."""
+    first = upgraded(v18, clock=lambda: 5)
+    content = first.read_bytes()
+    with open_to_change(v18) as database:
+        waiaas.downgrade(database, 18, backup=False)
+    second = upgraded(v18, clock=lambda: 5)
+    assert second.name == f"{first.name}-2"
+    assert first.read_bytes() == content
+
+
+def test_a_path_of_ones_own(v18: Path, tmp_path: Path) -> None:
+    """A path given as backup is where the backup goes, and an existing file there is not touched."""
+    target = tmp_path / "folder" / "my backup.db"
+    target.parent.mkdir()
+    target.write_text("precious")
+    copy = upgraded(v18, backup=target)
+    assert copy == target.with_name("my backup.db-2")
+    assert target.read_text() == "precious"
+
+
+@pytest.mark.parametrize("slash", ["", os.sep])
+def test_a_folder_of_ones_own(v18: Path, tmp_path: Path, slash: str) -> None:
+    """In a folder given as backup it has the name that it would have beside the file, and no other file is touched."""
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    copy = upgraded(v18, backup=f"{folder}{slash}", clock=lambda: 5)
+    assert copy == folder / f"{v18.name}.v18-19700101T000005Z.backup"
+    assert {file.name for file in tmp_path.iterdir()} == {v18.name, folder.name}
+    with open_to_change(v18) as database:
+        waiaas.downgrade(database, 18, backup=folder, clock=lambda: 5)
+    assert {file.name for file in folder.iterdir()} == {copy.name, copy.name.replace("v18", "v19")}
+
+
+def test_a_folder_that_is_not_there(v18: Path, tmp_path: Path) -> None:
+    """A path that ends as a folder's does is no name for a file: without the folder nothing is written or changed."""
+    before = dump(v18)
+    with pytest.raises(WAIaaSError) as caught:
+        upgraded(v18, backup=f"{tmp_path / 'nowhere'}{os.sep}")
+    assert caught.value.reason == "backup_failed"
+    assert [file.name for file in tmp_path.iterdir()] == [v18.name]
+    assert dump(v18) == before
+
+
+def test_an_empty_path_is_no_place(v18: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty path is refused, and not taken for the current folder; nothing is written or changed."""
+    monkeypatch.chdir(tmp_path)
+    before = dump(v18)
+    for change in (waiaas.upgrade, lambda database, backup: waiaas.downgrade(database, 18, backup=backup)):
+        with open_to_change(v18) as database, pytest.raises(ValueError, match="this path is empty"):
+            change(database, backup="")
+    with pytest.raises(ValueError, match="this path is empty"):
+        waiaas.connect(v18, backup="")
+    assert [file.name for file in tmp_path.iterdir()] == [v18.name]
+    assert dump(v18) == before
+
+
+def test_one_that_fails_names_the_file_as_its_owner_does(v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Why there is no backup is told of the file under the name that was given, here one without its folder."""
+    monkeypatch.chdir(v18.parent)
+    with pytest.raises(WAIaaSError) as caught:
+        upgraded(Path(v18.name), backup=Path("nowhere") / "backup.db")
+    assert (caught.value.reason, (caught.value.details or {})["path"]) == ("backup_failed", v18.name)
+
+
+def test_one_that_cannot_be_written_stops_the_upgrade(v18: Path, tmp_path: Path) -> None:
+    """Without a place for the backup nothing is changed, and the error says why and how to go on."""
+    before = v18.read_bytes()
+    with open_to_change(v18) as database, pytest.raises(WAIaaSError) as caught:
+        waiaas.upgrade(database, backup=tmp_path / "no such folder" / "backup.db")
+    assert caught.value.reason == "backup_failed"
+    details = caught.value.details or {}
+    assert details["path"] == str(v18)
+    assert details["target"] == str(tmp_path / "no such folder" / "backup.db")
+    assert "unable to open" in details["cause"] or "No such file" in details["cause"]
+    assert "--no-backup" in str(caught.value.hint)
+    assert v18.read_bytes() == before
+
+
+def test_a_damaged_file_is_found_by_its_backup(tmp_path: Path) -> None:
+    """Where pages of the original are damaged the copy's check fails, nothing is changed and no copy is left."""
+    path = make_file(tmp_path / "wallets.db", rows=300)
+    content = bytearray(path.read_bytes())
+    for page in range(5, len(content) // 4096, 7):
+        content[page * 4096 : page * 4096 + 64] = bytes(64)
+    path.write_bytes(content)
+    with pytest.raises(WAIaaSError) as caught:
+        upgraded(path)
+    assert caught.value.reason in ("backup_failed", "corrupt")
+    assert path.read_bytes() == bytes(content)
+    assert [file.name for file in tmp_path.iterdir()] == ["wallets.db"]
+
+
+def test_a_copy_that_the_disk_spoiled_is_no_backup(v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the original is whole and its copy is not, the upgrade is refused and no copy is left."""
+    before = v18.read_bytes()
+    copy_pages = backup._copy_pages
+
+    def spoil(original: DatabaseFile, folder: PrivateFolder, pulse: Pulse) -> None:
+        copy_pages(original, folder, pulse)
+        with folder.copy.open("r+b") as file:
+            file.seek(5 * 4096)
+            file.write(b"\xa5" * 64)
+
+    monkeypatch.setattr(backup, "_copy_pages", spoil)
+    with pytest.raises(WAIaaSError) as caught:
+        upgraded(v18, clock=lambda: 0)
+    details = caught.value.details or {}
+    assert (caught.value.reason, details["path"]) == ("backup_failed", str(v18))
+    assert str(details["target"]).startswith(str(v18.with_name(f".{v18.name}.")))
+    assert "page 6" in str(details["cause"]).lower()
+    assert v18.read_bytes() == before
+    assert [file.name for file in v18.parent.iterdir()] == [v18.name]
+
+
+def test_its_progress_is_told(tmp_path: Path) -> None:
+    """While the backup is written the caller hears of pages done and in all, ever more, up to all."""
+    path = make_file(tmp_path / "wallets.db", rows=9000)
+    total = path.stat().st_size // 4096
+    told: list[tuple[int, int]] = []
+    with open_to_change(path) as database:
+        waiaas.upgrade(
+            database, progress=lambda told_: told.append(told_[2:]) if told_.phase == "backing up" else None
+        )
+    done = [pages for pages, _ in told]
+    assert {of for _, of in told} == {total}
+    assert 0 < done[0] < total
+    assert done == sorted(done)
+    assert done[-1] == total
+
+
+def test_it_is_private_while_it_is_written(tmp_path: Path) -> None:
+    """From its first page to its name the copy is its owner's alone, though everybody may read the original."""
+    v18 = make_file(tmp_path / "wallets.db")
+    v18.chmod(0o644)
+    modes = set()
+
+    def look(progress: waiaas.Progress) -> None:
+        if progress.phase in ("backing up", "verifying the backup"):
+            for folder in v18.parent.glob(".*.partial-*"):
+                modes.add((stat.S_IMODE(folder.stat().st_mode), stat.S_IMODE((folder / "copy").stat().st_mode)))
+
+    with open_to_change(v18) as database:
+        waiaas.upgrade(database, progress=look)
+    assert modes == {(0o700, 0o600)}
+
+
+@pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
+def test_one_that_a_crash_cut_short_never_has_its_name(tmp_path: Path, wal: bool) -> None:
+    """Killed before any line of it, a backup has its name only if it is whole; the next one leaves no rest of it.
+
+    Before each line only if WAIAAS_STRESS is set.
+    """
+    trial = Trial(make_file(tmp_path / "wallets.db", rows=100, wal=wal))
+    every = 1 if os.environ.get("WAIAAS_STRESS") else 9
+    named = killed = 0
+    with Victims("line of the backup") as victims:
+        for number in itertools.count(0, every):
+            outcome = victims.upgrade(trial.begin(), number).how
+            if outcome == "not reached":
+                break
+            assert outcome == "killed"
+            killed += 1
+            copies = [dump(copy) for copy in tmp_path.glob("killed.db.v18-*")]
+            assert all(copy == trial.before for copy in copies)
+            named += len(copies)
+            left = upgraded(trial.path, clock=lambda: NOW)
+            assert {file.name for file in tmp_path.glob(".killed.db*")} == set(), number
+            assert dump(left) == trial.before
+            assert dump(trial.path) == trial.after
+    print(f"killed before {killed} lines, in {named} of which the copy had its name")
+    assert 0 < named < killed
+
+
+def test_a_file_system_without_hard_links_will_do(v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no hard link can be made, the backup still gets a name of its own and never another file's."""
+
+    def no_links(*_: object, **__: object) -> None:
+        raise PermissionError("no hard links here")
+
+    monkeypatch.setattr(os, "link", no_links)
+    target = v18.with_name("mine")
+    target.write_text("precious")
+    before = dump(v18)
+    copy = upgraded(v18, backup=target)
+    assert (copy.name, target.read_text()) == ("mine-2", "precious")
+    assert dump(copy) == before
+
+
+@pytest.mark.parametrize(("bits", "kept"), [(0o4755, 0o644), (0o2660, 0o660), (0o1644, 0o644)], ids=oct)
+def test_it_has_no_special_bits(v18: Path, bits: int, kept: int) -> None:
+    """The bits setuid, setgid, sticky and execute of the original are not copied."""
+    v18.chmod(bits)
+    assert stat.S_IMODE(upgraded(v18).stat().st_mode) == kept
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another group")
+def test_it_has_the_group_of_the_original(v18: Path) -> None:
+    """A member of the original's group can read the backup, and nobody of the group of the process can."""
+    os.chown(v18, 0, 65534)
+    v18.chmod(0o640)
+    copy = upgraded(v18)
+    assert (copy.stat().st_gid, stat.S_IMODE(copy.stat().st_mode)) == (65534, 0o640)
+
+
+def test_without_that_group_only_the_owner_can_read_it(v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the process may not give the copy that group, others lose their permissions instead of gaining some."""
+    own = v18.stat()
+    v18.chmod(0o664)
+    original = os.stat_result((*own[:5], own.st_gid + 1, *own[6:]))
+    inspect = DatabaseFile.inspect
+
+    def of_another_group(file: DatabaseFile) -> os.stat_result:
+        status = inspect(file)
+        return original if status.st_ino == own.st_ino else status
+
+    def may_not(*_: object) -> None:
+        raise PermissionError("not a member")
+
+    monkeypatch.setattr(os, "fchown", may_not)
+    monkeypatch.setattr(DatabaseFile, "inspect", of_another_group)
+    database = waiaas.connect(v18, upgrade=False)
+    report = waiaas.upgrade(database)
+    waiaas.close(database)
+    assert stat.S_IMODE(Path(str(report.backup)).stat().st_mode) == 0o600
+
+
+def test_a_file_that_was_swapped_in_gets_nothing(tmp_path: Path) -> None:
+    """If another user swaps the private folder for one of their own, nothing is written into theirs."""
+    v18 = make_file(tmp_path / "wallets.db")
+    theirs: list[Path] = []
+
+    def swap(progress: waiaas.Progress) -> None:
+        for folder in v18.parent.glob(".*.partial-*"):
+            if progress.phase == "backing up" and not theirs:
+                folder.rename(folder.with_name("moved away"))
+                folder.mkdir(0o777)
+                theirs.append(folder / "copy")
+                theirs[0].touch()
+
+    before = v18.read_bytes()
+    database = waiaas.connect(v18, upgrade=False)
+    with pytest.raises(WAIaaSError) as caught:
+        waiaas.upgrade(database, progress=swap)
+    database.close()
+    assert caught.value.reason == "backup_failed"
+    assert theirs[0].read_bytes() == b""
+    assert v18.read_bytes() == before
+    assert list(v18.parent.glob("*.backup*")) == []

@@ -1,0 +1,239 @@
+"""Commands in which a file call fails: their answer agrees with the file, and the next upgrade succeeds."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.failing_calls import Commands, Failure
+from support.failing_scenarios import LATEST, NAME, SCENARIOS, Trial, state_of
+from support.old_files import contents, make_file
+
+import waiaas
+from waiaas.database import open_to_change
+
+#: By kind of call, the errors beside EIO and ENOSPC that it can fail with: the name, and whether it lasts.
+_ERRORS = {
+    "write": (("EDQUOT", True), ("EFBIG", True), ("EINTR", False), ("short", True)),
+    "read": (("EINTR", False), ("short", True)),
+    "open": (("EMFILE", True), ("EACCES", True)),
+    "sync": (("EINVAL", True), ("EDQUOT", True)),
+    "map": (("ENOMEM", True),),
+    "lock": (("ENOLCK", True),),
+}
+_ALWAYS = (("EIO", False), ("EIO", True), ("ENOSPC", False))
+#: How many calls of one kind fail in the long form, each by itself; all if there are no more.
+_CALLS = 16
+#: What a test run has time for: how many failures of which scenarios.
+_SHORT = {
+    "upgrade 18 journal": 5,
+    "upgrade 18 log no backup": 6,
+    "downgrade log": 4,
+    "init": 5,
+    "check 18 log": 3,
+}
+
+
+@pytest.fixture(scope="module")
+def commands() -> Iterator[Commands]:
+    with Commands() as running:
+        yield running
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory, if there is one: each command syncs its files a dozen times."""
+    memory = Path("/dev/shm")
+    if not memory.is_dir():
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(prefix="waiaas-failing-", dir=memory) as name:
+        yield Path(name)
+
+
+def failures(trial: Trial, dice: random.Random, at_most: int) -> Iterator[Failure]:
+    """The failures of each kind of call, each error at some of the calls that the command makes."""
+    for kind, count in trial.counts().items():
+        for error, is_lasting in (*_ALWAYS, *_ERRORS.get(kind, ())):
+            for number in sorted(dice.sample(range(1, count + 1), min(count, at_most))):
+                yield Failure((kind,), "*", number, error, is_lasting)
+
+
+@pytest.mark.parametrize("name", _SHORT)
+def test_the_answer_agrees_with_the_file(name: str, commands: Commands, folder: Path) -> None:
+    """After a failed call, exit code and file agree, nothing is lost, and the next upgrade succeeds."""
+    dice = random.Random(name)
+    trial = Trial(SCENARIOS[name], folder, commands)
+    some = dice.sample([*failures(trial, dice, 2)], _SHORT[name])
+    assert [f"{failure}: {wrong}" for failure in some if (wrong := trial.run(failure)[1])] == []
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_answer_agrees_with_the_file_at_length(
+    name: str, commands: Commands, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every kind of call fails in every way, at many places of the command."""
+    dice = random.Random(name)
+    trial = Trial(SCENARIOS[name], folder, commands)
+    runs = [(failure, *trial.run(failure)) for failure in failures(trial, dice, _CALLS)]
+    with capsys.disabled():
+        refused = sum(ended.code == 1 for _, ended, _ in runs)
+        print(f"\n{name}: {len(runs)} failures, {sum(e.failed for _, e, _ in runs)} failed calls, {refused} refused")
+    assert [f"{failure}: {wrong}" for failure, _, wrong in runs if wrong] == []
+
+
+def test_a_commit_whose_folder_cannot_be_synced(commands: Commands, folder: Path) -> None:
+    """A COMMIT that reports an error after the journal is gone is complete: exit code 0, and a warning says why."""
+    trial = Trial(SCENARIOS["upgrade 18 journal no backup"], folder, commands)
+    count = trial.count("sync", "")
+    found = []
+    for number in range(1, count + 1):
+        for error in ("EIO", "EINVAL"):
+            ended, wrong = trial.run(Failure(("sync",), "", number, error))
+            assert wrong == []
+            found.append((ended.code, "Warning: wallets.db is changed and the change is committed" in ended.printed))
+    assert (0, True) in found
+    assert (1, True) not in found
+
+
+def test_a_commit_whose_log_cannot_be_synced(commands: Commands, folder: Path) -> None:
+    """A commit that failed when the log was synced does not come back when a later program recovers the log."""
+    trial = Trial(SCENARIOS["upgrade 18 log no backup"], folder, commands)
+    ended, wrong = trial.run(Failure(("sync",), "*", 1, is_lasting=True))
+    assert (ended.code, wrong) == (1, [])
+
+
+@pytest.mark.parametrize(("kind", "error", "code"), [("stat", "EIO", 1), ("chmod", "EPERM", 0)])
+def test_the_lock_of_an_upgrade_fails(kind: str, error: str, code: int, commands: Commands, folder: Path) -> None:
+    """A lock file whose status cannot be read is refused; one that cannot be shared with others is still a lock."""
+    trial = Trial(SCENARIOS["connect 18 journal"], folder, commands)
+    lock = f".{NAME}.upgrading"
+    codes = []
+    for number in range(1, trial.count(kind, lock) + 1):
+        ended, wrong = trial.run(Failure((kind,), lock, number, error))
+        assert wrong == []
+        codes.append(ended.code)
+    assert code in codes
+
+
+def test_a_backup_whose_lock_fails(commands: Commands, folder: Path) -> None:
+    """A backup that gets no lock on its copy is given up after some seconds, and the file is unchanged."""
+    trial = Trial(SCENARIOS["upgrade 18 log"], folder, commands)
+    ended, wrong = trial.run(Failure(("lock",), ".*/*", 4, "ENOLCK", is_lasting=True))
+    assert wrong == []
+    assert ended.code == 1
+    assert "The backup of wallets.db could not be written" in ended.errors
+
+
+@pytest.mark.parametrize(
+    "name", ["upgrade 18 journal", "upgrade 18 log", "downgrade log", "check 18 log", "plan 18 log"]
+)
+def test_no_file_is_mapped_into_memory(name: str, commands: Commands, folder: Path) -> None:
+    """No database, copy or backup is mapped while it is changed or inspected: a bad sector would kill the process."""
+    trial = Trial(SCENARIOS[name], folder, commands)
+    assert trial.count("map", "*") == trial.count("map", "*-shm")
+
+
+@pytest.mark.parametrize("name", ["check 18 journal", "upgrade 18 journal", "upgrade 18 log no backup"])
+def test_a_file_that_cannot_be_read(name: str, commands: Commands, folder: Path) -> None:
+    """A read of the original that keeps failing is reported as an I/O error of the original, with a backup too."""
+    trial = Trial(SCENARIOS[name], folder, commands)
+    dice = random.Random(name)
+    for number in dice.sample(range(1, trial.count("read", NAME) + 1), 4):
+        ended, wrong = trial.run(Failure(("read",), NAME, number, is_lasting=True))
+        assert wrong == []
+        assert ended.code == 0 or "reported an I/O error on wallets.db" in ended.errors, ended.errors
+
+
+_CLOSE = f"""
+import waiaas
+database = waiaas.connect({NAME!r})
+database.execute_sql("INSERT INTO wc_store VALUES ('key', 'value')")
+try:
+    waiaas.close(database)
+except waiaas.WAIaaSError as error:
+    print(error.reason)
+print(database.is_closed())
+"""
+
+
+@pytest.mark.parametrize(("error", "reason"), [("ENOSPC", "disk_full"), ("EIO", "io_error")])
+def test_close_reports_a_log_that_cannot_be_written_back(
+    error: str, reason: str, commands: Commands, folder: Path
+) -> None:
+    """`close` raises if the disk is full, or fails, at the checkpoint; the rows stay in the log, and are not lost."""
+    path = make_file(folder / NAME, LATEST, wal=True)
+    ended = commands.run(folder, ["-c", _CLOSE], Failure(("write",), NAME, 1, error, is_lasting=True))
+    assert (ended.code, ended.printed) == (0, f"{reason}\nTrue\n"), ended.errors
+    assert ("wc_store", "key", "value") in state_of(path).content
+    database = waiaas.connect(path)
+    waiaas.close(database)
+    assert ("wc_store", "key", "value") in state_of(path).content
+    assert list(folder.glob(f"{NAME}-*")) == []
+
+
+#: Limits of a process (RLIMIT_…), the value of each, and what the error says; `None` if the command succeeds.
+_LIMITS = {
+    "few files": ("NOFILE", 5, "too many open files"),
+    "files for all but the backup": ("NOFILE", 9, "too many open files"),
+    "small files": ("FSIZE", 20_000, "a file-size limit is reached"),
+    "a small backup": ("FSIZE", 150_000, "a file-size limit is reached"),
+    "no more memory": ("AS", 0, "not enough memory"),
+    "no memory for a thread": ("AS", 3_000_000, None),
+}
+_LIMITED = """
+import resource, sys
+kind, value = sys.argv[2], int(sys.argv[3])
+if kind == "AS":
+    value += int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(getattr(resource, "RLIMIT_" + kind), (value, value))
+from waiaas.cli import main
+main(["upgrade", "wallets.db"])
+"""
+
+
+@pytest.mark.parametrize("limit", _LIMITS)
+def test_limits_of_the_process(limit: str, commands: Commands, folder: Path) -> None:
+    """Too few files, too small files and too little memory are errors that say so, and the file is unchanged."""
+    kind, value, said = _LIMITS[limit]
+    path = make_file(folder / NAME, wal=True)
+    before = state_of(path)
+    ended = commands.run(folder, ["-c", _LIMITED, kind, value])
+    if said is None:
+        assert (ended.code, state_of(path).version) == (0, LATEST)
+        return
+    assert (ended.code, state_of(path)) == (1, before)
+    assert said in ended.errors
+    assert "Traceback" not in ended.errors
+
+
+def test_a_full_disk(commands: Commands, tmp_path: Path) -> None:
+    """On a disk that is full nothing is changed, and the error says so; a full folder for temporary files is named."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", disk], capture_output=True).returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        path = make_file(disk / NAME)
+        before = state_of(path)
+        ended = commands.run(disk, ["upgrade", NAME])
+        assert (ended.code, state_of(path)) == (1, before)
+        assert "the disk is full" in ended.errors
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.parametrize("moment", [-1.0, 253_402_300_800.0, float("nan"), float("inf")])
+def test_a_clock_that_gives_no_usable_time(moment: float, tmp_path: Path) -> None:
+    """A clock outside the years 1970 to 9999 is refused, and the file is unchanged."""
+    path = make_file(tmp_path / NAME)
+    before = contents(tmp_path)
+    with open_to_change(path) as database, pytest.raises(waiaas.WAIaaSError) as caught:
+        waiaas.upgrade(database, clock=lambda: moment)
+    assert caught.value.reason == "clock_unusable"
+    assert contents(tmp_path) == before

@@ -1,0 +1,229 @@
+"""Files and folders that their user may not write or read."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.command_line import only_object, program
+from support.old_files import make_file
+from support.python_processes import Worker
+from support.sqlite_files import execute, files, killed, mode, plain
+
+
+@pytest.fixture(scope="module")
+def nobody() -> Iterator[Worker]:
+    """A process of a user whom permissions bind."""
+    with Worker("nobody") as worker:
+        assert worker.answer() == "ready"
+        yield worker
+
+
+class TestPermissions:
+    """Who runs the tests as root is not bound by permissions, so a process of another user opens the file."""
+
+    @pytest.fixture
+    def folder(self) -> Iterator[Path]:
+        # Not tmp_path: pytest's own folders above it are closed to other users.
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            folder.chmod(0o755)
+            (folder / "in").mkdir()
+            yield folder / "in"
+            (folder / "in").chmod(0o700)
+
+    @pytest.fixture
+    def open_with(self, nobody: Worker, folder: Path) -> Callable[..., Any]:
+        """What a user finds in schema_version who owns folder and file but has certain rights only, or the refusal."""
+        return partial(self.open_as_nobody, nobody, folder)
+
+    @staticmethod
+    def open_as_nobody(nobody: Worker, folder: Path, file_mode: int, folder_mode: int, **options: Any) -> Any:
+        path = folder / "wallets.db"
+        for each in (*folder.iterdir(), folder):
+            if os.geteuid() == 0:
+                os.chown(each, 65534, 65534)
+        if path.exists():
+            path.chmod(file_mode)
+        folder.chmod(folder_mode)
+        nobody.ask(path, **options)
+        answer = nobody.answer()
+        folder.chmod(0o700)
+        if path.exists():
+            path.chmod(0o600)
+        return answer
+
+    @pytest.mark.parametrize(
+        ("file_mode", "folder_mode", "options", "reason"),
+        [
+            (0o400, 0o700, {}, "read_only"),
+            (0o400, 0o700, {"backup": False}, "read_only"),
+            (0o600, 0o500, {}, "backup_failed"),
+            (0o600, 0o500, {"backup": False}, "read_only"),
+            (0o400, 0o500, {"backup": False}, "read_only"),
+            (0o000, 0o700, {}, "cannot_open"),
+            (0o600, 0o000, {}, "cannot_open"),
+        ],
+    )
+    def test_an_old_file_that_cannot_be_written_stays_as_it_was(
+        self,
+        folder: Path,
+        open_with: Callable[..., Any],
+        file_mode: int,
+        folder_mode: int,
+        options: dict[str, Any],
+        reason: str,
+    ) -> None:
+        """A read-only file, or one in a read-only folder, is refused with its reason before anything changes."""
+        make_file(folder / "wallets.db")
+        before = files(folder)
+        assert open_with(file_mode, folder_mode, **options) == reason
+        assert files(folder) == before
+
+    @pytest.mark.parametrize(("file_mode", "folder_mode"), [(0o400, 0o700), (0o600, 0o500), (0o400, 0o500)])
+    def test_an_old_file_that_cannot_be_written_can_be_read(
+        self, folder: Path, open_with: Callable[..., Any], file_mode: int, folder_mode: int
+    ) -> None:
+        """With `upgrade=False` a read-only old file can be opened and read."""
+        make_file(folder / "wallets.db")
+        before = files(folder)
+        assert open_with(file_mode, folder_mode, upgrade=False) == [18, 18]
+        assert files(folder) == before
+
+    @pytest.mark.parametrize(("file_mode", "folder_mode"), [(0o400, 0o700), (0o600, 0o500), (0o400, 0o500)])
+    def test_a_file_that_cannot_be_switched_to_the_log_stays_as_it_was(
+        self, folder: Path, open_with: Callable[..., Any], file_mode: int, folder_mode: int
+    ) -> None:
+        """A version-19 file in rollback-journal mode that cannot be written is refused as read-only."""
+        make_file(folder / "wallets.db", 19)
+        before = files(folder)
+        assert open_with(file_mode, folder_mode) == "read_only"
+        assert files(folder) == before
+
+    @pytest.mark.parametrize("version", [18, 20])
+    def test_a_refused_read_only_file_with_a_log_gets_nothing_beside_it(
+        self, folder: Path, open_with: Callable[..., Any], version: int
+    ) -> None:
+        """A read-only file in write-ahead-log mode is refused without a new -wal or -shm beside it."""
+        path = make_file(folder / "wallets.db", 18, wal=True)
+        execute(path, f"INSERT OR IGNORE INTO schema_version VALUES ({version}, 1, '')")
+        before = files(folder)
+        reason = "read_only" if version == 18 else "code_too_old"
+        assert open_with(0o400, 0o700) == reason
+        assert files(folder) == before
+
+    @pytest.mark.parametrize(
+        ("file_mode", "folder_mode", "reason"),
+        [(None, 0o500, "cannot_open"), (0o600, 0o500, "read_only"), (0o400, 0o700, "read_only")],
+    )
+    def test_nothing_is_created_where_nothing_can_be_written(
+        self, folder: Path, open_with: Callable[..., Any], file_mode: int | None, folder_mode: int, reason: str
+    ) -> None:
+        """A read-only folder, or a read-only empty file, stays as it is."""
+        if file_mode is not None:
+            (folder / "wallets.db").touch()
+        before = files(folder)
+        assert open_with(file_mode or 0, folder_mode) == reason
+        assert files(folder) == before
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+    def test_an_empty_file_of_another_user_is_refused(self, folder: Path, nobody: Worker) -> None:
+        """An empty file whose mode only its owner may change is refused: the key would stand in it for all to read."""
+        path = folder / "wallets.db"
+        path.touch()
+        path.chmod(0o666)
+        folder.chmod(0o777)
+        nobody.ask(path)
+        assert nobody.answer() == "cannot_open"
+        assert (path.read_bytes(), mode(path)) == (b"", 0o666)
+
+
+# Everything is loaded while the files of the library may still be read.
+AS_NOBODY = """
+import os
+from waiaas.cli import commands
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+commands.main(prog_name="waiaas")
+"""
+
+
+class TestLooking:
+    """Who may read a file and its folder, and write neither, is told what is in it."""
+
+    @pytest.fixture
+    def folder(self) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory() as name:
+            Path(name).chmod(0o755)
+            (Path(name) / "in").mkdir()
+            yield Path(name) / "in"
+            (Path(name) / "in").chmod(0o700)
+
+    def look(self, path: Path, *arguments: str, file_mode: int = 0o644) -> tuple[int, dict[str, Any]]:
+        """The exit code and the answer of a command of a user who owns all of it and may write nothing there."""
+        for each in (*path.parent.iterdir(), path.parent):
+            if os.geteuid() == 0:
+                os.chown(each, 65534, 65534)
+            each.chmod(0o555 if each.is_dir() else file_mode)
+        before = files(path.parent)
+        result = program(*arguments, path, "--json", code=AS_NOBODY)
+        # SQLite makes the index of a log anew.
+        index = f"{path.name}-shm"
+        assert files(path.parent) | {index: ""} == before | {index: ""}
+        return result.returncode, only_object(result.stdout)
+
+    @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
+    @pytest.mark.parametrize("file_mode", [0o644, 0o444], ids=oct)
+    @pytest.mark.parametrize(("version", "command", "code"), [(18, "status", 3), (18, "plan", 0), (19, "check", 0)])
+    def test_needs_no_permission_to_write(
+        self, folder: Path, version: int, command: str, code: int, file_mode: int, wal: bool
+    ) -> None:
+        """A file in a folder that cannot be written is looked at all the same, and nothing is put beside it."""
+        path = make_file(folder / "wallets.db", version, wal=wal)
+        assert self.look(path, command, file_mode=file_mode)[0] == code
+
+    @pytest.mark.parametrize("command", ["status", "check"])
+    def test_reads_a_log_that_has_its_index(self, folder: Path, command: str) -> None:
+        """What stands in the log alone is read too, where the log's index is there."""
+        statement = "INSERT INTO schema_version VALUES (20, 1, 'logged')"
+        path = killed(folder / "wallets.db", lambda p: make_file(p, 19, wal=True), statement, "-wal", "-shm")
+        code, answer = self.look(path, command)
+        assert (code, answer["error"]["details"]["reason"]) == (1, "code_too_old")
+
+    @pytest.mark.parametrize("command", ["status", "plan", "check", "upgrade"])
+    def test_says_what_a_log_without_its_index_needs(self, folder: Path, command: str) -> None:
+        """A log that a killed daemon left is not passed over: who cannot read it is told what it takes."""
+        statement = "INSERT INTO schema_version VALUES (20, 1, 'logged')"
+        path = killed(folder / "wallets.db", lambda p: make_file(p, 19, wal=True), statement, "-wal")
+        code, answer = self.look(path, command)
+        assert (code, answer["error"]["details"]["reason"]) == (1, "log_unreadable")
+        assert "Give write permission to the folder" in answer["error"]["hint"]
+
+    def test_does_not_pass_over_a_journal(self, folder: Path) -> None:
+        """What a crash left half-written is not read as it stands."""
+        path = make_file(folder / "wallets.db")
+        execute(path, "CREATE TABLE filler AS SELECT zeroblob(100000) AS body")
+        with plain(path, "PRAGMA cache_size = 1", "BEGIN", "UPDATE filler SET body = randomblob(100000)"):
+            journal = Path(f"{path}-journal").read_bytes()
+            half_written = path.read_bytes()
+        path.write_bytes(half_written)
+        Path(f"{path}-journal").write_bytes(journal)
+        assert self.look(path, "status", file_mode=0o444)[0] == 1
+
+    @pytest.mark.parametrize("wal", [False, True], ids=["alone", "with a log that was left"])
+    def test_a_rehearsal_needs_to_write_its_copy(self, folder: Path, wal: bool) -> None:
+        """A rehearsal in a folder that cannot be written says so, and nothing of a backup."""
+        path = make_file(folder / "wallets.db", wal=wal)
+        if wal:
+            Path(f"{path}-wal").touch()
+        code, answer = self.look(path, "upgrade", "--rehearse")
+        assert (code, answer["error"]["details"]["reason"]) == (1, "copy_failed")
+        assert "backup" not in answer["error"]["hint"]
+        assert ".waiaas-rehearsal" not in answer["error"]["message"]

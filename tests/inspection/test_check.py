@@ -1,0 +1,1093 @@
+"""What `check` finds in files that are as they should be, and in files that are not."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from peewee import PostgresqlDatabase, SqliteDatabase
+from support.old_files import contents, create_statements, make_file, query, session_id, wallet_id
+
+import waiaas
+from waiaas import CheckReport, Finding, WAIaaSError
+from waiaas.models import MODELS
+from waiaas.models.fields import JSONText, UTCDateTime
+
+PROBLEM, NOTE = "problem", "note"
+#: The words that the pages tell about findings, the kinds among them.
+DOCUMENTED = set(re.findall("`([a-z_]+)`", str(waiaas.Finding.__doc__)))
+TABLES = (
+    "wallets",
+    "sessions",
+    "session_wallets",
+    "transactions",
+    "policies",
+    "pending_approvals",
+    "audit_log",
+    "key_value_store",
+    "notification_logs",
+    "token_registry",
+    "settings",
+    "api_keys",
+    "telegram_users",
+    "wc_sessions",
+    "wc_store",
+)
+
+
+def execute(path: Path, *statements: str) -> None:
+    """Run statements on a file with foreign keys off, each committed."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        for statement in ("PRAGMA foreign_keys = OFF", "PRAGMA synchronous = OFF", *statements):
+            database.execute(statement)
+
+
+def check(path: Path) -> CheckReport:
+    """Look a file over; neither it nor its folder may change by that."""
+    before = contents(path.parent)
+    database = SqliteDatabase(path)
+    try:
+        report = waiaas.check(database)
+    finally:
+        database.close()
+        assert contents(path.parent) == before
+    return report
+
+
+def told(report: CheckReport) -> list[tuple[str, str, str, list[Any]]]:
+    """The findings of a report without their messages."""
+    assert {each.kind for each in report.findings} <= DOCUMENTED
+    return sorted((each.severity, each.kind, each.where, each.rows) for each in report.findings)
+
+
+def found(path: Path) -> list[tuple[str, str, str, list[Any]]]:
+    """The findings on a file without their messages."""
+    return told(check(path))
+
+
+def make_edited(path: Path, edits: Iterable[tuple[str, str]]) -> Path:
+    """Make a version-19 file from the daemon's statements, in each of which a text may be replaced by another."""
+    statements = list(create_statements(19))
+    for old, new in edits:
+        (number,) = [number for number, statement in enumerate(statements) if old in statement]
+        statements[number] = statements[number].replace(old, new)
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("PRAGMA synchronous = OFF")
+        database.execute("BEGIN")
+        for statement in statements:
+            database.execute(statement)
+        for version in range(1, 20):
+            database.execute("INSERT INTO schema_version VALUES (?, ?, ?)", (version, version, f"version {version}"))
+        database.execute("COMMIT")
+    return path
+
+
+@pytest.fixture
+def v19(tmp_path: Path) -> Path:
+    """A version-19 file with twelve linked rows in every table."""
+    return make_file(tmp_path / "wallets.db", 19)
+
+
+class TestNothingToFind:
+    def test_in_a_fresh_file(self, tmp_path: Path) -> None:
+        """A file that `connect` made has no findings."""
+        path = tmp_path / "wallets.db"
+        waiaas.close(waiaas.connect(path))
+        report = check(path)
+        assert (report.findings, report.ok, report.version, report.latest_version) == ([], True, 19, 19)
+
+    @pytest.mark.parametrize("version", [1, 5, 8, 17, 18])
+    def test_in_an_upgraded_file(self, tmp_path: Path, version: int) -> None:
+        """A file of hard values of an older version has no findings once it is upgraded."""
+        path = make_file(tmp_path / "wallets.db", version)
+        waiaas.close(waiaas.connect(path))
+        report = check(path)
+        assert (report.findings, report.version) == ([], 19)
+
+    def test_in_a_file_of_the_daemon(self, v19: Path) -> None:
+        """A version-19 file as the daemon makes it, with rows in every table, has no findings."""
+        assert check(v19).findings == []
+
+    @pytest.mark.parametrize("version", [1, 5, 8, 17, 18])
+    def test_in_an_old_file(self, tmp_path: Path, version: int) -> None:
+        """A file of an older version is not measured against version 19, and has no findings."""
+        report = check(make_file(tmp_path / "wallets.db", version))
+        assert (report.findings, report.ok, report.version, report.latest_version) == ([], True, version, 19)
+
+    def test_in_a_database_in_memory(self) -> None:
+        """A database in memory can be looked over as well."""
+        database = waiaas.connect(":memory:")
+        assert waiaas.check(database).findings == []
+        waiaas.close(database)
+
+    def test_inside_a_transaction(self, v19: Path) -> None:
+        """Inside a transaction its own rows are looked at, and it stays open and can be rolled back."""
+        database = SqliteDatabase(v19)
+        with database.atomic() as transaction:
+            database.execute_sql("DELETE FROM session_wallets")
+            assert [finding.kind for finding in waiaas.check(database).findings] == ["session_without_wallet"]
+            assert database.in_transaction()
+            transaction.rollback()
+        assert waiaas.check(database).findings == []
+        database.close()
+
+
+#: Definitions that differ in their text, or in what is known of migrated files, but not in what they mean.
+SAME: dict[str, list[tuple[str, str]]] = {
+    "as-shipped": [],
+    "case-of-names": [("CREATE TABLE wallets (\n  id TEXT", "create table Wallets (\n  ID text")],
+    "quotes": [("CREATE TABLE wc_store (\n  key TEXT", 'CREATE TABLE "wc_store" (\n  [key] TEXT')],
+    "comments": [("provider_name TEXT", "/* who, what */ provider_name TEXT -- CHECK (x)\n")],
+    "order-of-values": [("CHECK (source IN ('builtin', 'custom'))", "CHECK (source IN ('custom', 'builtin'))")],
+    "null-in-check": [("CHECK (tier IS NULL OR tier IN (", "CHECK (tier IN (")],
+    "spaces-and-quotes-in-check": [
+        ("CHECK (chain IN ('solana', 'ethereum'))", "CHECK(\"chain\"IN('solana','ethereum'))")
+    ],
+    "check-as-table-constraint": [
+        (
+            "role TEXT NOT NULL DEFAULT 'PENDING' CHECK (role IN ('PENDING', 'ADMIN', 'READONLY'))",
+            "role TEXT NOT NULL DEFAULT 'PENDING'",
+        ),
+        ("approved_at INTEGER\n)", "approved_at INTEGER,\n  CHECK (role IN ('PENDING', 'ADMIN', 'READONLY'))\n)"),
+    ],
+    "key-as-table-constraint": [
+        ("tx_id TEXT NOT NULL REFERENCES transactions(id) ON DELETE CASCADE", "tx_id TEXT NOT NULL"),
+        (
+            "approval_channel TEXT DEFAULT 'rest_api',\n  created_at INTEGER NOT NULL\n)",
+            "approval_channel TEXT DEFAULT 'rest_api',\n  created_at INTEGER NOT NULL,\n"
+            "  FOREIGN KEY (tx_id) REFERENCES transactions(id) ON DELETE CASCADE\n)",
+        ),
+    ],
+    "unique-beside-its-column": [("topic TEXT NOT NULL", "topic TEXT NOT NULL UNIQUE"), (",\n  UNIQUE (topic)", "")],
+    "index-in-another-spelling": [
+        (
+            "CREATE INDEX idx_wallets_status ON wallets(status)",
+            'create index IDX_WALLETS_STATUS on "wallets" ( `Status` )',
+        )
+    ],
+    # The three known ways in which a file that the daemon migrated to version 18 differs from a fresh one.
+    "migrated-owner-approval-method": [
+        (
+            "owner_approval_method TEXT CHECK (owner_approval_method IS NULL OR owner_approval_method IN "
+            "('sdk_ntfy', 'sdk_telegram', 'walletconnect', 'telegram_bot', 'rest'))",
+            "owner_approval_method TEXT",
+        )
+    ],
+    "migrated-message": [
+        ("message TEXT,\n  created_at INTEGER NOT NULL\n)", "created_at INTEGER NOT NULL,\n  message TEXT\n)")
+    ],
+    "migrated-approval-channel": [
+        (
+            "approval_channel TEXT DEFAULT 'rest_api',\n  created_at INTEGER NOT NULL\n)",
+            "created_at INTEGER NOT NULL, approval_channel TEXT DEFAULT 'rest_api'\n)",
+        )
+    ],
+}
+
+
+@pytest.mark.parametrize("edits", SAME.values(), ids=SAME)
+def test_the_same_in_other_words_is_no_finding(tmp_path: Path, edits: list[tuple[str, str]]) -> None:
+    """Spelling, order, and the known differences of files that the daemon migrated are no findings."""
+    assert found(make_edited(tmp_path / "wallets.db", edits)) == []
+
+
+class Drift(NamedTuple):
+    """Changed definitions, statements that run afterwards, and all that must be found."""
+
+    edits: list[tuple[str, str]]
+    statements: list[str]
+    expected: list[tuple[str, str, str]]
+
+
+def edited(old: str, new: str, *expected: tuple[str, str, str]) -> Drift:
+    return Drift([(old, new)], [], list(expected))
+
+
+def after(statement: str, *expected: tuple[str, str, str]) -> Drift:
+    return Drift([], [statement], list(expected))
+
+
+DRIFTS = {
+    # Tables
+    "extra-table": after("CREATE TABLE notes (body TEXT)", (NOTE, "extra_table", "notes")),
+    "extra-view": after("CREATE VIEW v AS SELECT id FROM wallets", (NOTE, "extra_view", "v")),
+    "extra-trigger": after(
+        "CREATE TRIGGER t AFTER DELETE ON wc_store BEGIN DELETE FROM audit_log; END", (NOTE, "extra_trigger", "t")
+    ),
+    "reading-trigger": after(
+        "CREATE TRIGGER t AFTER DELETE ON wc_store BEGIN INSERT INTO settings SELECT id, 1, 1, 1, 1 FROM wallets; END",
+        (NOTE, "extra_trigger", "t"),
+    ),
+    **{
+        f"unsafe-trigger-{name}": after(f"CREATE TRIGGER t {trigger}", (PROBLEM, "unsafe_trigger", "t"))
+        for name, trigger in {
+            "on-wallets": "AFTER DELETE ON wallets BEGIN DELETE FROM wc_store; END",
+            "on-links": "BEFORE UPDATE OF is_default ON Session_Wallets BEGIN SELECT 1; END",
+            "on-keys": 'AFTER UPDATE ON "key_value_store" BEGIN SELECT 1; END',
+            "inserts": "AFTER INSERT ON audit_log BEGIN INSERT INTO session_wallets VALUES ('s', 'w', 0, 1); END",
+            "replaces": 'AFTER INSERT ON audit_log BEGIN REPLACE INTO "session_wallets" VALUES (1, 2, 0, 1); END',
+            "or-ignore": "AFTER INSERT ON audit_log BEGIN INSERT OR IGNORE INTO [wallets] (id) VALUES (1); END",
+            "updates": "AFTER INSERT ON audit_log BEGIN UPDATE SESSIONS SET revoked_at = NULL; END",
+            "update-or": "AFTER INSERT ON audit_log BEGIN UPDATE OR IGNORE `sessions` SET revoked_at = NULL; END",
+            "deletes": "AFTER INSERT ON audit_log BEGIN DELETE FROM key_value_store; END",
+        }.items()
+    },
+    "no-autoincrement": edited(
+        "id INTEGER PRIMARY KEY AUTOINCREMENT", "id INTEGER PRIMARY KEY", (PROBLEM, "autoincrement", "audit_log")
+    ),
+    "autoincrement": edited(
+        "chat_id INTEGER PRIMARY KEY",
+        "chat_id INTEGER PRIMARY KEY AUTOINCREMENT",
+        (PROBLEM, "autoincrement", "telegram_users"),
+    ),
+    "without-rowid": edited(
+        "CREATE TABLE wc_store (\n  key TEXT PRIMARY KEY,\n  value TEXT NOT NULL\n)",
+        "CREATE TABLE wc_store (\n  key TEXT PRIMARY KEY,\n  value TEXT NOT NULL\n) WITHOUT ROWID",
+        (PROBLEM, "table_options", "wc_store"),
+        (PROBLEM, "not_null", "wc_store.key"),
+    ),
+    # Columns
+    "missing-column": edited(
+        "suspension_reason TEXT,\n  ", "", (PROBLEM, "missing_column", "wallets.suspension_reason")
+    ),
+    "extra-column": after("ALTER TABLE wallets ADD COLUMN nickname TEXT", (NOTE, "extra_column", "wallets.nickname")),
+    "renamed-column": edited(
+        "symbol TEXT NOT NULL",
+        "ticker TEXT NOT NULL",
+        (PROBLEM, "missing_column", "token_registry.symbol"),
+        (NOTE, "extra_column", "token_registry.ticker"),
+    ),
+    "column-type": edited(
+        "amount TEXT,\n  to_address", "amount REAL,\n  to_address", (PROBLEM, "column_type", "transactions.amount")
+    ),
+    "column-without-type": edited("ip_address TEXT", "ip_address", (PROBLEM, "column_type", "audit_log.ip_address")),
+    "null-allowed": edited(
+        "token_hash TEXT NOT NULL", "token_hash TEXT", (PROBLEM, "not_null", "sessions.token_hash")
+    ),
+    "null-refused": edited(
+        "usage_stats TEXT", "usage_stats TEXT NOT NULL", (PROBLEM, "not_null", "sessions.usage_stats")
+    ),
+    "default": edited("DEFAULT 'api'", "DEFAULT 'web'", (PROBLEM, "column_default", "sessions.source")),
+    "no-default": edited(" DEFAULT 30", "", (PROBLEM, "column_default", "sessions.max_renewals")),
+    "default-where-none-is": edited(
+        "actor TEXT NOT NULL", "actor TEXT NOT NULL DEFAULT ''", (PROBLEM, "column_default", "audit_log.actor")
+    ),
+    "generated": edited(
+        "suspension_reason TEXT",
+        "suspension_reason TEXT GENERATED ALWAYS AS (status) VIRTUAL",
+        (PROBLEM, "generated_column", "wallets.suspension_reason"),
+    ),
+    # Keys
+    "no-primary-key": edited(
+        "provider_name TEXT PRIMARY KEY",
+        "provider_name TEXT",
+        (PROBLEM, "primary_key", "api_keys.provider_name"),
+        (PROBLEM, "missing_unique", "UNIQUE (provider_name)"),
+    ),
+    "order-of-primary-key": edited(
+        "PRIMARY KEY (session_id, wallet_id)",
+        "PRIMARY KEY (wallet_id, session_id)",
+        (PROBLEM, "primary_key", "session_wallets.session_id"),
+        (PROBLEM, "primary_key", "session_wallets.wallet_id"),
+        (PROBLEM, "missing_unique", "UNIQUE (session_id, wallet_id)"),
+    ),
+    "missing-foreign-key": edited(
+        " REFERENCES transactions(id) ON DELETE CASCADE,\n  required_by",
+        ",\n  required_by",
+        (PROBLEM, "missing_foreign_key", "pending_approvals"),
+    ),
+    "extra-foreign-key": edited(
+        "actor TEXT NOT NULL,\n  wallet_id TEXT",
+        "actor TEXT NOT NULL,\n  wallet_id TEXT REFERENCES wallets(id)",
+        (NOTE, "extra_foreign_key", "audit_log"),
+    ),
+    "extra-foreign-key-of-two-columns": edited(
+        "ip_address TEXT\n)",
+        "ip_address TEXT,\n"
+        "  FOREIGN KEY (session_id, wallet_id) REFERENCES session_wallets (session_id, wallet_id)\n)",
+        (NOTE, "extra_foreign_key", "audit_log"),
+    ),
+    "action-of-foreign-key": edited(
+        "REFERENCES wallets(id) ON DELETE RESTRICT",
+        "REFERENCES wallets(id) ON DELETE CASCADE",
+        (PROBLEM, "missing_foreign_key", "transactions"),
+        (NOTE, "extra_foreign_key", "transactions"),
+    ),
+    "update-action-of-foreign-key": edited(
+        "REFERENCES sessions(id) ON DELETE SET NULL",
+        "REFERENCES sessions(id) ON DELETE SET NULL ON UPDATE CASCADE",
+        (PROBLEM, "missing_foreign_key", "transactions"),
+        (NOTE, "extra_foreign_key", "transactions"),
+    ),
+    "deferred-foreign-key": edited(
+        "REFERENCES transactions(id) ON DELETE CASCADE,\n  required_by",
+        "REFERENCES transactions(id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,\n  required_by",
+        (PROBLEM, "missing_foreign_key", "pending_approvals"),
+        (NOTE, "extra_foreign_key", "pending_approvals"),
+    ),
+    "parent-of-foreign-key": edited(
+        "session_id TEXT REFERENCES sessions(id) ON DELETE SET NULL",
+        "session_id TEXT REFERENCES sessions__tmp__(id) ON DELETE SET NULL",
+        (PROBLEM, "missing_foreign_key", "transactions"),
+        (NOTE, "extra_foreign_key", "transactions"),
+    ),
+    # Indexes
+    "missing-unique": edited(",\n  UNIQUE (topic)", "", (PROBLEM, "missing_unique", "UNIQUE (topic)")),
+    "missing-index": after("DROP INDEX idx_wallets_status", (PROBLEM, "missing_index", "idx_wallets_status")),
+    "index-on-another-table": edited(
+        "CREATE INDEX idx_settings_category ON settings(category)",
+        "CREATE INDEX idx_settings_category ON wallets(name)",
+        (PROBLEM, "missing_index", "idx_settings_category"),
+        (NOTE, "extra_index", "idx_settings_category"),
+    ),
+    "index-of-other-columns": edited(
+        "idx_policies_wallet_enabled ON policies(wallet_id, enabled)",
+        "idx_policies_wallet_enabled ON policies(enabled, wallet_id)",
+        (PROBLEM, "index_differs", "idx_policies_wallet_enabled"),
+    ),
+    "index-not-unique": edited(
+        "CREATE UNIQUE INDEX idx_transactions_tx_hash",
+        "CREATE INDEX idx_transactions_tx_hash",
+        (PROBLEM, "index_differs", "idx_transactions_tx_hash"),
+    ),
+    "index-unique": edited(
+        "CREATE INDEX idx_sessions_token_hash",
+        "CREATE UNIQUE INDEX idx_sessions_token_hash",
+        (PROBLEM, "index_differs", "idx_sessions_token_hash"),
+    ),
+    "index-partial": edited(
+        "idx_transactions_queued_at ON transactions(queued_at)",
+        "idx_transactions_queued_at ON transactions(queued_at) WHERE queued_at > 0",
+        (PROBLEM, "index_differs", "idx_transactions_queued_at"),
+    ),
+    "index-descending": edited(
+        "idx_audit_log_timestamp ON audit_log(timestamp)",
+        "idx_audit_log_timestamp ON audit_log(timestamp DESC)",
+        (PROBLEM, "index_differs", "idx_audit_log_timestamp"),
+    ),
+    "index-of-other-collation": edited(
+        "idx_wallets_public_key ON wallets(public_key)",
+        "idx_wallets_public_key ON wallets(public_key COLLATE NOCASE)",
+        (PROBLEM, "index_differs", "idx_wallets_public_key"),
+    ),
+    "extra-index": after("CREATE INDEX mine ON wallets (name)", (NOTE, "extra_index", "mine")),
+    # CHECKs
+    "missing-check": edited(
+        " CHECK (role IN ('PENDING', 'ADMIN', 'READONLY'))", "", (PROBLEM, "missing_check", "telegram_users")
+    ),
+    "narrower-check": edited(
+        "CHECK (role IN ('PENDING', 'ADMIN', 'READONLY'))",
+        "CHECK (role IN ('PENDING', 'ADMIN'))",
+        (PROBLEM, "missing_check", "telegram_users"),
+        (NOTE, "extra_check", "telegram_users"),
+    ),
+    "wider-check": edited(
+        "CHECK (source IN ('builtin', 'custom'))",
+        "CHECK (source IN ('builtin', 'custom', ''))",
+        (PROBLEM, "missing_check", "token_registry"),
+        (NOTE, "extra_check", "token_registry"),
+    ),
+    "extra-check": edited(
+        "decimals INTEGER NOT NULL",
+        "decimals INTEGER NOT NULL CHECK (decimals BETWEEN 0 AND 18)",
+        (NOTE, "extra_check", "token_registry"),
+    ),
+    "check-of-a-column-of-ones-own": after(
+        "ALTER TABLE wallets ADD COLUMN note TEXT CHECK (length(note) < 10)",
+        (NOTE, "extra_column", "wallets.note"),
+        (NOTE, "extra_check", "wallets"),
+    ),
+    "another-check-on-owner-approval-method": edited(
+        "(owner_approval_method IS NULL OR owner_approval_method IN "
+        "('sdk_ntfy', 'sdk_telegram', 'walletconnect', 'telegram_bot', 'rest'))",
+        "(owner_approval_method IN ('rest'))",
+        (PROBLEM, "missing_check", "wallets"),
+        (NOTE, "extra_check", "wallets"),
+    ),
+}
+
+
+class TestDrift:
+    @pytest.mark.parametrize("drift", DRIFTS.values(), ids=DRIFTS)
+    def test_is_found_where_it_is(self, tmp_path: Path, drift: Drift) -> None:
+        """Each difference from the models is found by kind and place and named in words, and nothing else is found."""
+        path = make_edited(tmp_path / "wallets.db", drift.edits)
+        execute(path, *drift.statements)
+        report = check(path)
+        assert told(report) == sorted((*expected, []) for expected in drift.expected)
+        assert report.ok == all(severity == NOTE for severity, _, _ in drift.expected)
+        for finding in report.findings:
+            messages = [finding.message, finding.to_dict("ko")["message"]]
+            assert [message for message in messages if finding.where not in message or "?" in message] == []
+
+    @pytest.mark.parametrize(
+        ("drift", "message"),
+        [
+            ("no-autoincrement", "autoincrement of audit_log is False, not True"),
+            ("autoincrement", "autoincrement of telegram_users is True, not False"),
+            ("without-rowid", "table options of wc_store is ['without rowid'], not []"),
+            ("column-type", "column type of transactions.amount is REAL, not TEXT"),
+            ("column-without-type", "column type of audit_log.ip_address is none, not TEXT"),
+            ("null-allowed", "not null of sessions.token_hash is False, not True"),
+            ("default", "column default of sessions.source is 'web', not 'api'"),
+            ("no-primary-key", "primary key of api_keys.provider_name is 0, not 1"),
+            ("generated", "generated column of wallets.suspension_reason is 2, not 0"),
+            ("no-default", "column default of sessions.max_renewals is none, not 30"),
+            ("default-where-none-is", "column default of audit_log.actor is '', not none"),
+            (
+                "deferred-foreign-key",
+                "table pending_approvals has the foreign key (tx_id) REFERENCES transactions (id)"
+                " ON UPDATE NO ACTION ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED, not one of WAIaaS",
+            ),
+            (
+                "extra-foreign-key-of-two-columns",
+                "table audit_log has the foreign key (session_id, wallet_id) REFERENCES session_wallets"
+                " (session_id, wallet_id) ON UPDATE NO ACTION ON DELETE NO ACTION, not one of WAIaaS",
+            ),
+            ("missing-unique", "table wc_sessions lacks UNIQUE (topic)"),
+            (
+                "index-not-unique",
+                "index idx_transactions_tx_hash of transactions is"
+                " create index idx_transactions_tx_hash on transactions ( tx_hash ), not"
+                " create unique index idx_transactions_tx_hash on transactions ( tx_hash )",
+            ),
+            (
+                "index-on-another-table",
+                "index idx_settings_category of settings is missing",
+            ),
+            ("missing-check", "table telegram_users lacks CHECK (role in ( 'ADMIN' , 'PENDING' , 'READONLY' ))"),
+            (
+                "missing-foreign-key",
+                "table pending_approvals lacks the foreign key (tx_id) REFERENCES transactions (id)"
+                " ON UPDATE NO ACTION ON DELETE CASCADE",
+            ),
+        ],
+    )
+    def test_says_what_is_and_what_should_be(self, tmp_path: Path, drift: str, message: str) -> None:
+        """What differs is told with what it is and what it should be."""
+        report = check(make_edited(tmp_path / "wallets.db", DRIFTS[drift].edits))
+        assert message in [finding.message for finding in report.findings]
+
+    def test_is_told_in_the_same_order_each_time(self, tmp_path: Path) -> None:
+        """Of several keys of one table each is told, in alphabetical order, whatever order a set has."""
+        edits = [
+            ("wallet_id TEXT NOT NULL REFERENCES wallets(id) ON DELETE RESTRICT", "wallet_id TEXT NOT NULL"),
+            ("session_id TEXT REFERENCES sessions(id) ON DELETE SET NULL", "session_id TEXT"),
+            ("parent_id TEXT REFERENCES transactions(id) ON DELETE CASCADE", "parent_id TEXT"),
+        ]
+        report = check(make_edited(tmp_path / "wallets.db", edits))
+        assert [(each.kind, each.details["key"].split(" ")[0]) for each in report.findings] == [
+            ("missing_foreign_key", "(parent_id)"),
+            ("missing_foreign_key", "(session_id)"),
+            ("missing_foreign_key", "(wallet_id)"),
+        ]
+
+    @pytest.mark.parametrize("table", TABLES)
+    def test_a_missing_table_is_found(self, tmp_path: Path, table: str) -> None:
+        """A table that is not there is found, whichever it is."""
+        path = make_edited(tmp_path / "wallets.db", [])
+        execute(path, f"DROP TABLE {table}")
+        assert found(path) == [(PROBLEM, "missing_table", table, [])]
+        assert [finding.message for finding in check(path).findings] == [f"table {table} is missing"]
+
+    @pytest.mark.parametrize(
+        ("table", "column"),
+        [
+            ("sessions", "id"),
+            ("sessions", "revoked_at"),
+            ("session_wallets", "is_default"),
+            ("session_wallets", "session_id"),
+        ],
+    )
+    def test_a_missing_column_that_links_need_is_found(self, tmp_path: Path, table: str, column: str) -> None:
+        """Where the links cannot be looked at for want of a column, the missing column is still found."""
+        path = make_edited(tmp_path / "wallets.db", [])
+        execute(path, f"ALTER TABLE {table} RENAME COLUMN {column} TO renamed")
+        findings = found(path)
+        assert (PROBLEM, "missing_column", f"{table}.{column}", []) in findings
+        assert (NOTE, "extra_column", f"{table}.renamed", []) in findings
+
+    def test_a_parent_without_its_key_is_found(self, tmp_path: Path) -> None:
+        """Where the foreign keys cannot be looked at because their parent lost its key, that is still found."""
+        key = ("CREATE TABLE wallets (\n  id TEXT PRIMARY KEY", "CREATE TABLE wallets (\n  id TEXT")
+        findings = found(make_edited(tmp_path / "wallets.db", [key]))
+        assert (PROBLEM, "primary_key", "wallets.id", []) in findings
+        assert (PROBLEM, "missing_unique", "UNIQUE (id)", []) in findings
+        mismatched = [where for _, kind, where, _ in findings if kind == "foreign_key_mismatch"]
+        assert mismatched == ["policies", "session_wallets", "transactions", "wc_sessions"]
+        messages = [each.message for each in check(tmp_path / "wallets.db").findings]
+        assert any("foreign key mismatch" in message and '"policies"' in message for message in messages)
+
+    def test_a_table_of_a_module_that_is_not_there_is_noted(self, v19: Path) -> None:
+        """A virtual table whose module this SQLite lacks is noted as not ours, and hides nothing else."""
+        execute(
+            v19,
+            "CREATE VIEW v AS SELECT id FROM wallets",
+            "PRAGMA writable_schema = ON",
+            "INSERT INTO sqlite_master VALUES"
+            " ('table', 'ghost', 'ghost', 0, 'CREATE VIRTUAL TABLE ghost USING nowhere (a)')",
+        )
+        assert found(v19) == [(NOTE, "extra_table", "ghost", []), (NOTE, "extra_view", "v", [])]
+
+    def test_is_not_looked_for_at_an_older_version(self, v18: Path) -> None:
+        """What a version-18 file has beyond or below version 19 is no finding."""
+        execute(v18, "CREATE TABLE notes (body TEXT)", "DROP INDEX idx_wallets_status", "DROP TABLE wc_store")
+        assert found(v18) == []
+
+
+def link(session: str, wallet: str, default: int = 0) -> str:
+    return f"INSERT INTO session_wallets VALUES ('{session}', '{wallet}', {default}, 1)"
+
+
+def new_session(id_: str, revoked_at: str = "NULL") -> str:
+    return (
+        "INSERT INTO sessions (id, token_hash, expires_at, absolute_expires_at, created_at, revoked_at)"
+        f" VALUES ({id_}, 'hash', 1, 2, 3, {revoked_at})"
+    )
+
+
+class TestLinks:
+    """The seeded sessions have one link each; those with a number 2, 5, 8, 11 are not revoked."""
+
+    ACTIVE, REVOKED = (2, 5, 8, 11), (0, 1, 3, 4)
+
+    @pytest.mark.parametrize(
+        ("kind", "statement"),
+        [
+            ("session_without_wallet", "DELETE FROM session_wallets WHERE session_id = '{session}'"),
+            ("session_without_default", "UPDATE session_wallets SET is_default = 0 WHERE session_id = '{session}'"),
+            (
+                "session_with_many_defaults",
+                "INSERT INTO session_wallets SELECT '{session}', id, 1, 1 FROM wallets WHERE id NOT IN"
+                " (SELECT wallet_id FROM session_wallets WHERE session_id = '{session}') LIMIT 1",
+            ),
+        ],
+    )
+    @pytest.mark.parametrize("count", [1, 3])
+    def test_a_session_has_a_wallet_and_one_default(self, v19: Path, kind: str, statement: str, count: int) -> None:
+        """Each session that breaks the invariant is found by its id; those that are revoked do not count."""
+        ids = [session_id(number) for number in self.ACTIVE[:count]]
+        revoked = [session_id(number) for number in self.REVOKED]
+        execute(v19, *(statement.format(session=each) for each in ids + revoked))
+        report = check(v19)
+        assert told(report) == [(PROBLEM, kind, "session_wallets", sorted(ids))]
+        (finding,) = report.findings
+        assert all(each in finding.message for each in ids)
+        assert not any(each in finding.message for each in revoked)
+        assert not report.ok
+
+    def test_further_wallets_beside_the_default_are_as_it_should_be(self, v19: Path) -> None:
+        """A session may have many links as long as one of them is its default."""
+        execute(v19, *(link(session_id(2), wallet_id(number)) for number in range(5, 12)))
+        assert found(v19) == []
+
+    def test_any_number_but_0_is_a_default(self, v19: Path) -> None:
+        """A stored flag other than 0 counts as a default, as the models read it."""
+        execute(v19, f"UPDATE session_wallets SET is_default = 2 WHERE session_id = '{session_id(2)}'")
+        assert found(v19) == []
+        execute(v19, f"UPDATE session_wallets SET is_default = 0 WHERE session_id = '{session_id(2)}'")
+        execute(v19, link(session_id(2), wallet_id(9), default=-1))
+        assert found(v19) == []
+
+    def test_a_revoked_session_becomes_a_finding_when_it_is_none(self, v19: Path) -> None:
+        """The same session is found or not by its `revoked_at` alone, be it 0."""
+        execute(v19, new_session("'s'", revoked_at="0"))
+        assert found(v19) == []
+        execute(v19, "UPDATE sessions SET revoked_at = NULL WHERE id = 's'")
+        assert found(v19) == [(PROBLEM, "session_without_wallet", "session_wallets", ["s"])]
+
+    def test_all_three_kinds_at_once(self, v19: Path) -> None:
+        """The three kinds are told apart in one file."""
+        execute(
+            v19,
+            new_session("'a'"),
+            new_session("'b'"),
+            new_session("'c'"),
+            link("b", wallet_id(0)),
+            link("b", wallet_id(1)),
+            link("c", wallet_id(0), default=1),
+            link("c", wallet_id(1), default=1),
+            link("c", wallet_id(2)),
+        )
+        assert found(v19) == [
+            (PROBLEM, "session_with_many_defaults", "session_wallets", ["c"]),
+            (PROBLEM, "session_without_default", "session_wallets", ["b"]),
+            (PROBLEM, "session_without_wallet", "session_wallets", ["a"]),
+        ]
+
+    def test_many_ids_are_all_in_the_rows_and_few_in_the_message(self, v19: Path) -> None:
+        """All ids are in the finding's rows, in order; the message stays short and says how many there are besides."""
+        ids = [f"s-{number:03}" for number in range(40)]
+        execute(v19, *(new_session(f"'{each}'") for each in reversed(ids)))
+        (finding,) = check(v19).findings
+        assert finding.rows == ids
+        assert "s-000" in finding.message
+        assert "s-039" not in finding.message
+        assert "+35" in finding.message
+
+    @pytest.mark.parametrize("id_", ["NULL", "x'ff00'"], ids=["null", "blob"])
+    def test_a_session_whose_id_is_no_text_is_found_too(self, v19: Path, id_: str) -> None:
+        """SQLite takes NULL and BLOBs in the key; such a session is found, and the report is one that JSON takes."""
+        execute(v19, new_session(id_))
+        report = check(v19)
+        not_text = [("not_text", 1)] if id_ != "NULL" else []
+        found = sorted((each.kind, len(each.rows)) for each in report.findings)
+        assert found == [*not_text, ("session_without_wallet", 1)]
+        assert json.loads(json.dumps(report.to_dict()))["ok"] is False
+
+    def test_an_upgraded_session_without_a_wallet_is_reported(self, v18: Path) -> None:
+        """A session that had no wallet before the upgrade has none after it, which `check` says."""
+        orphan = session_id(2)
+        execute(v18, f"UPDATE sessions SET wallet_id = 'nobody' WHERE id = '{orphan}'")
+        waiaas.close(waiaas.connect(v18, skip_orphans=True))
+        assert found(v18) == [(PROBLEM, "session_without_wallet", "session_wallets", [orphan])]
+
+
+class TestValues:
+    @pytest.mark.parametrize(
+        ("value", "is_time"),
+        [
+            ("-62135596800", True),
+            ("-62135596801", False),
+            ("253402300799", True),
+            ("253402300800", False),
+            ("1700000000000", False),
+            ("1700000000.5", True),
+            ("9e999", False),
+            ("'2023-11-14T22:13:20Z'", False),
+            ("x'00'", False),
+        ],
+    )
+    @pytest.mark.parametrize("column", ["sessions.expires_at", "sessions.revoked_at", "audit_log.timestamp"])
+    def test_what_is_no_time_is_found(self, v19: Path, column: str, value: str, is_time: bool) -> None:
+        """A time is Unix seconds of the years 1 to 9999, in every column of times; its rows are told."""
+        table, name = column.split(".")
+        execute(v19, f"UPDATE {table} SET {name} = {value} WHERE rowid IN (7, 4)")
+        assert found(v19) == ([] if is_time else [(PROBLEM, "invalid_time", column, [4, 7])])
+
+    @pytest.mark.parametrize(
+        ("value", "is_json"),
+        [
+            ("'{}'", True),
+            ("'null'", True),
+            ("' [1] '", True),
+            ("''", False),
+            ("'{'", False),
+            ("'[object Object]'", False),
+        ],
+    )
+    @pytest.mark.parametrize("column", ["sessions.constraints", "policies.rules", "wc_sessions.namespaces"])
+    def test_what_is_no_json_is_found(self, v19: Path, column: str, value: str, is_json: bool) -> None:
+        """A column of JSON holds JSON text, or NULL where it may."""
+        table, name = column.split(".")
+        execute(v19, f"UPDATE {table} SET {name} = {value} WHERE rowid = 3")
+        kind = "invalid_limits" if column == "sessions.constraints" and "[1]" in value else "invalid_json"
+        assert found(v19) == ([] if is_json and kind == "invalid_json" else [(PROBLEM, kind, column, [3])])
+
+    @pytest.mark.parametrize(
+        ("column", "value", "kind"),
+        [
+            ("sessions.token_hash", "x'41'", "not_text"),
+            ("wallets.name", "x'41'", "not_text"),
+            ("wallets.public_key", "x'ff'", "not_text"),
+            ("key_value_store.value", "x'41'", "not_text"),
+            ("sessions.renewal_count", "'many'", "invalid_count"),
+            ("sessions.renewal_count", "1.5", "invalid_count"),
+            ("sessions.max_renewals", "x'01'", "invalid_count"),
+            ("sessions.constraints", "'\"none\"'", "invalid_limits"),
+            ("sessions.constraints", "'5'", "invalid_limits"),
+            ("audit_log.actor", "x'41'", None),
+        ],
+    )
+    def test_values_of_rights_have_their_type(self, v19: Path, column: str, value: str, kind: str | None) -> None:
+        """In the tables of rights text is text, a count an integer, and constraints are an object."""
+        table, name = column.split(".")
+        execute(v19, f"UPDATE {table} SET {name} = {value} WHERE rowid = 3")
+        assert found(v19) == ([] if kind is None else [(PROBLEM, kind, column, [3])])
+
+    @pytest.mark.parametrize(
+        ("value", "is_text"),
+        [
+            ("CAST(x'ff41' AS TEXT)", False),
+            ("CAST(x'41c3' AS TEXT)", False),
+            ("CAST(x'80' AS TEXT)", False),
+            ("CAST(x'eda080' AS TEXT)", False),
+            ("'지갑 🔑'", True),
+            ("''", True),
+            ("char(0) || 'x'", True),
+        ],
+    )
+    @pytest.mark.parametrize("column", ["wallets.name", "audit_log.actor", "key_value_store.value"])
+    def test_what_is_no_utf_8_is_found(self, v19: Path, column: str, value: str, is_text: bool) -> None:
+        """Text is UTF-8, which Python's driver insists on."""
+        table, name = column.split(".")
+        execute(v19, f"UPDATE {table} SET {name} = {value} WHERE rowid IN (9, 3)")
+        assert found(v19) == ([] if is_text else [(PROBLEM, "invalid_text", column, [3, 9])])
+
+    def test_a_table_without_rowids_is_looked_at_by_its_key(self, tmp_path: Path) -> None:
+        """Where a table has no rowids, the key tells the rows."""
+        path = make_edited(tmp_path / "wallets.db", DRIFTS["without-rowid"].edits)
+        execute(
+            path, "INSERT INTO wc_store (key, value) VALUES ('b', CAST(x'ff' AS TEXT)), ('a', CAST(x'ff' AS TEXT))"
+        )
+        assert (PROBLEM, "invalid_text", "wc_store.value", ["a", "b"]) in found(path)
+
+    def test_an_id_that_is_no_utf_8_ends_the_look_and_is_told(self, v19: Path) -> None:
+        """Where the links cannot be read for such a text, it is among the findings."""
+        execute(v19, "UPDATE sessions SET id = CAST(x'ff' AS TEXT), revoked_at = NULL WHERE rowid = 2")
+        assert (PROBLEM, "invalid_text", "sessions.id", [2]) in found(v19)
+
+    @pytest.mark.parametrize("version", [1, 18])
+    def test_text_of_an_old_file_is_looked_at_too(self, tmp_path: Path, version: int) -> None:
+        """What an upgrade keeps, and no service could read, is found before it."""
+        path = make_file(tmp_path / "wallets.db", version)
+        execute(path, "UPDATE sessions SET token_hash = CAST(x'ff' AS TEXT) WHERE rowid = 5")
+        assert found(path) == [(PROBLEM, "invalid_text", "sessions.token_hash", [5])]
+
+    def test_several_columns_of_one_row_are_told_apart(self, v19: Path) -> None:
+        """Each column is a finding of its own, with its own rows."""
+        execute(
+            v19,
+            "UPDATE sessions SET constraints = 'x', created_at = 'then' WHERE rowid = 2",
+            "UPDATE sessions SET created_at = 1e15 WHERE rowid = 5",
+        )
+        assert found(v19) == [
+            (PROBLEM, "invalid_json", "sessions.constraints", [2]),
+            (PROBLEM, "invalid_time", "sessions.created_at", [2, 5]),
+        ]
+
+    def test_every_column_of_times_and_of_json_is_looked_at(self, v19: Path) -> None:
+        """None of the 16 tables has such a column that is left out."""
+        columns = {
+            f"{model._meta.table_name}.{field.column_name}"
+            for model in MODELS
+            for field in model._meta.sorted_fields
+            if isinstance(field, (UTCDateTime, JSONText))
+        }
+        execute(v19, *(f"UPDATE {table} SET {name} = '{{'" for table, name in (each.split(".") for each in columns)))
+        assert {where for _, kind, where, _ in found(v19) if kind.startswith("invalid")} == columns
+        assert len(columns) > 30
+
+    def test_the_other_columns_of_a_table_that_lacks_one_are_looked_at(self, v19: Path) -> None:
+        """A missing column is one finding, and the values of the others are others."""
+        execute(v19, "UPDATE wc_sessions SET expiry = 'x'", "ALTER TABLE wc_sessions DROP COLUMN namespaces")
+        assert [(kind, where) for _, kind, where, _ in found(v19)] == [
+            ("invalid_time", "wc_sessions.expiry"),
+            ("missing_column", "wc_sessions.namespaces"),
+        ]
+
+    @pytest.mark.parametrize("version", [1, 3, 18])
+    def test_an_old_file_is_looked_at_too(self, tmp_path: Path, version: int) -> None:
+        """What an upgrade would keep as it is, and no service could read, is found before it."""
+        path = make_file(tmp_path / "wallets.db", version)
+        execute(
+            path,
+            "UPDATE sessions SET expires_at = expires_at * 1000, constraints = '' WHERE rowid = 2",
+            "DROP TABLE notification_logs" if version > 1 else "DROP TABLE audit_log",
+        )
+        assert found(path) == [
+            (PROBLEM, "invalid_json", "sessions.constraints", [2]),
+            (PROBLEM, "invalid_time", "sessions.expires_at", [2]),
+        ]
+
+
+class TestForeignKeys:
+    @pytest.mark.parametrize("version", [18, 19])
+    @pytest.mark.parametrize(
+        ("table", "column", "parent"),
+        [
+            ("transactions", "wallet_id", "wallets"),
+            ("transactions", "session_id", "sessions"),
+            ("transactions", "parent_id", "transactions"),
+            ("policies", "wallet_id", "wallets"),
+            ("pending_approvals", "tx_id", "transactions"),
+            ("wc_sessions", "wallet_id", "wallets"),
+        ],
+    )
+    def test_rows_that_refer_to_nothing_are_found(
+        self, tmp_path: Path, version: int, table: str, column: str, parent: str
+    ) -> None:
+        """At any version the rowids of rows that name a missing row are found, by table and parent."""
+        path = make_file(tmp_path / "wallets.db", version)
+        execute(path, f"UPDATE {table} SET {column} = 'nobody-' || rowid WHERE rowid IN (4, 7)")
+        report = check(path)
+        assert told(report) == [(PROBLEM, "foreign_key_violation", table, [4, 7])]
+        (finding,) = report.findings
+        assert finding.message == (
+            f"foreign-key violations in {table}, rows that refer to a missing row of {parent}: 2"
+        )
+        assert finding.details == {"parent": parent}
+
+    def test_links_that_refer_to_nothing_are_found(self, v19: Path) -> None:
+        """A link to a missing wallet, and one of a missing session, are findings of their own."""
+        execute(v19, link(session_id(2), "nobody"), link("nothing", wallet_id(0)))
+        report = check(v19)
+        assert told(report) == [
+            (PROBLEM, "foreign_key_violation", "session_wallets", [13]),
+            (PROBLEM, "foreign_key_violation", "session_wallets", [14]),
+        ]
+        messages = " ".join(finding.message for finding in report.findings)
+        assert "missing row of wallets: 1" in messages
+        assert "missing row of sessions: 1" in messages
+
+    def test_a_session_of_a_missing_wallet_is_found_at_version_18(self, v18: Path) -> None:
+        """What would stop the upgrade is found before it."""
+        execute(v18, f"UPDATE sessions SET wallet_id = 'nobody' WHERE id = '{session_id(3)}'")
+        assert found(v18) == [(PROBLEM, "foreign_key_violation", "sessions", [4])]
+
+    def test_rows_of_a_dropped_parent_are_found(self, v19: Path) -> None:
+        """Where the parent itself is missing, each row that names one is found beside the missing table."""
+        execute(v19, "DROP TABLE transactions")
+        assert found(v19) == [
+            (PROBLEM, "foreign_key_violation", "pending_approvals", list(range(1, 13))),
+            (PROBLEM, "missing_table", "transactions", []),
+        ]
+
+    def test_null_refers_to_nothing_and_is_as_it_should_be(self, v19: Path) -> None:
+        """A NULL reference is no finding."""
+        execute(
+            v19, "UPDATE transactions SET session_id = NULL, parent_id = NULL", "UPDATE policies SET wallet_id = NULL"
+        )
+        assert found(v19) == []
+
+
+class TestDamage:
+    @pytest.mark.parametrize("version", [18, 19])
+    def test_a_row_that_breaks_its_check_is_found(self, tmp_path: Path, version: int) -> None:
+        """A value that the table's own CHECK refuses is found at any version."""
+        path = make_file(tmp_path / "wallets.db", version)
+        execute(path, "PRAGMA ignore_check_constraints = ON", "UPDATE wallets SET chain = 'bitcoin' WHERE rowid = 1")
+        report = check(path)
+        assert told(report) == [(PROBLEM, "damage", "file", [])]
+        assert "wallets" in report.findings[0].message
+
+    def test_a_wrong_header_is_found(self, v19: Path) -> None:
+        """A header that counts free pages which are not there is found."""
+        good = v19.read_bytes()
+        v19.write_bytes(good[:36] + (7).to_bytes(4, "big") + good[40:])
+        assert found(v19) == [(PROBLEM, "damage", "file", [])]
+
+    def test_no_page_of_garbage_passes(self, v19: Path) -> None:
+        """A file of which one page, wherever it is, holds garbage is never called good, and is not written to."""
+        good = v19.read_bytes()
+        size = int.from_bytes(good[16:18], "big")
+        told_of = 0
+        for start in range(size, len(good), 4 * size):
+            v19.write_bytes(good[:start] + b"\xa5" * size + good[start + size :])
+            try:
+                report = check(v19)
+            except WAIaaSError as error:
+                assert error.reason == "corrupt"
+                # SQLite itself gives up.
+                with pytest.raises(sqlite3.DatabaseError, match="malformed"):
+                    query(v19, "PRAGMA quick_check")
+            else:
+                assert "damage" in {finding.kind for finding in report.findings}, start // size + 1
+                told_of += 1
+        assert told_of > 10
+
+
+class TestHints:
+    """What a hint says to do, done, leaves nothing to find."""
+
+    @pytest.mark.parametrize(
+        ("drift", "drop"),
+        [
+            ("missing-index", None),
+            ("index-not-unique", "DROP INDEX idx_transactions_tx_hash"),
+            ("index-descending", "DROP INDEX idx_audit_log_timestamp"),
+        ],
+    )
+    def test_an_index_as_it_is_in_a_new_database(self, tmp_path: Path, drift: str, drop: str | None) -> None:
+        """An index that is missing or differs is mended by the definition that a new database has."""
+        path, new = make_edited(tmp_path / "wallets.db", DRIFTS[drift].edits), tmp_path / "new.db"
+        execute(path, *DRIFTS[drift].statements)
+        ((_, _, index),) = DRIFTS[drift].expected
+        (finding,) = check(path).findings
+        waiaas.close(waiaas.connect(new))
+        (definition,) = query(new, "SELECT sql FROM sqlite_master WHERE name = ?", index)[0]
+        execute(path, *([drop] if drop else []), definition)
+        assert ("Drop it" in finding.hint) is bool(drop)
+        assert found(path) == []
+
+    def test_a_table_as_it_is_in_a_new_database(self, tmp_path: Path) -> None:
+        """A missing table that never had a row is mended by the definitions that a new database has."""
+        path, new = make_edited(tmp_path / "wallets.db", []), tmp_path / "new.db"
+        execute(path, "DROP TABLE token_registry")
+        waiaas.close(waiaas.connect(new))
+        definitions = query(new, "SELECT sql FROM sqlite_master WHERE tbl_name = 'token_registry' AND sql IS NOT NULL")
+        execute(path, *(definition for (definition,) in definitions))
+        assert found(path) == []
+
+    def test_milliseconds(self, v19: Path) -> None:
+        """Times that are 1,000 times too large are mended by the rowids that the check lists."""
+        execute(v19, "UPDATE wallets SET created_at = created_at * 1000 WHERE rowid > 9")
+        (finding,) = check(v19).to_dict()["findings"]
+        assert "1,000 times" in finding["hint"]
+        execute(
+            v19, *(f"UPDATE wallets SET created_at = created_at / 1000 WHERE rowid = {row}" for row in finding["rows"])
+        )
+        assert found(v19) == []
+
+    @pytest.mark.parametrize("revoke", [True, False])
+    @pytest.mark.parametrize(
+        ("kind", "statement"),
+        [
+            ("session_without_wallet", "DELETE FROM session_wallets WHERE session_id = '{session}'"),
+            ("session_without_default", "UPDATE session_wallets SET is_default = 0 WHERE session_id = '{session}'"),
+            ("session_with_many_defaults", "INSERT INTO session_wallets VALUES ('{session}', '{wallet}', 1, 1)"),
+        ],
+    )
+    def test_a_session(self, v19: Path, kind: str, statement: str, revoke: bool) -> None:
+        """A session without a wallet or without one default is mended by the services that the hint names."""
+        session, wallet = session_id(2), wallet_id(5)
+        execute(v19, "UPDATE wallets SET status = 'ACTIVE'", statement.format(session=session, wallet=wallet))
+        assert [finding.kind for finding in check(v19).findings] == [kind]
+        database = waiaas.connect(v19)
+        links = waiaas.SessionWalletService(database)
+        if revoke:
+            waiaas.SessionService(database).revoke(session)
+        elif kind == "session_without_wallet":
+            links.link(session, wallet)
+        else:
+            links.set_default(session, links.list(session)[0].id)
+        waiaas.close(database)
+        assert found(v19) == []
+
+    @pytest.mark.parametrize("value", ["''", "'active'", "'NORMAL'", "X'414354495645'", "7"])
+    @pytest.mark.parametrize("method", ["recover", "activate"])
+    def test_an_unknown_state_of_the_kill_switch(self, v19: Path, value: str, method: str) -> None:
+        """A stored state that is not in the vocabulary is a problem, which the service repairs."""
+        execute(v19, f"INSERT OR REPLACE INTO key_value_store VALUES ('kill_switch_state', {value}, 0)")
+        kinds = ["kill_switch_state", *(["not_text"] if value.startswith("X") else [])]
+        assert [(each.severity, each.kind) for each in check(v19).findings] == [("problem", kind) for kind in kinds]
+        database = waiaas.connect(v19)
+        getattr(waiaas.KillSwitchService(database), method)(actor="sam")
+        waiaas.close(database)
+        assert found(v19) == []
+
+    @pytest.mark.parametrize("state", ["ACTIVE", "SUSPENDED", "LOCKED"])
+    def test_a_known_state_of_the_kill_switch(self, v19: Path, state: str) -> None:
+        """A state that the daemon sets is no finding."""
+        execute(v19, f"INSERT OR REPLACE INTO key_value_store VALUES ('kill_switch_state', '{state}', 0)")
+        assert found(v19) == []
+
+
+class TestRefused:
+    @pytest.mark.parametrize(
+        ("make", "reason"),
+        [
+            (lambda path: path.touch(), "empty_database"),
+            (
+                lambda path: execute(make_file(path, 19), "INSERT INTO schema_version VALUES (20, 1, '')"),
+                "code_too_old",
+            ),
+            (lambda path: execute(path, "CREATE TABLE notes (body TEXT)"), "other_program"),
+            (lambda path: path.write_text("id,name\n" * 99), "not_a_database"),
+        ],
+        ids=["empty", "newer", "other-program", "text"],
+    )
+    def test_a_file_that_is_none_of_ours(self, tmp_path: Path, make: Callable[[Path], Any], reason: str) -> None:
+        """A file that this library cannot work with is refused with its reason, and not changed."""
+        path = tmp_path / "wallets.db"
+        make(path)
+        with pytest.raises(WAIaaSError) as caught:
+            check(path)
+        assert caught.value.reason == reason
+
+    @pytest.mark.parametrize("pragma", ["integrity_check", "foreign_key_check", "table_xinfo"])
+    def test_a_file_that_is_locked_meanwhile(self, v19: Path, pragma: str) -> None:
+        """A lock that another connection holds for a while is a refusal to be tried again, and no finding."""
+        with (
+            closing(SqliteDatabase(v19, timeout=0.05)) as database,
+            closing(sqlite3.connect(v19, isolation_level=None)) as other,
+        ):
+
+            def lock(statement: str) -> None:
+                if (pragma in statement) != other.in_transaction:
+                    other.execute("BEGIN EXCLUSIVE" if pragma in statement else "ROLLBACK")
+
+            database.connection().set_trace_callback(lock)
+            with pytest.raises(WAIaaSError) as caught:
+                waiaas.check(database)
+        assert (caught.value.reason, caught.value.retryable) == ("database_busy", True)
+        assert found(v19) == []
+
+    def test_another_backend(self) -> None:
+        """A database that is not SQLite is refused."""
+        with pytest.raises(WAIaaSError) as caught:
+            waiaas.check(PostgresqlDatabase("wallets"))
+        assert caught.value.reason == "not_sqlite"
+
+
+class TestReport:
+    NOTED = Finding("note", "extra_table", "notes")
+    BROKEN = Finding("problem", "foreign_key_violation", "policies", [3], {"parent": "wallets"})
+
+    @pytest.mark.parametrize(
+        ("findings", "ok"), [([], True), ([NOTED], True), ([BROKEN], False), ([NOTED, BROKEN], False)]
+    )
+    def test_ok_is_the_absence_of_problems(self, findings: list[Finding], ok: bool) -> None:
+        """A report is good until one finding is a problem."""
+        assert CheckReport(19, 19, findings).ok is ok
+
+    def test_to_dict_is_json(self, v19: Path) -> None:
+        """The report as a dictionary holds everything in plain values that JSON takes."""
+        execute(
+            v19, "CREATE TABLE notes (body)", "DELETE FROM session_wallets", "DELETE FROM wallets WHERE rowid = 12"
+        )
+        report = check(v19)
+        told = json.loads(json.dumps(report.to_dict()))
+        assert sorted(told) == ["findings", "latest_version", "ok", "version"]
+        assert (told["ok"], told["version"], told["latest_version"]) == (False, 19, 19)
+        assert [(each["severity"], each["kind"], each["where"]) for each in told["findings"]] == [
+            (PROBLEM, "foreign_key_violation", "wc_sessions"),
+            (NOTE, "extra_table", "notes"),
+            (PROBLEM, "session_without_wallet", "session_wallets"),
+        ]
+        keys = ["severity", "kind", "where", "message", "hint", "rows", "details"]
+        assert [list(each) for each in told["findings"]] == [keys] * 3
+        assert [each["message"] for each in told["findings"]] == [each.message for each in report.findings]
+        assert [each["hint"] for each in told["findings"]] == [each.hint for each in report.findings]
+        assert told["findings"][2]["rows"] == sorted(session_id(number) for number in (2, 5, 8, 11))
+
+    def test_to_dict_gives_copies(self) -> None:
+        """Changing the dictionary does not change the report."""
+        report = CheckReport(19, 19, [self.BROKEN])
+        told = report.to_dict()
+        told["findings"][0]["rows"].append(4)
+        told["findings"][0]["details"].clear()
+        told["findings"].clear()
+        assert report.findings == [self.BROKEN]
+        assert (self.BROKEN.rows, self.BROKEN.details) == ([3], {"parent": "wallets"})
+
+    def test_to_dict_speaks_korean(self) -> None:
+        """Message and hint come in the language asked for; what programs decide by is the same in each."""
+        english, korean = (CheckReport(19, 19, [self.BROKEN, self.NOTED]).to_dict(lang) for lang in ("en", "ko"))
+        broken, noted = korean["findings"]
+        assert broken["message"] == (
+            "policies 테이블에 외래 키 위반이 있습니다. wallets 테이블에 없는 행을 참조하는 행 수: 1."
+        )
+        assert broken["hint"].startswith("없어진 행을 백업에서 되살리거나,")
+        assert noted["message"] == "notes 테이블은 WAIaaS의 테이블이 아닙니다."
+        for report in (english, korean):
+            for finding in report["findings"]:
+                del finding["message"], finding["hint"]
+        assert english == korean
+
+    def test_to_dict_refuses_an_unknown_language(self) -> None:
+        """A language without texts is refused with the list of those that have them."""
+        with pytest.raises(ValueError, match=r"'fr'.*en, ko"):
+            self.NOTED.to_dict("fr")
+
+    def test_an_id_that_is_no_text_is_spelled_as_in_sql(self) -> None:
+        """Bytes, which SQLite takes for an id, read the same in the message and in the rows."""
+        finding = Finding("problem", "session_without_wallet", "session_wallets", [b"\xff\0", "s"])
+        assert finding.message.endswith(": x'ff00', s")
+        assert finding.to_dict()["rows"] == ["x'ff00'", "s"]

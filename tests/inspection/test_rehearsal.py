@@ -1,0 +1,491 @@
+"""The rehearsal: it tells what the upgrade then does, finds every difference, and leaves the file alone."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import stat
+import tempfile
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.old_files import dump, execute, make_file, query, session_id, wallet_id
+
+import waiaas
+from waiaas import Progress, Rehearsal, WAIaaSError, rehearse
+from waiaas.database import open_to_change
+from waiaas.files import backup
+from waiaas.inspection import rehearsal
+from waiaas.inspection.rehearsal import TableRows
+from waiaas.migrations import MIGRATIONS
+
+LATEST = waiaas.LATEST_SCHEMA_VERSION
+
+
+def state(folder: Path) -> dict[str, tuple[bytes, int]]:
+    """The files of a folder with their bytes and the time of their last change; of a log's index, that it is there.
+
+    The index is shared memory in the form of a file: whoever reads notes there what is being read.
+    """
+    return {
+        path.name: (b"", 0) if path.name.endswith("-shm") else (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in folder.iterdir()
+    }
+
+
+def differing(told: Rehearsal) -> list[TableRows]:
+    """The tables whose rows differ, but for those that each upgrade from 18 makes so."""
+    usual = ("schema_version", "session_wallets")
+    return [table for table in told.rows if table.differs and table.table not in usual]
+
+
+def tamper(monkeypatch: pytest.MonkeyPatch, *statements: str) -> None:
+    """Let the last step run some statements of its own: a migration with faults."""
+    step, up = MIGRATIONS[-1], MIGRATIONS[-1].up
+
+    def faulty_up(migrator: Any) -> None:
+        up(migrator)
+        for statement in statements:
+            migrator.database.execute_sql(statement)
+
+    monkeypatch.setattr(step, "up", faulty_up)
+
+
+class TestTheOriginal:
+    @pytest.mark.parametrize("version", [1, 11, 18, LATEST])
+    @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
+    def test_is_left_alone(self, tmp_path: Path, version: int, wal: bool) -> None:
+        """No byte and no time of the file changes, and nothing stays beside it."""
+        path = make_file(tmp_path / "wallets.db", version, wal=wal)
+        before = state(tmp_path)
+        rehearse(path)
+        assert state(tmp_path) == before
+
+    def test_is_left_alone_while_a_daemon_has_it_open(self, tmp_path: Path) -> None:
+        """Rows that are in the write-ahead log alone are copied too, and the log stays as it is."""
+        path = make_file(tmp_path / "wallets.db", wal=True)
+        with closing(sqlite3.connect(path, isolation_level=None)) as daemon:
+            daemon.execute("INSERT INTO settings VALUES ('new', '1', 0, 'x', 1)")
+            before = state(tmp_path)
+            told = rehearse(path)
+            assert state(tmp_path) == before
+        (settings,) = (table for table in told.rows if table.table == "settings")
+        assert (settings.before, settings.after) == (13, 13)
+
+    @pytest.mark.parametrize("left", [["-wal"], ["-wal", "-shm"]], ids=["log", "log and its index"])
+    def test_is_left_alone_where_a_daemon_was_killed(self, tmp_path: Path, left: list[str]) -> None:
+        """The log that it left is read, neither written back nor given an index that it did not have."""
+        (tmp_path / "killed").mkdir()
+        original = make_file(tmp_path / "original.db", wal=True)
+        path = tmp_path / "killed" / "wallets.db"
+        with closing(sqlite3.connect(original, isolation_level=None)) as daemon:
+            daemon.execute("INSERT INTO settings VALUES ('new', '1', 0, 'x', 1)")
+            for suffix in ("", *left):
+                shutil.copy(f"{original}{suffix}", f"{path}{suffix}")
+        before = state(path.parent)
+        told = rehearse(path)
+        assert state(path.parent) == before
+        (settings,) = (table for table in told.rows if table.table == "settings")
+        assert (settings.before, settings.after) == (13, 13)
+
+    def test_can_be_written_meanwhile(self, tmp_path: Path) -> None:
+        """A daemon writes on while the copy is upgraded; the rehearsal is of the moment of the copy."""
+        path = make_file(tmp_path / "wallets.db", wal=True)
+        with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as daemon:
+
+            def write(progress: Progress) -> None:
+                if progress.phase in ("filling session_wallets", "comparing sessions"):
+                    daemon.execute(f"UPDATE wallets SET name = '{progress.phase}'")
+
+            told = rehearse(path, progress=write)
+        assert differing(told) == []
+        assert query(path, "SELECT DISTINCT name FROM wallets") == [("comparing sessions",)]
+
+    def test_is_left_alone_where_the_upgrade_is_refused(self, v18: Path) -> None:
+        """After a refusal too nothing is changed, and nothing stays."""
+        execute(v18, f"DELETE FROM wallets WHERE id = '{wallet_id(1)}'")
+        before = state(v18.parent)
+        with pytest.raises(WAIaaSError) as caught:
+            rehearse(v18)
+        assert caught.value.reason == "orphan_sessions"
+        assert state(v18.parent) == before
+
+    @pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
+    def test_is_left_alone_whenever_it_is_stopped(self, v18: Path, error: type[BaseException]) -> None:
+        """Stopped at a sign of life, by Ctrl-C or by a fault, the rehearsal takes its copy away."""
+        before = state(v18.parent)
+        signs: list[Progress] = []
+        rehearse(v18, progress=signs.append)
+        assert len(signs) > 30
+        for number in range(0, len(signs), 3):
+            left = iter(range(number))
+
+            def stop(_: Progress, left: Any = left) -> None:
+                if next(left, None) is None:
+                    raise error
+
+            with pytest.raises(error):
+                rehearse(v18, progress=stop)
+            assert state(v18.parent) == before
+
+
+class TestTheCopy:
+    def look(self, path: Path) -> list[tuple[str, int]]:
+        """The folders and files that a rehearsal of a file makes, with their modes, seen while it runs."""
+        known, seen = {*path.resolve().parent.iterdir()}, set()
+
+        def note(_: Progress) -> None:
+            for made in {*path.resolve().parent.iterdir()} - known:
+                seen.update((each.name, stat.S_IMODE(each.stat().st_mode)) for each in (made, *made.iterdir()))
+
+        rehearse(path, progress=note)
+        return sorted(seen)
+
+    def test_is_its_owners_alone(self, v18: Path) -> None:
+        """Folder and files can be read by nobody else, whatever the mode of the file and the umask."""
+        v18.chmod(0o644)
+        before = os.umask(0)
+        try:
+            seen = self.look(v18)
+        finally:
+            os.umask(before)
+        folder, *files = seen
+        assert folder[0].startswith(".waiaas-rehearsal-")
+        assert folder[1] == 0o700
+        assert {("wallets.db", 0o600), ("wallets.db-wal", 0o600), ("wallets.db-shm", 0o600)} <= {*files}
+
+    def test_stands_beside_the_file_itself(self, v18: Path, tmp_path: Path) -> None:
+        """Where the path is a symbolic link, the copy stays on the file system of what it leads to."""
+        (tmp_path / "elsewhere").mkdir()
+        link = tmp_path / "elsewhere" / "link.db"
+        link.symlink_to(v18)
+        assert any(name.startswith(".waiaas-rehearsal-") for name, _ in self.look(link))
+        assert [*link.parent.iterdir()] == [link]
+
+    def test_needs_room(self, v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where the copy would fill the disk that a daemon writes to, it is not begun."""
+        before = state(v18.parent)
+        size = v18.stat().st_size
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9 - size, size))
+        with pytest.raises(WAIaaSError) as caught:
+            rehearse(v18)
+        assert caught.value.reason == "no_room_to_rehearse"
+        assert caught.value.retryable
+        assert f"{size:,} are free" in caught.value.message
+        assert state(v18.parent) == before
+
+
+class TestWhatItTells:
+    @pytest.mark.parametrize("version", [1, 2, 5, 11, 18, LATEST])
+    def test_is_what_the_upgrade_then_does(self, tmp_path: Path, version: int) -> None:
+        """The report is that of the upgrade of the file, but for times and the backup."""
+        path = make_file(tmp_path / "wallets.db", version)
+        told = rehearse(path)
+        with open_to_change(path) as database:
+            done = waiaas.upgrade(database)
+            checked = waiaas.check(database)
+        reports = [{**report.to_dict(), "seconds": 0, "backup": None} for report in (told.report, done)]
+        for report in reports:
+            report["steps"] = [(step["version"], step["rows"]) for step in report["steps"]]
+        assert reports[0] == reports[1]
+        assert told.check == checked
+        assert {table.table: table.after for table in told.rows} == {t: len(rows) for t, rows in dump(path).items()}
+
+    def test_of_a_file_at_the_latest_version(self, tmp_path: Path) -> None:
+        """There is nothing to do and nothing that differs."""
+        told = rehearse(make_file(tmp_path / "wallets.db", LATEST))
+        assert (told.report.applied, told.schema) == ([], [])
+        assert [table for table in told.rows if table.differs] == []
+
+    def test_the_schema_of_version_18_and_19(self, v18: Path) -> None:
+        """What comes is the junction table, and what goes is the column, each with its indexes."""
+        told = rehearse(v18)
+        assert [(c.kind, c.where, c.before is None, c.after is None) for c in told.schema] == [
+            ("table", "session_wallets", True, False),
+            ("index", "idx_session_wallets_session", True, False),
+            ("index", "idx_session_wallets_wallet", True, False),
+            ("column", "sessions.wallet_id", False, True),
+            ("index", "idx_sessions_wallet_id", False, True),
+        ]
+        assert told.schema[3].before == "wallet_id TEXT NOT NULL REFERENCES wallets(id) ON DELETE CASCADE"
+
+    def test_names_what_is_renamed(self, tmp_path: Path) -> None:
+        """Agents that become wallets are one table with the same rows, not one that goes and one that comes."""
+        told = rehearse(make_file(tmp_path / "wallets.db", 1))
+        changes = {(change.kind, change.where): (change.before, change.after) for change in told.schema}
+        assert changes["table", "wallets"] == ("agents", "wallets")
+        assert changes["column", "policies.wallet_id"] == (
+            "agent_id TEXT REFERENCES agents(id) ON DELETE CASCADE",
+            '"wallet_id" TEXT REFERENCES "wallets"(id) ON DELETE CASCADE',
+        )
+        assert str(changes["column", "wallets.default_network"][0]).startswith("network TEXT NOT NULL")
+        assert TableRows("wallets", 12, 12, added=0, removed=0, changed=0) in told.rows
+        assert not any(table.removed for table in told.rows)
+
+    def test_shows_each_kind_of_change(self, v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Tables, options, constraints, triggers and views that a step changes are all told."""
+        execute(v18, "CREATE TABLE mine (a TEXT, b TEXT, UNIQUE (a, b))", "CREATE TABLE going (a)")
+        execute(v18, "CREATE VIEW seen AS SELECT a FROM mine")
+        tamper(
+            monkeypatch,
+            "DROP TABLE going",
+            "DROP VIEW seen",
+            "CREATE VIEW seen AS SELECT b FROM mine",
+            "ALTER TABLE mine RENAME TO old",
+            "CREATE TABLE mine (a TEXT, b TEXT COLLATE NOCASE, UNIQUE (b)) STRICT",
+            "DROP TABLE old",
+            "CREATE TRIGGER woken AFTER INSERT ON mine BEGIN SELECT 1; END",
+        )
+        told = [c for c in rehearse(v18).schema if "session" not in c.where]
+        assert [(c.kind, c.where, c.before is None, c.after is None) for c in told] == [
+            ("table", "going", False, True),
+            ("column", "mine.b", False, False),
+            ("constraint", "mine unique ( a , b )", False, True),
+            ("constraint", "mine unique ( b )", True, False),
+            ("options", "mine", True, False),
+            ("view", "seen", False, False),
+            ("trigger", "woken", True, False),
+        ]
+
+    def test_counts_foreign_key_violations(self, v18: Path) -> None:
+        """Foreign-key violations before are counted, and those after as well."""
+        execute(v18, "UPDATE transactions SET session_id = 'gone' WHERE rowid <= 2")
+        told = rehearse(v18)
+        assert told.foreign_key_violations_before == {"transactions": 2}
+        assert told.foreign_key_violations_after == {"transactions": 2}
+        assert {finding.kind for finding in told.check.findings} == {"foreign_key_violation"}
+
+    def test_names_what_would_be_left_out(self, v18: Path) -> None:
+        """Sessions that would be left without a wallet are named, and found by the check of the result."""
+        execute(v18, f"DELETE FROM wallets WHERE id = '{wallet_id(0)}'", "UPDATE sessions SET revoked_at = NULL")
+        told = rehearse(v18, skip_orphans=True)
+        orphans = sorted([session_id(0), session_id(1)])
+        assert told.report.sessions_without_wallet == orphans
+        (finding,) = (finding for finding in told.check.findings if finding.kind == "session_without_wallet")
+        assert finding.rows == orphans
+
+    def test_as_plain_values(self, v18: Path) -> None:
+        """The dictionary has every field, in values that JSON takes."""
+        told = rehearse(v18)
+        plain = told.to_dict()
+        assert set(plain) == {"ok", "unexpected", *vars(told)}
+        assert plain["rows"][0] == {
+            **{"table": "api_keys", "before": 12, "after": 12},
+            **{"added": 0, "removed": 0, "changed": 0},
+        }
+        assert plain["schema"][3]["where"] == "sessions.wallet_id"
+
+
+OWN_TABLES = (
+    "CREATE TABLE own (id TEXT PRIMARY KEY, name TEXT COLLATE NOCASE, loose)",
+    "INSERT INTO own (rowid, id, name, loose) VALUES (-9223372036854775808, 'a', 'Kim', 1), (7, 'b', 'Lee', '1'),"
+    " (9223372036854775807, 'c', NULL, x'31')",
+    "CREATE TABLE keyed (a TEXT, b INTEGER, c TEXT, PRIMARY KEY (a, b)) WITHOUT ROWID",
+    "INSERT INTO keyed VALUES ('a', 1, 'x'), ('a', 2, 'y'), ('b', 1, NULL)",
+    "CREATE TABLE shadowed (rowid TEXT, _rowid_ TEXT, oid TEXT COLLATE NOCASE)",
+    "INSERT INTO shadowed VALUES ('1', '2', 'A'), ('1', '2', 'A'), (NULL, NULL, NULL)",
+)
+
+
+class TestRows:
+    @pytest.mark.parametrize(
+        ("statement", "expected"),
+        [
+            ("UPDATE own SET name = 'KIM' WHERE id = 'a'", ("own", 3, 3, 0, 0, 1)),
+            ("UPDATE own SET name = '' WHERE name IS NULL", ("own", 3, 3, 0, 0, 1)),
+            ("UPDATE own SET loose = 1.0 WHERE id = 'a'", ("own", 3, 3, 0, 0, 1)),
+            ("UPDATE own SET loose = '1' WHERE id = 'a'", ("own", 3, 3, 0, 0, 1)),
+            ("UPDATE own SET loose = x'31' WHERE id = 'b'", ("own", 3, 3, 0, 0, 1)),
+            ("UPDATE own SET loose = NULL", ("own", 3, 3, 0, 0, 3)),
+            ("DELETE FROM own WHERE id = 'c'", ("own", 3, 2, 0, 1, 0)),
+            ("DELETE FROM own", ("own", 3, 0, 0, 3, 0)),
+            ("INSERT INTO own VALUES ('d', '', 0)", ("own", 3, 4, 1, 0, 0)),
+            ("UPDATE own SET rowid = 8 WHERE id = 'b'", ("own", 3, 3, 1, 1, 0)),
+            ("UPDATE keyed SET c = 'X' WHERE c = 'x'", ("keyed", 3, 3, 1, 1, 0)),
+            ("UPDATE keyed SET c = '' WHERE c IS NULL", ("keyed", 3, 3, 1, 1, 0)),
+            ("DELETE FROM keyed WHERE a = 'a'", ("keyed", 3, 1, 0, 2, 0)),
+            ("INSERT INTO shadowed VALUES ('1', '2', 'A')", ("shadowed", 3, 4, 1, 0, 0)),
+            ("UPDATE shadowed SET oid = 'a'", ("shadowed", 3, 3, 3, 3, 0)),
+            ("UPDATE sessions SET expires_at = expires_at + 1", ("sessions", 12, 12, 0, 0, 12)),
+            ("DELETE FROM audit_log WHERE id % 3 = 0", ("audit_log", 12, 8, 0, 4, 0)),
+            ("CREATE TABLE made AS SELECT * FROM own", ("made", None, 3, 3, 0, 0)),
+            ("DROP TABLE own", ("own", 3, None, 0, 3, 0)),
+        ],
+    )
+    @pytest.mark.parametrize("rows_at_once", [1, 2, 50_000])
+    def test_each_difference_is_found(
+        self,
+        v18: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        statement: str,
+        expected: tuple[Any, ...],
+        rows_at_once: int,
+    ) -> None:
+        """One row more, less or other is told, whatever its case, type, key or place; nothing else is."""
+        execute(v18, *OWN_TABLES)
+        monkeypatch.setattr(rehearsal, "_ROWS_AT_ONCE", rows_at_once)
+        tamper(monkeypatch, statement)
+        result = rehearse(v18)
+        assert differing(result) == [TableRows(*expected)]
+        assert result.unexpected == [TableRows(*expected)]
+        assert not result.ok
+
+    @pytest.mark.parametrize("version", [1, 5, 13, 18, LATEST])
+    def test_what_the_steps_change_is_expected(self, tmp_path: Path, version: int) -> None:
+        """Renamed events, filled networks, converted states, links and versions are no reason to fail."""
+        result = rehearse(make_file(tmp_path / "wallets.db", version))
+        assert (result.ok, result.unexpected) == (True, [])
+
+    def test_without_a_difference_none_is_found(self, v18: Path) -> None:
+        """Tables of any kind that the upgrade leaves alone do not differ; a virtual one shows in those behind it."""
+        execute(v18, *OWN_TABLES, "CREATE TABLE void (a)", "CREATE VIRTUAL TABLE found USING fts5(a)")
+        execute(v18, "INSERT INTO found VALUES ('a b c')")
+        told = rehearse(v18)
+        assert differing(told) == []
+        tables = {table.table: table.before for table in told.rows}
+        assert (tables["own"], tables["keyed"], tables["shadowed"], tables["void"]) == (3, 3, 3, 0)
+        assert "found" not in tables
+        assert tables["found_content"] == 1
+
+    def test_of_tables_with_many_columns(self, v18: Path) -> None:
+        """Two thousand columns, as many as SQLite takes, are compared like two."""
+        columns = [f"c{number}" for number in range(2000)]
+        execute(v18, f"CREATE TABLE wide ({', '.join(columns)})", "INSERT INTO wide (c1, c1999) VALUES (1, 2)")
+        assert differing(rehearse(v18)) == []
+
+    def test_progress_tells_the_rows_behind(self, v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """While a table is compared, the rows done and in all are told."""
+        monkeypatch.setattr(rehearsal, "_ROWS_AT_ONCE", 5)
+        signs: list[Progress] = []
+        rehearse(v18, progress=signs.append)
+        told = [(sign.done, sign.total) for sign in signs if sign.phase == "comparing sessions"]
+        assert told == [(0, 12), (5, 12), (10, 12), (12, 12)]
+
+
+def missing(path: Path) -> None:
+    path.unlink()
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def text(path: Path) -> None:
+    path.write_text("no database " * 1000)
+
+
+def truncated(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def with_a_damaged_index(path: Path) -> None:
+    (page,) = query(path, "SELECT rootpage FROM sqlite_master WHERE name = 'idx_transactions_wallet_status'")[0]
+    with path.open("r+b") as file:
+        file.seek(page * 4096 - 300)
+        file.write(bytes(300))
+
+
+def too_new(path: Path) -> None:
+    execute(path, f"INSERT INTO schema_version VALUES ({LATEST + 1}, 1, '')")
+
+
+def with_orphans(path: Path) -> None:
+    execute(path, f"DELETE FROM wallets WHERE id = '{wallet_id(1)}'")
+
+
+def with_a_leftover(path: Path) -> None:
+    execute(path, "CREATE TABLE session_wallets (id TEXT)", "INSERT INTO session_wallets VALUES ('kept')")
+
+
+def with_a_view(path: Path) -> None:
+    execute(path, "CREATE VIEW mine AS SELECT wallet_id FROM sessions")
+
+
+def of_another_program(path: Path) -> None:
+    path.unlink()
+    execute(path, "CREATE TABLE notes (id INTEGER)")
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        "spoil",
+        [
+            *(missing, empty, text, truncated, with_a_damaged_index, too_new),
+            *(with_orphans, with_a_leftover, with_a_view, of_another_program),
+        ],
+    )
+    @pytest.mark.parametrize("abandoned_log", [False, True], ids=["", "with a log that was left"])
+    def test_are_those_of_the_upgrade(self, v18: Path, spoil: Callable[[Path], None], abandoned_log: bool) -> None:
+        """What the upgrade refuses, the rehearsal refuses in the same words, and it leaves nothing behind."""
+        spoil(v18)
+        if abandoned_log and v18.exists() and v18.stat().st_size:
+            Path(f"{v18}-wal").touch()
+        before = state(v18.parent)
+        with pytest.raises(WAIaaSError) as rehearsed:
+            rehearse(v18)
+        assert state(v18.parent) == before
+        with pytest.raises(WAIaaSError) as refused, open_to_change(v18) as database:
+            waiaas.upgrade(database)
+        told = [{**error.value.to_dict(), "details": None} for error in (rehearsed, refused)]
+        assert told[0] == told[1]
+        ours, theirs = (error.value.details or {} for error in (rehearsed, refused))
+        assert {name: ours[name] for name in ours if name != "target"} == {
+            name: theirs[name] for name in theirs if name != "target"
+        }
+
+    def test_of_a_file_that_cannot_be_written(self, v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A file that may only be read cannot be upgraded, so that its rehearsal is refused."""
+        monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+        with pytest.raises(WAIaaSError) as caught:
+            rehearse(v18)
+        assert caught.value.reason == "read_only"
+
+    def test_of_a_copy_whose_pages_cannot_be_written(self, v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where the pages of the copy cannot be written, no backup is spoken of either."""
+        before = state(v18.parent)
+
+        def fail(*_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(backup, "_copy_pages", fail)
+        with pytest.raises(WAIaaSError) as caught:
+            rehearse(v18)
+        assert caught.value.reason == "copy_failed"
+        assert ".waiaas-rehearsal" not in str(caught.value.to_dict())
+        assert state(v18.parent) == before
+
+    @pytest.mark.parametrize("log", [False, True], ids=["", "with a log that was left"])
+    def test_of_a_copy_that_cannot_be_written(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: bool
+    ) -> None:
+        """Where no copy can be made, that is what is told, and not that a backup could be left out."""
+        path = make_file(tmp_path / "wallets.db")
+        if log:
+            Path(f"{path}-wal").touch()
+
+        def fail(*_: object, **__: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(*((shutil, "copyfile") if log else (tempfile, "mkdtemp")), fail)
+        with pytest.raises(WAIaaSError) as caught:
+            rehearse(path)
+        assert caught.value.reason == "copy_failed"
+        assert "No space left on device" in caught.value.message
+        assert "backup" not in f"{caught.value.message} {caught.value.hint}"
+        assert [each.name for each in tmp_path.iterdir() if each.name.startswith(".")] == []
+
+    def test_of_the_copy_name_the_file(self, v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What goes wrong with the copy, a full disk here, is told of the file as its owner named it."""
+        monkeypatch.chdir(v18.parent)
+        before = state(v18.parent)
+        tamper(monkeypatch, "PRAGMA max_page_count = 1", "CREATE TABLE more AS SELECT zeroblob(10000000) AS filler")
+        with pytest.raises(WAIaaSError) as caught:
+            rehearse(v18.name)
+        assert caught.value.reason == "disk_full"
+        assert (caught.value.details or {})["path"] == v18.name
+        assert ".waiaas-rehearsal" not in str(caught.value.to_dict())
+        assert state(v18.parent) == before

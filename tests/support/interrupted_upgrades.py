@@ -1,0 +1,260 @@
+"""Upgrades that are killed with -9, or whose disk fails, at a chosen point, in processes of their own.
+
+Run as a program this file is the parent of those processes: for each line `[path, number, delay]` it forks, the fork
+upgrades the file and meets the fault when it has come so far, and what became of it is printed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from support.old_files import dump
+from support.python_processes import environment
+
+import waiaas
+from waiaas.database import open_to_change
+from waiaas.files import backup, private_folder
+
+NOW = 1_800_000_000
+_READING = re.compile(
+    r"SELECT |PRAGMA (main\.)?(table_xinfo|index_list|index_info|foreign_key_list|foreign_key_check)\b"
+)
+
+
+def upgraded(path: Path) -> dict[str, list[Any]]:
+    """Finish the upgrade of a file; the rows that it then has."""
+    with open_to_change(path) as database:
+        waiaas.upgrade(database, backup=False, clock=lambda: NOW)
+        assert waiaas.check(database).findings == []
+    return dump(path)
+
+
+class Trial:
+    """A file that is upgraded over and over, each time with a fault, and looked at."""
+
+    def __init__(self, original: Path) -> None:
+        self.path = original.with_name("killed.db")
+        self.before = dump(original)
+        self.after = upgraded(Path(shutil.copy(original, original.with_name("reference.db"))))
+        self._original = original
+
+    def begin(self) -> Path:
+        """Put the file as it was in place, alone."""
+        for left in [*self.path.parent.glob("killed.db*"), *self.path.parent.glob(".killed.db*")]:
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        self.path.with_name("filler").unlink(missing_ok=True)
+        shutil.copy(self._original, self.path)
+        return self.path
+
+    def version_afterwards(self) -> int:
+        """The version that the file is wholly at; its backups are whole, and the next upgrade finishes."""
+        self.path.with_name("filler").unlink(missing_ok=True)
+        with open_to_change(self.path) as database:
+            version = waiaas.compatibility(database).version
+        assert version is not None
+        assert dump(self.path) == (self.after if version == waiaas.LATEST_SCHEMA_VERSION else self.before)
+        for copy in self.path.parent.glob("killed.db.v*.backup"):
+            assert dump(copy) == self.before
+        assert upgraded(self.path) == self.after
+        return version
+
+
+class Ended(NamedTuple):
+    """How an upgrade ended (`killed`, `done`, the reason of a refusal, `not reached`), and when each phase began."""
+
+    how: str
+    phases: list[tuple[float, str]]
+
+
+class Victims:
+    """Processes whose upgrade meets a fault at a point.
+
+    The points are counted: each `phase`, each `statement`, before and after each `write`, each `line of the backup`.
+    The fault is `kill`, or from that point on `io error` (no write to the file or what stands beside it succeeds) or
+    `full disk`; or it is `kill from outside`, by another process and some time after the point.
+    """
+
+    def __init__(self, points: str, fault: str = "kill") -> None:
+        self._parent = subprocess.Popen(
+            [sys.executable, "-m", "support.interrupted_upgrades", points, fault],
+            env=environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def __enter__(self) -> Victims:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._parent.communicate()
+
+    def upgrade(self, path: Path, number: int, delay: float = 0) -> Ended:
+        """Upgrade a file with the fault at the point of that number, counted from 0; `delay` is in seconds."""
+        assert self._parent.stdin is not None
+        assert self._parent.stdout is not None
+        self._parent.stdin.write(json.dumps([str(path), number, delay]) + "\n")
+        self._parent.stdin.flush()
+        how, phases = json.loads(self._parent.stdout.readline())
+        return Ended(how, [(float(moment), phase) for moment, phase in phases])
+
+
+def _at_each_phase(_: Callable[[], None]) -> None:
+    """Progress is told in any case."""
+
+
+def _at_each_statement(arrive: Callable[[], None], only_around_writes: bool = False) -> None:
+    """Every statement on the file or its copy, just before it runs; those in memory change nothing."""
+    connect, wrote = sqlite3.connect, True
+
+    def visit(statement: str) -> None:
+        nonlocal wrote
+        before, wrote = wrote, _READING.match(statement) is None
+        if before or wrote or not only_around_writes:
+            arrive()
+
+    def traced(name: Any, *arguments: Any, **options: Any) -> sqlite3.Connection:
+        connection = connect(name, *arguments, **options)
+        if name != ":memory:":
+            connection.set_trace_callback(visit)
+        return connection
+
+    sqlite3.connect = traced  # type: ignore[assignment]
+
+
+def _around_each_write(arrive: Callable[[], None]) -> None:
+    """Before and after every statement that writes: between two that only read, the file stays what it is."""
+    _at_each_statement(arrive, only_around_writes=True)
+
+
+def _at_each_line_of_the_backup(arrive: Callable[[], None]) -> None:
+    """Every line of its modules, just before it runs, and every few pages that SQLite has copied."""
+    modules = {backup.__file__, private_folder.__file__}
+
+    def trace(frame: Any, event: str, _: object) -> Any:
+        if frame.f_code.co_filename not in modules:
+            return None
+        if event == "line":
+            arrive()
+        return trace
+
+    backup._PAGES_AT_ONCE = 16
+    sys.settrace(trace)
+    threading.settrace(trace)
+
+
+def _kill(_: Path) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _let_no_write_succeed(folder: Path) -> None:
+    """Put a descriptor that can only read in the place of each open one of the files in a folder."""
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            file = os.readlink(f"/proc/self/fd/{number}")
+            if file.startswith(f"{folder}/") and not file.endswith("-shm"):
+                reading = os.open(file, os.O_RDONLY)
+                os.dup2(reading, int(number))
+                os.close(reading)
+
+
+def _fill_the_disk(folder: Path) -> None:
+    with contextlib.suppress(OSError), (folder / "filler").open("ab", buffering=0) as file:
+        while True:
+            file.write(bytes(1 << 16))
+    with contextlib.suppress(OSError), (folder / "filler").open("ab", buffering=0) as file:
+        while True:
+            file.write(bytes(512))
+
+
+_POINTS = {
+    "phase": _at_each_phase,
+    "statement": _at_each_statement,
+    "write": _around_each_write,
+    "line of the backup": _at_each_line_of_the_backup,
+}
+_FAULTS = {
+    "kill": _kill,
+    "kill from outside": lambda _: None,
+    "io error": _let_no_write_succeed,
+    "full disk": _fill_the_disk,
+}
+
+
+def _upgrade(points: str, fault: str, path: Path, number: int, tell: Callable[[str], None]) -> str:
+    passed = 0
+    last: waiaas.Progress | None = None
+
+    def arrive() -> None:
+        nonlocal passed
+        if passed >= number:
+            _FAULTS[fault](path.parent)
+        passed += 1
+
+    def progress(told: waiaas.Progress) -> None:
+        nonlocal last
+        if told == last:  # a statement takes long
+            return
+        last = told
+        tell(f"{time.monotonic()} {told.version or ''} {told.phase}")
+        if points == "phase":
+            arrive()
+
+    _POINTS[points](arrive)
+    try:
+        # What fails when the file is closed does not undo the upgrade.
+        with open_to_change(path, warn=lambda _: None) as database:
+            waiaas.upgrade(database, clock=lambda: NOW, progress=progress)
+    except waiaas.WAIaaSError as error:
+        return str(error.reason)
+    return "done" if passed > number else "not reached"
+
+
+def _fork(points: str, fault: str, path: Path, number: int, delay: float) -> Ended:
+    """Let a fork do it, kill it where that is asked for, and read what it told up to its end."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with os.fdopen(writing, "w", buffering=1) as told:
+            try:
+                told.write(_upgrade(points, fault, path, number, lambda line: print(line, file=told)) + "\n")
+            finally:
+                told.flush()
+                os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as told:
+        lines = []
+        if fault == "kill from outside":
+            lines = [told.readline() for _ in range(number + 1)]
+            time.sleep(delay)
+            os.kill(child, signal.SIGKILL)
+        lines += told.read().splitlines()
+    os.waitpid(child, 0)
+    phases = [line.split(maxsplit=1) for line in lines if line[:1].isdigit()]
+    ended = [line for line in lines if line and not line[:1].isdigit()]
+    return Ended(
+        ended[-1].strip() if ended else "killed", [(float(moment), phase.strip()) for moment, phase in phases]
+    )
+
+
+def main(points: str, fault: str) -> None:
+    for line in sys.stdin:
+        path, number, delay = json.loads(line)
+        print(json.dumps(_fork(points, fault, Path(path), number, delay)), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

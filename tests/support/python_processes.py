@@ -1,0 +1,113 @@
+"""Python in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import waiaas
+
+_FOLDERS = (str(Path(waiaas.__file__).parents[1]), str(Path(__file__).parents[1]))
+TRY_TO_WRITE = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], timeout=0, isolation_level=None)
+try:
+    connection.execute("BEGIN IMMEDIATE")
+except sqlite3.OperationalError as error:
+    print(error)
+else:
+    print("taken")
+connection.close()
+"""
+#: In a program with a database: a thread takes the turn to write, and keeps it until `let_go` is called.
+KEEP_THE_TURN = """
+import threading
+taken, free = threading.Event(), threading.Event()
+
+def keep():
+    with database.write_turn():
+        taken.set()
+        free.wait()
+
+def let_go():
+    free.set()
+    keeper.join()
+
+keeper = threading.Thread(target=keep)
+keeper.start()
+taken.wait()
+"""
+#: Opens each path that it reads, and says what it found there or why not. As root it becomes nobody if told to.
+WORKER = """
+import json, os, sys
+import waiaas
+waiaas.upgrade  # loaded at its first use, and the other user may not be able to read Python's files
+if "nobody" in sys.argv and os.geteuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+print(json.dumps("ready"), flush=True)
+for line in sys.stdin:
+    path, options = json.loads(line)
+    try:
+        database = waiaas.connect(path, **options)
+        answer = database.execute_sql("SELECT count(*), max(version) FROM schema_version").fetchone()
+        waiaas.close(database)
+    except waiaas.WAIaaSError as error:
+        answer = error.reason
+    except Exception as error:
+        answer = repr(error)
+    print(json.dumps(answer), flush=True)
+"""
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """The variables of this process, with a PYTHONPATH on which a child finds the library and `support`."""
+    path = [*_FOLDERS, os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path)), **variables}
+
+
+def run_python(code: str, *arguments: object) -> str:
+    """Run code in a process of its own and return what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+class Worker:
+    """A process of its own that opens files on demand."""
+
+    def __init__(self, *arguments: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", WORKER, *arguments],
+            env=environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.__exit__(None, None, None)
+
+    def ask(self, path: Path, **options: Any) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps([str(path), options]) + "\n")
+        self.process.stdin.flush()
+
+    def answer(self) -> Any:
+        assert self.process.stdout is not None
+        return json.loads(self.process.stdout.readline())

@@ -1,0 +1,183 @@
+"""A file with the services on it at a clock that stands still, and tokens made by hand, apart from the library."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from peewee import SqliteDatabase
+from support.old_files import dump, query
+from support.service_set import ServiceSet
+
+import waiaas
+from waiaas import CreateSessionRequestSchema, CreateWalletRequestSchema, IssuedSession, WAIaaSError
+
+#: 2027-01-15T08:00:00Z
+NOW = 1_800_000_000
+NOBODY = "0190a3f0-0000-7000-8000-000000000000"
+HEADER = {"alg": "HS256", "typ": "JWT"}
+
+
+class Clock:
+    """A clock that stands still until a test moves it; `now` is in Unix seconds."""
+
+    def __init__(self, now: float = NOW) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class World(ServiceSet):
+    """A database file with all services on it, at a clock that a test moves."""
+
+    def __init__(
+        self, path: Path, clock: Clock | None = None, database: SqliteDatabase | None = None, **settings: int
+    ) -> None:
+        self.path = path
+        self.clock = clock or Clock()
+        super().__init__(database or waiaas.connect(path, backup=False), self.clock, **settings)
+        self._made = 0
+
+    def wallet(self, **changes: Any) -> str:
+        """Create an active wallet and return its id."""
+        self._made += 1
+        request = {"name": "payments", "chain": "solana", "environment": "testnet", "publicKey": f"key-{self._made}"}
+        return str(self.wallets.create(CreateWalletRequestSchema().load(request | changes)).id)
+
+    def session(self, *wallet_ids: str, **more: Any) -> IssuedSession:
+        """Create a session for wallets; `more` are further wire keys of the request."""
+        return self.sessions.create(CreateSessionRequestSchema().load({"walletIds": list(wallet_ids), **more}))
+
+    def execute(self, statement: str, *parameters: Any) -> None:
+        """Change the file behind the services' back."""
+        self.database.execute_sql(statement, parameters)
+
+    def query(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """Read the file by a connection of its own."""
+        return query(self.path, statement, *parameters)
+
+    def rows(self) -> dict[str, list[tuple[Any, ...]]]:
+        """All rows of all tables."""
+        return dump(self.path)
+
+    def key(self, name: str = "jwt_secret_current") -> bytes:
+        """A token key as it stands in the file, decoded."""
+        ((value,),) = self.query("SELECT value FROM key_value_store WHERE key = ?", name)
+        return bytes.fromhex(json.loads(value)["secret"])
+
+    def rotate(self) -> None:
+        """Rotate the token key, however new it is."""
+        self.execute(
+            "UPDATE key_value_store SET value = json_set(value, '$.createdAt', ?) WHERE key = 'jwt_secret_current'",
+            self.clock.now - 300,
+        )
+        self.tokens.rotate()
+
+    def events(self) -> list[tuple[Any, ...]]:
+        """The audit log in its order: event, actor, wallet, session, transaction, details."""
+        rows = self.query(
+            "SELECT event_type, actor, wallet_id, session_id, tx_id, details FROM audit_log ORDER BY id",
+        )
+        return [(*row[:5], json.loads(row[5])) for row in rows]
+
+    def default_links(self) -> dict[str, list[str]]:
+        """The default wallets of each session that has links."""
+        found: dict[str, list[str]] = {}
+        for session, wallet, is_default in self.query(
+            "SELECT session_id, wallet_id, is_default FROM session_wallets ORDER BY session_id, wallet_id"
+        ):
+            found.setdefault(session, []).extend([wallet] * is_default)
+        return found
+
+
+@contextmanager
+def refused(world: World, code: str, reason: str | None = None) -> Iterator[pytest.ExceptionInfo[WAIaaSError]]:
+    """Expect a refusal that leaves every row of every table as it was."""
+    before = world.rows()
+    with pytest.raises(WAIaaSError) as caught:
+        yield caught
+    assert (caught.value.code, caught.value.reason) == (code, reason)
+    assert world.rows() == before
+
+
+def b64(data: bytes) -> str:
+    """Base64 for URLs without padding (RFC 7515, appendix C)."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def unb64(text: str) -> bytes:
+    """The bytes that such base64 stands for."""
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def make_token(key: bytes, claims: Any, header: Any = HEADER, digest: str = "sha256") -> str:
+    """A token by the daemon's rules; claims and header are JSON values, or the bytes to be signed as they are."""
+    signed = ".".join(b64(_json(each)) for each in (header, claims))
+    return f"wai_sess_{signed}.{b64(hmac.new(key, signed.encode(), digest).digest())}"
+
+
+def _json(value: Any) -> bytes:
+    return value if isinstance(value, bytes) else json.dumps(value, separators=(",", ":")).encode()
+
+
+def sha256(text: str) -> str:
+    """The SHA-256 of a text as hexadecimal digits."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Scene:
+    """A world in which each change can be made: linked wallets, one that is not, a suspended one."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.first, self.second, self.third, self.suspended = (world.wallet(name=f"w{n}") for n in range(4))
+        world.wallets.suspend(self.suspended)
+        self.session = world.session(self.first, self.second, ttl=1000)
+        self.alone = world.session(self.first)
+        world.execute(
+            "INSERT INTO transactions (id, wallet_id, session_id, chain, type, created_at)"
+            " VALUES ('t-1', ?, ?, 'solana', 'TRANSFER', ?)",
+            *(self.first, self.session.id, NOW),
+        )
+        world.execute("DELETE FROM audit_log")
+        world.clock.now = NOW + 600.75
+
+
+#: Each change that the services can make, for a scene and the actor who asks for it.
+CHANGES: dict[str, Callable[[Scene, str], Any]] = {
+    "create a wallet": lambda scene, actor: scene.world.wallets.create(
+        {
+            **{"name": "new", "chain": "solana", "environment": "testnet", "public_key": "new-key"},
+            **{"default_network": None, "owner_address": None},
+        },
+        actor=actor,
+    ),
+    "suspend": lambda scene, actor: scene.world.wallets.suspend(scene.third, "why", actor=actor),
+    "resume": lambda scene, actor: scene.world.wallets.resume(scene.suspended, actor=actor),
+    "terminate": lambda scene, actor: scene.world.wallets.terminate(scene.first, actor=actor),
+    "terminate another than the default": lambda scene, actor: scene.world.wallets.terminate(
+        scene.second, actor=actor
+    ),
+    "create a session": lambda scene, actor: scene.world.sessions.create(
+        {
+            **{"wallet_ids": [scene.second, scene.third], "default_wallet_id": scene.third},
+            **{"ttl": 300, "constraints": {"secret": "no"}},
+        },
+        actor=actor,
+    ),
+    "renew": lambda scene, actor: scene.world.sessions.renew(scene.session.token, actor=actor),
+    "revoke": lambda scene, actor: scene.world.sessions.revoke(scene.session.id, actor=actor),
+    "link": lambda scene, actor: scene.world.links.link(scene.session.id, scene.third, actor=actor),
+    "unlink": lambda scene, actor: scene.world.links.unlink(scene.session.id, scene.second, actor=actor),
+    "set the default": lambda scene, actor: scene.world.links.set_default(scene.session.id, scene.second, actor=actor),
+    "activate the kill switch": lambda scene, actor: scene.world.kill_switch.activate(actor=actor),
+    "rotate": lambda scene, actor: scene.world.tokens.rotate(actor=actor),
+}

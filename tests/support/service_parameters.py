@@ -1,0 +1,77 @@
+"""The parameters of the services' methods: each can be given a value, in a call that would succeed without it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from support.service_harness import NOW, Scene
+
+from waiaas import CreateSessionRequestSchema, CreateWalletRequestSchema, services
+
+_WALLET = {"name": "new", "chain": "solana", "environment": "testnet", "publicKey": "new-key"}
+
+
+class Place(NamedTuple):
+    """A parameter of a service's method."""
+
+    service: type[Any]
+    method: str
+    name: str
+    is_optional: bool
+
+
+def places() -> Iterator[Place]:
+    """Every parameter of every public method of every service."""
+    for service in (getattr(services, name) for name in services.__all__):
+        if "database" not in inspect.signature(service).parameters:
+            continue
+        for method, function in inspect.getmembers(service, inspect.isfunction):
+            if not method.startswith("_"):
+                _, *parameters = inspect.signature(function).parameters.values()
+                yield from (Place(service, method, each.name, each.default is None) for each in parameters)
+
+
+def name_of(place: Place) -> str:
+    return f"{place.service.__name__}.{place.method}-{place.name}"
+
+
+def prepare(scene: Scene, place: Place) -> None:
+    """Bring the scene into the state in which the method succeeds, if that is not the usual one."""
+    if place.method in ("escalate", "recover"):
+        scene.world.execute("INSERT INTO key_value_store VALUES ('kill_switch_state', 'SUSPENDED', 0)")
+
+
+def call(scene: Scene, place: Place, value: object) -> Any:
+    """Call the method with a value in one place, and in the others with what would let it succeed."""
+    function = getattr(place.service, place.method)
+    right: dict[str, object] = {
+        "issued_at": NOW,
+        "expires_at": NOW + 300,
+        "token": scene.session.token,
+        "actor": "sam",
+    }
+    right["request"] = _request(scene, place.service)
+    right |= {name: right_id(scene, place._replace(name=name)) for name in ("session_id", "wallet_id")}
+    needed = {
+        name: right[name]
+        for name, parameter in inspect.signature(function).parameters.items()
+        if name != "self" and parameter.default is inspect.Parameter.empty
+    }
+    service = place.service(scene.world.database, clock=scene.world.clock)
+    return function(service, **{**needed, place.name: value})
+
+
+def right_id(scene: Scene, place: Place) -> str:
+    """The id with which the method succeeds."""
+    if place.name == "session_id":
+        return scene.session.id
+    return {"link": scene.third, "resume": scene.suspended}.get(place.method, scene.second)
+
+
+def _request(scene: Scene, service: type[Any]) -> Any:
+    """A request with which the service's `create` succeeds."""
+    if service is services.WalletService:
+        return CreateWalletRequestSchema().load(_WALLET)
+    return CreateSessionRequestSchema().load({"walletId": scene.third})

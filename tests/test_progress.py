@@ -1,0 +1,160 @@
+"""The pulse: progress again and again while one statement runs, and Ctrl-C that stops it."""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from peewee import SqliteDatabase
+from support.old_files import dump, query
+
+import waiaas
+from waiaas import Progress
+from waiaas import progress as pulse
+from waiaas.database import open_to_change
+from waiaas.errors import refusal
+from waiaas.migrations import runner
+from waiaas.progress import Pulse
+
+LONG = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000) SELECT {}(i) FROM n"
+SIGN = Progress("counting")
+
+
+@pytest.fixture
+def connection() -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as made:
+        yield made
+
+
+def test_a_long_statement_gives_signs_of_life(connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last progress is told again while one statement runs."""
+    monkeypatch.setattr(pulse, "SECONDS_BETWEEN_SIGNS", 0)
+    told: list[Progress] = []
+    beat = Pulse(told.append)
+    beat(SIGN)
+    with beat.during(connection):
+        assert connection.execute(LONG.format("count")).fetchone() == (300000,)
+    assert len(told) > 5
+    assert {*told} == {SIGN}
+
+
+def test_there_is_nothing_to_tell_again_before_the_first_progress(connection: sqlite3.Connection) -> None:
+    """A statement that runs before any progress was told is no reason to make one up."""
+    told: list[Progress] = []
+    with Pulse(told.append).during(connection):
+        connection.execute(LONG.format("count")).fetchone()
+    assert told == []
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, ZeroDivisionError])
+def test_what_the_callback_raises_stops_the_statement(
+    connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    """The exception comes out as it is, not as SQLite's "interrupted", and the connection works on."""
+    monkeypatch.setattr(pulse, "SECONDS_BETWEEN_SIGNS", 0)
+    signs = iter([None])
+
+    def stop(_: Progress) -> None:
+        if next(signs, error) is error:
+            raise error
+
+    beat = Pulse(stop)
+    beat(SIGN)
+    with pytest.raises(error) as caught, beat.during(connection):
+        connection.execute(LONG.format("count")).fetchone()
+    assert isinstance(caught.value.__cause__, sqlite3.OperationalError)
+    assert connection.execute(LONG.format("max")).fetchone() == (300000,)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="C's raise is found elsewhere there")
+def test_a_signal_is_heard_in_the_middle_of_a_statement(connection: sqlite3.Connection) -> None:
+    """Ctrl-C that comes while no Python code runs stops the statement when the handler is called next.
+
+    C's own `raise` is called by the statement itself, so that the signal is there before the handler's first line.
+    """
+    connection.create_function("send", 1, ctypes.CDLL(None)["raise"])
+    beat = Pulse(lambda _: None)
+    with pytest.raises(KeyboardInterrupt), beat.during(connection):
+        connection.execute(f"SELECT send({signal.SIGINT:d}), ({LONG.format('count')})").fetchone()
+    assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_without_a_callback_the_connection_is_left_alone(connection: sqlite3.Connection) -> None:
+    """A program's own progress handler goes on being called where nobody wants to be told."""
+    called: list[int] = []
+    connection.set_progress_handler(lambda: called.append(1), 1000)
+    with Pulse(None).during(connection):
+        connection.execute(LONG.format("count")).fetchone()
+    assert called
+
+
+def test_an_error_of_the_statement_is_raised_as_it_is(connection: sqlite3.Connection) -> None:
+    """What is wrong with a statement is not taken for a wish to stop."""
+    with pytest.raises(sqlite3.OperationalError, match="no such table"), Pulse(print).during(connection):
+        connection.execute("SELECT * FROM nowhere")
+
+
+@pytest.mark.parametrize(
+    "phase", ["verifying the backup", "filling session_wallets", "dropping sessions.wallet_id", "checking the foreign"]
+)
+def test_an_upgrade_stops_within_a_statement(v18: Path, monkeypatch: pytest.MonkeyPatch, phase: str) -> None:
+    """Stopped in the middle of any long statement, the upgrade changes nothing and leaves no backup."""
+    monkeypatch.setattr(pulse, "_INSTRUCTIONS_A_BEAT", 1)
+    monkeypatch.setattr(pulse, "SECONDS_BETWEEN_SIGNS", 0)
+    before = v18.read_bytes()
+    told: list[str] = []
+
+    def stop(progress: Progress) -> None:
+        told.append(progress.phase)
+        if progress.phase.startswith(phase) and told.count(progress.phase) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), open_to_change(v18) as database:
+        waiaas.upgrade(database, progress=stop)
+    assert told[-1].startswith(phase)
+    assert v18.read_bytes() == before
+    assert [*v18.parent.iterdir()] == [v18]
+
+
+class InterruptedAtCommit(SqliteDatabase):
+    """A database whose commit takes so long that Ctrl-C comes meanwhile: Python hears of it behind the commit."""
+
+    def commit(self) -> None:
+        super().commit()
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_during_the_commit_leaves_the_backup(v18: Path) -> None:
+    """What is committed stands, and then the backup of the file from before stands as well."""
+    before = dump(v18)
+    database = InterruptedAtCommit(str(v18))
+    with closing(database.connection()), pytest.raises(KeyboardInterrupt):
+        waiaas.upgrade(database)
+    assert query(v18, "SELECT max(version) FROM schema_version") == [(waiaas.LATEST_SCHEMA_VERSION,)]
+    (backup,) = v18.parent.glob("*.backup")
+    assert dump(backup) == before
+
+
+def test_a_file_that_cannot_be_read_any_more_keeps_its_backup(v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody can say whether the upgrade was taken back, the good copy is not thrown away."""
+    read = iter([18])
+
+    def version(_: object) -> int:
+        for found in read:
+            return found
+        raise refusal("corrupt", path=str(v18), cause="gone")
+
+    def stop(progress: Progress) -> None:
+        if progress.phase == "filling session_wallets":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "schema_version", version)
+    with pytest.raises(KeyboardInterrupt), open_to_change(v18) as database:
+        waiaas.upgrade(database, progress=stop)
+    assert len([*v18.parent.glob("*.backup")]) == 1
