@@ -431,7 +431,7 @@ ONLY_IN_WORDS = (
     "Must not name a wallet twice",
     "Must be one of the wallets named",
     "Must be text without NUL",
-    "Must hold nothing but JSON",
+    "Must contain only JSON",
 )
 
 

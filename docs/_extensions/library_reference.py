@@ -21,10 +21,10 @@ from sphinx.util.docutils import SphinxDirective
 
 import waiaas
 from waiaas import schemas
-from waiaas.errors import ALL_CODES, REASONS, ErrorCode, en, ko
+from waiaas.errors import ALL_CODES, REASONS, ErrorCode
+from waiaas.errors.texts import texts_in
 from waiaas.migrations import DESCRIPTIONS, MIGRATIONS
 
-_TEXTS = {"en": en, "ko": ko}
 _WORDS = {
     "en": {"retry": "may succeed later", "do": "What to do"},
     "ko": {"retry": "나중에 성공할 수 있음", "do": "해결 방법"},
@@ -41,13 +41,11 @@ class ErrorCodes(SphinxDirective):
 
 
 def _codes(lang: str) -> Iterator[str]:
-    domains = list(dict.fromkeys(row.domain for row in ALL_CODES.values()))
-    in_domains = sorted(ALL_CODES.values(), key=lambda row: domains.index(row.domain))
-    for domain, rows in groupby(in_domains, key=lambda row: row.domain):
+    for domain, rows in groupby(ALL_CODES.values(), key=lambda row: row.domain):
         yield from _heading(domain, "~")
         for row in rows:
             yield from _entry("error-code", row.code, lang, _facts(row, lang))
-            yield from _told(_TEXTS[lang].MESSAGES[row.code], _TEXTS[lang].HINTS[row.code], lang)
+            yield from _told(*texts_in(lang).codes[row.code], lang)
 
 
 def _facts(row: ErrorCode, lang: str) -> str:
@@ -67,7 +65,7 @@ def _reasons(lang: str) -> Iterator[str]:
     for name, reason in REASONS.items():
         retry = f", {_WORDS[lang]['retry']}" if reason.retryable else ""
         yield from _entry("refusal", name, lang, f"``{reason.code}``{retry}")
-        yield from _told(*_TEXTS[lang].REASONS[name], lang)
+        yield from _told(*texts_in(lang).reasons[name], lang)
 
 
 class Findings(SphinxDirective):
@@ -80,7 +78,7 @@ class Findings(SphinxDirective):
 
 
 def _findings(lang: str) -> Iterator[str]:
-    for kind, (message, hint) in _TEXTS[lang].FINDINGS.items():
+    for kind, (message, hint) in texts_in(lang).findings.items():
         yield from _entry("finding", kind, lang, "")
         yield from _told(message, hint, lang)
 
@@ -89,8 +87,9 @@ class FieldMessages(SphinxDirective):
     """`.. field-messages::`: what is said of the fields of a request, in English and in Korean."""
 
     def run(self) -> list[nodes.Node]:
+        pairs = zip(*(texts_in(lang).fields.values() for lang in ("en", "ko")), strict=True)
         lines = [".. list-table::", "   :header-rows: 1", "   :widths: 50 50", "", *_cells("English", "한국어")]
-        lines += [line for english, korean in ko.FIELDS.items() for line in _cells(english, korean)]
+        lines += [line for english, korean in pairs for line in _cells(english.message, korean.message)]
         return self.parse_text_to_nodes("\n".join(lines))
 
 

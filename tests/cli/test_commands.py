@@ -767,7 +767,7 @@ class TestRehearse:
         result = run("upgrade", "--rehearse", "--skip-orphans", v18)
         assert result.exit_code == 0
         assert all(f"{session} (wallet {OLD_WALLET} does not exist)" in result.stdout for session in orphans)
-        assert "problem: a session that is not revoked reaches no wallet" in result.stdout
+        assert "problem: a session that is not revoked has no wallet" in result.stdout
         assert result.stdout.endswith(f"Do it: waiaas upgrade {v18} --skip-orphans\n")
 
     def test_of_a_file_at_the_latest_version(self, tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ class TestReason:
         )
         assert error.reason == "database_busy"
         assert error.retryable is True
-        assert error.message == ("a.db is locked by another connection, which did not let go within 5 s.")
+        assert error.message == ("a.db is still locked by another connection after 5 s.")
         assert error.hint.startswith("Stop the daemon")
 
     def test_gives_way_to_an_own_message(self) -> None:

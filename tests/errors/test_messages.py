@@ -7,10 +7,12 @@ import pytest
 
 import waiaas
 from waiaas import Finding
-from waiaas.errors import ALL_CODES, LANGUAGES, REASONS, en, ko
+from waiaas.errors import ALL_CODES, LANGUAGES, REASONS
+from waiaas.errors.texts import texts_in
 from waiaas.vocabularies import POLICY_TYPES
 
-CATALOGUES = {"en": en, "ko": ko}
+CATALOGUES = {lang: texts_in(lang) for lang in ("en", "ko")}
+EN, KO = CATALOGUES["en"], CATALOGUES["ko"]
 
 #: Reason -> the details that its message and hint speak of.
 PLACEHOLDERS: dict[str, str] = {
@@ -154,14 +156,8 @@ def placeholders(template: str) -> set[str]:
 def texts(lang: str) -> list[str]:
     """Give every message and hint of a language."""
     catalogue = CATALOGUES[lang]
-    pairs = [*catalogue.REASONS.values(), *catalogue.FINDINGS.values()]
-    fields = ko.FIELDS.values() if lang == "ko" else ko.FIELDS
-    return [
-        *catalogue.MESSAGES.values(),
-        *catalogue.HINTS.values(),
-        *fields,
-        *(text for pair in pairs for text in pair),
-    ]
+    pairs = [*catalogue.codes.values(), *catalogue.reasons.values(), *catalogue.findings.values()]
+    return [*(field.message for field in catalogue.fields.values()), *(text for pair in pairs for text in pair)]
 
 
 def test_these_are_all_languages() -> None:
@@ -170,42 +166,38 @@ def test_these_are_all_languages() -> None:
 
 
 @pytest.mark.parametrize("lang", CATALOGUES)
-def test_every_code_has_a_message(lang: str) -> None:
-    """A language has one message for each code, in the order of the codes."""
-    assert list(CATALOGUES[lang].MESSAGES) == list(ALL_CODES)
-
-
-@pytest.mark.parametrize("lang", CATALOGUES)
-def test_every_code_has_a_hint(lang: str) -> None:
-    """A language says for each code what to do next, in the order of the codes."""
-    assert list(CATALOGUES[lang].HINTS) == list(ALL_CODES)
+def test_every_code_has_a_message_and_a_hint(lang: str) -> None:
+    """A language has message and hint for each code, in the order of the codes."""
+    assert list(CATALOGUES[lang].codes) == list(ALL_CODES)
+    assert all(text.message and text.hint for text in CATALOGUES[lang].codes.values())
 
 
 @pytest.mark.parametrize("code", ALL_CODES)
 def test_languages_name_the_same_policies_and_commands(code: str) -> None:
     """Words in capitals, and what is to be typed, are the same in both languages, for each code."""
-    english, korean = (re.findall(r"[A-Z][A-Z0-9_]{5,}|`.+?`", c.HINTS[code]) for c in (en, ko))
+    english, korean = (re.findall(r"[A-Z][A-Z0-9_]{5,}|`.+?`", c.codes[code].hint) for c in (EN, KO))
     assert sorted(english) == sorted(korean)
 
 
 @pytest.mark.parametrize("lang", CATALOGUES)
 def test_a_hint_does_not_repeat_its_message(lang: str) -> None:
     """What to do next is said in the hint alone."""
-    catalogue = CATALOGUES[lang]
-    assert [code for code in ALL_CODES if catalogue.HINTS[code] in catalogue.MESSAGES[code]] == []
+    assert [code for code, text in CATALOGUES[lang].codes.items() if text.hint in text.message] == []
 
 
 @pytest.mark.parametrize("lang", CATALOGUES)
 def test_policies_in_hints_exist(lang: str) -> None:
     """A name in capitals in a hint is a policy type that the service has."""
-    words = set(re.findall(r"\b[A-Z0-9]+_[A-Z0-9_]+\b", " ".join(CATALOGUES[lang].HINTS.values())))
+    hints = " ".join(text.hint for text in CATALOGUES[lang].codes.values())
+    words = set(re.findall(r"\b[A-Z0-9]+_[A-Z0-9_]+\b", hints))
     assert words <= set(POLICY_TYPES)
 
 
 @pytest.mark.parametrize("lang", CATALOGUES)
 def test_every_reason_has_a_message_and_a_hint(lang: str) -> None:
     """A language has message and hint for each reason, in the order of the reasons."""
-    assert list(CATALOGUES[lang].REASONS) == list(REASONS)
+    assert list(CATALOGUES[lang].reasons) == list(REASONS)
+    assert all(text.message and text.hint for text in CATALOGUES[lang].reasons.values())
 
 
 def test_these_are_all_reasons() -> None:
@@ -216,21 +208,20 @@ def test_these_are_all_reasons() -> None:
 @pytest.mark.parametrize("lang", CATALOGUES)
 def test_texts_are_one_clean_line(lang: str) -> None:
     """A text is not empty, has no stray white space, and ends its last sentence; findings are none in English."""
-    phrases = [message for message, _ in en.FINDINGS.values()] if lang == "en" else []
+    phrases = [message for message, _ in EN.findings.values()] if lang == "en" else []
     assert [t for t in texts(lang) if t != " ".join(t.split()) or t.endswith(".") is (t in phrases)] == []
 
 
 @pytest.mark.parametrize("lang", CATALOGUES)
 def test_texts_of_codes_stand_alone(lang: str) -> None:
     """A code's message and hint have no placeholder, because they must make sense without details."""
-    catalogue = CATALOGUES[lang]
-    assert [t for t in [*catalogue.MESSAGES.values(), *catalogue.HINTS.values()] if "{" in t or "}" in t] == []
+    assert [code for code, text in CATALOGUES[lang].codes.items() if re.search("[{}]", " ".join(text))] == []
 
 
 @pytest.mark.parametrize("lang", CATALOGUES)
 def test_messages_tell_codes_apart(lang: str) -> None:
     """No two codes share a message."""
-    messages = list(CATALOGUES[lang].MESSAGES.values())
+    messages = [text.message for text in CATALOGUES[lang].codes.values()]
     assert len(set(messages)) == len(messages)
 
 
@@ -238,14 +229,14 @@ def test_messages_tell_codes_apart(lang: str) -> None:
 @pytest.mark.parametrize("reason", PLACEHOLDERS)
 def test_texts_speak_of_every_detail(reason: str, lang: str) -> None:
     """Message and hint of a reason use all of its details and no other."""
-    message, hint = CATALOGUES[lang].REASONS[reason]
+    message, hint = CATALOGUES[lang].reasons[reason]
     assert placeholders(message) | placeholders(hint) == set(PLACEHOLDERS[reason].split())
 
 
 @pytest.mark.parametrize("reason", PLACEHOLDERS)
 def test_languages_use_the_same_placeholders(reason: str) -> None:
     """The message has the same placeholders in both languages, and so has the hint."""
-    english, korean = en.REASONS[reason], ko.REASONS[reason]
+    english, korean = EN.reasons[reason], KO.reasons[reason]
     assert [placeholders(t) for t in korean] == [placeholders(t) for t in english]
 
 
@@ -253,12 +244,12 @@ def test_languages_use_the_same_placeholders(reason: str) -> None:
 @pytest.mark.parametrize("reason", WORDS_TO_TYPE)
 def test_hint_names_what_to_type(reason: str, lang: str) -> None:
     """A hint quotes the command or option that helps, in every language."""
-    assert WORDS_TO_TYPE[reason] in CATALOGUES[lang].REASONS[reason][1]
+    assert WORDS_TO_TYPE[reason] in CATALOGUES[lang].reasons[reason][1]
 
 
 def test_code_too_old_says_so() -> None:
     """The refusal of a newer file says the daemon's words, which people search for."""
-    assert "code too old" in en.REASONS["code_too_old"][0]
+    assert "code too old" in EN.reasons["code_too_old"][0]
 
 
 def test_english_is_written_in_ascii() -> None:
@@ -291,7 +282,7 @@ def test_unsafe_particle_is_recognised(text: str) -> None:
 @pytest.mark.parametrize("lang", CATALOGUES)
 def test_every_kind_of_finding_has_a_message_and_a_hint(lang: str) -> None:
     """A language has message and hint for each kind of finding that the pages tell of, in the same order."""
-    assert list(CATALOGUES[lang].FINDINGS) == list(FINDINGS)
+    assert list(CATALOGUES[lang].findings) == list(FINDINGS)
     fields = set(Finding.__dataclass_fields__) | {"problem", "note"}
     assert set(re.findall("`([a-z_]+)`", str(Finding.__doc__))) - fields == set(FINDINGS)
 
@@ -300,27 +291,27 @@ def test_every_kind_of_finding_has_a_message_and_a_hint(lang: str) -> None:
 @pytest.mark.parametrize("kind", FINDINGS)
 def test_findings_speak_of_every_detail(kind: str, lang: str) -> None:
     """The message of a finding uses all that is known of it; the hint, told once for all of a kind, uses nothing."""
-    message, hint = CATALOGUES[lang].FINDINGS[kind]
+    message, hint = CATALOGUES[lang].findings[kind]
     assert (placeholders(message), placeholders(hint)) == (set(FINDINGS[kind].split()), set())
 
 
 @pytest.mark.parametrize("kind", FINDINGS)
 def test_languages_name_the_same_things_to_type_about_findings(kind: str) -> None:
     """Commands and functions, and words of SQL, are the same in the hints of both languages."""
-    english, korean = (re.findall(r"[A-Z]{4,}(?: KEY)?|`.+?`", texts.FINDINGS[kind][1]) for texts in (en, ko))
+    english, korean = (re.findall(r"[A-Z]{4,}(?: KEY)?|`.+?`", texts.findings[kind][1]) for texts in (EN, KO))
     assert sorted(english) == sorted(korean)
 
 
 def test_functions_that_hints_name_exist() -> None:
     """A service that a hint about a finding names has the method."""
-    named = {name for _, hint in en.FINDINGS.values() for name in re.findall(r"`(\w+\.\w+)`", hint)}
+    named = {name for _, hint in EN.findings.values() for name in re.findall(r"`(\w+\.\w+)`", hint)}
     assert named == {f"SessionWalletService.{name}" for name in ("link", "set_default")} | {
         *("SessionService.revoke", "KillSwitchService.recover", "KillSwitchService.activate")
     }
     assert all(callable(getattr(getattr(waiaas, service), name)) for service, name in (n.split(".") for n in named))
 
 
-@pytest.mark.parametrize("english", ko.FIELDS)
-def test_what_is_said_of_fields_uses_the_same_placeholders(english: str) -> None:
-    """A message about a field speaks of the same things in both languages."""
-    assert placeholders(ko.FIELDS[english]) == placeholders(english)
+def test_messages_about_fields_use_the_same_placeholders() -> None:
+    """A message about a field has the same placeholders in both languages."""
+    english, korean = ({name: placeholders(text.message) for name, text in c.fields.items()} for c in (EN, KO))
+    assert english == korean

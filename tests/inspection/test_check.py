@@ -442,13 +442,13 @@ class TestDrift:
             ("default-where-none-is", "column default of audit_log.actor is '', not none"),
             (
                 "deferred-foreign-key",
-                "table pending_approvals has the foreign key (tx_id) REFERENCES transactions (id)"
-                " ON UPDATE NO ACTION ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED, not one of WAIaaS",
+                "table pending_approvals has the foreign key (tx_id) REFERENCES transactions (id) ON UPDATE NO ACTION"
+                " ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED, which does not belong to WAIaaS",
             ),
             (
                 "extra-foreign-key-of-two-columns",
                 "table audit_log has the foreign key (session_id, wallet_id) REFERENCES session_wallets"
-                " (session_id, wallet_id) ON UPDATE NO ACTION ON DELETE NO ACTION, not one of WAIaaS",
+                " (session_id, wallet_id) ON UPDATE NO ACTION ON DELETE NO ACTION, which does not belong to WAIaaS",
             ),
             ("missing-unique", "table wc_sessions lacks UNIQUE (topic)"),
             (

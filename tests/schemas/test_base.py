@@ -305,7 +305,7 @@ class TestJSONObject:
     def test_refuses_keys_that_are_not_text(self, value):
         """A `dict` with a key that is not a string is not JSON."""
         (message,) = errors_of(JSONObject(), value)
-        assert message.startswith("Must hold nothing but JSON")
+        assert message.startswith("Must contain only JSON")
 
     @pytest.mark.parametrize(
         "number", [0, -1.5, True, sys.float_info.max, int(sys.float_info.max), -sys.float_info.max]
@@ -335,7 +335,7 @@ class TestJSONObject:
     def test_refuses_what_json_has_not(self, value, inside):
         """What JSON cannot say is refused however deep it is, and so are numbers without end."""
         assert errors_of(JSONObject(), inside(value)) == [
-            "Must hold nothing but JSON: no NaN, no infinite numbers, at most 64 levels."
+            "Must contain only JSON: no NaN, no infinite numbers, at most 64 levels."
         ]
 
     @pytest.mark.parametrize("wrap", [lambda v: {"a": v}, lambda v: [v]])
@@ -350,13 +350,13 @@ class TestJSONObject:
 
         assert JSONObject().deserialize(nested(MAX_DEPTH)) == nested(MAX_DEPTH)
         for levels in (MAX_DEPTH + 1, 5000):
-            assert errors_of(JSONObject(), nested(levels))[0].startswith("Must hold nothing but JSON")
+            assert errors_of(JSONObject(), nested(levels))[0].startswith("Must contain only JSON")
 
     def test_an_object_in_itself(self):
         """An object that holds itself is refused."""
         endless = {}
         endless["a"] = [endless, endless]
-        assert errors_of(JSONObject(), endless)[0].startswith("Must hold nothing but JSON")
+        assert errors_of(JSONObject(), endless)[0].startswith("Must contain only JSON")
 
     @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists))
     def test_loaded_objects_are_json(self, value):

@@ -12,7 +12,7 @@ from marshmallow import ValidationError, fields, validate
 
 import waiaas
 from waiaas import WAIaaSError, schemas
-from waiaas.errors import ko
+from waiaas.errors.texts import texts_in
 from waiaas.schemas import RequestValidationError, WireSchema
 from waiaas.schemas.messages import messages_in
 
@@ -41,10 +41,10 @@ FILLED = {
     "Must be one of: testnet, mainnet.": "다음 중 하나여야 합니다: testnet, mainnet.",
     "Must be an integer from 1 to 200.": "1 이상 200 이하의 정수여야 합니다.",
     "Must be an integer from 300 to 604800 (seconds).": "300 이상 604800 이하의 정수(초)여야 합니다.",
-    "Must hold nothing but JSON: no NaN, no infinite numbers, at most 64 levels.": (
+    "Must contain only JSON: no NaN, no infinite numbers, at most 64 levels.": (
         "JSON 값만 담을 수 있습니다. NaN과 무한대는 쓸 수 없고 중첩은 최대 64단계까지입니다."
     ),
-    "Must be as CreateWalletRequestSchema().load gives it.": (
+    "Must be a result of CreateWalletRequestSchema().load.": (
         "CreateWalletRequestSchema().load 결과와 같은 형태여야 합니다."
     ),
     f"Must not name a wallet twice: {WALLET}, {OTHER}.": (f"같은 지갑을 두 번 지정할 수 없습니다: {WALLET}, {OTHER}."),
@@ -141,7 +141,7 @@ def provoked():
         ),
         (wallet.load, SMALLEST | {"environment": "prod", "createSession": 1}),
         (time.load, {"count": "1", "since": "x", "rules": []}),
-        (answer.load, {"isDefault": None}),
+        (schemas.SessionWalletListResponseSchema().load, {"wallets": [None]}),
         (answer.load, {"isDefault": "maybe"}),
         (schemas.SessionWalletListResponseSchema().load, {"wallets": "x"}),
         (schemas.check_create_wallet_request, {}),
@@ -172,10 +172,12 @@ class Measured(WireSchema):
 def test_each_translation_is_said():
     """Each Korean text is one that the library can say, and it is said for its own English text."""
     told = provoked()
-    plain = {english: korean for english, korean in ko.FIELDS.items() if "{" not in english}
+    english, korean = ([text.message for text in texts_in(lang).fields.values()] for lang in ("en", "ko"))
+    texts = dict(zip(english, korean, strict=True))
+    plain = {english: korean for english, korean in texts.items() if "{" not in english}
     assert {english: korean for english, korean in told.items() if english in plain} == plain
     assert {english: korean for english, korean in told.items() if english in FILLED} == FILLED
-    assert len(plain) + len(FILLED) == len(ko.FIELDS)
+    assert len(plain) + len(FILLED) == len(texts)
     assert [korean for korean in told.values() if not HANGUL.search(korean)] == []
 
 

@@ -326,7 +326,7 @@ class TestConstraints:
         """An object that is no JSON, as Python reads it from `NaN`, is refused before any service writes it."""
         request = {"walletId": A, "constraints": json.loads('{"max": [NaN]}')}
         assert errors_of(request) == {
-            "constraints": ["Must hold nothing but JSON: no NaN, no infinite numbers, at most 64 levels."]
+            "constraints": ["Must contain only JSON: no NaN, no infinite numbers, at most 64 levels."]
         }
 
 
@@ -440,7 +440,7 @@ class TestCheck:
     """A request made by hand, judged by the rules of the schema."""
 
     GOOD = {"wallet_ids": [A, B], "default_wallet_id": B, "ttl": None, "constraints": None}
-    NOT_AS_LOADED = ["Must be as CreateSessionRequestSchema().load gives it."]
+    NOT_AS_LOADED = ["Must be a result of CreateSessionRequestSchema().load."]
 
     def errors_with(self, **changes):
         """Give the messages for a good request with some keys changed."""

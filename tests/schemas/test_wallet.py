@@ -206,7 +206,7 @@ class TestCheck:
         """A request without one of its keys is refused, also where the schema would not need it."""
         wire_keys = {"public_key": "publicKey", "default_network": "defaultNetwork", "owner_address": "ownerAddress"}
         request = {name: value for name, value in self.GOOD.items() if name != key}
-        expected = ["Must be as CreateWalletRequestSchema().load gives it."]
+        expected = ["Must be a result of CreateWalletRequestSchema().load."]
         assert self.errors_of(request) == {wire_keys.get(key, key): expected}
 
 

@@ -2,7 +2,6 @@
 
 from waiaas.errors.codes import ALL_CODES, ERROR_CODES, OWN_CODES, ErrorCode
 from waiaas.errors.exceptions import (
-    LANGUAGES,
     AuthenticationError,
     ConflictError,
     DatabaseBusyError,
@@ -16,6 +15,7 @@ from waiaas.errors.exceptions import (
     refusal,
 )
 from waiaas.errors.reasons import REASONS
+from waiaas.errors.texts import LANGUAGES, FieldMessage
 
 __all__ = [
     "ALL_CODES",
@@ -28,6 +28,7 @@ __all__ = [
     "DatabaseBusyError",
     "DatabaseError",
     "ErrorCode",
+    "FieldMessage",
     "NotFoundError",
     "PermissionDeniedError",
     "SystemLockedError",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, cast
 
-from waiaas.errors import en, ko
 from waiaas.errors.codes import ALL_CODES
 from waiaas.errors.reasons import REASONS
+from waiaas.errors.texts import Text, Texts, fill, texts_in
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -19,37 +19,6 @@ _PUBLIC_DETAILS: Final = frozenset(
         *("sessionId", "state", "status", "to", "walletId"),
     }
 )
-_UNKNOWN: Final = "?"
-_LISTED_AT_MOST: Final = 5
-
-
-class Texts(NamedTuple):
-    """All that is said in one language."""
-
-    messages: Mapping[str, str]
-    hints: Mapping[str, str]
-    reasons: Mapping[str, tuple[str, str]]
-    findings: Mapping[str, tuple[str, str]]
-    fields: Mapping[str, str]
-
-
-_TEXTS: Final[Mapping[str, Texts]] = {
-    "en": Texts(en.MESSAGES, en.HINTS, en.REASONS, en.FINDINGS, fields={}),
-    "ko": Texts(ko.MESSAGES, ko.HINTS, ko.REASONS, ko.FINDINGS, ko.FIELDS),
-}
-
-#: The languages that :meth:`WAIaaSError.to_dict` knows.
-LANGUAGES: Final[tuple[str, ...]] = tuple(_TEXTS)
-
-
-def texts_in(lang: str) -> Texts:
-    """Give the texts of a language.
-
-    :raises ValueError: where the language is not known.
-    """
-    if lang not in _TEXTS:
-        raise ValueError(f"unknown language: {lang!r} (known: {', '.join(LANGUAGES)})")
-    return _TEXTS[lang]
 
 
 class WAIaaSError(Exception):
@@ -83,7 +52,7 @@ class WAIaaSError(Exception):
     def __new__(
         cls, code: str = "", *args: object, details: Mapping[str, object] | None = None, **options: object
     ) -> Self:
-        """Choose the class by the code, and by the reason if there is one."""
+        """Choose the class by the code and the reason."""
         kind = cast("type[Self]", _class_of(code, details)) if cls is WAIaaSError else cls
         return super().__new__(kind, code)
 
@@ -95,7 +64,6 @@ class WAIaaSError(Exception):
         details: Mapping[str, object] | None = None,
         hint: str | None = None,
     ) -> None:
-        """Check the code, and keep a copy of the details."""
         if code not in ALL_CODES:
             raise ValueError(f"unknown error code: {code!r}")
         # pickle and copy call the class with `args`, then restore the rest from `__dict__`.
@@ -128,12 +96,12 @@ class WAIaaSError(Exception):
     @property
     def message(self) -> str:
         """What is wrong, in English."""
-        return self._texts("en")[0]
+        return self._text("en").message
 
     @property
     def hint(self) -> str:
         """What to do next, in English."""
-        return self._texts("en")[1]
+        return self._text("en").hint
 
     def to_dict(self, lang: str = "en") -> dict[str, object]:
         """Return the error as a dictionary for operators and logs. All keys are always present.
@@ -146,15 +114,15 @@ class WAIaaSError(Exception):
         >>> body["message"], body["details"]
         ('세션 토큰이 올바르지 않습니다.', None)
         """
-        message, hint = self._texts(lang)
+        text = self._text(lang)
         return {
             "code": self.code,
             "domain": self.domain,
             "http_status": self.http_status,
             "retryable": self.retryable,
-            "message": message,
+            "message": text.message,
             "details": None if self.details is None else dict(self.details),
-            "hint": hint,
+            "hint": text.hint,
         }
 
     def to_public_dict(self, lang: str = "en") -> dict[str, object]:
@@ -178,7 +146,6 @@ class WAIaaSError(Exception):
         return body
 
     def __str__(self) -> str:
-        """Return the message in English."""
         return self.message
 
     def __repr__(self) -> str:
@@ -186,13 +153,15 @@ class WAIaaSError(Exception):
         reason = "" if self.reason is None else f", reason={self.reason!r}"
         return f"{type(self).__name__}({self.code!r}{reason})"
 
-    def _texts(self, lang: str) -> tuple[str, str]:
-        """Return message and hint in a language."""
-        texts = texts_in(lang)
-        return (
-            texts.messages[self.code] if self._own_message is None else self._own_message,
-            texts.hints[self.code] if self._own_hint is None else self._own_hint,
+    def _text(self, lang: str) -> Text:
+        text = self._template(texts_in(lang))
+        return Text(
+            fill(text.message, self.details or {}) if self._own_message is None else self._own_message,
+            fill(text.hint, self.details or {}) if self._own_hint is None else self._own_hint,
         )
+
+    def _template(self, texts: Texts) -> Text:
+        return texts.codes[self.code]
 
 
 class AuthenticationError(WAIaaSError):
@@ -237,17 +206,10 @@ class DatabaseError(WAIaaSError):
 
     def to_public_dict(self, lang: str = "en") -> dict[str, object]:
         """Return the error as a dictionary for clients of the service; see :meth:`WAIaaSError.to_public_dict`."""
-        texts = texts_in(lang)
-        return super().to_public_dict(lang) | {"message": texts.messages[self.code], "hint": texts.hints[self.code]}
+        return super().to_public_dict(lang) | texts_in(lang).codes[self.code]._asdict()
 
-    def _texts(self, lang: str) -> tuple[str, str]:
-        if self.reason is None:
-            return super()._texts(lang)
-        message, hint = (fill(template, self.details or {}) for template in texts_in(lang).reasons[self.reason])
-        return (
-            message if self._own_message is None else self._own_message,
-            hint if self._own_hint is None else self._own_hint,
-        )
+    def _template(self, texts: Texts) -> Text:
+        return super()._template(texts) if self.reason is None else texts.reasons[self.reason]
 
 
 class DatabaseBusyError(DatabaseError):
@@ -309,7 +271,7 @@ def refusal(reason: str, **details: object) -> DatabaseError:
     >>> error, error.retryable
     (DatabaseBusyError('DATABASE_BUSY', reason='database_busy'), True)
     >>> print(error)
-    wallet.db is locked by another connection, which did not let go within 5 s.
+    wallet.db is still locked by another connection after 5 s.
     >>> error.details
     {'reason': 'database_busy', 'path': 'wallet.db', 'seconds': 5}
     """
@@ -319,38 +281,3 @@ def refusal(reason: str, **details: object) -> DatabaseError:
     error = WAIaaSError(code, details=all_details)
     assert isinstance(error, DatabaseError)  # every reason has a code of the database
     return error
-
-
-class _Values(dict[str, str]):
-    """Placeholder values; a missing one must not hide the error that is being told."""
-
-    def __missing__(self, name: str) -> str:
-        return _UNKNOWN
-
-
-def fill(template: str, details: Mapping[str, object]) -> str:
-    """Put details into the placeholders of a template, ``?`` into those that have none.
-
-    >>> fill("table {table} lacks {columns} ({count})", {"table": "sessions", "columns": ["id", "source"]})
-    'table sessions lacks id, source (?)'
-    """
-    return template.format_map(_Values({name: _shown(details[name]) for name in details}))
-
-
-def _shown(value: object) -> str:
-    if value is None:
-        return _UNKNOWN
-    if isinstance(value, (list, tuple)):
-        return listed(value)
-    return str(value)
-
-
-def listed(items: Sequence[object]) -> str:
-    """Give the first items of a list, and how many more there are, in the same form in every language.
-
-    >>> listed(["a", "b", "c", "d", "e", "f", "g"])
-    'a, b, c, d, e … (+2)'
-    """
-    shown = ", ".join(map(str, items[:_LISTED_AT_MOST]))
-    hidden = len(items) - _LISTED_AT_MOST
-    return f"{shown} … (+{hidden})" if hidden > 0 else shown

@@ -2,10 +2,9 @@
 
 Each reason has one error code: ``DATABASE_BUSY`` for a lock that was not free in time, ``DATABASE_UNAVAILABLE`` for a
 database that cannot be read or written, and ``SCHEMA_INCOMPATIBLE`` for everything else.
-Build a refusal with :func:`waiaas.errors.refusal`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -14,7 +13,7 @@ class Reason(NamedTuple):
     """Why a database was refused.
 
     ``retryable``: whether the same call may succeed later, although the database was not changed.
-    ``refuses_upgrade``: whether the tables or rows of the database do not allow an upgrade or downgrade.
+    ``refuses_upgrade``: whether tables or rows of the database do not allow an upgrade or downgrade.
     """
 
     name: str
@@ -23,96 +22,38 @@ class Reason(NamedTuple):
     refuses_upgrade: bool = False
 
 
-_BUSY: Final = "DATABASE_BUSY"
-_UNAVAILABLE: Final = "DATABASE_UNAVAILABLE"
+# A reason with a star is retryable. `UPGRADE` is SCHEMA_INCOMPATIBLE and `refuses_upgrade`.
+_TABLE: Final = """
+DATABASE_UNAVAILABLE file_not_found
+SCHEMA_INCOMPATIBLE file_exists
+DATABASE_UNAVAILABLE not_a_database
+SCHEMA_INCOMPATIBLE other_program schema_version_missing schema_version_empty code_too_old empty_database not_a_path
+SCHEMA_INCOMPATIBLE not_sqlite upgrade_pending
+DATABASE_UNAVAILABLE inside_transaction connection_settings unfinished_query hidden_table change_undone
+DATABASE_BUSY database_busy*
+DATABASE_UNAVAILABLE read_only cannot_open log_unreadable log_without_database sidecar_not_a_file
+DATABASE_UNAVAILABLE sidecar_of_another_user file_replaced file_in_use disk_full* io_error*
+DATABASE_UNAVAILABLE no_room_for_temporary_files* clock_unusable too_many_files* out_of_memory* sqlite_error corrupt
+DATABASE_UNAVAILABLE unreadable_value backup_failed token_key_unusable no_room_to_rehearse* copy_failed copy_left
+DATABASE_UNAVAILABLE invalid_url driver_missing server_unavailable* connection_lost* commit_unknown
+DATABASE_BUSY transaction_conflict* pool_exhausted*
+DATABASE_UNAVAILABLE too_many_connections* access_denied database_not_found insufficient_privilege server_read_only*
+DATABASE_UNAVAILABLE statement_canceled* unsuitable_database server_error
+UPGRADE unexpected_schema strange_schema leftover_table dependent_object dependent_on_table name_taken
+UPGRADE value_not_allowed foreign_key_elsewhere orphan_sessions links_lost cannot_downgrade rebuild_refused
+UPGRADE alter_refused name_exists foreign_key_violations rows_lost migration_failed
+DATABASE_UNAVAILABLE not_synced log_not_written_back journal_mode_kept settings_not_restored
+"""
 
-_REFUSES_UPGRADE: Final = (
-    # The tables or their rows do not let a migration begin.
-    "unexpected_schema",
-    "strange_schema",
-    "leftover_table",
-    "dependent_object",
-    "dependent_on_table",
-    "name_taken",
-    "value_not_allowed",
-    "foreign_key_elsewhere",
-    "orphan_sessions",
-    "links_lost",
-    "cannot_downgrade",
-    # A migration began and was rolled back.
-    "rebuild_refused",
-    "alter_refused",
-    "name_exists",
-    "foreign_key_violations",
-    "rows_lost",
-    "migration_failed",
-)
 
-_ROWS: Final = (
-    # The file is not one that this library can take on.
-    Reason("file_not_found", False, _UNAVAILABLE),
-    Reason("file_exists", False),
-    Reason("not_a_database", False, _UNAVAILABLE),
-    Reason("other_program", False),
-    Reason("schema_version_missing", False),
-    Reason("schema_version_empty", False),
-    Reason("code_too_old", False),
-    Reason("empty_database", False),
-    Reason("not_a_path", False),
-    Reason("not_sqlite", False),
-    Reason("upgrade_pending", False),
-    # The surroundings do not let it work.
-    Reason("inside_transaction", False, _UNAVAILABLE),
-    Reason("connection_settings", False, _UNAVAILABLE),
-    Reason("unfinished_query", False, _UNAVAILABLE),
-    Reason("hidden_table", False, _UNAVAILABLE),
-    Reason("change_undone", False, _UNAVAILABLE),
-    Reason("database_busy", True, _BUSY),
-    Reason("read_only", False, _UNAVAILABLE),
-    Reason("cannot_open", False, _UNAVAILABLE),
-    Reason("log_unreadable", False, _UNAVAILABLE),
-    Reason("log_without_database", False, _UNAVAILABLE),
-    Reason("sidecar_not_a_file", False, _UNAVAILABLE),
-    Reason("sidecar_of_another_user", False, _UNAVAILABLE),
-    Reason("file_replaced", False, _UNAVAILABLE),
-    Reason("file_in_use", False, _UNAVAILABLE),
-    Reason("disk_full", True, _UNAVAILABLE),
-    Reason("io_error", True, _UNAVAILABLE),
-    Reason("no_room_for_temporary_files", True, _UNAVAILABLE),
-    Reason("clock_unusable", False, _UNAVAILABLE),
-    Reason("too_many_files", True, _UNAVAILABLE),
-    Reason("out_of_memory", True, _UNAVAILABLE),
-    Reason("sqlite_error", False, _UNAVAILABLE),
-    Reason("corrupt", False, _UNAVAILABLE),
-    Reason("unreadable_value", False, _UNAVAILABLE),
-    Reason("backup_failed", False, _UNAVAILABLE),
-    Reason("token_key_unusable", False, _UNAVAILABLE),
-    Reason("no_room_to_rehearse", True, _UNAVAILABLE),
-    Reason("copy_failed", False, _UNAVAILABLE),
-    Reason("copy_left", False, _UNAVAILABLE),
-    # A server cannot be used.
-    Reason("invalid_url", False, _UNAVAILABLE),
-    Reason("driver_missing", False, _UNAVAILABLE),
-    Reason("server_unavailable", True, _UNAVAILABLE),
-    Reason("connection_lost", True, _UNAVAILABLE),
-    Reason("commit_unknown", False, _UNAVAILABLE),
-    Reason("transaction_conflict", True, _BUSY),
-    Reason("pool_exhausted", True, _BUSY),
-    Reason("too_many_connections", True, _UNAVAILABLE),
-    Reason("access_denied", False, _UNAVAILABLE),
-    Reason("database_not_found", False, _UNAVAILABLE),
-    Reason("insufficient_privilege", False, _UNAVAILABLE),
-    Reason("server_read_only", True, _UNAVAILABLE),
-    Reason("statement_canceled", True, _UNAVAILABLE),
-    Reason("unsuitable_database", False, _UNAVAILABLE),
-    Reason("server_error", False, _UNAVAILABLE),
-    *(Reason(name, False, refuses_upgrade=True) for name in _REFUSES_UPGRADE),
-    # Warnings: the change is done, and something after it failed.
-    Reason("not_synced", False, _UNAVAILABLE),
-    Reason("log_not_written_back", False, _UNAVAILABLE),
-    Reason("journal_mode_kept", False, _UNAVAILABLE),
-    Reason("settings_not_restored", False, _UNAVAILABLE),
-)
+def _reasons() -> Iterator[Reason]:
+    for row in _TABLE.split("\n"):
+        code, *names = row.split() or [""]
+        is_upgrade = code == "UPGRADE"
+        for name in names:
+            code_of_row = "SCHEMA_INCOMPATIBLE" if is_upgrade else code
+            yield Reason(name.rstrip("*"), name.endswith("*"), code_of_row, is_upgrade)
+
 
 #: Every reason by its name; read-only.
-REASONS: Final[Mapping[str, Reason]] = MappingProxyType({row.name: row for row in _ROWS})
+REASONS: Final[Mapping[str, Reason]] = MappingProxyType({reason.name: reason for reason in _reasons()})

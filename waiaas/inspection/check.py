@@ -15,8 +15,8 @@ from waiaas.ddl.sql import fold, quote, tokens, unquote
 from waiaas.ddl.untrusted import inspecting
 from waiaas.errors import refusal
 from waiaas.errors.driver import sqlite3
-from waiaas.errors.exceptions import fill, texts_in
 from waiaas.errors.sqlite import is_mismatch, reason_for
+from waiaas.errors.texts import fill, texts_in
 from waiaas.errors.translation import translate_errors
 from waiaas.files.page_check import damage, refuse_unreadable
 from waiaas.migrations import LATEST_SCHEMA_VERSION

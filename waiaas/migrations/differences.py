@@ -18,7 +18,7 @@ from waiaas.ddl.migrator import LosslessMigrator
 from waiaas.ddl.schema import Column, ForeignKey, Table, canonical, describe, same_index
 from waiaas.ddl.sql import fold
 from waiaas.errors import refusal
-from waiaas.errors.exceptions import fill, texts_in
+from waiaas.errors.texts import fill, texts_in
 from waiaas.migrations.history import LATEST_SCHEMA_VERSION, MIGRATIONS
 from waiaas.migrations.versions.v01_first_schema import FIRST_SCHEMA
 from waiaas.models import MODELS

@@ -334,7 +334,7 @@ class JSONObject(_LeanField[dict[str, Any]], fields.Dict):
     default_error_messages = {
         "invalid": "Must be an object.",
         "null": "Must be an object.",
-        "content": f"Must hold nothing but JSON: no NaN, no infinite numbers, at most {MAX_DEPTH} levels.",
+        "content": f"Must contain only JSON: no NaN, no infinite numbers, at most {MAX_DEPTH} levels.",
         "too_many_bytes": "Must have at most {count} bytes as JSON.",
     }
 
@@ -511,7 +511,7 @@ def check_as_loaded(schema: WireSchema, request: Mapping[str, object], keys: Col
 
     :raises RequestValidationError: the messages stand under the wire keys.
     """
-    expected = [f"Must be as {type(schema).__name__}().load gives it."]
+    expected = [f"Must be a result of {type(schema).__name__}().load."]
     if not isinstance(request, Mapping):
         raise RequestValidationError({SCHEMA: expected})
     if missing := [key for key in keys if key not in request]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from marshmallow import fields
-
 from waiaas.errors import ALL_CODES
-from waiaas.schemas.base import JSONObject, ResponseSchema, StrictInteger, StrictText, word
+from waiaas.schemas.base import JSONObject, ResponseSchema, StrictBoolean, StrictInteger, StrictText, word
 
 __all__ = ["ErrorResponseSchema"]
 
@@ -36,7 +34,7 @@ class ErrorResponseSchema(ResponseSchema):
     domain = StrictText(required=True)
     # The one key of the wire that is not camelCase: `to_dict` has had it from the beginning.
     http_status = StrictInteger(required=True, data_key="http_status")
-    retryable = fields.Boolean(required=True)
+    retryable = StrictBoolean(required=True)
     message = StrictText(required=True)
     details = JSONObject(required=True, allow_none=True)
     hint = StrictText(required=True)

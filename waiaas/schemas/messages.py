@@ -12,7 +12,7 @@ from functools import cache
 from string import Formatter
 from typing import Any
 
-from waiaas.errors.exceptions import texts_in
+from waiaas.errors.texts import texts_in
 
 __all__ = ["messages_in"]
 
@@ -29,7 +29,12 @@ def messages_in(lang: str, messages: Any) -> Any:
         return {key: messages_in(lang, each) for key, each in messages.items()}
     if isinstance(messages, list):
         return [messages_in(lang, each) for each in messages]
-    return _translated(messages, texts_in(lang).fields) if isinstance(messages, str) else messages
+    return _translated(messages, _by_english(lang)) if isinstance(messages, str) else messages
+
+
+def _by_english(lang: str) -> dict[str, str]:
+    english, other = texts_in("en").fields, texts_in(lang).fields
+    return {english[key].message: other[key].message for key in english}
 
 
 def _translated(message: str, fields: Mapping[str, str]) -> str:

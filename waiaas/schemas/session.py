@@ -9,7 +9,8 @@ from typing import Any, TypedDict
 from marshmallow import ValidationError, fields, validate, validates_schema
 from marshmallow.exceptions import SCHEMA
 
-from waiaas.errors.exceptions import WAIaaSError, listed
+from waiaas.errors import WAIaaSError
+from waiaas.errors.texts import listed
 from waiaas.schemas.base import (
     MAX_TOKEN_LENGTH,
     JSONObject,
@@ -324,7 +325,7 @@ class SessionResponseSchema(ResponseSchema):
     wallet_id = UUIDText(required=True, allow_none=True)
     wallet_name = StrictText(required=True, allow_none=True)
     default_wallet_id = UUIDText(required=True, allow_none=True)
-    wallets = fields.List(fields.Nested(SessionWalletResponseSchema), required=True)
+    wallets = StrictList(fields.Nested(SessionWalletResponseSchema), required=True)
     created_at = UnixTime(required=True)
     expires_at = UnixTime(required=True)
     absolute_expires_at = UnixTime(required=True)
@@ -360,4 +361,4 @@ class SessionListResponseSchema(PageResponseSchema):
     ``dump`` takes a page, as the services give it: ``sessions`` holds its items.
     """
 
-    sessions = fields.List(fields.Nested(SessionResponseSchema), required=True, attribute="items")
+    sessions = StrictList(fields.Nested(SessionResponseSchema), required=True, attribute="items")

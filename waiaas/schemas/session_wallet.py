@@ -6,7 +6,16 @@ from typing import Any, TypedDict
 
 from marshmallow import fields, pre_dump
 
-from waiaas.schemas.base import ResponseSchema, StrictText, UnixTime, UUIDText, WireSchema, word
+from waiaas.schemas.base import (
+    ResponseSchema,
+    StrictBoolean,
+    StrictList,
+    StrictText,
+    UnixTime,
+    UUIDText,
+    WireSchema,
+    word,
+)
 from waiaas.vocabularies import CHAIN_TYPES, ENVIRONMENT_TYPES, NETWORK_TYPES, WALLET_STATUSES
 
 __all__ = [
@@ -78,7 +87,7 @@ class SessionWalletResponseSchema(ResponseSchema):
     environment = word(ENVIRONMENT_TYPES, required=True)
     default_network = word(NETWORK_TYPES, required=True, allow_none=True)
     status = word(WALLET_STATUSES, required=True)
-    is_default = fields.Boolean(required=True)
+    is_default = StrictBoolean(required=True)
     linked_at = UnixTime(required=True)
     created_at = UnixTime(required=True, attribute="linked_at", dump_only=True)
 
@@ -99,7 +108,7 @@ class SessionWalletListResponseSchema(ResponseSchema):
     ``dump`` takes the linked wallets, in their order; ``wallets`` holds them.
     """
 
-    wallets = fields.List(fields.Nested(SessionWalletResponseSchema), required=True)
+    wallets = StrictList(fields.Nested(SessionWalletResponseSchema), required=True)
 
     @pre_dump
     def _name(self, links: Any, **kwargs: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from waiaas.schemas.base import (
     ResponseSchema,
     SecretText,
     StrictBoolean,
+    StrictList,
     StrictText,
     UnixTime,
     UUIDText,
@@ -219,7 +220,7 @@ class WalletResponseSchema(ResponseSchema):
     status = word(WALLET_STATUSES, required=True)
     owner_address = StrictText(required=True, allow_none=True)
     owner_state = word(OWNER_STATES, required=True)
-    owner_verified = fields.Boolean(required=True)
+    owner_verified = StrictBoolean(required=True)
     approval_method = word(APPROVAL_METHODS, required=True, allow_none=True, attribute="owner_approval_method")
     created_at = UnixTime(required=True)
     updated_at = UnixTime(required=True)
@@ -256,6 +257,6 @@ class WalletListResponseSchema(PageResponseSchema):
     clients of the daemon know.
     """
 
-    items = fields.List(fields.Nested(WalletResponseSchema), required=True, dump_only=True)
+    items = StrictList(fields.Nested(WalletResponseSchema), required=True, dump_only=True)
 
-    wallets = fields.List(fields.Nested(WalletResponseSchema), required=True, attribute="items")
+    wallets = StrictList(fields.Nested(WalletResponseSchema), required=True, attribute="items")
