@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 from support.memory_databases import OPEN
 from support.old_files import make_file
-from support.postgresql_server import Databases, Server
+from support.postgresql_server import Databases
 
 from waiaas.backends.postgresql import PostgresqlDatabase, open_database
 
@@ -79,14 +79,3 @@ def postgresql(postgresql_url: str) -> Iterator[PostgresqlDatabase]:
     database = open_database(postgresql_url)
     yield database
     database.close_all()
-
-
-@pytest.fixture
-def own_server() -> Iterator[Server]:
-    """A PostgreSQL server of the test's own, which it may stop and kill; it has an empty database `wallets`."""
-    server = Server.create()
-    try:
-        server.execute("CREATE DATABASE wallets")
-        yield server
-    finally:
-        server.remove()

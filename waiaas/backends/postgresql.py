@@ -11,7 +11,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
@@ -27,6 +27,13 @@ from waiaas.errors import refusal
 from waiaas.errors.postgresql import ConnectFailedError, reason_for
 from waiaas.errors.translation import refusal_for, safe_cause, translate_errors
 
+
+class _Limits(threading.local):
+    """How many seconds a thread waits for an answer; None for as long as it takes."""
+
+    seconds: float | None = None
+
+
 try:
     import psycopg
     from psycopg.conninfo import conninfo_to_dict
@@ -36,6 +43,30 @@ except ImportError:  # the extra `postgresql` is not installed
 else:
 
     class _Connection(psycopg.Connection[Any]):
+        """A connection that does not wait for ever for a server or a network that has vanished."""
+
+        #: How long each thread waits for an answer.
+        limits: _Limits
+
+        def wait(self, gen: Any, *arguments: Any, **options: Any) -> Any:
+            """Run a generator of psycopg to its end, but not longer than the thread waits for an answer."""
+            seconds = self.limits.seconds
+            return super().wait(gen if seconds is None else self._limited(gen, seconds), *arguments, **options)
+
+        def _limited(self, gen: Any, seconds: float) -> Generator[Any, Any, Any]:
+            deadline = time.monotonic() + seconds
+            try:
+                wanted = next(gen)
+                while True:
+                    # psycopg sends nothing ready ten times per second.
+                    ready = yield wanted
+                    if not ready and time.monotonic() > deadline:
+                        self.pgconn.finish()
+                        raise psycopg.OperationalError(f"no answer within {seconds:g} s")
+                    wanted = gen.send(ready)
+            except StopIteration as end:
+                return end.value
+
         def __del__(self, __warn: Any = None) -> None:
             """Close the connection of a thread that has ended."""
             self.close()
@@ -62,6 +93,8 @@ _NETWORK: Mapping[str, int] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
+# Seconds after the busy timeout in which the server must have answered a statement of a service, COMMIT included.
+_ANSWER_WITHIN = 5
 # The one parameter of a URL that stays visible besides user, hosts and database.
 _SHOWN_PARAMETERS = ("target_session_attrs",)
 # A statement that runs a third time is prepared.
@@ -74,6 +107,17 @@ class CommitUnknownError(OperationalError):
     """COMMIT was sent, and the connection ended before the answer."""
 
     reason = "commit_unknown"
+
+
+class _ThreadState(threading.local):
+    """What a thread has besides Peewee's connection."""
+
+    #: The isolation level of the transaction that it is in.
+    level: str = READ_COMMITTED
+    #: Whether a service or an exclusive transaction has changed something in it.
+    has_changed: bool = False
+    #: The second connection, which reads the latest commit.
+    reader: Any = None
 
 
 class _PoolExhaustedError(OperationalError):
@@ -165,6 +209,8 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
         #: The URL of the database without its password.
         self.address = shown_url(parameters)
         self.timeout = busy_timeout
+        self._limits = _Limits()
+        self._thread = _ThreadState()
         self._open: WeakSet[Any] = WeakSet()
         super().__init__(parameters["dbname"], prefer_psycopg3=True, **options)
         _databases.add(self)
@@ -189,9 +235,16 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
             return query()
 
     def fetch_latest(self, sql: str, parameters: Sequence[object] = ()) -> Row | None:
-        """Run one statement against the latest commit, and return its first row."""
-        row: Row | None = self.read(lambda: self.execute_sql(sql, parameters).fetchone())
-        return row
+        """Run one statement against the latest commit, and return its first row.
+
+        Under READ COMMITTED each statement sees it. Under the stricter levels a transaction sees what was committed
+        before its first statement, so the thread's second connection reads; unless a service has changed something in
+        that transaction, which only its own connection sees.
+        """
+        if self.in_transaction() and self._thread.level != READ_COMMITTED and not self._thread.has_changed:
+            return self.read(lambda: self._fetch_by_reader(sql, parameters))
+        with self._answers():
+            return self.read(lambda: self._fetch(sql, parameters))
 
     def write(
         self,
@@ -201,10 +254,10 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
         find: Callable[[], _Result | None] | None = None,
     ) -> _Result:
         """Run a change in one transaction, again after a conflict or a connection that was lost before COMMIT."""
-        with translate_errors(self), self.borrowed_connection():
+        with translate_errors(self), self.borrowed_connection(), self._answers():
             if self.in_transaction():
                 with self.atomic():
-                    self._share()
+                    self._lock_services("_shared")
                     return change()
             self._refuse_begun_by_hand()
             try:
@@ -241,7 +294,7 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
         with translate_errors(self), self.borrowed_connection():
             if self.in_transaction():
                 with self.atomic():
-                    self.execute_sql(f"SELECT pg_advisory_xact_lock({SERVICES_LOCK})")
+                    self._lock_services()
                     yield
                 return
             self._refuse_begun_by_hand()
@@ -255,6 +308,7 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
         """
         self._drop_lost()
         level = self._adapter.isolation_level_str(isolation_level or self._isolation_level or READ_COMMITTED)
+        self._thread.level, self._thread.has_changed = level, False
         begin = "; ".join([f"BEGIN ISOLATION LEVEL {level}", *first])
         try:
             self._execute_simple(begin)
@@ -302,6 +356,13 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
             self._is_gone(error)
             raise
 
+    def close(self) -> bool:
+        """Close this thread's connections, or give its connection back to the pool; returns whether one was open."""
+        reader, self._thread.reader = self._thread.reader, None
+        if reader is not None:
+            reader.close()
+        return bool(super().close())
+
     def close_all(self) -> None:
         """Close the connections of all threads; a call that runs meanwhile fails with `connection_lost`."""
         with suppress(OperationalError):
@@ -314,6 +375,7 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
         self._lock = threading.Lock()
         _connections_of_parent.extend(self._open)
         self._open = WeakSet()
+        self._thread = _ThreadState()
         self._state.reset()
 
     def _connect(self) -> Any:
@@ -325,6 +387,7 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
             )
         except psycopg.OperationalError as error:
             raise ConnectFailedError(error) from None
+        connection.limits = self._limits
         # Every number as bigint: else a statement would be prepared once for each size of its numbers.
         connection.adapters.register_dumper(int, Int8Dumper)
         self._open.add(connection)
@@ -354,8 +417,23 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
             statements.append(_DURABLE)
         return [*statements, f"SELECT pg_advisory_xact_lock{'' if exclusive else '_shared'}({SERVICES_LOCK})"]
 
-    def _share(self) -> None:
-        self.execute_sql(f"SELECT pg_advisory_xact_lock_shared({SERVICES_LOCK})")
+    def _lock_services(self, mode: str = "") -> None:
+        """Take the lock of the services in a transaction of the caller, alone or shared."""
+        self.execute_sql(f"SELECT pg_advisory_xact_lock{mode}({SERVICES_LOCK})")
+        self._thread.has_changed = True
+
+    def _fetch(self, sql: str, parameters: Sequence[object]) -> Row | None:
+        row: Row | None = self.execute_sql(sql, parameters).fetchone()
+        return row
+
+    def _fetch_by_reader(self, sql: str, parameters: Sequence[object]) -> Row | None:
+        thread = self._thread
+        if thread.reader is None or thread.reader.closed:
+            with peewee_errors:
+                thread.reader = PostgresqlDatabase._connect(self)
+        with peewee_errors:
+            row: Row | None = thread.reader.execute(sql, parameters).fetchone()
+        return row
 
     def _write_until_committed(self, change: Callable[[], _Result], durable: bool) -> _Result:
         deadline = time.monotonic() + self.timeout
@@ -395,6 +473,15 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
     def borrowed_connection(self) -> Iterator[None]:
         """Give the connection back to the pool at the end, if there is one and no transaction is open."""
         yield
+
+    @contextmanager
+    def _answers(self) -> Iterator[None]:
+        """Wait for each answer in a block only so long as the server may wait for a lock, and some seconds."""
+        before, self._limits.seconds = self._limits.seconds, self.timeout + _ANSWER_WITHIN
+        try:
+            yield
+        finally:
+            self._limits.seconds = before
 
     def _execute_simple(self, sql: str) -> None:
         """Run statements without parameters in one round trip, and never prepare them."""

@@ -11,7 +11,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any, TypeGuard
 from weakref import WeakSet
@@ -27,6 +27,7 @@ from peewee import (
     _savepoint,
 )
 
+from waiaas.backends.base import Backend, Result, Row
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.driver import sqlite3
 from waiaas.errors.sqlite import is_of_database, reason_for
@@ -62,7 +63,7 @@ class _RolledBackError(OperationalError):
     """A statement in a transaction that SQLite has rolled back by itself."""
 
 
-class WaiaasDatabase(SqliteDatabase):
+class WaiaasDatabase(SqliteDatabase, Backend):
     """Peewee's SQLite database, with what a program needs that writes from several threads, or forks."""
 
     # Peewee's own: what it knows of this thread's connection, how it prepares one, and what its execute_sql calls.
@@ -83,6 +84,46 @@ class WaiaasDatabase(SqliteDatabase):
         #: What failed after the file was created or upgraded; the change is committed.
         self.warnings: list[WAIaaSError] = []
         _databases.add(self)
+
+    def dialect(self, sql: str) -> str:
+        """Return a statement unchanged."""
+        return sql
+
+    def read(self, query: Callable[[], Result]) -> Result:
+        """Run a function that only reads; what SQLite reports becomes a refusal."""
+        with translate_errors(self):
+            return query()
+
+    def fetch_latest(self, sql: str, parameters: Sequence[object] = ()) -> Row | None:
+        """Run one statement against the latest commit of any process, and return its first row."""
+        try:
+            row: Row | None = self.latest().execute(sql, parameters).fetchone()
+        except Exception:
+            # The context manager is entered only now: on this path its cost would count.
+            with translate_errors(self):
+                raise
+        return row
+
+    def write(
+        self,
+        change: Callable[[], Result],
+        *,
+        durable: bool = False,
+        find: Callable[[], Result | None] | None = None,
+    ) -> Result:
+        """Run a change in one transaction that holds the write lock; it runs once, and COMMIT is always answered."""
+        with translate_errors(self), write_transaction(self, durable=durable):
+            return change()
+
+    def lock(self, table: str, columns: str, ids: Sequence[str]) -> list[Row]:
+        """Return the columns of rows in the order of their ids; the write lock is on the whole file."""
+        marks = ", ".join("?" * len(ids))
+        cursor = self.execute_sql(f"SELECT {columns} FROM main.{table} WHERE id IN ({marks}) ORDER BY id", ids)
+        return list(cursor.fetchall())
+
+    def exclusive_transaction(self) -> AbstractContextManager[None]:
+        """Return the context manager of a transaction that holds the write lock."""
+        return write_transaction(self)
 
     def warn(self, error: WAIaaSError) -> None:
         """Note an error that happened after a change was committed, also in the log."""
