@@ -19,7 +19,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from measure import in_a_process, machine, remove, warm
+from measure import fetch_memory, in_a_process, machine, remove, warm
 from session_files import connect, make_file
 
 LEAST_IMPORT, OUR_IMPORT = "import peewee, marshmallow", "import waiaas"
@@ -107,6 +107,7 @@ def _backups(file: Path, rounds: int) -> dict[str, dict[str, float]]:
     def copying() -> float:
         remove(copy)
         warm(file)
+        fetch_memory(file)
 
         def job() -> None:
             shutil.copy(file, copy)
@@ -120,6 +121,7 @@ def _backups(file: Path, rounds: int) -> dict[str, dict[str, float]]:
         with closing(connect(changed)) as database:
             database.execute(f"PRAGMA journal_mode = {journal_mode}")
         warm(changed)
+        fetch_memory(file)
         return timed(lambda: _upgrade(changed, backup=backup))
 
     found = {}

@@ -288,7 +288,7 @@ def copy_pages(path, copy, pulse):
     while True:
         pulse(Progress("backing up", None, 1, 2))
 
-backup._copy_pages = copy_pages
+backup._copy = copy_pages
 """
 
 

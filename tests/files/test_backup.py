@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import shutil
 import sqlite3
 import stat
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -17,10 +20,18 @@ from support.old_files import dump, make_file
 import waiaas
 from waiaas import WAIaaSError
 from waiaas.database import open_to_change
+from waiaas.errors import probe
 from waiaas.files import backup
+from waiaas.files.backup import Copy, write_backup
 from waiaas.files.opening import DatabaseFile
 from waiaas.files.private_folder import PrivateFolder
 from waiaas.progress import Pulse
+
+
+@pytest.fixture(autouse=True)
+def _few_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that has backed up many files copies page by page; here each test is like a new process."""
+    monkeypatch.setattr(probe, "_readers", {})
 
 
 @pytest.fixture(params=[False, True], ids=["rollback journal", "write-ahead log"])
@@ -173,15 +184,15 @@ def test_a_damaged_file_is_found_by_its_backup(tmp_path: Path) -> None:
 def test_a_copy_that_the_disk_spoiled_is_no_backup(v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the original is whole and its copy is not, the upgrade is refused and no copy is left."""
     before = v18.read_bytes()
-    copy_pages = backup._copy_pages
+    copy = backup._copy
 
     def spoil(original: DatabaseFile, folder: PrivateFolder, pulse: Pulse) -> None:
-        copy_pages(original, folder, pulse)
+        copy(original, folder, pulse)
         with folder.copy.open("r+b") as file:
             file.seek(5 * 4096)
             file.write(b"\xa5" * 64)
 
-    monkeypatch.setattr(backup, "_copy_pages", spoil)
+    monkeypatch.setattr(backup, "_copy", spoil)
     with pytest.raises(WAIaaSError) as caught:
         upgraded(v18, clock=lambda: 0)
     details = caught.value.details or {}
@@ -326,3 +337,83 @@ def test_a_file_that_was_swapped_in_gets_nothing(tmp_path: Path) -> None:
     assert theirs[0].read_bytes() == b""
     assert v18.read_bytes() == before
     assert list(v18.parent.glob("*.backup*")) == []
+
+
+def test_it_is_the_file_byte_for_byte(v18: Path) -> None:
+    """Without a write-ahead log the bytes of the backup are those of the file, whatever the journal mode."""
+    before = v18.read_bytes()
+    assert upgraded(v18).read_bytes() == before
+
+
+def test_a_copy_by_pages_is_the_same_backup(v18: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that keeps many descriptors copies page by page, and finds that an earlier backup is the same."""
+    file = DatabaseFile(str(v18))
+    target = f"{v18.name}.v18-20260102T03040{{}}Z.backup"
+    first = write_backup(file, tmp_path / target.format(5), Pulse(None))
+    monkeypatch.setattr(probe, "_MOST_READERS", 0)
+    second = write_backup(file, tmp_path / target.format(6), Pulse(None))
+    assert (first.is_new, second) == (True, Copy(first.path, is_new=False))
+
+
+@pytest.mark.parametrize(
+    ("end", "cause"), [(OSError(errno.EIO, "Input/output error"), "Input/output error"), (b"", "nothing can be read")]
+)
+def test_a_read_that_fails_once_is_the_originals(
+    v18: Path, monkeypatch: pytest.MonkeyPatch, end: OSError | bytes, cause: str
+) -> None:
+    """If the original cannot be read, the error does not blame the backup, even if the next read succeeds."""
+    before, results = v18.read_bytes(), [end]
+    pread = os.pread
+
+    def fail_once(descriptor: int, size: int, offset: int) -> bytes:
+        if not results or offset == 0:
+            return pread(descriptor, size, offset)
+        result = results.pop()
+        if isinstance(result, OSError):
+            raise result
+        return result
+
+    monkeypatch.setattr(os, "pread", fail_once)
+    monkeypatch.setattr(backup, "_BYTES_AT_ONCE", 4096)
+    with pytest.raises(WAIaaSError) as caught:
+        upgraded(v18)
+    details = caught.value.details or {}
+    assert (caught.value.reason, details["path"]) == ("io_error", str(v18))
+    assert cause in str(details["cause"])
+    assert v18.read_bytes() == before
+    assert [file.name for file in v18.parent.iterdir()] == [v18.name]
+
+
+def test_another_file_is_not_copied(v18: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the path has led to another file for a moment, that file is not the backup."""
+    other = make_file(tmp_path / "other.db")
+    before = v18.read_bytes()
+    monkeypatch.setattr(backup, "lasting_reader", lambda _: probe.lasting_reader(str(other)))
+    with pytest.raises(WAIaaSError) as caught:
+        upgraded(v18)
+    assert caught.value.reason == "file_replaced"
+    assert v18.read_bytes() == before
+
+
+_WRITE = """
+import sqlite3, sys
+database = sqlite3.connect(sys.argv[1], timeout=0)
+try:
+    database.execute("BEGIN IMMEDIATE")
+except sqlite3.OperationalError as error:
+    print(error)
+"""
+
+
+def test_it_keeps_the_locks_of_the_change(v18: Path) -> None:
+    """After the file was copied, no other process gets the write lock before the commit."""
+    printed = set()
+
+    def look(progress: waiaas.Progress) -> None:
+        if progress.phase == "checking the tables":
+            command = [sys.executable, "-c", _WRITE, str(v18)]
+            printed.add(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+
+    with open_to_change(v18) as database:
+        waiaas.upgrade(database, progress=look)
+    assert printed == {"database is locked\n"}

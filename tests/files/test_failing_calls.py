@@ -123,7 +123,7 @@ def test_the_lock_of_an_upgrade_fails(kind: str, error: str, code: int, commands
 
 def test_a_backup_whose_lock_fails(commands: Commands, folder: Path) -> None:
     """A backup that gets no lock on its copy is given up after some seconds, and the file is unchanged."""
-    trial = Trial(SCENARIOS["upgrade 18 log"], folder, commands)
+    trial = Trial(SCENARIOS["upgrade 18 log left"], folder, commands)
     ended, wrong = trial.run(Failure(("lock",), ".*/*", 4, "ENOLCK", is_lasting=True))
     assert wrong == []
     assert ended.code == 1

@@ -451,7 +451,7 @@ class TestRefusals:
         def fail(*_: object) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(backup, "_copy_pages", fail)
+        monkeypatch.setattr(backup, "_copy", fail)
         with pytest.raises(WAIaaSError) as caught:
             rehearse(v18)
         assert caught.value.reason == "copy_failed"

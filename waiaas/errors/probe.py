@@ -36,6 +36,8 @@ _TEMPORARY_FOLDERS: Final = ("/var/tmp", "/usr/tmp", "/tmp", ".")
 # Descriptors of database files by device and inode, never closed: closing one would drop every lock that this process
 # has on the file (https://www.sqlite.org/howtocorrupt.html, section 2.2).
 _readers: dict[tuple[int, int], int] = {}
+# A process that upgrades many files must not run out of descriptors.
+_MOST_READERS: Final = 64
 
 
 class Explanation(NamedTuple):
@@ -101,6 +103,16 @@ def cookie_in_file(path: str) -> int | None:
     return int.from_bytes(header[_COOKIE], "big")
 
 
+def lasting_reader(path: str) -> int | None:
+    """Return a descriptor of a database file for `os.pread`, which the caller must not close.
+
+    :returns: None if the system has no `pread`, or if this process keeps many such descriptors already.
+    """
+    if not hasattr(os, "pread") or len(_readers) >= _MOST_READERS:
+        return None
+    return _open_reader(path)
+
+
 def _read(reader: int) -> None:
     offset = 0
     while chunk := os.pread(reader, _CHUNK, offset):
@@ -116,7 +128,8 @@ def _open_reader(path: str) -> int:
         return _readers[key]
     reader = os.open(path, os.O_RDONLY)
     if not path.endswith(_SIDECARS):
-        _readers[key] = reader
+        found = os.fstat(reader)  # another file may have got the path meanwhile
+        _readers[found.st_dev, found.st_ino] = reader
     return reader
 
 

@@ -1,4 +1,11 @@
-"""A copy of a database file, taken through SQLite's online backup (https://www.sqlite.org/backup.html)."""
+"""A verified copy of a database file.
+
+While a reading transaction is open, nobody writes the file of a database that has no log: a rollback journal makes
+writers wait for the reader, and a log is not written back as long as its reader needs no page of it
+(https://www.sqlite.org/lockingv3.html, https://www.sqlite.org/wal.html#concurrency). So the bytes of such a file are
+copied. Elsewhere SQLite's online backup copies page by page (https://www.sqlite.org/backup.html), which takes four
+times as long.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +22,11 @@ from typing import NamedTuple
 
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.driver import sqlite3
-from waiaas.errors.probe import explain, read_error
+from waiaas.errors.probe import explain, lasting_reader, read_error
 from waiaas.errors.sqlite import is_failed_read
 from waiaas.files.background import submit
 from waiaas.files.opening import DatabaseFile
-from waiaas.files.page_check import damage_of, refuse_unreadable
+from waiaas.files.page_check import damage_of, has_log, refuse_unreadable
 from waiaas.files.private_folder import PrivateFolder, remove_leftovers
 from waiaas.files.rights import has_access_list, share_like
 from waiaas.paths import uri
@@ -29,12 +36,12 @@ _PAGES_AT_ONCE = 4096
 # https://www.sqlite.org/rescode.html
 _BUSY, _LOCKED = 5, 6
 _SECONDS_TO_WAIT = 5.0
-_BYTES_AT_ONCE = 1 << 20
+_BYTES_AT_ONCE = 1 << 18
 # The names of backups of one version differ in the moment, and in a number where that is the same.
 _MOMENT = re.compile(r"\d{8}T\d{6}Z")
-# https://www.sqlite.org/fileformat.html#the_database_header: the file change counter; and the counter and the version
-# of SQLite at the last write. Two copies of the same pages can differ here.
-_NOT_COMPARED = (slice(24, 28), slice(92, 100))
+# https://www.sqlite.org/fileformat.html#the_database_header: the file change counter; the schema cookie; the counter
+# and the version of SQLite at the last write. An online backup has its own, so copies of the same pages differ here.
+_NOT_COMPARED = (slice(24, 28), slice(40, 44), slice(92, 100))
 _FOR_READING = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 # What a backup cannot fail with alone.
 _OF_THE_PROCESS = ("too_many_files", "out_of_memory")
@@ -68,7 +75,7 @@ def write_backup(file: DatabaseFile, target: Path, pulse: Pulse) -> Copy:
     try:
         remove_leftovers(target.parent, prefix)
         with PrivateFolder(target.parent, prefix) as folder:
-            _copy_pages(file, folder, pulse)
+            _copy(file, folder, pulse)
             with ThreadPoolExecutor(1) as threads:
                 # The disk writes while the processor checks: each takes about as long as the copying did.
                 flushed = submit(threads, os.fsync, folder.descriptor)
@@ -161,10 +168,42 @@ def _blocks(descriptor: int) -> Iterator[bytes]:
             yield more
 
 
-def _copy_pages(file: DatabaseFile, folder: PrivateFolder, pulse: Pulse) -> None:
+def _copy(file: DatabaseFile, folder: PrivateFolder, pulse: Pulse) -> None:
+    with closing(file.connect("ro")) as source:
+        # One reading transaction: the copy is of one moment, whoever writes meanwhile.
+        source.execute("BEGIN")
+        (page_size,) = source.execute("PRAGMA page_size").fetchone()
+        source.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        reader = None if has_log(file.real) else lasting_reader(file.real)
+        if reader is None:
+            _copy_pages(source, folder, pulse)
+        else:
+            _copy_bytes(file, reader, folder.descriptor, page_size, pulse)
+
+
+def _copy_bytes(file: DatabaseFile, reader: int, copy: int, page_size: int, pulse: Pulse) -> None:
+    status = os.fstat(reader)
+    file.refuse_other(status)
+    done = 0
+    while done < status.st_size:
+        done += os.write(copy, _read(file, reader, done))
+        pulse(Progress("backing up", None, done // page_size, status.st_size // page_size))
+
+
+def _read(file: DatabaseFile, reader: int, offset: int) -> bytes:
+    try:
+        block = os.pread(reader, _BYTES_AT_ONCE, offset)
+    except OSError as error:
+        raise file.failed(error) from error
+    if not block:
+        raise refusal("io_error", path=file.name, cause=f"nothing can be read at byte {offset}")
+    return block
+
+
+def _copy_pages(source: sqlite3.Connection, folder: PrivateFolder, pulse: Pulse) -> None:
     busy_since: list[float] = []
 
-    def tell(code: int, left: int, total: int) -> None:
+    def report(code: int, left: int, total: int) -> None:
         # Python tries a step that found a lock again without end (pysqlite_connection_backup_impl in CPython's
         # Modules/_sqlite/connection.c). The reader has its lock, and nobody else has the copy.
         if code in (_BUSY, _LOCKED):
@@ -175,18 +214,12 @@ def _copy_pages(file: DatabaseFile, folder: PrivateFolder, pulse: Pulse) -> None
             busy_since.clear()
         pulse(Progress("backing up", None, total - left, total))
 
-    with (
-        closing(file.connect("ro")) as source,
-        closing(sqlite3.connect(uri(folder.copy, "rw"), uri=True)) as target,
-    ):
+    with closing(sqlite3.connect(uri(folder.copy, "rw"), uri=True)) as target:
         folder.refuse_swapped(connections=1)
-        # One reading transaction: the copy is of one moment, whoever writes meanwhile.
-        source.execute("BEGIN")
-        source.execute("SELECT count(*) FROM sqlite_master").fetchone()
         # The copy is made anew where it fails, so it needs neither journal nor waiting for the disk meanwhile.
         target.execute("PRAGMA journal_mode = OFF")
         target.execute("PRAGMA synchronous = OFF")
-        source.backup(target, pages=_PAGES_AT_ONCE, progress=tell)
+        source.backup(target, pages=_PAGES_AT_ONCE, progress=report)
 
 
 def _verify(folder: PrivateFolder, file: DatabaseFile, pulse: Pulse) -> None:

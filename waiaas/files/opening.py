@@ -97,7 +97,7 @@ class DatabaseFile:
         database = self._status()
         if not stat.S_ISREG(database.st_mode):
             raise refusal("cannot_open", path=self.name, cause="it is not a file")
-        self._refuse_other(database)
+        self.refuse_other(database)
         self.refuse_sidecars(database)
         return database
 
@@ -126,6 +126,11 @@ class DatabaseFile:
         except OSError:
             status = self._status()
         if (status.st_dev, status.st_ino) != identity:
+            raise refusal("file_replaced", path=self.name)
+
+    def refuse_other(self, database: os.stat_result) -> None:
+        """Refuse a status of another file than the one that was opened (`file_replaced`)."""
+        if self._identity not in (None, _identity(database)):
             raise refusal("file_replaced", path=self.name)
 
     def adopt(self) -> None:
@@ -159,10 +164,6 @@ class DatabaseFile:
             return _has_content(sidecar, status)
         except OSError as error:
             raise self.failed(error) from error
-
-    def _refuse_other(self, database: os.stat_result) -> None:
-        if self._identity not in (None, _identity(database)):
-            raise refusal("file_replaced", path=self.name)
 
 
 def file_behind(database: SqliteDatabase, name: str) -> DatabaseFile | None:

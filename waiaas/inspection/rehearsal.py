@@ -153,11 +153,10 @@ def rehearse(
 ) -> Rehearsal:
     """Run `waiaas.upgrade` on a copy of a file, and tell what it did; the file itself is left alone.
 
-    The copy is taken by SQLite's online backup, so that the file may be in use meanwhile, and verified, as the backup
-    of an upgrade is. It stands in a folder that only you can enter (mode 0700, the copy 0600), beside the file: what
-    the file holds stays on its file system, and there an upgrade needs as much room. The folder is removed at the
-    end, also after an error or Ctrl-C. `skip_orphans` and `progress` are those of `upgrade`. A file of the latest
-    version is copied and looked over too.
+    The copy is made while the file may be in use, and verified, as the backup of an upgrade is. It is in a folder that
+    only you can enter (mode 0700, the copy 0600), next to the file: what the file holds stays on its file system, and
+    an upgrade there needs as much room. The folder is removed at the end, also after an error or Ctrl-C.
+    `skip_orphans` and `progress` are those of `upgrade`. A file of the latest version is copied and checked too.
 
     A write-ahead log that a killed daemon left stays as it is; a rollback journal that a crash left is rolled back, as
     by any program that opens the file.
