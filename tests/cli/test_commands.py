@@ -310,7 +310,7 @@ class TestHelp:
         assert result.stdout.startswith("Usage: waiaas [OPTIONS] COMMAND [ARGS]...")
         assert all(re.search(rf"^  {name} ", result.stdout, re.MULTILINE) for name in COMMANDS)
         assert "WAIAAS_LANG" in result.stdout
-        assert re.findall(r"^    (\d+)  ", result.stdout, re.MULTILINE) == ["0", "1", "2", "3", "4", "130"]
+        assert re.findall(r"^    (\d+)  ", result.stdout, re.MULTILINE) == ["0", "1", "2", "3", "4", "5", "130"]
         assert not re.search(r"\\|\x08|None|Sentinel", result.stdout)
 
     @pytest.mark.parametrize("command", ["status", "plan", "upgrade", "check"])
@@ -508,15 +508,15 @@ class TestPlan:
         assert planned["links_to_create"] == done["links_created"] == 10
         assert planned["sessions_without_wallet"] == done["sessions_without_wallet"] == unlinked
 
-    def test_obstacles_are_no_failure(self, v18: Path) -> None:
-        """What stands in the way is named with what to do, and the exit code stays 0."""
+    def test_obstacles_exit_as_the_upgrade_would(self, v18: Path) -> None:
+        """What blocks an upgrade is printed with what to do, each session once, and the exit code is 1."""
         orphans = make_orphans(v18, OLD_WALLET)
         before = contents(v18.parent)
         text, answer = run("plan", v18), only_object(run("plan", v18, "--json").stdout)
-        assert text.exit_code == 0
-        assert "In the way: " in text.stdout
+        assert text.exit_code == 1
+        assert "Obstacle: " in text.stdout
         assert "--skip-orphans" in text.stdout
-        assert all(session in text.stdout for session in orphans)
+        assert [text.stdout.count(session) for session in orphans] == [1] * len(orphans)
         assert [obstacle["details"]["reason"] for obstacle in answer["obstacles"]] == ["orphan_sessions"]
         assert [orphan["session_id"] for orphan in answer["orphan_sessions"]] == orphans
         assert contents(v18.parent) == before
@@ -704,7 +704,7 @@ class TestRehearse:
         assert "    session_wallets: none -> 12 (12 added)" in lines
         assert "  foreign-key violations: none before, none after" in lines
         assert "    no problem found." in lines
-        assert lines[-1].endswith(f"{path} was left alone. Do it: waiaas upgrade {path}")
+        assert lines[-1].endswith(f"{path} is unchanged. Do it: waiaas upgrade {path}")
 
     def test_text_of_version_18(self, v18: Path) -> None:
         """A reader sees what comes and goes in the schema, each on a line that fits the page."""
@@ -812,13 +812,14 @@ class TestProgress:
         make_orphans(v18, OLD_WALLET)
         result, written = on_a_terminal("upgrade", v18, NO_COLOR="1")
         assert result.returncode == 1
-        assert "\rlooking for what is in the way" in written
+        assert "\r\x1b[?7llooking for what is in the way" in written
         assert left_on_screen(written).startswith("Error: Some sessions")
 
     def test_fits_a_narrow_terminal(self, v18: Path) -> None:
-        """The line is cut to the width of the terminal, which would else break it in two."""
+        """A narrow terminal cuts each line instead of breaking it in two, and in the end nothing is left."""
         _, written = on_a_terminal("upgrade", v18, columns=20)
-        assert max(map(len, written.split("\r"))) == 19
+        assert all(line.startswith("\x1b[?7l") and line.endswith("\x1b[K\x1b[?7h") for line in written.split("\r")[1:])
+        assert left_on_screen(written, columns=20) == ""
 
     def test_is_not_shown_elsewhere(self, v18: Path) -> None:
         """Where standard error is a file or a pipe there is nothing in it."""
@@ -833,7 +834,7 @@ class TestDowngrade:
         run("upgrade", v18)
         result = program("downgrade", v18, "--to", "18")
         assert (result.returncode, result.stderr) == (0, "")
-        assert f"Took {v18} back from schema version {LATEST} to 18." in result.stdout
+        assert f"Downgraded {v18} from schema version {LATEST} to 18." in result.stdout
         assert dump(v18) == before
         assert run("status", v18).exit_code == 3
         assert only_object(run("upgrade", v18, "--json").stdout)["links_created"] == 12
@@ -890,7 +891,7 @@ class TestDowngrade:
         """A file that is at version 18 already is left alone, and that is no failure."""
         before = contents(v18.parent)
         result = run("downgrade", v18)
-        assert (result.exit_code, result.stdout) == (0, f"{v18} is at schema version 18 already: nothing to do.\n")
+        assert (result.exit_code, result.stdout) == (0, f"{v18} is already at schema version 18: nothing to do.\n")
         assert contents(v18.parent) == before
 
 
@@ -905,7 +906,7 @@ class TestCheck:
         assert contents(tmp_path) == before
 
     def test_finds_problems(self, tmp_path: Path) -> None:
-        """Foreign-key violations and a session without a default are told, and the exit code is 1."""
+        """Foreign-key violations and a session without a default are printed, and the exit code is 5."""
         path = make_latest(tmp_path / "wallets.db")
         execute(
             path,
@@ -916,7 +917,7 @@ class TestCheck:
         before = contents(tmp_path)
         text, data = run("check", path), run("check", path, "--json")
         answer = only_object(data.stdout)
-        assert text.exit_code == data.exit_code == 1
+        assert text.exit_code == data.exit_code == 5
         assert (text.stderr, data.stderr) == ("", "")
         assert {finding["kind"] for finding in answer["findings"]} == {
             "foreign_key_violation",
@@ -1028,7 +1029,7 @@ class TestDemo:
         result = run("demo", path)
         (backup,) = tmp_path.glob("*.backup")
         assert result.exit_code == 0
-        assert result.stdout.endswith(f"The file stays at {path}.\n")
+        assert result.stdout.endswith(f"The file is kept: {path}.\n")
         assert {*tmp_path.iterdir()} == {path, backup}
         assert run("check", path).exit_code == run("status", path).exit_code == 0
         assert run("status", backup).exit_code == 3

@@ -245,10 +245,14 @@ class TestProgressLine:
         assert left_on_screen(written) == ""
         assert terminal.getvalue() == written
 
-    def test_of_wide_letters_fits_the_terminal(self) -> None:
-        """A Korean letter takes two columns, so that half as many fit."""
-        written = self.line((0, Progress("가" * 100)))
-        assert written == "\r" + "가" * 39
+    def test_leaves_it_to_the_terminal_to_cut_a_long_line(self) -> None:
+        """Automatic wrapping is off while the line is written, whatever the width of its letters is."""
+        assert self.line((0, Progress("가" * 100))) == f"\r{ESCAPE}?7l{'가' * 100}{ESCAPE}K{ESCAPE}?7h"
+
+    def test_is_not_shown_on_a_terminal_without_control_sequences(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A dumb terminal would show the control sequences as text."""
+        monkeypatch.setenv("TERM", "dumb")
+        assert self.line((0, Progress("copying"))) == ""
 
     def test_does_not_mind_a_terminal_that_is_gone(self) -> None:
         """A window that was closed is no reason to stop an upgrade."""
@@ -318,7 +322,7 @@ class TestSignals:
         before = contents(tmp_path)
         result = program(phase, name, *arguments, path, code=KILL)
         assert (result.returncode, result.stdout) == (code, "")
-        assert result.stderr == f"Interrupted: {path} is as it was.\n"
+        assert result.stderr == f"Interrupted: {path} is unchanged.\n"
         assert contents(tmp_path) == before
 
     @pytest.mark.parametrize(
@@ -329,7 +333,7 @@ class TestSignals:
         path = make_file(tmp_path / "wallets.db")
         before = contents(tmp_path)
         result = program(phase, name, "upgrade", path, code=KILL)
-        assert (result.returncode, result.stderr) == (code, f"Interrupted: {path} is as it was.\n")
+        assert (result.returncode, result.stderr) == (code, f"Interrupted: {path} is unchanged.\n")
         assert contents(tmp_path) == before
 
     @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
@@ -338,7 +342,7 @@ class TestSignals:
         path = make_file(tmp_path / "wallets.db", wal=True)
         before = contents(tmp_path)
         result = program("backing up", name, "upgrade", path, code=f"{ENDLESS_BACKUP}\n{KILL}")
-        assert (result.returncode, result.stderr) == (code, f"Interrupted: {path} is as it was.\n")
+        assert (result.returncode, result.stderr) == (code, f"Interrupted: {path} is unchanged.\n")
         assert contents(tmp_path) == before
 
     def test_stop_a_downgrade(self, tmp_path: Path) -> None:
@@ -346,7 +350,7 @@ class TestSignals:
         path = make_file(tmp_path / "wallets.db", LATEST)
         before = contents(tmp_path)
         result = program("replacing sessions", "SIGINT", "--lang", "ko", "downgrade", path, code=KILL)
-        assert (result.returncode, result.stderr) == (130, f"중단됨: {path} 파일은 이전 상태 그대로입니다.\n")
+        assert (result.returncode, result.stderr) == (130, f"중단됨: {path} 파일은 변경되지 않았습니다.\n")
         assert contents(tmp_path) == before
 
     @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])

@@ -9,7 +9,7 @@ from pathlib import Path
 from support.old_files import make_file
 
 import waiaas
-from waiaas.cli.texts import downgrade_lines, upgrade_lines
+from waiaas.cli.output import downgrade_lines, upgrade_lines
 from waiaas.errors import refusal
 
 WARNING = refusal("io_error", path="wallets.db", cause="disk I/O error")

@@ -66,13 +66,14 @@ def on_a_terminal(*arguments: str | Path, columns: int = 80, **environment: Any)
     return result, written.removesuffix(_END).decode()
 
 
-def left_on_screen(written: str) -> str:
-    """What can be read in the end of what was written to a terminal: a carriage return goes back to overwrite."""
+def left_on_screen(written: str, columns: int = 80) -> str:
+    """What a terminal shows in the end: it goes back to overwrite, erases the rest of a line and does not wrap."""
     lines = []
     for line in written.split("\r\n"):
         shown = ""
         for part in line.split("\r"):
-            shown = part + shown[len(part) :]
+            text, erase, after = part.removeprefix("\x1b[?7l").partition("\x1b[K\x1b[?7h")
+            shown = text[:columns] + after if erase else text + shown[len(text) :]
         lines.append(shown.rstrip())
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""The commands: what each takes, what it asks the library to do, and its exit code."""
+"""The commands: their arguments, what they call, and their exit codes."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from click.shell_completion import get_completion_class
 from peewee import SqliteDatabase
 
 from waiaas import __version__, database, demo, migrations
-from waiaas.cli.group import AS_JSON, PATH, PENDING, REFUSED, ErrorTellingGroup
-from waiaas.cli.terminal import interrupted_by_signals, print_answer, progress_line, until_the_commit
-from waiaas.cli.texts import (
+from waiaas.cli.group import AS_JSON, PATH, PENDING, PROBLEMS_FOUND, REFUSED, ErrorReportingGroup
+from waiaas.cli.messages import language
+from waiaas.cli.output import (
     check_lines,
     created_lines,
     demo_lines,
@@ -26,7 +26,7 @@ from waiaas.cli.texts import (
     status_lines,
     upgrade_lines,
 )
-from waiaas.cli.words import BadPath, language
+from waiaas.cli.terminal import interrupted_by_signals, print_answer, progress_line, until_the_commit
 from waiaas.ddl.untrusted import limit_heap
 from waiaas.errors import LANGUAGES, WAIaaSError, refusal
 from waiaas.files.opening import is_url
@@ -46,23 +46,23 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 _EXIT_CODES = """\b
 Exit codes:
   0    done, or nothing to do
-  1    refused or failed: the error is on standard error, nothing was changed;
-       for check: problems were found
+  1    refused or failed, and nothing was changed;
+       for plan and --rehearse: an upgrade would be refused
   2    wrong usage
   3    (status only) an upgrade is pending
-  4    done, but the answer could not be written to standard output
+  4    done, but the answer could not be written
+  5    (check only) problems were found
   130  interrupted by Ctrl-C: nothing was changed"""
 
 
 _INTERRUPTED = {130: "interrupted by Ctrl-C, and nothing was changed"}
-# What every command can end with.
-_ANY_COMMAND = {2: "wrong usage", 4: "done, but the answer could not be written to standard output"}
+_EVERY_COMMAND = {2: "wrong usage", 4: "done, but the answer could not be written"}
 
 
 def _epilog(examples: str, then: str, exit_codes: dict[int, str]) -> str:
-    """What stands at the end of a command's help: how it looks, what comes next, how a script can tell."""
+    """Return the end of a command's help: examples, what to do next, and the exit codes."""
     title = "Examples" if "\n" in examples else "Example"
-    all_codes = sorted({**exit_codes, **_ANY_COMMAND}.items())
+    all_codes = sorted({**exit_codes, **_EVERY_COMMAND}.items())
     width = max(len(str(code)) for code, _ in all_codes) + 2
     codes = "\n".join(f"{code:<{width}}{text}" for code, text in all_codes)
     parts = ((title, examples), ("Next", then), ("Exit codes", codes))
@@ -70,63 +70,69 @@ def _epilog(examples: str, then: str, exit_codes: dict[int, str]) -> str:
     return "\n\n".join(f"\b\n{title}:\n  {text}" for title, text in indented)
 
 
+_LANGUAGE_HELP = "The language of errors and findings. Answers, help and usage errors are in English."
+
+
 class _Language(_Choice):
-    """One of the languages, however it is spelt."""
+    """A language, or a locale of it."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Take a language, or a locale of it."""
+        """Return the code of the language."""
         return super().convert(language(value), param, ctx)
 
 
+def _set_language(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    """Let the option of a command replace that of the program."""
+    if value is not None:
+        ctx.find_root().params["lang"] = value
+
+
 @click.group(
-    cls=ErrorTellingGroup,
+    cls=ErrorReportingGroup,
     epilog=_EXIT_CODES,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="waiaas")
 @click.option(
-    "--lang",
-    type=_Language(LANGUAGES),
-    default="en",
-    envvar="WAIAAS_LANG",
-    show_envvar=True,
-    help="The language of errors and findings; answers and help are in English.",
+    "--lang", type=_Language(LANGUAGES), default="en", envvar="WAIAAS_LANG", show_envvar=True, help=_LANGUAGE_HELP
 )
 def main(lang: str) -> None:
-    """Look after the database file of a WAIaaS wallet service.
+    """Manage the database file of a WAIaaS wallet service.
 
-    Brings a file of an older schema version to the latest one, in which an AI agent's session reaches one or many
-    wallets. An upgrade happens wholly or not at all, and writes a backup first.
+    An upgrade brings a file of an older schema version to the latest one, in which the session of an AI agent can use
+    many wallets. It is all or nothing, and writes a backup first.
 
     \b
-    A file that you care about, step by step:
-      waiaas status wallets.db              which version is it at?
+    To upgrade a file step by step:
+      waiaas status wallets.db              which version is it?
       waiaas plan wallets.db                what would an upgrade do?
       waiaas upgrade wallets.db --rehearse  try it on a copy
       waiaas upgrade wallets.db             do it
-      waiaas check wallets.db               is everything as it should be?
+      waiaas check wallets.db               is everything in order?
 
-    No file at hand? See it work on one made for the purpose: waiaas demo
+    To see all of this with an example file: waiaas demo
     """  # noqa: D301 (click takes the backspace itself, not an escaped one)
     limit_heap()
 
 
 def _file(_: click.Context, __: click.Parameter, path: str | None) -> Path | None:
-    if path in ("", ":memory:"):
-        raise BadPath("in_memory" if path else "empty_path")
-    if path is not None and is_url(path):
-        raise BadPath("url_path")
-    if path is not None and not os.path.basename(path):
-        # pathlib would drop the slash at the end.
-        raise BadPath("folder_path")
-    return None if path is None else Path(path)
+    if path is None:
+        return None
+    if not path:
+        raise click.BadParameter("The path is empty.")
+    if path == ":memory:":
+        raise click.BadParameter("A database in memory ends with the command.")
+    if is_url(path):
+        raise click.BadParameter("A URL or a connection string is not the path of a database file.")
+    if not os.path.basename(path):  # pathlib would remove the slash at the end.
+        raise click.BadParameter("This is the path of a folder.")
+    return Path(path)
 
 
 def _existing_file(ctx: click.Context, parameter: click.Parameter, path: str) -> Path | None:
-    """Remember the file that stays as it was where the command is stopped."""
-    file = _file(ctx, parameter, path)
+    """Keep the path for the message of an interruption."""
     ctx.meta[PATH] = path
-    return file
+    return _file(ctx, parameter, path)
 
 
 _path = click.argument("path", type=click.Path(readable=False), callback=_existing_file)
@@ -138,20 +144,28 @@ def _remember_json(ctx: click.Context, _: click.Parameter, value: bool) -> bool:
     return value
 
 
-def _json(command: _Command) -> _Command:
-    option = click.option(
-        "--json",
-        "as_json",
-        is_flag=True,
-        callback=_remember_json,
-        is_eager=True,
-        help="Print one JSON object on standard output, and nothing else there.",
-    )
-    return option(command)
+def _common(command: _Command) -> _Command:
+    """Add the options of every command."""
+    for option in (
+        click.option(
+            "--json",
+            "as_json",
+            is_flag=True,
+            callback=_remember_json,
+            is_eager=True,
+            help="Print one JSON object on standard output, and nothing else.",
+        ),
+        _lang,
+    ):
+        command = option(command)
+    return command
 
 
+_lang = click.option(
+    "--lang", type=_Language(LANGUAGES), callback=_set_language, is_eager=True, expose_value=False, help=_LANGUAGE_HELP
+)
 _no_backup = click.option(
-    "--no-backup", is_flag=True, help="Write no backup. Only where you have one of your own: the change is final."
+    "--no-backup", is_flag=True, help="Write no backup. Use this only if you have your own: the change is final."
 )
 
 
@@ -160,16 +174,16 @@ _no_backup = click.option(
     epilog=_epilog(
         "waiaas init wallets.db",
         "waiaas check wallets.db",
-        {0: "created", 1: "refused: something stands at PATH already, or it cannot be written"},
+        {0: "created", 1: "refused: PATH already exists, or cannot be written"},
     ),
 )
 @_new_path
-@_json
+@_common
 @click.pass_context
 def init(ctx: click.Context, path: Path, as_json: bool) -> None:
     """Create a new, empty database at PATH, at the latest schema version.
 
-    The file is readable and writable by you alone (mode 0600). A file that contains anything is refused and unchanged,
+    Only you can read and write the file (mode 0600). An existing file that is not empty is refused and unchanged,
     unless it is exactly what this command creates.
     """
     if not database.is_new(path):
@@ -184,25 +198,22 @@ def init(ctx: click.Context, path: Path, as_json: bool) -> None:
 
 
 @main.command(
-    short_help="Tell the schema version of a file.",
+    short_help="Show the schema version of a file.",
     epilog=_epilog(
         "waiaas status wallets.db && echo up to date",
-        "waiaas plan wallets.db     where an upgrade is pending\nwaiaas check wallets.db    where there is none",
+        "waiaas plan wallets.db     if an upgrade is pending\nwaiaas check wallets.db    if not",
         {
             0: "at the latest version",
             1: "refused: newer than this program, or not a WAIaaS database",
-            3: "an upgrade is pending, or the file is still empty",
+            3: "an upgrade is pending, or the file is empty",
         },
     ),
 )
 @_path
-@_json
+@_common
 @click.pass_context
 def status(ctx: click.Context, path: Path, as_json: bool) -> None:
-    """Tell which schema version the file at PATH is at, and whether it can be used as it is.
-
-    Nothing is changed.
-    """
+    """Show the schema version of the file at PATH, and whether it can be used without an upgrade (read-only)."""
     with progress_line() as line, database.open_as_it_is(path, progress=line) as opened:
         answer = migrations.compatibility(opened)
     if answer.error is not None:
@@ -216,36 +227,37 @@ def status(ctx: click.Context, path: Path, as_json: bool) -> None:
 
 
 @main.command(
-    short_help="Tell what an upgrade would do.",
+    short_help="Show what an upgrade would do.",
     epilog=_epilog(
         "waiaas plan wallets.db",
         "waiaas upgrade wallets.db --rehearse    try it on a copy",
         {
-            0: "the plan was made, whether or not there are obstacles",
-            1: "refused: not a file that could be upgraded",
+            0: "nothing blocks an upgrade",
+            1: "an upgrade would be refused, or the file was",
             **_INTERRUPTED,
         },
     ),
 )
 @_path
-@_json
+@_common
 @click.option("--skip-orphans", is_flag=True, help="Plan for an upgrade with --skip-orphans.")
 @click.pass_context
 def plan(ctx: click.Context, path: Path, as_json: bool, skip_orphans: bool) -> None:
-    """Tell what `waiaas upgrade` would do to the file at PATH, and what stands in its way.
+    """Show what `waiaas upgrade` would do to the file at PATH, and what blocks it (read-only).
 
-    Nothing is changed. All that the schema puts in the way of any step is listed. A value that a later step does
-    not allow shows in a rehearsal.
+    Everything in the schema that blocks any step is listed. A value that a later step does not allow is found by
+    `waiaas upgrade --rehearse`.
     """
-    with _open_to_look(path, "planning") as opened:
+    with _open_to_read(path, "planning") as opened:
         planned = migrations.plan(opened, skip_orphans=skip_orphans)
     lang = ctx.find_root().params["lang"]
     answer = {"path": str(path), **planned.to_dict(lang)}
     print_answer(answer, plan_lines(path, planned, skip_orphans, lang), as_json=as_json)
+    ctx.exit(REFUSED if planned.obstacles else 0)
 
 
 @main.command(
-    short_help="Bring a file to the latest version.",
+    short_help="Upgrade a file to the latest version.",
     epilog=_epilog(
         "waiaas upgrade wallets.db --rehearse\nwaiaas upgrade wallets.db\n"
         "waiaas upgrade wallets.db --json --skip-orphans",
@@ -258,32 +270,33 @@ def plan(ctx: click.Context, path: Path, as_json: bool, skip_orphans: bool) -> N
     ),
 )
 @_path
-@_json
+@_common
 @_no_backup
 @click.option(
     "--skip-orphans",
     is_flag=True,
-    help="Leave sessions that name a missing wallet without a wallet, and report them, instead of refusing.",
+    help="Leave sessions of a missing wallet without a wallet, and report them, instead of refusing.",
 )
 @click.option(
     "--rehearse",
+    "--dry-run",
     "is_rehearsal",
     is_flag=True,
-    help="Upgrade a copy beside the file, tell what came of it, remove it, and leave the file alone.",
+    help="Upgrade a copy next to the file, report the result and remove the copy. The file is unchanged.",
 )
 @click.pass_context
 def upgrade(
     ctx: click.Context, path: Path, as_json: bool, no_backup: bool, skip_orphans: bool, is_rehearsal: bool
 ) -> None:
-    """Bring the file at PATH to the latest schema version, wholly or not at all.
+    """Upgrade the file at PATH to the latest schema version, all or nothing.
 
-    A verified backup, written beside the file before anything is committed, has a name that holds the old version
-    and the time. Stop the daemon first: it works with the version that it knows. What was left out (sessions
-    without a wallet) is reported one by one. An empty file is created at the latest version.
+    A verified backup is written next to the file before the commit. Its name contains the old version and the time.
+    Stop the daemon first, because it works only with its own version. Sessions that are left without a wallet are
+    listed. In an empty file the tables of the latest version are created.
 
-    With --rehearse the daemon may run on. The copy holds the key that signs session tokens, as the file does: it
-    is yours alone (mode 0600), on the same file system, and removed at the end, except after kill -9 or a power
-    cut: then remove the folder .waiaas-rehearsal-… beside the file yourself.
+    With --rehearse the daemon can keep running. The copy contains the key that signs session tokens, as the file does:
+    only you can read it (mode 0600). It is on the same file system and is removed at the end. After kill -9 or a power
+    cut, remove the folder .waiaas-rehearsal-… next to the file yourself.
     """
     is_empty = database.is_empty(path)
     if is_rehearsal:
@@ -310,17 +323,17 @@ def upgrade(
 
 
 @main.command(
-    short_help="Take a file back to version 18.",
+    short_help="Downgrade a file to version 18.",
     epilog=_epilog(
         "waiaas downgrade wallets.db --to 18",
         "waiaas status wallets.db",
-        {0: "taken back, or nothing to do", 1: "refused or failed, and nothing was changed", **_INTERRUPTED},
+        {0: "downgraded, or nothing to do", 1: "refused or failed, and nothing was changed", **_INTERRUPTED},
     ),
 )
 @_path
-@_json
+@_common
 @_no_backup
-@click.option("--to", "to_version", type=int, default=18, show_default=True, help="The schema version to go back to.")
+@click.option("--to", "to_version", type=int, default=18, show_default=True, help="The version to downgrade to.")
 @click.option(
     "--drop-links",
     is_flag=True,
@@ -330,10 +343,10 @@ def upgrade(
 def downgrade(
     ctx: click.Context, path: Path, as_json: bool, no_backup: bool, to_version: int, drop_links: bool
 ) -> None:
-    """Take the file at PATH back to version 18, for a daemon that knows no later one.
+    """Downgrade the file at PATH to version 18, for a daemon that does not support version 19.
 
-    Each session keeps its default wallet. A file in which a session has more wallets than that is refused unless
-    you say --drop-links. To go back to the very file from before an upgrade, put its backup in its place instead.
+    Each session keeps its default wallet. If a session has more wallets, the file is refused without --drop-links.
+    To go back to the file from before an upgrade, restore its backup instead.
     """
     lang, late = ctx.find_root().params["lang"], list[WAIaaSError]()
     with progress_line() as line, database.open_to_change(path, late.append, line) as opened:
@@ -347,30 +360,30 @@ def downgrade(
 
 @main.command(
     "check",
-    short_help="Look a file over: damage, tables, links.",
+    short_help="Check for corruption and broken links.",
     epilog=_epilog(
-        "waiaas check wallets.db && echo all is well",
-        "waiaas check wallets.db --json    names every row, where there is a problem",
-        {0: "no problem", 1: "there is a problem, or the file was refused", **_INTERRUPTED},
+        "waiaas check wallets.db && echo no problems",
+        "waiaas check wallets.db --json    lists every row that has a problem",
+        {0: "no problems", 1: "refused: the file could not be checked", 5: "problems were found", **_INTERRUPTED},
     ),
 )
 @_path
-@_json
+@_common
 @click.pass_context
 def check_command(ctx: click.Context, path: Path, as_json: bool) -> None:
-    """Look the file at PATH over: damage, tables, foreign-key violations, links of sessions, times, JSON.
+    """Check the file at PATH for corruption, schema drift, broken links, foreign-key violations and invalid values.
 
-    Nothing is changed. Notes (an index of your own, say) are not problems. The tables and links are compared at the
-    latest schema version only, so have a file checked before an upgrade and after it.
+    The file is only read. Notes, such as one on an index of your own, are not problems. Tables and links are checked
+    only at the latest schema version, so check a file before and after an upgrade.
     """
-    with _open_to_look(path, "checking the file") as opened:
+    with _open_to_read(path, "checking the file") as opened:
         report = check(opened)
     lang = ctx.find_root().params["lang"]
     answer = {"path": str(path), **report.to_dict(lang)}
     verdict = (-1, "green" if report.ok else "red")
     print_answer(answer, check_lines(path, report, lang), as_json=as_json, verdict=verdict)
     if not report.ok:
-        ctx.exit(REFUSED)
+        ctx.exit(PROBLEMS_FOUND)
 
 
 @main.command(
@@ -378,16 +391,16 @@ def check_command(ctx: click.Context, path: Path, as_json: bool) -> None:
     short_help="See an upgrade of an example file.",
     epilog=_epilog(
         "waiaas demo\nwaiaas demo keep-it-here.db",
-        "waiaas status wallets.db    with a file of your own",
-        {0: "shown", 1: "refused: something stands at PATH already, or it cannot be written"},
+        "waiaas status wallets.db    with your own file",
+        {0: "shown", 1: "refused: PATH already exists, or cannot be written"},
     ),
 )
 @click.argument("path", type=click.Path(readable=False), callback=_file, required=False)
-@_json
+@_common
 def demo_command(path: Path | None, as_json: bool) -> None:
-    """Make a version-18 file with example rows, upgrade it, and show before, plan, report and after.
+    """Create a file of version 18 with example rows, upgrade it, and show before, plan, report and after.
 
-    The file is made in a temporary folder and removed at the end, unless you give a PATH for it.
+    The file is created in a temporary folder and removed at the end, unless you give a PATH.
     """
     if path is not None:
         shown = demo.run(path)
@@ -398,18 +411,19 @@ def demo_command(path: Path | None, as_json: bool) -> None:
 
 
 @main.command(
-    short_help="Print a shell's completion script.",
+    short_help="Print a completion script for a shell.",
     epilog=_epilog(
         "waiaas completion bash >> ~/.bashrc\n"
         "waiaas completion zsh >> ~/.zshrc\n"
         "waiaas completion fish > ~/.config/fish/completions/waiaas.fish",
-        "Open a new shell, type `waiaas up` and press the tab key.",
+        "Open a new shell, type `waiaas up` and press Tab.",
         {0: "printed"},
     ),
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@_lang
 def completion(shell: str) -> None:
-    """Print the script with which SHELL completes commands, options and paths of waiaas."""
+    """Print a script for SHELL that completes the commands, options and paths of waiaas."""
     found = get_completion_class(shell)
     assert found is not None
     print_answer({}, found(main, {}, "waiaas", _COMPLETION_VARIABLE).source().splitlines(), as_json=False)
@@ -427,8 +441,8 @@ def _temporary_folder() -> Iterator[Path]:
 
 
 @contextmanager
-def _open_to_look(path: Path, phase: str) -> Iterator[SqliteDatabase]:
-    """Open a file to read it, show that reading goes on when it takes long, and let Ctrl-C end it."""
+def _open_to_read(path: Path, phase: str) -> Iterator[SqliteDatabase]:
+    """Open a file to read it, with progress, until Ctrl-C."""
     with progress_line() as line, database.open_as_it_is(path, progress=line) as opened:
         pulse = Pulse(line)
         pulse(Progress(phase))

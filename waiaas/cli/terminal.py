@@ -1,4 +1,4 @@
-"""What reaches the terminal: characters that it can show, colour, the progress line, and signals such as Ctrl-C."""
+"""The terminal: printable characters, colour, the progress line, and signals such as Ctrl-C."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import signal
 import sys
 import threading
 import time
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -20,45 +19,45 @@ from typing import Any, TextIO
 
 import click
 
-from waiaas.cli.words import WORDS
+from waiaas.cli.messages import MESSAGES
 from waiaas.errors.driver import sqlite3
 from waiaas.progress import Progress
 
-# What a line can begin with, and the colour that this has.
+# The labels at the beginning of a line, and their colours.
 _COLOURS = {
-    **dict.fromkeys(("error", "in_the_way", "interrupted", "problem"), "red"),
+    **dict.fromkeys(("error", "obstacle", "interrupted", "problem"), "red"),
     **{"what_to_do": "cyan", "note": "yellow", "warning": "yellow"},
 }
-_LABELS = {f"{words[name]}:": colour for words in WORDS.values() for name, colour in _COLOURS.items()}
-#: Which line of an answer is the verdict, and its colour.
+_LABELS = {f"{words[name]}:": colour for words in MESSAGES.values() for name, colour in _COLOURS.items()}
+#: The line of an answer that is the verdict, and its colour.
 Verdict = tuple[int, str] | None
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 _SECONDS_BETWEEN_DRAWINGS = 0.1
 _PASSWORD = re.compile(r"([a-z][a-z0-9+.-]+:/|\bpassword\s*=).*", re.IGNORECASE | re.DOTALL)
 _SECONDS_BEFORE_A_FORECAST = 1
+# Control sequences of terminals (ECMA-48; the mode is DEC's).
+_ERASE_TO_END, _NO_WRAP, _WRAP = "\x1b[K", "\x1b[?7l", "\x1b[?7h"
 
 
 class OutputLostError(Exception):
     """Standard output cannot be written to; `cause` is the operating system's error."""
 
     def __init__(self, cause: OSError) -> None:
-        """Take the error that the operating system gave."""
         super().__init__(str(cause))
         self.cause = cause
         self.is_broken_pipe = cause.errno == errno.EPIPE
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal that asks the program to end."""
+    """A signal asked the program to end."""
 
     def __init__(self, number: int) -> None:
-        """Take the signal's number."""
         super().__init__()
         self.number = number
 
 
 def wants_colour() -> bool | None:
-    """Tell what the environment says of colour: https://no-color.org, https://force-color.org; None for nothing."""
+    """Return what the environment asks for (https://no-color.org, https://force-color.org); None for nothing."""
     if os.environ.get("NO_COLOR"):
         return False
     if os.environ.get("FORCE_COLOR"):
@@ -67,7 +66,7 @@ def wants_colour() -> bool | None:
 
 
 def print_answer(answer: dict[str, Any], lines: Sequence[str], *, as_json: bool, verdict: Verdict = None) -> None:
-    """Print a command's answer on standard output, as one JSON object or as lines; `verdict` colours one of these."""
+    """Print an answer on standard output, as one JSON object or as lines, of which the verdict is coloured."""
     try:
         _refuse_closed_output()
         if as_json:
@@ -83,13 +82,13 @@ def print_answer(answer: dict[str, Any], lines: Sequence[str], *, as_json: bool,
 
 
 def _refuse_closed_output() -> None:
-    """Python has no standard output where it was closed before the start (`>&-`), and click is silent about that."""
+    """Raise an error if standard output was closed before the start (`>&-`), because click ignores this."""
     if sys.stdout is None:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
 
 
 def print_error(lines: Sequence[str], answer: dict[str, Any] | None = None) -> None:
-    """Print lines on standard error, and the same as one JSON object on standard output where there is an answer."""
+    """Print lines on standard error, and an answer, if there is one, as one JSON object on standard output."""
     with suppress(OSError):
         _echo([_coloured(line) for line in lines], err=True)
     if answer is not None:
@@ -98,14 +97,14 @@ def print_error(lines: Sequence[str], answer: dict[str, Any] | None = None) -> N
 
 
 def give_up_output() -> None:
-    """Let Python not fail a second time when it flushes standard output at its end (see `signal` in its manual)."""
+    """Prevent a second error when Python flushes standard output at exit (see `signal` in its manual)."""
     if sys.stdout is not None:
         with suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def quoted(path: str | os.PathLike[str]) -> str:
-    r"""Spell a path as it can be pasted into a shell, whatever characters it has.
+    r"""Return a path in a form that can be pasted into a shell.
 
     >>> print(quoted("my wallets.db"), quoted("-wallets.db"), quoted("line\nbreak.db"))
     'my wallets.db' ./-wallets.db $'line\x0abreak.db'
@@ -125,13 +124,13 @@ def _echo(lines: Sequence[str], *, err: bool = False) -> None:
 
 
 def _encoding(err: bool = False) -> str:
-    """The encoding of a stream; click takes one that says ASCII for a locale that was not set, and writes UTF-8."""
+    """Return the encoding of a stream; click writes UTF-8 to a stream that is ASCII because no locale is set."""
     encoding = getattr(sys.stderr if err else sys.stdout, "encoding", None) or "utf-8"
     return "utf-8" if codecs.lookup(encoding).name == "ascii" else encoding
 
 
 def without_passwords(text: str) -> str:
-    """Cut off what follows the scheme of a URL, or a password in a connection string, in what a person typed.
+    """Remove everything after the scheme of a URL, or from the password of a connection string on.
 
     >>> without_passwords("No such command 'postgresql://app:secret@host/wallets'.")
     "No such command 'postgresql:/…"
@@ -140,17 +139,17 @@ def without_passwords(text: str) -> str:
 
 
 def _json(answer: dict[str, Any]) -> str:
-    """Return one JSON object, with characters that a terminal would obey or not show as escapes of JSON."""
+    """Return one JSON object, with control characters and characters that cannot be shown as JSON escapes."""
     text = "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in json.dumps(answer, ensure_ascii=False))
     try:
         text.encode(_encoding())
-    except UnicodeEncodeError:  # a file name that is no UTF-8, or a stream that is not
+    except UnicodeEncodeError:  # A file name or a stream that is not UTF-8.
         return json.dumps(answer)
     return text
 
 
 def _shown(line: str) -> str:
-    """Escape what would break a line or command the terminal: names in a file can hold anything."""
+    """Escape line breaks and control characters, which names in a file can contain."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
@@ -161,57 +160,45 @@ def _coloured(line: str) -> str:
 
 
 class ProgressLine:
-    """Progress on one line of a terminal, written over and over; nothing where the stream is no terminal."""
+    """Progress on one line of a terminal; nothing if the stream is not a terminal.
+
+    click's progress bar needs a known length and leaves a line per phase; an upgrade has more than a hundred.
+    """
 
     def __init__(self, stream: TextIO | None, clock: Callable[[], float] = time.monotonic) -> None:
-        """Take the stream, standard error, and the clock by which time is told (seconds)."""
-        self._stream = stream if stream is not None and stream.isatty() else None
+        is_terminal = stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
+        self._stream = stream if is_terminal else None
         self._clock = clock
         self._phase: tuple[int | None, str] | None = None
         self._since = self._drawn_at = 0.0
-        self._width = 0
 
     def __call__(self, progress: Progress) -> None:
-        """Show progress."""
-        if self._stream is None:
-            return
+        """Show progress, and for a long phase the time that is left or has passed."""
         now = self._clock()
         if (progress.version, progress.phase) != self._phase:
             self._phase, self._since = (progress.version, progress.phase), now
         elif now - self._drawn_at < _SECONDS_BETWEEN_DRAWINGS and progress.done < progress.total:
             return
         self._drawn_at = now
-        self._draw(_told(progress, now - self._since))
+        self._write(_shown(_progress_text(progress, now - self._since)))
 
     def clear(self) -> None:
-        """Take the line away."""
-        if self._width:
-            self._write("\r" + " " * self._width + "\r")
-            self._width = 0
-
-    def _draw(self, text: str) -> None:
-        text, width = _fitting(_shown(text), self._columns() - 1)
-        self._write("\r" + text + " " * (self._width - width))
-        self._width = width
-
-    def _columns(self) -> int:
-        try:
-            return os.get_terminal_size(self._stream.fileno()).columns or 80  # type: ignore[union-attr]
-        except OSError:
-            return 80
+        """Remove the line."""
+        if self._phase is not None:
+            self._phase = None
+            self._write("")
 
     def _write(self, text: str) -> None:
-        # A terminal that is gone is no reason to stop what is going on.
-        with suppress(OSError):
-            click.echo(text, nl=False, file=self._stream)
+        # Without automatic wrapping the terminal itself cuts a line that is too long.
+        if self._stream is not None:
+            with suppress(OSError):  # The work goes on if the terminal is gone.
+                click.echo(f"\r{_NO_WRAP}{text}{_ERASE_TO_END}{_WRAP}", nl=False, file=self._stream, color=True)
 
 
-def _told(progress: Progress, elapsed: float) -> str:
-    """Say what is being done, how much of it is done, and what is left of it or else how long it has taken."""
+def _progress_text(progress: Progress, elapsed: float) -> str:
     step = f"version {progress.version}: " if progress.version else ""
     text = f"{step}{progress.phase}"
     if progress.total:
-        # One statement does not tell how many of its rows are behind.
         text += f" {progress.done:,} of {progress.total:,}" if progress.done else f", {progress.total:,} in all"
     if elapsed < _SECONDS_BEFORE_A_FORECAST:
         return text
@@ -224,20 +211,9 @@ def _minutes(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
 
 
-def _fitting(text: str, columns: int) -> tuple[str, int]:
-    """Cut a text to a number of columns, of which a Korean letter takes two; return it with those that it takes."""
-    width = 0
-    for i, character in enumerate(text):
-        wide = 2 if unicodedata.east_asian_width(character) in "WF" else 1
-        if width + wide > columns:
-            return text[:i], width
-        width += wide
-    return text, width
-
-
 @contextmanager
 def progress_line() -> Iterator[ProgressLine]:
-    """Show progress on standard error, and leave no trace of it there."""
+    """Show progress on standard error, and remove it at the end."""
     line = ProgressLine(sys.stderr)
     try:
         yield line
@@ -247,9 +223,9 @@ def progress_line() -> Iterator[ProgressLine]:
 
 @contextmanager
 def signals_that_stop() -> Iterator[None]:
-    """Make Ctrl-C, and a signal to end, stop what is going on, once: what cleans up runs to its end.
+    """Let Ctrl-C and other signals that end a program raise `Stopped` once, so that the clean-up is not interrupted.
 
-    A signal that is ignored, as under `nohup`, stays so, and one that a program handles in its own way too.
+    A signal that is ignored, as under `nohup`, or that has a handler of its own, is left alone.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -269,9 +245,9 @@ def signals_that_stop() -> Iterator[None]:
 def interrupted_by_signals(connection: sqlite3.Connection) -> Iterator[None]:
     """Let a signal that ends the program interrupt a statement that only reads.
 
-    Python handles a signal between two instructions of its own, and SQLite calls back only after thousands of its
-    instructions, of which each can take long where a schema computes large values. But it looks for an interrupt at
-    each row (https://www.sqlite.org/c3ref/interrupt.html). So a thread waits for the signals meanwhile.
+    Python handles a signal between two of its own instructions, and SQLite calls back only after thousands of its
+    instructions, each of which can take long if a schema computes large values. But SQLite checks for an interrupt at
+    each row (https://www.sqlite.org/c3ref/interrupt.html). So a thread waits for the signals.
     """
     if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
         yield
@@ -290,7 +266,7 @@ def interrupted_by_signals(connection: sqlite3.Connection) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        # Until the statement is finished SQLite also interrupts those that clean up, and their errors hide the signal.
+        # Until the statement ends, SQLite also interrupts statements that clean up, and their errors hide the signal.
         if (stopped := _signal_before(error)) is not None:
             raise Stopped(stopped.number) from error
         raise
@@ -302,7 +278,7 @@ def interrupted_by_signals(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def _signal_before(error: BaseException) -> Stopped | None:
-    """Return the signal during whose handling an error was raised."""
+    """Return the signal in the context of an error."""
     context = error.__context__
     while context is not None and not isinstance(context, Stopped):
         context = context.__context__
@@ -310,18 +286,18 @@ def _signal_before(error: BaseException) -> Stopped | None:
 
 
 def until_the_commit(callback: Callable[[Progress], None]) -> Callable[[Progress], None]:
-    """Take signals that stop no more from the commit on: it cannot be taken back, and what follows is short."""
+    """Ignore signals from the commit on: it cannot be undone, and the rest takes little time."""
 
-    def tell(progress: Progress) -> None:
+    def report(progress: Progress) -> None:
         if progress.phase == "committing":
             _hold_signals()
         callback(progress)
 
-    return tell
+    return report
 
 
 def _hold_signals() -> None:
-    """Ignore from here on what would stop the program."""
+    """Ignore the signals that end the program."""
     if threading.current_thread() is threading.main_thread():
         for number in _SIGNALS:
             if signal.getsignal(number) is _stop:

@@ -8,6 +8,7 @@ again here, and its answer counts.
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import secrets
@@ -143,6 +144,9 @@ def _has_no_memory() -> bool:
 
 
 def _of_writing(reason: str, cause: str, path: str, folder: str) -> Explanation:
+    # Not by opening the file: closing it again would drop the locks of this process.
+    if reason == "cannot_open" and os.path.exists(path) and not os.access(path, os.R_OK):
+        return Explanation(reason, os.strerror(errno.EACCES))
     if reason == "cannot_open" and (limited := _error_of_opening()) is not None:
         return Explanation(reason_for(limited), cause_of(limited))
     if _is_at_size_limit(path) or _is_full(folder):

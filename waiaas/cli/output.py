@@ -1,4 +1,4 @@
-"""What the commands print for people: each answer as lines, of which the first says the most."""
+"""What the commands print for people: each answer as lines, the most important first."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from waiaas import migrations
+from waiaas.cli.messages import MESSAGES
 from waiaas.cli.terminal import quoted
-from waiaas.cli.words import WORDS
 from waiaas.demo import Demo
 from waiaas.errors import WAIaaSError
 from waiaas.inspection.check import CheckReport
@@ -17,20 +17,19 @@ from waiaas.inspection.rehearsal import Rehearsal, SchemaChange, TableRows
 from waiaas.migrations import Compatibility, DowngradeReport, Plan, UpgradeReport
 
 _SHOWN_AT_MOST = 20
-_MORE = WORDS["en"]["more"]
 _WIDTH = 78
-# What a line has said already before it shows the SQL.
+# Not repeated in a line that names the table or index before its SQL.
 _CREATE = re.compile(r"^CREATE (UNIQUE )?(?:TABLE|INDEX) \S+ ", re.IGNORECASE)
 
 
 def created_lines(path: Path, warnings: Sequence[WAIaaSError], lang: str = "en") -> list[str]:
-    """What there is now where there was nothing."""
+    """Return the answer of `init`."""
     created = f"Created {path} at schema version {migrations.LATEST_SCHEMA_VERSION}."
     return [created, *_warning_lines(warnings, lang)]
 
 
 def status_lines(path: Path, answer: Compatibility) -> list[str]:
-    """The version of a file, and what to do where it is not the latest."""
+    """Return the version of a file, and what to do if it is not the latest."""
     if answer.action == "ok":
         return [f"{path} is at schema version {answer.version}, the latest."]
     if answer.version == 0:
@@ -42,31 +41,32 @@ def status_lines(path: Path, answer: Compatibility) -> list[str]:
 
 
 def plan_lines(path: Path, planned: Plan, skip_orphans: bool = False, lang: str = "en") -> list[str]:
-    """What an upgrade would do, and what is in its way."""
+    """Return what an upgrade would do, and what blocks it."""
     if not planned.steps:
         return [_nothing_to_upgrade(path, planned.from_version)]
     lines = [f"{path}: schema version {planned.from_version} to {planned.to_version}"]
     lines += [f"  step {step.version}: {step.description}" for step in planned.steps]
     lines.append(f"  links to create: {planned.links_to_create} for {planned.sessions} sessions")
-    lines += listed("sessions whose wallet is NULL, to be left without one", planned.sessions_without_wallet)
-    lines += listed(
-        "sessions that name a wallet which does not exist",
-        [f"{orphan['session_id']} (wallet {orphan['wallet_id']})" for orphan in planned.orphan_sessions],
-    )
+    lines += _list_lines("sessions without a wallet (NULL), to be left without one", planned.sessions_without_wallet)
+    if skip_orphans:  # Otherwise an obstacle lists them.
+        lines += _list_lines(
+            "sessions of a wallet that does not exist, to be left without one",
+            [f"{orphan['session_id']} (wallet {orphan['wallet_id']})" for orphan in planned.orphan_sessions],
+        )
     lines += [
-        f"  foreign-key violations in {table}, left as they are: {count}"
+        f"  foreign-key violations in {table}, left unchanged: {count}"
         for table, count in planned.foreign_key_violations.items()
     ]
-    words = WORDS[lang]
+    words = MESSAGES[lang]
     for obstacle in planned.obstacles:
-        told = obstacle.to_dict(lang)
-        lines += [f"{words['in_the_way']}: {told['message']}", f"  {words['what_to_do']}: {told['hint']}"]
+        text = obstacle.to_dict(lang)
+        lines += [f"{words['obstacle']}: {text['message']}", f"  {words['what_to_do']}: {text['hint']}"]
     command = f" Do it: {_upgrade_command(path, skip_orphans)}" if not planned.obstacles else ""
     return [*lines, f"Nothing was changed.{command}"]
 
 
 def upgrade_lines(path: Path, report: UpgradeReport, lang: str = "en") -> list[str]:
-    """What an upgrade did."""
+    """Return what an upgrade did."""
     if not report.applied:
         return [_nothing_to_upgrade(path, report.to_version), *_warning_lines(report.warnings, lang)]
     return [
@@ -78,7 +78,7 @@ def upgrade_lines(path: Path, report: UpgradeReport, lang: str = "en") -> list[s
 
 
 def rehearsal_lines(path: Path, rehearsal: Rehearsal | None, skip_orphans: bool, lang: str) -> list[str]:
-    """What an upgrade did to a copy; None stands for an empty file."""
+    """Return what an upgrade did to a copy; the rehearsal of an empty file is None."""
     command = _upgrade_command(path, skip_orphans)
     if rehearsal is None:
         return [f"{path} is empty: an upgrade creates the tables in it. Do it: {command}"]
@@ -97,23 +97,23 @@ def rehearsal_lines(path: Path, rehearsal: Rehearsal | None, skip_orphans: bool,
         *_comparison_lines(rehearsal, lang),
         f"  time: {rehearsal.copy_seconds:.2f} s for the copy, as a backup takes,"
         f" and {rehearsal.upgrade_seconds:.2f} s for the upgrade",
-        f"This was done to a copy, which is removed; {path} was left alone.{done}",
+        f"This was done to a copy, which was removed. {path} is unchanged.{done}",
     ]
 
 
 def downgrade_lines(path: Path, report: DowngradeReport, lang: str = "en") -> list[str]:
-    """What a downgrade did."""
+    """Return what a downgrade did."""
     if not report.undone:
-        done = f"{path} is at schema version {report.to_version} already: nothing to do."
+        done = f"{path} is already at schema version {report.to_version}: nothing to do."
         return [done, *_warning_lines(report.warnings, lang)]
     return [
-        f"Took {path} back from schema version {report.from_version} to {report.to_version}.",
-        *listed(
+        f"Downgraded {path} from schema version {report.from_version} to {report.to_version}.",
+        *_list_lines(
             "links dropped",
             [f"session {link['session_id']}, wallet {link['wallet_id']}" for link in report.links_dropped],
             all_of_them=True,
         ),
-        *listed(
+        *_list_lines(
             "sessions without a wallet (wallet_id is NULL, which the daemon's own version 18 does not allow)",
             report.sessions_without_wallet,
         ),
@@ -123,7 +123,7 @@ def downgrade_lines(path: Path, report: DowngradeReport, lang: str = "en") -> li
 
 
 def check_lines(path: Path, report: CheckReport, lang: str = "en") -> list[str]:
-    """What `check` found, the verdict last."""
+    """Return what `check` found, with the verdict at the end."""
     *findings, verdict = _findings_lines(report, lang)
     if report.version != report.latest_version:
         findings.append(f"{path} is at schema version {report.version}: its tables and links were not compared.")
@@ -131,7 +131,7 @@ def check_lines(path: Path, report: CheckReport, lang: str = "en") -> list[str]:
 
 
 def demo_lines(shown: Demo, kept_at: Path | None) -> list[str]:
-    """The demonstration from the old file to the new one."""
+    """Return the demonstration, from the old file to the new one."""
     parts = (
         [
             f"A wallet service's file at schema version 18 ({shown.path}): {shown.counts}",
@@ -140,7 +140,7 @@ def demo_lines(shown: Demo, kept_at: Path | None) -> list[str]:
         ],
         ["$ waiaas plan", *plan_lines(shown.path, shown.plan)],
         ["$ waiaas upgrade", *upgrade_lines(shown.path, shown.report)],
-        ["Now a session reaches its wallets through links, one of them the default:", *shown.after.splitlines()],
+        ["Now each session has links to its wallets, one of them the default:", *shown.after.splitlines()],
         [
             f"One agent, two chains, one token: session {shown.linked_session} gets a second wallet.",
             *shown.linked.splitlines(),
@@ -148,16 +148,16 @@ def demo_lines(shown: Demo, kept_at: Path | None) -> list[str]:
         ["$ waiaas check", *check_lines(shown.path, shown.check)],
     )
     lines = [line for part in parts for line in (*part, "")]
-    lines[-1] = f"The file stays at {kept_at}." if kept_at else "The demo's files are removed again."
+    lines[-1] = f"The file is kept: {kept_at}." if kept_at else "The files of the demo were removed."
     return lines
 
 
-def listed(title: str, entries: list[str], *, all_of_them: bool = False, more: str = _MORE) -> list[str]:
-    """A titled list; long ones are cut, since --json has them whole, but for what an upgrade left out."""
+def _list_lines(title: str, entries: list[str], *, all_of_them: bool = False) -> list[str]:
+    """Return a list with a title; a long one is cut, because --json has all entries."""
     if not entries:
         return []
     shown = entries if all_of_them else entries[:_SHOWN_AT_MOST]
-    rest = [f"    {more.format(count=len(entries) - len(shown))}"] if len(shown) < len(entries) else []
+    rest = [f"    … and {len(entries) - len(shown)} more (all with --json)"] if len(shown) < len(entries) else []
     return [f"  {title}: {len(entries)}", *(f"    {entry}" for entry in shown), *rest]
 
 
@@ -170,7 +170,7 @@ def _upgrade_command(path: Path, skip_orphans: bool) -> str:
 
 
 def _warning_lines(warnings: Sequence[WAIaaSError], lang: str) -> list[str]:
-    words = WORDS[lang]
+    words = MESSAGES[lang]
     texts = [warning.to_dict(lang) for warning in warnings]
     return [
         line
@@ -188,9 +188,9 @@ def _work_lines(report: UpgradeReport) -> list[str]:
     return [
         *(f"  step {s.version}: {s.description} ({s.rows} rows, {s.seconds:.2f} s)" for s in report.steps),
         f"  links created: {report.links_created}",
-        *listed("sessions left without a wallet", without_wallet, all_of_them=True),
-        *listed("foreign keys reconnected", report.foreign_keys_reconnected),
-        *listed("empty tables of an interrupted tool, used or removed", report.leftovers_used),
+        *_list_lines("sessions left without a wallet", without_wallet, all_of_them=True),
+        *_list_lines("foreign keys reconnected", report.foreign_keys_reconnected),
+        *_list_lines("empty tables of an interrupted tool, used or removed", report.leftovers_used),
     ]
 
 
@@ -198,7 +198,7 @@ def _comparison_lines(rehearsal: Rehearsal, lang: str) -> list[str]:
     before = _counts(rehearsal.foreign_key_violations_before)
     after = _counts(rehearsal.foreign_key_violations_after)
     return [
-        *listed("changes of the schema", [_change_line(change) for change in rehearsal.schema], all_of_them=True),
+        *_list_lines("changes of the schema", [_change_line(change) for change in rehearsal.schema], all_of_them=True),
         *_rows_lines(rehearsal.rows),
         f"  foreign-key violations: {before} before, {after} after",
         "  check of the result:",
@@ -207,7 +207,7 @@ def _comparison_lines(rehearsal: Rehearsal, lang: str) -> list[str]:
 
 
 def _change_line(change: SchemaChange) -> str:
-    """One difference; what is long is cut, since --json has it whole."""
+    """Return one difference; a long one is cut, because --json has all of it."""
     what = f"{change.kind} {change.where}"
     before, after = (_CREATE.sub(r"\1", sql or "") for sql in (change.before, change.after))
     if change.before is None:
@@ -225,15 +225,15 @@ def _cut(text: str) -> str:
 def _rows_lines(tables: list[TableRows]) -> Iterator[str]:
     differing = [table for table in tables if table.differs]
     same = [table for table in tables if not table.differs]
-    yield from listed("tables whose rows differ", [_rows_line(table) for table in differing], all_of_them=True)
+    yield from _list_lines("tables whose rows differ", [_rows_line(table) for table in differing], all_of_them=True)
     yield f"  tables whose rows are the same: {len(same)}, {sum(table.before or 0 for table in same):,} rows"
 
 
 def _rows_line(table: TableRows) -> str:
     counts = ("none" if count is None else f"{count:,}" for count in (table.before, table.after))
     changes = {"added": table.added, "removed": table.removed, "changed": table.changed}
-    told = ", ".join(f"{count:,} {what}" for what, count in changes.items() if count)
-    return f"{table.table}: {' -> '.join(counts)} ({told})"
+    shown = ", ".join(f"{count:,} {what}" for what, count in changes.items() if count)
+    return f"{table.table}: {' -> '.join(counts)} ({shown})"
 
 
 def _counts(violations: dict[str, int]) -> str:
@@ -241,12 +241,12 @@ def _counts(violations: dict[str, int]) -> str:
 
 
 def _findings_lines(report: CheckReport, lang: str) -> list[str]:
-    """What was found, and behind all findings with the same hint this hint, once; the verdict last."""
-    words = WORDS[lang]
+    """Return the findings, each hint once after all findings that share it, and the verdict at the end."""
+    words = MESSAGES[lang]
     by_hint: dict[str, list[str]] = {}
     for finding in report.findings:
-        told = finding.to_dict(lang)
-        by_hint.setdefault(told["hint"], []).append(f"{words[finding.severity]}: {told['message']}")
+        text = finding.to_dict(lang)
+        by_hint.setdefault(text["hint"], []).append(f"{words[finding.severity]}: {text['message']}")
     count = Counter(finding.severity for finding in report.findings)["problem"]
     return [
         *(line for hint, lines in by_hint.items() for line in (*lines, f"  {words['what_to_do']}: {hint}")),
