@@ -19,7 +19,7 @@ from waiaas import Progress
 from waiaas import progress as pulse
 from waiaas.database import open_to_change
 from waiaas.errors import refusal
-from waiaas.migrations import runner
+from waiaas.migrations import run
 from waiaas.progress import Pulse
 
 LONG = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000) SELECT {}(i) FROM n"
@@ -154,7 +154,7 @@ def test_a_file_that_cannot_be_read_any_more_keeps_its_backup(v18: Path, monkeyp
         if progress.phase == "filling session_wallets":
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(runner, "schema_version", version)
+    monkeypatch.setattr(run, "schema_version", version)
     with pytest.raises(KeyboardInterrupt), open_to_change(v18) as database:
         waiaas.upgrade(database, progress=stop)
     assert len([*v18.parent.glob("*.backup")]) == 1

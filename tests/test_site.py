@@ -19,7 +19,7 @@ from waiaas import vocabularies as enums
 from waiaas.cli import main
 from waiaas.errors import ALL_CODES, REASONS
 from waiaas.errors.texts import texts_in
-from waiaas.migrations import DESCRIPTIONS
+from waiaas.migrations.history import DESCRIPTIONS
 
 pytestmark = pytest.mark.site
 

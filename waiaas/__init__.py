@@ -7,15 +7,9 @@ from typing import TYPE_CHECKING, Any
 from waiaas.backends.sqlite import write_transaction
 from waiaas.database import close, connect
 from waiaas.errors import ERROR_CODES, WAIaaSError
-from waiaas.migrations import (
-    LATEST_SCHEMA_VERSION,
-    MIN_COMPATIBLE_SCHEMA_VERSION,
-    Compatibility,
-    DowngradeReport,
-    Plan,
-    UpgradeReport,
-    compatibility,
-)
+from waiaas.migrations import LATEST_SCHEMA_VERSION, MIN_COMPATIBLE_SCHEMA_VERSION
+from waiaas.migrations.report import DowngradeReport, Plan, UpgradeReport
+from waiaas.migrations.version import Compatibility, compatibility
 from waiaas.models import (
     MODELS,
     ApiKey,

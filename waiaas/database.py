@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from peewee import DatabaseError, OperationalError, SchemaManager, SqliteDatabase
 
-from waiaas import migrations
 from waiaas.backends.sqlite import IN_MEMORY, LOG, WaiaasDatabase
 from waiaas.ddl.commit import immediate_transaction
 from waiaas.ddl.connection import pragmas, read
@@ -26,6 +25,8 @@ from waiaas.files.leftovers import remove_leftovers
 from waiaas.files.opening import DatabaseFile, path_of
 from waiaas.files.page_check import has_log, refuse_damage
 from waiaas.files.upgrade_lock import after_upgrades, has_lock_file, upgrade_lock
+from waiaas.migrations import LATEST_SCHEMA_VERSION
+from waiaas.migrations.report import Backup
 from waiaas.migrations.version import schema_version
 from waiaas.models import MODELS, SchemaVersion
 from waiaas.paths import file_of
@@ -67,7 +68,7 @@ def connect(
     *,
     create: bool = True,
     upgrade: bool = True,
-    backup: migrations.Backup = True,
+    backup: Backup = True,
     skip_orphans: bool = False,
     busy_timeout: float = BUSY_TIMEOUT,
     progress: ProgressCallback | None = None,
@@ -120,7 +121,7 @@ def connect(
     version = _look_at(file, busy_timeout, pulse, to_upgrade=upgrade)
     if version == 0 and not (create and upgrade):
         raise refusal("empty_database", path=name)
-    if upgrade and version < migrations.LATEST_SCHEMA_VERSION and not os.access(file.real, os.W_OK):
+    if upgrade and version < LATEST_SCHEMA_VERSION and not os.access(file.real, os.W_OK):
         raise refusal("read_only", path=name)
     # A lock file that a killed upgrade has left is removed by taking the lock.
     needs_lock = upgrade and (_is_old(version) or has_lock_file(file))
@@ -296,7 +297,7 @@ def _database(file: DatabaseFile, busy_timeout: float) -> WaiaasDatabase:
 
 
 def _is_old(version: int) -> bool:
-    return 0 < version < migrations.LATEST_SCHEMA_VERSION
+    return 0 < version < LATEST_SCHEMA_VERSION
 
 
 def _waiting(pulse: Pulse) -> Callable[[], None]:
@@ -414,7 +415,7 @@ def _look_at(file: DatabaseFile, busy_timeout: float, pulse: Pulse, *, to_upgrad
 def _brought_up(
     database: WaiaasDatabase,
     upgrade: bool,
-    backup: migrations.Backup,
+    backup: Backup,
     skip_orphans: bool,
     progress: ProgressCallback | None,
 ) -> WaiaasDatabase:
@@ -434,7 +435,7 @@ def _brought_up(
 def _bring_up(
     database: WaiaasDatabase,
     upgrade: bool,
-    backup: migrations.Backup,
+    backup: Backup,
     skip_orphans: bool,
     progress: ProgressCallback | None,
 ) -> None:
@@ -442,16 +443,19 @@ def _bring_up(
     if version == 0:
         with pragmas(database, _SAFE_WITH_A_JOURNAL, database.warn):
             _create(database)
-    elif version < migrations.LATEST_SCHEMA_VERSION:
+    elif version < LATEST_SCHEMA_VERSION:
         if not upgrade:
             return
-        report = migrations.upgrade(database, backup=backup, skip_orphans=skip_orphans, progress=progress)
+        # Loaded if there is something to upgrade.
+        from waiaas.migrations import runner
+
+        report = runner.upgrade(database, backup=backup, skip_orphans=skip_orphans, progress=progress)
         database.warnings += report.warnings
     try:
         with translate_errors(database), pragmas(database, _SAFE_WITH_A_JOURNAL, database.warn):
             _use_write_ahead_log(database)
     except WAIaaSError as error:
-        if version == migrations.LATEST_SCHEMA_VERSION:
+        if version == LATEST_SCHEMA_VERSION:
             raise
         # The file is created or upgraded, and that is committed.
         database.warn(_warning("journal_mode_kept", file_of(database), error))
@@ -464,13 +468,15 @@ def _warning(reason: str, path: str, error: WAIaaSError) -> WAIaaSError:
 
 def _create(database: WaiaasDatabase) -> None:
     """Create every table and index of the latest version, unless another process did so meanwhile."""
+    from waiaas.migrations.history import DESCRIPTIONS
+
     with immediate_transaction(database, database.warn):
         if schema_version(database) != 0:
             return
         for model in MODELS:
             SchemaManager(model, database).create_all(safe=False)
         now = int(time.time())
-        rows = [(version, now, description) for version, description in migrations.DESCRIPTIONS.items()]
+        rows = [(version, now, description) for version, description in DESCRIPTIONS.items()]
         table = SchemaVersion._meta.table_name
         for row in rows:
             database.execute_sql(f"INSERT INTO {table} (version, applied_at, description) VALUES (?, ?, ?)", row)

@@ -13,7 +13,8 @@ from peewee import SqliteDatabase
 
 from waiaas.database import close, connect, refuse_existing
 from waiaas.inspection.check import CheckReport, check
-from waiaas.migrations import Plan, UpgradeReport, downgrade, plan, upgrade
+from waiaas.migrations.report import Plan, UpgradeReport
+from waiaas.migrations.runner import downgrade, plan, upgrade
 from waiaas.models import MODELS, Policy, Session, SessionWallet, Transaction, Wallet
 
 _START = datetime(2026, 1, 15, 9, 0, tzinfo=timezone.utc)

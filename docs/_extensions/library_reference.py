@@ -23,7 +23,7 @@ import waiaas
 from waiaas import schemas
 from waiaas.errors import ALL_CODES, REASONS, ErrorCode
 from waiaas.errors.texts import texts_in
-from waiaas.migrations import DESCRIPTIONS, MIGRATIONS
+from waiaas.migrations.history import DESCRIPTIONS, MIGRATIONS
 
 _WORDS = {
     "en": {"retry": "may succeed later", "do": "What to do"},

@@ -23,6 +23,7 @@ from support.old_files import contents, create_statements, dump, execute, make_f
 import waiaas
 from waiaas.cli import main
 from waiaas.errors import REASONS
+from waiaas.migrations import history
 
 LATEST = waiaas.LATEST_SCHEMA_VERSION
 COMMANDS = sorted(main.commands)
@@ -733,7 +734,7 @@ class TestRehearse:
         self, v18: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]
     ) -> None:
         """An upgrade that would change a row of another table is not recommended, and the exit code is 1."""
-        step, up = waiaas.migrations.MIGRATIONS[-1], waiaas.migrations.MIGRATIONS[-1].up
+        step, up = history.MIGRATIONS[-1], history.MIGRATIONS[-1].up
 
         def faulty_up(migrator: Any) -> None:
             up(migrator)
@@ -812,7 +813,7 @@ class TestProgress:
         make_orphans(v18, OLD_WALLET)
         result, written = on_a_terminal("upgrade", v18, NO_COLOR="1")
         assert result.returncode == 1
-        assert "\r\x1b[?7llooking for what is in the way" in written
+        assert "\r\x1b[?7llooking for obstacles" in written
         assert left_on_screen(written).startswith("Error: Some sessions")
 
     def test_fits_a_narrow_terminal(self, v18: Path) -> None:

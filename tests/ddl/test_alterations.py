@@ -437,7 +437,7 @@ def test_an_index_over_nothing_but_the_column_goes_with_it() -> None:
     database = made("CREATE TABLE t (a, b, c)", "CREATE UNIQUE INDEX one ON t (b)", "INSERT INTO t VALUES (1, 2, 3)")
     migrator = LosslessMigrator(database)
     migrate(migrator.drop_column("t", "b"))
-    assert migrator.told.indexes_dropped == ["one"]
+    assert migrator.result.indexes_dropped == ["one"]
     assert rows(database, "SELECT * FROM t") == [(1, 3)]
     database.execute_sql("CREATE INDEX two ON t (a, c)")
     assert details(refused(database, lambda m: m.drop_column("t", "a")), "kind", "name") == ("index", "two")

@@ -142,7 +142,7 @@ def check(
         gone = set()
     for old, new in zip(rows_before, now, strict=True):
         assert {key: new.get(key) for key in old if key not in gone} == {k: old[k] for k in old if k not in gone}
-    kept = set(before) - {f"index {index.lower()}" for index in migrator.told.indexes_dropped}
+    kept = set(before) - {f"index {index.lower()}" for index in migrator.result.indexes_dropped}
     kept -= {"index i"} if name == "drop_index" else set()
     assert kept <= set(objects(database))
     if "table child" in before:

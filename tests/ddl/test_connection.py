@@ -149,7 +149,7 @@ def test_a_queue_database_is_refused(tmp_path: Path, database: SqliteDatabase) -
     path = make_file(tmp_path / "wallets.db")
     wallets = SqliteQueueDatabase(path)
     with pytest.raises(WAIaaSError, match="SqliteQueueDatabase"):
-        waiaas.migrations.upgrade(wallets, backup=False)
+        waiaas.upgrade(wallets, backup=False)
     wallets.stop()
     wallets.close()
 
@@ -189,7 +189,7 @@ def test_an_upgrade_refuses_a_query_with_rows_left(v18: Path) -> None:
     database = SqliteDatabase(v18)
     cursor = database.execute_sql("SELECT id FROM sessions")
     with pytest.raises(WAIaaSError) as caught:
-        waiaas.migrations.upgrade(database)
+        waiaas.upgrade(database)
     assert caught.value.reason == "unfinished_query"
     cursor.close()
     database.close()
@@ -201,7 +201,7 @@ def test_an_upgrade_works_whatever_the_connection_is_set_to(name: str, value: ob
     """An upgrade is done, with its backup, and the setting is restored."""
     database = SqliteDatabase(v18, timeout=0)
     database.pragma(name, value)
-    report = waiaas.migrations.upgrade(database)
+    report = waiaas.upgrade(database)
     assert str(database.pragma(name)) == str(value)
     database.close()
     assert report.to_version == 19

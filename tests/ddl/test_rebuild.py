@@ -9,10 +9,9 @@ import pytest
 from peewee import IntegrityError, SqliteDatabase
 from support.memory_databases import made, rows
 
-import waiaas.ddl.migrator as operations
 from waiaas import Progress, WAIaaSError
 from waiaas.ddl import LosslessMigrator
-from waiaas.ddl.rebuild import TableRebuild
+from waiaas.ddl.rebuild import REBUILD_NAME, TableRebuild
 from waiaas.ddl.sql import comments, quote, tokens
 
 OWNER = "CREATE TABLE owner (id INTEGER PRIMARY KEY)"
@@ -414,7 +413,7 @@ def test_a_temporary_trigger_is_not_lost() -> None:
 
 def test_a_table_in_the_way_is_refused() -> None:
     """A table under the name that the new one bears meanwhile is refused, never overwritten."""
-    name = operations.REBUILD_NAME.format("t")
+    name = REBUILD_NAME.format("t")
     database = made("CREATE TABLE t (a INT)", f"CREATE TABLE {name} (precious)")
     error = refused(database, lambda: rebuild(database, "t"))
     assert (error.reason, name in str(error)) == ("leftover_table", True)
@@ -596,7 +595,7 @@ def test_progress_and_rows_are_told() -> None:
         Progress("checking the foreign keys of u"),
         Progress("committing"),
     ]
-    assert migrator.told.rows == 3
+    assert migrator.result.rows_written == 3
 
 
 def test_a_rename_after_a_rebuild_takes_views_along() -> None:

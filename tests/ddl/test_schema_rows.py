@@ -127,8 +127,8 @@ def test_an_alter_that_leaves_the_definition_is_refused(v18: Path, monkeypatch: 
     """Even if the first check misses a row, a definition that an ALTER did not change is noticed before the commit."""
     rewrite(v18, STRANGE["NUL after a table's name"])
     before = v18.read_bytes()
-    monkeypatch.setattr("waiaas.ddl.migrator.refuse_strange_rows", lambda _: None)
-    monkeypatch.setattr("waiaas.migrations.runner.refuse_strange_rows", lambda _: None)
+    monkeypatch.setattr("waiaas.ddl.context.refuse_strange_rows", lambda _: None)
+    monkeypatch.setattr("waiaas.migrations.run.refuse_strange_rows", lambda _: None)
     with open_to_change(v18) as database, pytest.raises(WAIaaSError) as caught:
         waiaas.upgrade(database, backup=False)
     assert caught.value.reason == "unexpected_schema"

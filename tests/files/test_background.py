@@ -19,7 +19,7 @@ from waiaas.files import page_check as damage
 from waiaas.files.background import Background, can_read_beside
 from waiaas.files.backup import Copy
 from waiaas.files.opening import DatabaseFile
-from waiaas.migrations import runner
+from waiaas.migrations import run
 from waiaas.migrations.versions import v19_session_wallets as v19
 from waiaas.progress import Pulse
 
@@ -42,8 +42,8 @@ class Held:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, at_the_end: bool = False) -> None:
         self.begun, self.free = threading.Event(), threading.Event()
-        self._write_backup, self._at_the_end = runner.write_backup, at_the_end
-        monkeypatch.setattr(runner, "write_backup", self._write)
+        self._write_backup, self._at_the_end = run.write_backup, at_the_end
+        monkeypatch.setattr(run, "write_backup", self._write)
 
     def _write(self, file: DatabaseFile, target: Path, pulse: Pulse) -> Copy:
         copy = self._write_backup(file, target, pulse) if self._at_the_end else None

@@ -21,7 +21,7 @@ from waiaas.database import open_to_change
 from waiaas.files import backup
 from waiaas.inspection import rehearsal
 from waiaas.inspection.rehearsal import TableRows
-from waiaas.migrations import MIGRATIONS
+from waiaas.migrations.history import MIGRATIONS
 
 LATEST = waiaas.LATEST_SCHEMA_VERSION
 

@@ -13,6 +13,7 @@ import waiaas
 from waiaas import WAIaaSError
 from waiaas.database import open_to_change
 from waiaas.ddl.schema import describe, same_index, same_shape
+from waiaas.migrations import history
 
 LATEST = waiaas.LATEST_SCHEMA_VERSION
 OLD = [version for version in SHIPPED if version < LATEST]
@@ -62,7 +63,7 @@ def expected(version: int, rows: dict[str, list[Any]]) -> dict[str, list[dict[st
     for row in tables["sessions"] if version < 19 else ():
         link = {"session_id": row["id"], "wallet_id": row.pop("wallet_id"), "is_default": 1}
         tables.setdefault("session_wallets", []).append({**link, "created_at": row["created_at"]})
-    descriptions = waiaas.migrations.DESCRIPTIONS
+    descriptions = history.DESCRIPTIONS
     tables["schema_version"] += [
         {"version": number, "applied_at": 1_800_000_000, "description": descriptions[number]}
         for number in range(version + 1, LATEST + 1)
@@ -133,10 +134,10 @@ def test_the_kill_switch_keeps_its_meaning(tmp_path: Path, state: str) -> None:
 
 def test_every_version_stands_in_the_history() -> None:
     """The migrations go from 2 to the latest without a gap, and each says what it brings."""
-    versions = [migration.VERSION for migration in waiaas.migrations.MIGRATIONS]
+    versions = [migration.VERSION for migration in history.MIGRATIONS]
     assert versions == list(range(2, waiaas.LATEST_SCHEMA_VERSION + 1))
-    assert list(waiaas.migrations.DESCRIPTIONS) == [1, *versions]
-    assert len(set(waiaas.migrations.DESCRIPTIONS.values())) == len(versions) + 1
+    assert list(history.DESCRIPTIONS) == [1, *versions]
+    assert len(set(history.DESCRIPTIONS.values())) == len(versions) + 1
     assert waiaas.MIN_COMPATIBLE_SCHEMA_VERSION == 1
 
 

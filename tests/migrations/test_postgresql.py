@@ -10,9 +10,9 @@ from support.postgresql_server import Databases
 
 from waiaas import WAIaaSError
 from waiaas.backends.postgresql import PostgresqlDatabase, open_database
-from waiaas.migrations import compatibility
 from waiaas.migrations.history import DESCRIPTIONS
 from waiaas.migrations.postgresql import create_or_upgrade, plan, read_version
+from waiaas.migrations.version import compatibility
 from waiaas.models.postgresql import statements, tables
 
 FROZEN = Path(__file__).parents[1] / "support" / "frozen" / "postgresql_v19.sql"

@@ -205,7 +205,7 @@ def test_an_interruption_in_any_phase_leaves_the_file_as_it_was(v18: Path) -> No
     """Ctrl-C in any phase takes back all of the upgrade, the backup too."""
     before = contents(v18.parent)
     seen = phases(v18)
-    assert {"looking for what is in the way", "filling session_wallets", "committing"} <= set(seen)
+    assert {"looking for obstacles", "filling session_wallets", "committing"} <= set(seen)
     for number in range(len(seen)):
         calls: list[Progress] = []
 

@@ -13,7 +13,7 @@ import click
 from click.shell_completion import get_completion_class
 from peewee import SqliteDatabase
 
-from waiaas import __version__, database, demo, migrations
+from waiaas import __version__, database, demo
 from waiaas.cli.group import AS_JSON, PATH, PENDING, PROBLEMS_FOUND, REFUSED, ErrorReportingGroup
 from waiaas.cli.messages import language
 from waiaas.cli.output import (
@@ -32,7 +32,8 @@ from waiaas.errors import LANGUAGES, WAIaaSError, refusal
 from waiaas.files.opening import is_url
 from waiaas.inspection.check import check
 from waiaas.inspection.rehearsal import rehearse
-from waiaas.migrations.runner import nothing_to_do
+from waiaas.migrations import LATEST_SCHEMA_VERSION, runner
+from waiaas.migrations.version import compatibility
 from waiaas.progress import Progress, Pulse
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ def init(ctx: click.Context, path: Path, as_json: bool) -> None:
     warnings, lang = database.create(path), ctx.find_root().params["lang"]
     answer = {
         "path": str(path),
-        "version": migrations.LATEST_SCHEMA_VERSION,
+        "version": LATEST_SCHEMA_VERSION,
         "warnings": [warning.to_dict(lang) for warning in warnings],
     }
     print_answer(answer, created_lines(path, warnings, lang), as_json=as_json)
@@ -215,7 +216,7 @@ def init(ctx: click.Context, path: Path, as_json: bool) -> None:
 def status(ctx: click.Context, path: Path, as_json: bool) -> None:
     """Show the schema version of the file at PATH, and whether it can be used without an upgrade (read-only)."""
     with progress_line() as line, database.open_as_it_is(path, progress=line) as opened:
-        answer = migrations.compatibility(opened)
+        answer = compatibility(opened)
     if answer.error is not None:
         raise answer.error
     colour = "yellow" if answer.action == "migrate" else "green"
@@ -249,7 +250,7 @@ def plan(ctx: click.Context, path: Path, as_json: bool, skip_orphans: bool) -> N
     `waiaas upgrade --rehearse`.
     """
     with _open_to_read(path, "planning") as opened:
-        planned = migrations.plan(opened, skip_orphans=skip_orphans)
+        planned = runner.plan(opened, skip_orphans=skip_orphans)
     lang = ctx.find_root().params["lang"]
     answer = {"path": str(path), **planned.to_dict(lang)}
     print_answer(answer, plan_lines(path, planned, skip_orphans, lang), as_json=as_json)
@@ -310,11 +311,11 @@ def upgrade(
         ctx.exit(0 if is_ok else REFUSED)
     lang, late = ctx.find_root().params["lang"], list[WAIaaSError]()
     if is_empty:
-        report = nothing_to_do(database.create(path))
+        report = runner.nothing_to_do(database.create(path))
         lines = created_lines(path, report.warnings, lang)
     else:
         with progress_line() as line, database.open_to_change(path, late.append, line) as opened:
-            report = migrations.upgrade(
+            report = runner.upgrade(
                 opened, backup=not no_backup, skip_orphans=skip_orphans, progress=until_the_commit(line)
             )
         report.warnings.extend(late)
@@ -350,7 +351,7 @@ def downgrade(
     """
     lang, late = ctx.find_root().params["lang"], list[WAIaaSError]()
     with progress_line() as line, database.open_to_change(path, late.append, line) as opened:
-        report = migrations.downgrade(
+        report = runner.downgrade(
             opened, to_version, drop_links=drop_links, backup=not no_backup, progress=until_the_commit(line)
         )
     report.warnings.extend(late)

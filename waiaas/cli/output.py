@@ -7,14 +7,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from waiaas import migrations
 from waiaas.cli.messages import MESSAGES
 from waiaas.cli.terminal import quoted
 from waiaas.demo import Demo
 from waiaas.errors import WAIaaSError
 from waiaas.inspection.check import CheckReport
 from waiaas.inspection.rehearsal import Rehearsal, SchemaChange, TableRows
-from waiaas.migrations import Compatibility, DowngradeReport, Plan, UpgradeReport
+from waiaas.migrations import LATEST_SCHEMA_VERSION
+from waiaas.migrations.report import DowngradeReport, Plan, UpgradeReport
+from waiaas.migrations.version import Compatibility
 
 _SHOWN_AT_MOST = 20
 _WIDTH = 78
@@ -24,7 +25,7 @@ _CREATE = re.compile(r"^CREATE (UNIQUE )?(?:TABLE|INDEX) \S+ ", re.IGNORECASE)
 
 def created_lines(path: Path, warnings: Sequence[WAIaaSError], lang: str = "en") -> list[str]:
     """Return the answer of `init`."""
-    created = f"Created {path} at schema version {migrations.LATEST_SCHEMA_VERSION}."
+    created = f"Created {path} at schema version {LATEST_SCHEMA_VERSION}."
     return [created, *_warning_lines(warnings, lang)]
 
 

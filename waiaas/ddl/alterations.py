@@ -6,52 +6,27 @@ tokens, and what SQLite cannot alter in place is done by the lossless table rebu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
-from peewee import SQL, Field, ForeignKeyField, IntegrityError, Node, ValueLiterals
-from playhouse.migrate import SqliteMigrator, make_index_name
+from peewee import SQL, Field, ForeignKeyField, Node, ValueLiterals
+from playhouse.migrate import SchemaMigrator
 
 from waiaas.ddl.column_text import ColumnText, column_text
 from waiaas.ddl.connection import read
-from waiaas.ddl.operation import LosslessOperation, Statement, operation
-from waiaas.ddl.row_checks import duplicates_of, value_not_allowed
-from waiaas.ddl.schema import Table, canonical, children, foreign_key_clauses
+from waiaas.ddl.operation import Statement, operation
+from waiaas.ddl.row_checks import value_not_allowed
+from waiaas.ddl.schema import ForeignKey, Table, canonical, foreign_key_clauses
 from waiaas.ddl.sql import CreateTable, Item, fold, parse_create_table, quote, unquote
+from waiaas.ddl.tables import TableOperations
 from waiaas.errors import refusal
 
 _NEVER_IN_PLACE = ("primary", "unique")
 _CHANGING_DEFAULTS = ("current_time", "current_date", "current_timestamp")
 
 
-class Alterations(SqliteMigrator):
+class Alterations(TableOperations):
     """Playhouse's operations on columns, constraints and indexes, each lossless or refused."""
-
-    if TYPE_CHECKING:  # what the class that inherits from this one has
-
-        def table(self, name: str) -> Table:
-            """See `LosslessMigrator`."""
-
-        def column_of(self, table: Table, name: str) -> str:
-            """See `LosslessMigrator`."""
-
-        def row_name(self, table: Table) -> str:
-            """See `LosslessMigrator`."""
-
-        def rebuild_table(
-            self,
-            table: str,
-            definition: str,
-            copy: Mapping[str, str] | None = None,
-            drop: Sequence[str] = (),
-            change: Sequence[str] = (),
-        ) -> LosslessOperation:
-            """See `LosslessMigrator`."""
-
-        def add_in_place(self, table: Table, column: str, definition: str) -> None:
-            """See `LosslessMigrator`."""
 
     @operation
     def add_column(self, table: str, column_name: str, field: Field, allow_not_null: bool = False) -> None:
@@ -144,7 +119,7 @@ class Alterations(SqliteMigrator):
         """
         if cast is not None:
             raise ValueError("alter_column_type() does not support cast with Sqlite: use change_columns(copy=...)")
-        context = self.make_context()
+        context = self.database.get_sql_context()
         type_, _ = context.sql(field.ddl_datatype(context)).query()
         self._redefine(table, self._text(table, column).with_type(type_), column)
 
@@ -157,7 +132,7 @@ class Alterations(SqliteMigrator):
         found = self.table(table)
         if any(fold(name) == fold(taken) for taken in _constraint_names(found.definition)):
             raise refusal("name_exists", kind="constraint", name=name)
-        sql, _ = self.make_context().sql(ValueLiterals(constraint)).query()
+        sql, _ = self.database.get_sql_context().sql(ValueLiterals(constraint)).query()
         end = found.definition.items[-1].end
         added = f"{found.sql[:end]}, CONSTRAINT {quote(name)} {sql}{found.sql[end:]}"
         self.rebuild_table(found.name, added).run()
@@ -179,7 +154,7 @@ class Alterations(SqliteMigrator):
         new, columns = _without_constraint(found.definition, name)
         if new.sql == found.sql:
             raise refusal("unexpected_schema", table=found.name, problem=f"it has no constraint {name}")
-        with self.keys_kept(found):
+        with self.keep_keys(found):
             self.rebuild_table(found.name, new.sql, drop=(name,), change=columns).run()
 
     @operation
@@ -201,7 +176,8 @@ class Alterations(SqliteMigrator):
         """
         found, parent = self.table(table), self.table(rel)
         column, key = self.column_of(found, column_name), self.column_of(parent, rel_column)
-        if [fold(key)] not in _keys(parent):
+        wanted = ForeignKey((column,), parent.name, (key,), "NO ACTION", "NO ACTION", False)
+        if parent.key_columns(wanted) is None:
             raise refusal("unexpected_schema", table=parent.name, problem=f"its column {key} is not UNIQUE")
         reference = f"FOREIGN KEY ({quote(column)}) REFERENCES {quote(parent.name)} ({quote(key)})"
         for event, action in (("DELETE", on_delete), ("UPDATE", on_update)):
@@ -224,87 +200,12 @@ class Alterations(SqliteMigrator):
             raise refusal("unexpected_schema", table=found.name, problem=f"its column {column} is not a foreign key")
         self._redefine(found.name, new, column)
 
-    @operation
-    def add_index(
-        self,
-        table: str,
-        columns: Sequence[str],
-        unique: bool = False,
-        using: str | None = None,
-        where: Node | None = None,
-        nulls_distinct: bool | None = None,
-        name: str | None = None,
-    ) -> None:
-        """Create an index over columns of a table.
-
-        :raises WAIaaSError: `value_not_allowed` with the rows that are not unique, `name_exists`.
-        """
-        found = self.table(table)
-        own_columns = [self.column_of(found, column) for column in columns]
-        index_name = name or make_index_name(table, columns)
-        self.refuse_taken(index_name)
-        made = super().add_index(found.name, own_columns, unique, using, where, nulls_distinct, index_name)
-        sql, parameters = made.fn(self, *made.args, **made.kwargs).query()
-        with self.unique_rows(found, sql):
-            self.database.execute_sql(sql, parameters)
-
-    @operation
-    def drop_index(self, table: str, index_name: str) -> None:
-        """Drop an index of a table.
-
-        :raises WAIaaSError: `unexpected_schema` if the table has no such index, `dependent_object` for a UNIQUE one
-            that another table's foreign key needs.
-        """
-        found = self.table(table)
-        index = found.index(index_name)
-        if index is None:
-            raise refusal("unexpected_schema", table=found.name, problem=f"it has no index {index_name}")
-        with self.keys_kept(found):
-            self.migrate(super().drop_index(found.name, index.name))
-
     def sql(self, sql: str, params: Sequence[object] | None = None) -> Statement:
         """Run SQL of your own, in its place among the operations; what it does is your own affair.
 
         Outside of `migration_context` it is in no transaction, so that it may be a VACUUM or a PRAGMA.
         """
         return Statement(self, lambda _: SQL(sql, params))
-
-    def refuse_taken(self, name: str) -> None:
-        """Refuse with `name_exists` if a table, view or index has this name; they share one set of names."""
-        query = "SELECT type, name FROM main.sqlite_master WHERE type IN ('table', 'view', 'index')"
-        for kind, taken in read(self.database, query):
-            if fold(taken) == fold(name):
-                raise refusal("name_exists", kind=kind, name=taken)
-
-    @contextmanager
-    def unique_rows(self, table: Table, create_index: str) -> Iterator[None]:
-        """Name the rows that do not let a UNIQUE index be created."""
-        try:
-            yield
-        except IntegrityError:
-            columns, rows = duplicates_of(self.database, table.name, self.row_name(table), create_index)
-            raise value_not_allowed(table.name, columns, rows) from None
-
-    @contextmanager
-    def keys_kept(self, table: Table) -> Iterator[None]:
-        """Refuse a change after which another table's foreign key names columns that are no key."""
-        before = self._children_with_key(table)
-        yield
-        for child in sorted(before - self._children_with_key(self.table(table.name))):
-            raise refusal("dependent_object", kind="foreign key", name=child, table=table.name, column="*")
-
-    def _children_with_key(self, table: Table) -> set[str]:
-        keys = _keys(table)
-        primary = [column.name for column in sorted(table.columns, key=lambda c: c.primary_key) if column.primary_key]
-        found = set()
-        for child, foreign_keys in children(self.database, table.name).items():
-            for key in foreign_keys:
-                named = [
-                    fold(column or "") for column in (primary if None in key.parent_columns else key.parent_columns)
-                ]
-                if sorted(named) in keys:
-                    found.add(f"{child}.{', '.join(key.columns)}")
-        return found
 
     def _text(self, table: str, column: str) -> ColumnText:
         found = self.table(table)
@@ -325,19 +226,19 @@ class Alterations(SqliteMigrator):
 
     def _refuse_rows_without_value(self, table: Table, column: str, text: ColumnText) -> None:
         if text.has("not null") and not text.has("default") and not text.has("as"):
-            rows = read(self.database, f"SELECT {self.row_name(table)}, NULL FROM main.{quote(table.name)} ORDER BY 1")
+            rows = read(self.database, f"SELECT {table.row_name}, NULL FROM main.{quote(table.name)} ORDER BY 1")
             if rows:
                 raise value_not_allowed(table.name, column, rows)
 
     def _definition(self, column_name: str, field: Field, null: bool) -> str:
         field.name = field.column_name = column_name
         stored, field.null = field.null, null
-        context = self.make_context()
+        context = self.database.get_sql_context()
         with context(value_literals=True):
             context.sql(field.ddl(context))
         field.null = stored
         if isinstance(field, ForeignKeyField):
-            self.add_inline_fk_sql(context, field)
+            SchemaMigrator.add_inline_fk_sql(self, context, field)
         sql, _ = context.query()
         return str(sql)
 
@@ -368,17 +269,6 @@ def _can_be_added_in_place(text: ColumnText) -> bool:
         if clause.kind == "default" and any(w.text == "(" or w.is_word(*_CHANGING_DEFAULTS) for w in words):
             return False
     return True
-
-
-def _keys(table: Table) -> list[list[str]]:
-    """The sets of columns that a foreign key can name: the primary key, and UNIQUE ones that are not partial."""
-    primary = sorted(fold(column.name) for column in table.columns if column.primary_key)
-    unique = [
-        sorted(fold(column or "") for column in index.columns)
-        for index in table.indexes
-        if index.unique and None not in index.columns and not index.is_partial
-    ]
-    return [primary, *unique]
 
 
 def _constraint_names(definition: CreateTable) -> Iterator[str]:

@@ -24,6 +24,7 @@ from waiaas.ddl.schema import (
 )
 from waiaas.ddl.schema_copy import SchemaCopy, schema_copy, works
 from waiaas.ddl.sql import CreateTable, Item, Token, fold, names, quote, tokens, unquote
+from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.driver import sqlite3
 
 if TYPE_CHECKING:
@@ -41,6 +42,18 @@ class Dependent(NamedTuple):
 
     kind: str
     name: str
+
+    def refusal(self, table: str, column: str) -> WAIaaSError:
+        """Return the refusal (`dependent_object`) to change a column, or `*` for the table, that this depends on."""
+        return refusal("dependent_object", kind=self.kind, name=self.name, table=table, column=column)
+
+    def refusal_of_name(self, table: str, column: str) -> WAIaaSError:
+        """Return the refusal (`name_taken`) of a new name that this would take for something else."""
+        return refusal("name_taken", kind=self.kind, name=self.name, table=table, column=column)
+
+    def refusal_of_table(self, table: str) -> WAIaaSError:
+        """Return the refusal (`dependent_on_table`) to drop a table that this depends on."""
+        return refusal("dependent_on_table", kind=self.kind, name=self.name, table=table)
 
 
 class _Compiled(NamedTuple):

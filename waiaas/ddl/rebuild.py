@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from peewee import IntegrityError, OperationalError, PeeweeException
 
 from waiaas.ddl.connection import pragmas, read
+from waiaas.ddl.context import MigrationContext
 from waiaas.ddl.dependencies import Dependent, broken_objects, fires_on, virtual_tables_over
 from waiaas.ddl.row_checks import duplicates, strict_condition, value_not_allowed
 from waiaas.ddl.schema import (
+    ROWID_NAMES,
     Column,
     ForeignKey,
     StoredObject,
@@ -32,12 +33,8 @@ from waiaas.ddl.stubs import missing_name, with_stand_ins
 from waiaas.errors import refusal
 from waiaas.errors.sqlite import reason_for
 
-if TYPE_CHECKING:
-    from waiaas.ddl.migrator import LosslessMigrator
-
 #: The name of the new table until it takes the old one's place.
 REBUILD_NAME = "waiaas_rebuild_{}"
-_ROWID_NAMES = ("rowid", "_rowid_", "oid")
 _STATISTICS_TABLES = ("sqlite_stat1", "sqlite_stat4")
 
 
@@ -46,7 +43,7 @@ class TableRebuild:
 
     def __init__(
         self,
-        migrator: LosslessMigrator,
+        migrator: MigrationContext,
         old: Table,
         definition: str,
         copy: Mapping[str, str],
@@ -81,7 +78,7 @@ class TableRebuild:
         self._copy_rows(new)
         self._refuse_changed_values(new)
         # Step 6: drop the old table X.
-        self._migrator.tell(f"replacing {table}")
+        self._migrator.report_progress(f"replacing {table}")
         self._database.execute_sql(f"DROP TABLE main.{quote(table)}")
         # Step 7: change the name of new_X to X.
         self._rename_without_rewriting(new.name)
@@ -92,7 +89,7 @@ class TableRebuild:
         self._restore_statistics(statistics)
         # Step 9: if any views refer to table X in a way that is affected by the schema change, …
         for kind, name in sorted(broken_objects(self._database, table) - broken):
-            raise refusal("dependent_object", kind=kind, name=name, table=table, column=", ".join(sorted(self._drop)))
+            raise Dependent(kind, name).refusal(table, ", ".join(sorted(self._drop)))
         if self._children() != children_before:
             self._refuse("a foreign key of another table no longer names it")
 
@@ -119,15 +116,17 @@ class TableRebuild:
             raise
 
     def _refuse_loss(self, new: Table) -> None:
-        read = {token.name for expression in self._copy.values() for token in tokens(expression)}
+        used = {token.name for expression in self._copy.values() for token in tokens(expression)}
         for column in self._old.columns:
-            if new.column(column.name) is None and fold(column.name) not in self._drop | read:
+            if new.column(column.name) is None and fold(column.name) not in self._drop | used:
                 self._refuse(f"its column {column.name} has no place in the new definition")
         for option in sorted(self._old.definition.options - new.definition.options):
             self._refuse(f"the new definition is not {option.upper()}")
         if self._old.autoincrement and not new.autoincrement:
             self._refuse("the new definition is not AUTOINCREMENT")
-        self._migrator.refuse_temporary_triggers(self._old.name)
+        for name, on in read(self._database, "SELECT name, tbl_name FROM temp.sqlite_master WHERE type = 'trigger'"):
+            if fold(on) == fold(self._old.name):
+                self._refuse(f"it has the temporary trigger {name}")
 
     def _refuse_lost_clauses(self, new: Table) -> None:
         """Each entry of the old definition, and each comment in it, stands in the new one too.
@@ -193,7 +192,7 @@ class TableRebuild:
         sources = self._sources(new)
         values = {column.name: sources.get(column.name, column.default or "NULL") for column in new.columns}
         mapped = ", ".join(f"{value} AS {quote(name)}" for name, value in values.items())
-        return f"(SELECT {row_name(self._old)} AS waiaas_row, {mapped} FROM main.{quote(self._old.name)})"
+        return f"(SELECT {self._old.row_name} AS waiaas_row, {mapped} FROM main.{quote(self._old.name)})"
 
     def _refuse_changed_values(self, new: Table) -> None:
         """Refuse a change that replaced stored values: '007' in a column that is INTEGER now is 7.
@@ -244,7 +243,7 @@ class TableRebuild:
             sources = dict([carried]) | sources
         columns, values = ", ".join(sources), ", ".join(sources.values())
         total = self._migrator.count(self._old.name)
-        self._migrator.tell(f"copying {self._old.name}", 0, total)
+        self._migrator.report_progress(f"copying {self._old.name}", 0, total)
         # OR ABORT overrides ON CONFLICT clauses of the table, by which SQLite would drop or change rows. NOT INDEXED:
         # the values come from the rows, and never from an index that may be damaged.
         source = f"main.{quote(self._old.name)} NOT INDEXED"
@@ -259,13 +258,13 @@ class TableRebuild:
         copied = self._migrator.count(new.name)
         if copied != total:
             raise refusal("rows_lost", table=self._old.name, before=total, after=copied)
-        self._migrator.told.rows += copied
-        self._migrator.tell(f"copying {self._old.name}", copied, total)
+        self._migrator.result.rows_written += copied
+        self._migrator.report_progress(f"copying {self._old.name}", copied, total)
 
     def _carried_rowid(self, new: Table) -> tuple[str, str] | None:
         """The rowid of the new table, where it is no column of it, and what it is copied from."""
-        hidden, alias = _hidden_rowid(new), rowid_alias(self._old)
-        source = quote(alias) if alias else _hidden_rowid(self._old)
+        hidden, alias = new.hidden_rowid, self._old.rowid_alias
+        source = quote(alias) if alias else self._old.hidden_rowid
         return (hidden, source) if hidden and source else None
 
     def _refuse_other_rowids(self, new: Table) -> None:
@@ -273,17 +272,17 @@ class TableRebuild:
 
         A full-text index does, and so may a view or trigger that names the rowid.
         """
-        alias, before = rowid_alias(new), rowid_alias(self._old) or _hidden_rowid(self._old)
+        alias, before = new.rowid_alias, self._old.rowid_alias or self._old.hidden_rowid
         if alias is None or before is None:
             return
-        if alias == rowid_alias(self._old) and fold(alias) not in self._copy:
+        if alias == self._old.rowid_alias and fold(alias) not in self._copy:
             return
         by_rowid = virtual_tables_over(self._database, self._old.name)
         for stored in stored_objects(self._database, "view", "trigger"):
-            if names(stored.sql, self._old.name) and any(names(stored.sql, name) for name in _ROWID_NAMES):
+            if names(stored.sql, self._old.name) and any(names(stored.sql, name) for name in ROWID_NAMES):
                 by_rowid.append(Dependent(stored.kind, stored.name))
         for dependent in by_rowid:
-            raise self._migrator.depends(dependent, self._old.name, "rowid")
+            raise dependent.refusal(self._old.name, "rowid")
 
     def _refuse_unheard_changes(self) -> None:
         """Refuse to give a column other values where a trigger of the user's would have to hear of it."""
@@ -291,7 +290,7 @@ class TableRebuild:
         for stored in stored_objects(self._database, "trigger"):
             for column in columns:
                 if fires_on(stored, self._old, "update", column):
-                    raise self._migrator.depends(Dependent("trigger", stored.name), self._old.name, column)
+                    raise Dependent("trigger", stored.name).refusal(self._old.name, column)
 
     def _sources(self, new: Table) -> dict[str, str]:
         """What each column of the new table is copied from; a generated column is computed, never written."""
@@ -313,13 +312,8 @@ class TableRebuild:
         except PeeweeException as error:
             if reason_for(error):
                 raise
-            raise refusal(
-                "dependent_object",
-                kind=stored.kind,
-                name=stored.name,
-                table=self._old.name,
-                column=", ".join(sorted(self._drop)),
-            ) from error
+            dropped = ", ".join(sorted(self._drop))
+            raise Dependent(stored.kind, stored.name).refusal(self._old.name, dropped) from error
 
     def _sequence(self) -> int | None:
         """The AUTOINCREMENT high-water mark (https://www.sqlite.org/autoinc.html), which DROP TABLE deletes."""
@@ -351,29 +345,3 @@ class TableRebuild:
             for row in rows:
                 marks = ", ".join("?" for _ in row)
                 self._database.execute_sql(f"INSERT INTO main.{quote(name)} VALUES ({marks})", row)
-
-
-def row_name(table: Table) -> str:
-    """Return what names a row to a person: the primary key if it is one column, else the rowid."""
-    keys = [column.name for column in table.columns if column.primary_key]
-    return quote(keys[0]) if len(keys) == 1 else rowid_of(table)
-
-
-def rowid_alias(table: Table) -> str | None:
-    """Return the column that is the rowid (https://www.sqlite.org/lang_createtable.html#rowid), or None."""
-    if "without rowid" in table.definition.options or any(index.origin == "pk" for index in table.indexes):
-        return None
-    return next((column.name for column in table.columns if column.primary_key), None)
-
-
-def rowid_of(table: Table) -> str:
-    """Return what names a row of a table: its rowid, or the first column of its key where it has none."""
-    key = next((quote(column.name) for column in table.columns if column.primary_key), "rowid")
-    return _hidden_rowid(table) or key
-
-
-def _hidden_rowid(table: Table) -> str | None:
-    """A name by which the rowid can be reached that is no column of the table; None where there is none."""
-    if rowid_alias(table) is not None or "without rowid" in table.definition.options:
-        return None
-    return next((name for name in _ROWID_NAMES if table.column(name) is None), None)

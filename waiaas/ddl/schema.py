@@ -7,15 +7,19 @@ as SQLite compares them, without regard to ASCII case; `Table.name` keeps the fi
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from peewee import SqliteDatabase
+from peewee import OperationalError, SqliteDatabase
 
 from waiaas.ddl.connection import read
 from waiaas.ddl.sql import CreateTable, Token, fold, may_contain, parse_create_table, quote, tokens, unquote
 from waiaas.ddl.stubs import with_stand_ins
+from waiaas.errors.sqlite import is_mismatch
+
+#: The names of the rowid, unless a column has them.
+ROWID_NAMES = ("rowid", "_rowid_", "oid")
 
 
 class Column(NamedTuple):
@@ -55,6 +59,10 @@ class Index(NamedTuple):
         sql = self.sql or ""
         return may_contain(sql, "where") and any(token.is_word("where") for token in tokens(sql))
 
+    def is_over(self, *columns: str) -> bool:
+        """Return whether the index is over exactly these columns, in this order."""
+        return [fold(indexed or "") for indexed in self.columns] == [fold(column) for column in columns]
+
 
 @dataclass(frozen=True)
 class Table:
@@ -85,6 +93,46 @@ class Table:
     def column_names(self) -> frozenset[str]:
         """The names of the columns in lower case."""
         return frozenset(fold(column.name) for column in self.columns)
+
+    @property
+    def primary_key(self) -> list[str]:
+        """The columns of the primary key, in its order."""
+        return [c.name for c in sorted(self.columns, key=lambda column: column.primary_key) if c.primary_key]
+
+    @property
+    def rowid_alias(self) -> str | None:
+        """The column that is the rowid (https://www.sqlite.org/lang_createtable.html#rowid), if there is one."""
+        if "without rowid" in self.definition.options or any(index.origin == "pk" for index in self.indexes):
+            return None
+        return next(iter(self.primary_key), None)
+
+    @property
+    def hidden_rowid(self) -> str | None:
+        """A name by which the rowid can be reached that is not a column, if there is one."""
+        if self.rowid_alias is not None or "without rowid" in self.definition.options:
+            return None
+        return next((name for name in ROWID_NAMES if self.column(name) is None), None)
+
+    @property
+    def rowid(self) -> str:
+        """The SQL of what identifies a row: the rowid, or the first column of the key of a table without rowids."""
+        return self.hidden_rowid or next((quote(c.name) for c in self.columns if c.primary_key), "rowid")
+
+    @property
+    def row_name(self) -> str:
+        """The SQL of what identifies a row to a person: the primary key if it is one column, else the rowid."""
+        return quote(self.primary_key[0]) if len(self.primary_key) == 1 else self.rowid
+
+    def key_columns(self, foreign_key: ForeignKey) -> list[str] | None:
+        """Return the columns to which a foreign key refers, or None if they are no key of this table."""
+        named = [name for name in foreign_key.parent_columns if name is not None] or self.primary_key
+        keys = [
+            sorted(fold(column or "") for column in index.columns)
+            for index in self.indexes
+            if index.unique and not index.is_partial
+        ]
+        is_key = sorted(map(fold, named)) in [sorted(map(fold, self.primary_key)), *keys]
+        return named if is_key and len(named) == len(foreign_key.columns) else None
 
     def column(self, name: str) -> Column | None:
         """Return a column by name, or None."""
@@ -207,6 +255,25 @@ def foreign_key_check(database: SqliteDatabase, table: str) -> list[tuple[str, i
     """
     query = f"PRAGMA main.foreign_key_check({quote(table)})"
     return with_stand_ins(database.connection(), lambda: database.execute_sql(query).fetchall())
+
+
+def foreign_key_violations(database: SqliteDatabase, apart_from: Collection[tuple[str, str]] = ()) -> dict[str, int]:
+    """Count the rows that refer to a row which does not exist, by table, over the whole file.
+
+    `apart_from` names columns, each as table and column in lower case, whose references are left out.
+    """
+    counts: dict[str, int] = {}
+    for table in ordinary_tables(database):
+        keys = read(database, f"PRAGMA main.foreign_key_list({quote(table)})")
+        left_out = {key for key, _, _, column, *_ in keys if (fold(table), fold(column)) in apart_from}
+        try:
+            count = sum(key not in left_out for _, _, _, key in foreign_key_check(database, table))
+        except OperationalError as error:
+            if not is_mismatch(error):
+                raise
+        else:
+            counts |= {table: count} if count else {}
+    return counts
 
 
 def described(*statements: str) -> Table:

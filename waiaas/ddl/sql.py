@@ -162,6 +162,15 @@ def unquote(text: str) -> str:
     return text
 
 
+def first_name(sql: str) -> str:
+    """Return the name with which an SQL text starts, such as the column of a definition.
+
+    >>> first_name('"my column" TEXT NOT NULL')
+    'my column'
+    """
+    return unquote(next(tokens(sql)).text)
+
+
 def tokens(sql: str) -> Iterator[Token]:
     """Yield the tokens of an SQL text, without white space and comments.
 

@@ -8,48 +8,43 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from peewee import PeeweeException
 
+from waiaas.ddl.context import MigrationContext
 from waiaas.ddl.dependencies import Dependent, broken_objects, fires_on
-from waiaas.ddl.rebuild import rowid_of
 from waiaas.ddl.schema import StoredObject, Table, is_virtual, stored_objects
-from waiaas.ddl.sql import fold, names, quote, tokens, unquote
+from waiaas.ddl.sql import first_name, fold, names, quote
 from waiaas.errors import WAIaaSError
 from waiaas.errors.sqlite import reason_for
-
-if TYPE_CHECKING:
-    from waiaas.ddl.migrator import LosslessMigrator
 
 _EXPECTED = "waiaas_expected"
 
 
-def update(migrator: LosslessMigrator, table: Table, assignment: str, where: str) -> int:
+def update(migrator: MigrationContext, table: Table, assignment: str, where: str) -> int:
     """Change one column of the rows that satisfy an SQL condition; return how many they are."""
-    name, key, column = quote(table.name), rowid_of(table), unquote(next(tokens(assignment)).text)
+    name, key, column, database = quote(table.name), table.rowid, first_name(assignment), migrator.database
     value = assignment[assignment.index("=") + 1 :]
-    execute = migrator.database.execute_sql
     with _triggers(migrator, table, "update", column) as firing:
         if firing:
-            execute(
+            database.execute_sql(
                 f"CREATE TEMP TABLE {_EXPECTED} AS SELECT {key} AS waiaas_row, {value} AS waiaas_value"
                 f" FROM main.{name} NOT INDEXED WHERE {where}"
             )
         # NOT INDEXED: which rows they are must not depend on an index that may be damaged.
-        changed = int(execute(f"UPDATE main.{name} NOT INDEXED SET {assignment} WHERE {where}").rowcount)
+        changed = database.execute_sql(f"UPDATE main.{name} NOT INDEXED SET {assignment} WHERE {where}").rowcount
         if firing:
-            (other,) = execute(
+            (other,) = database.execute_sql(
                 f"SELECT count(*) FROM temp.{_EXPECTED} LEFT JOIN main.{name} AS now ON now.{key} = waiaas_row"
                 f" WHERE now.{key} IS NULL OR now.{quote(column)} IS NOT waiaas_value"
             ).fetchone()
-            execute(f"DROP TABLE temp.{_EXPECTED}")
+            database.execute_sql(f"DROP TABLE temp.{_EXPECTED}")
             if other:
-                raise _interfering(migrator, firing, table, column)
-    return changed
+                raise _interfering(firing, table, column)
+    return int(changed)
 
 
-def insert(migrator: LosslessMigrator, table: Table, row: Mapping[str, object]) -> None:
+def insert(migrator: MigrationContext, table: Table, row: Mapping[str, object]) -> None:
     """Add one row."""
     columns, marks = ", ".join(map(quote, row)), ", ".join("?" for _ in row)
     with _triggers(migrator, table, "insert") as firing:
@@ -57,19 +52,19 @@ def insert(migrator: LosslessMigrator, table: Table, row: Mapping[str, object]) 
             f"INSERT INTO main.{quote(table.name)} ({columns}) VALUES ({marks})", tuple(row.values())
         )
         if _count(migrator, table, row) != 1:
-            raise _interfering(migrator, firing, table, "*")
+            raise _interfering(firing, table, "*")
 
 
-def delete(migrator: LosslessMigrator, table: Table, row: Mapping[str, object]) -> None:
+def delete(migrator: MigrationContext, table: Table, row: Mapping[str, object]) -> None:
     """Delete the rows with these values."""
     condition = " AND ".join(f"{quote(column)} = ?" for column in row)
     with _triggers(migrator, table, "delete") as firing:
         migrator.database.execute_sql(f"DELETE FROM main.{quote(table.name)} WHERE {condition}", tuple(row.values()))
         if _count(migrator, table, row):
-            raise _interfering(migrator, firing, table, "*")
+            raise _interfering(firing, table, "*")
 
 
-def _count(migrator: LosslessMigrator, table: Table, row: Mapping[str, object]) -> int:
+def _count(migrator: MigrationContext, table: Table, row: Mapping[str, object]) -> int:
     condition = " AND ".join(f"{quote(column)} IS ?" for column in row)
     (count,) = migrator.database.execute_sql(
         f"SELECT count(*) FROM main.{quote(table.name)} WHERE {condition}", tuple(row.values())
@@ -78,7 +73,7 @@ def _count(migrator: LosslessMigrator, table: Table, row: Mapping[str, object]) 
 
 
 @contextmanager
-def _triggers(migrator: LosslessMigrator, table: Table, event: str, column: str | None = None) -> Iterator[list[str]]:
+def _triggers(migrator: MigrationContext, table: Table, event: str, column: str | None = None) -> Iterator[list[str]]:
     """Give the names of the triggers that a write fires, and refuse by these what stops it.
 
     A trigger that does not compile any more fires for nobody: it is set aside meanwhile.
@@ -87,15 +82,15 @@ def _triggers(migrator: LosslessMigrator, table: Table, event: str, column: str 
     broken = _broken(migrator, firing) if firing else []
     named = [each.name for each in firing if each not in broken] + _temporary(migrator, table)
     try:
-        with migrator.without(broken):
+        with migrator.set_aside(broken):
             yield named
     except PeeweeException as error:
         if not named or reason_for(error):
             raise
-        raise _interfering(migrator, named, table, column or "*") from error
+        raise _interfering(named, table, column or "*") from error
 
 
-def _broken(migrator: LosslessMigrator, triggers: list[StoredObject]) -> list[StoredObject]:
+def _broken(migrator: MigrationContext, triggers: list[StoredObject]) -> list[StoredObject]:
     """Those triggers that do not compile, and not just for want of a module that only the user's program has."""
     broken = broken_objects(migrator.database)
     virtual = [each.name for each in stored_objects(migrator.database, "table") if is_virtual(each.sql)]
@@ -106,10 +101,10 @@ def _broken(migrator: LosslessMigrator, triggers: list[StoredObject]) -> list[St
     ]
 
 
-def _temporary(migrator: LosslessMigrator, table: Table) -> list[str]:
+def _temporary(migrator: MigrationContext, table: Table) -> list[str]:
     rows = migrator.database.execute_sql("SELECT name, tbl_name FROM temp.sqlite_master WHERE type = 'trigger'")
     return [name for name, on in rows.fetchall() if fold(on) == fold(table.name)]
 
 
-def _interfering(migrator: LosslessMigrator, triggers: list[str], table: Table, column: str) -> WAIaaSError:
-    return migrator.depends(Dependent("trigger", ", ".join(triggers)), table.name, column)
+def _interfering(triggers: list[str], table: Table, column: str) -> WAIaaSError:
+    return Dependent("trigger", ", ".join(triggers)).refusal(table.name, column)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from waiaas.database import open_as_it_is, open_to_change
-from waiaas.ddl.schema import Column, StoredObject, Table, canonical, describe, stored_objects
+from waiaas.ddl.schema import Column, StoredObject, Table, canonical, describe, foreign_key_violations, stored_objects
 from waiaas.ddl.sql import fold, quote
 from waiaas.ddl.stubs import with_stand_ins
 from waiaas.errors import WAIaaSError, refusal
@@ -26,8 +26,8 @@ from waiaas.files.leftovers import REHEARSAL, folder_in_use, remove_leftovers
 from waiaas.files.opening import DatabaseFile, path_of
 from waiaas.files.page_check import damage_of
 from waiaas.inspection.check import CheckReport, check
-from waiaas.migrations import UpgradeReport, upgrade
-from waiaas.migrations.runner import foreign_key_violations
+from waiaas.migrations.report import UpgradeReport
+from waiaas.migrations.runner import upgrade
 from waiaas.migrations.version import schema_version
 from waiaas.paths import uri
 from waiaas.progress import Progress, Pulse

@@ -14,13 +14,13 @@ from typing import Any
 
 from peewee import SchemaManager, SqliteDatabase
 
-from waiaas.ddl.migrator import LosslessMigrator
 from waiaas.ddl.schema import Column, ForeignKey, Table, canonical, describe, same_index
 from waiaas.ddl.sql import fold
 from waiaas.errors import refusal
 from waiaas.errors.texts import fill, texts_in
-from waiaas.migrations.history import LATEST_SCHEMA_VERSION, MIGRATIONS
-from waiaas.migrations.versions.v01_first_schema import FIRST_SCHEMA
+from waiaas.migrations import LATEST_SCHEMA_VERSION
+from waiaas.migrations.history import FIRST_SCHEMA, MIGRATIONS
+from waiaas.migrations.migrator import VersionMigrator
 from waiaas.models import MODELS
 
 # The CHECKs that files migrated by the daemon lack against fresh ones: (table, CHECK expression).
@@ -70,7 +70,7 @@ def tables_of(version: int) -> Mapping[str, Table]:
 def _migrate(database: SqliteDatabase, version: int) -> None:
     for statement in FIRST_SCHEMA:
         database.execute_sql(statement)
-    migrator = LosslessMigrator(database)
+    migrator = VersionMigrator(database)
     with migrator.migration_context():
         for migration in MIGRATIONS:
             if version >= migration.VERSION:

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from peewee import PeeweeException, SqliteDatabase
 
-from waiaas.ddl.migrator import LosslessMigrator
 from waiaas.ddl.rebuild import REBUILD_NAME
 from waiaas.ddl.schema import StoredObject, is_virtual, stored_objects
 from waiaas.ddl.schema_copy import works
@@ -23,12 +21,11 @@ from waiaas.ddl.untrusted import INSPECTION_LIMITS, lower_limits
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.driver import sqlite3
 from waiaas.errors.sqlite import cause_of
+from waiaas.migrations import LATEST_SCHEMA_VERSION, MIN_COMPATIBLE_SCHEMA_VERSION, history
 from waiaas.migrations.differences import refuse_other_tables, tables_of
-from waiaas.migrations.history import LATEST_SCHEMA_VERSION, MIN_COMPATIBLE_SCHEMA_VERSION
-
-if TYPE_CHECKING:
-    from waiaas.migrations.history import Migration
-    from waiaas.migrations.report import Options
+from waiaas.migrations.history import Migration
+from waiaas.migrations.migrator import VersionMigrator
+from waiaas.migrations.report import Options
 
 _Create = Callable[["SqliteDatabase", sqlite3.Connection, Sequence[StoredObject]], None]
 _DROPPED_AS = {"index": "INDEX", "trigger": "TRIGGER", "view": "VIEW", "virtual table": "TABLE"}
@@ -38,13 +35,13 @@ def obstacles_ahead(database: SqliteDatabase, pending: Sequence[Migration], opti
     """Return the refusals that the schema alone causes, in the order of the steps; rows are not looked at."""
     found: list[WAIaaSError] = []
     with copy_without_rows(database) as copy:
-        migrator = LosslessMigrator(copy, options)
+        migrator = VersionMigrator(copy, options)
         for migration in pending:
             while (obstacle := _obstacle(migrator, migration)) is not None:
                 found.append(obstacle)
                 if not _drop(copy, obstacle):
                     return found
-        found += _leftovers(database, migrator.told.leftovers_used)
+        found += _leftovers(database, migrator.result.leftovers_used)
         try:
             refuse_other_tables(copy, LATEST_SCHEMA_VERSION)
         except WAIaaSError as error:
@@ -52,10 +49,10 @@ def obstacles_ahead(database: SqliteDatabase, pending: Sequence[Migration], opti
     return found
 
 
-def _obstacle(migrator: LosslessMigrator, migration: Migration) -> WAIaaSError | None:
+def _obstacle(migrator: VersionMigrator, migration: Migration) -> WAIaaSError | None:
     try:
         with migrator.migration_context():
-            for obstacle in getattr(migration, "obstacles", lambda _: ())(migrator):
+            for obstacle in history.obstacles(migration, migrator):
                 raise obstacle
             migration.up(migrator)
     except WAIaaSError as error:
@@ -67,7 +64,7 @@ def _obstacle(migrator: LosslessMigrator, migration: Migration) -> WAIaaSError |
 
 def _leftovers(database: SqliteDatabase, used: Sequence[str]) -> list[WAIaaSError]:
     """Refuse the tables that the steps would use or remove if they were empty, as they are in the copy."""
-    rows = {table: LosslessMigrator(database).count(table) for table in used}
+    rows = {table: VersionMigrator(database).count(table) for table in used}
     return [refusal("leftover_table", table=table, rows=count) for table, count in rows.items() if count]
 
 

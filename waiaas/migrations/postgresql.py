@@ -17,7 +17,8 @@ from peewee import Database
 from waiaas.backends.postgresql import SERVICES_LOCK, PostgresqlDatabase
 from waiaas.errors import refusal
 from waiaas.errors.translation import translate_errors
-from waiaas.migrations.history import DESCRIPTIONS, LATEST_SCHEMA_VERSION, MIGRATIONS
+from waiaas.migrations import LATEST_SCHEMA_VERSION
+from waiaas.migrations.history import DESCRIPTIONS, MIGRATIONS
 from waiaas.migrations.report import Plan, PlannedStep, Step, UpgradeReport
 from waiaas.models import postgresql as schema
 from waiaas.progress import Progress, ProgressCallback, Pulse

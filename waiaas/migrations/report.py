@@ -1,48 +1,41 @@
-"""What the migrations tell: reports of what was done, plans of what would be done, progress meanwhile."""
+"""Reports of what was done, plans of what would be done, and what version modules have to say for them."""
 
 from __future__ import annotations
 
-import logging
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from os import PathLike
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from waiaas.errors import WAIaaSError
 
-_LOG = logging.getLogger("waiaas")
-
-
 #: Whether an upgrade writes a backup, or the path of the backup, or of the folder for it.
 Backup = bool | str | PathLike[str]
+#: What a version did or would do, by name; JSON values. A name that the report or plan has no field for goes into its
+#: `details`.
+Facts = Mapping[str, Any]
+
+_Report = TypeVar("_Report", "UpgradeReport", "DowngradeReport", "Plan")
+
+
+class Forecast(NamedTuple):
+    """What a version would do to a database as it is now, at whatever older version.
+
+    `obstacles` are caused by rows that are there now. `dropped_columns` are columns, each as table and column in lower
+    case, that the version drops: it does not matter if foreign keys of theirs are violated.
+    """
+
+    facts: Facts
+    obstacles: Sequence[WAIaaSError] = ()
+    dropped_columns: Collection[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the caller allows a migration to leave out: sessions of missing wallets, or surplus links."""
+    """What the caller allows a version to leave out: orphan sessions, or the links that version 18 cannot hold."""
 
     skip_orphans: bool = False
     drop_links: bool = False
-
-
-@dataclass
-class Told:
-    """What the steps of one run have to tell, gathered while they run; the report is made from it."""
-
-    rows: int = 0
-    rows_changed: dict[str, int] = field(default_factory=dict)
-    links_created: int = 0
-    sessions_without_wallet: list[str] = field(default_factory=list)
-    orphans_skipped: list[dict[str, str]] = field(default_factory=list)
-    links_dropped: list[dict[str, str]] = field(default_factory=list)
-    leftovers_used: list[str] = field(default_factory=list)
-    foreign_keys_reconnected: list[str] = field(default_factory=list)
-    indexes_dropped: list[str] = field(default_factory=list)
-    warnings: list[WAIaaSError] = field(default_factory=list)
-
-    def warn(self, error: WAIaaSError) -> None:
-        """Take an error that does not prevent the change, and write it to the log."""
-        _LOG.warning("%s", error)
-        self.warnings.append(error)
 
 
 @dataclass(frozen=True)
@@ -55,60 +48,70 @@ class Step:
     rows: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class UpgradeReport:
     """What `upgrade` did.
 
-    `applied` holds the versions that were added, oldest first, and is empty where there was nothing to do.
-    `sessions_without_wallet` holds the ids of all sessions that got no link, because their wallet was NULL or
-    (these stand in `orphans_skipped` too, with the wallet id that they named) because that wallet is missing.
-    `leftovers_used` names empty tables of an interrupted tool that were used or removed, and
-    `foreign_keys_reconnected` the foreign keys that had lost their table. `backup` is a path, or None.
-    `warnings` are errors that did not prevent the upgrade; each has a reason, a message and a hint. `rows_changed`
-    counts, by table, the rows in which a step has changed or filled a value.
+    `applied` holds the versions that were added, oldest first, and is empty if there was nothing to do.
+    `sessions_without_wallet` holds the ids of all sessions that got no link, because their wallet was NULL or (these
+    are in `orphans_skipped` too, with the wallet id that they named) because that wallet is missing. `leftovers_used`
+    names empty tables of an interrupted tool that were used or removed, and `foreign_keys_reconnected` the foreign
+    keys that had lost their table. `backup` is a path, or None. `warnings` are errors that did not prevent the
+    upgrade; each has a reason, a message and a hint. `rows_changed` counts, by table, the rows in which a step has
+    changed or filled a value. `details` holds what a version reports beyond these fields.
     """
 
     from_version: int
     to_version: int
-    applied: list[int]
-    steps: list[Step]
-    links_created: int
-    sessions_without_wallet: list[str]
-    orphans_skipped: list[dict[str, str]]
-    leftovers_used: list[str]
-    foreign_keys_reconnected: list[str]
-    backup: str | None
-    seconds: float
+    applied: list[int] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    links_created: int = 0
+    sessions_without_wallet: list[str] = field(default_factory=list)
+    orphans_skipped: list[dict[str, str]] = field(default_factory=list)
+    leftovers_used: list[str] = field(default_factory=list)
+    foreign_keys_reconnected: list[str] = field(default_factory=list)
+    backup: str | None = None
+    seconds: float = 0.0
     warnings: list[WAIaaSError] = field(default_factory=list)
     rows_changed: dict[str, int] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self, lang: str = "en") -> dict[str, Any]:
-        """Return the report as plain values that `json.dumps` takes; `lang` is the language of the warnings."""
+        """Return the report as plain values that `json.dumps` takes.
+
+        :param lang: the language of the warnings.
+        :returns: the fields by their names.
+        """
         return _plain(self, lang)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DowngradeReport:
     """What `downgrade` did.
 
-    `undone` holds the versions that were taken back, newest first. `links_dropped` holds the links (session and
-    wallet id) that version 18 could not hold and that the caller said to drop; `sessions_without_wallet` the ids
-    of the sessions that had no link and so have no wallet at version 18 either. `warnings` are errors that did not
-    prevent the downgrade.
+    `undone` holds the versions that were taken back, newest first. `links_dropped` holds the links (session and wallet
+    id) that version 18 cannot hold and that the caller allowed to drop; `sessions_without_wallet` the ids of the
+    sessions that had no link and so have no wallet at version 18 either. `warnings` are errors that did not prevent
+    the downgrade. `details` holds what a version reports beyond these fields.
     """
 
     from_version: int
     to_version: int
-    undone: list[int]
-    steps: list[Step]
-    links_dropped: list[dict[str, str]]
-    sessions_without_wallet: list[str]
-    backup: str | None
-    seconds: float
+    undone: list[int] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    links_dropped: list[dict[str, str]] = field(default_factory=list)
+    sessions_without_wallet: list[str] = field(default_factory=list)
+    backup: str | None = None
+    seconds: float = 0.0
     warnings: list[WAIaaSError] = field(default_factory=list)
+    details: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self, lang: str = "en") -> dict[str, Any]:
-        """Return the report as plain values that `json.dumps` takes; `lang` is the language of the warnings."""
+        """Return the report as plain values that `json.dumps` takes.
+
+        :param lang: the language of the warnings.
+        :returns: the fields by their names.
+        """
         return _plain(self, lang)
 
 
@@ -128,30 +131,44 @@ class PlannedStep:
     description: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What `upgrade` would do to a database as it stands now.
+    """What `upgrade` would do to a database as it is now.
 
-    `obstacles` are the errors with which `upgrade` would refuse; it is empty where nothing stands in the way.
+    `obstacles` are the errors with which `upgrade` would refuse; it is empty if nothing blocks it.
     `foreign_key_violations` counts, by table, what `PRAGMA foreign_key_check` finds in the file already: these rows
-    are no obstacle and stay as they are. Those of `orphan_sessions` do not stay, and are not among them.
+    are no obstacle and stay unchanged. Those of `orphan_sessions` do not stay, and are not among them. `details` holds
+    what a version reports beyond these fields.
     """
 
     from_version: int
     to_version: int
-    steps: list[PlannedStep]
-    sessions: int
-    links_to_create: int
-    sessions_without_wallet: list[str]
-    orphan_sessions: list[dict[str, str]]
-    drop_column_by: str | None
-    foreign_key_violations: dict[str, int]
-    obstacles: list[WAIaaSError]
+    steps: list[PlannedStep] = field(default_factory=list)
+    sessions: int = 0
+    links_to_create: int = 0
+    sessions_without_wallet: list[str] = field(default_factory=list)
+    orphan_sessions: list[dict[str, str]] = field(default_factory=list)
+    drop_column_by: str | None = None
+    foreign_key_violations: dict[str, int] = field(default_factory=dict)
+    obstacles: list[WAIaaSError] = field(default_factory=list)
+    details: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self, lang: str = "en") -> dict[str, Any]:
-        """Return the plan as plain values that `json.dumps` takes; `lang` is the language of the obstacles."""
+        """Return the plan as plain values that `json.dumps` takes.
+
+        :param lang: the language of the obstacles.
+        :returns: the fields by their names.
+        """
         return {
             **{name: value for name, value in vars(self).items() if name not in ("steps", "obstacles")},
             "steps": [asdict(step) for step in self.steps],
             "obstacles": [error.to_dict(lang) for error in self.obstacles],
         }
+
+
+def report_of(kind: type[_Report], facts: Iterable[Facts], **known: Any) -> _Report:
+    """Make a report of what is known and of what versions report, whose names are fields or else `details`."""
+    names = {each.name for each in fields(kind)}
+    reported = {name: value for each in facts for name, value in each.items()}
+    details = {name: value for name, value in reported.items() if name not in names}
+    return kind(**known, **{name: value for name, value in reported.items() if name in names}, details=details)

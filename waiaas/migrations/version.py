@@ -11,7 +11,7 @@ from waiaas.ddl.connection import plain_rows
 from waiaas.ddl.sql import fold
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.translation import translate_errors
-from waiaas.migrations.history import LATEST_SCHEMA_VERSION
+from waiaas.migrations import LATEST_SCHEMA_VERSION
 from waiaas.paths import file_of
 
 if TYPE_CHECKING:

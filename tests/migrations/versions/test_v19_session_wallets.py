@@ -26,6 +26,7 @@ from waiaas import WAIaaSError
 from waiaas.database import open_to_change
 from waiaas.ddl import LosslessMigrator
 from waiaas.ddl.schema import describe, same_index, same_shape
+from waiaas.migrations import history
 
 
 @contextmanager
@@ -99,7 +100,7 @@ def test_every_row_of_every_table_is_kept(any_v18: Path) -> None:
     before["sessions"] = sorted(
         (tuple(pair for pair in row if pair[0] != "wallet_id") for row in before["sessions"]), key=repr
     )
-    new_version = (("applied_at", 1_800_000_000), ("description", waiaas.migrations.DESCRIPTIONS[19]), ("version", 19))
+    new_version = (("applied_at", 1_800_000_000), ("description", history.DESCRIPTIONS[19]), ("version", 19))
     before["schema_version"].append(new_version)
     assert after == {table: sorted(rows, key=repr) for table, rows in before.items()}
 

@@ -1,0 +1,457 @@
+"""Operations on tables and their columns: create, rename, drop, append, and the table rebuild."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from functools import partial
+
+from peewee import SQL, OperationalError
+from playhouse.migrate import Operation
+
+from waiaas.ddl.captures import (
+    altered,
+    broken_virtual_tables,
+    going_by_position,
+    is_reordered,
+    object_in,
+    taken_by_new_columns,
+    taken_by_rename,
+    texts_taken_by_new_columns,
+)
+from waiaas.ddl.connection import has_foreign_keys_on
+from waiaas.ddl.dependencies import (
+    Dependent,
+    broken_objects,
+    compiles,
+    dependents,
+    dependents_on_table,
+    in_table_constraint,
+    objects_over,
+    without_column,
+)
+from waiaas.ddl.indexes import IndexOperations
+from waiaas.ddl.operation import operation
+from waiaas.ddl.rebuild import REBUILD_NAME, TableRebuild
+from waiaas.ddl.schema import (
+    StoredObject,
+    Table,
+    canonical,
+    children,
+    describe_table,
+    described,
+    same_index,
+    same_shape,
+    stored_objects,
+    table_names,
+)
+from waiaas.ddl.schema_copy import SchemaCopy, schema_copy
+from waiaas.ddl.sql import CreateTable, comments, first_name, fold, parse_create_table, quote, tokens, unquote
+from waiaas.ddl.stubs import with_stand_ins
+from waiaas.errors import refusal
+
+# What a column's definition may have after its name and type.
+_CLAUSE_WORDS = (
+    *("constraint", "primary", "unique", "check", "default", "collate", "references"),
+    *("generated", "as", "conflict", "autoincrement", "deferrable"),
+)
+# https://www.sqlite.org/releaselog/3_35_0.html
+_DROP_COLUMN_SINCE = (3, 35, 0)
+
+
+class TableOperations(IndexOperations):
+    """Operations that create, rename, drop and rebuild tables, and those that rename, append or drop a column."""
+
+    @operation
+    def rename_table(self, old_name: str, new_name: str) -> None:
+        """Rename a table in place; every foreign key, trigger and view that names it follows.
+
+        :param old_name: the table.
+        :param new_name: its new name.
+        :raises WAIaaSError: ``name_exists``; ``name_taken`` or ``dependent_object`` if a view, trigger or virtual
+            table would take the new name for something else; ``foreign_key_elsewhere`` if a foreign key did not
+            follow, as with SQLite before 3.26.
+        """
+        found = self.table(old_name)
+        named_by = children(self.database, found.name)
+        if fold(found.name) == fold(new_name):
+            self._rename_case(found.name, found.name, new_name, super().rename_table)
+        else:
+            self.refuse_existing(new_name)
+            self._refuse_rename(found, "*", new_name, f"ALTER TABLE {quote(found.name)} RENAME TO {{}}")
+            self._alter(found.name, super().rename_table(found.name, new_name))
+        self._refuse_unintended(new_name, [column.name for column in found.columns])
+        for child, keys in named_by.items():
+            child_now = new_name if fold(child) == fold(old_name) else child
+            if len(children(self.database, new_name).get(child_now, ())) != len(keys):
+                columns = ", ".join(keys[0].columns)
+                raise refusal("foreign_key_elsewhere", table=child, column=columns, parent=old_name, expected=new_name)
+
+    @operation
+    def rename_column(self, table: str, old_name: str, new_name: str, legacy: bool = False) -> None:
+        """Rename a column in place; indexes, triggers and views that name it follow.
+
+        :param table: the table.
+        :param old_name: the column.
+        :param new_name: its new name.
+        :param legacy: playhouse's; it changes nothing here.
+        :raises WAIaaSError: ``name_exists``; ``name_taken`` if a view or trigger would take the new name for
+            something else; ``dependent_object`` if a virtual table such as FTS5's ``content='…'`` reads the column.
+        """
+        found = self.table(table)
+        old = self.column_of(found, old_name)
+        rename = partial(super().rename_column, found.name)
+        if fold(old) == fold(new_name):
+            self._rename_case(found.name, old, new_name, rename)
+        else:
+            if found.column(new_name) is not None:
+                raise refusal("name_exists", kind="column", name=new_name)
+            statement = f"ALTER TABLE {quote(found.name)} RENAME COLUMN {quote(old)} TO {{}}"
+            self._refuse_rename(found, old, new_name, statement)
+            self._alter(found.name, rename(old, new_name))
+        renamed = [new_name if column.name == old else column.name for column in found.columns]
+        self._refuse_unintended(found.name, renamed)
+
+    @operation
+    def drop_column(self, table: str, column_name: str, cascade: bool = True, legacy: bool = False) -> None:
+        """Drop a column: in place if SQLite can, else by a table rebuild.
+
+        The column's own REFERENCES and CHECK go with it, a table-level foreign key of that column alone, and the
+        indexes over nothing but that column (``result.indexes_dropped`` names them).
+
+        :param table: the table.
+        :param column_name: the column.
+        :param cascade: playhouse's; it changes nothing on SQLite.
+        :param legacy: whether to rebuild the table even if SQLite can drop the column in place.
+        :raises WAIaaSError: ``dependent_object`` if an index, trigger (on any table), view, constraint, generated
+            column or another table's foreign key needs the column.
+        """
+        found = self.table(table)
+        column = self.column_of(found, column_name)
+        if len(found.columns) == 1:
+            raise refusal("rebuild_refused", table=found.name, problem=f"{column} is its only column")
+        going = [index.name for index in found.indexes if index.sql and index.is_over(column)]
+        for dependent in self.dependents(found, column, going):
+            raise dependent.refusal(found.name, column)
+        for index in going:
+            self.drop_index(found.name, index).run()
+            self.result.indexes_dropped.append(index)
+        found = self.table(found.name)
+        self.report_progress(f"dropping {found.name}.{column}")
+        if legacy or not self.drops_in_place(found, column):
+            self._rebuild(found, without_column(found.definition, column).sql, drop=(column,))
+        else:
+            self._alter(found.name, super().drop_column(found.name, column))
+        self._refuse_unintended(found.name, [c.name for c in found.columns if fold(c.name) != fold(column)])
+
+    @operation
+    def rebuild_table(
+        self,
+        table: str,
+        definition: str,
+        copy: Mapping[str, str] | None = None,
+        drop: Sequence[str] = (),
+        change: Sequence[str] = (),
+    ) -> None:
+        """Give a table a new definition by SQLite's twelve steps, and keep everything that it has.
+
+        Indexes, triggers, views over the table, hidden rowids, the AUTOINCREMENT high-water mark and the planner's
+        statistics are carried over. What is not named in ``drop`` or ``change`` must be in the new definition
+        unchanged, comments too.
+
+        :param table: the table.
+        :param definition: the CREATE TABLE statement of the new table, under the same name.
+        :param copy: columns that get the value of an SQL expression over the old row; the others are copied by name.
+        :param drop: the columns and named constraints that are meant to go.
+        :param change: the columns whose definition is meant to differ.
+        :raises WAIaaSError: ``rebuild_refused`` if something would be lost or a value would change with its column's
+            type; ``value_not_allowed`` if rows violate a new CHECK or NOT NULL (table, column, values and rows in
+            ``details``); ``dependent_object`` if an index, trigger or view cannot work on the new table;
+            ``rows_lost`` if the counts differ.
+
+        >>> from peewee import SqliteDatabase
+        >>> from waiaas.ddl import LosslessMigrator
+        >>> database = SqliteDatabase(":memory:")
+        >>> _ = database.execute_sql("CREATE TABLE note (id INTEGER PRIMARY KEY, body TEXT)")
+        >>> migrator = LosslessMigrator(database)
+        >>> with migrator.migration_context():
+        ...     migrator.migrate(
+        ...         migrator.rebuild_table(
+        ...             "note",
+        ...             "CREATE TABLE note (id INTEGER PRIMARY KEY, body TEXT NOT NULL)",
+        ...             copy={"body": "coalesce(body, '')"},
+        ...             change=["body"],
+        ...         )
+        ...     )
+        >>> database.close()
+        True
+        """
+        old = self.table(table)
+        kept = {item.name for item in parse_create_table(definition).items}
+        for column in old.columns:
+            if fold(column.name) not in kept:
+                self._refuse_dependents(old, column.name)
+        self._rebuild(old, definition, copy, drop, change)
+
+    @operation
+    def change_columns(
+        self, table: str, definitions: Mapping[str, str], copy: Mapping[str, str] | None = None
+    ) -> None:
+        """Give columns other definitions, in their place, by a table rebuild that keeps everything else.
+
+        If the table has these definitions already, nothing is done.
+
+        :param table: the table.
+        :param definitions: columns, each with the SQL of its new definition; with a comma, of several columns that
+            take its place.
+        :param copy: columns that get the value of an SQL expression over the old row.
+        :raises WAIaaSError: what `rebuild_table` raises.
+        """
+        old = self.table(table)
+        new = old.definition
+        for column, definition in definitions.items():
+            item = new.column(self.column_of(old, column))
+            _refuse_lost_clauses(old.name, new.sql[item.start : item.end], definition)
+            new = new.with_entry(item, definition)
+        if canonical(new.sql) != canonical(old.sql):
+            self.rebuild_table(old.name, new.sql, copy=copy, change=tuple(definitions)).run()
+
+    @operation
+    def create_table(self, definition: str, indexes: Sequence[str] = ()) -> None:
+        """Create a table and its indexes, or use an empty table of the right shape that exists already.
+
+        :param definition: the CREATE TABLE statement.
+        :param indexes: the CREATE INDEX statements.
+        :raises WAIaaSError: ``leftover_table`` if there is another table of that name.
+        """
+        self._create_or_use(described(definition).name, definition, indexes)
+        for statement in indexes:
+            self.database.execute_sql(statement)
+
+    @operation
+    def append_column(self, table: str, definition: str) -> None:
+        """Add a column after the others, in place, from the SQL of its definition; `add_column` takes a Peewee field.
+
+        :param table: the table.
+        :param definition: the column's definition (https://www.sqlite.org/lang_altertable.html#altertabaddcol).
+        :raises WAIaaSError: ``name_exists``; ``name_taken`` if a view or trigger would take the column for something
+            else; ``dependent_object`` if one would not compile any more.
+        """
+        self.add_in_place(self.table(table), first_name(definition), definition)
+
+    @operation
+    def drop_table(self, table: str, safe: bool = False, cascade: bool = False, schema: str | None = None) -> None:
+        """Drop a table with its indexes and triggers.
+
+        :param table: the table.
+        :param safe: whether there need not be one.
+        :param cascade: must be False: SQLite has no such clause.
+        :param schema: the name of an attached database that has the table.
+        :raises WAIaaSError: ``dependent_on_table`` if a foreign key of another table, a view, a trigger on another
+            table or a virtual table needs it; inside `migration_context`, if it still does at the end.
+        :raises NotImplementedError: if ``cascade`` is given.
+        """
+        if schema is not None or cascade:
+            self.migrate(super().drop_table(table, safe, cascade, schema))
+            return
+        found = describe_table(self.database, table)
+        if found is None and not safe:
+            raise refusal("unexpected_schema", table=table, problem="it is missing")
+        if found is not None and not found.is_virtual:
+            triggers = stored_objects(self.database, "trigger")
+            own = {Dependent("trigger", each.name) for each in triggers if fold(each.table) == fold(table)}
+            needed_by = [each for each in dependents_on_table(self.database, found, found) if each not in own]
+            for child in children(self.database, found.name):
+                self.watch_foreign_keys(child)
+            self.watch_dropped(found.name, needed_by)
+        self.migrate(super().drop_table(table, safe))
+
+    def add_in_place(self, table: Table, column: str, definition: str) -> None:
+        """Add a column by SQLite's ALTER TABLE; refuse one that would change what another object means."""
+        if table.column(column) is not None:
+            raise refusal("name_exists", kind="column", name=column)
+        statement = f"ALTER TABLE {quote(table.name)} ADD COLUMN {definition}"
+        self._refuse_taken(table, [column], [statement])
+        before = broken_objects(self.database, table.name)
+        self._alter(table.name, Operation(self, lambda _: SQL(statement)))
+        for dependent in sorted(broken_objects(self.database, table.name) - before):
+            raise dependent.refusal(table.name, "*")
+
+    def drops_in_place(self, table: Table, column: str) -> bool:
+        """Return whether SQLite can drop a column in place, and leaves the comment of the next column.
+
+        It can since 3.35, but not if the column is in a table-level foreign key.
+        """
+        if self.sqlite_version < _DROP_COLUMN_SINCE or in_table_constraint(table, column):
+            return False
+        definition = table.definition
+        item = definition.column(column)
+        return not any(item.end <= start < definition.end_of(item) for start, _ in comments(table.sql))
+
+    def dependents_on(self, table: Table) -> list[Dependent]:
+        """Return what needs a table: views, triggers, virtual tables, other tables' foreign keys."""
+        return dependents_on_table(self.database, table, table)
+
+    def dependents(self, table: Table, column: str, drop_indexes: Sequence[str] = ()) -> list[Dependent]:
+        """Return what needs a column; an index of `drop_indexes` does not count if it is of that column alone."""
+        found = filter(None, map(table.index, drop_indexes))
+        return dependents(self.database, table, column, [index.name for index in found if index.is_over(column)])
+
+    def is_usable(self, existing: Table, statements: Sequence[str]) -> bool:
+        """Return whether an existing table is empty and what the statements would make, if with fewer indexes."""
+        wanted = described(*statements)
+        return (
+            not existing.is_virtual
+            and same_shape(existing, wanted)
+            and all(same_index(index, wanted.index(index.name)) for index in existing.indexes if index.sql)
+            and not any(fold(o.table) == fold(existing.name) for o in stored_objects(self.database, "trigger"))
+            and self.count(existing.name) == 0
+        )
+
+    def _create_or_use(self, name: str, definition: str, indexes: Sequence[str]) -> None:
+        """Make sure that there is an empty table without indexes of its own."""
+        existing = describe_table(self.database, name)
+        if existing is None:
+            self.database.execute_sql(definition)
+        elif self.is_usable(existing, [definition, *indexes]):
+            for index in existing.indexes:
+                if index.sql:
+                    self.drop_index(existing.name, index.name).run()
+            self.result.leftovers_used.append(existing.name)
+        else:
+            raise self.leftover(existing.name)
+
+    def leftovers(self, table: str) -> list[str]:
+        """Return the existing tables that have the name which a rebuild of the table gives to its new one."""
+        temporary = fold(REBUILD_NAME.format(table))
+        return [name for name in table_names(self.database) if fold(name) == temporary]
+
+    def _alter(self, table: str, change: Operation) -> None:
+        """Run an ALTER TABLE of SQLite's own, which reads the whole schema, other tables' objects included.
+
+        What only the user's program has, such as the collation of an index on another table, gets a stub: ALTER TABLE
+        compares nothing by it. A view or trigger at which SQLite stops is set aside if it was broken before, and
+        refused by name else (`dependent_object`).
+        """
+        aside: list[StoredObject] = []
+        while True:
+            try:
+                with self.set_aside(aside):
+                    with_stand_ins(self.database.connection(), change.run)
+                return
+            except OperationalError as error:
+                if (found := object_in(error)) is None:
+                    raise
+                self.create_again(aside)
+                broken = self._broken_with(found)
+                if not broken or any(each in aside for each in broken):
+                    raise found.refusal(table, "*") from error
+                aside += broken
+
+    def _broken_with(self, found: Dependent) -> list[StoredObject]:
+        """A view or trigger, and the triggers on the view, if it does not compile; else nothing."""
+        stored = stored_objects(self.database, "view", "trigger")
+        on_it = [each for each in stored if (each.kind, fold(each.name)) == (found.kind, fold(found.name))]
+        with closing(schema_copy(self.database)) as copy:
+            if not on_it or compiles(copy, on_it[0]):
+                return []
+        if found.kind == "view":
+            on_it += [each for each in stored if each.kind == "trigger" and fold(each.table) == fold(found.name)]
+        return on_it
+
+    def _refuse_taken(self, table: Table, columns: Sequence[str], changes: Sequence[str]) -> None:
+        """Refuse new columns, which `changes` add in a copy, if an object would take one for something else."""
+        taken = [*texts_taken_by_new_columns(table, columns)]
+        for dependent in taken or taken_by_new_columns(self.database, table, columns, {}, changes):
+            raise dependent.refusal_of_name(table.name, ", ".join(columns))
+        self._refuse_broken_virtual_tables(lambda: schema_copy(self.database, {}, changes), table)
+
+    def _refuse_broken_virtual_tables(self, change: Callable[[], SchemaCopy], table: Table, *columns: str) -> None:
+        for dependent in broken_virtual_tables(self.database, change, table.name, columns):
+            raise dependent.refusal(table.name, columns[0] if columns else "*")
+
+    def _rename_case(self, table: str, name: str, new_name: str, rename: Callable[[str, str], Operation]) -> None:
+        """Change the case of letters in a name alone: SQLite has no such rename, so it goes by another name."""
+        between = REBUILD_NAME.format(name)
+        if name != new_name:
+            self._alter(table, rename(name, between))
+            self._alter(between if table == name else table, rename(between, new_name))
+
+    def _refuse_unintended(self, table: str, columns: Sequence[str]) -> None:
+        """After an ALTER, refuse a table that does not have the columns that were intended, in their order.
+
+        SQLite has read the stored definition again: it is not what the ALTER wrote if the row of the table in
+        sqlite_master could not be found.
+        """
+        actual = [column.name for column in self.table(table).columns]
+        if [fold(name) for name in actual] != [fold(name) for name in columns]:
+            problem = f"SQLite did not change its definition: the columns are {', '.join(actual)}"
+            raise refusal("unexpected_schema", table=table, problem=problem)
+
+    def _refuse_rename(self, table: Table, column: str, name: str, statement: str) -> None:
+        for dependent in taken_by_rename(self.database, table.name, name, lambda new: statement.format(quote(new))):
+            raise dependent.refusal_of_name(name if column == "*" else table.name, "*" if column == "*" else name)
+        statement = statement.format(quote(name))
+        if objects_over(self.database, table.name):
+            changed, objects = altered(self.database, table.name, statement)
+            with closing(changed):
+                for each in objects.values():
+                    if not compiles(changed, each):
+                        raise Dependent(each.kind, each.name).refusal(table.name, column)
+        columns = () if column == "*" else (column,)
+        self._refuse_broken_virtual_tables(lambda: altered(self.database, table.name, statement)[0], table, *columns)
+
+    def _refuse_dependents(self, table: Table, column: str) -> None:
+        """Refuse to drop a column that something needs: in quotes it would become a text, or never fire again."""
+        for dependent in self.dependents(table, column):
+            if dependent.kind != "constraint":
+                raise dependent.refusal(table.name, column)
+
+    def _rebuild(
+        self,
+        old: Table,
+        definition: str,
+        copy: Mapping[str, str] | None = None,
+        drop: Sequence[str] = (),
+        change: Sequence[str] = (),
+    ) -> None:
+        if has_foreign_keys_on(self.database) and children(self.database, old.name):
+            problem = "a table refers to it, and foreign keys are on inside this transaction: use migration_context"
+            raise refusal("rebuild_refused", table=old.name, problem=problem)
+        self._refuse_other_meanings(old, parse_create_table(definition))
+        for child in {old.name, *children(self.database, old.name)}:
+            self.watch_foreign_keys(child)
+        TableRebuild(self, old, definition, copy or {}, drop, change).run()
+
+    def _refuse_other_meanings(self, old: Table, new: CreateTable) -> None:
+        """Refuse a new definition with which a view, trigger, index or CHECK works, but means another thing."""
+        shapes = {fold(old.name): new.renamed(old.name)}
+        added = [
+            unquote(item.tokens[0].text)
+            for item in new.items
+            if item.kind == "column" and item.name not in old.column_names
+        ]
+        taken = [*texts_taken_by_new_columns(old, added, new)]
+        for dependent in taken or taken_by_new_columns(self.database, old, added, shapes):
+            raise dependent.refusal_of_name(old.name, ", ".join(added))
+        if is_reordered(old, new):
+            for dependent in going_by_position(self.database, shapes, old.name):
+                raise dependent.refusal(old.name, "*")
+        self._refuse_broken_virtual_tables(lambda: schema_copy(self.database, shapes), old)
+
+    def _update_column(self, table: str, column_to_update: str, fn: Callable[[str, str], str | None]) -> Operation:
+        """Refuse playhouse's table rebuild, which reads SQL by regular expressions; nothing here uses it."""
+        problem = f"playhouse would rebuild it to change {column_to_update}: use change_columns or rebuild_table"
+        raise refusal("rebuild_refused", table=table, problem=problem)
+
+
+def _refuse_lost_clauses(table: str, old: str, new: str) -> None:
+    """Refuse to replace a column's definition that says more than the new one: a user's own clause or comment."""
+    entries = parse_create_table(f"CREATE TABLE entries ({new})").items
+    column = next(tokens(old)).name
+    same = [entry for entry in entries if entry.name == column] or entries
+    left = Counter(t.name for entry in same for t in entry.tokens if t.is_word(*_CLAUSE_WORDS))
+    left.subtract(token.name for token in tokens(old) if token.is_word(*_CLAUSE_WORDS))
+    for lost in [word for word, count in left.items() if count < 0] + [c for _, c in comments(old) if c not in new]:
+        raise refusal("rebuild_refused", table=table, problem=f"the new definition lacks {lost} of {old}")

@@ -1,0 +1,222 @@
+"""One run of migrations: the lock, the transaction, the backup, and the checks before the commit."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from functools import partial
+from os import PathLike
+from pathlib import Path
+from typing import Literal, TypeGuard
+
+from peewee import SqliteDatabase
+
+from waiaas.ddl.connection import plain_rows
+from waiaas.ddl.schema_rows import refuse_strange_rows
+from waiaas.errors import WAIaaSError, refusal
+from waiaas.errors.translation import translate_errors
+from waiaas.files.background import Background, can_read_beside
+from waiaas.files.backup import Copy, remove, write_backup
+from waiaas.files.opening import DatabaseFile, file_behind
+from waiaas.files.other_programs import programs_with
+from waiaas.files.page_check import refuse_cut_off, refuse_damage, refuse_damaged_file, refuse_damaged_indexes
+from waiaas.files.upgrade_lock import upgrade_lock
+from waiaas.migrations.differences import refuse_other_tables
+from waiaas.migrations.migrator import VersionMigrator
+from waiaas.migrations.report import Backup
+from waiaas.migrations.version import schema_version
+from waiaas.paths import file_of
+from waiaas.progress import Progress, Pulse
+
+# The end of the year 9999: no later time has a name in the backup's form, nor can the services read it.
+_LAST_SECOND = 253_402_300_799
+# After these the original itself may be in danger, so that a good copy is kept.
+_KEEP_BACKUP_AFTER = frozenset({"io_error", "corrupt"})
+
+
+class MigrationRun:
+    """The version that a run found under its lock, and its backup, which a thread may write meanwhile."""
+
+    def __init__(self, migrator: VersionMigrator, file: DatabaseFile | None, pulse: Pulse) -> None:
+        """Read the version under the lock: another process may just have upgraded the file."""
+        refuse_strange_rows(migrator.database)
+        self.version = version_to_upgrade(migrator.database)
+        self.copy: Copy | None = None
+        self._file = file
+        self._programs: set[str] = set()
+        self._database = migrator.database
+        self._pulse = pulse
+        self._has_begun = False
+        self._background: Background[Copy | None] | None = None
+
+    def __enter__(self) -> MigrationRun:
+        return self
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        """End the thread before its database changes: a backup that is to be kept is finished, any other stopped."""
+        if self._background is not None:
+            self.copy = self._background.end(stop=not _is_to_keep_backup(error))
+
+    @property
+    def backup(self) -> str | None:
+        """The path of the backup, if there is one."""
+        return str(self.copy.path) if self.copy else None
+
+    def start_backup(self, backup: Backup, now: Callable[[], int]) -> None:
+        """Before the first change: start the verified backup, or else a check of all pages; later calls do nothing.
+
+        A thread does it if it can see the pages unchanged while the change is made; else it is done at once.
+        """
+        if self._background is not None:
+            self._background.raise_failure()
+        if self._has_begun:
+            return
+        self._has_begun = True
+        if self._file is not None:
+            self._file.refuse_replaced()
+            self._programs = programs_with(self._file)
+            refuse_cut_off(self._database, Path(self._file.real))
+        has_readers = self._file is not None and can_read_beside(self._database)
+        job = self._job(self._file, backup, now, has_readers)
+        if has_readers:
+            self._background = Background(job, self._pulse)
+        else:
+            self.copy = job(self._pulse)
+            self._refuse_replaced()
+
+    def finish(self) -> None:
+        """Before the commit: wait for the backup; refuse a database that was damaged, or that was replaced."""
+        if self._background is not None:
+            self._background.result()
+        self._refuse_replaced()
+
+    def file_in_use(self) -> WAIaaSError | None:
+        """Return a warning if programs had the file open at the start and have it still."""
+        if self._file is None or not self._programs:
+            return None
+        programs = sorted(self._programs & programs_with(self._file))
+        return refusal("file_in_use", path=self._file.name, programs=programs) if programs else None
+
+    def _refuse_replaced(self) -> None:
+        if self._file is not None:
+            self._file.refuse_replaced()
+
+    def _job(
+        self, file: DatabaseFile | None, backup: Backup, now: Callable[[], int], has_readers: bool
+    ) -> Callable[[Pulse], Copy | None]:
+        if file is not None and backup is not False:
+            return partial(write_backup, file, self._target(file.path, backup, now()))
+        if file is not None and has_readers:
+            return partial(refuse_damaged_file, Path(file.real), file.name)
+        return self._refuse_damage
+
+    def _refuse_damage(self, pulse: Pulse) -> None:
+        pulse(Progress("checking the pages"))
+        refuse_damage(self._database)
+
+    def _target(self, path: Path, backup: str | PathLike[str] | Literal[True], now: int) -> Path:
+        moment = datetime.fromtimestamp(now, timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+        name = f"{path.name}.v{self.version}-{moment}.backup"
+        if backup is True:
+            return path.with_name(name)
+        names_folder = os.path.isdir(backup) or not os.path.basename(backup)
+        return Path(backup) / name if names_folder else Path(backup)
+
+
+@contextmanager
+def migration_run(migrator: VersionMigrator, pulse: Pulse) -> Iterator[MigrationRun]:
+    """Hold the lock and the transaction; undo everything, the backup too, if the change is refused."""
+    database = migrator.database
+    run: MigrationRun | None = None
+    try:
+        with (
+            translate_errors(database),
+            _only_upgrade(database, pulse) as file,
+            plain_rows(database.connection()),
+            pulse.during(database.connection()),
+            migrator.migration_context(),
+            MigrationRun(migrator, file, pulse) as run,
+            translate_errors(database),
+        ):
+            yield run
+            _refuse_wrong_tables(migrator, run.version)
+            _verify_foreign_keys(migrator)
+            run.finish()
+            if warning := run.file_in_use():
+                migrator.result.warn(warning)
+    except BaseException as error:
+        if run is not None and run.copy is not None:
+            _discard(run.copy, error, is_undone=_is_at(database, run.version))
+        raise
+
+
+@contextmanager
+def _only_upgrade(database: SqliteDatabase, pulse: Pulse) -> Iterator[DatabaseFile | None]:
+    """Wait until no other process upgrades the file of a database, and keep others waiting."""
+    file = file_behind(database, file_of(database))
+    if file is None:
+        yield None
+        return
+    waiting = partial(pulse, Progress("waiting for another process that upgrades the file"))
+    with upgrade_lock(file, waiting):
+        pulse(Progress("waiting for the write lock"))
+        yield file
+
+
+def _refuse_wrong_tables(migrator: VersionMigrator, version_before: int) -> None:
+    """Refuse tables that are not those of the version that was reached, as the file will hold them.
+
+    SQLite is made to read the stored definitions again, so that they count and not what it remembers.
+    """
+    version = schema_version(migrator.database)
+    if version != version_before:
+        migrator.report_progress("checking the tables")
+        migrator.database.execute_sql("PRAGMA writable_schema = RESET")
+        refuse_other_tables(migrator.database, version)
+
+
+def _verify_foreign_keys(migrator: VersionMigrator) -> None:
+    """Refuse new violations; SQLite looks parents up by an index, so that a damaged one shows as a violation."""
+    try:
+        migrator.verify_foreign_keys()
+    except WAIaaSError:
+        refuse_damaged_indexes(migrator.database)
+        raise
+
+
+def version_to_upgrade(database: SqliteDatabase) -> int:
+    """Return the version of a database that has one; refuse an empty database."""
+    version = schema_version(database)
+    if version == 0:
+        raise refusal("empty_database", path=file_of(database))
+    return version
+
+
+def seconds_of(clock: Callable[[], float]) -> int:
+    """Read a clock (Unix seconds), which must give a time of the years 1970 to 9999."""
+    now = clock()
+    if not 0 <= now <= _LAST_SECOND:
+        raise refusal("clock_unusable", time=now)
+    return int(now)
+
+
+def _is_at(database: SqliteDatabase, version: int) -> bool:
+    """Whether the file is known to be at a version: Ctrl-C during a commit is raised after it."""
+    try:
+        return schema_version(database) == version
+    except WAIaaSError:
+        return False
+
+
+def _is_to_keep_backup(error: BaseException | None) -> TypeGuard[WAIaaSError]:
+    return isinstance(error, WAIaaSError) and error.reason in _KEEP_BACKUP_AFTER
+
+
+def _discard(copy: Copy, error: BaseException, is_undone: bool) -> None:
+    """Remove the backup of a change that did not happen: it holds what the file itself holds."""
+    if _is_to_keep_backup(error):
+        error.details = {**(error.details or {}), "backup": str(copy.path)}
+    elif is_undone and copy.is_new:
+        remove(copy.path)
