@@ -96,12 +96,12 @@ class Worker(threading.Thread):
         jobs: dict[str, Callable[[], object]] = {
             "authenticate": lambda: self._sessions.authenticate(some.token),
             "resolve": lambda: self._links.resolve(some.session),
-            "create": lambda: self._sessions.create(request),
-            "link": lambda: self._links.link(some.session, wallet),
-            "unlink": lambda: self._links.unlink(some.session, some.other),
-            "set_default": lambda: self._links.set_default(some.session, some.other),
-            "renew": lambda: self._sessions.renew(some.token),
-            "revoke": lambda: self._sessions.revoke(some.session),
+            "create": lambda: self._sessions.create(**request, actor="admin"),
+            "link": lambda: self._links.link(some.session, wallet, actor="admin"),
+            "unlink": lambda: self._links.unlink(some.session, some.other, actor="admin"),
+            "set_default": lambda: self._links.set_default(some.session, some.other, actor="admin"),
+            "renew": lambda: self._sessions.renew(some.token, actor="admin"),
+            "revoke": lambda: self._sessions.revoke(some.session, actor="admin"),
         }
         return jobs[operation]
 

@@ -35,7 +35,7 @@ def path(tmp_path: Path) -> Path:
 def wallet(path: Path) -> str:
     """The id of a wallet in the file."""
     database = waiaas.connect(path)
-    created = waiaas.WalletService(database).create(waiaas.CreateWalletRequestSchema().load(WALLET))
+    created = waiaas.WalletService(database).create(**waiaas.CreateWalletRequestSchema().load(WALLET), actor="admin")
     waiaas.close(database)
     return str(created.id)
 

@@ -465,20 +465,31 @@ def answers(tmp_path: Path) -> dict[str, list[Any]]:
     database = waiaas.connect(tmp_path / "wallets.db")
     wallets, sessions, links = WalletService(database), SessionService(database), SessionWalletService(database)
     create = schemas.CreateWalletRequestSchema()
-    made = [wallets.create(create.load(WALLET | {"publicKey": key, "defaultNetwork": "devnet"})) for key in "abc"]
+    made = [
+        wallets.create(**create.load(WALLET | {"publicKey": key, "defaultNetwork": "devnet"}), actor="admin")
+        for key in "abc"
+    ]
     first, second, third = (wallet.id for wallet in made)
     request = {"walletIds": [first, second], "constraints": {"max": [1, None]}}
-    issued = sessions.create(schemas.CreateSessionRequestSchema().load(request))
-    plain = sessions.create(schemas.CreateSessionRequestSchema().load({"walletId": third}))
-    linked = links.link(issued.id, third)
+    issued = sessions.create(**schemas.CreateSessionRequestSchema().load(request), actor="admin")
+    plain = sessions.create(**schemas.CreateSessionRequestSchema().load({"walletId": third}), actor="admin")
+    linked = links.link(issued.id, third, actor="admin")
     given: dict[str, list[Any]] = {
         "IssuedSessionResponse": [issued],
         "SessionWalletResponse": [linked],
-        "DefaultWalletResponse": [links.set_default(issued.id, second)],
+        "DefaultWalletResponse": [links.set_default(issued.id, second, actor="admin")],
         "SessionWalletListResponse": [links.list(issued.id)],
-        "SessionResponse": [sessions.get(issued.id), sessions.revoke(issued.id), sessions.get(plain.id)],
+        "SessionResponse": [
+            sessions.get(issued.id),
+            sessions.revoke(issued.id, actor="admin"),
+            sessions.get(plain.id),
+        ],
         "SessionListResponse": [sessions.list(), sessions.list(status="ACTIVE")],
-        "WalletResponse": [made[0], wallets.suspend(first, "audit"), wallets.terminate(second)],
+        "WalletResponse": [
+            made[0],
+            wallets.suspend(first, "audit", actor="admin"),
+            wallets.terminate(second, actor="admin"),
+        ],
         "CreatedWalletResponse": [{"wallet": made[0], "session": each} for each in (issued, None)],
         "WalletSessionResponse": [issued],
         "WalletListResponse": [wallets.list(limit=2), wallets.list(status="CREATING")],

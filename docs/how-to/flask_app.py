@@ -65,20 +65,20 @@ def create_app(
     def create_session() -> Answer:
         require_administrator()
         request = waiaas.CreateSessionRequestSchema().load(flask.request.get_json(silent=True))
-        return waiaas.IssuedSessionResponseSchema().dump(sessions.create(request)), 201
+        return waiaas.IssuedSessionResponseSchema().dump(sessions.create(**request, actor="admin")), 201
 
     @app.delete("/v1/sessions/<session_id>")
     def revoke_session(session_id: str) -> Answer:
         require_administrator()
-        return waiaas.SessionResponseSchema().dump(sessions.revoke(session_id)), 200
+        return waiaas.SessionResponseSchema().dump(sessions.revoke(session_id, actor="admin")), 200
 
     @app.put("/v1/sessions/<session_id>/renew")
     def renew_session(session_id: str) -> Answer:
         request = waiaas.RenewSessionRequestSchema().load(flask.request.get_json(silent=True) or {})
-        token = request["token"] or bearer()
+        token = request.get("token", bearer())
         if sessions.authenticate(token).session_id != session_id:
             raise waiaas.WAIaaSError("SESSION_RENEWAL_MISMATCH")
-        return waiaas.IssuedSessionResponseSchema().dump(sessions.renew(token)), 200
+        return waiaas.IssuedSessionResponseSchema().dump(sessions.renew(token, actor="admin")), 200
 
     def wallet_of_agent(*, must_be_active: bool) -> waiaas.AuthorizedWallet:
         named = flask.request.args.get("walletId")

@@ -445,7 +445,7 @@ def test_a_with_block_is_one_transaction(tmp_path: Path) -> None:
 
     def create_and_fail() -> None:
         with database:
-            wallet = waiaas.WalletService(database).create(request)
+            wallet = waiaas.WalletService(database).create(**request, actor="admin")
             assert waiaas.WalletService(database).get(wallet.id).name == "trading"
             assert waiaas.WalletService(other).list().items == ()
             raise RuntimeError

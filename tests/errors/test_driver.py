@@ -54,10 +54,9 @@ print(waiaas.check(waiaas.connect(path, upgrade=False)).ok)
 database = waiaas.connect(path, busy_timeout=0.1)
 print(waiaas.check(database).ok)
 wallets = waiaas.WalletService(database)
-request = {"name": "n", "chain": "solana", "environment": "testnet", "publicKey": "k"}
-wallet = wallets.create(waiaas.CreateWalletRequestSchema().load(request))
+wallet = wallets.create(name="n", chain="solana", environment="testnet", public_key="k", actor="admin")
 sessions = waiaas.SessionService(database)
-session = sessions.create(waiaas.CreateSessionRequestSchema().load({"walletId": wallet.id}))
+session = sessions.create(wallet_ids=[wallet.id], actor="admin")
 assert sessions.authorize(session.token).wallet.id == wallet.id
 assert isinstance(database.latest(), other.Connection)
 database.execute_sql("UPDATE wallets SET name = CAST(X'ff' AS TEXT) WHERE id = ?", (wallet.id,))
@@ -65,7 +64,7 @@ print(ascii(wallets.get(wallet.id).name))
 holder = other.connect(path, isolation_level=None)
 holder.execute("BEGIN IMMEDIATE")
 try:
-    sessions.revoke(session.id)
+    sessions.revoke(session.id, actor="admin")
 except waiaas.WAIaaSError as error:
     print(error.code)
 holder.close()

@@ -952,11 +952,11 @@ class TestHints:
         database = waiaas.connect(v19)
         links = waiaas.SessionWalletService(database)
         if revoke:
-            waiaas.SessionService(database).revoke(session)
+            waiaas.SessionService(database).revoke(session, actor="admin")
         elif kind == "session_without_wallet":
-            links.link(session, wallet)
+            links.link(session, wallet, actor="admin")
         else:
-            links.set_default(session, links.list(session)[0].id)
+            links.set_default(session, links.list(session)[0].id, actor="admin")
         waiaas.close(database)
         assert found(v19) == []
 

@@ -19,7 +19,7 @@ from waiaas.schemas.messages import messages_in
 SCHEMAS = {
     name: value
     for name, value in vars(schemas).items()
-    if inspect.isclass(value) and issubclass(value, WireSchema) and not re.match("(Wire|Page|Response)", name)
+    if inspect.isclass(value) and issubclass(value, WireSchema) and not re.match("(Wire|Page|Request|Response)", name)
 }
 REQUESTS = {name: schema() for name, schema in SCHEMAS.items() if name.endswith("RequestSchema")}
 
@@ -44,8 +44,8 @@ FILLED = {
     "Must contain only JSON: no NaN, no infinite numbers, at most 64 levels.": (
         "JSON 값만 담을 수 있습니다. NaN과 무한대는 쓸 수 없고 중첩은 최대 64단계까지입니다."
     ),
-    "Must be a result of CreateWalletRequestSchema().load.": (
-        "CreateWalletRequestSchema().load 결과와 같은 형태여야 합니다."
+    "Must be a result of CreateSessionRequestSchema().load.": (
+        "CreateSessionRequestSchema().load 결과와 같은 형태여야 합니다."
     ),
     f"Must not name a wallet twice: {WALLET}, {OTHER}.": (f"같은 지갑을 두 번 지정할 수 없습니다: {WALLET}, {OTHER}."),
     "Must be a network of solana: mainnet, devnet, testnet.": (
@@ -117,7 +117,7 @@ def provoked():
     database = waiaas.connect(":memory:")
     wallets = waiaas.WalletService(database)
     good = schemas.CreateWalletRequestSchema().load(SMALLEST)
-    wallets.create(good)
+    wallets.create(**good, actor="admin")
     session, wallet, time = REQUESTS["CreateSessionRequestSchema"], REQUESTS["CreateWalletRequestSchema"], Measured()
     answer = schemas.SessionWalletResponseSchema()
     too_deep = []
@@ -144,8 +144,9 @@ def provoked():
         (schemas.SessionWalletListResponseSchema().load, {"wallets": [None]}),
         (answer.load, {"isDefault": "maybe"}),
         (schemas.SessionWalletListResponseSchema().load, {"wallets": "x"}),
-        (schemas.check_create_wallet_request, {}),
-        (wallets.create, good),
+        (schemas.check_create_session_request, session.load({"walletId": WALLET}) | {"ttl": 300.0}),
+        (lambda request: wallets.create(**request, actor="admin"), good),
+        (lambda since: waiaas.AuditService(database).list(since=since), 5),
         (lambda after: wallets.list(after=after), 5),
         (wallets.get, 5),
         (wallets.get, "\0"),

@@ -488,34 +488,12 @@ class TestCheck:
             ({"wallet_ids": [A.upper(), B]}, "walletIds"),
             ({"wallet_ids": (A, B)}, "walletIds"),
             ({"default_wallet_id": B.upper()}, "defaultWalletId"),
-            ({"default_wallet_id": None}, "defaultWalletId"),
             ({"ttl": 300.0}, "ttl"),
         ],
     )
     def test_another_form(self, changes, key):
         """What the schema would have changed was not given by it, and is refused."""
         assert self.errors_with(**changes) == {key: self.NOT_AS_LOADED}
-
-    @pytest.mark.parametrize("key", GOOD)
-    def test_missing_key(self, key):
-        """A request without one of its keys is refused."""
-        with pytest.raises(RequestValidationError) as caught:
-            check_create_session_request({name: value for name, value in self.GOOD.items() if name != key})
-        wire_keys = {"wallet_ids": "walletIds", "default_wallet_id": "defaultWalletId"}
-        assert caught.value.messages == {wire_keys.get(key, key): self.NOT_AS_LOADED}
-
-    def test_a_request_from_the_wire(self):
-        """A request that was never loaded is refused."""
-        with pytest.raises(RequestValidationError) as caught:
-            check_create_session_request({"walletId": A})
-        assert set(caught.value.messages) == {"walletIds", "defaultWalletId", "ttl", "constraints"}
-
-    @pytest.mark.parametrize("request_", [None, A, [A], 1])
-    def test_what_is_no_request_at_all(self, request_):
-        """Anything but a dictionary is refused as a whole."""
-        with pytest.raises(RequestValidationError) as caught:
-            check_create_session_request(request_)
-        assert caught.value.messages == {"_schema": self.NOT_AS_LOADED}
 
 
 class TestRenew:
@@ -529,7 +507,7 @@ class TestRenew:
         """The token loads as it came, as a text that does not show itself."""
         loaded = self.SCHEMA.load({"token": self.TOKEN})
         assert loaded == {"token": self.TOKEN}
-        assert set(loaded) == RenewSessionRequest.__required_keys__
+        assert set(loaded) == RenewSessionRequest.__optional_keys__
         assert repr(loaded) == "{'token': <secret>}"
 
     @pytest.mark.parametrize("token", ["", "wai_sess_", "Bearer x", " ", "x" * 4096])
@@ -544,7 +522,7 @@ class TestRenew:
 
     def test_missing(self):
         """A request without a token, as clients of the daemon send it, has none."""
-        assert self.SCHEMA.load({}) == {"token": None}
+        assert self.SCHEMA.load({}) == {}
 
     @pytest.mark.parametrize("key", ["sessionId", "Token", "", 5])
     def test_unknown_key(self, key):

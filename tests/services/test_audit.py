@@ -8,12 +8,13 @@ import pickle
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 from support.service_harness import CHANGES, NOBODY, NOW, Scene, World, refused, sha256
 
-from waiaas import WAIaaSError
+from waiaas import AuditEntry, WAIaaSError
 from waiaas.vocabularies import AUDIT_ACTIONS, SESSION_AUDIT_ACTIONS
 
 _EMERGENCY = {"reason": "Kill switch activated"}
@@ -93,25 +94,19 @@ def test_the_actor_is_the_admin_unless_told_otherwise(scene: Scene, name: str) -
     """Who asked is `admin`, as the services are the admin's, where the caller does not say."""
     operations: dict[str, Callable[[], Any]] = {
         "create a wallet": lambda: scene.world.wallet(),
-        "suspend": lambda: scene.world.wallets.suspend(scene.third),
-        "resume": lambda: scene.world.wallets.resume(scene.suspended),
-        "terminate": lambda: scene.world.wallets.terminate(scene.first),
-        "terminate another than the default": lambda: scene.world.wallets.terminate(scene.second),
+        "suspend": lambda: scene.world.wallets.suspend(scene.third, actor="admin"),
+        "resume": lambda: scene.world.wallets.resume(scene.suspended, actor="admin"),
+        "terminate": lambda: scene.world.wallets.terminate(scene.first, actor="admin"),
+        "terminate another than the default": lambda: scene.world.wallets.terminate(scene.second, actor="admin"),
         "create a session": lambda: scene.world.session(scene.third),
-        "revoke": lambda: scene.world.sessions.revoke(scene.session.id),
-        "link": lambda: scene.world.links.link(scene.session.id, scene.third),
-        "unlink": lambda: scene.world.links.unlink(scene.session.id, scene.second),
-        "set the default": lambda: scene.world.links.set_default(scene.session.id, scene.second),
-        "rotate": lambda: scene.world.tokens.rotate(),
+        "revoke": lambda: scene.world.sessions.revoke(scene.session.id, actor="admin"),
+        "link": lambda: scene.world.links.link(scene.session.id, scene.third, actor="admin"),
+        "unlink": lambda: scene.world.links.unlink(scene.session.id, scene.second, actor="admin"),
+        "set the default": lambda: scene.world.links.set_default(scene.session.id, scene.second, actor="admin"),
+        "rotate": lambda: scene.world.tokens.rotate(actor="admin"),
     }
     operations[name]()
     assert {event[1] for event in scene.world.events()} == {"admin"}
-
-
-def test_a_session_renews_itself(scene: Scene) -> None:
-    """A renewal is the session's own act, unless told otherwise."""
-    scene.world.sessions.renew(scene.session.token)
-    assert [event[1] for event in scene.world.events()] == [f"session:{scene.session.id}"]
 
 
 @each_change
@@ -132,7 +127,7 @@ def test_a_termination_whose_last_row_cannot_be_written_is_not_made(scene: Scene
         " BEGIN SELECT raise(ABORT, 'no more'); END"
     )
     with refused(scene.world, "DATABASE_UNAVAILABLE", "sqlite_error"):
-        scene.world.wallets.terminate(scene.first)
+        scene.world.wallets.terminate(scene.first, actor="admin")
 
 
 def test_only_known_words_are_written(scene: Scene) -> None:
@@ -163,9 +158,9 @@ def test_the_caller_may_roll_back_and_go_on(scene: Scene) -> None:
     """After Peewee's own `rollback` in the caller's transaction a change can be made in the rest of it."""
     world = scene.world
     with world.database.atomic() as transaction:
-        world.links.link(scene.session.id, scene.third)
+        world.links.link(scene.session.id, scene.third, actor="admin")
         transaction.rollback()
-        world.links.unlink(scene.session.id, scene.second)
+        world.links.unlink(scene.session.id, scene.second, actor="admin")
     assert [link.id for link in world.links.list(scene.session.id)] == [scene.first]
 
 
@@ -173,10 +168,10 @@ def test_a_refusal_inside_the_callers_transaction_undoes_only_itself(scene: Scen
     """What the caller did before a refused change stays, and can be committed."""
     world = scene.world
     with world.database.atomic():
-        world.links.link(scene.session.id, scene.third)
+        world.links.link(scene.session.id, scene.third, actor="admin")
         with pytest.raises(WAIaaSError, match="already linked"):
-            world.links.link(scene.session.id, scene.third)
-        world.links.unlink(scene.session.id, scene.second)
+            world.links.link(scene.session.id, scene.third, actor="admin")
+        world.links.unlink(scene.session.id, scene.second, actor="admin")
     assert [link.id for link in world.links.list(scene.session.id)] == [scene.first, scene.third]
 
 
@@ -219,8 +214,8 @@ def test_no_secret_is_logged_or_told(world: World, debug_log: pytest.LogCaptureF
             if hasattr(made, "token"):
                 secrets.add(world, made.token)
             raise UndoneError
-    renewed = world.sessions.renew(scene.session.token)
-    world.tokens.rotate()
+    renewed = world.sessions.renew(scene.session.token, actor="admin")
+    world.tokens.rotate(actor="admin")
     secrets.add(world, renewed.token)
     told += [world.sessions, world.links, world.tokens, world.tokens.keys(), vars(world.sessions)]
     told += [world.sessions.authenticate(renewed.token), world.tokens.verify(renewed.token), world.sessions.list()]
@@ -228,13 +223,13 @@ def test_no_secret_is_logged_or_told(world: World, debug_log: pytest.LogCaptureF
     failures: list[Callable[[], object]] = [
         *(
             lambda operation=operation, token=token: operation(token)
-            for operation in (world.sessions.authenticate, world.sessions.renew, world.tokens.verify)
+            for operation in (world.sessions.authenticate, world.renew, world.tokens.verify)
             for token in (broken, renewed.token + "x", scene.session.token[:60])
         ),
         lambda: world.sessions.authenticate(scene.session.token),
-        lambda: world.sessions.renew(scene.session.token),
-        lambda: world.sessions.renew(renewed.token),
-        lambda: world.tokens.rotate(),
+        lambda: world.sessions.renew(scene.session.token, actor="admin"),
+        lambda: world.sessions.renew(renewed.token, actor="admin"),
+        lambda: world.tokens.rotate(actor="admin"),
         lambda: world.links.resolve(scene.session.id, NOBODY),
     ]
     errors = []
@@ -277,7 +272,7 @@ def test_no_token_is_stored(world: World) -> None:
     """The bytes of the file and of its log hold the hash of a token, but no part of the token itself."""
     session = world.session(world.wallet())
     world.clock.now = NOW + 2_000_000
-    renewed = world.sessions.renew(session.token)
+    renewed = world.sessions.renew(session.token, actor="admin")
     stored = b"".join(path.read_bytes() for path in sorted(world.path.parent.glob("wallets.db*")))
     ((stored_hash,),) = world.query("SELECT token_hash FROM sessions")
     assert stored_hash.encode() in stored
@@ -285,3 +280,75 @@ def test_no_token_is_stored(world: World) -> None:
         for part in token.removeprefix("wai_sess_").split("."):
             assert part.encode() not in stored
     assert b"wai_sess_" not in stored
+
+
+class TestReading:
+    """`AuditService.list` selects entries by what they are about, who made them and when."""
+
+    def test_an_entry_has_all_columns(self, world: World) -> None:
+        """An entry is the row, with its time as a datetime and its details as a dictionary."""
+        wallet = world.wallet(name="first")
+        (entry,) = world.audit.list()
+        details = {"name": "first", "chain": "solana", "environment": "testnet"}
+        when = datetime.fromtimestamp(NOW, timezone.utc)
+        assert entry == AuditEntry(1, when, "WALLET_CREATED", "admin", wallet, None, None, details, "info", None)
+
+    def test_each_condition_selects(self, scene: Scene) -> None:
+        """Each condition selects the entries of which it is true, and two conditions those of which both are."""
+        world = scene.world
+        start = world.clock.now
+        world.sessions.revoke(scene.alone.id, actor="sam")
+        world.clock.now += 10
+        world.links.unlink(scene.session.id, scene.second, actor="kim")
+        world.clock.now += 10
+        world.wallets.suspend(scene.third, actor="sam")
+        when = [datetime.fromtimestamp(int(start) + seconds, timezone.utc) for seconds in (0, 10, 20)]
+        for conditions, expected in (
+            ({}, ["WALLET_SUSPENDED", "SESSION_WALLET_UNLINKED", "SESSION_REVOKED"]),
+            ({"actor": "sam"}, ["WALLET_SUSPENDED", "SESSION_REVOKED"]),
+            ({"session_id": scene.alone.id}, ["SESSION_REVOKED"]),
+            ({"wallet_id": scene.second}, ["SESSION_WALLET_UNLINKED"]),
+            ({"event_type": "SESSION_REVOKED"}, ["SESSION_REVOKED"]),
+            ({"event_type": "SESSION_REVOKED", "actor": "kim"}, []),
+            ({"since": when[1]}, ["WALLET_SUSPENDED", "SESSION_WALLET_UNLINKED"]),
+            ({"until": when[1]}, ["SESSION_REVOKED"]),
+            ({"since": when[1], "until": when[2]}, ["SESSION_WALLET_UNLINKED"]),
+            (
+                {"since": when[1].astimezone(timezone(timedelta(hours=9)))},
+                ["WALLET_SUSPENDED", "SESSION_WALLET_UNLINKED"],
+            ),
+        ):
+            found = world.audit.list(**conditions)  # type: ignore[arg-type]
+            assert [entry.event_type for entry in found] == expected
+
+    def test_pages_follow_each_other(self, world: World) -> None:
+        """The pages have each entry once, though entries are added meanwhile."""
+        for _ in range(5):
+            world.wallet()
+        page, seen = world.audit.list(limit=2, actor="admin"), []
+        while page is not None:
+            seen += [entry.id for entry in page]
+            world.wallet()
+            page = page.next()
+        assert seen == [5, 4, 3, 2, 1]
+
+    @pytest.mark.parametrize("after", ["", "x", "-1", "1.0", 5, "9" * 19, "٣"])
+    def test_a_wrong_place_is_refused(self, world: World, after: Any) -> None:
+        """Only the `next_after` of a page is one."""
+        with refused(world, "ACTION_VALIDATION_FAILED"):
+            world.audit.list(after=after)
+
+    @pytest.mark.parametrize("time", [NOW, "2027-01-15", datetime(2027, 1, 15)])
+    @pytest.mark.parametrize("key", ["since", "until"])
+    def test_a_time_is_an_aware_datetime(self, world: World, key: str, time: Any) -> None:
+        """Which moment a naive time means depends on the machine."""
+        with refused(world, "ACTION_VALIDATION_FAILED") as caught:
+            world.audit.list(**{key: time})
+        assert caught.value.details == {"fields": {key: ["Must be a datetime with a time zone."]}}
+
+    @pytest.mark.parametrize("stored", ["{", "[1]", b"\xff", "[" * 100_000, 5])
+    def test_details_that_cannot_be_read_hide_no_entry(self, world: World, stored: object) -> None:
+        """An entry whose details are not a JSON object has None in their place."""
+        world.wallet()
+        world.execute("UPDATE audit_log SET details = ?", stored)
+        assert [entry.details for entry in world.audit.list()] == [None]

@@ -145,7 +145,7 @@ def test_a_rotated_key_is_accepted_for_five_minutes(scene: Scene) -> None:
     """A token of the key before is accepted for the grace period, and then no more."""
     world = scene.world
     world.clock.now = NOW + 300
-    world.tokens.rotate()
+    world.tokens.rotate(actor="admin")
     world.clock.now = NOW + 599
     assert world.sessions.authorize(scene.session.token).session_id == scene.session.id
     world.clock.now = NOW + 600

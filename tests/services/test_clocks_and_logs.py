@@ -52,13 +52,13 @@ def test_a_refused_token_is_logged_by_its_code(scene: Scene, caplog: pytest.LogC
     caplog.set_level(logging.INFO, logger="waiaas")
     scene.world.sessions.authorize(scene.session.token)
     assert not caplog.messages
-    scene.world.sessions.revoke(scene.session.id)
+    scene.world.sessions.revoke(scene.session.id, actor="admin")
     for call in (scene.world.sessions.authorize, scene.world.sessions.authenticate):
         for token in (scene.session.token, scene.session.token[:-1], "no token"):
             with pytest.raises(WAIaaSError):
                 call(token)
     with pytest.raises(WAIaaSError):
-        scene.world.sessions.renew("no token")
+        scene.world.sessions.renew("no token", actor="admin")
     codes = ["SESSION_REVOKED", "INVALID_TOKEN", "INVALID_TOKEN"] * 2 + ["INVALID_TOKEN"]
     assert caplog.messages == [f"A session token was refused: {code}" for code in codes]
 
@@ -70,7 +70,7 @@ def test_waiting_for_a_lock_is_logged_once(scene: Scene, caplog: pytest.LogCaptu
     with closing(sqlite3.connect(scene.world.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(WAIaaSError, match="is locked"):
-            scene.world.sessions.revoke(scene.session.id)
+            scene.world.sessions.revoke(scene.session.id, actor="admin")
     assert caplog.messages == [f"Waiting for the write lock of {scene.world.path}"]
 
 

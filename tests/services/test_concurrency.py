@@ -61,13 +61,13 @@ def start() -> tuple[bytes, Names]:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "wallets.db"
         services = Services(path, NOW)
-        a, b, c, d = (services.wallets.create(new_wallet(name)[2]).id for name in "abcd")
-        one = services.sessions.create(new_session(a)[2])
-        two = services.sessions.create(new_session(a, b)[2])
-        three = services.sessions.create(new_session(b)[2])
+        a, b, c, d = (services.wallets.create(**new_wallet(name)[2], actor="admin").id for name in "abcd")
+        one = services.sessions.create(**new_session(a)[2], actor="admin")
+        two = services.sessions.create(**new_session(a, b)[2], actor="admin")
+        three = services.sessions.create(**new_session(b)[2], actor="admin")
         for moment, wallet in ((1, c), (2, a)):
             services.now = NOW + moment
-            services.links.link(three.id, wallet)
+            services.links.link(three.id, wallet, actor="admin")
         for number, status in enumerate(("PENDING", "PENDING", "CONFIRMED")):
             services.database.execute_sql(
                 "INSERT INTO transactions (id, wallet_id, session_id, chain, type, status, created_at)"

@@ -56,30 +56,39 @@ PROVOCATIONS: dict[str, Provocation] = {
     "SESSION_LIMIT_EXCEEDED": ("", lambda scene: [scene.world.session(scene.third) for _ in range(6)]),
     "RENEWAL_LIMIT_REACHED": (
         "UPDATE sessions SET renewal_count = max_renewals",
-        lambda scene: scene.world.sessions.renew(scene.session.token),
+        lambda scene: scene.world.sessions.renew(scene.session.token, actor="admin"),
     ),
     "SESSION_ABSOLUTE_LIFETIME_EXCEEDED": (
         f"UPDATE sessions SET absolute_expires_at = {NOW}",
-        lambda scene: scene.world.sessions.renew(scene.session.token),
+        lambda scene: scene.world.sessions.renew(scene.session.token, actor="admin"),
     ),
-    "RENEWAL_TOO_EARLY": (NOW + 499, lambda scene: scene.world.sessions.renew(scene.session.token)),
+    "RENEWAL_TOO_EARLY": (NOW + 499, lambda scene: scene.world.sessions.renew(scene.session.token, actor="admin")),
     "SESSION_RENEWAL_MISMATCH": (
         "UPDATE sessions SET token_hash = 'another'",
-        lambda scene: scene.world.sessions.renew(scene.session.token),
+        lambda scene: scene.world.sessions.renew(scene.session.token, actor="admin"),
     ),
     "WALLET_ACCESS_DENIED": ("", lambda scene: scene.world.links.resolve(scene.session.id, scene.third)),
-    "WALLET_ALREADY_LINKED": ("", lambda scene: scene.world.links.link(scene.session.id, scene.second)),
-    "CANNOT_REMOVE_DEFAULT_WALLET": ("", lambda scene: scene.world.links.unlink(scene.session.id, scene.first)),
-    "SESSION_REQUIRES_WALLET": ("", lambda scene: scene.world.links.unlink(scene.alone.id, scene.first)),
+    "WALLET_ALREADY_LINKED": ("", lambda scene: scene.world.links.link(scene.session.id, scene.second, actor="admin")),
+    "CANNOT_REMOVE_DEFAULT_WALLET": (
+        "",
+        lambda scene: scene.world.links.unlink(scene.session.id, scene.first, actor="admin"),
+    ),
+    "SESSION_REQUIRES_WALLET": (
+        "",
+        lambda scene: scene.world.links.unlink(scene.alone.id, scene.first, actor="admin"),
+    ),
     "ENVIRONMENT_NETWORK_MISMATCH": ("", lambda scene: scene.world.wallet(defaultNetwork="mainnet")),
-    "INVALID_STATE_TRANSITION": ("", lambda scene: scene.world.wallets.resume(scene.first)),
-    "DATABASE_UNAVAILABLE": ("DROP TABLE audit_log", lambda scene: scene.world.sessions.revoke(scene.session.id)),
+    "INVALID_STATE_TRANSITION": ("", lambda scene: scene.world.wallets.resume(scene.first, actor="admin")),
+    "DATABASE_UNAVAILABLE": (
+        "DROP TABLE audit_log",
+        lambda scene: scene.world.sessions.revoke(scene.session.id, actor="admin"),
+    ),
     "SCHEMA_INCOMPATIBLE": ("DROP TABLE session_wallets", lambda scene: scene.world.sessions.get(scene.session.id)),
     "WALLET_NOT_FOUND": ("", lambda scene: scene.world.wallets.get(NOBODY)),
-    "WALLET_SUSPENDED": ("", lambda scene: scene.world.wallets.suspend(scene.suspended)),
+    "WALLET_SUSPENDED": ("", lambda scene: scene.world.wallets.suspend(scene.suspended, actor="admin")),
     "WALLET_TERMINATED": (
         "UPDATE wallets SET status = 'TERMINATED'",
-        lambda scene: scene.world.wallets.terminate(scene.first),
+        lambda scene: scene.world.wallets.terminate(scene.first, actor="admin"),
     ),
     "ACTION_VALIDATION_FAILED": ("", lambda scene: scene.world.sessions.list(limit=0)),
     "SYSTEM_LOCKED": (
@@ -91,7 +100,10 @@ PROVOCATIONS: dict[str, Provocation] = {
         lambda scene: scene.world.kill_switch.activate(actor="sam"),
     ),
     "KILL_SWITCH_NOT_ACTIVE": ("", lambda scene: scene.world.kill_switch.recover(actor="sam")),
-    "ROTATION_TOO_RECENT": ("", lambda scene: [scene.world.tokens.rotate(), scene.world.tokens.rotate()]),
+    "ROTATION_TOO_RECENT": (
+        "",
+        lambda scene: [scene.world.tokens.rotate(actor="admin"), scene.world.tokens.rotate(actor="admin")],
+    ),
 }
 
 
@@ -180,7 +192,7 @@ def test_a_first_key_that_cannot_be_made(tmp_path: Path) -> None:
     waiaas.close(world.database)
     reading = World(world.path, world.clock, SqliteDatabase(f"file:{world.path}?mode=ro", uri=True))
     token = make_token(bytes(32), {"sub": NOBODY, "wlt": NOBODY, "iat": NOW, "exp": NOW + 300})
-    for operation in (reading.sessions.authenticate, reading.sessions.renew, reading.tokens.verify):
+    for operation in (reading.sessions.authenticate, reading.renew, reading.tokens.verify):
         with refused(reading, "INVALID_TOKEN"):
             operation(token)
     with refused(reading, "DATABASE_UNAVAILABLE", "read_only"):
@@ -226,7 +238,7 @@ def test_a_lock_that_is_not_let_go(scene: Scene) -> None:
             assert caught.value.retryable
         for read in READS.values():
             read(scene)
-    scene.world.sessions.revoke(scene.session.id)
+    scene.world.sessions.revoke(scene.session.id, actor="admin")
     waiaas.close(database)
 
 
@@ -240,15 +252,15 @@ def test_a_disk_that_is_full(scene: Scene) -> None:
     (pages,) = scene.world.query("PRAGMA page_count")[0]
     requests: list[Callable[[], Any]] = [
         lambda: scene.world.session(scene.third),
-        lambda: scene.world.wallets.suspend(scene.first, "why"),
+        lambda: scene.world.wallets.suspend(scene.first, "why", actor="admin"),
         lambda: scene.world.wallet(),
-        lambda: scene.world.links.link(scene.session.id, scene.third),
-        lambda: scene.world.links.set_default(scene.session.id, scene.second),
-        lambda: scene.world.links.unlink(scene.session.id, scene.first),
-        lambda: scene.world.sessions.renew(scene.session.token),
-        lambda: scene.world.tokens.rotate(),
-        lambda: scene.world.sessions.revoke(scene.session.id),
-        lambda: scene.world.wallets.terminate(scene.second),
+        lambda: scene.world.links.link(scene.session.id, scene.third, actor="admin"),
+        lambda: scene.world.links.set_default(scene.session.id, scene.second, actor="admin"),
+        lambda: scene.world.links.unlink(scene.session.id, scene.first, actor="admin"),
+        lambda: scene.world.sessions.renew(scene.session.token, actor="admin"),
+        lambda: scene.world.tokens.rotate(actor="admin"),
+        lambda: scene.world.sessions.revoke(scene.session.id, actor="admin"),
+        lambda: scene.world.wallets.terminate(scene.second, actor="admin"),
     ]
     for request in requests:
         scene.world.execute(f"PRAGMA max_page_count = {pages}")
@@ -294,7 +306,7 @@ def test_a_key_that_is_not_utf_8(scene: Scene) -> None:
     for operation in (
         lambda: scene.world.sessions.authenticate(scene.session.token),
         lambda: scene.world.tokens.verify(scene.session.token),
-        lambda: scene.world.tokens.rotate(),
+        lambda: scene.world.tokens.rotate(actor="admin"),
     ):
         with pytest.raises(waiaas.WAIaaSError) as caught:
             operation()
@@ -322,7 +334,7 @@ def test_a_file_that_was_not_upgraded(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("name", ["SessionService", "SessionTokens", "SessionWalletService", "WalletService"])
+@pytest.mark.parametrize("name", ["SessionService", "TokenService", "SessionWalletService", "WalletService"])
 @pytest.mark.parametrize("given", ["wallets.db", Path("wallets.db"), None, waiaas.connect])
 def test_what_is_no_database_is_refused_by_name(name: str, given: object) -> None:
     """A path in the place of a database is told at once, with what is wanted, and not at the first statement."""

@@ -65,14 +65,28 @@ def calls(world: World, hostile: Hostile) -> list[Callable[[], Any]]:
     payload, value = hostile.payload(), hostile.value()
     return [
         *(lambda schema=schema: schema.load(payload) for schema in SCHEMAS.values()),
-        lambda: world.sessions.create(payload),
-        lambda: world.wallets.create(payload),
+        lambda: world.sessions.create(
+            wallet_ids=hostile.value(),
+            default_wallet_id=value,
+            ttl=hostile.value(),
+            constraints=hostile.value(),
+            actor="admin",
+        ),
+        lambda: world.wallets.create(
+            name=value,
+            chain=hostile.value(),
+            environment=hostile.value(),
+            public_key=value,
+            default_network=hostile.value(),
+            owner_address=value,
+            actor="admin",
+        ),
         lambda: world.sessions.authenticate(value),
         lambda: world.sessions.authorize("wai_sess_x", value),
-        lambda: world.sessions.renew(value),
+        lambda: world.sessions.renew(value, actor="admin"),
         lambda: world.sessions.get(value),
         lambda: world.sessions.list(value, status=value, after=value),
-        lambda: world.links.link(value, value),
+        lambda: world.links.link(value, value, actor="admin"),
         lambda: world.links.resolve(value, value),
         lambda: world.wallets.suspend(value, value, actor=value),
     ]

@@ -21,26 +21,27 @@ LOCKED: dict[str, Callable[[Scene], Any]] = {
     "resolve": lambda scene: scene.world.links.resolve(scene.session.id),
     "resolve a wallet": lambda scene: scene.world.links.resolve(scene.session.id, scene.second),
     "resolve for an unknown session": lambda scene: scene.world.links.resolve(scene.first),
-    "renew": lambda scene: scene.world.sessions.renew(scene.session.token),
+    "renew": lambda scene: scene.world.sessions.renew(scene.session.token, actor="admin"),
     "create": lambda scene: scene.world.sessions.create(
-        CreateSessionRequestSchema().load({"walletId": scene.third}), actor="sam"
+        **CreateSessionRequestSchema().load({"walletId": scene.third}), actor="sam"
     ),
     "create a wallet": lambda scene: scene.world.wallets.create(
-        CreateWalletRequestSchema().load(
+        **CreateWalletRequestSchema().load(
             {"name": "n", "chain": "solana", "environment": "testnet", "publicKey": "new-key"}
-        )
+        ),
+        actor="admin",
     ),
-    "link": lambda scene: scene.world.links.link(scene.session.id, scene.third),
-    "resume": lambda scene: scene.world.wallets.resume(scene.suspended),
+    "link": lambda scene: scene.world.links.link(scene.session.id, scene.third, actor="admin"),
+    "resume": lambda scene: scene.world.wallets.resume(scene.suspended, actor="admin"),
 }
 #: What takes a right away, and what only shows something.
 UNLOCKED: dict[str, Callable[[Scene], Any]] = {
-    "revoke": lambda scene: scene.world.sessions.revoke(scene.session.id),
-    "unlink": lambda scene: scene.world.links.unlink(scene.session.id, scene.second),
-    "set the default": lambda scene: scene.world.links.set_default(scene.session.id, scene.second),
-    "suspend": lambda scene: scene.world.wallets.suspend(scene.first),
-    "terminate": lambda scene: scene.world.wallets.terminate(scene.first),
-    "rotate": lambda scene: scene.world.tokens.rotate(),
+    "revoke": lambda scene: scene.world.sessions.revoke(scene.session.id, actor="admin"),
+    "unlink": lambda scene: scene.world.links.unlink(scene.session.id, scene.second, actor="admin"),
+    "set the default": lambda scene: scene.world.links.set_default(scene.session.id, scene.second, actor="admin"),
+    "suspend": lambda scene: scene.world.wallets.suspend(scene.first, actor="admin"),
+    "terminate": lambda scene: scene.world.wallets.terminate(scene.first, actor="admin"),
+    "rotate": lambda scene: scene.world.tokens.rotate(actor="admin"),
     "get a session": lambda scene: scene.world.sessions.get(scene.session.id),
     "list sessions": lambda scene: scene.world.sessions.list(),
     "list links": lambda scene: scene.world.links.list(scene.session.id),

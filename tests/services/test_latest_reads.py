@@ -32,30 +32,30 @@ settings = waiaas.SessionSettings(sessions_per_wallet=2**31 - 1)
 sessions = waiaas.SessionService(database, settings=settings, clock=clock)
 links = waiaas.SessionWalletService(database, settings=settings, clock=clock)
 wallets = waiaas.WalletService(database, clock=clock)
-tokens = waiaas.SessionTokens(database, clock=clock)
+tokens = waiaas.TokenService(database, clock=clock)
 kill_switch = waiaas.KillSwitchService(database, clock=clock)
 print("ready", flush=True)
 for line in sys.stdin:
     what, *ids = line.split()
     if what == "revoke":
-        sessions.revoke(*ids)
+        sessions.revoke(*ids, actor="admin")
     elif what == "unlink":
-        links.unlink(*ids)
+        links.unlink(*ids, actor="admin")
     elif what == "link":
-        links.link(*ids)
+        links.link(*ids, actor="admin")
     elif what == "default":
-        links.set_default(*ids)
+        links.set_default(*ids, actor="admin")
     elif what == "suspend":
-        wallets.suspend(*ids)
+        wallets.suspend(*ids, actor="admin")
     elif what == "resume":
-        wallets.resume(*ids)
+        wallets.resume(*ids, actor="admin")
     elif what == "renew":
-        sessions.renew(*ids)
+        sessions.renew(*ids, actor="admin")
     elif what == "rotate":
         # Twice: the key before last is accepted no more.
         for _ in range(2):
             now[0] += 300
-            tokens.rotate()
+            tokens.rotate(actor="admin")
     elif what == "lock":
         database.execute_sql("INSERT OR REPLACE INTO key_value_store VALUES ('kill_switch_state', 'SUSPENDED', 0)")
     elif what == "unlock":
@@ -171,11 +171,11 @@ class TestOwnChanges:
         with world.database.atomic(lock):
             session = world.session(scene.third)
             assert world.sessions.authorize(session.token).wallet.id == scene.third
-            world.sessions.revoke(scene.session.id)
+            world.sessions.revoke(scene.session.id, actor="admin")
             with pytest.raises(WAIaaSError) as caught:
                 world.sessions.authenticate(scene.session.token)
             assert caught.value.code == "SESSION_REVOKED"
-            world.links.link(session.id, scene.second)
+            world.links.link(session.id, scene.second, actor="admin")
             assert world.links.resolve(session.id, scene.second) == scene.second
 
     def test_what_was_rolled_back_is_not_known(self, scene: Scene) -> None:
@@ -183,7 +183,7 @@ class TestOwnChanges:
         world = scene.world
         with world.database.atomic() as transaction:
             session = world.session(scene.third)
-            world.sessions.revoke(scene.session.id)
+            world.sessions.revoke(scene.session.id, actor="admin")
             transaction.rollback()
             assert world.sessions.authorize(scene.session.token).session_id == scene.session.id
             with pytest.raises(WAIaaSError, match="no such session"):
@@ -198,7 +198,7 @@ class TestOwnChanges:
             world.database.close()
 
         with world.database.atomic():
-            world.sessions.revoke(scene.session.id)
+            world.sessions.revoke(scene.session.id, actor="admin")
             thread = threading.Thread(target=ask)
             thread.start()
             thread.join()
@@ -303,7 +303,7 @@ child = os.fork()
 if child == 0:
     sessions.authorize(sys.argv[2])
     assert database.latest() is not parents
-    sessions.revoke(sessions.authorize(sys.argv[2]).session_id)
+    sessions.revoke(sessions.authorize(sys.argv[2]).session_id, actor="admin")
     waiaas.close(database)
     os._exit(0)
 assert os.waitpid(child, 0)[1] == 0

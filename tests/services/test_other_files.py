@@ -33,14 +33,14 @@ READS: dict[str, Callable[[Scene], Any]] = {
 }
 CHANGES: dict[str, Callable[[Scene], Any]] = {
     "create": lambda scene: scene.world.session(scene.third),
-    "renew": lambda scene: scene.world.sessions.renew(scene.session.token),
-    "revoke": lambda scene: scene.world.sessions.revoke(scene.session.id),
-    "link": lambda scene: scene.world.links.link(scene.session.id, scene.third),
-    "unlink": lambda scene: scene.world.links.unlink(scene.session.id, scene.second),
-    "set the default": lambda scene: scene.world.links.set_default(scene.session.id, scene.second),
-    "suspend": lambda scene: scene.world.wallets.suspend(scene.first),
-    "resume": lambda scene: scene.world.wallets.resume(scene.suspended),
-    "terminate": lambda scene: scene.world.wallets.terminate(scene.first),
+    "renew": lambda scene: scene.world.sessions.renew(scene.session.token, actor="admin"),
+    "revoke": lambda scene: scene.world.sessions.revoke(scene.session.id, actor="admin"),
+    "link": lambda scene: scene.world.links.link(scene.session.id, scene.third, actor="admin"),
+    "unlink": lambda scene: scene.world.links.unlink(scene.session.id, scene.second, actor="admin"),
+    "set the default": lambda scene: scene.world.links.set_default(scene.session.id, scene.second, actor="admin"),
+    "suspend": lambda scene: scene.world.wallets.suspend(scene.first, actor="admin"),
+    "resume": lambda scene: scene.world.wallets.resume(scene.suspended, actor="admin"),
+    "terminate": lambda scene: scene.world.wallets.terminate(scene.first, actor="admin"),
     "activate": lambda scene: scene.world.kill_switch.activate(actor="sam"),
     "rotate": lambda scene: scene.world.rotate(),
 }
@@ -68,7 +68,7 @@ class TestReplacedFile:
         scene.world.database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         shutil.copy(scene.world.path, copy)
         database = waiaas.connect(copy)
-        ServiceSet(database, scene.world.clock).sessions.revoke(scene.session.id)
+        ServiceSet(database, scene.world.clock).sessions.revoke(scene.session.id, actor="admin")
         waiaas.close(database)
         os.replace(copy, scene.world.path)
 
@@ -127,7 +127,7 @@ class TestTemporaryTables:
             scene.world.clock.now += 300
         before = scene.world.rows()
         scene.world.execute(SHADOWS[shadow])
-        call = {**CALLS, "rotate": lambda scene: scene.world.tokens.rotate()}[name]
+        call = {**CALLS, "rotate": lambda scene: scene.world.tokens.rotate(actor="admin")}[name]
         with pytest.raises(WAIaaSError) as caught:
             call(scene)
         assert (caught.value.code, caught.value.reason) == ("DATABASE_UNAVAILABLE", "hidden_table")
@@ -162,7 +162,7 @@ class TestTemporaryTables:
     def test_a_table_of_another_name_hides_nothing(self, scene: Scene) -> None:
         """Temporary tables with other names are the caller's own."""
         scene.world.execute("CREATE TEMP TABLE my_sessions (id)")
-        assert scene.world.sessions.revoke(scene.session.id).status == "REVOKED"
+        assert scene.world.sessions.revoke(scene.session.id, actor="admin").status == "REVOKED"
 
     def test_an_attached_database_decides_nothing(self, scene: Scene, tmp_path: Path) -> None:
         """Tables of a database that the caller has attached are not read, though they have the same names."""
@@ -172,4 +172,4 @@ class TestTemporaryTables:
         scene.world.execute("INSERT INTO other.key_value_store VALUES ('kill_switch_state', 'LOCKED', 0)")
         with scene.world.database.atomic("IMMEDIATE"):
             assert scene.world.sessions.authorize(scene.session.token).session_id == scene.session.id
-        assert scene.world.sessions.revoke(scene.session.id).status == "REVOKED"
+        assert scene.world.sessions.revoke(scene.session.id, actor="admin").status == "REVOKED"

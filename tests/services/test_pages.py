@@ -33,10 +33,10 @@ def listed(world: World) -> World:
         ttl = 300 if number % 3 == 1 else 3600
         session = world.session(wallets[number], wallets[(number + 1) % 10], ttl=ttl)
         if number % 3 == 2:
-            world.sessions.revoke(session.id)
+            world.sessions.revoke(session.id, actor="admin")
     for number, (wallet,) in enumerate(world.query("SELECT id FROM wallets ORDER BY id")):
         if number % 2:
-            world.wallets.suspend(wallet)
+            world.wallets.suspend(wallet, actor="admin")
     world.clock.now = NOW + 300
     return world
 
@@ -114,7 +114,7 @@ def test_a_status_that_changes_meanwhile_shifts_nothing(listed: World) -> None:
     active = ids_of(listed.sessions.list, 50, status="ACTIVE")
     first = listed.sessions.list(status="ACTIVE", limit=2)
     for session in first.items:
-        listed.sessions.revoke(session.id)
+        listed.sessions.revoke(session.id, actor="admin")
     rest = listed.sessions.list(status="ACTIVE", limit=2, after=first.next_after)
     assert [session.id for session in rest.items] == active[2:]
     assert rest.next_after is None
@@ -170,3 +170,19 @@ def test_all_wrong_arguments_are_told_at_once(world: World) -> None:
             "status": ["Must be one of: ACTIVE, EXPIRED, REVOKED."],
         }
     }
+
+
+def test_a_page_is_followed_to_the_end(world: World) -> None:
+    """A page can be iterated and has a length, and `next` gives each further page of the same list, then None."""
+    ids = [world.wallet() for _ in range(5)]
+    suspended = [world.wallets.suspend(id_, actor="admin").id for id_ in ids[:3]]
+    page, seen = world.wallets.list(limit=2), []
+    while page is not None:
+        assert len(page) == len(page.items)
+        seen.append([wallet.id for wallet in page])
+        page = page.next()
+    assert seen == [ids[:2], ids[2:4], ids[4:]]
+    rest = world.wallets.list(status="SUSPENDED", limit=2).next()
+    assert rest is not None
+    assert [wallet.id for wallet in rest] == suspended[2:]
+    assert rest.next() is None

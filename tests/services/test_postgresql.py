@@ -47,10 +47,10 @@ class Services(ServiceSet):
         super().__init__(database, lambda: self.now, sessions_per_wallet=2)
 
     def wallet(self, key: str) -> str:
-        return str(self.wallets.create(new_wallet(key)[2]).id)
+        return str(self.wallets.create(**new_wallet(key)[2], actor="admin").id)
 
     def session(self, *wallet_ids: str) -> waiaas.IssuedSession:
-        return self.sessions.create(new_session(*wallet_ids)[2])
+        return self.sessions.create(**new_session(*wallet_ids)[2], actor="admin")
 
 
 @pytest.fixture
@@ -63,25 +63,25 @@ def test_a_session_lives_its_life(services: Services) -> None:
     a, b, c = map(services.wallet, "abc")
     session = services.session(a, b)
     assert services.sessions.authenticate(session.token).wallet_id == a
-    services.links.link(session.id, c)
-    services.links.set_default(session.id, c)
-    services.links.unlink(session.id, a)
+    services.links.link(session.id, c, actor="admin")
+    services.links.set_default(session.id, c, actor="admin")
+    services.links.unlink(session.id, a, actor="admin")
     assert [wallet.id for wallet in services.links.list(session.id)] == [c, b]
     assert (services.links.resolve(session.id), services.links.resolve(session.id, b)) == (c, b)
-    services.wallets.suspend(b, "lost key")
-    services.wallets.resume(b)
-    services.wallets.terminate(c)
+    services.wallets.suspend(b, "lost key", actor="admin")
+    services.wallets.resume(b, actor="admin")
+    services.wallets.terminate(c, actor="admin")
     assert services.sessions.get(session.id).default_wallet_id == b
     services.now += 2_000_000
-    services.tokens.rotate()
-    renewed = services.sessions.renew(session.token)
+    services.tokens.rotate(actor="admin")
+    renewed = services.sessions.renew(session.token, actor="admin")
     with pytest.raises(WAIaaSError) as caught:
         services.sessions.authenticate(session.token)
     assert caught.value.code == "INVALID_TOKEN"
     assert services.sessions.authenticate(renewed.token).wallet_id == b
     assert [each.id for each in services.sessions.list(b, status="ACTIVE").items] == [session.id]
     assert [each.id for each in services.wallets.list(status="TERMINATED").items] == [c]
-    services.sessions.revoke(session.id)
+    services.sessions.revoke(session.id, actor="admin")
     events = services.database.execute_sql("SELECT event_type FROM audit_log ORDER BY id").fetchall()
     assert [event for (event,) in events] == [
         *["WALLET_CREATED"] * 3,
@@ -107,13 +107,13 @@ def test_what_is_no_id_ends_no_transaction(services: Services, no_id: Any) -> No
     calls: list[Callable[[], Any]] = [
         lambda: services.links.resolve(no_id),
         lambda: services.links.resolve(session.id, no_id),
-        lambda: services.links.link(session.id, no_id),
+        lambda: services.links.link(session.id, no_id, actor="admin"),
         lambda: services.sessions.get(no_id),
         lambda: services.sessions.list(no_id),
-        lambda: services.wallets.terminate(no_id),
+        lambda: services.wallets.terminate(no_id, actor="admin"),
     ]
     with services.database.atomic():
-        services.wallets.suspend(wallet)
+        services.wallets.suspend(wallet, actor="admin")
         for call in calls:
             with pytest.raises(WAIaaSError) as caught:
                 call()
@@ -151,7 +151,7 @@ def test_writers_take_turns(services: Services) -> None:
         ]
         assert race(services, *[lambda key=key: services.wallet(key)] * 2) == ["ACTION_VALIDATION_FAILED", "done"]
         services.now += 2_000_000
-        renew = [lambda token=session.token: services.sessions.renew(token)] * 3
+        renew = [lambda token=session.token: services.sessions.renew(token, actor="admin")] * 3
         assert race(services, *renew) == ["SESSION_RENEWAL_MISMATCH", "SESSION_RENEWAL_MISMATCH", "done"]
 
 

@@ -25,7 +25,7 @@ class TestLink:
         """The link says when it was made, and the default stays what it was."""
         session = world.session(wallets[0])
         world.clock.now = NOW + 60.5
-        link = world.links.link(session.id, wallets[1])
+        link = world.links.link(session.id, wallets[1], actor="admin")
         moment = datetime.fromtimestamp(NOW + 60, timezone.utc)
         assert link == LinkedWallet(
             *(wallets[1], "wallet 1", "solana", "testnet", None, "ACTIVE", False, moment, session.id)
@@ -41,10 +41,10 @@ class TestLink:
         """The session is checked first, then wallet and room, and only then whether they are linked already."""
         own, terminated, full, free = wallets
         session, revoked = world.session(own, full), world.session(own)
-        world.sessions.revoke(revoked.id)
+        world.sessions.revoke(revoked.id, actor="admin")
         for _ in range(4):
             world.session(full)
-        world.wallets.terminate(terminated)
+        world.wallets.terminate(terminated, actor="admin")
         for code, to, wallet, details in (
             ("SESSION_NOT_FOUND", NOBODY, NOBODY, {"sessionId": NOBODY}),
             ("SESSION_NOT_FOUND", revoked.id, NOBODY, {"sessionId": revoked.id}),
@@ -55,22 +55,22 @@ class TestLink:
             ("WALLET_ALREADY_LINKED", session.id, own, {"sessionId": session.id, "walletId": own}),
         ):
             with refused(world, code) as caught:
-                world.links.link(to, wallet)
+                world.links.link(to, wallet, actor="admin")
             assert caught.value.details == details
-        world.links.link(session.id, free)
+        world.links.link(session.id, free, actor="admin")
 
     def test_an_expired_session(self, world: World, wallets: list[str]) -> None:
         """An expired session can be linked, as the daemon lets it, though it reaches nothing by that."""
         session = world.session(wallets[0], ttl=300)
         world.clock.now = NOW + 300
-        assert not world.links.link(session.id, wallets[1]).is_default
+        assert not world.links.link(session.id, wallets[1], actor="admin").is_default
         with refused(world, "SESSION_EXPIRED"):
             world.links.resolve(session.id, wallets[1])
 
     def test_a_suspended_wallet(self, world: World, wallets: list[str]) -> None:
         """A suspended wallet can be linked, for suspension ends one day."""
-        world.wallets.suspend(wallets[1])
-        assert world.links.link(world.session(wallets[0]).id, wallets[1]).status == "SUSPENDED"
+        world.wallets.suspend(wallets[1], actor="admin")
+        assert world.links.link(world.session(wallets[0]).id, wallets[1], actor="admin").status == "SUSPENDED"
 
 
 class TestUnlink:
@@ -79,19 +79,19 @@ class TestUnlink:
     def test_what_it_changes(self, world: World, wallets: list[str]) -> None:
         """The link goes, no other does, and the wallet can be linked again."""
         session, other = world.session(*wallets[:3]), world.session(*wallets[:3])
-        world.links.unlink(session.id, wallets[1])
+        world.links.unlink(session.id, wallets[1], actor="admin")
         assert [link.id for link in world.links.list(session.id)] == [wallets[0], wallets[2]]
         assert len(world.links.list(other.id)) == 3
         with refused(world, "WALLET_ACCESS_DENIED"):
             world.links.resolve(session.id, wallets[1])
         world.clock.now = NOW + 5
-        world.links.link(session.id, wallets[1])
+        world.links.link(session.id, wallets[1], actor="admin")
         assert [link.id for link in world.links.list(session.id)] == [wallets[0], wallets[2], wallets[1]]
 
     def test_refusals(self, world: World, wallets: list[str]) -> None:
         """Neither the only wallet nor the default goes, nor what is not linked, nor anything of a revoked session."""
         one, two, revoked = world.session(wallets[0]), world.session(*wallets[:2]), world.session(*wallets[:2])
-        world.sessions.revoke(revoked.id)
+        world.sessions.revoke(revoked.id, actor="admin")
         for code, of, wallet, details in (
             ("SESSION_NOT_FOUND", NOBODY, wallets[0], {"sessionId": NOBODY}),
             ("SESSION_NOT_FOUND", revoked.id, wallets[1], {"sessionId": revoked.id}),
@@ -101,17 +101,17 @@ class TestUnlink:
             ("CANNOT_REMOVE_DEFAULT_WALLET", two.id, wallets[0], {"walletId": wallets[0]}),
         ):
             with refused(world, code) as caught:
-                world.links.unlink(of, wallet)
+                world.links.unlink(of, wallet, actor="admin")
             assert caught.value.details == details
 
     def test_down_to_the_last(self, world: World, wallets: list[str]) -> None:
         """All wallets but the default can be taken, the last one never."""
         session = world.session(*wallets)
-        world.links.set_default(session.id, wallets[2])
+        world.links.set_default(session.id, wallets[2], actor="admin")
         for wallet in (wallets[3], wallets[0], wallets[1]):
-            world.links.unlink(session.id, wallet)
+            world.links.unlink(session.id, wallet, actor="admin")
         with refused(world, "SESSION_REQUIRES_WALLET"):
-            world.links.unlink(session.id, wallets[2])
+            world.links.unlink(session.id, wallets[2], actor="admin")
         assert world.default_links() == {session.id: [wallets[2]]}
 
 
@@ -121,7 +121,7 @@ class TestSetDefault:
     def test_what_it_gives_and_stores(self, world: World, wallets: list[str]) -> None:
         """The old default is unset and the new one set; other sessions keep theirs."""
         session, other = world.session(*wallets[:3]), world.session(*wallets[:3])
-        link = world.links.set_default(session.id, wallets[2])
+        link = world.links.set_default(session.id, wallets[2], actor="admin")
         assert (link.id, link.is_default) == (wallets[2], True)
         assert world.default_links() == {session.id: [wallets[2]], other.id: [wallets[0]]}
         assert world.links.resolve(session.id) == wallets[2]
@@ -131,14 +131,14 @@ class TestSetDefault:
         """Where the wallet is the default already nothing is written, not even to the audit log."""
         session = world.session(*wallets[:2])
         before = world.rows()
-        assert world.links.set_default(session.id, wallets[0]) == session.wallets[0]
+        assert world.links.set_default(session.id, wallets[0], actor="admin") == session.wallets[0]
         assert world.rows() == before
 
     def test_several_defaults_become_one(self, world: World, wallets: list[str]) -> None:
         """A file with two defaults for one session is mended by setting either of them."""
         session = world.session(*wallets[:3])
         world.execute("UPDATE session_wallets SET is_default = 1 WHERE wallet_id = ?", wallets[1])
-        world.links.set_default(session.id, wallets[0])
+        world.links.set_default(session.id, wallets[0], actor="admin")
         assert world.default_links() == {session.id: [wallets[0]]}
         assert world.events()[-1][5] == {"previousWalletIds": wallets[:2]}
 
@@ -150,13 +150,13 @@ class TestSetDefault:
         assert world.sessions.get(session.id).wallet_name is None
         with refused(world, "WALLET_ACCESS_DENIED"):
             world.links.resolve(session.id)
-        world.links.set_default(session.id, wallets[1])
+        world.links.set_default(session.id, wallets[1], actor="admin")
         assert world.default_links() == {session.id: [wallets[1]]}
 
     def test_refusals(self, world: World, wallets: list[str]) -> None:
         """Only a wallet that is linked to a session that is not revoked can become its default."""
         session, revoked = world.session(*wallets[:2]), world.session(*wallets[:2])
-        world.sessions.revoke(revoked.id)
+        world.sessions.revoke(revoked.id, actor="admin")
         for code, of, wallet, details in (
             ("SESSION_NOT_FOUND", NOBODY, wallets[0], {"sessionId": NOBODY}),
             ("SESSION_NOT_FOUND", revoked.id, wallets[1], {"sessionId": revoked.id}),
@@ -164,7 +164,7 @@ class TestSetDefault:
             ("WALLET_ACCESS_DENIED", session.id, NOBODY, {"sessionId": session.id, "walletId": NOBODY}),
         ):
             with refused(world, code) as caught:
-                world.links.set_default(of, wallet)
+                world.links.set_default(of, wallet, actor="admin")
             assert caught.value.details == details
 
 
@@ -175,11 +175,11 @@ class TestList:
         """The default comes first, then the others in the order in which they were linked."""
         session = world.session(wallets[3], wallets[1])
         world.clock.now = NOW + 1
-        world.links.link(session.id, wallets[2])
-        world.links.link(session.id, wallets[0])
+        world.links.link(session.id, wallets[2], actor="admin")
+        world.links.link(session.id, wallets[0], actor="admin")
         order = [wallets[3], wallets[1], wallets[2], wallets[0]]
         assert [link.id for link in world.links.list(session.id)] == order
-        world.links.set_default(session.id, wallets[2])
+        world.links.set_default(session.id, wallets[2], actor="admin")
         order = [wallets[2], wallets[3], wallets[1], wallets[0]]
         assert [link.id for link in world.links.list(session.id)] == order
         assert world.sessions.get(session.id).wallets == world.links.list(session.id)
@@ -187,7 +187,7 @@ class TestList:
     def test_of_a_revoked_session(self, world: World, wallets: list[str]) -> None:
         """A revoked session still shows its links."""
         session = world.session(*wallets[:2])
-        world.sessions.revoke(session.id)
+        world.sessions.revoke(session.id, actor="admin")
         assert [link.id for link in world.links.list(session.id)] == wallets[:2]
 
     def test_of_an_unknown_session(self, world: World) -> None:
@@ -222,8 +222,8 @@ class TestResolve:
             world.clock.now = now
             with refused(world, "SESSION_EXPIRED"):
                 world.links.resolve(expiring.id, *wallet)
-        world.sessions.revoke(session.id)
-        world.sessions.revoke(expiring.id)
+        world.sessions.revoke(session.id, actor="admin")
+        world.sessions.revoke(expiring.id, actor="admin")
         for each in (session.id, expiring.id):
             for which in (*wallet, NOBODY):
                 with refused(world, "SESSION_REVOKED"):
@@ -235,7 +235,7 @@ class TestResolve:
     def test_a_suspended_wallet(self, world: World, wallets: list[str]) -> None:
         """A suspended wallet is still the one that is meant: what may be done with it is told elsewhere."""
         session = world.session(wallets[0])
-        world.wallets.suspend(wallets[0])
+        world.wallets.suspend(wallets[0], actor="admin")
         assert world.links.resolve(session.id) == wallets[0]
 
     def test_nothing_is_written(self, world: World, wallets: list[str]) -> None:
@@ -252,13 +252,13 @@ def changes_of(world: World) -> dict[str, Callable[[], Any]]:
     first, second, third = (world.wallet() for _ in range(3))
     session = world.session(first, second)
     return {
-        "link": lambda: world.links.link(session.id, third),
-        "unlink": lambda: world.links.unlink(session.id, second),
-        "set_default": lambda: world.links.set_default(session.id, second),
-        "renew": lambda: world.sessions.renew(session.token),
-        "revoke": lambda: world.sessions.revoke(session.id),
-        "terminate the default": lambda: world.wallets.terminate(first),
-        "terminate another": lambda: world.wallets.terminate(second),
+        "link": lambda: world.links.link(session.id, third, actor="admin"),
+        "unlink": lambda: world.links.unlink(session.id, second, actor="admin"),
+        "set_default": lambda: world.links.set_default(session.id, second, actor="admin"),
+        "renew": lambda: world.sessions.renew(session.token, actor="admin"),
+        "revoke": lambda: world.sessions.revoke(session.id, actor="admin"),
+        "terminate the default": lambda: world.wallets.terminate(first, actor="admin"),
+        "terminate another": lambda: world.wallets.terminate(second, actor="admin"),
     }
 
 

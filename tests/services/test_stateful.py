@@ -297,7 +297,7 @@ class Machine(RuleBasedStateMachine):
         exists = any(wallet.public_key == key for wallet in self.wallets.values())
         wallet = self.expect(
             self.locked() or ("ACTION_VALIDATION_FAILED" if exists else None),
-            lambda: self.on.wallets.create(CreateWalletRequestSchema().load(request), actor=actor),
+            lambda: self.on.wallets.create(**CreateWalletRequestSchema().load(request), actor=actor),
         )
         if wallet is not None:
             self.wallets[wallet.id] = ModelWallet(request["name"], key, self.now, self.now)
@@ -448,7 +448,7 @@ class Machine(RuleBasedStateMachine):
             request["defaultWalletId"] = default
         issued = self.expect(
             self.locked() or self.unusable(wallet_ids),
-            lambda: self.on.sessions.create(CreateSessionRequestSchema().load(request), actor=actor),
+            lambda: self.on.sessions.create(**CreateSessionRequestSchema().load(request), actor=actor),
         )
         if issued is None:
             return
@@ -466,22 +466,22 @@ class Machine(RuleBasedStateMachine):
         self.note("SESSION_ISSUED", actor, chosen, issued.id)
         self.compare_session(issued)
 
-    @rule(number=which, actor=st.none() | actors)
-    def renew(self, number: int, actor: str | None) -> None:
+    @rule(number=which, actor=actors)
+    def renew(self, number: int, actor: str) -> None:
         token = self.some_token(number)
         if token is not None:
             self.renew_token(token, actor)
 
     @precondition(lambda self: self.living_tokens())
-    @rule(number=which, early=st.booleans(), actor=st.none() | actors)
-    def renew_when_due(self, number: int, early: bool, actor: str | None) -> None:
+    @rule(number=which, early=st.booleans(), actor=actors)
+    def renew_when_due(self, number: int, early: bool, actor: str) -> None:
         """Renew in the first second in which it is possible, or in the last in which it is not."""
         living = self.living_tokens()
         token = living[number % len(living)]
         self.now = max(self.now, half_time(token) - early)
         self.renew_token(token, actor)
 
-    def renew_token(self, token: IssuedToken, actor: str | None) -> None:
+    def renew_token(self, token: IssuedToken, actor: str) -> None:
         session = self.sessions[token.session_id]
         renewed = self.expect(
             self.renewal_code(token, session), lambda: self.on.sessions.renew(token.text, actor=actor)
@@ -494,9 +494,9 @@ class Machine(RuleBasedStateMachine):
         session.token = self.issue(renewed, default, session.expires_at)
         session.renewals += 1
         session.renewed_at = self.now
-        self.note("SESSION_RENEWED", actor or f"session:{renewed.id}", default, renewed.id)
+        self.note("SESSION_RENEWED", actor, default, renewed.id)
         self.compare_session(renewed)
-        self.expect(self.renewal_code(token, session), lambda: self.on.sessions.renew(token.text))
+        self.expect(self.renewal_code(token, session), lambda: self.on.sessions.renew(token.text, actor="admin"))
 
     @rule(number=which, actor=actors)
     def revoke(self, number: int, actor: str) -> None:
@@ -634,8 +634,9 @@ class Machine(RuleBasedStateMachine):
             "signature": f"{head}.{claims}.{b64(bytes(32))}",
             "prefix": token.text.removeprefix("wai_sess_"),
         }[part]
-        for ask in (self.on.sessions.authorize, self.on.sessions.authenticate, self.on.sessions.renew):
+        for ask in (self.on.sessions.authorize, self.on.sessions.authenticate):
             self.expect(self.locked() or "INVALID_TOKEN", lambda ask=ask: ask(edited))  # type: ignore[misc]
+        self.expect(self.locked() or "INVALID_TOKEN", lambda: self.on.sessions.renew(edited, actor="admin"))
         self.expect("INVALID_TOKEN", lambda: self.on.tokens.verify(edited))
 
     # The kill switch, and what an agent may use.

@@ -32,11 +32,11 @@ def test_a_replaced_key_is_not_kept_alive_by_a_clock_that_was_set_back(world: Wo
     world.clock.now = NOW - 299
     assert isinstance(world.sessions.authenticate(session.token), AuthenticatedSession)
     with refused(world, "ROTATION_TOO_RECENT"):
-        world.tokens.rotate()
+        world.tokens.rotate(actor="admin")
     world.clock.now = NOW - 300
     with refused(world, "INVALID_TOKEN"):
         world.sessions.authenticate(session.token)
-    world.tokens.rotate()
+    world.tokens.rotate(actor="admin")
 
 
 def test_a_deleted_key_revives_none_before_it(world: World) -> None:
@@ -106,10 +106,10 @@ def test_an_unusable_key_lets_nobody_in(world: World, which: str, value: str, is
     world.execute("UPDATE key_value_store SET value = ? WHERE key = ?", value, which)
     for operation in (
         lambda: world.sessions.authenticate(session.token),
-        lambda: world.sessions.renew(session.token),
+        lambda: world.sessions.renew(session.token, actor="admin"),
         lambda: world.session(wallet),
         lambda: world.tokens.verify(session.token),
-        lambda: world.tokens.rotate(),
+        lambda: world.tokens.rotate(actor="admin"),
         lambda: world.tokens.sign(session.id, wallet, issued_at=NOW, expires_at=NOW + 300),
     ):
         with refused(world, "DATABASE_UNAVAILABLE", "token_key_unusable") as caught:
@@ -157,10 +157,10 @@ def test_nothing_of_an_unusable_key_is_kept_in_an_error(world: World, which: str
     for operation in (
         lambda: world.sessions.authorize(session.token),
         lambda: world.sessions.authenticate(session.token),
-        lambda: world.sessions.renew(session.token),
+        lambda: world.sessions.renew(session.token, actor="admin"),
         lambda: world.session(wallet),
         lambda: world.tokens.verify(session.token),
-        lambda: world.tokens.rotate(),
+        lambda: world.tokens.rotate(actor="admin"),
         lambda: world.tokens.sign(session.id, wallet, issued_at=NOW, expires_at=NOW + 300),
     ):
         with pytest.raises(WAIaaSError) as caught:
@@ -180,9 +180,9 @@ def test_nothing_of_a_good_key_is_kept_in_an_error(world: World) -> None:
     for operation in (
         lambda: world.sessions.authorize(session.token[:-2] + "AA"),
         lambda: world.sessions.authenticate("wai_sess_" + "x" * 5000),
-        lambda: world.sessions.renew(session.token),
+        lambda: world.sessions.renew(session.token, actor="admin"),
         lambda: world.session(wallet),
-        lambda: world.tokens.rotate(),
+        lambda: world.tokens.rotate(actor="admin"),
     ):
         with pytest.raises(WAIaaSError) as caught:
             operation()
@@ -231,7 +231,7 @@ WRONG_CLAIMS = {
 
 def is_refused(world: World, token: object, code: str = "INVALID_TOKEN") -> None:
     """Assert that a token is refused by whatever takes one, and that nothing of it is told."""
-    for operation in (world.sessions.authenticate, world.sessions.renew, world.tokens.verify):
+    for operation in (world.sessions.authenticate, world.renew, world.tokens.verify):
         with refused(world, code) as caught:
             operation(token)  # type: ignore[arg-type]
         shown = "".join(traceback.format_exception(caught.value)) + repr(caught.value.to_dict())
@@ -409,9 +409,9 @@ def test_a_token_with_the_right_key_that_was_never_issued_is_refused(world: Worl
     with refused(world, "INVALID_TOKEN"):
         world.sessions.authenticate(forged)
     with refused(world, "SESSION_RENEWAL_MISMATCH"):
-        world.sessions.renew(forged)
+        world.sessions.renew(forged, actor="admin")
     unknown = make_token(world.key(), claims_of(session, sub=NOBODY))
-    for operation in (world.sessions.authenticate, world.sessions.renew):
+    for operation in (world.sessions.authenticate, world.renew):
         with refused(world, "SESSION_NOT_FOUND"):
             operation(unknown)
 
@@ -494,7 +494,7 @@ class TestFormat:
         assert world.tokens.verify(token) == (session, wallet, NOW - 2000, NOW + 2000)
         found = world.sessions.authenticate(token)
         assert found == (session, wallet, datetime.fromtimestamp(NOW + 2000, timezone.utc))
-        renewed = world.sessions.renew(token)
+        renewed = world.sessions.renew(token, actor="admin")
         assert renewed.token == make_token(key, claims | {"iat": NOW, "exp": NOW + 3000})
 
 
@@ -510,7 +510,7 @@ class TestRotation:
             world.sessions.authenticate(old.token)
         world.clock.now = NOW + 5000
         rotating = World(world.path, world.clock)
-        rotating.tokens.rotate()
+        rotating.tokens.rotate(actor="admin")
         new = rotating.session(wallet)
         assert json.loads(unb64(new.token.split(".")[1]))["iat"] == NOW + 5000
         for seconds in (0, 1, 299, 299.99):
@@ -531,27 +531,27 @@ class TestRotation:
             for seconds in (-299, 0, 299, 299.99):
                 world.clock.now = made + seconds
                 with refused(world, "ROTATION_TOO_RECENT") as caught:
-                    world.tokens.rotate()
+                    world.tokens.rotate(actor="admin")
                 assert caught.value.details == {"retryAt": made + 300}
             world.clock.now = made + 300
-            world.tokens.rotate()
+            world.tokens.rotate(actor="admin")
             assert world.key("jwt_secret_previous") == key != world.key()
         is_refused(world, session.token)
 
     def test_without_a_key(self, world: World) -> None:
         """A rotation in a file without a key makes the first one, which then waits as any other."""
-        world.tokens.rotate()
+        world.tokens.rotate(actor="admin")
         assert world.query("SELECT key FROM key_value_store") == [("jwt_secret_current",)]
         assert world.events() == [("KEY_ROTATED", "admin", None, None, None, {"key": "jwt_secret_current"})]
         with refused(world, "ROTATION_TOO_RECENT"):
-            world.tokens.rotate()
+            world.tokens.rotate(actor="admin")
 
     def test_a_token_renewed_after_a_rotation_outlives_the_old_key(self, world: World) -> None:
         """A renewal signs with the current key, so that the session goes on when the old one is accepted no more."""
         session = world.session(world.wallet(), ttl=1000)
         world.clock.now = NOW + 600
-        world.tokens.rotate()
-        renewed = world.sessions.renew(session.token)
+        world.tokens.rotate(actor="admin")
+        renewed = world.sessions.renew(session.token, actor="admin")
         world.clock.now = NOW + 600 + 300
         assert world.sessions.authenticate(renewed.token).session_id == session.id
         is_refused(world, session.token)
@@ -579,7 +579,7 @@ def test_a_stored_hash_of_another_form_lets_nobody_in(world: World, stored: str)
     with refused(world, "INVALID_TOKEN"):
         world.sessions.authenticate(session.token)
     with refused(world, "SESSION_RENEWAL_MISMATCH"):
-        world.sessions.renew(session.token)
+        world.sessions.renew(session.token, actor="admin")
 
 
 def test_two_callers_that_find_no_key_use_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,15 +20,15 @@ class Removal(NamedTuple):
 
 
 def renew(scene: Scene) -> None:
-    scene.world.sessions.renew(scene.session.token)
+    scene.world.sessions.renew(scene.session.token, actor="admin")
 
 
 def rotate(scene: Scene) -> None:
-    scene.world.tokens.rotate()
+    scene.world.tokens.rotate(actor="admin")
 
 
 def terminate(scene: Scene) -> None:
-    scene.world.wallets.terminate(scene.first)
+    scene.world.wallets.terminate(scene.first, actor="admin")
 
 
 def activate(scene: Scene) -> None:
@@ -40,23 +40,31 @@ def escalate(scene: Scene) -> None:
 
 
 def unlink(scene: Scene) -> None:
-    scene.world.links.unlink(scene.session.id, scene.second)
+    scene.world.links.unlink(scene.session.id, scene.second, actor="admin")
 
 
 RELINK = "INSERT OR IGNORE INTO session_wallets VALUES (old.session_id, old.wallet_id, old.is_default, old.created_at)"
 REMOVALS = {
     "revoke": Removal(
-        lambda scene: scene.world.sessions.revoke(scene.session.id), "UPDATE", "sessions", "revoked_at", "NULL"
+        lambda scene: scene.world.sessions.revoke(scene.session.id, actor="admin"),
+        "UPDATE",
+        "sessions",
+        "revoked_at",
+        "NULL",
     ),
     "renew": Removal(renew, "UPDATE", "sessions", "token_hash", "old.token_hash"),
     "renew: the count": Removal(renew, "UPDATE", "sessions", "renewal_count", "old.renewal_count"),
     "unlink": Removal(unlink, "DELETE", "session_wallets", "", RELINK),
     "set the default": Removal(
-        lambda scene: scene.world.links.set_default(scene.session.id, scene.second),
+        lambda scene: scene.world.links.set_default(scene.session.id, scene.second, actor="admin"),
         *("UPDATE", "session_wallets", "is_default", "old.is_default"),
     ),
     "suspend": Removal(
-        lambda scene: scene.world.wallets.suspend(scene.first), "UPDATE", "wallets", "status", "'ACTIVE'"
+        lambda scene: scene.world.wallets.suspend(scene.first, actor="admin"),
+        "UPDATE",
+        "wallets",
+        "status",
+        "'ACTIVE'",
     ),
     "terminate": Removal(terminate, "UPDATE", "wallets", "status", "'ACTIVE'"),
     "terminate: links": Removal(terminate, "DELETE", "session_wallets", "", RELINK),
@@ -118,16 +126,16 @@ def test_the_audit_log_cannot_undo_one_either(scene: Scene) -> None:
         "CREATE TRIGGER undo AFTER INSERT ON audit_log BEGIN UPDATE sessions SET revoked_at = NULL; END"
     )
     with refused(scene.world, "DATABASE_UNAVAILABLE", "change_undone"):
-        scene.world.sessions.revoke(scene.session.id)
+        scene.world.sessions.revoke(scene.session.id, actor="admin")
     with refused(scene.world, "DATABASE_UNAVAILABLE", "change_undone"):
         scene.world.kill_switch.activate(actor="sam")
     with refused(scene.world, "DATABASE_UNAVAILABLE", "change_undone"):
-        scene.world.wallets.terminate(scene.first)
+        scene.world.wallets.terminate(scene.first, actor="admin")
 
 
 def test_a_trigger_that_only_notes_stops_nothing(scene: Scene) -> None:
     """A trigger that writes to a table of the program does not matter."""
     scene.world.execute("CREATE TABLE note (id TEXT)")
     scene.world.execute("CREATE TRIGGER note_it AFTER UPDATE ON sessions BEGIN INSERT INTO note VALUES (new.id); END")
-    assert scene.world.sessions.revoke(scene.session.id).status == "REVOKED"
+    assert scene.world.sessions.revoke(scene.session.id, actor="admin").status == "REVOKED"
     assert scene.world.query("SELECT id FROM note") == [(scene.session.id,)]

@@ -50,11 +50,17 @@ class World(ServiceSet):
         """Create an active wallet and return its id."""
         self._made += 1
         request = {"name": "payments", "chain": "solana", "environment": "testnet", "publicKey": f"key-{self._made}"}
-        return str(self.wallets.create(CreateWalletRequestSchema().load(request | changes)).id)
+        return str(self.wallets.create(**CreateWalletRequestSchema().load(request | changes), actor="admin").id)
 
     def session(self, *wallet_ids: str, **more: Any) -> IssuedSession:
         """Create a session for wallets; `more` are further wire keys of the request."""
-        return self.sessions.create(CreateSessionRequestSchema().load({"walletIds": list(wallet_ids), **more}))
+        return self.sessions.create(
+            **CreateSessionRequestSchema().load({"walletIds": list(wallet_ids), **more}), actor="admin"
+        )
+
+    def renew(self, token: str) -> IssuedSession:
+        """Renew a session as the administrator does."""
+        return self.sessions.renew(token, actor="admin")
 
     def execute(self, statement: str, *parameters: Any) -> None:
         """Change the file behind the services' back."""
@@ -79,7 +85,7 @@ class World(ServiceSet):
             "UPDATE key_value_store SET value = json_set(value, '$.createdAt', ?) WHERE key = 'jwt_secret_current'",
             self.clock.now - 300,
         )
-        self.tokens.rotate()
+        self.tokens.rotate(actor="admin")
 
     def events(self) -> list[tuple[Any, ...]]:
         """The audit log in its order: event, actor, wallet, session, transaction, details."""
@@ -139,7 +145,7 @@ class Scene:
     def __init__(self, world: World) -> None:
         self.world = world
         self.first, self.second, self.third, self.suspended = (world.wallet(name=f"w{n}") for n in range(4))
-        world.wallets.suspend(self.suspended)
+        world.wallets.suspend(self.suspended, actor="admin")
         self.session = world.session(self.first, self.second, ttl=1000)
         self.alone = world.session(self.first)
         world.execute(
@@ -154,7 +160,7 @@ class Scene:
 #: Each change that the services can make, for a scene and the actor who asks for it.
 CHANGES: dict[str, Callable[[Scene, str], Any]] = {
     "create a wallet": lambda scene, actor: scene.world.wallets.create(
-        {
+        **{
             **{"name": "new", "chain": "solana", "environment": "testnet", "public_key": "new-key"},
             **{"default_network": None, "owner_address": None},
         },
@@ -167,7 +173,7 @@ CHANGES: dict[str, Callable[[Scene, str], Any]] = {
         scene.second, actor=actor
     ),
     "create a session": lambda scene, actor: scene.world.sessions.create(
-        {
+        **{
             **{"wallet_ids": [scene.second, scene.third], "default_wallet_id": scene.third},
             **{"ttl": 300, "constraints": {"secret": "no"}},
         },

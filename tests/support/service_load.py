@@ -34,7 +34,7 @@ class Load:
         self.sessions = waiaas.SessionService(self.database, settings=_SETTINGS, clock=clock)
         self.links = waiaas.SessionWalletService(self.database, settings=_SETTINGS, clock=clock)
         self.wallets = waiaas.WalletService(self.database, clock=clock)
-        self.tokens = waiaas.SessionTokens(self.database, clock=clock)
+        self.tokens = waiaas.TokenService(self.database, clock=clock)
         self.kill_switch = waiaas.KillSwitchService(self.database, clock=clock)
         self.made = 0
         self.newest: waiaas.IssuedSession | None = None
@@ -66,14 +66,14 @@ class Load:
         wallet = {"name": "w", "chain": "solana", "environment": "testnet", "publicKey": f"{self.now} {self.made}"}
         request = waiaas.CreateWalletRequestSchema().load(wallet)
         self.say("begin", "create wallet")
-        self.wallets.create(request)
+        self.wallets.create(**request, actor="admin")
 
     def create(self) -> None:
         active = self.wallet_ids("ACTIVE")
         wallets = self.dice.sample(active, self.dice.randint(1, 3))
         request = waiaas.CreateSessionRequestSchema().load({"walletIds": wallets})
         self.say("begin", "create")
-        self.newest = self.sessions.create(request)
+        self.newest = self.sessions.create(**request, actor="admin")
 
     def link(self) -> None:
         session = self.live_session()
@@ -85,7 +85,7 @@ class Load:
         ]
         if session and free:
             self.say("begin", "link", session.id, free[0])
-            self.links.link(session.id, free[0])
+            self.links.link(session.id, free[0], actor="admin")
 
     def unlink(self) -> None:
         session = self.live_session(2)
@@ -94,7 +94,7 @@ class Load:
             self.unlinked.add((session.id, wallet))
             self.say("begin", "unlink", session.id, wallet)
             with self.maybe_inside_a_transaction():
-                self.links.unlink(session.id, wallet)
+                self.links.unlink(session.id, wallet, actor="admin")
             self.say("done", "unlink", session.id, wallet)
 
     def set_default(self) -> None:
@@ -103,7 +103,7 @@ class Load:
             wallet = self.dice.choice(session.wallets).id
             self.say("begin", "set default", session.id, wallet)
             with self.maybe_inside_a_transaction():
-                self.links.set_default(session.id, wallet)
+                self.links.set_default(session.id, wallet, actor="admin")
             self.say("done", "set default", session.id, wallet)
 
     def renew(self) -> None:
@@ -115,7 +115,7 @@ class Load:
             return
         self.say("begin", "renew", old.id)
         with self.maybe_inside_a_transaction():
-            self.newest = self.sessions.renew(old.token)
+            self.newest = self.sessions.renew(old.token, actor="admin")
         self.say("done", "renew", old.id, sha256(old.token.encode()).hexdigest())
 
     def revoke(self) -> None:
@@ -125,14 +125,14 @@ class Load:
             session = self.dice.choice(sessions)
             self.say("begin", "revoke", session)
             with self.maybe_inside_a_transaction():
-                self.sessions.revoke(session)
+                self.sessions.revoke(session, actor="admin")
             self.say("done", "revoke", session)
 
     def suspend(self) -> None:
         wallet = self.dice.choice(self.wallet_ids("ACTIVE"))
         self.say("begin", "suspend", wallet)
         with self.maybe_inside_a_transaction():
-            self.wallets.suspend(wallet)
+            self.wallets.suspend(wallet, actor="admin")
         self.say("done", "suspend", wallet)
 
     def resume(self) -> None:
@@ -140,13 +140,13 @@ class Load:
         if suspended:
             wallet = self.dice.choice(suspended)
             self.say("begin", "resume", wallet)
-            self.wallets.resume(wallet)
+            self.wallets.resume(wallet, actor="admin")
 
     def terminate(self) -> None:
         wallet = self.dice.choice(self.wallet_ids("ACTIVE"))
         self.say("begin", "terminate", wallet)
         with self.maybe_inside_a_transaction():
-            self.wallets.terminate(wallet)
+            self.wallets.terminate(wallet, actor="admin")
         self.say("done", "terminate", wallet)
 
     def rotate(self) -> None:
@@ -156,7 +156,7 @@ class Load:
         ).fetchone() or ("",)
         self.say("begin", "rotate")
         with self.maybe_inside_a_transaction():
-            self.tokens.rotate()
+            self.tokens.rotate(actor="admin")
         self.say("done", "rotate", sha256(old.encode()).hexdigest())
 
     def use_the_kill_switch(self) -> None:

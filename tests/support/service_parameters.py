@@ -52,7 +52,7 @@ def call(scene: Scene, place: Place, value: object) -> Any:
         "token": scene.session.token,
         "actor": "sam",
     }
-    right["request"] = _request(scene, place.service)
+    right |= _request(scene, place.service)
     right |= {name: right_id(scene, place._replace(name=name)) for name in ("session_id", "wallet_id")}
     needed = {
         name: right[name]

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from peewee import Database
 
 from waiaas import (
+    AuditService,
     KillSwitchService,
     SessionService,
     SessionSettings,
-    SessionTokens,
     SessionWalletService,
+    TokenService,
     WalletService,
 )
 
@@ -25,5 +26,6 @@ class ServiceSet:
         self.sessions = SessionService(database, settings=self.settings, clock=clock)
         self.links = SessionWalletService(database, settings=self.settings, clock=clock)
         self.wallets = WalletService(database, clock=clock)
-        self.tokens = SessionTokens(database, clock=clock)
+        self.tokens = TokenService(database, clock=clock)
+        self.audit = AuditService(database, clock=clock)
         self.kill_switch = KillSwitchService(database, clock=clock)

@@ -68,9 +68,8 @@ class Writer:
     def call(self, word: str, about: str | None, call: Call) -> Any:
         """Make a call; its outcome is told once it has returned."""
         self.tell("asks", about)
-        service, method, *arguments = call
         try:
-            made = getattr(getattr(self.services, service), method)(*arguments)
+            made = self.services.make(call)
         except WAIaaSError as error:
             self.tell("refused", error.code)
             if error.code in _OVER:

@@ -21,8 +21,8 @@ def make_wallet(database: peewee.SqliteDatabase, name: str) -> str:
     request: CreateWalletRequest = waiaas.CreateWalletRequestSchema().load(
         {"name": name, "chain": "solana", "environment": "mainnet", "publicKey": f"address of {name}"}
     )
-    wallet: waiaas.Wallet = waiaas.WalletService(database).create(request)
-    return str(wallet.id)
+    wallet: waiaas.WalletDetails = waiaas.WalletService(database).create(**request, actor="admin")
+    return wallet.id
 
 
 def work(path: Path) -> list[str]:
@@ -32,7 +32,7 @@ def work(path: Path) -> list[str]:
     settings = waiaas.SessionSettings(sessions_per_wallet=2)
     sessions = waiaas.SessionService(database, settings=settings, clock=lambda: 1_800_000_000.0)
     request: CreateSessionRequest = waiaas.CreateSessionRequestSchema().load({"walletIds": [one, other]})
-    issued: waiaas.IssuedSession = sessions.create(request, actor="somebody")
+    issued: waiaas.IssuedSession = sessions.create(**request, actor="somebody")
     token: str = issued.token
     expires_at: datetime = sessions.authenticate(token).expires_at
     links = waiaas.SessionWalletService(database)

@@ -552,4 +552,5 @@ token_alone: Must have the key token and no other.
 network_of_chain: Must be a network of {chain}: {networks}.
 public_key_exists: A wallet with this public key exists.
 next_after: Must be the next_after of a page.
+aware_datetime: Must be a datetime with a time zone.
 """

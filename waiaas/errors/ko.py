@@ -556,4 +556,5 @@ token_alone: token 항목만 있어야 합니다.
 network_of_chain: {chain} 체인의 네트워크여야 합니다: {networks}.
 public_key_exists: 이 공개 키를 사용하는 지갑이 이미 있습니다.
 next_after: 페이지의 next_after 값이어야 합니다.
+aware_datetime: 시간대가 있는 datetime이어야 합니다.
 """

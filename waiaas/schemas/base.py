@@ -14,7 +14,7 @@ import re
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
-from typing import Any, ClassVar, Final, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 
 from marshmallow import EXCLUDE, INCLUDE, RAISE, Schema, ValidationError, fields, validate
 from marshmallow.exceptions import SCHEMA
@@ -29,6 +29,7 @@ __all__ = [
     "MAX_KEY_LENGTH",
     "MAX_TOKEN_LENGTH",
     "JSONObject",
+    "RequestSchema",
     "RequestValidationError",
     "ResponseSchema",
     "Secret",
@@ -58,6 +59,7 @@ MAX_KEYS: Final = 100
 _KEY_SHOWN: Final = 64
 
 _Item = TypeVar("_Item")
+_Loaded = TypeVar("_Loaded")
 _Value = TypeVar("_Value")
 
 # Spelt out rather than `\d` or IGNORECASE: only ASCII digits are meant.
@@ -486,6 +488,21 @@ class WireSchema(Schema):
         return {index: errors for index, item in enumerate(data) if (errors := self._shape_errors(item, many=False))}
 
 
+class RequestSchema(WireSchema, Generic[_Loaded]):
+    """A schema for what a client sends; `load` returns the arguments of a method of a service.
+
+    :raises RequestValidationError: ``load`` was given anything that breaks the rules (code
+        ``ACTION_VALIDATION_FAILED``).
+    """
+
+    if TYPE_CHECKING:
+
+        def load(  # type: ignore[override]  # A request is one object: `many` has no use here.
+            self, data: Any, *, partial: bool | Collection[str] | None = None, unknown: UnknownOption | None = None
+        ) -> _Loaded:
+            """Return the arguments."""
+
+
 class ResponseSchema(WireSchema):
     """A schema for what the service answers: made by ``dump`` from an object or a mapping.
 
@@ -506,20 +523,27 @@ class ResponseSchema(WireSchema):
         return obj[attr] if isinstance(obj, Mapping) else getattr(obj, attr)
 
 
-def check_as_loaded(schema: WireSchema, request: Mapping[str, object], keys: Collection[str]) -> None:
-    """Refuse a request made by hand that is not one that `schema` gives, with these keys.
+def check_as_loaded(schema: WireSchema, arguments: Mapping[str, object]) -> None:
+    """Refuse arguments that are not in the form in which the fields of `schema` load them.
 
-    :raises RequestValidationError: the messages stand under the wire keys.
+    None is good if it is what the schema returns for a key that was left out.
+
+    :raises RequestValidationError: the messages are under the wire keys.
     """
-    expected = [f"Must be a result of {type(schema).__name__}().load."]
-    if not isinstance(request, Mapping):
-        raise RequestValidationError({SCHEMA: expected})
-    if missing := [key for key in keys if key not in request]:
-        raise RequestValidationError({wire_key(key): expected for key in missing})
-    # None is what a schema gives for a key that was left out.
-    loaded = schema.load({wire_key(key): request[key] for key in keys if request[key] is not None})
-    if changed := [key for key in keys if (type(request[key]), request[key]) != (type(loaded[key]), loaded[key])]:
-        raise RequestValidationError({wire_key(key): expected for key in changed})
+    errors: dict[str, Any] = {}
+    for name, value in arguments.items():
+        field = schema.load_fields[name]
+        if value is None and field.load_default is None:
+            continue
+        try:
+            loaded = field.deserialize(value)
+        except ValidationError as error:
+            errors[wire_key(name)] = error.messages
+        else:
+            if (type(loaded), loaded) != (type(value), value):
+                errors[wire_key(name)] = [f"Must be a result of {type(schema).__name__}().load."]
+    if errors:
+        raise RequestValidationError(errors)
 
 
 def wire_key(name: str) -> str:

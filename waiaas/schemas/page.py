@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from marshmallow import validate
 
-from waiaas.schemas.base import ResponseSchema, StrictInteger, UUIDText, WireSchema
+from waiaas.schemas.base import RequestSchema, ResponseSchema, StrictInteger, UUIDText
 
 __all__ = [
     "DEFAULT_LIMIT",
@@ -25,6 +25,8 @@ MAX_LIMIT: Final = 200
 
 #: What is said of a limit out of bounds.
 LIMIT_EXPECTED: Final = f"Must be an integer from 1 to {MAX_LIMIT}."
+
+_Loaded = TypeVar("_Loaded")
 
 # Python's int() reads digits of every script, signs, blanks and underscores, and gives up at 4300 digits.
 _DIGITS = re.compile("[0-9]{1,18}")
@@ -45,7 +47,7 @@ class QueryInteger(StrictInteger):
         return super()._deserialize(value, attr, data, **kwargs)
 
 
-class PageRequestSchema(WireSchema):
+class PageRequestSchema(RequestSchema[_Loaded]):
     """Which page of a list is asked for.
 
     ``limit``

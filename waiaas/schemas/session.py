@@ -14,6 +14,7 @@ from waiaas.errors.texts import listed
 from waiaas.schemas.base import (
     MAX_TOKEN_LENGTH,
     JSONObject,
+    RequestSchema,
     RequestValidationError,
     ResponseSchema,
     SecretText,
@@ -22,7 +23,6 @@ from waiaas.schemas.base import (
     StrictText,
     UnixTime,
     UUIDText,
-    WireSchema,
     check_as_loaded,
     word,
 )
@@ -82,7 +82,7 @@ class CreateSessionRequest(TypedDict):
     constraints: dict[str, Any] | None
 
 
-class CreateSessionRequestSchema(WireSchema):
+class CreateSessionRequestSchema(RequestSchema[CreateSessionRequest]):
     """The request that creates a session for one wallet or many.
 
     ``load`` takes an object with these wire keys and gives a :class:`CreateSessionRequest`,
@@ -176,13 +176,11 @@ class CreateSessionRequestSchema(WireSchema):
 _CREATE_SESSION = CreateSessionRequestSchema()
 
 
-def check_create_session_request(request: CreateSessionRequest) -> None:
-    """Refuse a request to create a session that :class:`CreateSessionRequestSchema` would not give.
+def check_create_session_request(request: Mapping[str, object]) -> None:
+    """Refuse arguments that :class:`CreateSessionRequestSchema` would not return; None is a key that was left out.
 
-    For a request that was made by hand: the rules are those of the schema, which goes over it again.
-
-    :raises RequestValidationError: it breaks a rule of the schema, lacks a key, or has a value in another form
-        than ``load`` gives (an id in upper case, a whole ``float``); the messages stand under the wire keys.
+    :raises RequestValidationError: a value breaks a rule of the schema, or is in another form than ``load`` returns
+        (an id in upper case, a ``float``); the messages are under the wire keys.
 
     >>> check_create_session_request(CreateSessionRequest(
     ...     wallet_ids=["0190a3f0-1111-7abc-8def-0123456789ab"],
@@ -195,7 +193,14 @@ def check_create_session_request(request: CreateSessionRequest) -> None:
     waiaas.schemas.base.RequestValidationError: The input is not valid. \
 {'defaultWalletId': ['Must be one of the wallets named in the request.']}
     """
-    check_as_loaded(_CREATE_SESSION, request, CreateSessionRequest.__annotations__)
+    arguments: dict[str, Any] = {key: value for key, value in request.items() if value is not None}
+    check_as_loaded(_CREATE_SESSION, arguments)
+    if "wallet_ids" not in arguments:
+        raise RequestValidationError({"walletIds": [_NONE_GIVEN]})
+    try:
+        _settle_default(arguments, arguments["wallet_ids"])
+    except ValidationError as error:
+        raise RequestValidationError(error.messages_dict) from None
 
 
 def _check_form(original: Mapping[str, Any], partial: bool | Collection[str] | None) -> None:
@@ -225,13 +230,16 @@ def _repeated(wallet_ids: list[str]) -> str:
     return listed([wallet for wallet, count in Counter(wallet_ids).items() if count > 1])
 
 
-class RenewSessionRequest(TypedDict):
-    """A request to renew a session, checked: ``token`` is a :class:`waiaas.schemas.Secret`, or None."""
+class RenewSessionRequest(TypedDict, total=False):
+    """The arguments of ``SessionService.renew`` that a body can have.
 
-    token: str | None
+    ``token``: a :class:`waiaas.schemas.Secret`; left out if the body has none.
+    """
+
+    token: str
 
 
-class RenewSessionRequestSchema(WireSchema):
+class RenewSessionRequestSchema(RequestSchema[RenewSessionRequest]):
     """The request that exchanges the token of a session for a new one.
 
     ``load`` takes an object with one wire key and gives a :class:`RenewSessionRequest`:
@@ -251,7 +259,7 @@ class RenewSessionRequestSchema(WireSchema):
     {'token': ['Must be text.'], '_schema': ['Must have the key token and no other.']}
     """
 
-    token = SecretText(load_default=None, allow_none=False, max_length=MAX_TOKEN_LENGTH)
+    token = SecretText(max_length=MAX_TOKEN_LENGTH)
 
     def _refusal(self, messages: dict[Any, Any], *, data: Any, valid_data: Any = None) -> RequestValidationError:
         return RequestValidationError(_without_names(messages))
@@ -285,7 +293,7 @@ class ListSessionsRequest(TypedDict):
     after: str | None
 
 
-class ListSessionsRequestSchema(PageRequestSchema):
+class ListSessionsRequestSchema(PageRequestSchema[ListSessionsRequest]):
     """The query parameters of a list of sessions.
 
     ``load`` takes an object with these wire keys, whose values may all be text, and gives a

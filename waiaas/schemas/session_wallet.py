@@ -7,13 +7,13 @@ from typing import Any, TypedDict
 from marshmallow import fields, pre_dump
 
 from waiaas.schemas.base import (
+    RequestSchema,
     ResponseSchema,
     StrictBoolean,
     StrictList,
     StrictText,
     UnixTime,
     UUIDText,
-    WireSchema,
     word,
 )
 from waiaas.vocabularies import CHAIN_TYPES, ENVIRONMENT_TYPES, NETWORK_TYPES, WALLET_STATUSES
@@ -35,7 +35,7 @@ class LinkWalletRequest(TypedDict):
     wallet_id: str
 
 
-class LinkWalletRequestSchema(WireSchema):
+class LinkWalletRequestSchema(RequestSchema[LinkWalletRequest]):
     """The request that links one more wallet to a session.
 
     ``load`` takes an object with one wire key and gives a :class:`LinkWalletRequest`:
@@ -58,7 +58,7 @@ class SetDefaultWalletRequest(TypedDict):
     wallet_id: str
 
 
-class SetDefaultWalletRequestSchema(WireSchema):
+class SetDefaultWalletRequestSchema(RequestSchema[SetDefaultWalletRequest]):
     """The request that makes one of a session's wallets its default.
 
     ``load`` takes an object with one wire key and gives a :class:`SetDefaultWalletRequest`:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypedDict
 
 from marshmallow import ValidationError, fields, validates_schema
 
 from waiaas.schemas.base import (
     MAX_KEY_LENGTH,
+    RequestSchema,
+    RequestValidationError,
     ResponseSchema,
     SecretText,
     StrictBoolean,
@@ -15,7 +18,6 @@ from waiaas.schemas.base import (
     StrictText,
     UnixTime,
     UUIDText,
-    WireSchema,
     check_as_loaded,
     not_blank,
     word,
@@ -58,7 +60,17 @@ MAX_REASON_LENGTH = 1000
 NETWORKS_OF_CHAIN = {"solana": SOLANA_NETWORK_TYPES, "ethereum": EVM_NETWORK_TYPES}
 
 
-class _CreateWalletRequest(TypedDict):
+class CreateWalletRequest(TypedDict):
+    """The arguments of ``WalletService.create``.
+
+    ``name``: 1 to 100 characters, not blank, unchanged.
+    ``chain``: one of ``waiaas.vocabularies.CHAIN_TYPES``.
+    ``environment``: one of ``waiaas.vocabularies.ENVIRONMENT_TYPES``.
+    ``public_key``: 1 to 256 characters, not blank, unchanged.
+    ``default_network``: a network of the chain, or None. Whether it is one of the environment, the service checks.
+    ``owner_address``: 1 to 256 characters, not blank, unchanged, or None.
+    """
+
     name: str
     chain: str
     environment: str
@@ -67,23 +79,7 @@ class _CreateWalletRequest(TypedDict):
     owner_address: str | None
 
 
-class CreateWalletRequest(_CreateWalletRequest, total=False):
-    """A request to create a wallet, checked.
-
-    ``name``: 1 to 100 characters, not blank, as it came.
-    ``chain``: one of ``waiaas.vocabularies.CHAIN_TYPES``.
-    ``environment``: one of ``waiaas.vocabularies.ENVIRONMENT_TYPES``.
-    ``public_key``: 1 to 256 characters, not blank, as it came.
-    ``default_network``: a network of the chain, or None. Whether it is one of the environment, the service checks.
-    ``owner_address``: 1 to 256 characters, not blank, as it came, or None.
-    ``create_session``: whether the client asks for a session for the wallet, too. The service does not look at it:
-    create the session with ``SessionService.create``, and answer with :class:`CreatedWalletResponseSchema`.
-    """
-
-    create_session: bool
-
-
-class CreateWalletRequestSchema(WireSchema):
+class CreateWalletRequestSchema(RequestSchema[CreateWalletRequest]):
     """The request that registers a wallet.
 
     ``load`` takes an object with these wire keys and gives a :class:`CreateWalletRequest`:
@@ -101,7 +97,7 @@ class CreateWalletRequestSchema(WireSchema):
     ``ownerAddress``
         text of 1 to 256 characters, not blank, or null; optional.
     ``createSession``
-        whether a session for the wallet is wanted, too: true or false; optional.
+        true or false; optional. It is not in the result: :meth:`wants_session` returns it.
 
     A client of the daemon sends no ``publicKey``, because the daemon's keystore makes the key. Put the key that yours
     has made into such a request before you ``load`` it.
@@ -122,32 +118,46 @@ class CreateWalletRequestSchema(WireSchema):
     public_key = StrictText(required=True, max_length=MAX_KEY_LENGTH, validate=not_blank)
     default_network = word(NETWORK_TYPES, load_default=None, allow_none=True)
     owner_address = StrictText(load_default=None, allow_none=True, max_length=MAX_KEY_LENGTH, validate=not_blank)
-    create_session = StrictBoolean(load_default=False)
+    create_session = StrictBoolean()
+
+    def wants_session(self, data: Mapping[str, Any]) -> bool:
+        """Return whether a request that ``load`` takes asks for a session for the wallet, too.
+
+        The service creates none: call ``SessionService.create``, and answer with :class:`CreatedWalletResponseSchema`.
+        """
+        return bool(data.get("createSession"))
 
     # Runs despite errors of single fields, so that all are reported in one answer.
     @validates_schema(skip_on_field_errors=False)
     def _check_network(self, data: dict[str, Any], **kwargs: Any) -> None:
-        network = data.get("default_network")
-        if network is None or "chain" not in data:
-            return
-        networks = NETWORKS_OF_CHAIN[data["chain"]]
-        if network not in networks:
-            expected = f"Must be a network of {data['chain']}: {', '.join(networks)}."
-            raise ValidationError({"defaultNetwork": [expected]})
+        data.pop("create_session", None)
+        _check_network(data)
 
 
 _CREATE_WALLET = CreateWalletRequestSchema()
 
 
-def check_create_wallet_request(request: CreateWalletRequest) -> None:
-    """Refuse a request to register a wallet that :class:`CreateWalletRequestSchema` would not give.
+def check_create_wallet_request(request: Mapping[str, object]) -> None:
+    """Refuse arguments that :class:`CreateWalletRequestSchema` would not return.
 
-    For a request that was made by hand: the rules are those of the schema, which goes over it again.
-
-    :raises RequestValidationError: it breaks a rule of the schema, or lacks a key; the messages stand under the
-        wire keys.
+    :raises RequestValidationError: a value breaks a rule of the schema; the messages are under the wire keys.
     """
-    check_as_loaded(_CREATE_WALLET, request, CreateWalletRequest.__required_keys__)
+    check_as_loaded(_CREATE_WALLET, request)
+    try:
+        _check_network(request)
+    except ValidationError as error:
+        raise RequestValidationError(error.messages_dict) from None
+
+
+def _check_network(data: Mapping[str, Any]) -> None:
+    """Raise if the default network is not one of the chain."""
+    network = data.get("default_network")
+    if network is None or "chain" not in data:
+        return
+    networks = NETWORKS_OF_CHAIN[data["chain"]]
+    if network not in networks:
+        expected = f"Must be a network of {data['chain']}: {', '.join(networks)}."
+        raise ValidationError({"defaultNetwork": [expected]})
 
 
 class ListWalletsRequest(TypedDict):
@@ -163,7 +173,7 @@ class ListWalletsRequest(TypedDict):
     after: str | None
 
 
-class ListWalletsRequestSchema(PageRequestSchema):
+class ListWalletsRequestSchema(PageRequestSchema[ListWalletsRequest]):
     """The query parameters of a list of wallets.
 
     ``load`` takes an object with these wire keys, whose values may all be text, and gives a
@@ -188,7 +198,7 @@ class SuspendWalletRequest(TypedDict):
     reason: str | None
 
 
-class SuspendWalletRequestSchema(WireSchema):
+class SuspendWalletRequestSchema(RequestSchema[SuspendWalletRequest]):
     """The request that suspends a wallet.
 
     ``load`` takes an object with one wire key and gives a :class:`SuspendWalletRequest`:
@@ -205,8 +215,8 @@ class SuspendWalletRequestSchema(WireSchema):
 class WalletResponseSchema(ResponseSchema):
     """A wallet.
 
-    ``dump`` takes a :class:`waiaas.Wallet`. Times are in Unix seconds. ``network`` is ``defaultNetwork``, under the
-    name that clients of the daemon know. ``ownerState`` tells how far the human owner is set up: ``NONE`` without an
+    ``dump`` takes a :class:`waiaas.WalletDetails`. Times are in Unix seconds. ``network`` is ``defaultNetwork``, under
+    the name that clients of the daemon know. ``ownerState`` is how far the human owner is set up: ``NONE`` without an
     address, ``GRACE`` with one, ``LOCKED`` with a verified one.
     """
 
@@ -239,8 +249,8 @@ class WalletSessionResponseSchema(ResponseSchema):
 class CreatedWalletResponseSchema(WalletResponseSchema):
     """A wallet that was just created, and the session that was created with it, or null.
 
-    ``dump`` takes a mapping: ``wallet`` is a :class:`waiaas.Wallet`, ``session`` a :class:`waiaas.IssuedSession` or
-    None.
+    ``dump`` takes a mapping: ``wallet`` is a :class:`waiaas.WalletDetails`, ``session`` a
+    :class:`waiaas.IssuedSession` or None.
     """
 
     session = fields.Nested(WalletSessionResponseSchema, required=True, allow_none=True)

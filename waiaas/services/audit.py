@@ -1,18 +1,114 @@
-"""The audit log: what a service changed, written in the transaction of the change."""
+"""The audit log: each change is written in the transaction of the change, and read by who, what, which and when."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NamedTuple
 
-from peewee import Database
+from peewee import Database, ModelSelect
 
+from waiaas.errors.translation import translate_errors
 from waiaas.models import AuditLog
-from waiaas.services.statements import in_parts
+from waiaas.schemas import DEFAULT_LIMIT, RequestValidationError
+from waiaas.services.base import Service
+from waiaas.services.details import shown
+from waiaas.services.ids import check_id
+from waiaas.services.pages import Page, check_page
+from waiaas.services.statements import batched, show
+
+# An id of a row: SQLite has 64 bits.
+_ROW_ID = re.compile("[0-9]{1,18}")
+
+
+@dataclass(frozen=True)
+class AuditEntry:
+    """A row of the audit log: who did what, when, and to which wallet, session or transaction.
+
+    `details` is None if what is stored is not a JSON object.
+    """
+
+    id: int
+    timestamp: datetime
+    event_type: str
+    actor: str
+    wallet_id: str | None
+    session_id: str | None
+    tx_id: str | None
+    details: Mapping[str, Any] | None
+    severity: str
+    ip_address: str | None
+
+
+class AuditService(Service):
+    """Reads the audit log.
+
+    >>> import waiaas
+    >>> database = waiaas.connect(":memory:")
+    >>> tokens = waiaas.TokenService(database, clock=lambda: 1_800_000_000)
+    >>> tokens.rotate(actor="sam@example.org")
+    >>> [(entry.actor, entry.event_type) for entry in waiaas.AuditService(database).list()]
+    [('sam@example.org', 'KEY_ROTATED')]
+    >>> waiaas.close(database)
+    """
+
+    def list(
+        self,
+        *,
+        session_id: str | None = None,
+        wallet_id: str | None = None,
+        actor: str | None = None,
+        event_type: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = DEFAULT_LIMIT,
+        after: str | None = None,
+    ) -> Page[AuditEntry]:
+        """Return entries, the newest first; each condition that is not None must be true of an entry.
+
+        :param session_id: the session that the entry is about.
+        :param wallet_id: the wallet that the entry is about.
+        :param actor: the name of the actor.
+        :param event_type: what happened, such as `SESSION_REVOKED`.
+        :param since: the earliest time, an aware datetime.
+        :param until: the time before which it happened, an aware datetime.
+        :param limit: the most entries of a page, 1 to 200.
+        :param after: the `next_after` of the page before; None: the first page.
+        :returns: a page of entries.
+        :raises WAIaaSError: `ACTION_VALIDATION_FAILED`.
+        """
+        check_page(limit, after, is_place=_is_row_id)
+        query = AuditLog.select(*_FIELDS).order_by(AuditLog.id.desc()).limit(limit + 1)
+        for key, field, value in (
+            ("sessionId", AuditLog.session_id, session_id),
+            ("walletId", AuditLog.wallet_id, wallet_id),
+            ("actor", AuditLog.actor, actor),
+            ("eventType", AuditLog.event_type, event_type),
+        ):
+            if value is not None:
+                check_id(key, value)
+                query = query.where(field == value)
+        if since is not None:
+            query = query.where(AuditLog.timestamp >= _aware("since", since))
+        if until is not None:
+            query = query.where(AuditLog.timestamp < _aware("until", until))
+        return self._page(query, limit, after)
+
+    def _page(self, query: ModelSelect[AuditLog], limit: int, after: str | None) -> Page[AuditEntry]:
+        of_page = query if after is None else query.where(AuditLog.id < int(after))
+        sql, parameters = self._database.get_sql_context().sql(of_page).query()
+        with translate_errors(self._database):
+            rows = show(self._database, lambda: self._database.execute_sql(sql, parameters).fetchall())
+        entries = tuple(AuditEntry(*map(_shown, _FIELDS, row)) for row in rows)
+        next_after = str(entries[limit - 1].id) if len(entries) > limit else None
+        return Page(entries[:limit], next_after, lambda place: self._page(query, limit, place))
 
 
 class Event(NamedTuple):
-    """One row for the audit log: what happened, to which wallet, session or transaction; never a secret."""
+    """A row to be written: what happened, to which wallet, session or transaction; never a secret."""
 
     event_type: str
     details: dict[str, Any]
@@ -24,5 +120,30 @@ class Event(NamedTuple):
 
 def record(database: Database, now: int, actor: str, events: Sequence[Event]) -> None:
     """Write events of one moment (Unix seconds) and one actor into `audit_log`."""
-    for some in in_parts([{"timestamp": now, "actor": actor, **event._asdict()} for event in events]):
+    for some in batched([{"timestamp": now, "actor": actor, **event._asdict()} for event in events]):
         AuditLog.insert_many(some).execute(database)
+
+
+_FIELDS = [getattr(AuditLog, name) for name in AuditEntry.__annotations__]
+
+
+def _is_row_id(place: object) -> bool:
+    return isinstance(place, str) and _ROW_ID.fullmatch(place) is not None
+
+
+def _shown(field: Any, stored: Any) -> Any:
+    """Return a stored value in the type of its field."""
+    if field is not AuditLog.details:
+        return shown(field, stored)
+    try:
+        details = json.loads(stored)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return details if isinstance(details, dict) else None
+
+
+def _aware(key: str, time: object) -> datetime:
+    """Return an aware datetime; refuse anything else, under its key."""
+    if not isinstance(time, datetime) or time.utcoffset() is None:
+        raise RequestValidationError({key: ["Must be a datetime with a time zone."]})
+    return time

@@ -1,10 +1,10 @@
-"""What the session services give back: sessions with their links, as plain values of one moment."""
+"""The results of the services: wallets, and sessions with their links, as plain values of one moment."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from itertools import groupby
 from typing import Any, NoReturn
@@ -16,13 +16,44 @@ from waiaas.errors.translation import translate_errors
 from waiaas.models import Session, SessionWallet, Wallet
 from waiaas.models.fields import LAST_SECOND, Integer, JSONText, UTCDateTime
 from waiaas.paths import file_of
-from waiaas.services.ends import has_ended
+from waiaas.services.expiry import is_expired
 from waiaas.services.statements import ReplacedText, link_order, show
 
 
 @dataclass(frozen=True)
+class WalletDetails:
+    """A wallet; all times are aware UTC datetimes.
+
+    Text that is not UTF-8 in the file has replacement characters (U+FFFD). A time that is not a number is the last
+    second of the year 9999.
+    """
+
+    id: str
+    name: str
+    chain: str
+    environment: str
+    default_network: str | None
+    public_key: str
+    status: str
+    owner_address: str | None
+    owner_verified: bool
+    created_at: datetime
+    updated_at: datetime
+    suspended_at: datetime | None
+    suspension_reason: str | None
+    owner_approval_method: str | None
+
+    @property
+    def owner_state(self) -> str:
+        """How far the owner is set up: `NONE` without an address, `GRACE` with one, `LOCKED` once verified."""
+        if not self.owner_address:
+            return "NONE"
+        return "LOCKED" if self.owner_verified else "GRACE"
+
+
+@dataclass(frozen=True)
 class LinkedWallet:
-    """A wallet that a session reaches, and the link between them: `linked_at` is when it was made (UTC)."""
+    """A wallet of a session, and the link between them: `linked_at` is when it was made (UTC)."""
 
     id: str
     name: str
@@ -39,10 +70,9 @@ class LinkedWallet:
 class SessionDetails:
     """A session with its links; all times are aware UTC datetimes.
 
-    `status` is one of `waiaas.vocabularies.SESSION_STATUSES`; a session whose stored
-    end is no Unix seconds of the years up to 9999 is `EXPIRED`. `wallets` holds the default wallet first, then the
-    others in the order in which they were linked. Text that is not UTF-8 in the file has replacement
-    characters (U+FFFD).
+    `status` is one of `waiaas.vocabularies.SESSION_STATUSES`; a session whose stored end is not Unix seconds of the
+    years up to 9999 is `EXPIRED`. `wallets` has the default wallet first, then the others in the order in which they
+    were linked. Text that is not UTF-8 in the file has replacement characters (U+FFFD).
     """
 
     id: str
@@ -55,7 +85,7 @@ class SessionDetails:
     revoked_at: datetime | None
     renewal_count: int
     max_renewals: int
-    #: The limits that the session was created with; None if it has none. Raises WAIaaSError `DATABASE_UNAVAILABLE`
+    #: The limits that the session was created with; None: no limits. Raises WAIaaSError `DATABASE_UNAVAILABLE`
     #: (reason `unreadable_value`, with the `sessionId`) if what is stored is not a JSON object: limits that cannot be
     #: read must not look like none.
     constraints: dict[str, Any] | None = field(repr=False)
@@ -63,12 +93,12 @@ class SessionDetails:
 
     @property
     def default_wallet_id(self) -> str | None:
-        """The id of the default wallet; None for a session that has none."""
+        """The id of the default wallet; None if there is no default."""
         return self.wallets[0].id if self.wallets and self.wallets[0].is_default else None
 
     @property
     def wallet_id(self) -> str | None:
-        """The default wallet's id, under the name that clients know who have one wallet."""
+        """The id of the default wallet, under the name for clients that know one wallet."""
         return self.default_wallet_id
 
     @property
@@ -78,7 +108,7 @@ class SessionDetails:
 
 
 class _SessionWithUnreadableLimits(SessionDetails):
-    """A session whose `constraints` raise the refusal that they were given as."""
+    """A session whose `constraints` raise an error, which is passed in their place."""
 
     @property
     def constraints(self) -> NoReturn:
@@ -91,7 +121,7 @@ class _SessionWithUnreadableLimits(SessionDetails):
 
 @dataclass(frozen=True)
 class IssuedSession(SessionDetails):
-    """A session whose token was just signed: `token` is shown this once and stored nowhere."""
+    """A session whose token was just signed: `token` is returned this once and stored nowhere."""
 
     token: str = field(repr=False)
 
@@ -121,6 +151,13 @@ def session_details(
         return tuple(_details(database, of_one, now) for of_one in by_session)
 
 
+def wallet_details(database: Database, query: ModelSelect[Wallet]) -> tuple[WalletDetails, ...]:
+    """Read wallets by a query that selects `WALLET_FIELDS`."""
+    sql, parameters = database.get_sql_context().sql(query).query()
+    rows = show(database, lambda: database.execute_sql(sql, parameters).fetchall())
+    return tuple(WalletDetails(*map(shown, WALLET_FIELDS, row)) for row in rows)
+
+
 def linked_wallets(database: Database, session_id: str) -> tuple[LinkedWallet, ...]:
     """Read the links of a session, that of the default wallet first, then in the order in which they were made."""
     query = (
@@ -140,6 +177,8 @@ def refuse_unreadable_id(database: Database, id_: object) -> None:
         raise refusal("unreadable_value", path=file_of(database), cause=f"the id {id_!r} is not UTF-8")
 
 
+#: The fields of `WalletDetails`, in their order.
+WALLET_FIELDS = [getattr(Wallet, each.name) for each in fields(WalletDetails)]
 _SESSION_FIELDS = [
     Session.id,
     Session.created_at,
@@ -168,9 +207,9 @@ _LINK_FIELDS = [
 
 
 def _details(database: Database, rows: Sequence[Sequence[Any]], now: int) -> SessionDetails:
-    """Make a session of the rows that join it to its links; a session without links has one row without a wallet."""
+    """Make a session from the rows that join it to its links; without links, it is one row without a wallet."""
     width = len(_SESSION_FIELDS)
-    values = dict(zip(_SESSION_NAMES, map(_shown, _SESSION_FIELDS, rows[0]), strict=False))
+    values = dict(zip(_SESSION_NAMES, map(shown, _SESSION_FIELDS, rows[0]), strict=False))
     values["constraints"] = limits = _constraints(database, rows[0][0], values["constraints"])
     make = _SessionWithUnreadableLimits if isinstance(limits, WAIaaSError) else SessionDetails
     links = tuple(_linked(row[width:]) for row in rows if row[width] is not None)
@@ -183,11 +222,11 @@ def _stored_id(row: Sequence[Any]) -> object:
 
 
 def _linked(row: Sequence[Any]) -> LinkedWallet:
-    return LinkedWallet(*map(_shown, _LINK_FIELDS, row))
+    return LinkedWallet(*map(shown, _LINK_FIELDS, row))
 
 
-def _shown(field: Field, value: Any) -> Any:
-    """Return a stored value as its field has it; SQLite takes any value in any column.
+def shown(field: Field, value: Any) -> Any:
+    """Return a stored value in the type of its field; SQLite takes any value in any column.
 
     A time that is not a number is shown as the last second of the year 9999: SQLite orders it after every number.
     """
@@ -203,7 +242,7 @@ def _shown(field: Field, value: Any) -> Any:
 
 
 def _constraints(database: Database, session_id: str, stored: Any) -> dict[str, Any] | WAIaaSError | None:
-    """Return the limits of a session, or the refusal for limits that cannot be read: they must not look like none."""
+    """Return the limits of a session, or the error for limits that cannot be read: they must not look like none."""
     try:
         found = None if stored is None else json.loads(stored)
     except (ValueError, TypeError, RecursionError) as error:
@@ -218,7 +257,7 @@ def _constraints(database: Database, session_id: str, stored: Any) -> dict[str, 
 
 
 def _status(revoked_at: datetime | None, expires_at: object, now: int) -> str:
-    """Judge by the end as it is stored: as a datetime, milliseconds are the last second of the year 9999."""
+    """Return the status by the stored end: as a datetime, milliseconds are the last second of the year 9999."""
     if revoked_at is not None:
         return "REVOKED"
-    return "EXPIRED" if has_ended(expires_at, now) else "ACTIVE"
+    return "EXPIRED" if is_expired(expires_at, now) else "ACTIVE"

@@ -1,10 +1,10 @@
-"""The ids that the services give and are given, and the name of who asks."""
+"""Ids, and the name of the actor."""
 
 from __future__ import annotations
 
 from waiaas.schemas import MAX_KEY_LENGTH, RequestValidationError
 
-#: What every session token begins with.
+#: The prefix of every session token.
 TOKEN_PREFIX = "wai_sess_"
 
 #: The most characters (Unicode code points) that the name of an actor may have.
@@ -15,14 +15,14 @@ _UUID_LENGTH = 36
 
 def new_id() -> str:
     """Return a new id: a UUID of version 7 (RFC 9562, section 5.7) in lower case; ids sort by when they were made."""
-    # uuid6 loads importlib.metadata, email and zipfile with it: whoever makes nothing need not wait for them.
+    # uuid6 imports importlib.metadata, email and zipfile: a program that only reads need not wait for them.
     from uuid6 import uuid7
 
     return str(uuid7())
 
 
 def is_id(value: object) -> bool:
-    """Whether a value may be an id: printable text, which every database takes, of at most 256 characters.
+    """Return whether a value can be an id: printable text, which every database takes, of at most 256 characters.
 
     PostgreSQL takes no NUL character, and UTF-8 no lone surrogate.
 
@@ -33,7 +33,7 @@ def is_id(value: object) -> bool:
 
 
 def check_id(key: str, value: object) -> None:
-    """Refuse what can be no id, under its wire key: `ACTION_VALIDATION_FAILED`; the value itself is not told.
+    """Refuse a value that cannot be an id: `ACTION_VALIDATION_FAILED` under its wire key, without the value.
 
     >>> check_id("after", 7)
     Traceback (most recent call last):
@@ -52,9 +52,9 @@ def check_id(key: str, value: object) -> None:
 
 
 def check_actor(actor: str) -> None:
-    """Refuse what does not say in the audit log who asked: `ACTION_VALIDATION_FAILED` under `actor`.
+    """Refuse an actor that is not printable text of 1 to `MAX_ACTOR_LENGTH` characters, or is blank.
 
-    It is printable text of 1 to `MAX_ACTOR_LENGTH` characters, not blank.
+    Raises `ACTION_VALIDATION_FAILED` under `actor`.
 
     >>> check_actor("")
     Traceback (most recent call last):
@@ -68,12 +68,12 @@ def check_actor(actor: str) -> None:
         raise RequestValidationError({"actor": ["Must not be blank."]})
 
 
-def told_id(id_: str | None) -> str | None:
-    """Return what an error may tell of an id that no row has, which may be a token in its place.
+def redact_id(id_: str | None) -> str | None:
+    """Return what an error may show of an id that no row has: it may be a token passed by mistake.
 
-    >>> told_id("0190a3f0-1111-7abc-8def-0123456789ab"), told_id("Bearer wai_sess_..."), told_id(None)
+    >>> redact_id("0190a3f0-1111-7abc-8def-0123456789ab"), redact_id("Bearer wai_sess_..."), redact_id(None)
     ('0190a3f0-1111-7abc-8def-0123456789ab', '<token>', None)
-    >>> told_id("eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOi...")
+    >>> redact_id("eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOi...")
     '<50 characters>'
     """
     if id_ is None:

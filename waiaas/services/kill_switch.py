@@ -1,9 +1,8 @@
-"""The kill switch: in an emergency no token works, and no right is given, until an administrator recovers."""
+"""The kill switch: in an emergency no token works, and no right is granted, until an administrator recovers."""
 
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -15,16 +14,17 @@ from waiaas.errors import WAIaaSError
 from waiaas.models import AuditLog, BaseModel, KeyValue, Session, SessionWallet, Transaction, Wallet
 from waiaas.models.fields import to_json
 from waiaas.services.audit import Event, record
+from waiaas.services.base import Service
 from waiaas.services.ids import check_actor
-from waiaas.services.settings import Clock, checked, seconds_of
+from waiaas.services.settings import seconds_of
 from waiaas.services.statements import fetch, fetch_latest, in_dialect, refuse_undone, service_transaction
 
-#: SQL that is true while the kill switch locks the system: for any value but `ACTIVE`, a missing row is none.
+#: SQL that is true while the kill switch locks the system: for any value but `ACTIVE`; a missing row locks nothing.
 IS_LOCKED = (
     "EXISTS (SELECT 1 FROM main.key_value_store"
     " WHERE key = 'kill_switch_state' AND (value IS NULL OR value <> 'ACTIVE'))"
 )
-#: The statement that reads only this.
+#: The statement that reads nothing else.
 READ_LOCK = f"SELECT {IS_LOCKED}"
 
 #: What the daemon writes as the reason of a suspension and as the error of a cancelled transaction.
@@ -41,8 +41,8 @@ class KillSwitch:
     """The kill switch at one moment.
 
     `state` is `ACTIVE` (normal), `SUSPENDED` or `LOCKED`, or `UNKNOWN` for any other stored value, which locks the
-    system too. `activated_at` (UTC) and `activated_by` are None in the state `ACTIVE`, and where they are not stored
-    as the daemon stores them.
+    system too. `activated_at` (UTC) and `activated_by` are None in the state `ACTIVE`, and if they are not stored in
+    the daemon's form.
     """
 
     state: str
@@ -55,21 +55,13 @@ class KillSwitch:
         return self.state != "ACTIVE"
 
 
-class KillSwitchService:
+class KillSwitchService(Service):
     """Reads and changes the state of the kill switch.
 
     While the state is not `ACTIVE`, `SessionService.authorize`, `authenticate`, `create` and `renew`,
     `SessionWalletService.resolve` and `link`, and `WalletService.create` and `resume` raise WAIaaSError
-    `SYSTEM_LOCKED`. What takes a right away or only shows data keeps working: an administrator can revoke, unlink,
-    suspend, terminate, rotate and list.
-
-    Takes a database at the latest schema version and a `clock` that returns Unix seconds. One service serves all
-    threads. Each change is one transaction, which is on the disk when the method returns. Of two callers that make the
-    same change, one succeeds. `actor` is the name in the audit log: 1 to 200 printable characters, not blank
-    (`ACTION_VALIDATION_FAILED`).
-
-    Raises WAIaaSError if the database refuses; its `reason` is `database_busy`, `disk_full`,
-    `corrupt` or another.
+    `SYSTEM_LOCKED`. Methods that remove a right or only show data keep working: an administrator can revoke, unlink,
+    suspend, terminate, rotate and list. Of two callers that make the same change, one succeeds.
 
     >>> import waiaas
     >>> database = waiaas.connect(":memory:")
@@ -82,13 +74,11 @@ class KillSwitchService:
     >>> waiaas.close(database)
     """
 
-    def __init__(self, database: Database, *, clock: Clock = time.time) -> None:
-        """Take the database and the clock."""
-        self._database = checked(database)
-        self._clock = clock
-
     def state(self) -> KillSwitch:
-        """Return the state that the latest commit of any process has set."""
+        """Return the state that the latest commit of any process has set.
+
+        :returns: the state.
+        """
         state = self._read(_READ_STATE)
         if state == "ACTIVE":
             return KillSwitch("ACTIVE", None, None)
@@ -96,13 +86,15 @@ class KillSwitchService:
         return KillSwitch(_shown(state), _moment(at), by if isinstance(by, str) else None)
 
     def activate(self, *, actor: str) -> KillSwitch:
-        """Go from `ACTIVE` to `SUSPENDED`, and take every right away.
+        """Go from `ACTIVE` to `SUSPENDED`, and remove every right.
 
-        In the same transaction, all sessions are revoked that are not, transactions in `PENDING`, `QUEUED` and
-        `EXECUTING` are cancelled, and `ACTIVE` wallets are suspended, each with its row in the audit log. A state that
-        is unknown becomes `SUSPENDED` too.
+        In the same transaction, every session that is not revoked is revoked, transactions in `PENDING`, `QUEUED` and
+        `EXECUTING` are cancelled, and `ACTIVE` wallets are suspended, each with its row in the audit log. An unknown
+        state becomes `SUSPENDED` too.
 
-        Raises WAIaaSError `KILL_SWITCH_ALREADY_ACTIVE` in the states `SUSPENDED` and `LOCKED`.
+        :param actor: the name in the audit log.
+        :returns: the state.
+        :raises WAIaaSError: `KILL_SWITCH_ALREADY_ACTIVE` in the states `SUSPENDED` and `LOCKED`.
         """
 
         def change(now: int, state: str | None) -> None:
@@ -118,7 +110,9 @@ class KillSwitchService:
     def escalate(self, *, actor: str) -> KillSwitch:
         """Go from `SUSPENDED` to `LOCKED`.
 
-        Raises WAIaaSError `INVALID_STATE_TRANSITION` in every other state.
+        :param actor: the name in the audit log.
+        :returns: the state.
+        :raises WAIaaSError: `INVALID_STATE_TRANSITION` in every other state.
         """
 
         def change(now: int, state: str | None) -> None:
@@ -132,7 +126,9 @@ class KillSwitchService:
     def recover(self, *, actor: str) -> KillSwitch:
         """Go from any other state to `ACTIVE`; sessions stay revoked and wallets suspended.
 
-        Raises WAIaaSError `KILL_SWITCH_NOT_ACTIVE` in the state `ACTIVE`.
+        :param actor: the name in the audit log.
+        :returns: the state.
+        :raises WAIaaSError: `KILL_SWITCH_NOT_ACTIVE` in the state `ACTIVE`.
         """
 
         def change(now: int, state: str | None) -> None:

@@ -1,10 +1,10 @@
-"""Long lists, a page at a time, in the order of ids: a row that is added or goes meanwhile shifts no other."""
+"""Lists in pages, in the order of ids: a row that is added or deleted meanwhile shifts no other."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from peewee import SQL, Field, Node, NodeList, Value
@@ -22,23 +22,53 @@ class _HasId(Protocol):
     def id(self) -> str: ...
 
 
-Item = TypeVar("Item", bound=_HasId)
+Item = TypeVar("Item")
+_Identified = TypeVar("_Identified", bound=_HasId)
 
 
 @dataclass(frozen=True)
 class Page(Generic[Item]):
-    """A part of a list; `next_after` is what to give as `after` for the part behind it, None at the end."""
+    """A part of a list; `next_after` is the `after` of the next page, None on the last.
+
+    >>> page = Page(("one", "two"), None)
+    >>> len(page), list(page), page.next()
+    (2, ['one', 'two'], None)
+    """
 
     items: tuple[Item, ...]
     next_after: str | None
+    _read: Callable[[str], Page[Item]] | None = field(default=None, repr=False, compare=False)
+
+    def __iter__(self) -> Iterator[Item]:
+        """Iterate over the items of this page."""
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        """Return the number of items of this page."""
+        return len(self.items)
+
+    def next(self) -> Page[Item] | None:
+        """Read the next page of the same list.
+
+        :returns: the page after this one; None if this one is the last.
+        """
+        if self._read is None or self.next_after is None:
+            return None
+        return self._read(self.next_after)
 
 
-def check_page(limit: int, after: str | None, status: str | None, statuses: Collection[str]) -> None:
-    """Refuse a limit out of bounds, what is no `next_after`, an unknown status: `ACTION_VALIDATION_FAILED`."""
+def check_page(
+    limit: int,
+    after: str | None,
+    status: str | None = None,
+    statuses: Collection[str] = (),
+    is_place: Callable[[object], bool] = is_id,
+) -> None:
+    """Refuse a limit out of bounds, a wrong `after` or an unknown status: `ACTION_VALIDATION_FAILED`."""
     errors = {}
     if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= MAX_LIMIT:
         errors["limit"] = [LIMIT_EXPECTED]
-    if after is not None and not is_id(after):
+    if after is not None and not is_place(after):
         errors["after"] = ["Must be the next_after of a page."]
     if status is not None and status not in statuses:
         errors["status"] = [f"Must be one of: {', '.join(statuses)}."]
@@ -46,10 +76,10 @@ def check_page(limit: int, after: str | None, status: str | None, statuses: Coll
         raise RequestValidationError(errors)
 
 
-def page_of(items: Sequence[Item], limit: int) -> Page[Item]:
-    """Make a page of up to `limit` items; one item more than that tells that there is a next page."""
+def page_of(items: Sequence[_Identified], limit: int, read: Callable[[str], Page[_Identified]]) -> Page[_Identified]:
+    """Make a page of up to `limit` items; if there is one item more, `read` reads the next page."""
     shown = tuple(items[:limit])
-    return Page(shown, _place_of(shown[-1].id) if len(items) > limit else None)
+    return Page(shown, _place_of(shown[-1].id) if len(items) > limit else None, read)
 
 
 def is_after(column: Field, place: str) -> Node:

@@ -1,4 +1,4 @@
-"""The links between sessions and wallets: which wallets a session reaches, and which is its default."""
+"""The links between sessions and wallets: which wallets a session may use, and which is its default."""
 
 from __future__ import annotations
 
@@ -12,48 +12,40 @@ from waiaas.errors import WAIaaSError
 from waiaas.errors.translation import translate_errors
 from waiaas.models import Session, SessionWallet, Wallet
 from waiaas.services.audit import Event, record
+from waiaas.services.base import Service
 from waiaas.services.details import LinkedWallet, linked_wallets
-from waiaas.services.ends import has_ended, has_not_expired
-from waiaas.services.ids import check_actor, check_id, told_id
+from waiaas.services.expiry import has_not_expired, is_expired
+from waiaas.services.ids import check_actor, check_id, redact_id
 from waiaas.services.kill_switch import IS_LOCKED, refuse_locked, refuse_locked_now
-from waiaas.services.settings import Clock, SessionSettings, checked, seconds_of
+from waiaas.services.settings import Clock, SessionSettings, seconds_of
 from waiaas.services.statements import FALSE, fetch_latest, in_dialect, refuse_undone, service_transaction
 
 
-class SessionWalletService:
-    """Links wallets to sessions, and tells which wallet a session's request is for.
-
-    Takes a database at the latest schema version, the settings (the daemon's, unless told otherwise) and a `clock`
-    that gives Unix seconds. One service serves all threads. Each change is one
-    transaction with its row in the audit log, where `actor` says who asked: printable text of 1 to 200 characters, not
-    blank; anything else is refused as `ACTION_VALIDATION_FAILED`.
-
-    Ids are lower-case UUID text. They are compared as they stand, so that an id in upper case is as unknown as any
-    other text; what is no text, such as a `uuid.UUID` or a model, is refused as `ACTION_VALIDATION_FAILED`.
-
-    If the database refuses, any method raises WAIaaSError `DATABASE_BUSY` (retryable), `DATABASE_UNAVAILABLE` or
-    `SCHEMA_INCOMPATIBLE`; its `reason` says why, such as `database_busy`, `disk_full` or `corrupt`.
-    """
+class SessionWalletService(Service):
+    """Links wallets to sessions, unlinks them, and resolves the wallet of a request."""
 
     def __init__(
         self, database: Database, *, settings: SessionSettings | None = None, clock: Clock = time.time
     ) -> None:
         """Take the database, the settings and the clock."""
-        self._database = checked(database)
-        self._settings = settings or SessionSettings()
-        self._clock = clock
+        super().__init__(database, settings=settings, clock=clock)
         self._find_named = in_dialect(database, _REACHED.format(which="l.wallet_id = ?"))
         self._find_default = in_dialect(database, _REACHED.format(which="l.is_default = 1"))
 
-    def link(self, session_id: str, wallet_id: str, *, actor: str = "admin") -> LinkedWallet:
-        """Let a session reach one more wallet, which does not become its default.
+    def link(self, session_id: str, wallet_id: str, *, actor: str) -> LinkedWallet:
+        """Link one more wallet to a session; it does not become the default.
 
-        But the first link of a session that has none (a migrated one, whose wallet was unknown) does: a session
-        with wallets has exactly one default. A suspended wallet can be linked: see `resolve`.
+        The first link of a session that has none (a migrated one, whose wallet was unknown) does: a session with
+        wallets has exactly one default. A suspended wallet can be linked; `SessionService.authorize` refuses it until
+        it is active again.
 
-        Raises WAIaaSError `SYSTEM_LOCKED` while the kill switch is not `ACTIVE`, `SESSION_NOT_FOUND` where the session
-        is unknown or revoked, `WALLET_NOT_FOUND`, `WALLET_TERMINATED`, `SESSION_LIMIT_EXCEEDED` where the wallet has
-        as many sessions as the settings allow, and `WALLET_ALREADY_LINKED`.
+        :param session_id: the session.
+        :param wallet_id: the wallet, as `LinkWalletRequestSchema().load` returns it.
+        :param actor: the name in the audit log.
+        :returns: the wallet and the link.
+        :raises WAIaaSError: `SYSTEM_LOCKED` while the kill switch is not `ACTIVE`; `SESSION_NOT_FOUND` if the session
+            is unknown or revoked; `WALLET_NOT_FOUND`; `WALLET_TERMINATED`; `SESSION_LIMIT_EXCEEDED` if the wallet has
+            as many sessions as the settings allow; `WALLET_ALREADY_LINKED`.
         """
         check_id("sessionId", session_id)
         check_id("walletId", wallet_id)
@@ -71,12 +63,15 @@ class SessionWalletService:
             record(self._database, now, actor, [event])
             return self._linked(session_id, wallet_id)
 
-    def unlink(self, session_id: str, wallet_id: str, *, actor: str = "admin") -> None:
-        """Take a wallet from a session, which keeps its others.
+    def unlink(self, session_id: str, wallet_id: str, *, actor: str) -> None:
+        """Remove a wallet from a session, which keeps its others.
 
-        Raises WAIaaSError `SESSION_NOT_FOUND` where the session is unknown or revoked, `WALLET_ACCESS_DENIED`
-        where the wallet is not linked to it, `SESSION_REQUIRES_WALLET` where it has no other, and
-        `CANNOT_REMOVE_DEFAULT_WALLET` where it is the default: set another one first.
+        :param session_id: the session.
+        :param wallet_id: the wallet.
+        :param actor: the name in the audit log.
+        :raises WAIaaSError: `SESSION_NOT_FOUND` if the session is unknown or revoked; `WALLET_ACCESS_DENIED` if the
+            wallet is not linked to it; `SESSION_REQUIRES_WALLET` if it has no other wallet;
+            `CANNOT_REMOVE_DEFAULT_WALLET` if it is the default: set another one first.
         """
         check_id("sessionId", session_id)
         check_id("walletId", wallet_id)
@@ -95,11 +90,15 @@ class SessionWalletService:
             is_linked = SessionWallet.select().where(_is_link(session_id, wallet_id)).exists(self._database)
             refuse_undone(self._database, SessionWallet, not is_linked)
 
-    def set_default(self, session_id: str, wallet_id: str, *, actor: str = "admin") -> LinkedWallet:
-        """Make a linked wallet the one that is meant where a request names none.
+    def set_default(self, session_id: str, wallet_id: str, *, actor: str) -> LinkedWallet:
+        """Make a linked wallet the default, for requests that name none; if it is, nothing changes.
 
-        Where it is the default already, nothing changes. Raises WAIaaSError `SESSION_NOT_FOUND` where the session is
-        unknown or revoked, and `WALLET_ACCESS_DENIED` where the wallet is not linked to it.
+        :param session_id: the session.
+        :param wallet_id: the wallet, as `SetDefaultWalletRequestSchema().load` returns it.
+        :param actor: the name in the audit log.
+        :returns: the wallet and the link.
+        :raises WAIaaSError: `SESSION_NOT_FOUND` if the session is unknown or revoked; `WALLET_ACCESS_DENIED` if the
+            wallet is not linked to it.
         """
         check_id("sessionId", session_id)
         check_id("walletId", wallet_id)
@@ -125,29 +124,33 @@ class SessionWalletService:
     def list(self, session_id: str) -> tuple[LinkedWallet, ...]:
         """Return the wallets that are linked to a session, the default first, then in the order of their links.
 
-        A revoked session still has its links, though it reaches nothing by them. Raises WAIaaSError
-        `SESSION_NOT_FOUND` where the session is unknown.
+        A revoked session still has its links, though it may use nothing.
+
+        :param session_id: the session.
+        :returns: all its wallets.
+        :raises WAIaaSError: `SESSION_NOT_FOUND` if the session is unknown.
         """
         check_id("sessionId", session_id)
         with translate_errors(self._database), self._database.atomic():
             links = linked_wallets(self._database, session_id)
             if not links and not Session.select().where(Session.id == session_id).exists(self._database):
-                raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": told_id(session_id)})
+                raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": redact_id(session_id)})
             return links
 
     def resolve(self, session_id: str, wallet_id: str | None = None) -> str:
-        """Return the id of the wallet that a session's request is for: the one it names, else the session's default.
+        """Return the id of the wallet that a request is for: the one it names, else the session's default.
 
-        Whether the wallet is active is not looked at, which is the daemon's rule: a session reaches a suspended wallet
-        too, to look at it. So before it signs, the caller looks at the wallet's `status` (`WalletService.get`) and
-        refuses with `WALLET_SUSPENDED`. `SessionService.authorize` does all of this in one call.
+        It reads the latest commit of any process, as `SessionService.authorize` does. It does not check whether the
+        wallet is active, which is the daemon's rule: a session may use a suspended wallet, to show it. Before it
+        signs, the caller checks the wallet's `status`; `SessionService.authorize` does all of this in one call.
 
-        It reads the latest commit of any process, as `authorize` does.
-
-        Raises WAIaaSError `SYSTEM_LOCKED` while the kill switch is not `ACTIVE`; `WALLET_ACCESS_DENIED` where the
-        wallet is not linked to the session, or where none is named and the session has no default;
-        `SESSION_NOT_FOUND`, `SESSION_REVOKED` or `SESSION_EXPIRED` where the session is not one that reaches anything.
-        One whose stored end is no Unix seconds of the years up to 9999 (milliseconds, text) has expired.
+        :param session_id: the session.
+        :param wallet_id: the wallet that the request names; None for the session's default.
+        :returns: the id of the wallet.
+        :raises WAIaaSError: `SYSTEM_LOCKED` while the kill switch is not `ACTIVE`; `SESSION_NOT_FOUND`;
+            `SESSION_REVOKED`; `SESSION_EXPIRED`, also if the stored end is not Unix seconds of the years up to 9999;
+            `WALLET_ACCESS_DENIED` if the wallet is not linked to the session, or none is named and there is no
+            default.
         """
         check_id("sessionId", session_id)
         if wallet_id is None:
@@ -157,17 +160,17 @@ class SessionWalletService:
             found = fetch_latest(self._database, self._find_named, wallet_id, session_id)
         if found is None:
             refuse_locked_now(self._database)
-            raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": told_id(session_id)})
+            raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": redact_id(session_id)})
         is_locked, revoked_at, expires_at, reached = found
         if is_locked:
             raise WAIaaSError("SYSTEM_LOCKED")
         if revoked_at is not None:
             raise WAIaaSError("SESSION_REVOKED")
-        if has_ended(expires_at, self._clock()):
+        if is_expired(expires_at, self._clock()):
             raise WAIaaSError("SESSION_EXPIRED")
         if reached is None:
             raise WAIaaSError(
-                "WALLET_ACCESS_DENIED", details={"sessionId": session_id, "walletId": told_id(wallet_id)}
+                "WALLET_ACCESS_DENIED", details={"sessionId": session_id, "walletId": redact_id(wallet_id)}
             )
         return str(reached)
 
@@ -178,8 +181,8 @@ class SessionWalletService:
 def refuse_unusable(database: Database, wallet_ids: Sequence[str], settings: SessionSettings, now: int) -> None:
     """Refuse wallets that no session can be linked to, at Unix seconds `now`.
 
-    Raises WAIaaSError `WALLET_NOT_FOUND`, `WALLET_TERMINATED`, or `SESSION_LIMIT_EXCEEDED` where a wallet has as
-    many sessions as the settings allow, those left out that are revoked or expired.
+    Raises WAIaaSError `WALLET_NOT_FOUND`, `WALLET_TERMINATED`, or `SESSION_LIMIT_EXCEEDED` if a wallet has as many
+    sessions as the settings allow, without those that are revoked or expired.
     """
     lives = Session.revoked_at.is_null() & has_not_expired(now)
     usage = (
@@ -193,7 +196,7 @@ def refuse_unusable(database: Database, wallet_ids: Sequence[str], settings: Ses
     found = {wallet_id: (status, sessions) for wallet_id, status, sessions in rows}
     for wallet_id in wallet_ids:
         if wallet_id not in found:
-            raise WAIaaSError("WALLET_NOT_FOUND", details={"walletId": told_id(wallet_id)})
+            raise WAIaaSError("WALLET_NOT_FOUND", details={"walletId": redact_id(wallet_id)})
     for wallet_id in wallet_ids:
         if found[wallet_id][0] == "TERMINATED":
             raise WAIaaSError("WALLET_TERMINATED", details={"walletId": wallet_id})
@@ -213,10 +216,10 @@ WHERE s.id = ?"""
 
 
 def _links_to_change(database: Database, session_id: str) -> tuple[LinkedWallet, ...]:
-    """The links of a session that may be changed: not those of one that is unknown or revoked."""
+    """Return the links of a session; refuse a session that is unknown or revoked."""
     is_alive = (Session.id == session_id) & Session.revoked_at.is_null()
     if not Session.select().where(is_alive).exists(database):
-        raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": told_id(session_id)})
+        raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": redact_id(session_id)})
     return linked_wallets(database, session_id)
 
 
@@ -224,7 +227,7 @@ def _find(links: Sequence[LinkedWallet], session_id: str, wallet_id: str) -> Lin
     for link in links:
         if link.id == wallet_id:
             return link
-    raise WAIaaSError("WALLET_ACCESS_DENIED", details={"sessionId": session_id, "walletId": told_id(wallet_id)})
+    raise WAIaaSError("WALLET_ACCESS_DENIED", details={"sessionId": session_id, "walletId": redact_id(wallet_id)})
 
 
 def _is_link(session_id: str, wallet_id: str) -> Node:

@@ -1,19 +1,20 @@
-"""Sessions: created with their wallets, known by their token, renewed, revoked, listed."""
+"""Sessions: create, authorize and authenticate by token, renew, revoke, list."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
 from datetime import datetime, timezone
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from peewee import Database, Node
 
 from waiaas.backends.sqlite import LOG, sync_at_commit
 from waiaas.errors import WAIaaSError
 from waiaas.models import Session, SessionWallet
-from waiaas.schemas import DEFAULT_LIMIT, CreateSessionRequest, check_create_session_request
+from waiaas.schemas import DEFAULT_LIMIT, check_create_session_request
 from waiaas.services.audit import Event, record
+from waiaas.services.base import Service
 from waiaas.services.details import (
     IssuedSession,
     SessionDetails,
@@ -21,28 +22,28 @@ from waiaas.services.details import (
     refuse_unreadable_id,
     session_details,
 )
-from waiaas.services.ends import has_ended, has_expired, has_not_expired
-from waiaas.services.ids import check_actor, check_id, new_id, told_id
+from waiaas.services.expiry import has_expired, has_not_expired, is_expired
+from waiaas.services.ids import check_actor, check_id, new_id, redact_id
 from waiaas.services.kill_switch import IS_LOCKED, refuse_locked
 from waiaas.services.pages import Page, check_page, is_after, page_of
 from waiaas.services.session_wallets import refuse_unusable
-from waiaas.services.settings import Clock, SessionSettings, checked, seconds_of
+from waiaas.services.settings import Clock, SessionSettings, seconds_of
 from waiaas.services.statements import (
     PARAMETER,
     TRUE,
-    compiled,
+    compile_sql,
     fetch,
     fetch_latest,
     in_dialect,
     refuse_undone,
     service_transaction,
 )
-from waiaas.services.tokens import STORED_KEYS, SessionTokens, TokenClaims, TokenKeys, hash_of, is_hash_of
+from waiaas.services.tokens import STORED_KEYS, TokenClaims, TokenKeys, TokenService, hash_of, is_hash_of
 from waiaas.vocabularies import SESSION_STATUSES
 
 
 class AuthenticatedSession(NamedTuple):
-    """Whose request it is: the session, its default wallet (None: it has none), and when its token expires (UTC)."""
+    """The session of a token: its default wallet (None: it has none), and when the token expires (UTC)."""
 
     session_id: str
     wallet_id: str | None
@@ -69,78 +70,82 @@ class Authorization(NamedTuple):
     expires_at: datetime
 
 
-class SessionService:
-    """Creates sessions, knows them by their tokens, renews, revokes and lists them.
+class SessionService(Service):
+    """Creates sessions, authorizes requests by their tokens, renews, revokes and lists sessions.
 
-    Takes a database at the latest schema version, the settings (the daemon's, unless told otherwise) and a `clock`
-    that gives Unix seconds. One service serves all threads. Each change is one
-    transaction with its row in the audit log, where `actor` says who asked: printable text of 1 to 200 characters, not
-    blank; anything else is refused as `ACTION_VALIDATION_FAILED`.
-
-    Ids are lower-case UUID text. They are compared as they stand, so that an id in upper case is as unknown as any
-    other text; what is no text, such as a `uuid.UUID` or a model, is refused as `ACTION_VALIDATION_FAILED`.
-
-    If the database refuses, any method raises WAIaaSError `DATABASE_BUSY` (retryable), `DATABASE_UNAVAILABLE` or
-    `SCHEMA_INCOMPATIBLE`; its `reason` says why, such as `database_busy`, `disk_full`, `corrupt`,
-    `token_key_unusable` or `unreadable_value`, which names a session whose constraints are not JSON: limits that
-    cannot be read must not look like none.
+    A method that reads the constraints of a session raises WAIaaSError `DATABASE_UNAVAILABLE` with the reason
+    `unreadable_value` if they are not a JSON object: limits that cannot be read must not look like none.
     """
 
     def __init__(
         self, database: Database, *, settings: SessionSettings | None = None, clock: Clock = time.time
     ) -> None:
         """Take the database, the settings and the clock."""
-        self._database = checked(database)
-        self._settings = settings or SessionSettings()
-        self._clock = clock
-        self._tokens = SessionTokens(database, clock=clock)
+        super().__init__(database, settings=settings, clock=clock)
+        self._tokens = TokenService(database, clock=clock)
         self._keys: TokenKeys | None = None
         self._find_session = in_dialect(database, _SESSION)
         self._find_no_session = in_dialect(database, _NO_SESSION)
         self._find_default_wallet = in_dialect(database, _SESSION_AND_WALLET.format(which="l.is_default = 1"))
         self._find_named_wallet = in_dialect(database, _SESSION_AND_WALLET.format(which="l.wallet_id = ?"))
-        self._find_details = compiled(database, details_query(database, Session.id == PARAMETER))
+        self._find_details = compile_sql(database, details_query(database, Session.id == PARAMETER))
         columns = [getattr(Session, name) for name in _Renewed._fields]
-        self._find_renewal = compiled(database, Session.select(*columns).where(Session.id == PARAMETER))
+        self._find_renewal = compile_sql(database, Session.select(*columns).where(Session.id == PARAMETER))
 
-    def create(self, request: CreateSessionRequest, *, actor: str = "admin") -> IssuedSession:
-        """Create a session for the wallets of a request, and sign its token.
+    def create(
+        self,
+        *,
+        wallet_ids: Sequence[str],
+        default_wallet_id: str | None = None,
+        ttl: int | None = None,
+        constraints: dict[str, Any] | None = None,
+        actor: str,
+    ) -> IssuedSession:
+        """Create a session for one wallet or many, and sign its token.
 
-        Takes what `CreateSessionRequestSchema` gives. The token lives as long as the request says, else as the
-        settings do, but never past the session's absolute end. It is in the answer and nowhere else.
-        A suspended wallet is taken, as by the daemon: the caller looks at a wallet's `status` before it signs, for
-        `SessionWalletService.resolve` gives a suspended one too.
+        The keyword arguments are what `CreateSessionRequestSchema().load` returns. A suspended wallet can be linked;
+        `authorize` refuses it until it is active again.
 
-        Raises WAIaaSError `SYSTEM_LOCKED` while the kill switch is not `ACTIVE`, `WALLET_NOT_FOUND`,
-        `WALLET_TERMINATED`, `SESSION_LIMIT_EXCEEDED` where a wallet has as many sessions as the settings allow, and
-        `ACTION_VALIDATION_FAILED` for a request that did not come from the schema and breaks its rules. Nothing is
-        left behind then.
+        :param wallet_ids: 1 to 100 ids, no two equal.
+        :param default_wallet_id: the wallet for requests that name none; the first if None.
+        :param ttl: how long the token lives, 300 to 604,800 seconds; as long as the settings say if None. It never
+            lives past the absolute end of the session.
+        :param constraints: a JSON object of at most 65,536 bytes, or None.
+        :param actor: the name in the audit log.
+        :returns: the session with its token, which is stored nowhere.
+        :raises WAIaaSError: `SYSTEM_LOCKED` while the kill switch is not `ACTIVE`; `WALLET_NOT_FOUND`;
+            `WALLET_TERMINATED`; `SESSION_LIMIT_EXCEEDED` if a wallet has as many sessions as the settings allow;
+            `ACTION_VALIDATION_FAILED`. Nothing is stored then.
         """
-        check_create_session_request(request)
+        ids = list(wallet_ids) if isinstance(wallet_ids, tuple) else cast("list[str]", wallet_ids)
+        check_create_session_request(
+            {"wallet_ids": ids, "default_wallet_id": default_wallet_id, "ttl": ttl, "constraints": constraints}
+        )
+        default = default_wallet_id or ids[0]
         check_actor(actor)
-        session_id, default = new_id(), request["default_wallet_id"]
+        session_id = new_id()
         with service_transaction(self._database):
             refuse_locked(self._database)
             now = seconds_of(self._clock)
             absolute_end = now + self._settings.absolute_lifetime
-            expires_at = min(now + (request["ttl"] or self._settings.ttl), absolute_end)
-            refuse_unusable(self._database, request["wallet_ids"], self._settings, now)
+            expires_at = min(now + (ttl or self._settings.ttl), absolute_end)
+            refuse_unusable(self._database, ids, self._settings, now)
             token = self._tokens.sign(session_id, default, issued_at=now, expires_at=expires_at)
             Session.insert(
                 id=session_id,
                 token_hash=hash_of(token),
                 expires_at=expires_at,
-                constraints=request["constraints"],
+                constraints=constraints,
                 max_renewals=self._settings.max_renewals,
                 absolute_expires_at=absolute_end,
                 created_at=now,
             ).execute(self._database)
             links = [
                 {"session": session_id, "wallet": wallet_id, "is_default": wallet_id == default, "created_at": now}
-                for wallet_id in request["wallet_ids"]
+                for wallet_id in ids
             ]
             SessionWallet.insert_many(links).execute(self._database)
-            details = {"walletIds": list(request["wallet_ids"]), "expiresAt": expires_at}
+            details = {"walletIds": ids, "expiresAt": expires_at}
             record(self._database, now, actor, [Event("SESSION_ISSUED", details, default, session_id)])
             return self._issued(session_id, now, token)
 
@@ -149,21 +154,26 @@ class SessionService:
 
         Call it for each request. It reads the latest commit of any process, whatever cursors or transactions the
         caller has open: what was revoked, unlinked, suspended or locked before the call is refused. In a transaction
-        that holds the write lock from its start, or since a service has changed something in it, it reads what this
-        transaction has made. With `must_be_active=False` it returns
-        wallets that are not active too, for requests that only show the wallet; a terminated wallet is always refused.
+        that holds the write lock from its start, or in which a service has changed something, it reads the changes of
+        this transaction.
 
-        Raises WAIaaSError, in this order:
+        :param token: the session's token.
+        :param wallet_id: the wallet that the request names; None for the session's default.
+        :param must_be_active: False for requests that only show the wallet: a suspended one is then returned too. A
+            terminated wallet is always refused.
+        :returns: the wallet, the session, and when the token expires.
+        :raises WAIaaSError: in this order:
 
-        1. `ACTION_VALIDATION_FAILED` if `wallet_id` is not text;
-        2. `SYSTEM_LOCKED` while the kill switch is not `ACTIVE`;
-        3. `INVALID_TOKEN` (wrong prefix, shape, algorithm or signature; signed with a key that was replaced more than
-           five minutes ago) and `TOKEN_EXPIRED`;
-        4. `SESSION_NOT_FOUND`, `SESSION_REVOKED`, `INVALID_TOKEN` if a renewal has replaced the token, and
-           `SESSION_EXPIRED` if the session's row says so before the token does;
-        5. `WALLET_ACCESS_DENIED` if the wallet is not linked to the session, or none is named and there is no default;
-        6. `WALLET_TERMINATED`; then, unless `must_be_active` is False, `WALLET_SUSPENDED`, and
-           `INVALID_STATE_TRANSITION` for every other status that is not `ACTIVE`.
+            1. `ACTION_VALIDATION_FAILED` if `wallet_id` is not text;
+            2. `SYSTEM_LOCKED` while the kill switch is not `ACTIVE`;
+            3. `INVALID_TOKEN` (wrong prefix, shape, algorithm or signature; signed with a key that was replaced more
+               than five minutes ago) and `TOKEN_EXPIRED`;
+            4. `SESSION_NOT_FOUND`, `SESSION_REVOKED`, `INVALID_TOKEN` if a renewal has replaced the token, and
+               `SESSION_EXPIRED` if the session's row ends before the token does;
+            5. `WALLET_ACCESS_DENIED` if the wallet is not linked to the session, or none is named and there is no
+               default;
+            6. `WALLET_TERMINATED`; then, unless `must_be_active` is False, `WALLET_SUSPENDED`, and
+               `INVALID_STATE_TRANSITION` for every other status that is not `ACTIVE`.
         """
         if wallet_id is None:
             claims, row = self._current_session(token, self._find_default_wallet)
@@ -173,40 +183,44 @@ class SessionService:
         wallet = AuthorizedWallet._make(row[_WALLET:])
         if wallet.id is None:
             raise WAIaaSError(
-                "WALLET_ACCESS_DENIED", details={"sessionId": claims.session_id, "walletId": told_id(wallet_id)}
+                "WALLET_ACCESS_DENIED", details={"sessionId": claims.session_id, "walletId": redact_id(wallet_id)}
             )
         if wallet.status != "ACTIVE":
             _refuse_status(wallet, must_be_active)
         return Authorization(wallet, claims.session_id, datetime.fromtimestamp(claims.expires_at, timezone.utc))
 
     def authenticate(self, token: str) -> AuthenticatedSession:
-        """Return whose token it is, if it is the current token of a session that lives.
+        """Return the session of a token, if it is the current token of a session that is alive.
 
-        It reads as `authorize` does, which also decides about the wallet. Raises WAIaaSError `SYSTEM_LOCKED` while the
-        kill switch is not `ACTIVE`, `INVALID_TOKEN` (wrong prefix, shape, algorithm or signature; signed with a key
-        that was replaced more than five minutes ago; superseded by a renewal), `TOKEN_EXPIRED`, `SESSION_NOT_FOUND`,
-        `SESSION_REVOKED`, and `SESSION_EXPIRED` where the session's own row says so before its token does: also
-        where the stored end is no Unix seconds of the years up to 9999 (milliseconds, text).
+        It reads as `authorize` does, which also decides about the wallet.
+
+        :param token: the session's token.
+        :returns: the session, its default wallet, and when the token expires.
+        :raises WAIaaSError: `SYSTEM_LOCKED` while the kill switch is not `ACTIVE`; `INVALID_TOKEN` (wrong prefix,
+            shape, algorithm or signature; signed with a key that was replaced more than five minutes ago; replaced by
+            a renewal); `TOKEN_EXPIRED`; `SESSION_NOT_FOUND`; `SESSION_REVOKED`; `SESSION_EXPIRED` if the session's
+            row ends before the token does, or its stored end is not Unix seconds of the years up to 9999.
         """
         claims, row = self._current_session(token, self._find_session)
         end = datetime.fromtimestamp(claims.expires_at, timezone.utc)
         return AuthenticatedSession(claims.session_id, row[_WALLET], end)
 
-    def renew(self, token: str, *, actor: str | None = None) -> IssuedSession:
-        """Replace a session's token by a new one that lives as long as it did, never past the absolute end.
+    def renew(self, token: str, *, actor: str) -> IssuedSession:
+        """Replace a session's token by a new one that lives as long as the last, never past the absolute end.
 
-        The token that is given is void from then on. The `actor` is the session itself unless told otherwise.
+        The token that is passed is not valid any more when the method returns.
 
-        Raises WAIaaSError, in this order: `SYSTEM_LOCKED`; what a bad token gives (`INVALID_TOKEN`, `TOKEN_EXPIRED`);
-        `SESSION_NOT_FOUND`; `SESSION_REVOKED`; `SESSION_RENEWAL_MISMATCH` where it is not the session's current
-        token; `SESSION_EXPIRED` where the session's own row says so before its token does, as for `authenticate`;
-        `RENEWAL_LIMIT_REACHED`; `SESSION_ABSOLUTE_LIFETIME_EXCEEDED`; `RENEWAL_TOO_EARLY` before half of the
-        token's life is over (`details["renewableAt"]`, in Unix seconds, says when it is); `SESSION_REQUIRES_WALLET`
-        where the session has no default wallet.
+        :param token: the session's current token.
+        :param actor: the name in the audit log.
+        :returns: the session with its new token, which is stored nowhere.
+        :raises WAIaaSError: in this order: `SYSTEM_LOCKED`; `INVALID_TOKEN` or `TOKEN_EXPIRED`; `SESSION_NOT_FOUND`;
+            `SESSION_REVOKED`; `SESSION_RENEWAL_MISMATCH` if it is not the session's current token; `SESSION_EXPIRED`
+            as for `authenticate`; `RENEWAL_LIMIT_REACHED`; `SESSION_ABSOLUTE_LIFETIME_EXCEEDED`; `RENEWAL_TOO_EARLY`
+            before half of the token's life has passed (`details["renewableAt"]` is when it has, in Unix seconds);
+            `SESSION_REQUIRES_WALLET` if the session has no default wallet.
         """
-        if actor is not None:
-            check_actor(actor)
-        # Before the lock, which a bad token need not wait for, and under it, for the key may be another then.
+        check_actor(actor)
+        # Before the lock, for which a bad token need not wait, and under it, when the key may be another one.
         self._verify(token)
         with service_transaction(self._database, durable=True):
             refuse_locked(self._database)
@@ -233,17 +247,21 @@ class SessionService:
             Session.update(values).where(Session.id == session_id).execute(self._database)
             details = {"renewalCount": session.renewal_count + 1, "expiresAt": expires_at}
             event = Event("SESSION_RENEWED", details, default, session_id)
-            record(self._database, now, f"session:{session_id}" if actor is None else actor, [event])
+            record(self._database, now, actor, [event])
             written = [column == value for column, value in values.items()]
             is_renewed = Session.select().where(Session.id == session_id, *written).exists(self._database)
             refuse_undone(self._database, Session, is_renewed)
             return self._issued(session_id, now, renewed)
 
-    def revoke(self, session_id: str, *, actor: str = "admin") -> SessionDetails:
-        """End a session for good: its token is void at once. One that is revoked already stays as it is.
+    def revoke(self, session_id: str, *, actor: str) -> SessionDetails:
+        """End a session for good: its token is not valid any more when the method returns.
 
-        Raises WAIaaSError `SESSION_NOT_FOUND` where the session is unknown. A row with values that cannot be read is
-        revoked as well.
+        A session that is revoked already stays unchanged. A row with values that cannot be read is revoked as well.
+
+        :param session_id: the session.
+        :param actor: the name in the audit log.
+        :returns: the session, with the status `REVOKED`.
+        :raises WAIaaSError: `SESSION_NOT_FOUND` if the session is unknown.
         """
         check_id("sessionId", session_id)
         check_actor(actor)
@@ -252,7 +270,7 @@ class SessionService:
             is_it = Session.id == session_id
             found = Session.select(Session.revoked_at).where(is_it).tuples().first(self._database)
             if found is None:
-                raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": told_id(session_id)})
+                raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": redact_id(session_id)})
             if found == (None,):
                 Session.update(revoked_at=now).where(is_it).execute(self._database)
                 event = Event("SESSION_REVOKED", {}, self._default_wallet(session_id), session_id)
@@ -266,7 +284,9 @@ class SessionService:
     def get(self, session_id: str) -> SessionDetails:
         """Return a session with its links, revoked and expired ones too.
 
-        Raises WAIaaSError `SESSION_NOT_FOUND` where the session is unknown.
+        :param session_id: the session.
+        :returns: the session with its wallets.
+        :raises WAIaaSError: `SESSION_NOT_FOUND` if the session is unknown.
         """
         check_id("sessionId", session_id)
         return self._details(session_id, seconds_of(self._clock))
@@ -279,11 +299,14 @@ class SessionService:
         limit: int = DEFAULT_LIMIT,
         after: str | None = None,
     ) -> Page[SessionDetails]:
-        """Return sessions in the order of their ids, which is that of their creation for sessions made here.
+        """Return sessions in the order of their ids, which is that of their creation for sessions created here.
 
-        Those of one wallet, or of one status (of `SESSION_STATUSES`), where asked for; `limit` (1 to 200) at a time.
-        `after` is a page's `next_after`, and gives the page behind it. Raises WAIaaSError `ACTION_VALIDATION_FAILED`
-        for a limit out of bounds, a `wallet_id` or `after` that is no text, or an unknown status.
+        :param wallet_id: only sessions linked to this wallet; None: all.
+        :param status: only sessions of this status, one of `SESSION_STATUSES`; None: all.
+        :param limit: the most sessions of a page, 1 to 200.
+        :param after: the `next_after` of the page before; None: the first page.
+        :returns: a page of sessions.
+        :raises WAIaaSError: `ACTION_VALIDATION_FAILED`.
         """
         check_page(limit, after, status, SESSION_STATUSES)
         now = seconds_of(self._clock)
@@ -299,10 +322,14 @@ class SessionService:
         sql, parameters = (
             self._database.get_sql_context().sql(details_query(self._database, Session.id.in_(ids))).query()
         )
-        return page_of(session_details(self._database, sql, parameters, now), limit)
+        return page_of(
+            session_details(self._database, sql, parameters, now),
+            limit,
+            lambda place: self.list(wallet_id, status=status, limit=limit, after=place),
+        )
 
     def _current_session(self, token: str, sql: str, *parameters: object) -> tuple[TokenClaims, Sequence[Any]]:
-        """Return the claims of a token and the row of its session, if the session lives and the token is current."""
+        """Return the claims of a token and its session's row, if the session is alive and the token is current."""
         try:
             now = seconds_of(self._clock)
             claims, row = self._claims_and_row(token, now, sql, parameters)
@@ -312,7 +339,7 @@ class SessionService:
                 raise WAIaaSError("SESSION_REVOKED")
             if not is_hash_of(row[_TOKEN_HASH], token):
                 raise WAIaaSError("INVALID_TOKEN")
-            if has_ended(row[_EXPIRES_AT], now):
+            if is_expired(row[_EXPIRES_AT], now):
                 raise WAIaaSError("SESSION_EXPIRED")
             # The id of a wallet is never guessed; its name is only shown.
             refuse_unreadable_id(self._database, row[_WALLET])
@@ -335,7 +362,7 @@ class SessionService:
                 try:
                     claims = keys.verify(token, now)
                 except WAIaaSError as error:
-                    # Whether it stands, the keys in the file decide.
+                    # The keys in the database decide.
                     refused = error
             session_id = None if claims is None else claims.session_id
             is_locked, latest, row = self._read(keys, sql, (*parameters, session_id))
@@ -378,7 +405,7 @@ class SessionService:
     def _details(self, session_id: str, now: int) -> SessionDetails:
         for session in session_details(self._database, self._find_details, [session_id], now):
             return session
-        raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": told_id(session_id)})
+        raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": redact_id(session_id)})
 
     def _issued(self, session_id: str, now: int, token: str) -> IssuedSession:
         details = self._details(session_id, now)
@@ -392,7 +419,7 @@ class SessionService:
 
 
 def _log_refusal(error: WAIaaSError) -> None:
-    """Log that a token was refused, by the code and nothing of the token, or that the database did not decide."""
+    """Log the code of a refused token and nothing of the token, or that the database gave no decision."""
     if error.reason is None:
         LOG.info("A session token was refused: %s", error.code)
     else:
@@ -400,7 +427,7 @@ def _log_refusal(error: WAIaaSError) -> None:
 
 
 class _Renewed(NamedTuple):
-    """What a renewal goes by, as it is stored: in SQLite, any of it may be what it should not."""
+    """What a renewal depends on, as it is stored: in SQLite, each of them can have any type."""
 
     token_hash: Any
     expires_at: Any
@@ -444,16 +471,16 @@ def _refuse_status(wallet: AuthorizedWallet, must_be_active: bool) -> None:
 
 
 def _refuse_renewal(session: _Renewed, claims: TokenClaims, token: str, now: int) -> None:
-    """Refuse what may not be renewed, in the order of the daemon's checks."""
+    """Refuse a renewal, in the order of the daemon's checks."""
     if session.revoked_at is not None:
         raise WAIaaSError("SESSION_REVOKED")
     if not is_hash_of(session.token_hash, token):
         raise WAIaaSError("SESSION_RENEWAL_MISMATCH")
-    if has_ended(session.expires_at, now):
+    if is_expired(session.expires_at, now):
         raise WAIaaSError("SESSION_EXPIRED")
     if not _is_below(session.renewal_count, session.max_renewals):
         raise WAIaaSError("RENEWAL_LIMIT_REACHED", details={"maxRenewals": _count(session.max_renewals)})
-    if has_ended(session.absolute_expires_at, now):
+    if is_expired(session.absolute_expires_at, now):
         raise WAIaaSError("SESSION_ABSOLUTE_LIFETIME_EXCEEDED")
     renewable_at = claims.issued_at + (claims.expires_at - claims.issued_at + 1) // 2
     if now < renewable_at:
@@ -468,10 +495,10 @@ def _has_status(status: str, now: int) -> Node:
 
 
 def _count(value: object) -> int:
-    """Return a stored count; 0 for a value of another type, which goes into no answer."""
+    """Return a stored count; 0 for a value of another type, which must not get into an answer."""
     return value if isinstance(value, int) else 0
 
 
 def _is_below(count: object, most: object) -> bool:
-    """Tell whether a count is below its limit; where one of them is no whole number, there is nothing left."""
+    """Return whether a count is below its limit; False if one of them is not an integer."""
     return isinstance(count, int) and isinstance(most, int) and count < most

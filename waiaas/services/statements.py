@@ -40,7 +40,7 @@ _HIDDEN: Final = (
 _Item = TypeVar("_Item")
 
 
-def compiled(database: Database, query: Query) -> str:
+def compile_sql(database: Database, query: Query) -> str:
     """Return the SQL of a query in the database's dialect; it has no other parameters than `PARAMETER`."""
     sql, _ = database.get_sql_context().sql(query).query()
     return str(sql)
@@ -187,6 +187,6 @@ def link_order(database: Database, link: Any) -> list[Node]:
     return [link.created_at, link.wallet]
 
 
-def in_parts(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
+def batched(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
     """Split rows or ids into as many as one statement takes."""
     return (items[start : start + _AT_ONCE] for start in range(0, len(items), _AT_ONCE))

@@ -1,7 +1,7 @@
 """Session tokens in the daemon's format: signed, verified, and their key rotated.
 
-A token is `wai_sess_` and a JWT (RFC 7519) signed with HS256 (RFC 7518, section 3.2). Its key stands in
-`key_value_store`; the token itself stands nowhere, only its SHA-256 in `sessions.token_hash`.
+A token is `wai_sess_` and a JWT (RFC 7519) signed with HS256 (RFC 7518, section 3.2). Its key is in
+`key_value_store`; the token itself is stored nowhere, only its SHA-256 in `sessions.token_hash`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from waiaas.models import KeyValue
 from waiaas.models.fields import LAST_SECOND, to_json
 from waiaas.schemas import MAX_TOKEN_LENGTH, Secret
 from waiaas.services.audit import Event, record
+from waiaas.services.base import Service
 from waiaas.services.ids import TOKEN_PREFIX, check_actor, check_id
-from waiaas.services.settings import Clock, checked, seconds_of
+from waiaas.services.settings import Clock, SessionSettings, seconds_of
 from waiaas.services.statements import fetch_latest, in_dialect, refuse_undone, service_transaction
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 #: For how long a replaced key is still accepted, and how long the next rotation has to wait, in seconds.
 ROTATION_GRACE_SECONDS = 300
 
-#: Where the keys stand in `key_value_store`.
+#: The rows of `key_value_store` that have the keys.
 CURRENT_KEY, PREVIOUS_KEY = "jwt_secret_current", "jwt_secret_previous"
 
 #: SQL for the two keys, NULL where there is none.
@@ -54,7 +55,7 @@ _SIGNATURE_LENGTH = 44
 
 
 class TokenClaims(NamedTuple):
-    """What a token says: session and its default wallet when it was signed, and its times (Unix seconds)."""
+    """The claims of a token: the session, its default wallet when it was signed, and its times (Unix seconds)."""
 
     session_id: str
     wallet_id: str
@@ -63,11 +64,10 @@ class TokenClaims(NamedTuple):
 
 
 class TokenKeys:
-    """The keys as one reading of the file had them: `stored` holds the two texts, of the current and the previous.
+    """The keys as they were read: `stored` has the two texts, of the current key and of the previous.
 
-    A text may be something else than what the daemon stores: `refuse_unusable`, `sign` and `verify` then raise
-    WAIaaSError `DATABASE_UNAVAILABLE` with the reason `token_key_unusable`. They do so where no variable of a
-    traceback holds the text.
+    If a text is not what the daemon stores, `refuse_unusable`, `sign` and `verify` raise WAIaaSError
+    `DATABASE_UNAVAILABLE` with the reason `token_key_unusable`. No variable of their traceback has the text.
     """
 
     __slots__ = ("_current", "_previous", "_unusable", "made_at", "stored")
@@ -90,14 +90,14 @@ class TokenKeys:
             raise refusal("token_key_unusable", key=self._unusable)
 
     def sign(self, claims: TokenClaims) -> str:
-        """Return the token that says these claims, signed with the current key."""
+        """Return the token with these claims, signed with the current key."""
         self.refuse_unusable()
         payload = to_json(dict(zip(_CLAIMS, claims, strict=True))).encode()
         jws, _ = _jws()
         return TOKEN_PREFIX + jws.encode(payload, self._current, algorithm=_ALGORITHM)
 
     def verify(self, token: object, now: int) -> TokenClaims:
-        """Return what a token says; raises as `SessionTokens.verify` does."""
+        """Return the claims of a token; raises as `TokenService.verify` does."""
         if self._unusable is not None:
             self.refuse_unusable()
         if not isinstance(token, str) or len(token) > MAX_TOKEN_LENGTH or not token.startswith(TOKEN_PREFIX):
@@ -113,10 +113,10 @@ class TokenKeys:
         return claims
 
     def in_grace(self, now: int) -> bool:
-        """Tell whether the key before the current one is still accepted: for five minutes from the rotation.
+        """Return whether the key before the current one is still accepted: for five minutes from the rotation.
 
-        Nor is it accepted where the rotation seems to lie further ahead than that: a clock that was set back, or a
-        time that somebody wrote, would keep a replaced key alive.
+        Nor is it accepted if the rotation seems to lie further ahead than that: after a clock was set back, or a wrong
+        time was stored, a replaced key would stay valid.
         """
         return bool(self._previous) and self.is_new(now)
 
@@ -133,46 +133,51 @@ class TokenKeys:
         return payload
 
 
-class SessionTokens:
+class TokenService(Service):
     """Signs and verifies session tokens with the key of a database, and rotates that key.
 
-    Takes a database at the latest schema version, and a `clock` that gives Unix seconds. The key (32 random bytes)
-    is made at the first need.
-
-    If the database refuses, any method raises WAIaaSError `DATABASE_BUSY` (retryable), `DATABASE_UNAVAILABLE` or
-    `SCHEMA_INCOMPATIBLE`; its `reason` says why, such as `database_busy`, `disk_full` or `corrupt`;
-    `token_key_unusable` is a key that is not in the daemon's form.
+    The first key (32 random bytes) is made when a token is to be signed. A method raises WAIaaSError
+    `DATABASE_UNAVAILABLE` with the reason `token_key_unusable` if a key is not in the daemon's form.
 
     >>> import waiaas
     >>> database = waiaas.connect(":memory:")
-    >>> tokens = SessionTokens(database, clock=lambda: 1_800_000_000)
+    >>> tokens = TokenService(database, clock=lambda: 1_800_000_000)
     >>> token = tokens.sign("s-1", "w-1", issued_at=1_800_000_000, expires_at=1_800_000_300)
     >>> tokens.verify(token)
     TokenClaims(session_id='s-1', wallet_id='w-1', issued_at=1800000000, expires_at=1800000300)
     >>> waiaas.close(database)
     """
 
-    def __init__(self, database: Database, *, clock: Clock = time.time) -> None:
-        """Take the database that holds the key, and the clock."""
-        self._database = checked(database)
-        self._clock = clock
+    def __init__(
+        self, database: Database, *, settings: SessionSettings | None = None, clock: Clock = time.time
+    ) -> None:
+        """Take the database, the settings and the clock."""
+        super().__init__(database, settings=settings, clock=clock)
         self._find_keys = in_dialect(database, f"SELECT {STORED_KEYS}")
 
     def sign(self, session_id: str, wallet_id: str, *, issued_at: int, expires_at: int) -> str:
-        """Return a token for a session and its default wallet, valid until `expires_at` (both times Unix seconds).
+        """Sign a token for a session and its default wallet.
 
-        Raises WAIaaSError `ACTION_VALIDATION_FAILED` where an id is no text.
+        :param session_id: the session.
+        :param wallet_id: its default wallet.
+        :param issued_at: when the token is issued, in Unix seconds.
+        :param expires_at: when it expires, in Unix seconds.
+        :returns: the token.
+        :raises WAIaaSError: `ACTION_VALIDATION_FAILED` if an id is not text.
         """
         check_id("sessionId", session_id)
         check_id("walletId", wallet_id)
         return self.keys().sign(TokenClaims(session_id, wallet_id, issued_at, expires_at))
 
     def verify(self, token: str) -> TokenClaims:
-        """Return what a token says, if its signature and time are good; whether its session lives is not looked at.
+        """Return the claims of a token, if its signature and time are good; it does not look for the session.
 
-        Raises WAIaaSError `INVALID_TOKEN` where prefix, shape, algorithm, signature or a claim is wrong, and
-        `TOKEN_EXPIRED` from the second of its expiry on. A token that a replaced key signed is accepted for
-        `ROTATION_GRACE_SECONDS` after the rotation.
+        A token that a replaced key signed is good for `ROTATION_GRACE_SECONDS` after the rotation.
+
+        :param token: the token.
+        :returns: the claims.
+        :raises WAIaaSError: `INVALID_TOKEN` if prefix, shape, algorithm, signature or a claim is wrong;
+            `TOKEN_EXPIRED` from the second of its expiry on.
         """
         keys = self._stored()
         if keys is None:
@@ -180,17 +185,19 @@ class SessionTokens:
             raise WAIaaSError("INVALID_TOKEN")
         return keys.verify(token, seconds_of(self._clock))
 
-    def rotate(self, *, actor: str = "admin") -> None:
+    def rotate(self, *, actor: str) -> None:
         """Replace the key: new tokens are signed with a new one, old ones are accepted for five minutes more.
 
-        A running daemon must be restarted afterwards: it reads the keys once, when it starts. Until then it refuses
-        every token that the new key signs, and its own next rotation destroys the new key. Where a daemon runs, let
-        the daemon rotate: this library reads the keys for each request.
+        If there is no key yet, the first one is made.
 
-        Raises WAIaaSError `ROTATION_TOO_RECENT` if the key was made less than `ROTATION_GRACE_SECONDS` ago: tokens of
-        the key before it would lose what is left of their time. `details["retryAt"]` (Unix seconds) is when it can be
-        rotated. If there is no key yet, the first one is made. Writes `KEY_ROTATED` to the audit log, with the
-        `actor`: 1 to 200 printable characters, not blank, or `ACTION_VALIDATION_FAILED`.
+        A running daemon must be restarted afterwards: it reads the keys once, when it starts. Until then it refuses
+        every token that the new key signs, and its own next rotation destroys the new key. So let a daemon that runs
+        rotate: this library reads the keys for each request.
+
+        :param actor: the name in the audit log.
+        :raises WAIaaSError: `ROTATION_TOO_RECENT` if the key was made less than `ROTATION_GRACE_SECONDS` ago: tokens
+            of the key before it would lose what is left of their time (`details["retryAt"]` is when it can be
+            rotated, in Unix seconds).
         """
         check_actor(actor)
         with service_transaction(self._database, durable=True):
@@ -211,7 +218,7 @@ class SessionTokens:
             refuse_undone(self._database, KeyValue, kept is not None and kept.stored == written.stored)
 
     def keys(self) -> TokenKeys:
-        """Read the stored keys; the first one is made if there is none, and every token before it is void."""
+        """Read the stored keys; the first one is made if there is none, and no token signed before is valid then."""
         keys = self._stored()
         if keys is not None:
             return keys
@@ -227,7 +234,7 @@ class SessionTokens:
         now = seconds_of(self._clock)
         key = _new_key(now)
         self._store(CURRENT_KEY, key, now)
-        # Only the key that is gone said when it was replaced.
+        # When it was replaced was in the key that is gone.
         KeyValue.delete().where(KeyValue.key == PREVIOUS_KEY).execute(self._database)
         return TokenKeys(key, None)
 
@@ -238,21 +245,21 @@ class SessionTokens:
 
 
 def hash_of(token: str) -> Secret:
-    """Return what is stored of a token: the SHA-256 of the whole text, prefix included, as hexadecimal digits."""
+    """Return the SHA-256 of a whole token, prefix included, as hexadecimal digits: it is what is stored."""
     return Secret(sha256(token.encode()).hexdigest())
 
 
 def is_hash_of(stored: object, token: str) -> bool:
-    """Tell, in a time that does not depend on where they differ, whether what is stored is the hash of a token.
+    """Return whether a stored value is the hash of a token, in a time that does not depend on where they differ.
 
-    SQLite takes any value in the column; what is no text is no hash.
+    SQLite takes any value in the column; one that is not text is not a hash.
     """
     return isinstance(stored, str) and stored.isascii() and compare_digest(stored, hash_of(token))
 
 
 @cache
 def _jws() -> tuple[PyJWS, type[InvalidTokenError]]:
-    """Return what signs and verifies, and the error of what it refuses."""
+    """Return the signer of PyJWT, and the base of the errors that it raises."""
     # PyJWT brings http.client and ssl, a sixth of what importing this library would take; only tokens need it.
     from jwt import InvalidTokenError, PyJWS
 
@@ -260,7 +267,7 @@ def _jws() -> tuple[PyJWS, type[InvalidTokenError]]:
 
 
 def _verified(signed: str, key: bytes) -> bytes | None:
-    """Return the payload of what a key signed; None where the signature or the shape is wrong."""
+    """Return the payload of a signed text; None if the signature or the shape is wrong."""
     jws, invalid = _jws()
     try:
         payload: bytes = jws.decode_complete(signed, key, algorithms=_ALGORITHMS)["payload"]
@@ -270,7 +277,7 @@ def _verified(signed: str, key: bytes) -> bytes | None:
 
 
 def _claims(payload: bytes) -> TokenClaims:
-    """Take the claims out of a payload whose signature is good."""
+    """Return the claims in a payload whose signature is good."""
     try:
         parsed = _parse_json(payload.decode())
         claims = TokenClaims(parsed["sub"], parsed["wlt"], parsed["iat"], parsed["exp"])
@@ -290,7 +297,7 @@ def _new_key(now: int) -> Secret:
 
 
 def _parse(stored: Any) -> tuple[bytes, int] | None:
-    """Return a key's bytes and when it was made (Unix seconds); None for what the daemon does not store."""
+    """Return a key's bytes and when it was made (Unix seconds); None if it is not in the daemon's form."""
     try:
         parsed = json.loads(stored)
         secret, created_at = bytes.fromhex(parsed["secret"]), int(parsed["createdAt"])

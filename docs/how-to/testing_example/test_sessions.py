@@ -7,14 +7,14 @@ import waiaas
 
 @pytest.fixture
 def wallet(wallet_database):
-    request = {"name": "trading", "chain": "solana", "environment": "mainnet", "publicKey": "an example's address"}
-    return waiaas.WalletService(wallet_database).create(waiaas.CreateWalletRequestSchema().load(request))
+    return waiaas.WalletService(wallet_database).create(
+        name="trading", chain="solana", environment="mainnet", public_key="an example's address", actor="admin"
+    )
 
 
 def test_a_token_ends_with_its_time_to_live(wallet_database, wallet_clock, wallet):
     sessions = waiaas.SessionService(wallet_database, clock=wallet_clock)
-    request = waiaas.CreateSessionRequestSchema().load({"walletId": wallet.id, "ttl": 3600})
-    token = sessions.create(request).token
+    token = sessions.create(wallet_ids=[wallet.id], ttl=3600, actor="admin").token
     wallet_clock.advance(3600)
     with pytest.raises(waiaas.WAIaaSError) as caught:
         sessions.authenticate(token)

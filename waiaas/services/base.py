@@ -1,0 +1,45 @@
+"""What all services share: their arguments."""
+
+from __future__ import annotations
+
+import time
+
+from peewee import Database
+
+from waiaas.services.settings import Clock, SessionSettings
+
+
+class Service:
+    """Takes a database at the latest schema version, the settings of sessions, and a clock.
+
+    :param database: a Peewee database, such as ``waiaas.connect(path)`` returns.
+    :param settings: how long sessions live and how many a wallet may have; the daemon's if None.
+    :param clock: returns the time in Unix seconds.
+    :raises TypeError: ``database`` is not a Peewee database, such as a path.
+    """
+
+    def __init__(
+        self, database: Database, *, settings: SessionSettings | None = None, clock: Clock = time.time
+    ) -> None:
+        """Take the database, the settings and the clock."""
+        self._database = require_database(database)
+        self._settings = settings or SessionSettings()
+        self._clock = clock
+
+    def __repr__(self) -> str:
+        """Return the name of the class: a database's own `repr` may show a password."""
+        return f"<{type(self).__name__}>"
+
+
+def require_database(database: Database) -> Database:
+    """Return the database that a service was given; raises TypeError for anything else, such as a path.
+
+    >>> require_database("wallets.db")
+    Traceback (most recent call last):
+      ...
+    TypeError: a service takes a Peewee database, such as waiaas.connect(path) returns, not str
+    """
+    if not isinstance(database, Database):
+        kind = type(database).__name__
+        raise TypeError(f"a service takes a Peewee database, such as waiaas.connect(path) returns, not {kind}")
+    return database

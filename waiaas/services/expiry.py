@@ -1,0 +1,37 @@
+"""When a session has expired, by the times in its row, whatever values these are."""
+
+from __future__ import annotations
+
+from peewee import Expression, Node
+
+from waiaas.models import Session
+from waiaas.models.fields import LAST_SECOND
+
+
+def is_expired(end: object, now: float) -> bool:
+    """Return whether what ends at `end`, a time as it is stored, has ended at `now` (Unix seconds).
+
+    SQLite takes any value in a column of times, and milliseconds or text there must not make a session that lives
+    for ever. So only what ends later, and at a second of the years up to 9999, is still alive.
+
+    >>> now = 1_800_000_000
+    >>> is_expired(now + 1, now), is_expired(now, now)
+    (False, True)
+    >>> is_expired((now + 1) * 1000, now), is_expired("2027-01-15", now), is_expired(None, now)
+    (True, True, True)
+    """
+    return not (isinstance(end, (int, float)) and now < end <= LAST_SECOND)
+
+
+def has_expired(now: int) -> Expression:
+    """Return the SQL condition for sessions that have expired; text is above every number."""
+    return (Session.expires_at <= now) | (Session.expires_at > LAST_SECOND)
+
+
+def has_not_expired(now: int) -> Node:
+    """Return the SQL condition for sessions that have not expired.
+
+    Not as a range: most sessions lie in it, and SQLite would read and sort them all for one page of a list.
+    """
+    condition: Node = ~has_expired(now)
+    return condition
