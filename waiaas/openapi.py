@@ -1,7 +1,7 @@
-"""The HTTP interface of sessions and wallets, described as an OpenAPI 3.1 document.
+"""The daemon's HTTP interface for sessions and wallets as an OpenAPI 3.1 document.
 
-The library serves no HTTP; an application that does uses the schemas on the way in and out and the services between.
-This is the description of such an application, made from the same schemas, for the people and programs that call it.
+The library serves no HTTP. An application that does loads requests and dumps responses with the schemas, and calls the
+services in between. The document describes such an application, and is made from the same schemas.
 
 Needs apispec: ``pip install 'waiaas[openapi]'``.
 """
@@ -49,18 +49,19 @@ no NUL characters and no lone surrogates, and objects are at most 64 levels deep
 
 
 class _Operation(NamedTuple):
-    """One row a thing that can be asked of the service."""
+    """A route, and what it does."""
 
     method: str
     path: str
     id: str
     summary: str
-    #: What the services refuse it with.
+    #: The error codes of its service and its request.
     codes: str
-    answer: type[WireSchema] | None
+    #: The schema of the response, or what it is made of; None: the response is empty.
+    answer: type[WireSchema] | dict[str, Any] | None
     status: HTTPStatus = HTTPStatus.OK
     body: type[WireSchema] | None = None
-    query: type[WireSchema] | None = None
+    query: WireSchema | None = None
     security: str = "admin"
 
 
@@ -79,17 +80,17 @@ _OPERATIONS = (
         "get",
         "/v1/sessions",
         "listSessions",
-        "List sessions, a page at a time.",
+        "List all sessions that are not revoked, or those of one wallet; the newest first.",
         "ACTION_VALIDATION_FAILED",
-        schemas.SessionListResponseSchema,
-        query=schemas.ListSessionsRequestSchema,
+        {"type": "array", "items": schemas.SessionResponseSchema},
+        query=schemas.ListSessionsRequestSchema(only=["wallet_id"]),
     ),
     _Operation(
-        "post",
-        "/v1/sessions/renew",
+        "put",
+        "/v1/sessions/{sessionId}/renew",
         "renewSession",
-        "Exchange the token of a session for a new one. The token that is replaced is the one in the body or, without "
-        "one there, in the header; from then on it is void.",
+        "Replace the token of a session by a new one. The old token is the one in the body, or else in the header; it "
+        "is not valid any more.",
         "ACTION_VALIDATION_FAILED SESSION_REQUIRES_WALLET INVALID_TOKEN TOKEN_EXPIRED SESSION_REVOKED SESSION_EXPIRED "
         "SESSION_RENEWAL_MISMATCH RENEWAL_LIMIT_REACHED SESSION_ABSOLUTE_LIFETIME_EXCEEDED RENEWAL_TOO_EARLY "
         "SESSION_NOT_FOUND SYSTEM_LOCKED",
@@ -102,15 +103,15 @@ _OPERATIONS = (
         "/v1/sessions/{sessionId}",
         "getSession",
         "Show a session with its wallets.",
-        "SESSION_NOT_FOUND",
+        "ACTION_VALIDATION_FAILED SESSION_NOT_FOUND",
         schemas.SessionResponseSchema,
     ),
     _Operation(
         "delete",
         "/v1/sessions/{sessionId}",
         "revokeSession",
-        "End a session for good. One that is revoked already stays as it is.",
-        "SESSION_NOT_FOUND",
+        "Revoke a session. A session that is revoked already stays unchanged.",
+        "ACTION_VALIDATION_FAILED SESSION_NOT_FOUND",
         schemas.SessionResponseSchema,
     ),
     _Operation(
@@ -118,14 +119,14 @@ _OPERATIONS = (
         "/v1/sessions/{sessionId}/wallets",
         "listSessionWallets",
         "List the wallets of a session, the default first.",
-        "SESSION_NOT_FOUND",
+        "ACTION_VALIDATION_FAILED SESSION_NOT_FOUND",
         schemas.SessionWalletListResponseSchema,
     ),
     _Operation(
         "post",
         "/v1/sessions/{sessionId}/wallets",
         "linkWallet",
-        "Let a session reach one more wallet.",
+        "Link one more wallet to a session.",
         "ACTION_VALIDATION_FAILED SESSION_LIMIT_EXCEEDED SESSION_NOT_FOUND WALLET_NOT_FOUND WALLET_ALREADY_LINKED "
         "WALLET_TERMINATED SYSTEM_LOCKED",
         schemas.SessionWalletResponseSchema,
@@ -136,19 +137,19 @@ _OPERATIONS = (
         "delete",
         "/v1/sessions/{sessionId}/wallets/{walletId}",
         "unlinkWallet",
-        "Take a wallet, which is not its default, from a session.",
-        "CANNOT_REMOVE_DEFAULT_WALLET SESSION_REQUIRES_WALLET WALLET_ACCESS_DENIED SESSION_NOT_FOUND",
+        "Unlink a wallet, which is not the default, from a session.",
+        "ACTION_VALIDATION_FAILED CANNOT_REMOVE_DEFAULT_WALLET SESSION_REQUIRES_WALLET WALLET_ACCESS_DENIED "
+        "SESSION_NOT_FOUND",
         None,
         HTTPStatus.NO_CONTENT,
     ),
     _Operation(
-        "put",
-        "/v1/sessions/{sessionId}/default-wallet",
+        "patch",
+        "/v1/sessions/{sessionId}/wallets/{walletId}/default",
         "setDefaultWallet",
         "Make one of the wallets of a session its default.",
         "ACTION_VALIDATION_FAILED WALLET_ACCESS_DENIED SESSION_NOT_FOUND",
         schemas.DefaultWalletResponseSchema,
-        body=schemas.SetDefaultWalletRequestSchema,
     ),
     _Operation(
         "post",
@@ -164,25 +165,28 @@ _OPERATIONS = (
         "get",
         "/v1/wallets",
         "listWallets",
-        "List wallets, a page at a time.",
-        "ACTION_VALIDATION_FAILED",
-        schemas.WalletListResponseSchema,
-        query=schemas.ListWalletsRequestSchema,
+        "List all wallets.",
+        "",
+        {
+            "type": "object",
+            "properties": {"items": {"type": "array", "items": schemas.WalletResponseSchema}},
+            "required": ["items"],
+        },
     ),
     _Operation(
         "get",
         "/v1/wallets/{walletId}",
         "getWallet",
         "Show a wallet.",
-        "WALLET_NOT_FOUND",
+        "ACTION_VALIDATION_FAILED WALLET_NOT_FOUND",
         schemas.WalletResponseSchema,
     ),
     _Operation(
         "delete",
         "/v1/wallets/{walletId}",
         "terminateWallet",
-        "End a wallet for good. Sessions that have others keep those; a session that has no other is revoked.",
-        "WALLET_NOT_FOUND WALLET_TERMINATED",
+        "Terminate a wallet. A session that has other wallets keeps those; a session that has no other is revoked.",
+        "ACTION_VALIDATION_FAILED WALLET_NOT_FOUND WALLET_TERMINATED",
         schemas.WalletResponseSchema,
     ),
     _Operation(
@@ -199,33 +203,35 @@ _OPERATIONS = (
         "/v1/wallets/{walletId}/resume",
         "resumeWallet",
         "Make a suspended wallet active again.",
-        "WALLET_NOT_FOUND INVALID_STATE_TRANSITION SYSTEM_LOCKED WALLET_TERMINATED",
+        "ACTION_VALIDATION_FAILED WALLET_NOT_FOUND INVALID_STATE_TRANSITION SYSTEM_LOCKED WALLET_TERMINATED",
         schemas.WalletResponseSchema,
     ),
 )
 
-# The services take ids as they give them.
+# Services compare ids unchanged.
 _ID_IN_A_PATH = {
     "type": "string",
     "format": "uuid",
     "pattern": "^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
-    "description": "The id as the service gave it, in lower case.",
+    "description": "The id in lower case, as it was returned.",
 }
 
-# Every operation asks the database, which may be busy, full or damaged.
+# Every operation uses the database, which may be busy, full or damaged.
 _OF_EVERY_OPERATION = "DATABASE_BUSY DATABASE_UNAVAILABLE SCHEMA_INCOMPATIBLE"
+_OF_AN_ADMINISTRATOR = "INVALID_MASTER_PASSWORD SYSTEM_LOCKED"
 
 _SECURITY = {
     "admin": {
-        "type": "http",
-        "scheme": "bearer",
-        "description": "An administrator of the service; how one is known is for the application to say.",
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-Master-Password",
+        "description": "The administrator of the service, by the master password.",
     },
     "sessionToken": {
         "type": "http",
         "scheme": "bearer",
         "bearerFormat": "wai_sess_ and a JWT",
-        "description": "The agent of a session, by its whole token.",
+        "description": "The agent of a session, by its token.",
     },
 }
 
@@ -303,7 +309,6 @@ _BESIDE_THE_FIELDS: dict[type[WireSchema], dict[str, Any]] = {
     },
     schemas.RenewSessionRequestSchema: {"examples": [{"token": _TOKEN}, {}]},
     schemas.LinkWalletRequestSchema: {"examples": [{"walletId": _SECOND}]},
-    schemas.SetDefaultWalletRequestSchema: {"examples": [{"walletId": _SECOND}]},
     schemas.CreateWalletRequestSchema: {
         "allOf": [_networks_of(chain) for chain in NETWORKS_OF_CHAIN],
         "examples": [_WALLET_REQUEST, _WALLET_REQUEST | {"defaultNetwork": "devnet", "ownerAddress": "9aE476sH"}],
@@ -314,26 +319,18 @@ _BESIDE_THE_FIELDS: dict[type[WireSchema], dict[str, Any]] = {
     schemas.SessionWalletListResponseSchema: {"examples": [{"wallets": [_LINK]}]},
     schemas.SessionResponseSchema: {"examples": [_ONE_SESSION]},
     schemas.IssuedSessionResponseSchema: {"examples": [_ONE_SESSION | {"token": _TOKEN}]},
-    schemas.SessionListResponseSchema: {"examples": [{"sessions": [_ONE_SESSION], "nextAfter": None}]},
     schemas.WalletResponseSchema: {"examples": [_ONE_WALLET]},
     schemas.WalletSessionResponseSchema: {"examples": [_NEW_SESSION]},
     schemas.CreatedWalletResponseSchema: {"examples": [_ONE_WALLET | {"session": _NEW_SESSION}]},
-    schemas.WalletListResponseSchema: {
-        "examples": [{"items": [_ONE_WALLET], "wallets": [_ONE_WALLET], "nextAfter": _FIRST}]
-    },
     schemas.ErrorResponseSchema: {"examples": [WAIaaSError("SESSION_NOT_FOUND").to_dict()]},
 }
 
 
 def document() -> dict[str, Any]:
-    """Make the OpenAPI 3.1 document of a service for sessions and wallets.
+    """Make the OpenAPI 3.1 document of a service with the daemon's routes for sessions and wallets.
 
-    :returns: the document as a new ``dict`` of JSON values: put in it what is your application's own, such as
-        ``servers``, or how an administrator is known (``components.securitySchemes.admin``).
-
-    A session is renewed by ``POST /v1/sessions/renew``, with the token in the body. The token names its session: an
-    id in the path beside it, as in the daemon's ``PUT /v1/sessions/{id}/renew``, could only say the same or be an
-    error that needs a rule of its own.
+    :returns: the document as a new ``dict`` of JSON values. Add what your application has of its own: ``servers``,
+        more ``paths``, or another way to authenticate an administrator (``components.securitySchemes.admin``).
 
     >>> described = document()
     >>> described["openapi"], described["paths"]["/v1/wallets"]["post"]["operationId"]
@@ -349,7 +346,7 @@ def document() -> dict[str, Any]:
     plugin.converter.add_attribute_function(_properties_of)
     for schema, parts in _BESIDE_THE_FIELDS.items():
         spec.components.schema(_name(schema), {"description": _summary(schema), **parts}, schema=schema)
-    for code in _codes(*(operation.codes for operation in _OPERATIONS)):
+    for code in dict.fromkeys(code for operation in _OPERATIONS for code in _codes_of(operation)):
         spec.components.example(code, {"value": _example(code).to_public_dict()})
     for name, scheme in _SECURITY.items():
         spec.components.security_scheme(name, scheme)
@@ -420,13 +417,14 @@ def _described(operation: _Operation) -> dict[str, Any]:
 def _answer(operation: _Operation) -> dict[str, Any]:
     if operation.answer is None:
         return {"description": "Done."}
-    return {"description": _summary(operation.answer), "content": {_JSON: {"schema": operation.answer}}}
+    description = operation.summary if isinstance(operation.answer, dict) else _summary(operation.answer)
+    return {"description": description, "content": {_JSON: {"schema": operation.answer}}}
 
 
 def _refusals(operation: _Operation) -> dict[str, Any]:
-    """Describe the refusals of an operation, by their HTTP status."""
+    """Describe the errors of an operation, by their HTTP status."""
     by_status: dict[int, list[str]] = {}
-    for code in _codes(operation.codes):
+    for code in _codes_of(operation):
         by_status.setdefault(ALL_CODES[code].http_status, []).append(code)
     return {str(status): _refusal(by_status[status]) for status in sorted(by_status)}
 
@@ -439,9 +437,12 @@ def _refusal(codes: list[str]) -> dict[str, Any]:
     }
 
 
-def _codes(*lists: str) -> list[str]:
-    """Give the codes of lists, each once, and those of every operation."""
-    return list(dict.fromkeys(" ".join([*lists, _OF_EVERY_OPERATION]).split()))
+def _codes_of(operation: _Operation) -> list[str]:
+    """Return the error codes of an operation, each once."""
+    codes = [operation.codes, _OF_EVERY_OPERATION]
+    if operation.security == "admin":
+        codes.append(_OF_AN_ADMINISTRATOR)
+    return list(dict.fromkeys(" ".join(codes).split()))
 
 
 def _example(code: str) -> WAIaaSError:
