@@ -16,7 +16,7 @@ import waiaas
 from waiaas import Progress, WAIaaSError
 from waiaas.database import open_to_change
 from waiaas.files import page_check as damage
-from waiaas.files.background import Background, can_read_beside
+from waiaas.files.background import Background, allows_concurrent_reader
 from waiaas.files.backup import Copy
 from waiaas.files.opening import DatabaseFile
 from waiaas.migrations import run
@@ -212,9 +212,9 @@ def test_a_job_is_told_to_stop_by_its_own_pulse() -> None:
     ("pragmas", "expected"),
     [("", True), ("PRAGMA locking_mode = EXCLUSIVE", False), ("PRAGMA journal_mode = DELETE", False)],
 )
-def test_where_nobody_can_read_beside_a_change(log18: Path, pragmas: str, expected: bool) -> None:
+def test_whether_another_connection_can_read_during_a_change(log18: Path, pragmas: str, expected: bool) -> None:
     """Only a write-ahead log that others may use lets a second connection read during a change."""
     with closing(peewee.SqliteDatabase(str(log18))) as database:
         database.connect()
         database.connection().executescript(pragmas)
-        assert can_read_beside(database) is expected
+        assert allows_concurrent_reader(database) is expected

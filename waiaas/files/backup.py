@@ -49,7 +49,7 @@ _NO_ROOM = "the disk is full, or a quota or a file-size limit is reached"
 
 
 class Copy(NamedTuple):
-    """A finished backup, and whether this run has written it or found it."""
+    """A finished backup, and whether this run has written or found it."""
 
     path: Path
     is_new: bool
@@ -60,15 +60,15 @@ def write_backup(file: DatabaseFile, target: Path, pulse: Pulse) -> Copy:
 
     The copy is made in a folder that only this user can enter, next to `target`, and moved out when it is finished:
     with the original's permissions and group (see `share_like`), and on the disk when this returns. It never takes the
-    place of another file: if `target` exists, `-2`, `-3`, … is added. If one of the earlier backups has the same
-    content, from an upgrade that was killed, that one is returned and the new copy removed.
+    place of another file: if `target` exists, `-2`, `-3`, … is added. If an earlier backup, from an upgrade that was
+    killed, has the same content, it is returned and the new copy is removed.
 
     A process that is killed leaves at most its folder, named `.NAME.partial-…`, which the next backup of the file
-    removes. The caller holds the database's write lock, so that there is one backup of it at a time. `pulse` gets the
-    pages that are done and the number of all.
+    removes. The caller holds the database's write lock, so that there is one backup of it at a time.
 
-    Raises WAIaaSError with the reason `backup_failed`, or `corrupt` if the original is damaged, `file_replaced` if it
-    is no longer at its path; nothing of a copy is left then.
+    :param pulse: gets the number of copied pages and of all pages.
+    :raises WAIaaSError: with the reason `backup_failed`; `corrupt` or `io_error` if the original is damaged or cannot
+        be read; `file_replaced` if it is no longer at its path. Nothing is left of the copy.
     """
     original = file.inspect()
     prefix = f".{file.path.name}.partial-"
@@ -84,7 +84,7 @@ def write_backup(file: DatabaseFile, target: Path, pulse: Pulse) -> Copy:
             share_like(folder.descriptor, original, has_list=has_access_list(file.real))
             os.fsync(folder.descriptor)
             copy = _existing(folder.descriptor, target) or Copy(_publish(folder, target), is_new=True)
-            # After a power cut there is the backup, and no second copy that nobody would remove any more.
+            # After a power cut there must be no second copy, which nothing would remove.
             folder.remove()
             folder.flush_parent()
     except (sqlite3.Error, OSError) as error:
@@ -93,7 +93,7 @@ def write_backup(file: DatabaseFile, target: Path, pulse: Pulse) -> Copy:
 
 
 def _failed(error: Exception, file: DatabaseFile, target: Path) -> WAIaaSError:
-    """Return the refusal that says whether it is the original, the process or the copy that has failed."""
+    """Return the refusal, which blames the original, the process or the copy."""
     found = explain(error, file.real, written=target)
     is_the_originals = found.reason == "corrupt" or is_failed_read(error) or read_error(file.real) is not None
     if found.reason and (is_the_originals or found.reason in _OF_THE_PROCESS):
@@ -216,7 +216,7 @@ def _copy_pages(source: sqlite3.Connection, folder: PrivateFolder, pulse: Pulse)
 
     with closing(sqlite3.connect(uri(folder.copy, "rw"), uri=True)) as target:
         folder.refuse_swapped(connections=1)
-        # The copy is made anew where it fails, so it needs neither journal nor waiting for the disk meanwhile.
+        # A copy that fails is thrown away, so it needs no journal and no waiting for the disk.
         target.execute("PRAGMA journal_mode = OFF")
         target.execute("PRAGMA synchronous = OFF")
         source.backup(target, pages=_PAGES_AT_ONCE, progress=report)

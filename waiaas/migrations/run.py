@@ -17,7 +17,7 @@ from waiaas.ddl.connection import plain_rows
 from waiaas.ddl.schema_rows import refuse_strange_rows
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.translation import translate_errors
-from waiaas.files.background import Background, can_read_beside
+from waiaas.files.background import Background, allows_concurrent_reader
 from waiaas.files.backup import Copy, remove, write_backup
 from waiaas.files.opening import DatabaseFile, file_behind
 from waiaas.files.other_programs import programs_with
@@ -78,7 +78,7 @@ class MigrationRun:
             self._file.refuse_replaced()
             self._programs = programs_with(self._file)
             refuse_cut_off(self._database, Path(self._file.real))
-        has_readers = self._file is not None and can_read_beside(self._database)
+        has_readers = self._file is not None and allows_concurrent_reader(self._database)
         job = self._job(self._file, backup, now, has_readers)
         if has_readers:
             self._background = Background(job, self._pulse)
