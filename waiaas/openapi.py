@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from marshmallow.fields import Field
 
 from waiaas import __version__, schemas
-from waiaas.errors import ALL_CODES, WAIaaSError
+from waiaas.errors import ALL_CODES, FieldMessage, WAIaaSError
 from waiaas.schemas import (
     RequestValidationError,
     SecretText,
@@ -356,8 +356,8 @@ def document() -> dict[str, Any]:
 
 
 def _properties_of(self: Any, field: Field[Any], ret: dict[str, Any]) -> dict[str, Any]:
-    """Give what is particular to a field of this library; apispec's converter calls it as its method."""
-    # None stands for a key that was left out, also where null may not be given.
+    """Return the properties that apispec does not know; it calls this as a method of its converter."""
+    # None is the default of a key that is left out, even if null is not allowed.
     if ret.get("default", ...) is None:
         del ret["default"]
     properties: dict[str, Any] = {}
@@ -366,14 +366,10 @@ def _properties_of(self: Any, field: Field[Any], ret: dict[str, Any]) -> dict[st
     if isinstance(field, StrictList) and field.max_items is not None:
         properties["maxItems"] = field.max_items
     if isinstance(field, UnixTime):
-        properties["description"] = "Unix seconds (UTC)."
-    text = _texts_of_keys(type(field.parent)).get(str(field.data_key))
-    if text is not None:
-        properties["description"] = text
+        properties["description"] = " ".join(["Unix seconds (UTC).", *filter(None, [ret.get("description")])])
     if isinstance(field, UUIDText):
         properties["format"] = "uuid"
-        # Validators need not look at a format. The length keeps off a line feed at the end, which `$` does not in
-        # every language.
+        # Validators may ignore a format. In some languages `$` matches before a line feed; the length excludes it.
         properties["pattern"] = "^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
         properties["maxLength"] = 36
     return properties
@@ -385,13 +381,6 @@ def _name(schema: type[WireSchema]) -> str:
 
 def _summary(schema: type[WireSchema]) -> str:
     return (inspect.getdoc(schema) or "").partition("\n")[0]
-
-
-def _texts_of_keys(schema: type) -> dict[str, str]:
-    """Find what the docstrings of a schema and its bases say of each wire key, in their lists of definitions."""
-    texts = "\n".join(inspect.cleandoc(each.__doc__ or "") for each in reversed(schema.__mro__))
-    found = re.findall(r"^``(\w+)``\n((?: {4}.+\n?)+)", texts, re.MULTILINE)
-    return {key: " ".join(text.split()) for key, text in found}
 
 
 def _described(operation: _Operation) -> dict[str, Any]:
@@ -447,5 +436,5 @@ def _codes_of(operation: _Operation) -> list[str]:
 
 def _example(code: str) -> WAIaaSError:
     if code == "ACTION_VALIDATION_FAILED":
-        return RequestValidationError({"walletID": ["Unknown field."]})
+        return RequestValidationError({"walletID": [FieldMessage("unknown")]})
     return WAIaaSError(code)

@@ -221,8 +221,17 @@ def _documented(name: str, value: object) -> list[str]:
     home = "waiaas" if name in waiaas.__all__ else "waiaas.schemas"
     if inspect.isclass(value):
         shown = "load, validate" if value is schemas.WireSchema else None
-        return [f".. autoclass:: {home}.{name}", *([f"   :members: {shown}"] if shown else ())]
+        options = [f"   :members: {shown}"] if shown else []
+        return [f".. autoclass:: {home}.{name}", *options, *_keys(value)]
     return [f".. auto{'function' if inspect.isfunction(value) else 'data'}:: {home}.{name}"]
+
+
+def _keys(schema: type) -> Iterator[str]:
+    """The keys of a schema that have a description in the metadata of their fields."""
+    if issubclass(schema, schemas.WireSchema):
+        for field in schema().fields.values():
+            if "description" in field.metadata:
+                yield from ("", f"   ``{field.data_key}``", f"      {_as_code(field.metadata['description'])}")
 
 
 def _keep_layout(app: Sphinx, context: click.Context, lines: list[str]) -> None:

@@ -38,7 +38,7 @@ from waiaas.schemas import (
     UUIDText,
     WireSchema,
 )
-from waiaas.schemas.base import not_blank, word
+from waiaas.schemas.base import choice_field, not_blank
 
 WALLET = "0190a3f0-1111-7abc-8def-0123456789ab"
 HEX_DIGITS = WALLET.replace("-", "")
@@ -181,10 +181,10 @@ class TestStrictText:
             assert field.deserialize(text) == text
 
     @pytest.mark.parametrize("value", ["c", "A", "", "a\0", None, 1, ["a"], {"a": 1}])
-    def test_word(self, value):
+    def test_choice_field(self, value):
         """Whatever is no word of a vocabulary is refused with the same message, which names the words."""
-        assert word(("a", "b")).deserialize("b") == "b"
-        assert errors_of(word(("a", "b")), value) == ["Must be one of: a, b."]
+        assert choice_field(("a", "b")).deserialize("b") == "b"
+        assert errors_of(choice_field(("a", "b")), value) == ["Must be one of: a, b."]
 
 
 class TestSecretText:

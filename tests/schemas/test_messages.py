@@ -12,9 +12,9 @@ from marshmallow import ValidationError, fields, validate
 
 import waiaas
 from waiaas import WAIaaSError, schemas
-from waiaas.errors.texts import texts_in
+from waiaas.errors import FieldMessage
+from waiaas.errors.texts import texts_in, translate
 from waiaas.schemas import RequestValidationError, WireSchema
-from waiaas.schemas.messages import messages_in
 
 SCHEMAS = {
     name: value
@@ -71,7 +71,7 @@ def messages_of(field):
     messages = [text for key, text in field.error_messages.items() if key not in NEVER_SAID]
     messages += [validator.error for validator in field.validators]
     if isinstance(field, fields.Nested):
-        # Its own `type` is for one of many; the schema is asked first.
+        # The schema reports this itself.
         messages = [text for text in messages if text != field.error_messages["type"]]
     inner = getattr(field, "inner", None)
     return messages + (messages_of(inner) if inner else [])
@@ -83,7 +83,7 @@ def test_every_message_of_every_field_has_a_translation(name):
     schema = SCHEMAS[name]()
     said = [text for field in schema.fields.values() for text in messages_of(field)]
     said += schema.error_messages.values()
-    assert [text for text in said if not HANGUL.search(messages_in("ko", text))] == []
+    assert [text for text in said if not isinstance(text, FieldMessage)] == []
 
 
 VALUES = st.recursive(
@@ -107,7 +107,7 @@ def test_every_refusal_of_a_request_is_in_korean(name, data):
     names = st.sampled_from([field.data_key for field in schema.fields.values()]) | st.text(max_size=5)
     request = data.draw(st.dictionaries(names, VALUES) | VALUES)
     messages = schema.validate(request)
-    korean = messages_in("ko", messages)
+    korean = translate(messages, "ko")
     assert keys(korean) == keys(messages)
     assert [text for text in leaves(korean) if not HANGUL.search(text)] == []
 
@@ -199,22 +199,48 @@ class TestOwnRules:
             "colour": ["알 수 없는 항목입니다."],
         }
 
-    @pytest.mark.parametrize(
-        "message", ["", "Must be an integer", "must be an integer.", "Must be an integer.\n", 5, None]
-    )
-    def test_only_the_very_words_are_translated(self, message):
-        """What only begins like a message of the library is another one."""
-        assert messages_in("ko", message) == message
+    @pytest.mark.parametrize("message", ["Must be an integer.", "", 5, None])
+    def test_text_of_a_program_is_not_translated(self, message):
+        """A program's own text stays unchanged, even if it has the words of the library."""
+        assert translate(message, "ko") == message
 
-    def test_braces_in_what_was_filled_in_are_text(self):
-        """A value that looks like a placeholder stays what it is."""
-        assert messages_in("ko", "Must be one of: {0}, {words}.") == "다음 중 하나여야 합니다: {0}, {words}."
+    def test_can_use_a_message_of_the_library(self):
+        """A program that raises a message of the library gets it in both languages."""
+
+        class Order(WireSchema):
+            price = schemas.StrictInteger(validate=validate.Range(1, 9, error=FieldMessage("integer_range")))
+
+        with pytest.raises(RequestValidationError) as caught:
+            Order().load({"price": 10})
+        assert caught.value.messages == {"price": ["Must be an integer from 1 to 9."]}
+        assert caught.value.to_dict("ko")["details"]["fields"] == {"price": ["1 이상 9 이하의 정수여야 합니다."]}
+
+
+class TestFieldMessage:
+    """A message with its key and its values."""
+
+    def test_braces_in_a_value_are_text(self):
+        """A value that looks like a placeholder is not filled."""
+        message = FieldMessage("one_of", choices="{0}, {min}")
+        assert (message, message.in_language("ko")) == (
+            "Must be one of: {0}, {min}.",
+            "다음 중 하나여야 합니다: {0}, {min}.",
+        )
+
+    def test_keeps_only_values_that_it_shows(self):
+        """The input of the field, which marshmallow passes too, may be a secret."""
+        assert FieldMessage("integer_range").format(min=1, max=2, input="s3cret").values == {"min": 1, "max": 2}
+
+    def test_is_plain_text_in_an_answer(self):
+        """What goes over the wire is a `str` in every language, so that every serializer takes it."""
+        error = RequestValidationError({"ttl": [FieldMessage("integer")]})
+        assert {type(error.to_dict(lang)["details"]["fields"]["ttl"][0]) for lang in ("en", "ko")} == {str}
 
 
 class TestError:
     """The error that carries the messages."""
 
-    ERROR = RequestValidationError({"walletIds": {1: ["Must be text."]}, "ttl": ["Must be an integer."]})
+    ERROR = RequestValidationError({"walletIds": {1: [FieldMessage("text")]}, "ttl": [FieldMessage("integer")]})
 
     def test_speaks_each_language_in_turn(self):
         """One error is told to one reader in Korean and to another in English."""

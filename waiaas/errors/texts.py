@@ -76,10 +76,10 @@ class FieldMessage(str):
     def __new__(cls, key: str, **values: object) -> FieldMessage:
         """Fill the English text."""
         template = texts_in("en").fields[key].message
-        message = super().__new__(cls, fill(template, values))
-        message.key = key
-        # marshmallow offers the input of the field, too: nothing is kept that the text does not show.
-        message.values = {name: value for name, value in values.items() if f"{{{name}}}" in template}
+        # marshmallow passes the input of the field, too, which may be secret or huge.
+        shown = {name: value for name, value in values.items() if f"{{{name}}}" in template}
+        message = super().__new__(cls, fill(template, shown))
+        message.key, message.values = key, shown
         return message
 
     def format(self, *_: object, **values: object) -> FieldMessage:

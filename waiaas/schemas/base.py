@@ -1,9 +1,7 @@
-"""What every schema shares: camelCase wire keys, strict fields, one error.
+"""The base of all schemas: camelCase wire keys, strict fields, one error.
 
-marshmallow is lenient on purpose: its UUID field takes bytes and braces, its integer field
-takes strings, its list field takes sets. A request from the wire is JSON, so here a field
-takes the one JSON form that was meant and refuses every other with a message that says what
-was expected.
+marshmallow is lenient on purpose: its UUID field accepts bytes and braces, its integer field accepts strings, its list
+field accepts sets. A request is JSON, so a field of this module accepts one JSON form and refuses every other one.
 """
 
 from __future__ import annotations
@@ -20,8 +18,8 @@ from marshmallow import EXCLUDE, INCLUDE, RAISE, Schema, ValidationError, fields
 from marshmallow.exceptions import SCHEMA
 from marshmallow.types import UnknownOption
 
-from waiaas.errors import WAIaaSError
-from waiaas.schemas.messages import messages_in
+from waiaas.errors import FieldMessage, WAIaaSError
+from waiaas.errors.texts import translate
 
 __all__ = [
     "MAX_DEPTH",
@@ -43,97 +41,79 @@ __all__ = [
     "WireSchema",
 ]
 
-#: The most levels of objects and lists, one in another, that a JSON object of a request may have.
+#: The maximum depth of objects and lists in a JSON object of a request.
 MAX_DEPTH: Final = 64
 
-#: The most characters (Unicode code points) that a public key, an address or an id may have.
+#: The maximum length of a public key, an address or an id, in characters (Unicode code points).
 MAX_KEY_LENGTH: Final = 256
 
-#: The most characters that a session token may have; those of the daemon have about 350.
+#: The maximum length of a session token, in characters. The daemon's tokens have about 350.
 MAX_TOKEN_LENGTH: Final = 4096
 
-#: The most keys that a request may have.
+#: The maximum number of keys in a request.
 MAX_KEYS: Final = 100
 
-# What an error repeats of an unknown key.
-_KEY_SHOWN: Final = 64
+_MAX_KEY_SHOWN: Final = 64
 
 _Item = TypeVar("_Item")
 _Loaded = TypeVar("_Loaded")
 _Value = TypeVar("_Value")
 
-# Spelt out rather than `\d` or IGNORECASE: only ASCII digits are meant.
+# Not `\d` or IGNORECASE, which match more than ASCII digits.
 _UUID_TEXT = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _LARGEST = sys.float_info.max
 
-# UTF-8 has no lone surrogates and PostgreSQL's text no NUL; JSON can name both.
+# UTF-8 has no lone surrogates and PostgreSQL's text no NUL; JSON can express both.
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
-_UUID_EXPECTED = "Must be a UUID: 32 hexadecimal digits in groups of 8-4-4-4-12, joined by hyphens."
-
-
-_TOO_MANY_KEYS = f"Must have at most {MAX_KEYS} keys."
-
-# An unknown key `wallet_ids` would be taken over under that name, unchecked, where the checked
-# value of `walletIds` belongs.
+# An unknown key `wallet_ids` would be loaded, unchecked, in place of the checked value of `walletIds`.
 _NO_INCLUDE = "A WireSchema cannot include unknown keys: one may have the name of an attribute."
 
 
 class RequestValidationError(WAIaaSError, ValidationError):
-    """A request that broke the rules of its schema, code ``ACTION_VALIDATION_FAILED``.
+    """A request breaks a rule of its schema (code ``ACTION_VALIDATION_FAILED``).
 
-    It is both errors at once: ``except WAIaaSError`` gets ``code``, ``details`` and
-    ``to_dict()`` as from every other failure of the library, and ``except
-    marshmallow.ValidationError`` gets ``messages`` and ``normalized_messages()`` as from every
-    other schema. ``details["fields"]`` is ``messages``, in English; ``to_dict("ko")`` has them in
-    Korean.
+    It is a :class:`waiaas.WAIaaSError`, with the messages in ``details["fields"]``, and a
+    ``marshmallow.ValidationError``, with the messages in ``messages``. They are in English there;
+    ``to_dict("ko")`` returns them in Korean.
 
-    :param messages: the messages by wire key; what concerns the whole input stands under
-        ``_schema``, what concerns one item of a list under its index (an ``int``).
-        ``str()`` gives them after the message of the code.
-    :param data: the input as it was given.
-    :param valid_data: what of it could be loaded.
+    :param messages: the messages by wire key. Messages about the whole input are under ``_schema``, those about an
+        item of a list under its index.
+    :param data: the input.
+    :param valid_data: the part of the input that could be loaded.
 
-    >>> error = RequestValidationError({"ttl": ["Must be an integer."]})
-    >>> error.code
-    'ACTION_VALIDATION_FAILED'
-    >>> error.messages
-    {'ttl': ['Must be an integer.']}
-    >>> error.details
-    {'fields': {'ttl': ['Must be an integer.']}}
+    >>> error = RequestValidationError({"ttl": [FieldMessage("integer")]})
+    >>> error.code, error.details
+    ('ACTION_VALIDATION_FAILED', {'fields': {'ttl': ['Must be an integer.']}})
+    >>> error.to_dict("ko")["details"]
+    {'fields': {'ttl': ['정수여야 합니다.']}}
     """
 
     def __init__(self, messages: dict[Any, Any], *, data: Any = None, valid_data: Any = None) -> None:
-        """Take the messages, and the input that they are about."""
-        # WAIaaSError comes first in the MRO, so its own super().__init__() may already run
-        # ValidationError's with the text alone; the second call puts the real messages in place.
+        # WAIaaSError's super().__init__() may already call that of ValidationError with the code; the second call
+        # sets the real messages.
         WAIaaSError.__init__(self, "ACTION_VALIDATION_FAILED", details={"fields": messages})
         ValidationError.__init__(self, messages, data=data, valid_data=valid_data)
 
     def to_dict(self, lang: str = "en") -> dict[str, object]:
-        """Give the error as :meth:`waiaas.WAIaaSError.to_dict` does, the messages of the fields in that language too.
+        """Return the error as :meth:`waiaas.WAIaaSError.to_dict` does, with messages about fields in the language.
 
-        The message of a rule of your own, which the library has in no other language, stays as it is.
-
-        >>> error = RequestValidationError({"ttl": ["Must be an integer."]})
-        >>> error.to_dict("ko")["details"]
-        {'fields': {'ttl': ['정수여야 합니다.']}}
+        The message of a rule of your own is not translated, unless it is a :class:`waiaas.errors.FieldMessage`.
         """
-        details = {**(self.details or {}), "fields": messages_in(lang, self.messages)}
+        details = {**(self.details or {}), "fields": translate(self.messages, lang)}
         return {**super().to_dict(lang), "details": details}
 
     def __str__(self) -> str:
-        """Give the message and the fields, as the text of a ``ValidationError`` does."""
+        """Return the message of the code and the messages about fields."""
         return f"{self.message} {self.messages}"
 
 
 class _LeanField(fields.Field[_Value]):
-    """A field whose first failing validator speaks alone.
+    """A field that stops at the first failing validator.
 
-    marshmallow builds a compound validator anew for each value, even out of none, only to
-    collect the messages of all; that is a large part of what a load costs.
+    marshmallow builds a compound validator for each value, which is a large part of the time of a load.
     """
 
     def _validate(self, value: Any) -> None:
@@ -141,19 +121,19 @@ class _LeanField(fields.Field[_Value]):
             validator(value)
 
 
+def _expected(key: str, **values: object) -> dict[str, Any]:
+    """Return one message for a value of the wrong type and for null."""
+    return dict.fromkeys(("invalid", "null"), FieldMessage(key, **values))
+
+
 class UUIDText(_LeanField[str], fields.String):
-    """A UUID as text: ``xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx``, loaded in lower case.
-
-    Hexadecimal digits of either case, any version. Braces, ``urn:uuid:``, blanks, a trailing
-    newline, 32 digits without hyphens, ``bytes`` and ``uuid.UUID`` objects are refused.
-
-    :raises marshmallow.ValidationError: the value is anything else.
+    """A UUID as text of 36 characters, of any version and case; loaded in lower case.
 
     >>> UUIDText().deserialize("0190A3F0-1111-7ABC-8DEF-0123456789AB")
     '0190a3f0-1111-7abc-8def-0123456789ab'
     """
 
-    default_error_messages = {"invalid": _UUID_EXPECTED, "null": _UUID_EXPECTED}
+    default_error_messages = _expected("uuid")
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         if not isinstance(value, str) or _UUID_TEXT.fullmatch(value) is None:
@@ -162,26 +142,21 @@ class UUIDText(_LeanField[str], fields.String):
 
 
 class StrictText(_LeanField[str], fields.String):
-    """Text that every database can hold: a ``str`` without NUL characters and lone surrogates, loaded as it is.
+    """Text that every database can store, without NUL characters and lone surrogates; loaded unchanged.
 
-    ``bytes``, which marshmallow decodes, are refused.
-
-    :param max_length: the most characters (Unicode code points), counted before anything else is done with the text.
-    :raises marshmallow.ValidationError: the value is anything else.
+    :param max_length: the maximum number of characters (Unicode code points), checked first.
 
     >>> StrictText().deserialize(" 지갑 1 ")
     ' 지갑 1 '
     """
 
     default_error_messages = {
-        "invalid": "Must be text.",
-        "null": "Must be text.",
-        "unstorable": "Must be text without NUL characters and lone surrogates.",
-        "too_long": "Must have at most {count} characters.",
+        **_expected("text"),
+        "unstorable": FieldMessage("storable_text"),
+        "too_long": FieldMessage("max_characters"),
     }
 
     def __init__(self, *, max_length: int | None = None, **options: Any) -> None:
-        """Take the longest length, and the options of :class:`marshmallow.fields.String`."""
         super().__init__(**options)
         self.max_length = max_length
 
@@ -195,27 +170,26 @@ class StrictText(_LeanField[str], fields.String):
         return value
 
 
-# The characters that either Python or JavaScript takes for white space: the pattern, which goes into the
-# OpenAPI document too, means the same in both.
+# White space in Python or in JavaScript, so that the pattern means the same in the OpenAPI document.
 _SPACE = r"\s\u001c-\u001f\u0085\ufeff"
 
-#: A validator of text: it has at least one character that is not white space.
-not_blank = validate.Regexp(rf"^[{_SPACE}]*[^{_SPACE}]", error="Must not be blank.")
+#: A validator: the text has a character that is not white space.
+not_blank = validate.Regexp(rf"^[{_SPACE}]*[^{_SPACE}]", error=FieldMessage("not_blank"))
 
 
-def word(words: Sequence[str], **options: Any) -> StrictText:
-    """Make a field for one of the words of a vocabulary, with one message for whatever else comes."""
-    expected = f"Must be one of: {', '.join(words)}."
+def choice_field(choices: Sequence[str], **options: Any) -> StrictText:
+    """Return a field for a closed vocabulary, with one message for every other value."""
+    expected = FieldMessage("one_of", choices=", ".join(choices))
     return StrictText(
-        validate=validate.OneOf(words, error=expected),
-        max_length=max(map(len, words)),
+        validate=validate.OneOf(choices, error=expected),
+        max_length=max(map(len, choices)),
         error_messages=dict.fromkeys(("invalid", "null", "unstorable", "too_long"), expected),
         **options,
     )
 
 
 class Secret(str):
-    """Text whose ``repr`` does not show it, so that no log of a request or of a statement does.
+    """Text whose ``repr`` does not show it, so that it does not get into a log.
 
     >>> token = Secret("wai_sess_...")
     >>> {"token": token}
@@ -231,24 +205,20 @@ class Secret(str):
 
 
 class SecretText(StrictText):
-    """Text that is nobody's to see, loaded as a :class:`Secret`."""
+    """Text that is loaded as a :class:`Secret`."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Secret:
         return Secret(super()._deserialize(value, attr, data, **kwargs))
 
 
 class StrictInteger(_LeanField[int], fields.Integer):
-    """An integer as in JSON, where ``300.0`` is the number 300: loaded as an ``int``.
-
-    Booleans, strings, fractions, ``NaN`` and the infinities are refused.
-
-    :raises marshmallow.ValidationError: the value is anything else.
+    """A JSON integer; as in JSON, ``300.0`` is the number 300. Booleans, strings and fractions are refused.
 
     >>> StrictInteger().deserialize(300.0)
     300
     """
 
-    default_error_messages = {"invalid": "Must be an integer.", "null": "Must be an integer."}
+    default_error_messages = _expected("integer")
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
         try:
@@ -257,28 +227,27 @@ class StrictInteger(_LeanField[int], fields.Integer):
             raise self.make_error("invalid") from None
 
 
+def integer_range(key: str, least: int, most: int) -> dict[str, Any]:
+    """Return the options of an integer field for a range, with one message for every other value."""
+    expected = FieldMessage(key, min=least, max=most)
+    return {
+        "validate": validate.Range(least, most, error=expected),
+        "error_messages": dict.fromkeys(("invalid", "null"), expected),
+    }
+
+
 class StrictList(_LeanField[list[_Item | None]], fields.List[_Item]):
-    """A list whose items are all good, or an error: never the part that could be loaded.
+    """A JSON list; loaded completely or not at all. Sets and generators are refused.
 
-    A ``list`` or a ``tuple`` is taken and a new ``list`` is given; sets and generators, which
-    marshmallow takes, are refused, for they have no order or can be read only once.
-
-    :param max_items: the most items, counted before any item is looked at.
-    :raises marshmallow.ValidationError: the value is no list, or an item is wrong; then the
-        messages stand under the index of the item.
+    :param max_items: the maximum number of items, checked before the items.
 
     >>> StrictList(StrictInteger()).deserialize((1, 2.0))
     [1, 2]
     """
 
-    default_error_messages = {
-        "invalid": "Must be a list.",
-        "null": "Must be a list.",
-        "too_many": "Must have at most {count} items.",
-    }
+    default_error_messages = {**_expected("list"), "too_many": FieldMessage("max_items")}
 
     def __init__(self, inner: fields.Field[_Item], *, max_items: int | None = None, **options: Any) -> None:
-        """Take the field of the items, their greatest number, and the options of :class:`marshmallow.fields.List`."""
         super().__init__(inner, **options)
         self.max_items = max_items
 
@@ -295,22 +264,20 @@ class StrictList(_LeanField[list[_Item | None]], fields.List[_Item]):
             except ValidationError as error:
                 errors[index] = error.messages
         if errors:
-            # Without valid_data marshmallow leaves the field out, so that a rule over several
-            # fields does not judge half a list.
+            # Without valid_data marshmallow leaves the field out, so that a rule over several fields does not see
+            # half a list.
             raise ValidationError(errors)
         return items
 
 
 class StrictBoolean(_LeanField[bool], fields.Boolean):
-    """A boolean as in JSON; text and numbers, which marshmallow takes, are refused.
-
-    :raises marshmallow.ValidationError: the value is anything else.
+    """``true`` or ``false``; text and numbers are refused.
 
     >>> StrictBoolean().deserialize(True)
     True
     """
 
-    default_error_messages = {"invalid": "Must be true or false.", "null": "Must be true or false."}
+    default_error_messages = _expected("boolean")
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:
         if not isinstance(value, bool):
@@ -319,29 +286,23 @@ class StrictBoolean(_LeanField[bool], fields.Boolean):
 
 
 class JSONObject(_LeanField[dict[str, Any]], fields.Dict):
-    """A JSON object: a ``dict`` of what JSON has, loaded as a new, shallow ``dict``.
+    """A JSON object of at most 64 levels (:data:`waiaas.schemas.MAX_DEPTH`); loaded as a new ``dict``.
 
-    That is: keys that are ``str``; values that are None, ``bool``, ``str``, ``int``, ``float``, lists, tuples
-    and such dictionaries, at most 64 levels deep (:data:`waiaas.schemas.MAX_DEPTH`). NaN and numbers beyond the
-    range of a ``float``, which Python's ``json`` reads but no other does, are refused.
+    NaN and numbers beyond the range of a ``float``, which only Python's ``json`` reads, are refused.
 
-    :param max_bytes: the most bytes of the object as JSON in UTF-8 without spaces. What is larger is not looked at
-        any further.
-    :raises marshmallow.ValidationError: the value is no such ``dict``.
+    :param max_bytes: the maximum size as JSON in UTF-8 without spaces. A larger object is not read to its end.
 
     >>> JSONObject().deserialize({"spend": {"max": "10"}})
     {'spend': {'max': '10'}}
     """
 
     default_error_messages = {
-        "invalid": "Must be an object.",
-        "null": "Must be an object.",
-        "content": f"Must contain only JSON: no NaN, no infinite numbers, at most {MAX_DEPTH} levels.",
-        "too_many_bytes": "Must have at most {count} bytes as JSON.",
+        **_expected("object"),
+        "content": FieldMessage("json", depth=MAX_DEPTH),
+        "too_many_bytes": FieldMessage("max_bytes"),
     }
 
     def __init__(self, *, max_bytes: int | None = None, **options: Any) -> None:
-        """Take the largest size, and the options of :class:`marshmallow.fields.Dict`."""
         super().__init__(**options)
         self.max_bytes = max_bytes
 
@@ -359,19 +320,15 @@ class JSONObject(_LeanField[dict[str, Any]], fields.Dict):
 
 
 class UnixTime(_LeanField[datetime], fields.Field[datetime]):
-    """A moment: Unix seconds (an integer) on the wire, an aware UTC ``datetime`` in Python.
+    """A time: Unix seconds (an integer) on the wire, an aware UTC ``datetime`` in Python.
 
-    An aware ``datetime`` of any timezone is dumped, rounded down to whole seconds.
-
-    :raises marshmallow.ValidationError: what is loaded is no integer, or outside the years 1 to 9999.
-    :raises ValueError: what is dumped is no aware ``datetime``: which moment a naive one means depends on the
-        machine that asks.
+    :raises ValueError: if a naive ``datetime`` is dumped, because its meaning depends on the timezone of the machine.
 
     >>> UnixTime().deserialize(2_147_483_648)
     datetime.datetime(2038, 1, 19, 3, 14, 8, tzinfo=datetime.timezone.utc)
     """
 
-    default_error_messages = dict.fromkeys(("invalid", "null"), "Must be a time: an integer, in Unix seconds.")
+    default_error_messages = _expected("time")
 
     def _serialize(self, value: datetime | None, attr: str | None, obj: Any, **kwargs: Any) -> int | None:
         if value is None:
@@ -388,15 +345,9 @@ class UnixTime(_LeanField[datetime], fields.Field[datetime]):
 
 
 class WireSchema(Schema):
-    """A schema for what comes over the wire: camelCase outside, snake_case inside.
+    """A schema for the wire: camelCase keys outside, snake_case attributes inside.
 
-    A field ``wallet_id`` reads and writes the key ``walletId`` unless it was given a
-    ``data_key`` of its own. An unknown key is refused under its own name; one that a ``pre_load``
-    hook adds is left out.
-
-    :raises RequestValidationError: ``load`` was given anything that breaks the rules (code
-        ``ACTION_VALIDATION_FAILED``). ``validate`` returns the messages instead.
-    :raises ValueError: unknown keys are to be included; one could pose as a checked attribute.
+    A field ``wallet_id`` has the key ``walletId`` unless it has a ``data_key``. Unknown keys are errors.
 
     >>> class Renewal(WireSchema):
     ...     session_id = UUIDText(required=True)
@@ -407,8 +358,9 @@ class WireSchema(Schema):
     """
 
     error_messages = {
-        "type": "Must be an object.",
-        "collection": "Must be a list of objects.",
+        "type": FieldMessage("object"),
+        "collection": FieldMessage("list_of_objects"),
+        "unknown": FieldMessage("unknown"),
     }
 
     class Meta(Schema.Meta):
@@ -417,22 +369,21 @@ class WireSchema(Schema):
         unknown: ClassVar[UnknownOption] = RAISE
 
     def __init__(self, **options: Any) -> None:
-        """Take the options of :class:`marshmallow.Schema`.
-
-        :raises ValueError: unknown keys are to be included.
-        """
         super().__init__(**options)
         if self.unknown == INCLUDE:
             raise ValueError(_NO_INCLUDE)
         self._wire_keys = frozenset(field.data_key for field in self.load_fields.values())
 
     def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
-        """Give the field its wire key, unless it has one."""
+        """Set the wire key of a field, and make marshmallow's own messages translatable."""
         if field_obj.data_key is None:
             field_obj.data_key = wire_key(field_name)
+        for key in ("required", "null"):
+            if field_obj.error_messages[key] == fields.Field.default_error_messages[key]:
+                field_obj.error_messages[key] = FieldMessage(key)
 
     def handle_error(self, error: ValidationError, data: Any, *, many: bool, **kwargs: Any) -> None:
-        """Raise marshmallow's error again as one that is a ``WAIaaSError`` too."""
+        """Raise marshmallow's error as a :class:`RequestValidationError`."""
         messages = _shortened(error.messages_dict)
         raise self._refusal(messages, data=error.data, valid_data=error.valid_data)
 
@@ -444,16 +395,14 @@ class WireSchema(Schema):
         partial: Any = None,
         unknown: Any = None,
     ) -> Any:
-        """Give the checked value of `data`: an object, or a list of objects where `many`.
+        """Check an object, or a list of objects with ``many``; see :meth:`marshmallow.Schema.load`.
 
-        The parameters are those of :meth:`marshmallow.Schema.load`.
-
-        :raises RequestValidationError: `data` breaks a rule (``ACTION_VALIDATION_FAILED``).
-        :raises ValueError: unknown keys are to be included.
+        :raises RequestValidationError: if a rule is broken (code ``ACTION_VALIDATION_FAILED``).
+        :raises ValueError: if unknown keys are to be included.
         """
         if unknown == INCLUDE:
             raise ValueError(_NO_INCLUDE)
-        # Nearly every request is one plain dict of known keys; the looks at others cost more.
+        # Nearly every request is one plain dict with known keys, for which the other checks can be skipped.
         is_plain = isinstance(data, dict) and not (many or self.many)
         if is_plain and unknown is None and data.keys() <= self._wire_keys:
             unknown = EXCLUDE
@@ -462,37 +411,32 @@ class WireSchema(Schema):
         return super().load(data, many=many, partial=partial, unknown=unknown)
 
     def validate(self, data: Any, *, many: bool | None = None, partial: Any = None) -> dict[str, list[str]]:
-        """Give the messages that :meth:`load` would raise, by wire key; empty where all is well.
-
-        The parameters are those of :meth:`marshmallow.Schema.validate`.
-        """
+        """Return the messages that :meth:`load` would raise, by wire key; empty if there are none."""
         return self._shape_errors(data, many) or _shortened(super().validate(data, many=many, partial=partial))
 
     def _refusal(self, messages: dict[Any, Any], *, data: Any, valid_data: Any = None) -> RequestValidationError:
         return RequestValidationError(messages, data=data, valid_data=valid_data)
 
     def _shape_errors(self, data: Any, many: bool | None) -> dict[Any, Any]:
-        """Find what is no object, or has too many keys, before any rule looks into it.
+        """Return errors about values that are not objects or have too many keys, before any rule is applied.
 
-        marshmallow runs rules over several fields even on items that are no objects, and pairs
-        its results with an input that may be no list; both end in other errors than its own.
+        marshmallow applies rules over several fields to such values, too, and fails with other exceptions.
         """
         many = self.many if many is None else many
         if not many:
             if not isinstance(data, Mapping):
                 return {SCHEMA: [self.error_messages["type"]]}
             is_too_large = self.unknown == RAISE and len(data) > MAX_KEYS
-            return {SCHEMA: [_TOO_MANY_KEYS]} if is_too_large else {}
+            return {SCHEMA: [FieldMessage("max_keys", count=MAX_KEYS)]} if is_too_large else {}
         if not isinstance(data, Sequence) or isinstance(data, (str, bytes)):
             return {SCHEMA: [self.error_messages["collection"]]}
         return {index: errors for index, item in enumerate(data) if (errors := self._shape_errors(item, many=False))}
 
 
 class RequestSchema(WireSchema, Generic[_Loaded]):
-    """A schema for what a client sends; `load` returns the arguments of a method of a service.
+    """A schema for what a client sends; ``load`` returns the arguments of a method of a service.
 
-    :raises RequestValidationError: ``load`` was given anything that breaks the rules (code
-        ``ACTION_VALIDATION_FAILED``).
+    :raises RequestValidationError: if a rule is broken (code ``ACTION_VALIDATION_FAILED``).
     """
 
     if TYPE_CHECKING:
@@ -504,29 +448,28 @@ class RequestSchema(WireSchema, Generic[_Loaded]):
 
 
 class ResponseSchema(WireSchema):
-    """A schema for what the service answers: made by ``dump`` from an object or a mapping.
+    """A schema for a response: ``dump`` takes an object or a mapping, and every key is always present.
 
-    Every key is always there. ``load`` takes an answer apart again, on the side of a client; keys that it does not
-    know, of a later version, are left out.
+    A client can ``load`` a response; keys that it does not know, of a later version, are left out.
 
-    :raises AttributeError: the object lacks an attribute that a key is made from.
-    :raises KeyError: the mapping lacks it.
+    :raises AttributeError: if the object lacks the attribute of a key.
+    :raises KeyError: if the mapping lacks it.
     """
 
     class Meta(WireSchema.Meta):
-        """Unknown keys are skipped."""
+        """Unknown keys are left out."""
 
         unknown: ClassVar[UnknownOption] = EXCLUDE
 
     def get_attribute(self, obj: Any, attr: str, default: Any) -> Any:
-        """Give the value of an attribute; marshmallow would leave the key of a missing one out in silence."""
+        """Return the value of an attribute; marshmallow would leave out a key without one."""
         return obj[attr] if isinstance(obj, Mapping) else getattr(obj, attr)
 
 
 def check_as_loaded(schema: WireSchema, arguments: Mapping[str, object]) -> None:
-    """Refuse arguments that are not in the form in which the fields of `schema` load them.
+    """Refuse arguments that are not in the form in which the fields of a schema load them.
 
-    None is good if it is what the schema returns for a key that was left out.
+    None is valid if it is what the schema returns for a key that was left out.
 
     :raises RequestValidationError: the messages are under the wire keys.
     """
@@ -541,19 +484,19 @@ def check_as_loaded(schema: WireSchema, arguments: Mapping[str, object]) -> None
             errors[wire_key(name)] = error.messages
         else:
             if (type(loaded), loaded) != (type(value), value):
-                errors[wire_key(name)] = [f"Must be a result of {type(schema).__name__}().load."]
+                errors[wire_key(name)] = [FieldMessage("as_loaded", schema=type(schema).__name__)]
     if errors:
         raise RequestValidationError(errors)
 
 
 def wire_key(name: str) -> str:
-    """Give the wire key of an attribute: ``default_wallet_id`` is ``defaultWalletId``."""
+    """Return the wire key of an attribute: ``default_wallet_id`` is ``defaultWalletId``."""
     first, *rest = name.split("_")
     return first + "".join(word.capitalize() for word in rest)
 
 
 def _integer(value: object) -> int:
-    """Give the integer that a JSON number is, or raise TypeError."""
+    """Return a JSON number as an integer, or raise TypeError."""
     # `bool` is a subclass of `int`; NaN and the infinities are not `is_integer()`.
     if isinstance(value, int) and not isinstance(value, bool):
         return int(value)
@@ -563,9 +506,9 @@ def _integer(value: object) -> int:
 
 
 def _least_size(value: object, depth: int, most: float) -> int:
-    """Return how many characters a value has at least as JSON, or some number above `most`: it stops counting there.
+    """Return the minimum number of characters of a value as JSON, or some number above `most`, where it stops.
 
-    Raises TypeError for what JSON does not have, and for more than `depth` levels.
+    Raises TypeError for values that JSON does not have, and for more than `depth` levels.
     """
     if isinstance(value, str):
         return len(value) + 2
@@ -591,14 +534,14 @@ def _least_size_of_parts(value: Mapping[object, object] | Sequence[object], dept
 
 
 def _size(value: object) -> int:
-    """Return how many bytes a value has as JSON in UTF-8 without spaces."""
+    """Return the number of bytes of a value as JSON in UTF-8 without spaces."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return len(text.encode("utf-8", "surrogatepass"))
 
 
 def _shortened(messages: dict[Any, Any]) -> dict[Any, Any]:
-    """Shorten unknown keys, which may have any length."""
+    """Shorten unknown keys, which can have any length."""
     return {
-        f"{key[:_KEY_SHOWN]}…" if isinstance(key, str) and len(key) > _KEY_SHOWN else key: texts
+        f"{key[:_MAX_KEY_SHOWN]}…" if isinstance(key, str) and len(key) > _MAX_KEY_SHOWN else key: texts
         for key, texts in messages.items()
     }

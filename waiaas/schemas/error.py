@@ -1,28 +1,18 @@
-"""The answer to a request that was refused."""
+"""The response to a request that was refused."""
 
 from __future__ import annotations
 
 from waiaas.errors import ALL_CODES
-from waiaas.schemas.base import JSONObject, ResponseSchema, StrictBoolean, StrictInteger, StrictText, word
+from waiaas.schemas.base import JSONObject, ResponseSchema, StrictBoolean, StrictInteger, StrictText, choice_field
 
 __all__ = ["ErrorResponseSchema"]
 
 
 class ErrorResponseSchema(ResponseSchema):
-    """What is answered to a request that was refused, whatever it was.
+    """The response to a request that was refused.
 
-    Its keys are those of :meth:`waiaas.WAIaaSError.to_public_dict`. ``dump`` takes what ``to_public_dict`` or
-    ``to_dict`` returns, in either language, or the error itself for the English text of ``to_dict``.
-
-    ``http_status``
-        the HTTP status of the answer.
-    ``retryable``
-        whether the same request may succeed later with nothing changed.
-    ``details``
-        what the error is about, for programs, or null; ``fields`` holds the messages for a request that broke its
-        rules, by key, in the language of the message.
-    ``hint``
-        what to do next.
+    ``dump`` takes the result of :meth:`waiaas.WAIaaSError.to_public_dict` or ``to_dict``, or the error itself, which
+    is dumped as by ``to_dict`` in English.
 
     >>> from waiaas.errors import WAIaaSError
     >>> body = WAIaaSError("SESSION_NOT_FOUND").to_dict("ko")
@@ -30,11 +20,23 @@ class ErrorResponseSchema(ResponseSchema):
     True
     """
 
-    code = word(tuple(ALL_CODES), required=True)
+    code = choice_field(tuple(ALL_CODES), required=True)
     domain = StrictText(required=True)
-    # The one key of the wire that is not camelCase: `to_dict` has had it from the beginning.
-    http_status = StrictInteger(required=True, data_key="http_status")
-    retryable = StrictBoolean(required=True)
+    # Not camelCase, because `to_dict` has it so.
+    http_status = StrictInteger(
+        required=True, data_key="http_status", metadata={"description": "The HTTP status of the response."}
+    )
+    retryable = StrictBoolean(
+        required=True,
+        metadata={"description": "Whether the same request may succeed later."},
+    )
     message = StrictText(required=True)
-    details = JSONObject(required=True, allow_none=True)
-    hint = StrictText(required=True)
+    details = JSONObject(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "Values for programs, or null. `fields` has the messages about the keys of a request, in "
+            "the language of the message."
+        },
+    )
+    hint = StrictText(required=True, metadata={"description": "What to do next."})

@@ -1,13 +1,11 @@
-"""What every list has: a limit, and a cursor to the next page."""
+"""What all lists have: a limit, and a cursor to the next page."""
 
 from __future__ import annotations
 
 import re
 from typing import Any, Final, TypeVar
 
-from marshmallow import validate
-
-from waiaas.schemas.base import RequestSchema, ResponseSchema, StrictInteger, UUIDText
+from waiaas.schemas.base import RequestSchema, ResponseSchema, StrictInteger, UUIDText, integer_range
 
 __all__ = [
     "DEFAULT_LIMIT",
@@ -17,25 +15,20 @@ __all__ = [
     "QueryInteger",
 ]
 
-#: How many items a page has where the request does not say.
+#: The number of items per page unless the request has a limit.
 DEFAULT_LIMIT: Final = 50
 
-#: The most items that a page may have.
+#: The maximum number of items per page.
 MAX_LIMIT: Final = 200
-
-#: What is said of a limit out of bounds.
-LIMIT_EXPECTED: Final = f"Must be an integer from 1 to {MAX_LIMIT}."
 
 _Loaded = TypeVar("_Loaded")
 
-# Python's int() reads digits of every script, signs, blanks and underscores, and gives up at 4300 digits.
+# Python's int() accepts digits of every script, signs, blanks and underscores, and refuses more than 4,300 digits.
 _DIGITS = re.compile("[0-9]{1,18}")
 
 
 class QueryInteger(StrictInteger):
-    """An integer in a query string, where everything is text: 1 to 18 decimal digits, or an integer as in JSON.
-
-    :raises marshmallow.ValidationError: the value is anything else: a sign, blanks, a fraction.
+    """An integer of a query string, where all values are text: 1 to 18 decimal digits, or a JSON integer.
 
     >>> QueryInteger().deserialize("50")
     50
@@ -48,27 +41,25 @@ class QueryInteger(StrictInteger):
 
 
 class PageRequestSchema(RequestSchema[_Loaded]):
-    """Which page of a list is asked for.
-
-    ``limit``
-        an integer from 1 to 200, as text or as a number; 50 where it is left out.
-    ``after``
-        a UUID: the ``nextAfter`` of the page before; left out for the first page.
-    """
+    """The query parameters of a list, all optional."""
 
     limit = QueryInteger(
         load_default=DEFAULT_LIMIT,
-        validate=validate.Range(1, MAX_LIMIT, error=LIMIT_EXPECTED),
-        error_messages={"invalid": LIMIT_EXPECTED, "null": LIMIT_EXPECTED},
+        **integer_range("integer_range", 1, MAX_LIMIT),
+        metadata={"description": f"The maximum number of items, 1 to {MAX_LIMIT}; {DEFAULT_LIMIT} if left out."},
     )
-    after = UUIDText(load_default=None, allow_none=False)
+    after = UUIDText(
+        load_default=None,
+        allow_none=False,
+        metadata={"description": "The `nextAfter` of the previous page; left out for the first page."},
+    )
 
 
 class PageResponseSchema(ResponseSchema):
-    """A page of a list; a subclass says of what.
+    """A page of a list."""
 
-    ``nextAfter``
-        the ``after`` of the request for the next page, or null where this page is the last.
-    """
-
-    next_after = UUIDText(required=True, allow_none=True)
+    next_after = UUIDText(
+        required=True,
+        allow_none=True,
+        metadata={"description": "The `after` of the request for the next page; null on the last page."},
+    )

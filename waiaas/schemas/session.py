@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from typing import Any, TypedDict
+from typing import Any, Final, TypedDict
 
 from marshmallow import ValidationError, fields, validate, validates_schema
 from marshmallow.exceptions import SCHEMA
 
-from waiaas.errors import WAIaaSError
-from waiaas.errors.texts import listed
+from waiaas.errors import FieldMessage, WAIaaSError
 from waiaas.schemas.base import (
     MAX_TOKEN_LENGTH,
     JSONObject,
@@ -24,7 +23,8 @@ from waiaas.schemas.base import (
     UnixTime,
     UUIDText,
     check_as_loaded,
-    word,
+    choice_field,
+    integer_range,
 )
 from waiaas.schemas.page import PageRequestSchema, PageResponseSchema
 from waiaas.schemas.session_wallet import SessionWalletResponseSchema
@@ -47,33 +47,28 @@ __all__ = [
     "check_create_session_request",
 ]
 
-#: The shortest time to live that a request may ask for, in seconds: 5 minutes.
-MIN_TTL_SECONDS = 300
+#: The minimum time to live of a request, in seconds: 5 minutes.
+MIN_TTL_SECONDS: Final = 300
 
-#: The longest time to live that a request may ask for, in seconds: 7 days.
-MAX_TTL_SECONDS = 604_800
+#: The maximum time to live of a request, in seconds: 7 days.
+MAX_TTL_SECONDS: Final = 604_800
 
-#: The most wallets that a session can be created with.
-MAX_WALLETS = 100
+#: The maximum number of wallets with which a session can be created.
+MAX_WALLETS: Final = 100
 
-#: The most bytes that the constraints of a session may have as JSON in UTF-8 without spaces: 64 KiB.
-MAX_CONSTRAINTS_BYTES = 65_536
+#: The maximum size of constraints as JSON in UTF-8 without spaces, in bytes: 64 KiB.
+MAX_CONSTRAINTS_BYTES: Final = 65_536
 
-_TTL_EXPECTED = f"Must be an integer from {MIN_TTL_SECONDS} to {MAX_TTL_SECONDS} (seconds)."
-_CONSTRAINTS_EXPECTED = "Must be an object or null."
-_NONE_GIVEN = "Name at least one wallet, in walletIds or in walletId."
-_BOTH_GIVEN = "Give either walletId or walletIds, not both."
-_TOKEN_ALONE = "Must have the key token and no other."
-_FOREIGN_DEFAULT = "Must be one of the wallets named in the request."
+_IGNORED: Final = {"description": "Clients of the daemon send it; it has no effect."}
 
 
 class CreateSessionRequest(TypedDict):
-    """A request to create a session, checked and normalised.
+    """The result of :class:`CreateSessionRequestSchema`.
 
-    ``wallet_ids``: the wallets in the order given, at least one, lower case, no two equal.
-    ``default_wallet_id``: one of them, the first unless another was named.
-    ``ttl``: the time to live in seconds, or None where the request leaves it to the service.
-    ``constraints``: the object as it came, or None.
+    ``wallet_ids``: the wallets in the order of the request, in lower case, each once.
+    ``default_wallet_id``: the default wallet; the first one unless another was named.
+    ``ttl``: the time to live in seconds, or None for the default of the service.
+    ``constraints``: the object of the request, or None.
     """
 
     wallet_ids: list[str]
@@ -83,39 +78,15 @@ class CreateSessionRequest(TypedDict):
 
 
 class CreateSessionRequestSchema(RequestSchema[CreateSessionRequest]):
-    """The request that creates a session for one wallet or many.
+    """The request to create a session for one wallet or many.
 
-    ``load`` takes an object with these wire keys and gives a :class:`CreateSessionRequest`,
-    the same whichever form came in:
-
-    ``walletId``
-        a UUID; the form of clients that know one wallet.
-    ``walletIds``
-        a list of 1 to 100 UUIDs, no two equal. Exactly one of the two is given.
-    ``defaultWalletId``
-        one of the wallets named; optional.
-    ``ttl``
-        an integer from 300 to 604800, in seconds; optional.
-    ``constraints``
-        an object of at most 65,536 bytes as JSON, or null; optional.
-    ``expiresIn``
-        anything; clients of the daemon send it, and it has no effect there or here. Use ``ttl``.
-    ``source``
-        anything; clients of the daemon send it, and it has no effect there or here.
-
-    UUIDs that differ only in case name the same wallet. The input is not changed. With
-    ``partial``, wallets need not be named, and keys of the result that nothing was said about
-    may be left out.
-
-    :raises RequestValidationError: a rule is broken (code ``ACTION_VALIDATION_FAILED``); every
-        message stands under the wire key that it is about.
+    The result is the same whether the request has ``walletId`` or ``walletIds``. UUIDs that differ only in case name
+    the same wallet. With ``partial``, wallets can be left out.
 
     >>> schema = CreateSessionRequestSchema()
     >>> request = schema.load({"walletId": "0190A3F0-1111-7ABC-8DEF-0123456789AB", "ttl": 3600})
-    >>> request["wallet_ids"]
-    ['0190a3f0-1111-7abc-8def-0123456789ab']
-    >>> request["default_wallet_id"]
-    '0190a3f0-1111-7abc-8def-0123456789ab'
+    >>> request["wallet_ids"], request["default_wallet_id"]
+    (['0190a3f0-1111-7abc-8def-0123456789ab'], '0190a3f0-1111-7abc-8def-0123456789ab')
     >>> request["ttl"], request["constraints"]
     (3600, None)
     >>> schema.validate({"ttl": 1}) == {
@@ -125,34 +96,35 @@ class CreateSessionRequestSchema(RequestSchema[CreateSessionRequest]):
     True
     """
 
-    wallet_id = UUIDText()
+    wallet_id = UUIDText(metadata={"description": "The wallet of the session. Give either this or `walletIds`."})
     wallet_ids = StrictList(
         UUIDText(),
         max_items=MAX_WALLETS,
-        validate=validate.Length(min=1, error="Must name at least one wallet."),
-        # For the OpenAPI document; here, two that differ in case are equal, too.
-        metadata={"uniqueItems": True},
+        validate=validate.Length(min=1, error=FieldMessage("some_wallet")),
+        # `uniqueItems` is for the OpenAPI document; here, two that differ in case are equal, too.
+        metadata={"uniqueItems": True, "description": f"The wallets of the session: 1 to {MAX_WALLETS}, each once."},
     )
-    default_wallet_id = UUIDText()
+    default_wallet_id = UUIDText(
+        metadata={"description": "One of the wallets named; the first one if this is left out."}
+    )
     ttl = StrictInteger(
         load_default=None,
-        # marshmallow would otherwise take null too, because of the default.
-        allow_none=False,
-        validate=validate.Range(MIN_TTL_SECONDS, MAX_TTL_SECONDS, error=_TTL_EXPECTED),
-        error_messages={"invalid": _TTL_EXPECTED, "null": _TTL_EXPECTED},
+        allow_none=False,  # The default would allow null.
+        **integer_range("seconds_range", MIN_TTL_SECONDS, MAX_TTL_SECONDS),
+        metadata={"description": f"The time to live in seconds, {MIN_TTL_SECONDS} to {MAX_TTL_SECONDS}."},
     )
     constraints = JSONObject(
         load_default=None,
         allow_none=True,
         max_bytes=MAX_CONSTRAINTS_BYTES,
-        error_messages={"invalid": _CONSTRAINTS_EXPECTED},
+        error_messages={"invalid": FieldMessage("object_or_null")},
+        metadata={"description": f"An object of at most {MAX_CONSTRAINTS_BYTES:,} bytes as JSON, or null."},
     )
+    expires_in = fields.Raw(allow_none=True, metadata=_IGNORED)
+    source = fields.Raw(allow_none=True, metadata=_IGNORED)
 
-    expires_in = fields.Raw(allow_none=True)
-    source = fields.Raw(allow_none=True)
-
-    # Runs despite errors of single fields, so that all are reported in one answer. It settles
-    # the wallets as well as checking them: a second hook would cost a load a fifth more time.
+    # Runs despite errors of single fields, so that all errors are in one response. It normalizes the wallets, too: a
+    # second hook would make a load a fifth slower.
     @validates_schema(pass_original=True, skip_on_field_errors=False)
     def _settle_wallets(
         self,
@@ -167,8 +139,7 @@ class CreateSessionRequestSchema(RequestSchema[CreateSessionRequest]):
         data.pop("source", None)
         if "wallet_id" in data:
             data["wallet_ids"] = [data.pop("wallet_id")]
-        # Without wallets here those given had an error of their own, or partial loading excuses
-        # their absence: nothing can be said about the default.
+        # If there are no wallets here, those of the request had errors, or `partial` allows them to be left out.
         if "wallet_ids" in data:
             _settle_default(data, data["wallet_ids"])
 
@@ -196,7 +167,7 @@ def check_create_session_request(request: Mapping[str, object]) -> None:
     arguments: dict[str, Any] = {key: value for key, value in request.items() if value is not None}
     check_as_loaded(_CREATE_SESSION, arguments)
     if "wallet_ids" not in arguments:
-        raise RequestValidationError({"walletIds": [_NONE_GIVEN]})
+        raise RequestValidationError({"walletIds": [FieldMessage("wallet_missing")]})
     try:
         _settle_default(arguments, arguments["wallet_ids"])
     except ValidationError as error:
@@ -204,54 +175,40 @@ def check_create_session_request(request: Mapping[str, object]) -> None:
 
 
 def _check_form(original: Mapping[str, Any], partial: bool | Collection[str] | None) -> None:
-    """Raise unless exactly one of the two forms was used; with `partial` none will do."""
+    """Raise unless the request has one of the two keys for wallets; with `partial` it may have none."""
     if "walletId" in original:
         if "walletIds" in original:
-            raise ValidationError({"walletId": [_BOTH_GIVEN], "walletIds": [_BOTH_GIVEN]})
+            both = [FieldMessage("one_wallet_key")]
+            raise ValidationError({"walletId": both, "walletIds": both})
     elif "walletIds" not in original:
-        excused = "wallet_ids" in partial if isinstance(partial, Collection) else partial
-        if not excused:
-            raise ValidationError({"walletIds": [_NONE_GIVEN]})
+        is_optional = "wallet_ids" in partial if isinstance(partial, Collection) else partial
+        if not is_optional:
+            raise ValidationError({"walletIds": [FieldMessage("wallet_missing")]})
 
 
 def _settle_default(data: dict[str, Any], wallet_ids: list[str]) -> None:
-    """Check the wallets and the default among them; the first is the default if none is named."""
+    """Check the wallets and the default wallet, which is the first one if none is named."""
     errors = {}
     if len(set(wallet_ids)) < len(wallet_ids):
-        errors["walletIds"] = [f"Must not name a wallet twice: {_repeated(wallet_ids)}."]
+        repeated = [wallet for wallet, count in Counter(wallet_ids).items() if count > 1]
+        errors["walletIds"] = [FieldMessage("repeated_wallets", wallets=repeated)]
     if data.setdefault("default_wallet_id", wallet_ids[0]) not in wallet_ids:
-        errors["defaultWalletId"] = [_FOREIGN_DEFAULT]
+        errors["defaultWalletId"] = [FieldMessage("default_not_named")]
     if errors:
         raise ValidationError(errors)
 
 
-def _repeated(wallet_ids: list[str]) -> str:
-    """Give the ids that occur more than once, each once, in their order; no more than five are named."""
-    return listed([wallet for wallet, count in Counter(wallet_ids).items() if count > 1])
-
-
 class RenewSessionRequest(TypedDict, total=False):
-    """The arguments of ``SessionService.renew`` that a body can have.
-
-    ``token``: a :class:`waiaas.schemas.Secret`; left out if the body has none.
-    """
+    """The result of :class:`RenewSessionRequestSchema`; ``token`` is a :class:`waiaas.schemas.Secret`."""
 
     token: str
 
 
 class RenewSessionRequestSchema(RequestSchema[RenewSessionRequest]):
-    """The request that exchanges the token of a session for a new one.
+    """The request to exchange the token of a session for a new one.
 
-    ``load`` takes an object with one wire key and gives a :class:`RenewSessionRequest`:
-
-    ``token``
-        the whole token, with its prefix ``wai_sess_``, of at most 4,096 characters; the service finds out whether it
-        is a token. Optional: clients of the daemon send ``{}``, and mean the token in the header of the request.
-
-    The token shows in no ``repr``, and an error holds nothing of the input: ``data`` and ``valid_data`` are None,
-    and unknown keys are refused without their names, for the name may be the token.
-
-    :raises RequestValidationError: a rule is broken (code ``ACTION_VALIDATION_FAILED``).
+    No ``repr`` shows the token, and an error does not contain the input: ``data`` and ``valid_data`` are None, and
+    unknown keys are refused without their names, because a name may be the token.
 
     >>> RenewSessionRequestSchema().load({"token": "wai_sess_..."})
     {'token': <secret>}
@@ -259,33 +216,30 @@ class RenewSessionRequestSchema(RequestSchema[RenewSessionRequest]):
     {'token': ['Must be text.'], '_schema': ['Must have the key token and no other.']}
     """
 
-    token = SecretText(max_length=MAX_TOKEN_LENGTH)
+    token = SecretText(
+        max_length=MAX_TOKEN_LENGTH,
+        metadata={"description": "The whole token with its prefix `wai_sess_`; left out if it is in the header."},
+    )
 
     def _refusal(self, messages: dict[Any, Any], *, data: Any, valid_data: Any = None) -> RequestValidationError:
         return RequestValidationError(_without_names(messages))
 
 
 def _without_names(messages: dict[Any, Any]) -> dict[Any, Any]:
-    """Give the messages of a renewal, or of a list of them, without the names of unknown keys."""
-    told: dict[Any, Any] = {}
+    """Return the messages about a renewal, or about a list of them, without the names of unknown keys."""
+    safe: dict[Any, Any] = {}
     for key, texts in messages.items():
         if isinstance(texts, dict):
-            told[key] = _without_names(texts)
+            safe[key] = _without_names(texts)
         elif key in ("token", SCHEMA):
-            told[key] = texts
+            safe[key] = texts
         else:
-            told[SCHEMA] = [_TOKEN_ALONE]
-    return told
+            safe[SCHEMA] = [FieldMessage("token_alone")]
+    return safe
 
 
 class ListSessionsRequest(TypedDict):
-    """A request to list sessions, checked.
-
-    ``wallet_id``: only sessions linked to this wallet, a UUID in lower case; None: all.
-    ``status``: only sessions of this status, one of ``waiaas.vocabularies.SESSION_STATUSES``; None: all.
-    ``limit``: how many at most, 1 to 200.
-    ``after``: only sessions whose id comes after this UUID in lower case; None: from the first.
-    """
+    """The result of :class:`ListSessionsRequestSchema`; None is no filter, or the first page."""
 
     wallet_id: str | None
     status: str | None
@@ -294,21 +248,7 @@ class ListSessionsRequest(TypedDict):
 
 
 class ListSessionsRequestSchema(PageRequestSchema[ListSessionsRequest]):
-    """The query parameters of a list of sessions.
-
-    ``load`` takes an object with these wire keys, whose values may all be text, and gives a
-    :class:`ListSessionsRequest`. Each key is optional:
-
-    ``walletId``
-        a UUID.
-    ``status``
-        ``ACTIVE``, ``EXPIRED`` or ``REVOKED``.
-    ``limit``
-        an integer from 1 to 200, as decimal digits or as a number; 50 where it is left out.
-    ``after``
-        a UUID: the ``nextAfter`` of the page before.
-
-    :raises RequestValidationError: a rule is broken (code ``ACTION_VALIDATION_FAILED``).
+    """The query parameters of a list of sessions, all optional.
 
     >>> ListSessionsRequestSchema().load({"status": "ACTIVE", "limit": "10"}) == {
     ...     "wallet_id": None, "status": "ACTIVE", "limit": 10, "after": None,
@@ -316,23 +256,34 @@ class ListSessionsRequestSchema(PageRequestSchema[ListSessionsRequest]):
     True
     """
 
-    wallet_id = UUIDText(load_default=None, allow_none=False)
-    status = word(SESSION_STATUSES, load_default=None, allow_none=False)
+    wallet_id = UUIDText(
+        load_default=None, allow_none=False, metadata={"description": "Only sessions with a link to this wallet."}
+    )
+    status = choice_field(
+        SESSION_STATUSES,
+        load_default=None,
+        allow_none=False,
+        metadata={"description": "Only sessions of this status."},
+    )
 
 
 class SessionResponseSchema(ResponseSchema):
     """A session with its wallets.
 
-    ``dump`` takes the details of a session, as the services give them. Times are in Unix seconds. ``walletId``
-    and ``walletName`` are those of the default wallet, for clients that know one wallet; ``defaultWalletId`` is
-    the same as ``walletId``. All three are null where a session has no wallet.
+    ``dump`` takes a :class:`waiaas.SessionDetails`.
     """
 
     id = UUIDText(required=True)
-    status = word(SESSION_STATUSES, required=True)
-    wallet_id = UUIDText(required=True, allow_none=True)
-    wallet_name = StrictText(required=True, allow_none=True)
-    default_wallet_id = UUIDText(required=True, allow_none=True)
+    status = choice_field(SESSION_STATUSES, required=True)
+    wallet_id = UUIDText(
+        required=True, allow_none=True, metadata={"description": "The default wallet; null if there is none."}
+    )
+    wallet_name = StrictText(
+        required=True,
+        allow_none=True,
+        metadata={"description": "The name of the default wallet; null if there is none."},
+    )
+    default_wallet_id = UUIDText(required=True, allow_none=True, metadata={"description": "The same as `walletId`."})
     wallets = StrictList(fields.Nested(SessionWalletResponseSchema), required=True)
     created_at = UnixTime(required=True)
     expires_at = UnixTime(required=True)
@@ -345,7 +296,7 @@ class SessionResponseSchema(ResponseSchema):
     source = StrictText(required=True)
 
     def get_attribute(self, obj: Any, attr: str, default: Any) -> Any:
-        """Return the value of an attribute; constraints that cannot be read are shown as such, never as none."""
+        """Return the value of an attribute; constraints that cannot be read are shown as such, not as null."""
         try:
             return super().get_attribute(obj, attr, default)
         except WAIaaSError:
@@ -357,16 +308,16 @@ class SessionResponseSchema(ResponseSchema):
 class IssuedSessionResponseSchema(SessionResponseSchema):
     """A session that was just created or renewed, with its token.
 
-    ``token`` is shown here once and stored nowhere.
+    ``dump`` takes a :class:`waiaas.IssuedSession`.
     """
 
-    token = SecretText(required=True)
+    token = SecretText(required=True, metadata={"description": "Shown only here, and not stored."})
 
 
 class SessionListResponseSchema(PageResponseSchema):
     """A page of sessions.
 
-    ``dump`` takes a page, as the services give it: ``sessions`` holds its items.
+    ``dump`` takes a :class:`waiaas.Page`.
     """
 
     sessions = StrictList(fields.Nested(SessionResponseSchema), required=True, attribute="items")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import Any, Final, TypedDict
 
 from marshmallow import ValidationError, fields, validates_schema
 
+from waiaas.errors import FieldMessage
 from waiaas.schemas.base import (
     MAX_KEY_LENGTH,
     RequestSchema,
@@ -19,8 +20,8 @@ from waiaas.schemas.base import (
     UnixTime,
     UUIDText,
     check_as_loaded,
+    choice_field,
     not_blank,
-    word,
 )
 from waiaas.schemas.page import PageRequestSchema, PageResponseSchema
 from waiaas.vocabularies import (
@@ -50,26 +51,18 @@ __all__ = [
     "check_create_wallet_request",
 ]
 
-#: The most characters (Unicode code points) that the name of a wallet may have.
-MAX_NAME_LENGTH = 100
+#: The maximum length of a wallet's name, in characters (Unicode code points).
+MAX_NAME_LENGTH: Final = 100
 
-#: The most characters (Unicode code points) that the reason of a suspension may have.
-MAX_REASON_LENGTH = 1000
+#: The maximum length of the reason of a suspension, in characters (Unicode code points).
+MAX_REASON_LENGTH: Final = 1000
 
 #: The networks of each chain.
-NETWORKS_OF_CHAIN = {"solana": SOLANA_NETWORK_TYPES, "ethereum": EVM_NETWORK_TYPES}
+NETWORKS_OF_CHAIN: Final = {"solana": SOLANA_NETWORK_TYPES, "ethereum": EVM_NETWORK_TYPES}
 
 
 class CreateWalletRequest(TypedDict):
-    """The arguments of ``WalletService.create``.
-
-    ``name``: 1 to 100 characters, not blank, unchanged.
-    ``chain``: one of ``waiaas.vocabularies.CHAIN_TYPES``.
-    ``environment``: one of ``waiaas.vocabularies.ENVIRONMENT_TYPES``.
-    ``public_key``: 1 to 256 characters, not blank, unchanged.
-    ``default_network``: a network of the chain, or None. Whether it is one of the environment, the service checks.
-    ``owner_address``: 1 to 256 characters, not blank, unchanged, or None.
-    """
+    """The result of :class:`CreateWalletRequestSchema`; the service checks that the network fits the environment."""
 
     name: str
     chain: str
@@ -80,30 +73,10 @@ class CreateWalletRequest(TypedDict):
 
 
 class CreateWalletRequestSchema(RequestSchema[CreateWalletRequest]):
-    """The request that registers a wallet.
+    """The request to register a wallet.
 
-    ``load`` takes an object with these wire keys and gives a :class:`CreateWalletRequest`:
-
-    ``name``
-        text of 1 to 100 characters, not blank.
-    ``chain``
-        ``solana`` or ``ethereum``.
-    ``environment``
-        ``testnet`` or ``mainnet``.
-    ``publicKey``
-        text of 1 to 256 characters, not blank.
-    ``defaultNetwork``
-        a network of the chain, or null; optional.
-    ``ownerAddress``
-        text of 1 to 256 characters, not blank, or null; optional.
-    ``createSession``
-        true or false; optional. It is not in the result: :meth:`wants_session` returns it.
-
-    A client of the daemon sends no ``publicKey``, because the daemon's keystore makes the key. Put the key that yours
-    has made into such a request before you ``load`` it.
-
-    :raises RequestValidationError: a rule is broken (code ``ACTION_VALIDATION_FAILED``); every
-        message stands under the wire key that it is about.
+    A client of the daemon sends no ``publicKey``, because the daemon's keystore creates the key. Add the key of your
+    own keystore to such a request before you ``load`` it.
 
     >>> request = {"name": "payments", "chain": "solana", "environment": "testnet", "publicKey": "7xKX"}
     >>> CreateWalletRequestSchema().load(request | {"defaultNetwork": "devnet"})["default_network"]
@@ -112,22 +85,42 @@ class CreateWalletRequestSchema(RequestSchema[CreateWalletRequest]):
     {'defaultNetwork': ['Must be a network of solana: mainnet, devnet, testnet.']}
     """
 
-    name = StrictText(required=True, max_length=MAX_NAME_LENGTH, validate=not_blank)
-    chain = word(CHAIN_TYPES, required=True)
-    environment = word(ENVIRONMENT_TYPES, required=True)
-    public_key = StrictText(required=True, max_length=MAX_KEY_LENGTH, validate=not_blank)
-    default_network = word(NETWORK_TYPES, load_default=None, allow_none=True)
-    owner_address = StrictText(load_default=None, allow_none=True, max_length=MAX_KEY_LENGTH, validate=not_blank)
-    create_session = StrictBoolean()
+    name = StrictText(
+        required=True,
+        max_length=MAX_NAME_LENGTH,
+        validate=not_blank,
+        metadata={"description": f"1 to {MAX_NAME_LENGTH} characters, not blank."},
+    )
+    chain = choice_field(CHAIN_TYPES, required=True, metadata={"description": "`solana` or `ethereum`."})
+    environment = choice_field(ENVIRONMENT_TYPES, required=True, metadata={"description": "`testnet` or `mainnet`."})
+    public_key = StrictText(
+        required=True,
+        max_length=MAX_KEY_LENGTH,
+        validate=not_blank,
+        metadata={"description": f"1 to {MAX_KEY_LENGTH} characters, not blank."},
+    )
+    default_network = choice_field(
+        NETWORK_TYPES, load_default=None, allow_none=True, metadata={"description": "A network of the chain, or null."}
+    )
+    owner_address = StrictText(
+        load_default=None,
+        allow_none=True,
+        max_length=MAX_KEY_LENGTH,
+        validate=not_blank,
+        metadata={"description": f"1 to {MAX_KEY_LENGTH} characters, not blank, or null."},
+    )
+    create_session = StrictBoolean(
+        metadata={"description": "Whether a session for the wallet is created, too; false if left out."}
+    )
 
     def wants_session(self, data: Mapping[str, Any]) -> bool:
-        """Return whether a request that ``load`` takes asks for a session for the wallet, too.
+        """Return whether a request asks for a session for the wallet, too; ``load`` does not return this.
 
-        The service creates none: call ``SessionService.create``, and answer with :class:`CreatedWalletResponseSchema`.
+        The service creates no session: call ``SessionService.create``, and dump :class:`CreatedWalletResponseSchema`.
         """
         return bool(data.get("createSession"))
 
-    # Runs despite errors of single fields, so that all are reported in one answer.
+    # Runs despite errors of single fields, so that all errors are in one response.
     @validates_schema(skip_on_field_errors=False)
     def _check_network(self, data: dict[str, Any], **kwargs: Any) -> None:
         data.pop("create_session", None)
@@ -150,23 +143,16 @@ def check_create_wallet_request(request: Mapping[str, object]) -> None:
 
 
 def _check_network(data: Mapping[str, Any]) -> None:
-    """Raise if the default network is not one of the chain."""
-    network = data.get("default_network")
-    if network is None or "chain" not in data:
+    """Raise if the default network does not belong to the chain."""
+    chain, network = data.get("chain"), data.get("default_network")
+    if chain is None or network is None or network in NETWORKS_OF_CHAIN[chain]:
         return
-    networks = NETWORKS_OF_CHAIN[data["chain"]]
-    if network not in networks:
-        expected = f"Must be a network of {data['chain']}: {', '.join(networks)}."
-        raise ValidationError({"defaultNetwork": [expected]})
+    expected = FieldMessage("network_of_chain", chain=chain, networks=", ".join(NETWORKS_OF_CHAIN[chain]))
+    raise ValidationError({"defaultNetwork": [expected]})
 
 
 class ListWalletsRequest(TypedDict):
-    """A request to list wallets, checked.
-
-    ``status``: only wallets of this status, one of ``waiaas.vocabularies.WALLET_STATUSES``; None: all.
-    ``limit``: how many at most, 1 to 200.
-    ``after``: only wallets whose id comes after this UUID in lower case; None: from the first.
-    """
+    """The result of :class:`ListWalletsRequestSchema`; None is no filter, or the first page."""
 
     status: str | None
     limit: int
@@ -174,64 +160,62 @@ class ListWalletsRequest(TypedDict):
 
 
 class ListWalletsRequestSchema(PageRequestSchema[ListWalletsRequest]):
-    """The query parameters of a list of wallets.
+    """The query parameters of a list of wallets, all optional."""
 
-    ``load`` takes an object with these wire keys, whose values may all be text, and gives a
-    :class:`ListWalletsRequest`. Each key is optional:
-
-    ``status``
-        one of the statuses of a wallet.
-    ``limit``
-        an integer from 1 to 200, as decimal digits or as a number; 50 where it is left out.
-    ``after``
-        a UUID: the ``nextAfter`` of the page before.
-
-    :raises RequestValidationError: a rule is broken (code ``ACTION_VALIDATION_FAILED``).
-    """
-
-    status = word(WALLET_STATUSES, load_default=None, allow_none=False)
+    status = choice_field(
+        WALLET_STATUSES, load_default=None, allow_none=False, metadata={"description": "Only wallets of this status."}
+    )
 
 
 class SuspendWalletRequest(TypedDict):
-    """A request to suspend a wallet, checked: ``reason`` is why, or None."""
+    """The result of :class:`SuspendWalletRequestSchema`."""
 
     reason: str | None
 
 
 class SuspendWalletRequestSchema(RequestSchema[SuspendWalletRequest]):
-    """The request that suspends a wallet.
+    """The request to suspend a wallet."""
 
-    ``load`` takes an object with one wire key and gives a :class:`SuspendWalletRequest`:
-
-    ``reason``
-        text of 1 to 1,000 characters, not blank, or null; optional.
-
-    :raises RequestValidationError: a rule is broken (code ``ACTION_VALIDATION_FAILED``).
-    """
-
-    reason = StrictText(load_default=None, allow_none=True, max_length=MAX_REASON_LENGTH, validate=not_blank)
+    reason = StrictText(
+        load_default=None,
+        allow_none=True,
+        max_length=MAX_REASON_LENGTH,
+        validate=not_blank,
+        metadata={"description": f"1 to {MAX_REASON_LENGTH:,} characters, not blank, or null."},
+    )
 
 
 class WalletResponseSchema(ResponseSchema):
     """A wallet.
 
-    ``dump`` takes a :class:`waiaas.WalletDetails`. Times are in Unix seconds. ``network`` is ``defaultNetwork``, under
-    the name that clients of the daemon know. ``ownerState`` is how far the human owner is set up: ``NONE`` without an
-    address, ``GRACE`` with one, ``LOCKED`` with a verified one.
+    ``dump`` takes a :class:`waiaas.WalletDetails`.
     """
 
     id = UUIDText(required=True)
     name = StrictText(required=True)
-    chain = word(CHAIN_TYPES, required=True)
-    environment = word(ENVIRONMENT_TYPES, required=True)
-    default_network = word(NETWORK_TYPES, required=True, allow_none=True)
-    network = word(NETWORK_TYPES, required=True, allow_none=True, attribute="default_network", dump_only=True)
+    chain = choice_field(CHAIN_TYPES, required=True)
+    environment = choice_field(ENVIRONMENT_TYPES, required=True)
+    default_network = choice_field(NETWORK_TYPES, required=True, allow_none=True)
+    network = choice_field(
+        NETWORK_TYPES,
+        required=True,
+        allow_none=True,
+        attribute="default_network",
+        dump_only=True,
+        metadata={"description": "The same as `defaultNetwork`, for clients of the daemon."},
+    )
     public_key = StrictText(required=True)
-    status = word(WALLET_STATUSES, required=True)
+    status = choice_field(WALLET_STATUSES, required=True)
     owner_address = StrictText(required=True, allow_none=True)
-    owner_state = word(OWNER_STATES, required=True)
+    owner_state = choice_field(
+        OWNER_STATES,
+        required=True,
+        metadata={
+            "description": "`NONE` without an owner address, `GRACE` with one, `LOCKED` with a verified one.",
+        },
+    )
     owner_verified = StrictBoolean(required=True)
-    approval_method = word(APPROVAL_METHODS, required=True, allow_none=True, attribute="owner_approval_method")
+    approval_method = choice_field(APPROVAL_METHODS, required=True, allow_none=True, attribute="owner_approval_method")
     created_at = UnixTime(required=True)
     updated_at = UnixTime(required=True)
     suspended_at = UnixTime(required=True, allow_none=True)
@@ -239,10 +223,10 @@ class WalletResponseSchema(ResponseSchema):
 
 
 class WalletSessionResponseSchema(ResponseSchema):
-    """The session that was created with a wallet; ``token`` is shown here once and stored nowhere."""
+    """The session that was created with a wallet."""
 
     id = UUIDText(required=True)
-    token = SecretText(required=True)
+    token = SecretText(required=True, metadata={"description": "Shown only here, and not stored."})
     expires_at = UnixTime(required=True)
 
 
@@ -263,10 +247,13 @@ class CreatedWalletResponseSchema(WalletResponseSchema):
 class WalletListResponseSchema(PageResponseSchema):
     """A page of wallets.
 
-    ``dump`` takes a page, as the services return it: ``wallets`` has its items, and so has ``items``, the name that
-    clients of the daemon know.
+    ``dump`` takes a :class:`waiaas.Page`.
     """
 
-    items = StrictList(fields.Nested(WalletResponseSchema), required=True, dump_only=True)
-
+    items = StrictList(
+        fields.Nested(WalletResponseSchema),
+        required=True,
+        dump_only=True,
+        metadata={"description": "The same as `wallets`, for clients of the daemon."},
+    )
     wallets = StrictList(fields.Nested(WalletResponseSchema), required=True, attribute="items")

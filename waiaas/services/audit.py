@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from peewee import Database, ModelSelect
 
+from waiaas.errors import FieldMessage
 from waiaas.errors.translation import translate_errors
 from waiaas.models import AuditLog
 from waiaas.schemas import DEFAULT_LIMIT, RequestValidationError
@@ -145,5 +146,5 @@ def _shown(field: Any, stored: Any) -> Any:
 def _aware(key: str, time: object) -> datetime:
     """Return an aware datetime; refuse anything else, under its key."""
     if not isinstance(time, datetime) or time.utcoffset() is None:
-        raise RequestValidationError({key: ["Must be a datetime with a time zone."]})
+        raise RequestValidationError({key: [FieldMessage("aware_datetime")]})
     return time

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from waiaas.errors import FieldMessage
 from waiaas.schemas import MAX_KEY_LENGTH, RequestValidationError
 
 #: The prefix of every session token.
@@ -43,11 +44,11 @@ def check_id(key: str, value: object) -> None:
     if is_id(value):
         return
     if not isinstance(value, str):
-        expected = f"Must be printable text, not {type(value).__name__}."
+        expected = FieldMessage("printable_not", type=type(value).__name__)
     elif len(value) > MAX_KEY_LENGTH:
-        expected = f"Must have at most {MAX_KEY_LENGTH} characters."
+        expected = FieldMessage("max_characters", count=MAX_KEY_LENGTH)
     else:
-        expected = "Must be printable text."
+        expected = FieldMessage("printable")
     raise RequestValidationError({key: [expected]})
 
 
@@ -62,10 +63,10 @@ def check_actor(actor: str) -> None:
     waiaas.schemas.base.RequestValidationError: The input is not valid. {'actor': ['Must not be blank.']}
     """
     if isinstance(actor, str) and len(actor) > MAX_ACTOR_LENGTH:
-        raise RequestValidationError({"actor": [f"Must have at most {MAX_ACTOR_LENGTH} characters."]})
+        raise RequestValidationError({"actor": [FieldMessage("max_characters", count=MAX_ACTOR_LENGTH)]})
     check_id("actor", actor)
     if not actor.strip():
-        raise RequestValidationError({"actor": ["Must not be blank."]})
+        raise RequestValidationError({"actor": [FieldMessage("not_blank")]})
 
 
 def redact_id(id_: str | None) -> str | None:

@@ -9,8 +9,8 @@ from typing import Generic, Protocol, TypeVar
 
 from peewee import SQL, Field, Node, NodeList, Value
 
+from waiaas.errors import FieldMessage
 from waiaas.schemas import MAX_LIMIT, RequestValidationError
-from waiaas.schemas.page import LIMIT_EXPECTED
 from waiaas.services.ids import is_id
 from waiaas.services.statements import ReplacedText
 
@@ -67,11 +67,11 @@ def check_page(
     """Refuse a limit out of bounds, a wrong `after` or an unknown status: `ACTION_VALIDATION_FAILED`."""
     errors = {}
     if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= MAX_LIMIT:
-        errors["limit"] = [LIMIT_EXPECTED]
+        errors["limit"] = [FieldMessage("integer_range", min=1, max=MAX_LIMIT)]
     if after is not None and not is_place(after):
-        errors["after"] = ["Must be the next_after of a page."]
+        errors["after"] = [FieldMessage("next_after")]
     if status is not None and status not in statuses:
-        errors["status"] = [f"Must be one of: {', '.join(statuses)}."]
+        errors["status"] = [FieldMessage("one_of", choices=", ".join(statuses))]
     if errors:
         raise RequestValidationError(errors)
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from peewee import Database, Node
 
-from waiaas.errors import WAIaaSError
+from waiaas.errors import FieldMessage, WAIaaSError
 from waiaas.errors.translation import translate_errors
 from waiaas.models import Session, SessionWallet, Transaction, Wallet
 from waiaas.schemas import (
@@ -77,7 +77,7 @@ class WalletService(Service):
             refuse_locked(self._database)
             now, wallet_id = seconds_of(self._clock), new_id()
             if Wallet.select().where(Wallet.public_key == public_key).exists(self._database):
-                raise RequestValidationError({"publicKey": ["A wallet with this public key exists."]})
+                raise RequestValidationError({"publicKey": [FieldMessage("public_key_exists")]})
             row = {"id": wallet_id, "status": "ACTIVE", "created_at": now, "updated_at": now}
             Wallet.insert(**row, **columns).execute(self._database)
             details = {"name": name, "chain": chain, "environment": environment}
