@@ -378,9 +378,11 @@ class WireSchema(Schema):
         """Set the wire key of a field, and make marshmallow's own messages translatable."""
         if field_obj.data_key is None:
             field_obj.data_key = wire_key(field_name)
-        for key in ("required", "null"):
-            if field_obj.error_messages[key] == fields.Field.default_error_messages[key]:
-                field_obj.error_messages[key] = FieldMessage(key)
+        inner = [field_obj.inner] if isinstance(field_obj, fields.List) else []
+        for field in (field_obj, *inner):
+            for key in ("required", "null"):
+                if field.error_messages[key] == fields.Field.default_error_messages[key]:
+                    field.error_messages[key] = FieldMessage(key)
 
     def handle_error(self, error: ValidationError, data: Any, *, many: bool, **kwargs: Any) -> None:
         """Raise marshmallow's error as a :class:`RequestValidationError`."""
