@@ -28,6 +28,9 @@ MAY_IMPORT = {
     "migrations": {"backends", "ddl", "errors", "files", "models", "paths", "progress"},
     "database": {"backends", "ddl", "errors", "files", "migrations", "models", "paths", "progress"},
     "services": {"backends", "errors", "models", "paths", "schemas", "vocabularies"},
+    "transfer": {
+        *("backends", "database", "ddl", "errors", "files", "inspection", "migrations", "models", "progress"),
+    },
     "openapi": {"errors", "schemas", ""},
     "inspection": {"database", "ddl", "errors", "files", "migrations", "models", "paths", "progress", "vocabularies"},
     "demo": {"database", "inspection", "models", "migrations"},

@@ -365,6 +365,15 @@ unsuitable_database: The database {path} cannot be used: {problem}.
 server_error: PostgreSQL cannot work with {path}: {cause}.
   > Run `waiaas check URL` and report its findings together with this message.
 
+move_refused: {path} has {count} values that PostgreSQL cannot store: {values}. Nothing was written.
+  > Correct these values in a copy of the file; `waiaas check FILE` lists most of them. Then move the copy.
+target_not_empty: {path} already has the tables of WAIaaS. Nothing was written.
+  > Create an empty database with `createdb` and name that.
+source_changed: Another program wrote to {path} during the move. The target was not changed.
+  > Stop the service and every other program that uses the database, then move it again.
+copy_differs: {path}: the copied table {table} differs from its source ({before} and {after} rows). Nothing was kept.
+  > Try again. If this happens again, check memory and disks of both machines, and report it.
+
 unexpected_schema: The table {table} does not match this schema version: {problem}.
   > Restore the database from a backup, or report this.
 strange_schema: The schema of {path} has a row that SQLite does not write: {problem}. Nothing was changed.

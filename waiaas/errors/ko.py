@@ -368,6 +368,15 @@ unsuitable_database: {path} 데이터베이스를 사용할 수 없습니다. �
 server_error: PostgreSQL이 {path} 데이터베이스로 작업할 수 없습니다. 원인: {cause}.
   > `waiaas check URL` 명령을 실행하고 그 결과를 이 메시지와 함께 제보하십시오.
 
+move_refused: {path}: PostgreSQL이 저장할 수 없는 값이 {count}개 있습니다: {values}. 기록된 내용은 없습니다.
+  > 파일의 사본에서 이 값들을 고친 후 그 사본을 옮기십시오. `waiaas check FILE` 명령으로 대부분 확인할 수 있습니다.
+target_not_empty: {path} 데이터베이스에 이미 WAIaaS 테이블이 있습니다. 기록된 내용은 없습니다.
+  > `createdb` 명령으로 빈 데이터베이스를 만들어 지정하십시오.
+source_changed: 옮기는 동안 다른 프로그램이 {path} 파일에 기록했습니다. 대상은 변경되지 않았습니다.
+  > 서비스와 데이터베이스를 사용하는 모든 프로그램을 중지한 후 다시 옮기십시오.
+copy_differs: {path}: 복사한 {table} 테이블이 원본과 다릅니다({before}행, {after}행). 복사한 내용은 버렸습니다.
+  > 다시 시도하십시오. 반복되면 두 컴퓨터의 메모리와 디스크를 점검하고 제보하십시오.
+
 unexpected_schema: {table} 테이블이 이 스키마 버전의 구조와 다릅니다. 문제: {problem}.
   > 백업에서 데이터베이스를 복원하거나 이 문제를 제보하십시오.
 strange_schema: {path} 파일의 스키마에 SQLite가 쓰지 않는 행이 있습니다. 문제: {problem}. 변경된 내용은 없습니다.

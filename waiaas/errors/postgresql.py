@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from peewee import InterfaceError, OperationalError
+from peewee import OperationalError
 
 _REASONS: Final[dict[str, str]] = {
     "25006": "server_read_only",
@@ -105,8 +105,10 @@ def reason_for(error: BaseException) -> str | None:
     state = sqlstate(error)
     if state is not None:
         return _REASONS.get(state, _REASONS_OF_CLASSES.get(state[:2]))
-    # Without a code the driver itself reports that the connection has ended (PEP 249).
-    return "connection_lost" if isinstance(error, OperationalError | InterfaceError) else None
+    # Without a code the driver itself reports that the connection has ended. The classes have these names in every
+    # driver and in Peewee (PEP 249).
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return "connection_lost" if names & {"OperationalError", "InterfaceError"} else None
 
 
 def cause_of(error: BaseException) -> str:

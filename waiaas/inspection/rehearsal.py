@@ -179,8 +179,7 @@ def rehearse(
     file = DatabaseFile(path)
     file.inspect()
     _refuse_at_first_sight(path)
-    with _private_folder(path) as folder, _naming_the_original(path, folder):
-        copy = _copy(file, folder, pulse)
+    with private_copy(path, pulse) as copy:
         copied = time.perf_counter()
         with open_to_change(copy) as database, translate_errors(database):
             # With a write-ahead log the rows before the upgrade can be read beside those after it, from one file.
@@ -233,6 +232,16 @@ def _has_abandoned_log(path: str) -> bool:
     """
     real = os.path.realpath(path)
     return os.path.isfile(real) and os.path.exists(f"{real}-wal") and not os.path.exists(f"{real}-shm")
+
+
+@contextmanager
+def private_copy(path: str, pulse: Pulse) -> Iterator[Path]:
+    """Give a verified copy of a file in a folder that only its user can enter, removed at the end.
+
+    Refusals of the copy in the block name the file that it is a copy of.
+    """
+    with _private_folder(path) as folder, _naming_the_original(path, folder):
+        yield _copy(DatabaseFile(path), folder, pulse)
 
 
 @contextmanager

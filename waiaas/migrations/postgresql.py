@@ -86,11 +86,11 @@ def create_or_upgrade(
         raise refusal("empty_database", path=database.address)
     if version == latest or (version and not upgrade):
         return _report(version, version, [], started)
-    with translate_errors(database), _alone(database, Pulse(progress)):
+    with translate_errors(database), upgrade_alone(database, Pulse(progress)):
         # Another process may have done it meanwhile.
         before = _version(database, latest)
         if before == 0:
-            _refuse_unsuitable(database)
+            refuse_unsuitable(database)
             _create(database, int(clock()))
             return _report(latest, latest, [], started)
         steps = [_step(database, each, int(clock())) for each in pending if before < each.VERSION]
@@ -143,8 +143,11 @@ def _version(database: PostgresqlDatabase, latest: int) -> int:
 
 
 @contextmanager
-def _alone(database: PostgresqlDatabase, pulse: Pulse) -> Iterator[None]:
-    """Run a block in a transaction that no other upgrade and no service runs beside."""
+def upgrade_alone(database: PostgresqlDatabase, pulse: Pulse) -> Iterator[None]:
+    """Run a block in a transaction while no other upgrade and no service runs.
+
+    :raises WAIaaSError: ``inside_transaction`` if the caller has begun a transaction.
+    """
     if database.in_transaction():
         raise refusal("inside_transaction")
     with database.borrowed_connection(), database.atomic():
@@ -155,7 +158,11 @@ def _alone(database: PostgresqlDatabase, pulse: Pulse) -> Iterator[None]:
             yield
 
 
-def _refuse_unsuitable(database: PostgresqlDatabase) -> None:
+def refuse_unsuitable(database: PostgresqlDatabase) -> None:
+    """Refuse a database that cannot hold every text.
+
+    :raises WAIaaSError: ``unsuitable_database`` if its encoding is not UTF-8.
+    """
     (encoding,) = database.execute_sql("SHOW server_encoding").fetchone()
     if encoding != "UTF8":
         raise refusal("unsuitable_database", path=database.address, problem=f"its encoding is {encoding}, not UTF8")

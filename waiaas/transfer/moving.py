@@ -1,0 +1,408 @@
+"""The move of a database from one engine to the other.
+
+One snapshot of the source is read. The target is filled in one transaction, which is committed only when every row
+that it has was read back and is the row of the source.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from itertools import chain
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from peewee import SqliteDatabase
+
+from waiaas.backends.postgresql import (
+    DRIVER_ERRORS,
+    SERVICES_LOCK,
+    CommitUnknownError,
+    PostgresqlDatabase,
+    is_url,
+    open_database,
+)
+from waiaas.database import close, connect, open_as_it_is, open_to_change, refuse_existing
+from waiaas.errors import WAIaaSError, refusal
+from waiaas.errors.driver import sqlite3
+from waiaas.errors.translation import refusal_for, safe_cause, translate_errors
+from waiaas.files.opening import path_of
+from waiaas.inspection.rehearsal import private_copy
+from waiaas.migrations import LATEST_SCHEMA_VERSION
+from waiaas.migrations.postgresql import read_version, refuse_unsuitable, upgrade_alone
+from waiaas.migrations.runner import upgrade
+from waiaas.migrations.version import schema_version
+from waiaas.models.postgresql import Table, tables
+from waiaas.progress import Progress, ProgressCallback, Pulse
+from waiaas.transfer.obstacles import left_behind, refuse_obstacles
+from waiaas.transfer.rows import Digest, column_names, lines_of_file, lines_of_server
+
+_ROWS_AT_ONCE = 2000
+# For the transaction that fills a server: it takes as long as it takes, is read back in the order in which it was
+# written, is on the disk when COMMIT returns, and sorts its indexes in memory.
+_SETTINGS = (
+    "SET LOCAL statement_timeout = 0",
+    "SET LOCAL synchronize_seqscans = off",
+    "SET LOCAL synchronous_commit = on",
+    "SET LOCAL maintenance_work_mem = '256MB'",
+)
+
+
+@dataclass(frozen=True)
+class MovedTable:
+    """A table that was moved: how many rows, and the SHA-256 of their lines, which both sides have."""
+
+    table: str
+    rows: int
+    checksum: str
+
+
+@dataclass(frozen=True)
+class MoveReport:
+    """What `move` did.
+
+    `source` and `target` are a path and a URL without its password. `from_version` is the schema version of the
+    source, `tables` has every table with its rows and checksum. `left_behind` names the tables, columns, views and
+    triggers of a file that are not the library's; they stay in the file. `is_rehearsal` says that the target was
+    filled and emptied again.
+    """
+
+    source: str
+    target: str
+    from_version: int
+    tables: list[MovedTable]
+    left_behind: list[str]
+    is_rehearsal: bool
+    seconds: float
+
+    @property
+    def rows(self) -> int:
+        """How many rows were moved in all tables."""
+        return sum(table.rows for table in self.tables)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain values that `json.dumps` takes."""
+        return {**vars(self), "rows": self.rows, "tables": [asdict(table) for table in self.tables]}
+
+
+class _RehearsalEnd(Exception):  # noqa: N818  # not an error
+    """Ends the transaction of a rehearsal with a rollback."""
+
+
+def move(
+    source: str | PathLike[str],
+    target: str | PathLike[str],
+    *,
+    rehearse: bool = False,
+    skip_orphans: bool = False,
+    progress: ProgressCallback | None = None,
+) -> MoveReport:
+    """Move a database from a SQLite file to an empty PostgreSQL database, or back into a new file.
+
+    Stop the service before: what it writes meanwhile would stay in the source. The source is left unchanged. A file of
+    an older version is upgraded on the way, in a copy. The target is filled in one transaction, and committed only if
+    every row that is read back from it equals that of the source.
+
+    :param source: the path of a file or the URL of a PostgreSQL database.
+    :param target: the other of both: a database without the library's tables, or a path without a file.
+    :param rehearse: whether to do everything except the commit: the target stays empty.
+    :param skip_orphans: for an older file, as in ``upgrade``: leaves sessions of missing wallets without one.
+    :param progress: called with a ``Progress`` at each sign of life; what it raises stops the move.
+    :raises WAIaaSError: with the target empty. Its ``reason`` is, among others, ``move_refused`` (values that
+        PostgreSQL cannot hold, with table, column and rows in ``details["obstacles"]``), ``target_not_empty``,
+        ``file_exists``, ``source_changed`` (something was written to the source meanwhile), ``copy_differs``.
+    :raises ValueError: if not exactly one of both is a URL.
+    """
+    if is_url(source) == is_url(target):
+        raise ValueError("move takes the path of a file and the URL of a PostgreSQL database, in either order")
+    pulse = Pulse(progress)
+    url = source if is_url(source) else target
+    server = open_database(str(url))
+    with _closing_all(server), _server_errors(server):
+        if is_url(source):
+            return _move_to_file(server, path_of(target), rehearse, pulse)
+        return _move_to_server(path_of(source), server, rehearse, skip_orphans, pulse)
+
+
+@contextmanager
+def _closing_all(server: PostgresqlDatabase) -> Iterator[None]:
+    """Close the connections of a server at the end of a block."""
+    try:
+        yield
+    finally:
+        server.close_all()
+
+
+def _move_to_server(
+    path: str, server: PostgresqlDatabase, rehearse: bool, skip_orphans: bool, pulse: Pulse
+) -> MoveReport:
+    started = time.perf_counter()
+    _refuse_filled(server)
+    with (
+        _unchanged(path) as refuse_changed,
+        _latest(path, skip_orphans, pulse) as (database, version),
+        translate_errors(database),
+        database.atomic(),
+    ):
+        extra = left_behind(database)
+        connection = database.connection()
+        connection.text_factory = bytes
+        with pulse.during(connection):
+            refuse_obstacles(connection, path, _reporting(pulse, "checking the values"))
+            try:
+                moved = _fill_server(server, connection, pulse, rehearse, refuse_changed)
+            except _RehearsalEnd as end:
+                (moved,) = end.args
+    return MoveReport(path, server.address, version, moved, extra, rehearse, time.perf_counter() - started)
+
+
+def _refuse_filled(server: PostgresqlDatabase) -> None:
+    if read_version(server) != 0:
+        raise refusal("target_not_empty", path=server.address)
+
+
+@contextmanager
+def _unchanged(path: str) -> Iterator[Callable[[], None]]:
+    """Give a function that refuses a file to which another connection has written since the block began."""
+    with open_as_it_is(path) as watcher:
+        before = watcher.pragma("data_version")
+
+        def refuse_changed() -> None:
+            if watcher.pragma("data_version") != before:
+                raise refusal("source_changed", path=path)
+
+        yield refuse_changed
+
+
+@contextmanager
+def _latest(path: str, skip_orphans: bool, pulse: Pulse) -> Iterator[tuple[SqliteDatabase, int]]:
+    """Open a file at the latest version to read it, or a copy that is upgraded; give the file's own version, too."""
+    with open_as_it_is(path) as database:
+        version = schema_version(database)
+        if version == 0:
+            raise refusal("empty_database", path=path)
+        if version == LATEST_SCHEMA_VERSION:
+            yield database, version
+            return
+    with private_copy(path, pulse) as copy:
+        with open_to_change(copy) as old:
+            upgrade(old, backup=False, skip_orphans=skip_orphans, progress=pulse)
+        with open_as_it_is(copy) as database:
+            yield database, version
+
+
+def _fill_server(
+    server: PostgresqlDatabase,
+    connection: sqlite3.Connection,
+    pulse: Pulse,
+    rehearse: bool,
+    refuse_changed: Callable[[], None],
+) -> list[MovedTable]:
+    moved: list[MovedTable] = []
+    with _server_errors(server):
+        try:
+            with upgrade_alone(server, pulse):
+                # Another process may have created them meanwhile.
+                _refuse_filled(server)
+                refuse_unsuitable(server)
+                moved += _fill(server, connection, pulse)
+                refuse_changed()
+                if rehearse:
+                    raise _RehearsalEnd(moved)
+        except CommitUnknownError:
+            # All of it is there, or nothing.
+            if read_version(server) != LATEST_SCHEMA_VERSION:
+                raise
+    return moved
+
+
+def _fill(server: PostgresqlDatabase, connection: sqlite3.Connection, pulse: Pulse) -> list[MovedTable]:
+    """Create the tables, copy all rows, create keys and indexes, and read everything back."""
+    for statement in chain(_SETTINGS, (table.create() for table in tables())):
+        server.execute_sql(statement)
+    sent = _copy_to_server(server, connection, pulse)
+    for table in tables():
+        pulse(Progress(f"creating the indexes of {table.name}"))
+        for statement in table.add_keys():
+            server.execute_sql(statement)
+    pulse(Progress("checking all foreign keys"))
+    for statement in (each for table in tables() for each in table.add_foreign_keys()):
+        server.execute_sql(statement)
+    _set_next_number(server, connection)
+    server.execute_sql("ANALYZE")
+    return list(_compare(sent, lambda table: _digest_of_server(server, table), server.address, pulse))
+
+
+@contextmanager
+def _server_errors(server: PostgresqlDatabase) -> Iterator[None]:
+    """Turn errors of the server and its driver into refusals; those of the file pass."""
+    try:
+        yield
+    except WAIaaSError:
+        raise
+    except DRIVER_ERRORS as error:
+        raise refusal_for(error, server) from safe_cause(error)
+
+
+def _copy_to_server(server: PostgresqlDatabase, connection: sqlite3.Connection, pulse: Pulse) -> dict[str, Digest]:
+    sent: dict[str, Digest] = {}
+    for table in tables():
+        report = _reporting(pulse, "copying", _count(connection, table))
+        digest = sent[table.name] = Digest()
+        statement = f"COPY {table.name} ({column_names(table)}) FROM STDIN WITH (FREEZE)"
+        with server.connection().cursor() as cursor, cursor.copy(statement) as copy:
+            for rows, lines in lines_of_file(connection, table, "rowid"):
+                copy.write(lines)
+                digest.add(rows, lines)
+                report(table.name, digest.rows)
+    return sent
+
+
+def _set_next_number(server: PostgresqlDatabase, connection: sqlite3.Connection) -> None:
+    """Let the numbers of the audit log go on where the file's end: none is given twice."""
+    row = connection.execute("SELECT seq FROM main.sqlite_sequence WHERE name = 'audit_log'").fetchone()
+    if row is not None and int(row[0]) > 0:
+        sequence = "pg_get_serial_sequence('audit_log', 'id')"
+        server.execute_sql(f"SELECT setval({sequence}, greatest(%s, (SELECT max(id) FROM audit_log)))", (int(row[0]),))
+
+
+def _digest_of_server(server: PostgresqlDatabase, table: Table, order: str | None = None) -> Digest:
+    digest = Digest()
+    columns = column_names(table)
+    source = f"(SELECT {columns} FROM {table.name} ORDER BY {order})" if order else f"{table.name} ({columns})"
+    with server.connection().cursor() as cursor, cursor.copy(f"COPY {source} TO STDOUT") as copy:
+        for rows, lines in lines_of_server(copy, table):
+            digest.add(rows, lines)
+    return digest
+
+
+def _compare(
+    expected: dict[str, Digest], read_back: Callable[[Table], Digest], target: str, pulse: Pulse
+) -> Iterator[MovedTable]:
+    """Read every table of the target and compare it with what the source has."""
+    for table in tables():
+        pulse(Progress(f"comparing {table.name}"))
+        wanted, found = expected[table.name], read_back(table)
+        if (wanted.rows, wanted.checksum) != (found.rows, found.checksum):
+            raise refusal("copy_differs", path=target, table=table.name, before=wanted.rows, after=found.rows)
+        yield MovedTable(table.name, found.rows, found.checksum)
+
+
+def _move_to_file(server: PostgresqlDatabase, path: str, rehearse: bool, pulse: Pulse) -> MoveReport:
+    started = time.perf_counter()
+    version = read_version(server)
+    if version == 0:
+        raise refusal("empty_database", path=server.address)
+    if not rehearse:
+        refuse_existing(path)
+    with _new_file(path, rehearse) as database, _snapshot(server):
+        connection = database.connection()
+        try:
+            with translate_errors(database), database.atomic("IMMEDIATE"), _server_errors(server):
+                # A batch can come before the transaction that it is part of.
+                connection.execute("PRAGMA defer_foreign_keys = ON")
+                connection.execute("DELETE FROM schema_version")
+                for table in tables():
+                    _copy_to_file(server, connection, table, pulse)
+                _keep_next_number(server, connection)
+                connection.text_factory = bytes
+                expected = {table.name: _digest_of_server(server, table, _key(table)) for table in tables()}
+                moved = list(_compare(expected, lambda table: _digest_of_file(connection, table), path, pulse))
+                if rehearse:
+                    raise _RehearsalEnd
+        except _RehearsalEnd:
+            pass
+        finally:
+            connection.text_factory = str
+    return MoveReport(server.address, path, version, moved, [], rehearse, time.perf_counter() - started)
+
+
+@contextmanager
+def _new_file(path: str, rehearse: bool) -> Iterator[Any]:
+    """Give a new database at a path, or in a private folder for a rehearsal; it is removed if the block fails."""
+    folder = (
+        tempfile.mkdtemp(prefix=".waiaas-move-", dir=os.path.dirname(os.path.realpath(path))) if rehearse else None
+    )
+    created = str(Path(folder) / "wallets.db") if folder else path
+    database = connect(created)
+    try:
+        yield database
+        close(database)
+    except BaseException:
+        database.close()
+        for suffix in ("", "-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                os.unlink(f"{created}{suffix}")
+        raise
+    finally:
+        if folder:
+            shutil.rmtree(folder)
+
+
+@contextmanager
+def _snapshot(server: PostgresqlDatabase) -> Iterator[None]:
+    """Read one snapshot of a server in a block, while services wait that would change something."""
+    # In the transaction, the statement that waits for this lock would have taken the snapshot already.
+    server.execute_sql(f"SELECT pg_advisory_lock({SERVICES_LOCK})")
+    try:
+        with server.atomic("REPEATABLE READ"):
+            yield
+    finally:
+        with suppress(WAIaaSError):
+            server.execute_sql(f"SELECT pg_advisory_unlock({SERVICES_LOCK})")
+
+
+def _copy_to_file(server: PostgresqlDatabase, connection: sqlite3.Connection, table: Table, pulse: Pulse) -> None:
+    # SQLite keeps links in the order in which they were inserted.
+    order = "created_at, wallet_id" if table.name == "session_wallets" else _key(table)
+    names = column_names(table)
+    marks = ", ".join("?" * len(table.columns))
+    (total,) = server.execute_sql(f"SELECT count(*) FROM {table.name}").fetchone()
+    report, done = _reporting(pulse, "copying", total), 0
+    with server.connection().cursor(name="move") as cursor:
+        cursor.execute(f"SELECT {names} FROM {table.name} ORDER BY {order}")
+        while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+            connection.executemany(f"INSERT INTO {table.name} ({names}) VALUES ({marks})", rows)
+            done += len(rows)
+            report(table.name, done)
+
+
+def _keep_next_number(server: PostgresqlDatabase, connection: sqlite3.Connection) -> None:
+    """Let the numbers of the audit log go on where the server's end."""
+    (sequence,) = server.execute_sql("SELECT pg_get_serial_sequence('audit_log', 'id')").fetchone()
+    last, is_used = server.execute_sql(f"SELECT last_value, is_called FROM {sequence}").fetchone()
+    if is_used:
+        connection.execute("DELETE FROM sqlite_sequence WHERE name = 'audit_log'")
+        connection.execute(
+            "INSERT INTO sqlite_sequence SELECT 'audit_log', max(?, ifnull(max(id), 0)) FROM audit_log", (last,)
+        )
+
+
+def _digest_of_file(connection: sqlite3.Connection, table: Table) -> Digest:
+    digest = Digest()
+    for rows, lines in lines_of_file(connection, table, _key(table)):
+        digest.add(rows, lines)
+    return digest
+
+
+def _key(table: Table) -> str:
+    return ", ".join(table.primary_key)
+
+
+def _count(connection: sqlite3.Connection, table: Table) -> int:
+    return int(connection.execute(f"SELECT count(*) FROM main.{table.name}").fetchone()[0])
+
+
+def _reporting(pulse: Pulse, phase: str, total: int = 0) -> Callable[..., None]:
+    """Return a function that reports a table, how many of its rows are done, and of how many."""
+
+    def report(table: str, done: int, of: int | None = None) -> None:
+        pulse(Progress(f"{phase} {table}", done=done, total=total if of is None else of))
+
+    return report

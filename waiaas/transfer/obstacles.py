@@ -1,0 +1,206 @@
+"""What a SQLite file can hold and PostgreSQL cannot, named before anything is written.
+
+SQLite takes any value in any column: text where a number belongs, bytes where text belongs, a NUL within text, bytes
+that are not UTF-8, a reference to a row that does not exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from waiaas.ddl.schema import describe_table
+from waiaas.ddl.sql import quote
+from waiaas.errors import refusal
+from waiaas.errors.driver import sqlite3
+from waiaas.models.postgresql import Column, Table, tables
+
+# An index of PostgreSQL takes a third of a page (https://www.postgresql.org/docs/current/btree.html); a key of two
+# columns shares it.
+_LONGEST_KEY: Final = 1300
+_ROWS_AT_ONCE: Final = 2000
+_SHOWN_ROWS: Final = 20
+_TYPES: Final = {
+    "text": ("text",),
+    "bigint": ("integer",),
+    "integer": ("integer",),
+    "double precision": ("real", "integer"),
+}
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """Values of one column that PostgreSQL cannot store.
+
+    `problem` is one word of: `blob`, `text`, `fraction` (where a whole number belongs), `null`, `nul` (a character
+    within text), `utf-8`, `value` (not one of the allowed), `reference` (to no row), `duplicate`, `length` (of an
+    indexed text). `rows` are the first rowids, `count` is how many there are.
+    """
+
+    table: str
+    column: str
+    problem: str
+    rows: list[int]
+    count: int
+
+    def __str__(self) -> str:
+        """Return where the values are, what is wrong with them, and in how many rows."""
+        return f"{self.table}.{self.column}: {self.problem} ({self.count})"
+
+
+def refuse_obstacles(connection: sqlite3.Connection, path: str, report: Callable[[str, int, int], None]) -> None:
+    """Refuse a file with values that PostgreSQL cannot hold.
+
+    :param connection: a connection that returns text as bytes, in a transaction.
+    :param report: called with the name of a table, and how many of all rows were read.
+    :raises WAIaaSError: ``move_refused``; its details have all obstacles.
+    """
+    found = list(obstacles(connection, report))
+    if found:
+        raise refusal(
+            "move_refused",
+            path=path,
+            count=sum(each.count for each in found),
+            values=[str(each) for each in found],
+            obstacles=[asdict(each) for each in found],
+        )
+
+
+def obstacles(connection: sqlite3.Connection, report: Callable[[str, int, int], None]) -> Iterator[Obstacle]:
+    """Yield the values that PostgreSQL cannot hold."""
+    total = sum(_scalar(connection, f"SELECT count(*) FROM main.{table.name}") for table in tables())
+    done = 0
+    for table in tables():
+        if not _is_clean(connection, table):
+            yield from _wrong_values(connection, table)
+        yield from _wrong_references(connection, table)
+        yield from _duplicates(connection, table)
+        done += _scalar(connection, f"SELECT count(*) FROM main.{table.name}")
+        report(table.name, done, total)
+
+
+def left_behind(connection: Any) -> list[str]:
+    """Return the tables, columns, views and triggers of a file that are not the library's, and so do not move.
+
+    :raises WAIaaSError: ``unexpected_schema`` if a table or column of the library's is missing.
+    """
+    known = {table.name: table for table in tables()}
+    found = connection.execute_sql(
+        "SELECT type, name FROM main.sqlite_master WHERE type IN ('table', 'view', 'trigger')"
+        " AND name NOT LIKE 'sqlite!_%' ESCAPE '!' ORDER BY type, name"
+    ).fetchall()
+    extra = [f"{kind} {name}" for kind, name in found if kind != "table" or name.lower() not in known]
+    for table in known.values():
+        described = describe_table(connection, table.name)
+        columns = {column.name for column in table.columns}
+        missing = sorted(columns - (described.column_names if described else set()))
+        if described is None or missing:
+            problem = f"it has no column {', '.join(missing)}" if described else "it is missing"
+            raise refusal("unexpected_schema", table=table.name, problem=problem)
+        extra += [f"column {table.name}.{name}" for name in sorted(described.column_names - columns)]
+    return extra
+
+
+def _is_clean(connection: sqlite3.Connection, table: Table) -> bool:
+    """Read every value of a table once; text is checked in blocks, which takes a third of the time."""
+    texts = [f"coalesce({quote(column.name)}, '')" for column in table.columns if column.type == "text"]
+    wrong = " OR ".join(f"({condition})" for column in table.columns for _, condition in _conditions(table, column))
+    cursor = connection.execute(
+        f"SELECT CAST({' || '.join(texts) or repr('')} AS BLOB), coalesce({wrong}, 0) FROM main.{quote(table.name)}"
+    )
+    while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+        block = b" ".join([text for text, _ in rows])
+        if b"\0" in block or not _is_utf_8(block) or any(is_wrong for _, is_wrong in rows):
+            return False
+    return True
+
+
+def _wrong_values(connection: sqlite3.Connection, table: Table) -> Iterator[Obstacle]:
+    for column in table.columns:
+        name = quote(column.name)
+        for problem, condition in _conditions(table, column):
+            yield from _obstacle(connection, table, column.name, problem, condition)
+        if column.type == "text":
+            yield from _obstacle(
+                connection, table, column.name, "nul", f"typeof({name}) = 'text' AND instr({name}, char(0)) > 0"
+            )
+            rows = connection.execute(
+                f"SELECT rowid, CAST({name} AS BLOB) FROM main.{quote(table.name)} WHERE typeof({name}) = 'text'"
+            )
+            undecodable = [row for row, text in rows if not _is_utf_8(text)]
+            if undecodable:
+                yield Obstacle(table.name, column.name, "utf-8", undecodable[:_SHOWN_ROWS], len(undecodable))
+
+
+def _conditions(table: Table, column: Column) -> Iterator[tuple[str, str]]:
+    """Yield the problems that the values of a column can have, each with its condition."""
+    name = quote(column.name)
+    allowed = _TYPES[column.type]
+    for type_, problem in (("blob", "blob"), ("text", "text"), ("real", "fraction"), ("integer", "number")):
+        if type_ not in allowed:
+            yield problem, f"typeof({name}) = '{type_}'"
+    if not column.nullable:
+        yield "null", f"{name} IS NULL"
+    if column.values is not None:
+        values = ", ".join(f"'{value}'" if isinstance(value, str) else str(value) for value in column.values)
+        yield "value", f"typeof({name}) IN {_tuple(allowed)} AND {name} NOT IN ({values})"
+    if column.type == "text" and column.name in _indexed(table):
+        yield "length", f"length(CAST({name} AS BLOB)) > {_LONGEST_KEY}"
+
+
+def _tuple(names: tuple[str, ...]) -> str:
+    return "(" + ", ".join(f"'{name}'" for name in names) + ")"
+
+
+def _indexed(table: Table) -> set[str]:
+    return {*table.primary_key, *table.unique, *(column for index in table.indexes for column in index.columns)}
+
+
+def _wrong_references(connection: sqlite3.Connection, table: Table) -> Iterator[Obstacle]:
+    for key in table.foreign_keys:
+        column = quote(key.column)
+        yield from _obstacle(
+            connection,
+            table,
+            key.column,
+            "reference",
+            f"{column} IS NOT NULL AND NOT EXISTS (SELECT 1 FROM main.{quote(key.parent)} AS parent"
+            f" WHERE parent.{quote(key.parent_column)} = {quote(table.name)}.{column})",
+        )
+
+
+def _duplicates(connection: sqlite3.Connection, table: Table) -> Iterator[Obstacle]:
+    keys: list[tuple[tuple[str, ...], str | None]] = [(table.primary_key, None)]
+    keys += [((column,), None) for column in table.unique]
+    keys += [(index.columns, index.where) for index in table.indexes if index.unique]
+    for columns, where in keys:
+        names = ", ".join(map(quote, columns))
+        counted = " AND ".join([*(f"{quote(column)} IS NOT NULL" for column in columns), *([where] if where else [])])
+        source = f"FROM main.{quote(table.name)} WHERE {counted}"
+        repeated = f"SELECT {names} {source} GROUP BY {names} HAVING count(*) > 1"
+        if connection.execute(f"{repeated} LIMIT 1").fetchone():
+            yield from _obstacle(
+                connection, table, ", ".join(columns), "duplicate", f"{counted} AND ({names}) IN ({repeated})"
+            )
+
+
+def _obstacle(
+    connection: sqlite3.Connection, table: Table, column: str, problem: str, condition: str
+) -> Iterator[Obstacle]:
+    source = f"FROM main.{quote(table.name)} WHERE {condition}"
+    rows = [row for (row,) in connection.execute(f"SELECT rowid {source} ORDER BY rowid LIMIT {_SHOWN_ROWS}")]
+    if rows:
+        yield Obstacle(table.name, column, problem, rows, _scalar(connection, f"SELECT count(*) {source}"))
+
+
+def _scalar(connection: sqlite3.Connection, query: str) -> int:
+    return int(connection.execute(query).fetchone()[0])
+
+
+def _is_utf_8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
