@@ -22,7 +22,7 @@ _PUBLIC_DETAILS: Final = frozenset(
 
 
 class WAIaaSError(Exception):
-    """An error of the wallet service. Its code says what happened; its class is what a program catches.
+    """An error of the wallet service. The code is exact; the class is for `except`.
 
     ``WAIaaSError("INVALID_TOKEN")`` is an :class:`AuthenticationError`, as ``OSError(errno.ENOENT, ...)`` is a
     ``FileNotFoundError``: the code chooses the class.

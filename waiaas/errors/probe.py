@@ -1,4 +1,4 @@
-"""Finds out why a database file could not be read or written where SQLite does not report it.
+"""Finds out why a database file could not be read or written if SQLite does not report it.
 
 SQLite reports a read that fails inside a statement as a malformed database: SQLITE_IOERR_CORRUPTFS becomes
 SQLITE_CORRUPT in `sqlite3VdbeExec`. It reports a full quota and a file-size limit as an I/O error, too many open files

@@ -1,7 +1,7 @@
 """Classifies errors of SQLite and of the operating system by their codes, never by parts of their messages.
 
-A message can contain text from the file: "malformed JSON" comes from an expression in a user's index and says nothing
-about the database file. SQLite's result code (https://www.sqlite.org/rescode.html) is exact. Python has it since 3.11
+A message can contain text from the file: "malformed JSON" comes from an expression in a user's index and is not about
+the database file. SQLite's result code (https://www.sqlite.org/rescode.html) is exact. Python has it since 3.11
 (`sqlite_errorcode`). Python 3.10 has only the message, so there the whole message is compared with SQLite's own texts
 (`sqlite3ErrStr` in its main.c).
 """
@@ -50,8 +50,8 @@ _REASONS: Final[dict[int, str | None]] = {
     # A virtual table of the user has content that does not fit together; the pages of the file are whole.
     _CORRUPT_VTAB: None,
 }
-# Result codes have no finer distinction for these than SQLITE_ERROR, and the second is not SQLite's own but the
-# driver's (`_pysqlite_fetch_one_row` in CPython's Modules/_sqlite/cursor.c).
+# SQLITE_ERROR is not more exact about these. The second is the driver's (`_pysqlite_fetch_one_row` in CPython's
+# Modules/_sqlite/cursor.c).
 _MESSAGES: Final = (
     # The one table that every service needs and no file before version 19 has.
     (re.compile(r"no such table: (main\.)?session_wallets"), "upgrade_pending"),
@@ -96,11 +96,11 @@ _ERRNO_REASONS: Final[dict[int, str]] = {
 
 
 def reason_for(error: BaseException) -> str | None:
-    """Return the reason (one of `waiaas.errors.REASONS`) that an error's code stands for.
+    """Return the reason, one of `waiaas.errors.REASONS`, for the code of an error.
 
     :param error: an exception of `sqlite3`, one of Peewee (it keeps the driver's in `orig`), an `OSError` or a
         `MemoryError`, which is what Python raises for SQLITE_NOMEM.
-    :returns: None for an error that says nothing about the file or its surroundings, such as a mistake in SQL.
+    :returns: None for an error that is not about the file or its environment, such as a mistake in SQL.
     """
     if isinstance(error, MemoryError):
         return "out_of_memory"
@@ -114,9 +114,9 @@ def reason_for(error: BaseException) -> str | None:
 
 
 def is_of_database(error: BaseException) -> bool:
-    """Whether an error says that the database cannot be used: a lock, the disk, damage, or a lost connection.
+    """Whether an error means that the database cannot be used: a lock, the disk, corruption, or a lost connection.
 
-    An error in a statement is not one of these: a constraint that a row breaks, a table that does not exist.
+    Errors of a statement are not among them, such as a constraint that a row breaks or a table that does not exist.
 
     :param error: an exception of `sqlite3` or one of Peewee.
     """
@@ -128,9 +128,9 @@ def is_of_database(error: BaseException) -> bool:
 
 
 def result_code(error: BaseException) -> int | None:
-    """Return SQLite's extended result code, or the primary one where only the message is known.
+    """Return SQLite's extended result code, or the primary one if only the message is known.
 
-    :returns: None where an error has no result code, and its message is none of SQLite's own.
+    :returns: None if the error has no result code and its message is not one of SQLite's.
     """
     original = getattr(error, "orig", error)
     code = getattr(original, "sqlite_errorcode", None)
@@ -149,17 +149,17 @@ def is_failed_read(error: BaseException) -> bool:
 
 
 def is_mismatch(error: BaseException) -> bool:
-    """Whether a foreign key refers to columns that are no key (https://www.sqlite.org/foreignkeys.html#fk_indexes).
+    """Whether a foreign key refers to columns that are not a key (https://www.sqlite.org/foreignkeys.html#fk_indexes).
 
-    SQLite can then not check the table; `waiaas check` reports it, and everything else works.
+    SQLite cannot check such a table; `waiaas check` reports it, and everything else works.
     """
     return result_code(error) in (None, _ERROR) and bool(_MISMATCH.fullmatch(str(error)))
 
 
 def is_unsafe_use(error: BaseException) -> bool:
-    """Whether SQLite reads no schema without trust, because an index of it uses a function that it calls unsafe.
+    """Whether SQLite refuses an untrusted schema because an index uses a function that is unsafe.
 
-    SQLite 3.40 says so of `json_extract` (https://www.sqlite.org/pragma.html#pragma_trusted_schema).
+    In SQLite 3.40 `json_extract` is one (https://www.sqlite.org/pragma.html#pragma_trusted_schema).
     """
     return bool(_UNSAFE_USE.fullmatch(str(error)))
 
@@ -170,7 +170,7 @@ def contains_stored_text(error: BaseException) -> bool:
 
 
 def remove_stored_text(error: BaseException) -> None:
-    """Remove values from the file from the message of an error, and of those that it was raised from."""
+    """Remove values of the file from the message of an error, and from those of its causes."""
     left: list[BaseException | None] = [error]
     seen: set[int] = set()
     while left:
@@ -186,7 +186,7 @@ def remove_stored_text(error: BaseException) -> None:
 
 
 def cause_of(error: BaseException) -> str:
-    """Return what an error says, without values from the file and with the name of its result code.
+    """Return the message of an error, without values of the file and with the name of its result code.
 
     >>> cause_of(OSError(errno.ENOSPC, "No space left on device", "wallets.db"))
     'No space left on device'

@@ -1,16 +1,13 @@
-"""Peewee fields in the stored form of the WAIaaS daemon: Unix seconds, 0/1 flags, JSON text, closed vocabularies.
+"""Peewee fields that store values as the WAIaaS daemon does: Unix seconds, 0/1 flags, JSON text, closed vocabularies.
 
-Each field writes its DEFAULT and CHECK clauses into the DDL itself, so that a table made from the models has
-them too, whoever inserts the rows.
+Each field writes its DEFAULT and CHECK clauses into the DDL, so they also apply to rows that other programs insert.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
-from decimal import Decimal
 from typing import Any
 
 from peewee import SQL, AutoField, BigIntegerField, Context, Field, IntegerField, Node, NodeList, TextField, Value
@@ -32,7 +29,7 @@ def _literal(value: object) -> str:
 
 
 class _ColumnClauses(Field):
-    """A field whose Python default stands in the DDL as well, and whose values may be a closed set."""
+    """A field that writes its Python default and its closed set of values into the DDL."""
 
     def __init__(self, *args: Any, values: Sequence[str | int] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -51,11 +48,11 @@ class _ColumnClauses(Field):
 
 
 class Text(_ColumnClauses, TextField):
-    """TEXT, optionally one of a closed vocabulary (`values`)."""
+    """TEXT, optionally with a closed vocabulary (``values``)."""
 
 
 class Integer(_ColumnClauses, BigIntegerField):
-    """INTEGER of up to 64 bits on every database: 32 would end in the year 2038."""
+    """INTEGER of 64 bits on every engine, because times in 32 bits end in 2038."""
 
 
 class Flag(_ColumnClauses, IntegerField):
@@ -71,10 +68,10 @@ class Flag(_ColumnClauses, IntegerField):
 
 
 class UTCDateTime(BigIntegerField):
-    """A moment: a timezone-aware UTC `datetime` in Python, whole Unix seconds (rounded down) in the column.
+    """A time: an aware UTC ``datetime`` in Python, whole Unix seconds (rounded down) in the column.
 
-    Takes aware datetimes of any timezone, or Unix seconds as an int. A naive datetime is refused with
-    ValueError: which moment it means depends on the machine that asks.
+    Takes aware datetimes in any timezone, or Unix seconds as an int. Raises ValueError for a naive datetime, because
+    its meaning depends on the timezone of the machine.
     """
 
     def db_value(self, value: Any) -> Any:
@@ -88,10 +85,10 @@ class UTCDateTime(BigIntegerField):
         raise ValueError(f"{self.name} takes a timezone-aware datetime or Unix seconds, not {value!r}")
 
     def python_value(self, value: Any) -> Any:
-        """Return an aware UTC datetime; None stays None, and a stored value that is no number as it is.
+        """Return an aware UTC datetime; None, and a stored value that is not a number, are returned unchanged.
 
-        Seconds outside the years 1 to 9999, such as milliseconds where seconds belong, are the first or the last
-        second of these years: one bad row does not hide the others, and comes before or after them as in the file.
+        Seconds outside the years 1 to 9999 (milliseconds, for example) become the first or last second of these years.
+        So one bad row does not hide the others, and the order of rows is that of the column.
         """
         if not isinstance(value, (int, float)):
             return value
@@ -102,94 +99,56 @@ class UTCDateTime(BigIntegerField):
 
 
 class JSONText(TextField):
-    """A JSON value, stored as the text that JavaScript's `JSON.stringify` makes of it.
+    """A JSON value, stored as compact text.
 
-    That is without spaces, with non-ASCII characters as they are and numbers as JavaScript writes them. NaN and
-    infinities, which JSON has not, are refused with ValueError. Peewee's own JSONField is bound to one database
-    at a time for the whole process, and this library serves several in different threads.
+    Peewee's own JSONField belongs to one database at a time per process, and this library serves several at once.
     """
 
     def db_value(self, value: Any) -> Any:
-        """Return JSON text; None is SQL NULL, and a query expression stays one."""
+        """Return JSON text; None is SQL NULL, and a query expression is returned unchanged."""
         return value if value is None or isinstance(value, Node) else to_json(value)
 
     def python_value(self, value: Any) -> Any:
-        """Return the value that the JSON text stands for; SQL NULL is None."""
+        """Return the parsed JSON text; SQL NULL is None."""
         return value if value is None else json.loads(value)
 
     def __eq__(self, value: object) -> Any:
-        return super().__eq__(self._sought(value))
+        return super().__eq__(self._to_compare(value))
 
     def __ne__(self, value: object) -> Any:
-        return super().__ne__(self._sought(value))
+        return super().__ne__(self._to_compare(value))
 
     __hash__ = TextField.__hash__
 
-    def _sought(self, value: object) -> object:
-        """A list stands for itself in a comparison, not for several SQL values."""
+    def _to_compare(self, value: object) -> object:
+        """Compare with the JSON text: Peewee would expand a list to several SQL values."""
         return value if value is None or isinstance(value, Node) else Value(to_json(value), converter=False)
 
 
 class AutoIncrement(AutoField):
-    """An INTEGER PRIMARY KEY AUTOINCREMENT: an id is never given twice, not even that of a deleted row."""
+    """An INTEGER PRIMARY KEY AUTOINCREMENT: no id is used twice, not even that of a deleted row."""
 
     def __init__(self) -> None:
         super().__init__()
-        # SQLite gives the id itself; the daemon's table does not say NOT NULL.
+        # SQLite chooses the id; the daemon's table has no NOT NULL here.
         self.null = True
 
     def ddl(self, ctx: Context) -> NodeList:
-        """Return the column definition; only SQLite knows, and needs, the keyword."""
+        """Return the column definition; the keyword exists only in SQLite."""
         definition = super().ddl(ctx)
         is_sqlite = ctx.state.field_types[self.field_type] == "INTEGER"
         return NodeList((definition, SQL("AUTOINCREMENT"))) if is_sqlite else definition
 
 
 def to_json(value: Any) -> str:
-    """Return a value as the JSON text that the daemon stores, which JavaScript's `JSON.stringify` makes.
+    """Return a value as compact JSON text, with non-ASCII characters unescaped.
 
-    Takes None, bools, strings, numbers, lists, tuples and dictionaries with string keys. Raises TypeError for
-    anything else, and ValueError for NaN and infinities.
+    :raises TypeError: if the value has no JSON form.
+    :raises ValueError: for NaN and infinities.
 
-    >>> to_json({"limit": 1.0, "small": 1e-7, "memo": "점심"})
-    '{"limit":1,"small":1e-7,"memo":"점심"}'
+    >>> to_json({"limit": 1.5, "memo": "점심"})
+    '{"limit":1.5,"memo":"점심"}'
     """
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{_json_string(key)}:{to_json(each)}" for key, each in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ",".join(map(to_json, value)) + "]"
-    if isinstance(value, str):
-        return _json_string(value)
-    if isinstance(value, float):
-        return _json_number(value)
-    if value is None or isinstance(value, (bool, int)):
-        return json.dumps(value)
-    raise TypeError(f"not a JSON value: {value!r}")
-
-
-def _json_string(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"a key of a JSON object is a string, not {value!r}")
-    text = json.dumps(value, ensure_ascii=False)
-    # JSON.stringify escapes lone surrogates, which UTF-8 cannot hold.
-    return "".join(c if not "\ud800" <= c <= "\udfff" else f"\\u{ord(c):04x}" for c in text)
-
-
-def _json_number(value: float) -> str:
-    """Write a number as ECMAScript does (ECMA-262, Number::toString): the digits are Python's, the form is not."""
-    if not math.isfinite(value):
-        raise ValueError(f"JSON has no {value!r}")
-    if value == 0:
-        return "0"
-    sign, digits_of, exponent = Decimal(repr(value)).as_tuple()
-    digits = "".join(map(str, digits_of)).rstrip("0")
-    point = len(digits_of) + int(exponent)
-    minus = "-" if sign else ""
-    if len(digits) <= point <= 21:
-        return f"{minus}{digits.ljust(point, '0')}"
-    if 0 < point <= 21:
-        return f"{minus}{digits[:point]}.{digits[point:]}"
-    if -6 < point <= 0:
-        return f"{minus}0.{'0' * -point}{digits}"
-    fraction = f".{digits[1:]}" if len(digits) > 1 else ""
-    return f"{minus}{digits[0]}{fraction}e{point - 1:+d}"
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    # A lone surrogate has no UTF-8 form; its escape in Python is also its escape in JSON.
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
