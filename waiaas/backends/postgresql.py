@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
 from weakref import WeakSet
 
@@ -202,6 +202,14 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
     _execute_cursor: Any
     _adapter: Any
     _isolation_level: Any
+
+    if TYPE_CHECKING:  # Peewee has no types for these.
+
+        def connection(self) -> psycopg.Connection[Any]:
+            """Return the connection of this thread."""
+
+        def cursor(self, named_cursor: Any = None) -> psycopg.Cursor[Any]:
+            """Return a cursor on it."""
 
     def __init__(
         self, parameters: Mapping[str, Any], busy_timeout: float, prepared_statements: bool, **options: Any
@@ -552,7 +560,7 @@ class _PooledPostgresqlDatabase(PooledDatabase, PostgresqlDatabase):  # type: ig
         self._pool_lock = threading.RLock()
         self._pool_available = threading.Condition(self._pool_lock)
         super().reset_after_fork()
-        self.dispose()
+        self.dispose()  # type: ignore[no-untyped-call]
 
     @contextmanager
     def borrowed_connection(self) -> Iterator[None]:

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 from weakref import WeakSet
 
 from peewee import (
@@ -70,6 +70,14 @@ class WaiaasDatabase(SqliteDatabase, Backend):
     _state: Any
     _execute_cursor: Any
     _add_conn_hooks: Any
+
+    if TYPE_CHECKING:  # Peewee has no types for these.
+
+        def connection(self) -> sqlite3.Connection:
+            """Return the connection of this thread."""
+
+        def dispose(self) -> None:
+            """Forget the connection of this thread without closing it."""
 
     def __init__(self, database: str, *, file: DatabaseFile | None = None, mode: str = "rw", **options: Any) -> None:
         """Take what Peewee takes, and the file that every connection opens, in a mode of SQLite's URIs.
@@ -227,7 +235,7 @@ class WaiaasDatabase(SqliteDatabase, Backend):
             self.file.refuse_replaced()
         thread = self._thread
         if thread.holds_lock and self._holds_transaction():
-            return self.connection()  # type: ignore[no-any-return]
+            return self.connection()
         return thread.reader or self._open_reader()
 
     def take_lock(self) -> None:
@@ -302,7 +310,7 @@ class WaiaasDatabase(SqliteDatabase, Backend):
 
     def _open_reader(self) -> sqlite3.Connection:
         if self.database == IN_MEMORY:
-            return self.connection()  # type: ignore[no-any-return]
+            return self.connection()
         reader: sqlite3.Connection = self._connect()
         try:
             reader.execute("PRAGMA query_only = ON")
