@@ -178,6 +178,14 @@ class WaiaasDatabase(SqliteDatabase, Backend):
         finally:
             self._wait_for_locks(self.timeout)
 
+    def connect(self, reuse_if_open: bool = False) -> bool:
+        """Open this thread's connection."""
+        try:
+            return bool(super().connect(reuse_if_open))
+        except PeeweeException as error:
+            _raise_refusal(error)
+            raise
+
     def _connect(self) -> sqlite3.Connection:
         """Open a connection, as Peewee does, but to the file that was found at first and without creating one."""
         if self.file is None:
@@ -202,7 +210,11 @@ class WaiaasDatabase(SqliteDatabase, Backend):
         state = self._state
         if state.transactions and not state.conn.in_transaction and not isinstance(state.transactions[0], _manual):
             raise _RolledBackError("the transaction was rolled back after an error; leave it and begin again")
-        return self._execute_cursor(sql, params)
+        try:
+            return self._execute_cursor(sql, params)
+        except PeeweeException as error:
+            _raise_refusal(error)
+            raise
 
     def savepoint(self) -> _savepoint:
         """Return a savepoint whose rollback does not hide the error after which SQLite rolled back everything."""
@@ -327,6 +339,13 @@ class WaiaasDatabase(SqliteDatabase, Backend):
     def _holds_transaction(self) -> bool:
         """Tell whether this thread's connection is in a transaction, by SQLite's word and not by Peewee's."""
         return not self.is_closed() and self.connection().in_transaction
+
+
+def _raise_refusal(error: PeeweeException) -> None:
+    """Raise the refusal to open the file that Peewee took for a driver's error, since their classes share a name."""
+    refused = getattr(error, "orig", None)
+    if isinstance(refused, WAIaaSError):
+        raise refused from refused.__cause__
 
 
 class _Savepoint(_savepoint):
