@@ -96,7 +96,7 @@ def test_a_commit_whose_folder_cannot_be_synced(commands: Commands, folder: Path
         for error in ("EIO", "EINVAL"):
             ended, wrong = trial.run(Failure(("sync",), "", number, error))
             assert wrong == []
-            found.append((ended.code, "Warning: wallets.db is changed and the change is committed" in ended.printed))
+            found.append((ended.code, "Warning: wallets.db was changed and the change is committed" in ended.printed))
     assert (0, True) in found
     assert (1, True) not in found
 
@@ -181,8 +181,8 @@ def test_close_reports_a_log_that_cannot_be_written_back(
 _LIMITS = {
     "few files": ("NOFILE", 5, "too many open files"),
     "files for all but the backup": ("NOFILE", 9, "too many open files"),
-    "small files": ("FSIZE", 20_000, "a file-size limit is reached"),
-    "a small backup": ("FSIZE", 150_000, "a file-size limit is reached"),
+    "small files": ("FSIZE", 20_000, "a file-size limit was reached"),
+    "a small backup": ("FSIZE", 150_000, "a file-size limit was reached"),
     "no more memory": ("AS", 0, "not enough memory"),
     "no memory for a thread": ("AS", 3_000_000, None),
 }

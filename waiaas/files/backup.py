@@ -45,7 +45,7 @@ _NOT_COMPARED = (slice(24, 28), slice(40, 44), slice(92, 100))
 _FOR_READING = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 # What a backup cannot fail with alone.
 _OF_THE_PROCESS = ("too_many_files", "out_of_memory")
-_NO_ROOM = "the disk is full, or a quota or a file-size limit is reached"
+_NO_ROOM = "the disk is full, or a quota or a file-size limit was reached"
 
 
 class Copy(NamedTuple):
