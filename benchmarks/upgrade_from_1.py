@@ -5,10 +5,10 @@
 The file has three transactions for each session. The seconds are those of the report that `waiaas.upgrade` gives
 (`report.steps`), without a backup; memory is the peak of RssAnon (the mapped file does not count).
 
-The slowest three are versions 9, 12 and 13: each of them changes a CHECK of `transactions` or puts columns in the
-middle of it, which SQLite does only by a table rebuild, so all rows are copied and nine indexes are made anew, three
-times. One rebuild for the three would be quicker, but no step would then end at its version's own schema, by which it
-is tested and by which a refusal names its version. Version 6 is next: it writes the network into every transaction.
+The slowest is version 13: it puts columns in the middle of `transactions`, which SQLite does only by a table rebuild,
+so all rows are copied and nine indexes are created. Versions 9 and 12 change CHECKs of it: its rows are checked
+and its definition is written. Version 3 renames an index in place. So no row is copied twice. Version 6 is next: it
+writes the network into every transaction.
 """
 
 from __future__ import annotations

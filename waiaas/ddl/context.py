@@ -114,7 +114,7 @@ class MigrationContext(SqliteMigrator):
                 raise
         elif self._is_inside_transaction():
             self._refuse_unsafe_schema()
-            with self._changing(), safe_settings(self.database), _savepoint(self.database):
+            with self._changing(), safe_settings(self.database), savepoint(self.database):
                 yield
                 self._verify_dropped()
                 self.verify_foreign_keys()
@@ -283,7 +283,7 @@ def _migration_pragmas(database: SqliteDatabase, warn: Callable[[WAIaaSError], N
 
 
 @contextmanager
-def _savepoint(database: SqliteDatabase) -> Iterator[None]:
+def savepoint(database: SqliteDatabase) -> Iterator[None]:
     """A part of the caller's transaction that can be undone by itself; not if SQLite has rolled back everything."""
     connection = database.connection()
     connection.execute("SAVEPOINT waiaas_operation")

@@ -11,6 +11,7 @@ from playhouse.migrate import make_index_name
 from waiaas.ddl.connection import read
 from waiaas.ddl.context import MigrationContext
 from waiaas.ddl.dependencies import Dependent
+from waiaas.ddl.in_place import rename_index
 from waiaas.ddl.operation import operation
 from waiaas.ddl.row_checks import duplicates_of, value_not_allowed
 from waiaas.ddl.schema import Table, children, described, same_index
@@ -58,22 +59,24 @@ class IndexOperations(MigrationContext):
 
         :param table: the table.
         :param statement: the CREATE INDEX statement.
-        :param replaces: the name of an index to drop afterwards, if it is over the same columns; one over anything
-            else is kept, because it is the user's own.
+        :param replaces: the name of an index to rename or drop, if it is over the same columns; one over anything else
+            is kept, because it is the user's own.
         :raises WAIaaSError: ``dependent_object`` if there is another index of that name, ``name_exists`` if there is
             anything else, ``value_not_allowed`` with the rows that are not unique.
         """
         found = self.table(table)
         (wanted,) = (index for index in described(found.sql, statement).indexes if index.sql)
-        existing = found.index(wanted.name)
+        existing, replaced = found.index(wanted.name), found.index(replaces) if replaces else None
         if existing is None:
             self.refuse_existing(wanted.name)
+            if replaced is not None and rename_index(self.database, replaced, wanted):
+                return
             with self._name_duplicates(found, statement):
                 self.database.execute_sql(statement)
         elif not same_index(existing, wanted):
             raise Dependent("index", existing.name).refusal(found.name, ", ".join(map(str, wanted.columns)))
-        if replaces is not None:
-            self.drop_index_over(table, replaces, [str(column) for column in wanted.columns]).run()
+        if replaced is not None:
+            self.drop_index_over(table, replaced.name, [str(column) for column in wanted.columns]).run()
 
     @operation
     def drop_index(self, table: str, index_name: str) -> None:

@@ -26,6 +26,7 @@ from waiaas.ddl.schema import (
     children,
     find_table,
     foreign_key_clauses,
+    statistics_tables,
     stored_objects,
 )
 from waiaas.ddl.sql import Item, comments, fold, names, parse_create_table, quote, tokens
@@ -35,7 +36,6 @@ from waiaas.errors.sqlite import reason_for
 
 #: The name of the new table until it takes the old one's place.
 REBUILD_NAME = "waiaas_rebuild_{}"
-_STATISTICS_TABLES = ("sqlite_stat1", "sqlite_stat4")
 
 
 class TableRebuild:
@@ -330,14 +330,11 @@ class TableRebuild:
             )
 
     def _statistics(self) -> dict[str, list[tuple[object, ...]]]:
-        """The planner's statistics (https://www.sqlite.org/fileformat2.html#stat1tab), which DROP TABLE deletes."""
-        existing = read(self._database, "SELECT name FROM main.sqlite_master WHERE name LIKE 'sqlite_stat_'")
+        """The planner's statistics, which DROP TABLE deletes."""
+        query = "SELECT * FROM main.{} WHERE lower(tbl) = lower(?)"
         return {
-            name: read(
-                self._database, f"SELECT * FROM main.{quote(name)} WHERE lower(tbl) = lower(?)", (self._old.name,)
-            )
-            for (name,) in existing
-            if name in _STATISTICS_TABLES
+            name: read(self._database, query.format(quote(name)), (self._old.name,))
+            for name in statistics_tables(self._database)
         }
 
     def _restore_statistics(self, statistics: dict[str, list[tuple[object, ...]]]) -> None:

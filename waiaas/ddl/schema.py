@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -158,6 +159,12 @@ class StoredObject(NamedTuple):
     sql: str
 
 
+def statistics_tables(database: SqliteDatabase) -> list[str]:
+    """Return the names of the tables that hold the planner's statistics (https://www.sqlite.org/fileformat2.html)."""
+    rows = read(database, "SELECT name FROM main.sqlite_master WHERE name IN ('sqlite_stat1', 'sqlite_stat4')")
+    return [name for (name,) in rows]
+
+
 def table_names(database: SqliteDatabase) -> list[str]:
     """Return the names of the tables in the file, SQLite's own left out, in alphabetical order."""
     query = (
@@ -278,11 +285,10 @@ def foreign_key_violations(database: SqliteDatabase, apart_from: Collection[tupl
 
 def described(*statements: str) -> Table:
     """Describe the table that these CREATE statements would make; they run in a database of their own in memory."""
-    database = SqliteDatabase(":memory:")
-    for statement in statements:
-        database.execute_sql(statement)
-    (table,) = describe(database).values()
-    database.close()
+    with closing(SqliteDatabase(":memory:")) as database:
+        for statement in statements:
+            database.execute_sql(statement)
+        (table,) = describe(database).values()
     return table
 
 
@@ -422,10 +428,11 @@ def _indexes(database: SqliteDatabase, table: str, texts: Mapping[str, str]) -> 
 
 
 class CheckClause(NamedTuple):
-    """A CHECK in a CREATE TABLE statement: the column that it stands with (None for a table constraint), its text."""
+    """A CHECK in a CREATE TABLE statement: its column (None for a table constraint), its text, and where that is."""
 
     column: str | None
     expression: str
+    start: int
 
 
 def check_clauses(definition: CreateTable) -> list[CheckClause]:
@@ -444,7 +451,7 @@ def _clauses(definition: CreateTable, *words: str) -> list[CheckClause]:
         for i, token in enumerate(item.tokens[:-1]):
             if token.is_word(*words) and item.tokens[i + 1].text == "(":
                 start, end = _parentheses(item.tokens[i + 1 :])
-                clauses.append(CheckClause(item.name, definition.sql[start:end]))
+                clauses.append(CheckClause(item.name, definition.sql[start:end], start))
     return clauses
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 
 from peewee import SQL, OperationalError
@@ -21,6 +21,7 @@ from waiaas.ddl.captures import (
     texts_taken_by_new_columns,
 )
 from waiaas.ddl.connection import has_foreign_keys_on
+from waiaas.ddl.context import savepoint
 from waiaas.ddl.dependencies import (
     Dependent,
     broken_objects,
@@ -31,6 +32,7 @@ from waiaas.ddl.dependencies import (
     objects_over,
     without_column,
 )
+from waiaas.ddl.in_place import replace_checks, without_checks
 from waiaas.ddl.indexes import IndexOperations
 from waiaas.ddl.operation import operation
 from waiaas.ddl.rebuild import REBUILD_NAME, TableRebuild
@@ -58,6 +60,10 @@ _CLAUSE_WORDS = (
 )
 # https://www.sqlite.org/releaselog/3_35_0.html
 _DROP_COLUMN_SINCE = (3, 35, 0)
+
+
+class _UndoneError(Exception):
+    """Undoes a savepoint."""
 
 
 class TableOperations(IndexOperations):
@@ -198,9 +204,10 @@ class TableOperations(IndexOperations):
     def change_columns(
         self, table: str, definitions: Mapping[str, str], copy: Mapping[str, str] | None = None
     ) -> None:
-        """Give columns other definitions, in their place, by a table rebuild that keeps everything else.
+        """Give columns other definitions, in their place, and keep everything else.
 
-        If the table has these definitions already, nothing is done.
+        If the table has these definitions already, nothing is done. If only CHECKs differ, the rows are checked and
+        the definition is changed in place. Else the table is rebuilt.
 
         :param table: the table.
         :param definitions: columns, each with the SQL of its new definition; with a comma, of several columns that
@@ -214,7 +221,10 @@ class TableOperations(IndexOperations):
             item = new.column(self.column_of(old, column))
             _refuse_lost_clauses(old.name, new.sql[item.start : item.end], definition)
             new = new.with_entry(item, definition)
-        if canonical(new.sql) != canonical(old.sql):
+        if canonical(new.sql) == canonical(old.sql):
+            return
+        self.report_progress(f"changing the definition of {old.name}")
+        if copy or not replace_checks(self.database, old, new):
             self.rebuild_table(old.name, new.sql, copy=copy, change=tuple(definitions)).run()
 
     @operation
@@ -274,9 +284,29 @@ class TableOperations(IndexOperations):
         statement = f"ALTER TABLE {quote(table.name)} ADD COLUMN {definition}"
         self._refuse_taken(table, [column], [statement])
         before = broken_objects(self.database, table.name)
-        self._alter(table.name, Operation(self, lambda _: SQL(statement)))
+        if not self._add_unchecked(table, column, definition):
+            self._alter(table.name, Operation(self, lambda _: SQL(statement)))
         for dependent in sorted(broken_objects(self.database, table.name) - before):
             raise dependent.refusal(table.name, "*")
+
+    def _add_unchecked(self, table: Table, column: str, definition: str) -> bool:
+        """Add a column without its CHECK, and then the CHECK in place; return False if that cannot be done.
+
+        For a CHECK, SQLite's own ADD COLUMN inspects the whole table as PRAGMA quick_check does.
+        """
+        entries = parse_create_table(f"CREATE TABLE entries ({definition}\n)")
+        bare = without_checks(entries)
+        if bare == entries or any(comments(definition)):
+            return False
+        statement = f"ALTER TABLE {quote(table.name)} ADD COLUMN {bare.sql[bare.items[0].start : bare.items[0].end]}"
+        with suppress(_UndoneError), savepoint(self.database):
+            self._alter(table.name, Operation(self, lambda _: SQL(statement)))
+            added = self.table(table.name)
+            wanted = added.definition.with_entry(added.definition.column(column), definition)
+            if replace_checks(self.database, added, wanted):
+                return True
+            raise _UndoneError
+        return False
 
     def drops_in_place(self, table: Table, column: str) -> bool:
         """Return whether SQLite can drop a column in place, and leaves the comment of the next column.
