@@ -112,6 +112,7 @@ FINDINGS: dict[str, str] = {
     "not_text": "where count",
     "invalid_count": "where count",
     "invalid_limits": "where count",
+    "sequence_behind": "where actual wanted",
     "missing_table": "where",
     "missing_column": "where",
     "missing_foreign_key": "where key",

@@ -40,10 +40,7 @@ try:
     from psycopg.types.numeric import Int8Dumper
 except ImportError:  # the extra `postgresql` is not installed
     psycopg = None  # type: ignore[assignment]
-    DRIVER_ERRORS: tuple[type[Exception], ...] = (PeeweeException,)
 else:
-    #: The exceptions of the driver and of Peewee, which wraps most of them.
-    DRIVER_ERRORS = (PeeweeException, psycopg.Error)
 
     class _Connection(psycopg.Connection[Any]):
         """A connection that does not wait for ever for a server or a network that has vanished."""

@@ -473,6 +473,10 @@ invalid_count: values of {where} that are not integers: {count}
 invalid_limits: values of {where} that are JSON, but not an object: {count}
   > Correct them, or restore them from a backup: such limits cannot be applied. `--json` lists the rowids.
 
+sequence_behind: the next number of {where} is {actual}, but {wanted} is the first that is free
+  > Set it with `SELECT setval(pg_get_serial_sequence('audit_log', 'id'), max(id)) FROM audit_log`: until then no
+    change can be recorded.
+
 missing_table: table {where} is missing
   > Restore the database from a backup. If the table never had a row, create it $AS_NEW
 missing_column: column {where} is missing

@@ -478,6 +478,10 @@ invalid_limits: {where} 열에 JSON이지만 객체가 아닌 값이 있습니�
   > 값을 바로잡거나 백업에서 되살리십시오. 이런 제한은 적용할 수 없습니다. 해당 행의 rowid는 `--json` 옵션으로 확인할
     수 있습니다.
 
+sequence_behind: {where} 열의 다음 번호가 이미 사용되었습니다. 다음 번호: {actual}, 사용할 수 있는 번호: {wanted}.
+  > `SELECT setval(pg_get_serial_sequence('audit_log', 'id'), max(id)) FROM audit_log` 문으로 설정하십시오.
+    그전에는 변경을 기록할 수 없습니다.
+
 missing_table: {where} 테이블이 없습니다.
   > 백업에서 데이터베이스를 복원하십시오. 테이블에 행이 있었던 적이 없다면 새로 만들어도 됩니다. $AS_NEW
 missing_column: {where} 열이 없습니다.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from peewee import PeeweeException, SqliteDatabase
 
 from waiaas.errors import DatabaseError, WAIaaSError, postgresql, refusal
-from waiaas.errors.driver import sqlite3
+from waiaas.errors.driver import PsycopgError, sqlite3
 from waiaas.errors.probe import Explanation, explain
 from waiaas.errors.sqlite import remove_stored_text
 from waiaas.paths import file_of, path_to_open
@@ -28,7 +28,7 @@ def translate_errors(database: Database) -> Iterator[None]:
         yield
     except WAIaaSError:  # that of a schema operation is one of Peewee's errors too
         raise
-    except (PeeweeException, sqlite3.Error, OSError, MemoryError, UnicodeDecodeError) as error:
+    except (PeeweeException, PsycopgError, sqlite3.Error, OSError, MemoryError, UnicodeDecodeError) as error:
         raise refusal_for(error, database) from safe_cause(error)
 
 

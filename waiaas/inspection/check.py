@@ -61,6 +61,7 @@ class Finding:
 
     The kinds: `damage` of the pages; `foreign_key_violation`, and `foreign_key_mismatch` where SQLite cannot check the
     key; `session_without_wallet`, `session_without_default` and `session_with_many_defaults`; `kill_switch_state`;
+    `sequence_behind` (on PostgreSQL: the next number of the audit log is not a new one);
     `invalid_text` (no UTF-8), `invalid_time` (no Unix seconds of the years 1 to 9999) and `invalid_json`;
     in the tables that decide who may use which wallet, `not_text` (a BLOB), `invalid_count` (no integer) and
     `invalid_limits` (constraints that are JSON, but no object);

@@ -18,10 +18,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from peewee import SqliteDatabase
+from peewee import PeeweeException, SqliteDatabase
 
 from waiaas.backends.postgresql import (
-    DRIVER_ERRORS,
     SERVICES_LOCK,
     CommitUnknownError,
     PostgresqlDatabase,
@@ -30,7 +29,7 @@ from waiaas.backends.postgresql import (
 )
 from waiaas.database import close, connect, open_as_it_is, open_to_change, refuse_existing
 from waiaas.errors import WAIaaSError, refusal
-from waiaas.errors.driver import sqlite3
+from waiaas.errors.driver import PsycopgError, sqlite3
 from waiaas.errors.translation import refusal_for, safe_cause, translate_errors
 from waiaas.files.opening import path_of
 from waiaas.inspection.rehearsal import private_copy
@@ -246,7 +245,7 @@ def _server_errors(server: PostgresqlDatabase) -> Iterator[None]:
         yield
     except WAIaaSError:
         raise
-    except DRIVER_ERRORS as error:
+    except (PeeweeException, PsycopgError) as error:
         raise refusal_for(error, server) from safe_cause(error)
 
 

@@ -1,0 +1,227 @@
+"""The check of a PostgreSQL database: every kind of drift, broken link and unreadable value has a finding."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.old_files import make_file
+from support.postgresql_server import Databases
+
+from waiaas import WAIaaSError
+from waiaas.backends.postgresql import PostgresqlDatabase, open_database
+from waiaas.inspection.check import Finding
+from waiaas.inspection.postgresql import check_postgresql
+from waiaas.transfer import move
+
+ROWS = (
+    "INSERT INTO wallets (id, name, chain, environment, public_key, created_at, updated_at)"
+    " VALUES ('w', 'n', 'solana', 'mainnet', 'k', 1, 1), ('x', 'n', 'solana', 'mainnet', 'l', 1, 1)",
+    "INSERT INTO sessions (id, token_hash, expires_at, absolute_expires_at, created_at) VALUES ('s', '', 9, 9, 1)",
+    "INSERT INTO session_wallets VALUES ('s', 'w', 1, 1), ('s', 'x', 0, 1)",
+)
+
+
+def found(database: PostgresqlDatabase, *statements: str) -> list[Finding]:
+    for statement in statements:
+        database.execute_sql(statement)
+    report = check_postgresql(database)
+    assert report.ok is all(finding.severity == "note" for finding in report.findings)
+    assert all(finding.message and finding.to_dict("ko")["message"] for finding in report.findings)
+    return report.findings
+
+
+def test_new_tables_are_as_they_should_be(postgresql: PostgresqlDatabase) -> None:
+    assert found(postgresql, *ROWS) == []
+
+
+def test_a_moved_file_is_as_it_should_be(databases: Databases, tmp_path: Path) -> None:
+    """Apart from sessions that had no default in the file."""
+    with databases.new(empty=True) as url:
+        file = make_file(tmp_path / "wallets.db", version=19, rows=6)
+        import sqlite3
+
+        with sqlite3.connect(file) as connection:
+            connection.execute("UPDATE policies SET enabled = 1")
+            connection.execute("UPDATE session_wallets SET is_default = 1")
+        connection.close()
+        move(file, url)
+        database = open_database(url)
+        assert [finding.kind for finding in found(database) if finding.severity == "problem"] == []
+        database.close_all()
+
+
+@pytest.mark.parametrize(
+    ("statement", "kind", "where", "details"),
+    [
+        ("DROP TABLE wc_store", "missing_table", "wc_store", {}),
+        ("ALTER TABLE sessions DROP COLUMN source", "missing_column", "sessions.source", {}),
+        (
+            "ALTER TABLE sessions ALTER COLUMN renewal_count TYPE integer",
+            "column_type",
+            "sessions.renewal_count",
+            {"actual": "integer", "wanted": "bigint"},
+        ),
+        (
+            'ALTER TABLE wallets ALTER COLUMN name TYPE text COLLATE "default"',
+            "column_type",
+            "wallets.name",
+            {"actual": "text COLLATE default", "wanted": "text"},
+        ),
+        (
+            "ALTER TABLE wallets ALTER COLUMN name DROP NOT NULL",
+            "not_null",
+            "wallets.name",
+            {"actual": "False", "wanted": "True"},
+        ),
+        (
+            "ALTER TABLE sessions ALTER COLUMN source SET DEFAULT 'x'",
+            "column_default",
+            "sessions.source",
+            {"actual": "'x'", "wanted": "'api'"},
+        ),
+        (
+            "ALTER TABLE audit_log DROP CONSTRAINT audit_log_pkey",
+            "primary_key",
+            "audit_log",
+            {"actual": "()", "wanted": "('id',)"},
+        ),
+        (
+            "ALTER TABLE wc_sessions DROP CONSTRAINT wc_sessions_topic_key",
+            "missing_unique",
+            "UNIQUE (topic)",
+            {"table": "wc_sessions"},
+        ),
+        (
+            "ALTER TABLE policies DROP CONSTRAINT policies_wallet_id_fkey",
+            "missing_foreign_key",
+            "policies",
+            {"key": "FOREIGN KEY (wallet_id) REFERENCES wallets (id) ON DELETE CASCADE"},
+        ),
+        ("ALTER TABLE policies DISABLE TRIGGER ALL", "missing_foreign_key", "policies", None),
+        ("DROP INDEX idx_wallets_status", "missing_index", "idx_wallets_status", {"table": "wallets"}),
+        (
+            "DROP INDEX idx_session_wallets_default; CREATE UNIQUE INDEX idx_session_wallets_default"
+            " ON session_wallets (session_id, is_default)",
+            "index_differs",
+            "idx_session_wallets_default",
+            {
+                "table": "session_wallets",
+                "actual": "UNIQUE (session_id, is_default)",
+                "wanted": "UNIQUE (session_id) WHERE is_default = 1",
+            },
+        ),
+        (
+            "ALTER TABLE session_wallets DROP CONSTRAINT session_wallets_is_default_check",
+            "missing_check",
+            "session_wallets",
+            {"check": "is_default IN (0, 1)"},
+        ),
+        ("CREATE TRIGGER t AFTER INSERT ON wallets EXECUTE FUNCTION f()", "unsafe_trigger", "t", {"table": "wallets"}),
+        ("CREATE RULE r AS ON DELETE TO sessions DO INSTEAD NOTHING", "unsafe_trigger", "r", {"table": "sessions"}),
+    ],
+    ids=lambda value: value if isinstance(value, str) and " " not in value else "",
+)
+def test_drift_is_a_problem(
+    postgresql: PostgresqlDatabase, statement: str, kind: str, where: str, details: dict[str, Any] | None
+) -> None:
+    postgresql.execute_sql("CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'")
+    findings = found(postgresql, statement)
+    assert [(finding.severity, finding.kind, finding.where) for finding in findings if finding.kind == kind] == [
+        ("problem", kind, where)
+    ]
+    if details is not None:
+        assert findings[0].details == details
+
+
+def test_another_set_of_values_is_a_problem_and_a_note(postgresql: PostgresqlDatabase) -> None:
+    """A CHECK with other values is no longer the one that is wanted; the order of the values does not count."""
+    drop = "ALTER TABLE audit_log DROP CONSTRAINT audit_log_severity_check"
+    add = "ALTER TABLE audit_log ADD CONSTRAINT c CHECK (severity IN ({}))"
+    assert found(postgresql, drop, add.format("'critical', 'info', 'warning'")) == []
+    findings = found(postgresql, "ALTER TABLE audit_log DROP CONSTRAINT c", add.format("'info', 'warning', 'fatal'"))
+    assert [(finding.severity, finding.kind) for finding in findings] == [
+        ("problem", "missing_check"),
+        ("note", "extra_check"),
+    ]
+
+
+def test_what_does_not_belong_to_the_library_is_a_note(postgresql: PostgresqlDatabase) -> None:
+    findings = found(
+        postgresql,
+        "CREATE TABLE notes (id int)",
+        "CREATE VIEW names AS SELECT name FROM wallets",
+        "ALTER TABLE wallets ADD COLUMN label text CHECK (length(label) < 9)",
+        "ALTER TABLE audit_log ADD FOREIGN KEY (wallet_id) REFERENCES wallets (id)",
+        "CREATE INDEX mine ON sessions (created_at)",
+        "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+        "CREATE TRIGGER t AFTER INSERT ON notification_logs EXECUTE FUNCTION f()",
+    )
+    assert {(finding.severity, finding.kind, finding.where) for finding in findings} == {
+        ("note", "extra_table", "notes"),
+        ("note", "extra_view", "names"),
+        ("note", "extra_column", "wallets.label"),
+        ("note", "extra_check", "wallets"),
+        ("note", "extra_foreign_key", "audit_log"),
+        ("note", "extra_index", "mine"),
+        ("note", "extra_trigger", "t"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("statements", "kind", "where", "rows"),
+    [
+        (["DELETE FROM session_wallets"], "session_without_wallet", "session_wallets", ["s"]),
+        (["UPDATE session_wallets SET is_default = 0"], "session_without_default", "session_wallets", ["s"]),
+        (
+            ["DROP INDEX idx_session_wallets_default", "UPDATE session_wallets SET is_default = 1"],
+            "session_with_many_defaults",
+            "session_wallets",
+            ["s"],
+        ),
+        (
+            ["INSERT INTO key_value_store VALUES ('kill_switch_state', 'MAYBE', 1)"],
+            "kill_switch_state",
+            "key_value_store.kill_switch_state",
+            [],
+        ),
+        (["UPDATE sessions SET expires_at = 1800000000000"], "invalid_time", "sessions.expires_at", ["s"]),
+        (["UPDATE sessions SET usage_stats = '{'"], "invalid_json", "sessions.usage_stats", ["s"]),
+        (["UPDATE sessions SET constraints = '[]'"], "invalid_limits", "sessions.constraints", ["s"]),
+        (
+            ["INSERT INTO audit_log (id, timestamp, event_type, actor, details) VALUES (7, 1, 'E', 'a', '{}')"],
+            "sequence_behind",
+            "audit_log.id",
+            [],
+        ),
+        (
+            ["SET session_replication_role = replica", "DELETE FROM wallets WHERE id = 'x'"],
+            "foreign_key_violation",
+            "session_wallets",
+            ["s"],
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) and "." not in value else "",
+)
+def test_broken_rows_are_a_problem(
+    postgresql: PostgresqlDatabase, statements: list[str], kind: str, where: str, rows: list[Any]
+) -> None:
+    findings = found(postgresql, *ROWS, *statements)
+    assert (kind, where, rows) in [(finding.kind, finding.where, finding.rows) for finding in findings]
+    assert {finding.severity for finding in findings if finding.kind == kind} == {"problem"}
+
+
+def test_an_empty_database_is_refused(databases: Databases) -> None:
+    with databases.new(empty=True) as url:
+        database = open_database(url)
+        with pytest.raises(WAIaaSError) as caught:
+            check_postgresql(database)
+        assert caught.value.reason == "empty_database"
+        database.close_all()
+
+
+def test_nothing_is_changed(postgresql: PostgresqlDatabase) -> None:
+    """The check reads in a transaction that may not write, so a reader's rights are enough."""
+    postgresql.execute_sql("SET default_transaction_read_only = on")
+    assert check_postgresql(postgresql).ok
