@@ -35,7 +35,6 @@ PREPARED: dict[str, Callable[[], None]] = {
     "how-to/upgrade-a-file.rst": lambda: make_version_18(Path("wallets.db")),
 }
 JSON_COMMANDS = [name for name, command in main.commands.items() if any(p.name == "as_json" for p in command.params)]
-JSON_COMMANDS += ["upgrade --rehearse"]
 INSTALLING = r"(\.venv/bin/)?pip install|python3 -m venv|\.venv/bin/python benchmarks/run\.py"
 NEWCOMER_COMMANDS = (
     "python3 -m venv .venv && .venv/bin/pip install -q . && .venv/bin/waiaas demo",

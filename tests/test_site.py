@@ -29,7 +29,7 @@ OPTIONS = [
     (name, spelling)
     for name, command in main.commands.items()
     for parameter in command.params
-    if isinstance(parameter, click.Option)
+    if isinstance(parameter, click.Option) and not parameter.hidden
     for spelling in parameter.opts
 ]
 

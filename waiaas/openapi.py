@@ -299,7 +299,7 @@ def _networks_of(chain: str) -> dict[str, Any]:
 
 
 # What the fields of a schema do not say by themselves: rules over several of them, and examples.
-_BESIDE_THE_FIELDS: dict[type[WireSchema], dict[str, Any]] = {
+_RULES_AND_EXAMPLES: dict[type[WireSchema], dict[str, Any]] = {
     schemas.CreateSessionRequestSchema: {
         "oneOf": [{"required": ["walletId"]}, {"required": ["walletIds"]}],
         "examples": [
@@ -344,7 +344,7 @@ def document() -> dict[str, Any]:
     plugin.map_to_openapi_type(SecretText, "string", "password")
     assert plugin.converter is not None  # APISpec has made it.
     plugin.converter.add_attribute_function(_properties_of)
-    for schema, parts in _BESIDE_THE_FIELDS.items():
+    for schema, parts in _RULES_AND_EXAMPLES.items():
         spec.components.schema(_name(schema), {"description": _summary(schema), **parts}, schema=schema)
     for code in dict.fromkeys(code for operation in _OPERATIONS for code in _codes_of(operation)):
         spec.components.example(code, {"value": _example(code).to_public_dict()})

@@ -696,7 +696,7 @@ class TestRehearse:
         """The real program tells what an upgrade would do, and changes nothing."""
         path = make_file(tmp_path / "wallets.db", version)
         before = contents(tmp_path)
-        result = program("upgrade", "--rehearse", path)
+        result = program("rehearse", path)
         assert (result.returncode, result.stderr) == (0, "")
         assert contents(tmp_path) == before
         first, *lines = result.stdout.splitlines()
@@ -709,7 +709,7 @@ class TestRehearse:
 
     def test_text_of_version_18(self, v18: Path) -> None:
         """A reader sees what comes and goes in the schema, each on a line that fits the page."""
-        lines = run("upgrade", "--rehearse", v18).stdout.splitlines()
+        lines = run("rehearse", v18).stdout.splitlines()
         start = lines.index("  changes of the schema: 5")
         assert lines[start + 1].startswith("    + table session_wallets: ( session_id TEXT NOT NULL REFERENCES ")
         assert lines[start + 2] == "    + index idx_session_wallets_session: ON session_wallets (session_id)"
@@ -718,7 +718,7 @@ class TestRehearse:
 
     def test_json(self, v18: Path) -> None:
         """With --json it is one object: the rehearsal whole, in the place of an upgrade's report."""
-        answer = only_object(run("upgrade", "--rehearse", v18, "--json").stdout)
+        answer = only_object(run("rehearse", v18, "--json").stdout)
         assert set(answer) == {"path", "created", "rehearsal"}
         assert (answer["path"], answer["created"]) == (str(v18), False)
         assert set(answer["rehearsal"]) == {
@@ -741,7 +741,7 @@ class TestRehearse:
             migrator.database.execute_sql("UPDATE wallets SET name = 'another' WHERE id = (SELECT id FROM wallets)")
 
         monkeypatch.setattr(step, "up", faulty_up)
-        result = run("upgrade", "--rehearse", v18, *options)
+        result = run("rehearse", v18, *options)
         assert result.exit_code == 1
         if options:
             rehearsed = only_object(result.stdout)["rehearsal"]
@@ -755,7 +755,7 @@ class TestRehearse:
         """Where the upgrade would be refused, the rehearsal exits with 1 and says the same."""
         make_orphans(v18, OLD_WALLET)
         before = contents(v18.parent)
-        rehearsed = run("upgrade", "--rehearse", v18, *options)
+        rehearsed = run("rehearse", v18, *options)
         assert contents(v18.parent) == before
         refused = run("upgrade", v18, *options)
         assert rehearsed.exit_code == refused.exit_code == 1
@@ -765,7 +765,7 @@ class TestRehearse:
         """What would be left out is named, and the upgrade that is proposed is the one that was rehearsed."""
         orphans = make_orphans(v18, OLD_WALLET)
         execute(v18, "UPDATE sessions SET revoked_at = NULL")
-        result = run("upgrade", "--rehearse", "--skip-orphans", v18)
+        result = run("rehearse", "--skip-orphans", v18)
         assert result.exit_code == 0
         assert all(f"{session} (wallet {OLD_WALLET} does not exist)" in result.stdout for session in orphans)
         assert "problem: a session that is not revoked has no wallet" in result.stdout
@@ -773,7 +773,7 @@ class TestRehearse:
 
     def test_of_a_file_at_the_latest_version(self, tmp_path: Path) -> None:
         """There is nothing to do, and no upgrade is proposed."""
-        result = run("upgrade", "--rehearse", make_latest(tmp_path / "wallets.db"))
+        result = run("rehearse", make_latest(tmp_path / "wallets.db"))
         assert result.exit_code == 0
         assert result.stdout.splitlines()[0].endswith("the latest: nothing to do.")
         assert "Do it" not in result.stdout
@@ -783,8 +783,8 @@ class TestRehearse:
         path = tmp_path / "wallets.db"
         path.touch()
         text, answer = (
-            run("upgrade", "--rehearse", path),
-            only_object(run("upgrade", "--rehearse", path, "--json").stdout),
+            run("rehearse", path),
+            only_object(run("rehearse", path, "--json").stdout),
         )
         assert (text.exit_code, text.stdout.split(":")[0]) == (0, f"{path} is empty")
         assert answer == {"path": str(path), "created": True, "rehearsal": None}
@@ -983,7 +983,7 @@ class TestCompletion:
     def test_in_bash(self, tmp_path: Path) -> None:
         """Bash itself completes commands, options and values with the script."""
         assert self.completed(tmp_path, "waiaas", "up") == ["upgrade"]
-        assert self.completed(tmp_path, "waiaas", "upgrade", "--re") == ["--rehearse"]
+        assert self.completed(tmp_path, "waiaas", "upgrade", "--sk") == ["--skip-orphans"]
         assert self.completed(tmp_path, "waiaas", "--lang", "k") == ["ko"]
         assert self.completed(tmp_path, "waiaas", "completion", "") == ["bash", "zsh", "fish"]
         assert self.completed(tmp_path, "waiaas", "") == COMMANDS
@@ -1081,7 +1081,7 @@ class TestLanguage:
         assert korean in run("--lang", "ko", "plan", v18).stdout
         assert korean in obstacle["message"]
 
-    @pytest.mark.parametrize("command", [["check"], ["upgrade", "--rehearse"]])
+    @pytest.mark.parametrize("command", [["check"], ["rehearse"]])
     def test_of_findings(self, tmp_path: Path, command: list[str]) -> None:
         """What the check finds, and what to do about it, is told in the language asked for, in JSON as well."""
         path = make_latest(tmp_path / "wallets.db")

@@ -18,7 +18,8 @@ _MAIN = "from waiaas.cli import main; main(prog_name='waiaas')"
 WRONG = [
     (["upgarde", "a.db"], "No such command 'upgarde'. Did you mean: waiaas upgrade"),
     (["frobnicate"], "No such command 'frobnicate'."),
-    (["upgrade", "--rehersal", "a.db"], "--rehearse"),
+    (["rehersal", "a.db"], "Did you mean: waiaas rehearse"),
+    (["upgrade", "a.db", "--dry-run"], "run `waiaas rehearse PATH`"),
     (["status", "--jsn", "a.db"], "--json"),
     (["status", "--x", "a.db"], "No such option"),
     (["status"], "Missing argument 'PATH'."),

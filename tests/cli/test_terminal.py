@@ -147,7 +147,7 @@ class TestOutput:
         )
         assert query(path, "SELECT max(version) FROM schema_version") == [(LATEST,)]
 
-    @pytest.mark.parametrize("arguments", [["status", "--json"], ["check"], ["upgrade", "--rehearse"]], ids=" ".join)
+    @pytest.mark.parametrize("arguments", [["status", "--json"], ["check"], ["rehearse"]], ids=" ".join)
     def test_that_nobody_reads(self, tmp_path: Path, arguments: list[str]) -> None:
         """A reader that is gone, as `head` is soon, is no reason to complain; the exit code tells."""
         path = make_file(tmp_path / "wallets.db")
@@ -305,11 +305,11 @@ class TestSignals:
             (["upgrade"], "filling session_wallets", "SIGINT", 130),
             (["upgrade"], "indexing session_wallets", "SIGTERM", 143),
             (["upgrade"], "checking the foreign keys of session_wallets", "SIGINT", 130),
-            (["upgrade", "--rehearse"], "verifying the backup", "SIGINT", 130),
-            (["upgrade", "--rehearse"], "filling session_wallets", "SIGTERM", 143),
-            (["upgrade", "--rehearse"], "committing", "SIGINT", 130),
-            (["upgrade", "--rehearse"], "comparing sessions", "SIGHUP", 129),
-            (["upgrade", "--rehearse"], "looking the result over", "SIGINT", 130),
+            (["rehearse"], "verifying the backup", "SIGINT", 130),
+            (["rehearse"], "filling session_wallets", "SIGTERM", 143),
+            (["rehearse"], "committing", "SIGINT", 130),
+            (["rehearse"], "comparing sessions", "SIGHUP", 129),
+            (["rehearse"], "looking the result over", "SIGINT", 130),
             (["plan"], "planning", "SIGINT", 130),
             (["check"], "checking the file", "SIGINT", 130),
         ],

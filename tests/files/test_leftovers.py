@@ -40,11 +40,11 @@ def test_the_next_rehearsal_removes_the_copy_that_a_killed_one_left(v18: Path) -
         assert process.stdout is not None
         assert process.stdout.readline() == b"copied\n"
         (left,) = folders(v18)
-        assert run("upgrade", v18, "--rehearse").exit_code == 0
+        assert run("rehearse", v18).exit_code == 0
         assert folders(v18) == [left]
         process.send_signal(signal.SIGKILL)
     assert (left / v18.name).exists()
-    assert run("upgrade", v18, "--rehearse").exit_code == 0
+    assert run("rehearse", v18).exit_code == 0
     assert folders(v18) == []
 
 

@@ -262,7 +262,7 @@ COMMANDS = {
     "plan": ["plan"],
     "check": ["check"],
     "upgrade": ["upgrade"],
-    "rehearse": ["upgrade", "--rehearse"],
+    "rehearse": ["rehearse"],
     "downgrade": ["downgrade"],
 }
 

@@ -223,7 +223,7 @@ class TestLooking:
         path = make_file(folder / "wallets.db", wal=wal)
         if wal:
             Path(f"{path}-wal").touch()
-        code, answer = self.look(path, "upgrade", "--rehearse")
+        code, answer = self.look(path, "rehearse")
         assert (code, answer["error"]["details"]["reason"]) == (1, "copy_failed")
         assert "backup" not in answer["error"]["hint"]
         assert ".waiaas-rehearsal" not in answer["error"]["message"]

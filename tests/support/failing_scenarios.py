@@ -72,14 +72,14 @@ def _scenarios() -> Iterator[Scenario]:
             yield Scenario(f"upgrade {file}", make, ("upgrade", NAME), LATEST)
             yield Scenario(f"upgrade {file} no backup", make, ("upgrade", NAME, "--no-backup"), LATEST)
             yield Scenario(f"connect {file}", make, ("-c", _CONNECT), LATEST)
-            yield Scenario(f"rehearse {file}", make, ("upgrade", NAME, "--rehearse"))
+            yield Scenario(f"rehearse {file}", make, ("rehearse", NAME))
             for command in ("status", "plan", "check"):
                 yield Scenario(f"{command} {file}", make, (command, NAME))
     left = _killed(18, "-wal", "-shm")
     yield Scenario("upgrade 18 log left", left, ("upgrade", NAME), LATEST)
     for command in ("status", "plan", "check"):
         yield Scenario(f"{command} 18 log left", left, (command, NAME))
-    yield Scenario("rehearse 18 log left", left, ("upgrade", NAME, "--rehearse"))
+    yield Scenario("rehearse 18 log left", left, ("rehearse", NAME))
     yield Scenario("connect 19 journal", _old(LATEST), ("-c", _CONNECT), LATEST)
     yield Scenario("connect 19 log", _old(LATEST, wal=True), ("-c", _CONNECT), LATEST)
     yield Scenario("check 19 log", _old(LATEST, wal=True), ("check", NAME))

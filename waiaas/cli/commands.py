@@ -48,7 +48,7 @@ _EXIT_CODES = """\b
 Exit codes:
   0    done, or nothing to do
   1    refused or failed, and nothing was changed;
-       for plan and --rehearse: an upgrade would be refused
+       for plan and rehearse: an upgrade would be refused
   2    wrong usage
   3    (status only) an upgrade is pending
   4    done, but the answer could not be written
@@ -107,7 +107,7 @@ def main(lang: str) -> None:
     To upgrade a file step by step:
       waiaas status wallets.db              which version is it?
       waiaas plan wallets.db                what would an upgrade do?
-      waiaas upgrade wallets.db --rehearse  try it on a copy
+      waiaas rehearse wallets.db            try it on a copy
       waiaas upgrade wallets.db             do it
       waiaas check wallets.db               is everything in order?
 
@@ -231,7 +231,7 @@ def status(ctx: click.Context, path: Path, as_json: bool) -> None:
     short_help="Show what an upgrade would do.",
     epilog=_epilog(
         "waiaas plan wallets.db",
-        "waiaas upgrade wallets.db --rehearse    try it on a copy",
+        "waiaas rehearse wallets.db    try it on a copy",
         {
             0: "nothing blocks an upgrade",
             1: "an upgrade would be refused, or the file was",
@@ -247,7 +247,7 @@ def plan(ctx: click.Context, path: Path, as_json: bool, skip_orphans: bool) -> N
     """Show what `waiaas upgrade` would do to the file at PATH, and what blocks it (read-only).
 
     Everything in the schema that blocks any step is listed. A value that a later step does not allow is found by
-    `waiaas upgrade --rehearse`.
+    `waiaas rehearse`.
     """
     with _open_to_read(path, "planning") as opened:
         planned = runner.plan(opened, skip_orphans=skip_orphans)
@@ -257,15 +257,19 @@ def plan(ctx: click.Context, path: Path, as_json: bool, skip_orphans: bool) -> N
     ctx.exit(REFUSED if planned.obstacles else 0)
 
 
+def _point_to_rehearse(_: click.Context, __: click.Parameter, value: bool) -> None:
+    if value:
+        raise click.UsageError("To try the upgrade on a copy, run `waiaas rehearse PATH`.")
+
+
 @main.command(
     short_help="Upgrade a file to the latest version.",
     epilog=_epilog(
-        "waiaas upgrade wallets.db --rehearse\nwaiaas upgrade wallets.db\n"
-        "waiaas upgrade wallets.db --json --skip-orphans",
+        "waiaas upgrade wallets.db\nwaiaas upgrade wallets.db --json --skip-orphans",
         "waiaas check wallets.db",
         {
-            0: "upgraded, or nothing to do; with --rehearse: the upgrade would succeed",
-            1: "refused or failed, nothing was changed; with --rehearse: it would fail",
+            0: "upgraded, or nothing to do",
+            1: "refused or failed, and nothing was changed",
             **_INTERRUPTED,
         },
     ),
@@ -279,36 +283,23 @@ def plan(ctx: click.Context, path: Path, as_json: bool, skip_orphans: bool) -> N
     help="Leave sessions of a missing wallet without a wallet, and report them, instead of refusing.",
 )
 @click.option(
-    "--rehearse",
     "--dry-run",
-    "is_rehearsal",
+    "--rehearse",
     is_flag=True,
-    help="Upgrade a copy next to the file, report the result and remove the copy. The file is unchanged.",
+    hidden=True,
+    expose_value=False,
+    callback=_point_to_rehearse,
+    help="Use `waiaas rehearse`.",
 )
 @click.pass_context
-def upgrade(
-    ctx: click.Context, path: Path, as_json: bool, no_backup: bool, skip_orphans: bool, is_rehearsal: bool
-) -> None:
+def upgrade(ctx: click.Context, path: Path, as_json: bool, no_backup: bool, skip_orphans: bool) -> None:
     """Upgrade the file at PATH to the latest schema version, all or nothing.
 
     A verified backup is written next to the file before the commit. Its name contains the old version and the time.
     Stop the daemon first, because it works only with its own version. Sessions that are left without a wallet are
     listed. In an empty file the tables of the latest version are created.
-
-    With --rehearse the daemon can keep running. The copy contains the key that signs session tokens, as the file does:
-    only you can read it (mode 0600). It is on the same file system and is removed at the end. After kill -9 or a power
-    cut, remove the folder .waiaas-rehearsal-… next to the file yourself.
     """
     is_empty = database.is_empty(path)
-    if is_rehearsal:
-        with progress_line() as line:
-            rehearsal = None if is_empty else rehearse(path, skip_orphans=skip_orphans, progress=line)
-        lang = ctx.find_root().params["lang"]
-        answer = {"path": str(path), "created": is_empty, "rehearsal": rehearsal.to_dict(lang) if rehearsal else None}
-        lines = rehearsal_lines(path, rehearsal, skip_orphans, lang)
-        is_ok = rehearsal is None or rehearsal.ok
-        print_answer(answer, lines, as_json=as_json, verdict=(0, "green" if is_ok else "red"))
-        ctx.exit(0 if is_ok else REFUSED)
     lang, late = ctx.find_root().params["lang"], list[WAIaaSError]()
     if is_empty:
         report = runner.nothing_to_do(database.create(path))
@@ -321,6 +312,37 @@ def upgrade(
         report.warnings.extend(late)
         lines = upgrade_lines(path, report, lang)
     print_answer({"path": str(path), "created": is_empty, **report.to_dict(lang)}, lines, as_json=as_json)
+
+
+@main.command(
+    "rehearse",
+    short_help="Try an upgrade on a copy.",
+    epilog=_epilog(
+        "waiaas rehearse wallets.db",
+        "waiaas upgrade wallets.db",
+        {0: "the upgrade would succeed, or nothing to do", 1: "it would be refused or fail", **_INTERRUPTED},
+    ),
+)
+@_path
+@_common
+@click.option("--skip-orphans", is_flag=True, help="Try an upgrade with --skip-orphans.")
+@click.pass_context
+def rehearse_command(ctx: click.Context, path: Path, as_json: bool, skip_orphans: bool) -> None:
+    """Upgrade a copy of the file at PATH, report the result and remove the copy. The file is unchanged.
+
+    The daemon can keep running. The copy contains the key that signs session tokens, as the file does: only you can
+    read it (mode 0600). It is on the same file system. After kill -9 or a power cut, remove the folder
+    .waiaas-rehearsal-… next to the file yourself.
+    """
+    is_empty = database.is_empty(path)
+    with progress_line() as line:
+        rehearsal = None if is_empty else rehearse(path, skip_orphans=skip_orphans, progress=line)
+    lang = ctx.find_root().params["lang"]
+    answer = {"path": str(path), "created": is_empty, "rehearsal": rehearsal.to_dict(lang) if rehearsal else None}
+    lines = rehearsal_lines(path, rehearsal, skip_orphans, lang)
+    is_ok = rehearsal is None or rehearsal.ok
+    print_answer(answer, lines, as_json=as_json, verdict=(0, "green" if is_ok else "red"))
+    ctx.exit(0 if is_ok else REFUSED)
 
 
 @main.command(
