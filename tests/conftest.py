@@ -37,6 +37,19 @@ def pytest_sessionstart() -> None:
         pytest.exit(f"skipped: this Python has SQLite {sqlite3.sqlite_version} built in", returncode=0)
 
 
+#: What makes a test slow: a server of its own, and what only some environments of tox run.
+_SLOW_FIXTURES, _SLOW_MARKERS = {"databases"}, {"package", "site", "stress"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow what needs a PostgreSQL server, and what has an environment of tox to itself."""
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if _SLOW_FIXTURES & fixtures or any(item.get_closest_marker(name) for name in _SLOW_MARKERS):
+            item.add_marker(pytest.mark.slow)
+
+
 def pytest_collection_finish() -> None:
     """Leave the thousands of collected tests out of every later collection of garbage."""
     gc.collect()
@@ -49,7 +62,8 @@ def pytest_report_header() -> str:
 
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
-settings.load_profile("repeatable")
+settings.register_profile("stress", deadline=None, database=None, max_examples=2000)
+settings.load_profile("stress" if os.environ.get("WAIAAS_STRESS") else "repeatable")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -9,6 +9,8 @@ import pytest
 from support.python_processes import KEEP_THE_TURN, run_python
 from support.sqlite_files import keys
 
+pytestmark = pytest.mark.slow
+
 FORK = """
 import os, sys, waiaas
 

@@ -237,6 +237,7 @@ class TestWriteTransaction:
         write(database, "later")
         assert keys(path) == ["later"]
 
+    @pytest.mark.slow
     def test_an_interrupt_while_waiting_leaves_all_as_it_was(self, tmp_path: Path) -> None:
         """Ctrl-C ends the wait for the lock or for the turn; the process goes on to write once it can."""
         path = tmp_path / "wallets.db"
@@ -321,6 +322,7 @@ class TestWriteTransaction:
         write(database, "later")
         assert keys(path) == ["later"]
 
+    @pytest.mark.slow
     def test_an_error_at_commit_is_told_and_nothing_is_kept(self, tmp_path: Path) -> None:
         """Where the disk takes nothing more at COMMIT, the call is refused as `io_error`; a later one succeeds."""
         path = tmp_path / "wallets.db"

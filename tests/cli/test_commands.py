@@ -200,6 +200,7 @@ class TestRefusals:
         assert error["details"].get("path", "wallets.db") == "wallets.db"
         assert str(tmp_path) not in error["message"]
 
+    @pytest.mark.slow
     def test_of_the_real_program(self, tmp_path: Path) -> None:
         """The program as it is installed does the same: no traceback, exit code 1."""
         result = program("upgrade", tmp_path / "wallets.db", "--json")
@@ -247,6 +248,7 @@ class TestRefusals:
         assert "mine" in result.stderr
         assert "upgrade" not in result.stderr.replace("downgrade", "")
 
+    @pytest.mark.slow
     def test_demo_on_an_empty_file_does_not_call_it_full(self, tmp_path: Path) -> None:
         """An empty file in the way of the demo is used, or called what it is."""
         empty(tmp_path / "wallets.db")
@@ -291,6 +293,7 @@ class TestUsage:
         assert result.exit_code == 2
         assert "--lang" in result.stderr
 
+    @pytest.mark.slow
     def test_the_real_program_without_a_path(self) -> None:
         """The program as it is installed exits with 2 as well, under its own name."""
         result = program("upgrade")
@@ -304,6 +307,7 @@ class TestUsage:
 
 
 class TestHelp:
+    @pytest.mark.slow
     def test_of_the_program_is_what_a_reader_expects(self) -> None:
         """`python -m waiaas --help` names the program, its commands and exit codes, and shows no markup."""
         result = program("--help")
@@ -333,6 +337,7 @@ class TestHelp:
         assert "\\" not in result.stdout
         assert all(option.help for option in main.commands[command].params if isinstance(option, click.Option))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("arguments", [[], *([name] for name in COMMANDS)], ids=lambda a: " ".join(a) or "waiaas")
     def test_fits_eighty_columns(self, arguments: list[str]) -> None:
         """On a terminal of the usual width no line of the help is broken in two."""
@@ -355,6 +360,7 @@ class TestHelp:
         """What Ctrl-C leaves of a command, and its exit code, stand in its help."""
         assert "\n    130  interrupted by Ctrl-C, and nothing was changed\n" in run(command, "--help").stdout
 
+    @pytest.mark.slow
     def test_is_shown_where_nothing_is_asked(self) -> None:
         """`waiaas` alone shows the help, but on standard error and with the exit code of wrong usage."""
         result = program(COLUMNS="80")
@@ -367,6 +373,7 @@ class TestHelp:
 
 
 class TestInit:
+    @pytest.mark.slow
     def test_creates_a_file_for_its_owner_alone(self, tmp_path: Path) -> None:
         """The real program makes one file at the latest version with mode 0600, whatever the umask."""
         path = tmp_path / "wallets.db"
@@ -473,6 +480,7 @@ class TestStatus:
             assert run("status", path).exit_code == 3
             assert run("plan", path).exit_code == run("check", path).exit_code == 0
 
+    @pytest.mark.slow
     @pytest.mark.skipif(sys.platform == "darwin", reason="macOS has no such file names")
     @pytest.mark.parametrize("options", [[], ["--json"]])
     def test_of_a_file_whose_name_is_no_text(self, tmp_path: Path, options: list[str]) -> None:
@@ -568,6 +576,7 @@ def upgraded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
 
 
 class TestUpgrade:
+    @pytest.mark.slow
     def test_answers_with_a_report(self, upgraded: tuple[Path, dict[str, Any]]) -> None:
         """The one JSON object tells versions, links, sessions without a wallet and the backup."""
         path, answer = upgraded
@@ -691,6 +700,7 @@ class TestUpgrade:
 
 
 class TestRehearse:
+    @pytest.mark.slow
     @pytest.mark.parametrize("version", [1, 18])
     def test_leaves_the_file_alone(self, tmp_path: Path, version: int) -> None:
         """The real program tells what an upgrade would do, and changes nothing."""
@@ -791,6 +801,7 @@ class TestRehearse:
         assert path.stat().st_size == 0
 
 
+@pytest.mark.slow
 class TestProgress:
     def test_is_shown_on_a_terminal(self, v18: Path) -> None:
         """Where standard error is a terminal each phase is shown there, and standard output stays one JSON object."""
@@ -829,6 +840,7 @@ class TestProgress:
 
 
 class TestDowngrade:
+    @pytest.mark.slow
     def test_there_and_back_again(self, v18: Path) -> None:
         """An upgrade and a downgrade leave every row of the file as it was."""
         before = dump(v18)
@@ -979,6 +991,7 @@ class TestCompletion:
         assert result.stderr == ""
         return result.stdout.split()
 
+    @pytest.mark.slow
     @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
     def test_in_bash(self, tmp_path: Path) -> None:
         """Bash itself completes commands, options and values with the script."""
@@ -988,6 +1001,7 @@ class TestCompletion:
         assert self.completed(tmp_path, "waiaas", "completion", "") == ["bash", "zsh", "fish"]
         assert self.completed(tmp_path, "waiaas", "") == COMMANDS
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("shell", ["zsh", "fish"])
     def test_for_another_shell(self, shell: str) -> None:
         """Each shell has a script of its own, which asks the program in that shell's way."""
@@ -1002,6 +1016,7 @@ class TestCompletion:
         assert all(shell in result.stderr for shell in ("bash", "zsh", "fish"))
 
 
+@pytest.mark.slow
 class TestDemo:
     def test_shows_it_all_and_leaves_nothing(self, tmp_path: Path) -> None:
         """The real program shows before, plan, upgrade, after and check, and removes its files again."""
@@ -1056,6 +1071,7 @@ class TestLanguage:
         assert run("status", path, WAIAAS_LANG=spelt).stderr == run("--lang", spelt, "status", path).stderr == expected
         assert run("--lang", "en_US.UTF-8", "status", path, WAIAAS_LANG=spelt).stderr.startswith("Error: ")
 
+    @pytest.mark.slow
     def test_of_the_real_program(self, tmp_path: Path) -> None:
         """Korean reaches the terminal whole, also in a locale that knows no Korean."""
         result = program("status", tmp_path / "wallets.db", WAIAAS_LANG="ko", LC_ALL="C", PYTHONUTF8="0")

@@ -76,6 +76,7 @@ def test_a_file_without_a_command(v18: Path) -> None:
     assert result.stderr.splitlines()[-1].endswith(f"Did you mean: waiaas status {v18}")
 
 
+@pytest.mark.slow
 def test_a_path_that_begins_with_a_dash(tmp_path: Path) -> None:
     """It is an option unless it is written as a path; nothing is changed."""
     make_file(tmp_path / "wallets.db").rename(tmp_path / "-wallets.db")

@@ -34,6 +34,7 @@ class Terminal(io.StringIO):
         raise OSError(errno.ENOTTY, "no terminal after all")
 
 
+@pytest.mark.slow
 class TestColour:
     @pytest.mark.parametrize(
         ("environment", "coloured"),
@@ -83,6 +84,7 @@ class TestColour:
         assert run("status", path, "--json", FORCE_COLOR="1").stdout == run("status", path, "--json").stdout
 
 
+@pytest.mark.slow
 class TestCharacters:
     NAME = "line\nbreak\x1b[31m\x9b\u202e.db"
 
@@ -135,6 +137,7 @@ class TestCharacters:
         assert len(result.stderr.splitlines()) == 2
 
 
+@pytest.mark.slow
 class TestOutput:
     def test_on_a_full_disk(self, tmp_path: Path) -> None:
         """An answer that cannot be written is no success, and what was done is not taken back."""
@@ -296,6 +299,7 @@ backup._copy = copy_pages
 """
 
 
+@pytest.mark.slow
 class TestSignals:
     @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
     @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from peewee import CharField, Check, IntegerField, PeeweeException, SqliteDatabase, TextField
@@ -101,6 +102,7 @@ def stored(database: SqliteDatabase) -> list[dict[str, tuple[Any, Any]]]:
     ]
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(tables(), st.sampled_from(sorted(OPERATIONS)), st.sampled_from(NAMES), st.sampled_from(NAMES), st.booleans())
 def test_an_operation_keeps_everything_or_changes_nothing(

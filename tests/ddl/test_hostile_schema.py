@@ -106,6 +106,7 @@ HUGE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("statements", HUGE.values(), ids=HUGE)
 def test_values_of_gigabytes_are_not_computed(v18: Path, statements: tuple[str, ...]) -> None:
     """Every command answers or refuses within 1 GB of memory; a file that is refused is unchanged."""
@@ -160,6 +161,7 @@ SLOW = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
 @pytest.mark.parametrize(
     ("command", "variable", "value"), [("check", "pragma", "integrity_check"), ("plan", "table", "slow")]

@@ -119,6 +119,7 @@ def counted(counts: list[int]) -> Iterator[None]:
         counts += [calls, instructions]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "run", [waiaas.plan, lambda database: waiaas.upgrade(database, backup=False), waiaas.check],
     ids=["plan", "upgrade", "check"],

@@ -136,6 +136,7 @@ def test_an_alter_that_leaves_the_definition_is_refused(v18: Path, monkeypatch: 
     assert v18.read_bytes() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "definition",
     [

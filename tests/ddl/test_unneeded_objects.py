@@ -105,6 +105,7 @@ def problems(database: SqliteDatabase) -> list[tuple[str, str]]:
     return [(finding.kind, finding.where) for finding in findings if finding.severity == "problem"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", [1, 18])
 @pytest.mark.parametrize("make", UNNEEDED.values(), ids=UNNEEDED)
 def test_an_object_that_the_upgrade_does_not_need_does_not_stop_it(

@@ -108,6 +108,7 @@ def test_no_other_is_imported(file: Path) -> None:
             assert str(node.module).partition(".")[0] not in ("sqlite3", "pysqlite3", "_sqlite3")
 
 
+@pytest.mark.slow
 def test_with_pysqlite3_everything_uses_it(tmp_path: Path) -> None:
     """Where Peewee uses pysqlite3, the library opens no file by `sqlite3`, and knows the errors of pysqlite3."""
     import _sqlite3

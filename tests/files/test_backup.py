@@ -203,6 +203,7 @@ def test_a_copy_that_the_disk_spoiled_is_no_backup(v18: Path, monkeypatch: pytes
     assert [file.name for file in v18.parent.iterdir()] == [v18.name]
 
 
+@pytest.mark.slow
 def test_its_progress_is_told(tmp_path: Path) -> None:
     """While the backup is written the caller hears of pages done and in all, ever more, up to all."""
     path = make_file(tmp_path / "wallets.db", rows=9000)
@@ -235,6 +236,7 @@ def test_it_is_private_while_it_is_written(tmp_path: Path) -> None:
     assert modes == {(0o700, 0o600)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
 def test_one_that_a_crash_cut_short_never_has_its_name(tmp_path: Path, wal: bool) -> None:
     """Killed before any line of it, a backup has its name only if it is whole; the next one leaves no rest of it.

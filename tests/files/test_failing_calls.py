@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,8 @@ from support.old_files import contents, make_file
 import waiaas
 from waiaas.database import open_to_change
 
+pytestmark = pytest.mark.slow
+
 #: By kind of call, the errors beside EIO and ENOSPC that it can fail with: the name, and whether it lasts.
 _ERRORS = {
     "write": (("EDQUOT", True), ("EFBIG", True), ("EINTR", False), ("short", True)),
@@ -26,8 +27,8 @@ _ERRORS = {
     "lock": (("ENOLCK", True),),
 }
 _ALWAYS = (("EIO", False), ("EIO", True), ("ENOSPC", False))
-#: How many calls of one kind fail in the long form, each by itself; all if there are no more.
-_CALLS = 16
+#: How many calls of one kind fail in the long form, each by itself: 7,000 failures in all, and some minutes.
+_CALLS = 6
 #: What a test run has time for: how many failures of which scenarios.
 _SHORT = {
     "upgrade 18 journal": 5,
@@ -44,17 +45,6 @@ def commands() -> Iterator[Commands]:
         yield running
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """A folder in memory, if there is one: each command syncs its files a dozen times."""
-    memory = Path("/dev/shm")
-    if not memory.is_dir():
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(prefix="waiaas-failing-", dir=memory) as name:
-        yield Path(name)
-
-
 def failures(trial: Trial, dice: random.Random, at_most: int) -> Iterator[Failure]:
     """The failures of each kind of call, each error at some of the calls that the command makes."""
     for kind, count in trial.counts().items():
@@ -64,10 +54,10 @@ def failures(trial: Trial, dice: random.Random, at_most: int) -> Iterator[Failur
 
 
 @pytest.mark.parametrize("name", _SHORT)
-def test_the_answer_agrees_with_the_file(name: str, commands: Commands, folder: Path) -> None:
+def test_the_answer_agrees_with_the_file(name: str, commands: Commands, tmp_path: Path) -> None:
     """After a failed call, exit code and file agree, nothing is lost, and the next upgrade succeeds."""
     dice = random.Random(name)
-    trial = Trial(SCENARIOS[name], folder, commands)
+    trial = Trial(SCENARIOS[name], tmp_path, commands)
     some = dice.sample([*failures(trial, dice, 2)], _SHORT[name])
     assert [f"{failure}: {wrong}" for failure in some if (wrong := trial.run(failure)[1])] == []
 
@@ -75,11 +65,11 @@ def test_the_answer_agrees_with_the_file(name: str, commands: Commands, folder: 
 @pytest.mark.stress
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_the_answer_agrees_with_the_file_at_length(
-    name: str, commands: Commands, folder: Path, capsys: pytest.CaptureFixture[str]
+    name: str, commands: Commands, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Every kind of call fails in every way, at many places of the command."""
     dice = random.Random(name)
-    trial = Trial(SCENARIOS[name], folder, commands)
+    trial = Trial(SCENARIOS[name], tmp_path, commands)
     runs = [(failure, *trial.run(failure)) for failure in failures(trial, dice, _CALLS)]
     with capsys.disabled():
         refused = sum(ended.code == 1 for _, ended, _ in runs)
@@ -87,9 +77,9 @@ def test_the_answer_agrees_with_the_file_at_length(
     assert [f"{failure}: {wrong}" for failure, _, wrong in runs if wrong] == []
 
 
-def test_a_commit_whose_folder_cannot_be_synced(commands: Commands, folder: Path) -> None:
+def test_a_commit_whose_folder_cannot_be_synced(commands: Commands, tmp_path: Path) -> None:
     """A COMMIT that reports an error after the journal is gone is complete: exit code 0, and a warning says why."""
-    trial = Trial(SCENARIOS["upgrade 18 journal no backup"], folder, commands)
+    trial = Trial(SCENARIOS["upgrade 18 journal no backup"], tmp_path, commands)
     count = trial.count("sync", "")
     found = []
     for number in range(1, count + 1):
@@ -101,17 +91,17 @@ def test_a_commit_whose_folder_cannot_be_synced(commands: Commands, folder: Path
     assert (1, True) not in found
 
 
-def test_a_commit_whose_log_cannot_be_synced(commands: Commands, folder: Path) -> None:
+def test_a_commit_whose_log_cannot_be_synced(commands: Commands, tmp_path: Path) -> None:
     """A commit that failed when the log was synced does not come back when a later program recovers the log."""
-    trial = Trial(SCENARIOS["upgrade 18 log no backup"], folder, commands)
+    trial = Trial(SCENARIOS["upgrade 18 log no backup"], tmp_path, commands)
     ended, wrong = trial.run(Failure(("sync",), "*", 1, is_lasting=True))
     assert (ended.code, wrong) == (1, [])
 
 
 @pytest.mark.parametrize(("kind", "error", "code"), [("stat", "EIO", 1), ("chmod", "EPERM", 0)])
-def test_the_lock_of_an_upgrade_fails(kind: str, error: str, code: int, commands: Commands, folder: Path) -> None:
+def test_the_lock_of_an_upgrade_fails(kind: str, error: str, code: int, commands: Commands, tmp_path: Path) -> None:
     """A lock file whose status cannot be read is refused; one that cannot be shared with others is still a lock."""
-    trial = Trial(SCENARIOS["connect 18 journal"], folder, commands)
+    trial = Trial(SCENARIOS["connect 18 journal"], tmp_path, commands)
     lock = f".{NAME}.upgrading"
     codes = []
     for number in range(1, trial.count(kind, lock) + 1):
@@ -121,9 +111,9 @@ def test_the_lock_of_an_upgrade_fails(kind: str, error: str, code: int, commands
     assert code in codes
 
 
-def test_a_backup_whose_lock_fails(commands: Commands, folder: Path) -> None:
+def test_a_backup_whose_lock_fails(commands: Commands, tmp_path: Path) -> None:
     """A backup that gets no lock on its copy is given up after some seconds, and the file is unchanged."""
-    trial = Trial(SCENARIOS["upgrade 18 log left"], folder, commands)
+    trial = Trial(SCENARIOS["upgrade 18 log left"], tmp_path, commands)
     ended, wrong = trial.run(Failure(("lock",), ".*/*", 4, "ENOLCK", is_lasting=True))
     assert wrong == []
     assert ended.code == 1
@@ -133,16 +123,16 @@ def test_a_backup_whose_lock_fails(commands: Commands, folder: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["upgrade 18 journal", "upgrade 18 log", "downgrade log", "check 18 log", "plan 18 log"]
 )
-def test_no_file_is_mapped_into_memory(name: str, commands: Commands, folder: Path) -> None:
+def test_no_file_is_mapped_into_memory(name: str, commands: Commands, tmp_path: Path) -> None:
     """No database, copy or backup is mapped while it is changed or inspected: a bad sector would kill the process."""
-    trial = Trial(SCENARIOS[name], folder, commands)
+    trial = Trial(SCENARIOS[name], tmp_path, commands)
     assert trial.count("map", "*") == trial.count("map", "*-shm")
 
 
 @pytest.mark.parametrize("name", ["check 18 journal", "upgrade 18 journal", "upgrade 18 log no backup"])
-def test_a_file_that_cannot_be_read(name: str, commands: Commands, folder: Path) -> None:
+def test_a_file_that_cannot_be_read(name: str, commands: Commands, tmp_path: Path) -> None:
     """A read of the original that keeps failing is reported as an I/O error of the original, with a backup too."""
-    trial = Trial(SCENARIOS[name], folder, commands)
+    trial = Trial(SCENARIOS[name], tmp_path, commands)
     dice = random.Random(name)
     for number in dice.sample(range(1, trial.count("read", NAME) + 1), 4):
         ended, wrong = trial.run(Failure(("read",), NAME, number, is_lasting=True))
@@ -164,17 +154,17 @@ print(database.is_closed())
 
 @pytest.mark.parametrize(("error", "reason"), [("ENOSPC", "disk_full"), ("EIO", "io_error")])
 def test_close_reports_a_log_that_cannot_be_written_back(
-    error: str, reason: str, commands: Commands, folder: Path
+    error: str, reason: str, commands: Commands, tmp_path: Path
 ) -> None:
     """`close` raises if the disk is full, or fails, at the checkpoint; the rows stay in the log, and are not lost."""
-    path = make_file(folder / NAME, LATEST, wal=True)
-    ended = commands.run(folder, ["-c", _CLOSE], Failure(("write",), NAME, 1, error, is_lasting=True))
+    path = make_file(tmp_path / NAME, LATEST, wal=True)
+    ended = commands.run(tmp_path, ["-c", _CLOSE], Failure(("write",), NAME, 1, error, is_lasting=True))
     assert (ended.code, ended.printed) == (0, f"{reason}\nTrue\n"), ended.errors
     assert ("wc_store", "key", "value") in state_of(path).content
     database = waiaas.connect(path)
     waiaas.close(database)
     assert ("wc_store", "key", "value") in state_of(path).content
-    assert list(folder.glob(f"{NAME}-*")) == []
+    assert list(tmp_path.glob(f"{NAME}-*")) == []
 
 
 #: Limits of a process (RLIMIT_…), the value of each, and what the error says; `None` if the command succeeds.
@@ -198,12 +188,12 @@ main(["upgrade", "wallets.db"])
 
 
 @pytest.mark.parametrize("limit", _LIMITS)
-def test_limits_of_the_process(limit: str, commands: Commands, folder: Path) -> None:
+def test_limits_of_the_process(limit: str, commands: Commands, tmp_path: Path) -> None:
     """Too few files, too small files and too little memory are errors that say so, and the file is unchanged."""
     kind, value, said = _LIMITS[limit]
-    path = make_file(folder / NAME, wal=True)
+    path = make_file(tmp_path / NAME, wal=True)
     before = state_of(path)
-    ended = commands.run(folder, ["-c", _LIMITED, kind, value])
+    ended = commands.run(tmp_path, ["-c", _LIMITED, kind, value])
     if said is None:
         assert (ended.code, state_of(path).version) == (0, LATEST)
         return

@@ -29,6 +29,7 @@ def folders(path: Path) -> list[Path]:
     return sorted(path.parent.glob(".waiaas-rehearsal-*"))
 
 
+@pytest.mark.slow
 def test_the_next_rehearsal_removes_the_copy_that_a_killed_one_left(v18: Path) -> None:
     """A copy holds the signing key: it goes once nobody uses it, and not while a rehearsal runs."""
     with subprocess.Popen(

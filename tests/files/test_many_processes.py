@@ -12,6 +12,8 @@ from support.old_files import make_file
 from support.python_processes import Worker
 from support.sqlite_files import dump, mode, query
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def workers() -> Iterator[list[Worker]]:

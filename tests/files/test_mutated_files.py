@@ -17,6 +17,8 @@ import pytest
 from support.mutated_files import KINDS, VERSIONS
 from support.python_processes import environment
 
+pytestmark = pytest.mark.slow
+
 Case = tuple[int, str, int]
 SECONDS = 20
 MEGABYTES = 1000

@@ -50,6 +50,7 @@ def refused(path: Path, way: Callable[[Path], None]) -> WAIaaSError:
     return caught.value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
 def test_a_page_of_garbage_is_refused_wherever_it_is(tmp_path: Path, wal: bool, way: Callable[[Path], None]) -> None:
@@ -64,6 +65,7 @@ def test_a_page_of_garbage_is_refused_wherever_it_is(tmp_path: Path, wal: bool, 
         assert isinstance((error.details or {})["cause"], str)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 @pytest.mark.parametrize("version", [1, 18])
 def test_a_bit_that_flipped_never_costs_a_row(tmp_path: Path, version: int, way: Callable[[Path], None]) -> None:

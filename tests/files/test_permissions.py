@@ -155,6 +155,7 @@ commands.main(prog_name="waiaas")
 """
 
 
+@pytest.mark.slow
 class TestLooking:
     """Who may read a file and its folder, and write neither, is told what is in it."""
 

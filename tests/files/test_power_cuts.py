@@ -12,6 +12,8 @@ import pytest
 from support.cut_scenarios import MODELS, SCENARIOS, cut, cut_by_name, log_of
 from support.file_calls import Kind, file_calls_library
 
+pytestmark = pytest.mark.slow
+
 NAMES = [scenario.name for scenario in SCENARIOS]
 # In the long form only: each is much like another one.
 LONG = (

@@ -20,6 +20,8 @@ import waiaas
 from waiaas.files.opening import DatabaseFile
 from waiaas.files.upgrade_lock import is_being_upgraded, upgrade_lock
 
+pytestmark = pytest.mark.slow
+
 START = """
 import sys, waiaas
 sys.stdin.readline()

@@ -114,6 +114,7 @@ class TestTheOriginal:
         assert caught.value.reason == "orphan_sessions"
         assert state(v18.parent) == before
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
     def test_is_left_alone_whenever_it_is_stopped(self, v18: Path, error: type[BaseException]) -> None:
         """Stopped at a sign of life, by Ctrl-C or by a fault, the rehearsal takes its copy away."""

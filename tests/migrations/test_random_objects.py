@@ -162,6 +162,7 @@ def check(data: st.DataObject) -> None:
 QUIET = {"deadline": None, "derandomize": True, "database": None, "suppress_health_check": list(HealthCheck)}
 
 
+@pytest.mark.slow
 @settings(max_examples=20, **QUIET)
 @given(st.data())
 def test_objects_of_the_users_answer_as_before(data: st.DataObject) -> None:

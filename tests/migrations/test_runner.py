@@ -201,6 +201,7 @@ class Interrupt(BaseException):
     """What Ctrl-C is like, at a chosen moment."""
 
 
+@pytest.mark.slow
 def test_an_interruption_in_any_phase_leaves_the_file_as_it_was(v18: Path) -> None:
     """Ctrl-C in any phase takes back all of the upgrade, the backup too."""
     before = contents(v18.parent)
@@ -219,6 +220,7 @@ def test_an_interruption_in_any_phase_leaves_the_file_as_it_was(v18: Path) -> No
         assert contents(v18.parent) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
 def test_kill_9_in_any_phase_loses_nothing(tmp_path: Path, wal: bool) -> None:
     """A process killed in any phase leaves the file wholly at 18, with every row, and the next upgrade finishes."""
@@ -234,6 +236,7 @@ def test_kill_9_in_any_phase_loses_nothing(tmp_path: Path, wal: bool) -> None:
     assert number > 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("version", "points"), [(18, "statement"), (18, "write"), (1, "write")])
 def test_kill_9_at_any_statement_loses_nothing(tmp_path: Path, version: int, points: str) -> None:
     """A process killed before or after any of its SQL statements leaves the file wholly at its version or at 19.
@@ -270,6 +273,7 @@ def faulty_upgrades(trial: Trial, fault: str, every: int) -> collections.Counter
     return outcomes
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="the system does not tell which files are open")
 @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
 def test_a_disk_that_takes_no_more_writes_loses_nothing(tmp_path: Path, wal: bool) -> None:
@@ -296,6 +300,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
 def test_a_disk_that_is_full_at_any_stage_loses_nothing(small_disk: Path, wal: bool) -> None:
     """Where the disk is full from any point on, the error says so, and the file is wholly at 18 with every row.
@@ -308,6 +313,7 @@ def test_a_disk_that_is_full_at_any_stage_loses_nothing(small_disk: Path, wal: b
     assert outcomes.keys() <= {"disk_full", "backup_failed", "cannot_open", "done"}
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     """Where the file may not grow at any point of the upgrade, the error says so and no row is lost."""
     path = make_file(tmp_path / "wallets.db", rows=300, wal=True)
@@ -343,6 +349,7 @@ except waiaas.WAIaaSError as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
 def test_a_file_size_limit_leaves_the_file_as_it_was(tmp_path: Path, wal: bool) -> None:
     """A limit of the operating system that stops backup, journal or file leaves every row where it was."""

@@ -433,6 +433,7 @@ JSON_VALUES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(JSON_VALUES)
 def test_json_round_trip(opened: SqliteDatabase, path: Path, value: Any) -> None:
     """Any JSON value comes back from the file as it went in, and its text there is one that any JSON reader takes."""

@@ -422,6 +422,7 @@ class TestBinding:
         for model in MODELS:
             model.bind(None)
 
+    @pytest.mark.slow
     def test_each_thread_has_its_own_database(self, tmp_path: Path) -> None:
         """Threads that write to files of their own at the same time read and write nothing of each other's."""
         threads, rounds = 6, 8

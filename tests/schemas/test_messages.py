@@ -99,6 +99,7 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REQUESTS)
 @given(data=st.data())
 def test_every_refusal_of_a_request_is_in_korean(name, data):

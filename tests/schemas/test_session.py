@@ -145,6 +145,7 @@ class TestResult:
         errors_of({"walletIds": [A, A], "ttl": 1})
         assert SCHEMA.load({"walletId": B})["wallet_ids"] == [B]
 
+    @pytest.mark.slow
     @given(wallets, st.data())
     @settings(derandomize=True, deadline=None)
     def test_ids_load_in_lower_case_and_order(self, identifiers, data):
@@ -387,6 +388,7 @@ class TestOtherInput:
             2: {"ttl": [TTL]},
         }
 
+    @pytest.mark.slow
     @given(json_values)
     @settings(derandomize=True, deadline=None)
     def test_any_json_value(self, data):
@@ -394,6 +396,7 @@ class TestOtherInput:
         for many in (False, True):
             assert isinstance(SCHEMA.validate(data, many=many), dict)
 
+    @pytest.mark.slow
     @given(st.dictionaries(wire_keys | st.text(max_size=3), json_values), st.booleans())
     @settings(derandomize=True, deadline=None)
     def test_any_object(self, data, partial):
@@ -765,6 +768,7 @@ class TestResponses:
         assert "wai_sess_x" not in repr(loaded)
         assert set(IssuedSessionResponseSchema().validate({})) == set(wire)
 
+    @pytest.mark.slow
     @given(
         st.dictionaries(
             st.sampled_from(["created_at", "expires_at", "last_renewed_at", "revoked_at"]),

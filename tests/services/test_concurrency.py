@@ -33,6 +33,8 @@ from support.python_processes import environment
 
 import waiaas
 
+pytestmark = pytest.mark.slow
+
 NOW = 1_800_000_000
 ROUNDS = 4
 MANY_ROUNDS = 150

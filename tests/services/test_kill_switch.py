@@ -248,6 +248,7 @@ waiaas.close(database)
 """
 
 
+@pytest.mark.slow
 def test_of_two_processes_one_activates(scene: Scene) -> None:
     """Two processes that activate at once: one does, and the other is refused; there is one row of it in the log."""
     with Remote(ACTIVATE, scene.world.path) as first, Remote(ACTIVATE, scene.world.path) as second:

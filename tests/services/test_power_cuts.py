@@ -19,6 +19,8 @@ from support.python_processes import environment
 
 import waiaas
 
+pytestmark = pytest.mark.slow
+
 Line = Sequence[str]
 
 

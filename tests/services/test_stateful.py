@@ -43,6 +43,8 @@ from waiaas import (
     Wallet,
 )
 
+pytestmark = pytest.mark.slow
+
 START = 1_800_000_000
 UNKNOWN = "0190a3f0-0000-7000-8000-000000000000"
 # Small, so that every limit is met within some steps.

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from support.failing_calls import KINDS, TRACEBACK, Commands, Failure
 
+pytestmark = pytest.mark.slow
+
 # Makes each kind of call on a file, and prints those that fail.
 _PROGRAM = """
 import fcntl, mmap, os

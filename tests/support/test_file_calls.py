@@ -2,7 +2,10 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
 from support.file_calls import Kind, record
+
+pytestmark = pytest.mark.slow
 
 _COMMAND = """
 import os

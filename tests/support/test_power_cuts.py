@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from support.power_cuts import Log, Model, State, record_disk, states
 
+pytestmark = pytest.mark.slow
+
 OLD = b"o" * 8192
 _START = """
 import os
