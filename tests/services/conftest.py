@@ -12,7 +12,7 @@ import waiaas
 
 @pytest.fixture(scope="session")
 def new_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A new file, to be copied: making one takes longer than most tests do."""
+    """A new file to copy, because creating one takes longer than most tests."""
     path = tmp_path_factory.mktemp("new") / "wallets.db"
     waiaas.close(waiaas.connect(path))
     return path
@@ -24,7 +24,7 @@ _SECRET = re.compile(r'wai_sess_|eyJ|[0-9a-f]{64}|"secret"')
 
 @pytest.fixture(autouse=True)
 def log_without_secrets(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """No test of the services logs a token, a key or a hash, however much is logged."""
+    """The services never log a token, key or hash, at any log level."""
     caplog.set_level(logging.DEBUG, logger="waiaas")
     yield
     for record in caplog.get_records("call"):
@@ -35,7 +35,7 @@ def log_without_secrets(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 @pytest.fixture
 def world(tmp_path: Path, new_file: Path) -> Iterator[World]:
-    """A new file with the services on it."""
+    """The services on a new file."""
     path = tmp_path / "wallets.db"
     shutil.copy(new_file, path)
     made = World(path)

@@ -1,4 +1,4 @@
-"""Whoever or whatever is said to have asked, and why: every method of every service treats it in one way."""
+"""Every method of every service treats actors and reasons in the same way."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from waiaas.services.ids import MAX_ACTOR_LENGTH
 TOLD = [place for place in places() if place.name in ("actor", "reason") and place.method != "list"]
 every_place = pytest.mark.parametrize("place", TOLD, ids=map(name_of, TOLD))
 
-#: What says neither who asked nor why, and what is said of it.
-NOTHING_SAID: dict[str, tuple[object, str]] = {
+# : Invalid actors and reasons, and the message for each.
+INVALID: dict[str, tuple[object, str]] = {
     "int": (5, "Must be "),
     "bool": (True, "Must be "),
     "bytes": (b"x", "Must be "),
@@ -36,8 +36,8 @@ def scene(world: World) -> Scene:
     return Scene(world)
 
 
-def test_every_method_that_changes_something_says_who_asked() -> None:
-    """No change is left out of these tests: each method that writes the audit log takes an actor."""
+def test_every_method_that_changes_something_takes_an_actor() -> None:
+    """Every method that writes the audit log takes an actor and is covered by these tests."""
     changes = {
         *("SessionService.create", "SessionService.renew", "SessionService.revoke", "TokenService.rotate"),
         *("SessionWalletService.link", "SessionWalletService.set_default", "SessionWalletService.unlink"),
@@ -51,10 +51,10 @@ def test_every_method_that_changes_something_says_who_asked() -> None:
 
 
 @every_place
-@pytest.mark.parametrize("kind", NOTHING_SAID)
-def test_what_says_nothing_is_refused(scene: Scene, place: Place, kind: str) -> None:
-    """It is refused under its key before anything is written, in English and Korean, and it is not told."""
-    value, message = NOTHING_SAID[kind]
+@pytest.mark.parametrize("kind", INVALID)
+def test_invalid_actors_and_reasons_are_refused(scene: Scene, place: Place, kind: str) -> None:
+    """An invalid actor or reason is refused in both languages before anything is written, and is not repeated."""
+    value, message = INVALID[kind]
     with refused(scene.world, "ACTION_VALIDATION_FAILED") as caught:
         call(scene, place, value)
     ((key, (said,)),) = caught.value.details["fields"].items()  # type: ignore[index, union-attr]
@@ -65,8 +65,8 @@ def test_what_says_nothing_is_refused(scene: Scene, place: Place, kind: str) -> 
 
 
 @every_place
-def test_none_stands_for_the_default_alone(scene: Scene, place: Place) -> None:
-    """None is a reason (there is none), and not an actor."""
+def test_none_is_a_reason_but_not_an_actor(scene: Scene, place: Place) -> None:
+    """None is a valid reason (no reason), but not a valid actor."""
     if place.name == "reason":
         call(scene, place, None)
         assert [event[5] for event in scene.world.events()] == [{"reason": None}]
@@ -77,8 +77,8 @@ def test_none_stands_for_the_default_alone(scene: Scene, place: Place) -> None:
 
 @every_place
 @pytest.mark.parametrize("text", ["a", "관리자 1", "longest"])
-def test_what_is_said_is_kept_as_it_is(scene: Scene, place: Place, text: str) -> None:
-    """Text of any script, up to the longest that is taken, stands in the audit log as it came."""
+def test_valid_text_is_stored_unchanged(scene: Scene, place: Place, text: str) -> None:
+    """The audit log stores text of any script, up to the maximum length, unchanged."""
     if text == "longest":
         text = "지" * (MAX_ACTOR_LENGTH if place.name == "actor" else MAX_REASON_LENGTH)
     prepare(scene, place)
@@ -87,8 +87,8 @@ def test_what_is_said_is_kept_as_it_is(scene: Scene, place: Place, text: str) ->
     assert set(said) == {text}
 
 
-def test_an_actor_is_looked_at_where_nothing_changes_too(scene: Scene) -> None:
-    """A session that is revoked already, or a wallet that is the default, is no way around it."""
+def test_the_actor_is_validated_even_if_nothing_changes(scene: Scene) -> None:
+    """The actor is validated even if the session is already revoked or the wallet is already the default."""
     world = scene.world
     world.sessions.revoke(scene.alone.id, actor="admin")
     with refused(world, "ACTION_VALIDATION_FAILED"):
@@ -98,8 +98,8 @@ def test_an_actor_is_looked_at_where_nothing_changes_too(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("reason", [None, "why\nand since when", "x" * MAX_REASON_LENGTH, "x" * 1001, " ", 5, b"x"])
-def test_a_reason_is_what_the_request_takes(scene: Scene, reason: Any) -> None:
-    """The service takes the reasons that `SuspendWalletRequestSchema` takes, and no others."""
+def test_the_service_accepts_the_same_reasons_as_the_request_schema(scene: Scene, reason: Any) -> None:
+    """The service accepts the reasons that `SuspendWalletRequestSchema` accepts, and no others."""
     errors = SuspendWalletRequestSchema().validate({"reason": reason})
     if errors:
         with refused(scene.world, "ACTION_VALIDATION_FAILED") as caught:

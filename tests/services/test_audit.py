@@ -1,4 +1,4 @@
-"""The audit log: each change has its rows, in its transaction, and no secret is in them, in a log or in an error."""
+"""Each change writes its audit rows in its own transaction, and no secret appears in the rows, a log or an error."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ each_change = pytest.mark.parametrize("name", CHANGES)
 
 @pytest.fixture
 def scene(world: World) -> Scene:
-    """A world in which each change can be made."""
+    """A database in which each change can be made."""
     return Scene(world)
 
 
 def with_names(value: Any, names: dict[str, str]) -> Any:
-    """A value with ids replaced by what they are called in the tables above."""
+    """Return a value with ids replaced by their names in the tables above."""
     if isinstance(value, dict):
         return {key: with_names(each, names) for key, each in value.items()}
     if isinstance(value, list):
@@ -71,7 +71,7 @@ def with_names(value: Any, names: dict[str, str]) -> Any:
 
 @each_change
 def test_each_change_writes_its_rows(scene: Scene, name: str) -> None:
-    """A change says who made it, to which wallet, session or transaction, and what; nothing else is written."""
+    """Each change records its actor, event, wallet, session or transaction, and details, and nothing else."""
     made, expected = CHANGES[name](scene, "sam@example.org"), EXPECTED[name]
     names = {
         getattr(scene, each) if isinstance(getattr(scene, each), str) else getattr(scene, each).id: each
@@ -90,8 +90,8 @@ def test_each_change_writes_its_rows(scene: Scene, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in CHANGES if name not in ("renew", "activate the kill switch")])
-def test_the_actor_is_the_admin_unless_told_otherwise(scene: Scene, name: str) -> None:
-    """Who asked is `admin`, as the services are the admin's, where the caller does not say."""
+def test_the_default_actor_is_admin(scene: Scene, name: str) -> None:
+    """The actor is `admin` if the caller names no other."""
     operations: dict[str, Callable[[], Any]] = {
         "create a wallet": lambda: scene.world.wallet(),
         "suspend": lambda: scene.world.wallets.suspend(scene.third, actor="admin"),
@@ -110,8 +110,8 @@ def test_the_actor_is_the_admin_unless_told_otherwise(scene: Scene, name: str) -
 
 
 @each_change
-def test_a_change_whose_row_cannot_be_written_is_not_made(scene: Scene, name: str) -> None:
-    """Where the audit log takes no row, the change is undone with it."""
+def test_a_change_is_rolled_back_if_its_audit_row_cannot_be_written(scene: Scene, name: str) -> None:
+    """If an audit row cannot be written, the change is rolled back with it."""
     scene.world.execute("CREATE TRIGGER full BEFORE INSERT ON audit_log BEGIN SELECT raise(ABORT, 'no more'); END")
     with refused(scene.world, "DATABASE_UNAVAILABLE", "sqlite_error") as caught:
         CHANGES[name](scene, "admin")
@@ -120,8 +120,8 @@ def test_a_change_whose_row_cannot_be_written_is_not_made(scene: Scene, name: st
     CHANGES[name](scene, "admin")
 
 
-def test_a_termination_whose_last_row_cannot_be_written_is_not_made(scene: Scene) -> None:
-    """All rows of a change are there or none, also where only the last one fails."""
+def test_a_termination_is_rolled_back_if_its_last_audit_row_cannot_be_written(scene: Scene) -> None:
+    """The rows of a change are written all or nothing, even if only the last one fails."""
     scene.world.execute(
         "CREATE TRIGGER full BEFORE INSERT ON audit_log WHEN new.event_type = 'WALLET_TERMINATED'"
         " BEGIN SELECT raise(ABORT, 'no more'); END"
@@ -130,20 +130,20 @@ def test_a_termination_whose_last_row_cannot_be_written_is_not_made(scene: Scene
         scene.world.wallets.terminate(scene.first, actor="admin")
 
 
-def test_only_known_words_are_written(scene: Scene) -> None:
-    """Every event is one of the daemon's vocabulary or of this library's own additions to it."""
+def test_only_documented_events_are_written(scene: Scene) -> None:
+    """Every event is in the daemon's vocabulary or is one of this library's documented additions."""
     words = {row[0] for rows in EXPECTED.values() for row in rows}
     assert words <= {*AUDIT_ACTIONS, *SESSION_AUDIT_ACTIONS}
     assert set(SESSION_AUDIT_ACTIONS) <= words
 
 
 class UndoneError(Exception):
-    """Raised to have a transaction rolled back."""
+    """Raised to roll a transaction back."""
 
 
 @each_change
-def test_a_change_inside_the_callers_transaction_goes_with_it(scene: Scene, name: str) -> None:
-    """In a caller's own transaction a change is a savepoint: rolled back with the caller's, kept with it."""
+def test_a_change_in_a_callers_transaction_is_a_savepoint(scene: Scene, name: str) -> None:
+    """In a caller's transaction a change is a savepoint: it is rolled back or committed with the transaction."""
     before = scene.world.rows()
     with suppress(UndoneError), scene.world.database.atomic():
         CHANGES[name](scene, "admin")
@@ -154,8 +154,8 @@ def test_a_change_inside_the_callers_transaction_goes_with_it(scene: Scene, name
     assert scene.world.rows() != before
 
 
-def test_the_caller_may_roll_back_and_go_on(scene: Scene) -> None:
-    """After Peewee's own `rollback` in the caller's transaction a change can be made in the rest of it."""
+def test_a_change_can_be_made_after_a_rollback_by_the_caller(scene: Scene) -> None:
+    """After Peewee's `rollback` in a caller's transaction, another change can be made in it."""
     world = scene.world
     with world.database.atomic() as transaction:
         world.links.link(scene.session.id, scene.third, actor="admin")
@@ -164,8 +164,8 @@ def test_the_caller_may_roll_back_and_go_on(scene: Scene) -> None:
     assert [link.id for link in world.links.list(scene.session.id)] == [scene.first]
 
 
-def test_a_refusal_inside_the_callers_transaction_undoes_only_itself(scene: Scene) -> None:
-    """What the caller did before a refused change stays, and can be committed."""
+def test_a_refused_change_keeps_the_callers_earlier_changes(scene: Scene) -> None:
+    """A refused change does not undo the caller's earlier changes, and they can be committed."""
     world = scene.world
     with world.database.atomic():
         world.links.link(scene.session.id, scene.third, actor="admin")
@@ -176,7 +176,7 @@ def test_a_refusal_inside_the_callers_transaction_undoes_only_itself(scene: Scen
 
 
 class Secrets:
-    """Everything secret that a world has seen, to be sought in what it tells."""
+    """All secrets of a database, to search for in output."""
 
     def __init__(self) -> None:
         self.texts: set[str] = set()
@@ -194,31 +194,31 @@ class Secrets:
 
 @pytest.fixture
 def debug_log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    """Everything that is logged, Peewee's statements with their parameters among it."""
+    """Everything that is logged, including Peewee's statements and their parameters."""
     caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.DEBUG, logger="peewee")
     return caplog
 
 
-def test_no_secret_is_logged_or_told(world: World, debug_log: pytest.LogCaptureFixture) -> None:
-    """Through all operations and refusals no token, hash or key is in a log, a `repr`, an error or the audit log."""
+def test_no_secret_is_logged_or_shown(world: World, debug_log: pytest.LogCaptureFixture) -> None:
+    """No operation or refusal exposes a token, hash or key in a log, a `repr`, an error or the audit log."""
     secrets = Secrets()
     scene = Scene(world)
     secrets.add(world, scene.session.token, scene.alone.token)
-    told: list[object] = [scene.session, scene.alone]
+    outputs: list[object] = [scene.session, scene.alone]
     for change in CHANGES.values():
         with suppress(UndoneError), world.database.atomic():
             made = change(scene, "admin")
             secrets.add(world)
-            told.append(made)
+            outputs.append(made)
             if hasattr(made, "token"):
                 secrets.add(world, made.token)
             raise UndoneError
     renewed = world.sessions.renew(scene.session.token, actor="admin")
     world.tokens.rotate(actor="admin")
     secrets.add(world, renewed.token)
-    told += [world.sessions, world.links, world.tokens, world.tokens.keys(), vars(world.sessions)]
-    told += [world.sessions.authenticate(renewed.token), world.tokens.verify(renewed.token), world.sessions.list()]
+    outputs += [world.sessions, world.links, world.tokens, world.tokens.keys(), vars(world.sessions)]
+    outputs += [world.sessions.authenticate(renewed.token), world.tokens.verify(renewed.token), world.sessions.list()]
     broken = renewed.token[:-20] + "A" * 20
     failures: list[Callable[[], object]] = [
         *(
@@ -246,9 +246,9 @@ def test_no_secret_is_logged_or_told(world: World, debug_log: pytest.LogCaptureF
         world.session(scene.third)
     errors.append(caught.value)
     for error in errors:
-        told += [error, error.to_dict(), error.to_dict("ko"), error.details, error.args]
-        told += traceback.format_exception(error)
-    shown = "\n".join(f"{each!r}\n{each!s}" for each in told)
+        outputs += [error, error.to_dict(), error.to_dict("ko"), error.details, error.args]
+        outputs += traceback.format_exception(error)
+    shown = "\n".join(f"{each!r}\n{each!s}" for each in outputs)
     secrets.assert_absent(shown)
     assert len(debug_log.records) > 100
     assert "INSERT INTO" in debug_log.text and "key_value_store" in debug_log.text
@@ -257,8 +257,8 @@ def test_no_secret_is_logged_or_told(world: World, debug_log: pytest.LogCaptureF
     secrets.assert_absent(repr(world.query("SELECT * FROM audit_log")))
 
 
-def test_a_token_is_shown_by_its_name_only(world: World) -> None:
-    """A new session's token is read from its attribute; neither `repr` nor `str` nor a format shows it."""
+def test_only_the_token_attribute_shows_the_token(world: World) -> None:
+    """Only the attribute of a new session shows its token; `repr`, `str` and formatting do not."""
     session = world.session(world.wallet())
     part = session.token[-43:]
     for text in (repr(session), str(session), f"{session}", f"{[session]}", repr((session,))):
@@ -269,7 +269,7 @@ def test_a_token_is_shown_by_its_name_only(world: World) -> None:
 
 
 def test_no_token_is_stored(world: World) -> None:
-    """The bytes of the file and of its log hold the hash of a token, but no part of the token itself."""
+    """The database file and its write-ahead log contain a token's hash, but no part of the token."""
     session = world.session(world.wallet())
     world.clock.now = NOW + 2_000_000
     renewed = world.sessions.renew(session.token, actor="admin")
@@ -283,18 +283,18 @@ def test_no_token_is_stored(world: World) -> None:
 
 
 class TestReading:
-    """`AuditService.list` selects entries by what they are about, who made them and when."""
+    """`AuditService.list` filters entries by subject, actor and time."""
 
     def test_an_entry_has_all_columns(self, world: World) -> None:
-        """An entry is the row, with its time as a datetime and its details as a dictionary."""
+        """An entry contains all columns, with the time as a datetime and the details as a dictionary."""
         wallet = world.wallet(name="first")
         (entry,) = world.audit.list()
         details = {"name": "first", "chain": "solana", "environment": "testnet"}
         when = datetime.fromtimestamp(NOW, timezone.utc)
         assert entry == AuditEntry(1, when, "WALLET_CREATED", "admin", wallet, None, None, details, "info", None)
 
-    def test_each_condition_selects(self, scene: Scene) -> None:
-        """Each condition selects the entries of which it is true, and two conditions those of which both are."""
+    def test_filters_select_the_matching_entries(self, scene: Scene) -> None:
+        """Each filter selects the matching entries, and two filters select the entries that match both."""
         world = scene.world
         start = world.clock.now
         world.sessions.revoke(scene.alone.id, actor="sam")
@@ -321,8 +321,8 @@ class TestReading:
             found = world.audit.list(**conditions)  # type: ignore[arg-type]
             assert [entry.event_type for entry in found] == expected
 
-    def test_pages_follow_each_other(self, world: World) -> None:
-        """The pages have each entry once, though entries are added meanwhile."""
+    def test_pages_contain_each_entry_once(self, world: World) -> None:
+        """The pages contain each entry once, even if entries are added meanwhile."""
         for _ in range(5):
             world.wallet()
         page, seen = world.audit.list(limit=2, actor="admin"), []
@@ -333,22 +333,22 @@ class TestReading:
         assert seen == [5, 4, 3, 2, 1]
 
     @pytest.mark.parametrize("after", ["", "x", "-1", "1.0", 5, "9" * 19, "٣"])
-    def test_a_wrong_place_is_refused(self, world: World, after: Any) -> None:
-        """Only the `next_after` of a page is one."""
+    def test_an_invalid_cursor_is_refused(self, world: World, after: Any) -> None:
+        """Only the `next_after` of a page is a valid `after`."""
         with refused(world, "ACTION_VALIDATION_FAILED"):
             world.audit.list(after=after)
 
     @pytest.mark.parametrize("time", [NOW, "2027-01-15", datetime(2027, 1, 15)])
     @pytest.mark.parametrize("key", ["since", "until"])
     def test_a_time_is_an_aware_datetime(self, world: World, key: str, time: Any) -> None:
-        """Which moment a naive time means depends on the machine."""
+        """A naive time is refused, because its meaning depends on the machine."""
         with refused(world, "ACTION_VALIDATION_FAILED") as caught:
             world.audit.list(**{key: time})
         assert caught.value.details == {"fields": {key: ["Must be a datetime with a time zone."]}}
 
     @pytest.mark.parametrize("stored", ["{", "[1]", b"\xff", "[" * 100_000, 5])
-    def test_details_that_cannot_be_read_hide_no_entry(self, world: World, stored: object) -> None:
-        """An entry whose details are not a JSON object has None in their place."""
+    def test_an_entry_with_unreadable_details_is_listed(self, world: World, stored: object) -> None:
+        """An entry with details that are not a JSON object is listed with None as its details."""
         world.wallet()
         world.execute("UPDATE audit_log SET details = ?", stored)
         assert [entry.details for entry in world.audit.list()] == [None]

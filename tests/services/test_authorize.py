@@ -1,4 +1,4 @@
-"""`SessionService.authorize`: the wallet that a request may use, or the one right refusal."""
+"""`SessionService.authorize` returns the wallet that a request may use, or refuses with the right code."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def scene(world: World) -> Scene:
     return Scene(world)
 
 
-def test_the_default_wallet_is_meant_if_none_is_named(world: World) -> None:
-    """Without a wallet id the session's default wallet is returned, with the session and the token's end."""
+def test_the_default_wallet_is_used_if_the_request_names_none(world: World) -> None:
+    """Without a wallet id, `authorize` returns the default wallet, the session id and the token's expiry."""
     wallet = world.wallet(name="pay", defaultNetwork="devnet", publicKey="7xKX")
     session = world.session(world.wallet(), wallet, defaultWalletId=wallet, ttl=300)
     assert world.sessions.authorize(session.token) == Authorization(
@@ -27,14 +27,14 @@ def test_the_default_wallet_is_meant_if_none_is_named(world: World) -> None:
     )
 
 
-def test_a_named_wallet_is_returned(scene: Scene) -> None:
-    """A linked wallet can be named, and a wallet without a default network has none."""
+def test_a_linked_wallet_can_be_requested_by_id(scene: Scene) -> None:
+    """A linked wallet can be requested by id, and the network is None if the wallet has no default network."""
     authorized = scene.world.sessions.authorize(scene.session.token, scene.second)
     assert (authorized.wallet.id, authorized.wallet.name, authorized.wallet.network) == (scene.second, "w1", None)
 
 
-def test_the_answer_is_frozen(scene: Scene) -> None:
-    """Nobody changes what was decided."""
+def test_the_authorization_is_frozen(scene: Scene) -> None:
+    """An `Authorization` is frozen."""
     authorized = scene.world.sessions.authorize(scene.session.token)
     with pytest.raises(AttributeError):
         authorized.wallet.status = "ACTIVE"  # type: ignore[misc]
@@ -42,8 +42,8 @@ def test_the_answer_is_frozen(scene: Scene) -> None:
         authorized.session_id = NOBODY  # type: ignore[misc]
 
 
-#: In the order of the checks: what is done to the scene, what is asked for, and the refusal. Each of them still holds
-#: when those after it are done too.
+# : In the order of the checks: the change to the scene, the requested wallet, and the refusal. Each refusal remains
+# when the later changes are made too.
 CHECKS = {
     "SYSTEM_LOCKED": "INSERT INTO key_value_store VALUES ('kill_switch_state', 'SUSPENDED', 0)",
     "INVALID_TOKEN": "token",
@@ -57,14 +57,14 @@ CHECKS = {
     "WALLET_SUSPENDED": "UPDATE wallets SET status = 'SUSPENDED'",
     "INVALID_STATE_TRANSITION": "UPDATE wallets SET status = 'CREATING'",
 }
-# Statements of which the later one would undo the earlier.
+# Statements that later ones would undo.
 EXCLUSIVE = {"WALLET_TERMINATED", "WALLET_SUSPENDED", "INVALID_STATE_TRANSITION"}
 
 
 @pytest.mark.parametrize("named", [False, True])
 @pytest.mark.parametrize("check", CHECKS)
 def test_the_first_check_that_fails_decides(scene: Scene, check: str, named: bool) -> None:
-    """A refusal has the code of the first check that fails, in the documented order, whatever else is wrong."""
+    """A refusal has the code of the first check that fails, in the documented order."""
     world, names = scene.world, list(CHECKS)
     token = scene.session.token
     if CHECKS[check] == "token":
@@ -81,30 +81,30 @@ def test_the_first_check_that_fails_decides(scene: Scene, check: str, named: boo
 
 
 def test_a_wallet_that_is_not_linked_is_denied(scene: Scene) -> None:
-    """A wallet of another session, an unknown one, and other text are `WALLET_ACCESS_DENIED`."""
+    """A wallet of another session, an unknown wallet and any other text are `WALLET_ACCESS_DENIED`."""
     for wallet_id in (scene.third, NOBODY, scene.first.upper(), "", "wai_sess_x.y.z"):
         with refused(scene.world, "WALLET_ACCESS_DENIED") as caught:
             scene.world.sessions.authorize(scene.session.token, wallet_id)
         assert "wai_sess_" not in str(caught.value.to_dict())
 
 
-def test_a_token_in_the_place_of_a_wallet_is_refused(scene: Scene) -> None:
-    """A token is too long to be an id, and is not repeated."""
+def test_a_token_passed_as_a_wallet_id_is_refused(scene: Scene) -> None:
+    """A token passed as a wallet id is refused as too long, and is not repeated."""
     with refused(scene.world, "ACTION_VALIDATION_FAILED") as caught:
         scene.world.sessions.authorize(scene.session.token, scene.session.token)
     assert scene.session.token not in str(caught.value.to_dict())
 
 
-def test_a_session_without_a_default_wallet_needs_a_name(scene: Scene) -> None:
-    """If a session has no default wallet, only a named one is returned."""
+def test_without_a_default_wallet_the_request_must_name_one(scene: Scene) -> None:
+    """If a session has no default wallet, the request must name one."""
     scene.world.execute("UPDATE session_wallets SET is_default = 0")
     with refused(scene.world, "WALLET_ACCESS_DENIED"):
         scene.world.sessions.authorize(scene.session.token)
     assert scene.world.sessions.authorize(scene.session.token, scene.first).wallet.id == scene.first
 
 
-def test_a_link_to_a_wallet_that_is_gone_is_denied(scene: Scene) -> None:
-    """A link whose wallet has no row gives no wallet."""
+def test_a_link_to_a_missing_wallet_is_denied(scene: Scene) -> None:
+    """A link to a wallet that has no row is denied."""
     scene.world.execute("PRAGMA foreign_keys = OFF")
     scene.world.execute("DELETE FROM wallets WHERE id = ?", scene.second)
     with refused(scene.world, "WALLET_ACCESS_DENIED"):
@@ -112,8 +112,8 @@ def test_a_link_to_a_wallet_that_is_gone_is_denied(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("status", ["CREATING", "SUSPENDED", "TERMINATING", "unheard of"])
-def test_a_wallet_that_is_not_active_can_be_shown(scene: Scene, status: str) -> None:
-    """With `must_be_active=False` a wallet is returned whatever its status is, as long as it is not terminated."""
+def test_an_inactive_wallet_is_returned_if_it_need_not_be_active(scene: Scene, status: str) -> None:
+    """With `must_be_active=False`, a wallet of any status except terminated is returned."""
     world = scene.world
     world.execute("PRAGMA ignore_check_constraints = ON")
     world.execute("UPDATE wallets SET status = ?", status)
@@ -127,7 +127,7 @@ def test_a_wallet_that_is_not_active_can_be_shown(scene: Scene, status: str) -> 
 
 
 def test_one_statement_decides(scene: Scene) -> None:
-    """Once the keys are known, `authorize`, `authenticate` and `resolve` run one statement each."""
+    """Once the keys are cached, `authorize`, `authenticate` and `resolve` run one statement each."""
     world, statements = scene.world, list[str]()
     world.sessions.authorize(scene.session.token)
     database = world.database
@@ -142,7 +142,7 @@ def test_one_statement_decides(scene: Scene) -> None:
 
 
 def test_a_rotated_key_is_accepted_for_five_minutes(scene: Scene) -> None:
-    """A token of the key before is accepted for the grace period, and then no more."""
+    """A token signed with the previous key is accepted during the grace period of five minutes, and not afterwards."""
     world = scene.world
     world.clock.now = NOW + 300
     world.tokens.rotate(actor="admin")

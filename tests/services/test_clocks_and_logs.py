@@ -1,4 +1,4 @@
-"""Services with a clock that is wrong, and what they log."""
+"""Services with a wrong clock, and what they log."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ CALLS: dict[str, Callable[[Scene], Any]] = {
 
 @pytest.mark.parametrize("now", [253_402_300_800, -1, float("nan"), float("inf")], ids=repr)
 @pytest.mark.parametrize("name", CALLS)
-def test_a_clock_that_gives_no_usable_time(scene: Scene, name: str, now: float) -> None:
-    """Nothing is decided, shown or changed at a time outside the years 1970 to 9999."""
+def test_an_unusable_clock_is_refused(scene: Scene, name: str, now: float) -> None:
+    """At a time outside the years 1970 to 9999, no service decides, shows or changes anything."""
     scene.world.clock.now = now
     with refused(scene.world, "DATABASE_UNAVAILABLE", "clock_unusable"):
         CALLS[name](scene)
 
 
 @pytest.mark.parametrize("now", [253_402_300_800, float("nan"), float("inf")], ids=repr)
-def test_resolve_with_such_a_clock(scene: Scene, now: float) -> None:
-    """Every session has ended then."""
+def test_resolve_with_an_unusable_clock(scene: Scene, now: float) -> None:
+    """At such a time every session is expired."""
     scene.world.clock.now = now
     with pytest.raises(WAIaaSError) as caught:
         scene.world.links.resolve(scene.session.id)
     assert caught.value.code == "SESSION_EXPIRED"
 
 
-def test_a_refused_token_is_logged_by_its_code(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
-    """The log has the reason of each refusal and nothing of the token."""
+def test_a_refused_token_is_logged_with_its_reason(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    """The log contains the reason of each refused token, and no part of the token."""
     caplog.set_level(logging.INFO, logger="waiaas")
     scene.world.sessions.authorize(scene.session.token)
     assert not caplog.messages
@@ -64,7 +64,7 @@ def test_a_refused_token_is_logged_by_its_code(scene: Scene, caplog: pytest.LogC
 
 
 def test_waiting_for_a_lock_is_logged_once(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
-    """The log names the file whose lock a change waits for."""
+    """The log names the file whose lock a change waits for, once per wait."""
     caplog.set_level(logging.INFO, logger="waiaas")
     scene.world.database.timeout = 0.05
     with closing(sqlite3.connect(scene.world.path, isolation_level=None)) as other:
@@ -74,6 +74,6 @@ def test_waiting_for_a_lock_is_logged_once(scene: Scene, caplog: pytest.LogCaptu
     assert caplog.messages == [f"Waiting for the write lock of {scene.world.path}"]
 
 
-def test_without_a_configuration_nothing_is_printed() -> None:
-    """The library's logger has a handler that does nothing, so that Python prints no warning of its own."""
+def test_nothing_is_printed_without_a_logging_configuration() -> None:
+    """The library's logger has a `NullHandler`, so that Python prints no warning of its own."""
     assert any(isinstance(handler, logging.NullHandler) for handler in logging.getLogger(waiaas.__name__).handlers)

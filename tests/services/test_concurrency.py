@@ -1,4 +1,4 @@
-"""Several callers at once, threads and processes: what comes of it is what comes of them one after another."""
+"""Concurrent calls of threads and processes have the same results as the calls in some serial order."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ MANY_ROUNDS = 150
 
 
 class Names(NamedTuple):
-    """What is in the file in which every race is run.
+    """The ids in the file on which every race runs.
 
-    Wallets `a`, `b`, `c`, `d`. Sessions: `one` reaches a; `two` reaches a (default) and b; `three` reaches b
-    (default), a and c. `a` has as many sessions as it may have. `d` has none. `token` is that of `two`.
+    Wallets `a`, `b`, `c`, `d`. Session `one` has wallet a; `two` has a (default) and b; `three` has b (default), a and
+    c. `a` has the maximum number of sessions. `d` has none. `token` is the token of `two`.
     """
 
     a: str
@@ -59,7 +59,7 @@ class Names(NamedTuple):
 
 @cache
 def start() -> tuple[bytes, Names]:
-    """The file, and the names of what is in it."""
+    """Return a file and the ids in it."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "wallets.db"
         services = Services(path, NOW)
@@ -82,7 +82,7 @@ def start() -> tuple[bytes, Names]:
 
 @cache
 def without_key() -> bytes:
-    """A file with a wallet but without a token key."""
+    """Return a file with a wallet but no signing key."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "wallets.db"
         path.write_bytes(start()[0])
@@ -92,7 +92,7 @@ def without_key() -> bytes:
         return path.read_bytes()
 
 
-# Late enough to renew, not too late for any token.
+# Late enough to renew a token, and too early for any token to expire.
 LATER = NOW + 2_000_000
 
 Race = Callable[[Names], list[list[Call]]]
@@ -201,7 +201,7 @@ def racers(request: pytest.FixtureRequest) -> Iterator[Threads | Processes]:
 
 
 def check_invariants(path: Path) -> None:
-    """What holds in a file at every moment: the links, and an audit log that tells exactly what is there."""
+    """Check what must always hold in a file: the rules of links, and an audit log that matches the rows."""
     with closing(sqlite3.connect(path)) as database:
         defaults = database.execute(
             "SELECT id, total(is_default) FROM sessions LEFT JOIN session_wallets ON session_id = id"
@@ -216,7 +216,7 @@ def check_invariants(path: Path) -> None:
 
 
 def check_limit(path: Path) -> None:
-    """No wallet has more sessions than it may have; in these files none has expired."""
+    """Check that no wallet has more sessions than the limit; no session in these files is expired."""
     with closing(sqlite3.connect(path)) as database:
         crowded = database.execute(
             "SELECT wallet_id FROM session_wallets JOIN sessions ON session_id = id WHERE revoked_at IS NULL"
@@ -227,7 +227,7 @@ def check_limit(path: Path) -> None:
 
 
 def check_tokens(path: Path, outcomes: list[list[Outcome]]) -> None:
-    """Each token that was answered is good, or void because of what the session became since."""
+    """Check that each returned token is valid, or invalid because its session was changed later."""
     services = Services(path, LATER)
     tokens = [outcome.token for of_caller in outcomes for outcome in of_caller if outcome.token]
     sessions = [services.tokens.verify(token).session_id for token in tokens]
@@ -245,7 +245,7 @@ def remove(path: Path) -> None:
 
 
 def after(path: Path, content: bytes) -> tuple[Any, ...]:
-    """What is in a file in the end; ids and keys that were made in it count as new, whatever they are."""
+    """Return the final content of a file; ids and keys created in it are replaced by the same placeholder."""
     names = content.decode("latin-1")
 
     def known(id_: str) -> str:
@@ -265,13 +265,13 @@ def after(path: Path, content: bytes) -> tuple[Any, ...]:
 
 
 def orders(lengths: list[int]) -> Iterator[tuple[int, ...]]:
-    """Every order in which callers with so many calls each can come to their turns."""
+    """Return every order in which callers with these numbers of calls can take turns."""
     return iter(set(itertools.permutations([caller for caller, count in enumerate(lengths) for _ in range(count)])))
 
 
 @cache
 def serial_outcomes(race: str) -> set[str]:
-    """What comes of a race's calls in each order in which they can be made one after another."""
+    """Return the results of a race's calls in each serial order."""
     content, names = start()
     calls = RACES[race](names)
     found = set()
@@ -291,7 +291,7 @@ def serial_outcomes(race: str) -> set[str]:
 
 
 def run_race(racers: Threads | Processes, folder: Path, race: str, rounds: int) -> int:
-    """Run a race many times; return how many different outcomes there were."""
+    """Run a race many times, and return how many different outcomes occurred."""
     content, names = start()
     calls, possible = RACES[race](names), serial_outcomes(race)
     seen = set()
@@ -312,24 +312,24 @@ def run_race(racers: Threads | Processes, folder: Path, race: str, rounds: int) 
 
 
 @pytest.mark.parametrize("race", RACES)
-def test_a_race_ends_as_one_of_the_serial_orders_does(racers: Threads | Processes, tmp_path: Path, race: str) -> None:
-    """Answers, refusals, rows and audit log are those of the calls one after another, in one order or another."""
+def test_a_race_has_the_outcome_of_a_serial_order(racers: Threads | Processes, tmp_path: Path, race: str) -> None:
+    """Results, refusals, rows and audit log are those of one serial order."""
     run_race(racers, tmp_path, race, ROUNDS)
 
 
 @pytest.mark.stress
 @pytest.mark.parametrize("race", RACES)
-def test_many_races_end_as_one_of_the_serial_orders_does(
+def test_many_races_have_the_outcome_of_a_serial_order(
     racers: Threads | Processes, tmp_path: Path, race: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The same, often enough that the callers come to their turns in more than one order."""
+    """The same with enough rounds that more than one order occurs."""
     seen = run_race(racers, tmp_path, race, MANY_ROUNDS)
     with capsys.disabled():
         print(f"\n{race}: {seen} of {len(serial_outcomes(race))} outcomes")
 
 
-def test_the_first_key_is_one_key(racers: Threads | Processes, tmp_path: Path) -> None:
-    """Where several callers need the key before there is one, one key is made, and all of their tokens are good."""
+def test_concurrent_callers_create_one_first_key(racers: Threads | Processes, tmp_path: Path) -> None:
+    """If several callers need the first key at once, one key is created, and all of their tokens are valid."""
     content, names = without_key(), start()[1]
     for number in range(ROUNDS):
         path = tmp_path / f"{number}.db"
@@ -357,7 +357,7 @@ def test_the_first_key_is_one_key(racers: Threads | Processes, tmp_path: Path) -
 
 
 def test_a_reader_never_sees_half_a_change(racers: Threads | Processes, tmp_path: Path) -> None:
-    """While defaults and links change, every reading of a session has one default, and it is a linked wallet."""
+    """While defaults and links change, every read of a session shows exactly one default, which is a linked wallet."""
     content, names = start()
     path = tmp_path / "wallets.db"
     path.write_bytes(content)
@@ -380,8 +380,8 @@ def test_a_reader_never_sees_half_a_change(racers: Threads | Processes, tmp_path
     check_invariants(path)
 
 
-def test_every_caller_gets_its_turn(racers: Threads | Processes, tmp_path: Path) -> None:
-    """Callers that write without a pause keep nobody from writing: no call is refused, not one change is lost."""
+def test_no_writer_is_starved(racers: Threads | Processes, tmp_path: Path) -> None:
+    """Callers that write without a pause do not starve each other: no call is refused, and no change is lost."""
     content, names = start()
     path = tmp_path / "wallets.db"
     path.write_bytes(content)
@@ -412,18 +412,18 @@ def test_every_caller_gets_its_turn(racers: Threads | Processes, tmp_path: Path)
             ("WALLET_SUSPENDED", 200),
         ]
     check_invariants(path)
-    look_over(path)
+    assert_no_findings(path)
 
 
-def look_over(path: Path) -> None:
-    """`waiaas.check` finds nothing."""
+def assert_no_findings(path: Path) -> None:
+    """Assert that `waiaas.check` finds nothing."""
     database = waiaas.connect(path)
     assert waiaas.check(database).findings == []
     waiaas.close(database)
 
 
-def test_many_changes_at_random(racers: Threads | Processes, tmp_path: Path) -> None:
-    """Four callers that change whatever they can leave a file in which all is as the audit log says."""
+def test_random_concurrent_changes(racers: Threads | Processes, tmp_path: Path) -> None:
+    """Four callers that make random changes leave a file that matches its audit log."""
     content, names = start()
     for number in range(3):
         path = tmp_path / f"{number}.db"
@@ -437,7 +437,7 @@ def test_many_changes_at_random(racers: Threads | Processes, tmp_path: Path) -> 
         check_invariants(path)
         check_limit(path)
         check_tokens(path, outcomes)
-        look_over(path)
+        assert_no_findings(path)
 
 
 def any_call(dice: random.Random, wallets: tuple[str, ...], sessions: tuple[str, ...]) -> Call:
@@ -461,15 +461,15 @@ def any_call(dice: random.Random, wallets: tuple[str, ...], sessions: tuple[str,
     )[0]
 
 
-class Told(NamedTuple):
-    """What a writing process told before it was killed: each call's outcome, and what was asked and not answered."""
+class Reported(NamedTuple):
+    """What a writing process reported before it was killed: the outcome of each call, and the call without one."""
 
     outcomes: list[tuple[str, Any]]
     in_flight: set[str]
 
 
-def write_and_kill(path: Path, seed: int, lines: int) -> Told:
-    """Let a process write until it has told so many lines, then kill it."""
+def write_and_kill(path: Path, seed: int, lines: int) -> Reported:
+    """Let a process write until it has reported this many lines, then kill it."""
     process = subprocess.Popen(
         [sys.executable, "-m", "support.service_writer", path, str(seed)],
         env=environment(),
@@ -477,12 +477,12 @@ def write_and_kill(path: Path, seed: int, lines: int) -> Told:
         text=True,
     )
     assert process.stdout is not None
-    told = [process.stdout.readline() for _ in range(lines)]
+    reported = [process.stdout.readline() for _ in range(lines)]
     process.send_signal(signal.SIGKILL)
-    told += process.communicate()[0].splitlines(keepends=True)
+    reported += process.communicate()[0].splitlines(keepends=True)
     assert process.returncode == -signal.SIGKILL
     outcomes, asked = [], {}
-    for line in told:
+    for line in reported:
         assert line.endswith("\n")
         thread, word, text = line.split(" ", 2)
         said = json.loads(text)
@@ -491,15 +491,15 @@ def write_and_kill(path: Path, seed: int, lines: int) -> Told:
         else:
             del asked[thread]
             outcomes.append((word, said))
-    return Told(outcomes, {about for about in asked.values() if about is not None})
+    return Reported(outcomes, {about for about in asked.values() if about is not None})
 
 
-def check_told(path: Path, told: Told, tokens: dict[str, str]) -> None:
-    """All that was told is in the file; `tokens` holds each session's last one, of earlier processes too."""
-    look_over(path)
+def check_reported(path: Path, reported: Reported, tokens: dict[str, str]) -> None:
+    """Check that everything reported is in the file; `tokens` holds each session's last token, across processes."""
+    assert_no_findings(path)
     check_invariants(path)
     state = stored(path)
-    for word, said in told.outcomes:
+    for word, said in reported.outcomes:
         if word == "session":
             tokens[said[0]] = said[1]
         elif word == "wallet":
@@ -514,8 +514,8 @@ def check_told(path: Path, told: Told, tokens: dict[str, str]) -> None:
         said = services.ask(("sessions", "authenticate", token)).said
         if state.sessions[session_id][0]:
             assert said == "SESSION_REVOKED"
-        elif session_id in told.in_flight and said == "INVALID_TOKEN":
-            # Its renewal was committed, and the kill came before the new token could be told.
+        elif session_id in reported.in_flight and said == "INVALID_TOKEN":
+            # Its renewal was committed, and the process was killed before it could report the new token.
             assert state.sessions[session_id][1] > 0
         else:
             assert said == f"reaches {services.links.resolve(session_id)}"
@@ -529,28 +529,28 @@ def claims_of(token: str) -> dict[str, Any]:
 
 
 def kill_writers(folder: Path, rounds: int) -> None:
-    """Kill one writing process after another on one file, and look at what each has left."""
+    """Kill one writing process after another on the same file, and check the file after each."""
     path = folder / "wallets.db"
     waiaas.close(waiaas.connect(path))
     dice = random.Random("kill -9")
     tokens: dict[str, str] = {}
     lost: set[str] = set()
     for number in range(rounds):
-        told = write_and_kill(path, number, dice.randint(20, 160))
-        check_told(path, told, tokens)
-        # What nobody was told of cannot be asked for in later rounds.
-        lost |= told.in_flight
+        reported = write_and_kill(path, number, dice.randint(20, 160))
+        check_reported(path, reported, tokens)
+        # A session that was never reported cannot be used in later rounds.
+        lost |= reported.in_flight
         for session_id in lost & tokens.keys():
             del tokens[session_id]
     assert len(tokens) > rounds
 
 
-def test_a_writer_that_is_killed_loses_nothing_that_it_told(tmp_path: Path) -> None:
-    """After a kill -9 amid writes the file is whole, and every session that was answered before authenticates."""
+def test_a_killed_writer_loses_no_reported_change(tmp_path: Path) -> None:
+    """After `kill -9` during writes, the file is intact and every reported session authenticates."""
     kill_writers(tmp_path, 5)
 
 
 @pytest.mark.stress
-def test_many_writers_that_are_killed_lose_nothing_that_they_told(tmp_path: Path) -> None:
+def test_many_killed_writers_lose_no_reported_change(tmp_path: Path) -> None:
     """The same, several hundred times on one file."""
     kill_writers(tmp_path, 300)

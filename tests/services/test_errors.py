@@ -1,4 +1,4 @@
-"""Every error code: provoked, or reserved for the rest of WAIaaS; and what the surroundings of a file can do to it."""
+"""Every error code can be provoked or is reserved, and errors of the file's environment are translated."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from waiaas import services
 from waiaas.errors import ALL_CODES
 from waiaas.errors.translation import refusal_for
 
-#: The codes that this library never raises: they are for the rest of WAIaaS.
+# : Codes that this library never raises: they are reserved for the rest of WAIaaS.
 RESERVED = """
     INVALID_SIGNATURE INVALID_NONCE INVALID_MASTER_PASSWORD MASTER_PASSWORD_LOCKED CONSTRAINT_VIOLATED
     PIPELINE_HALTED INSUFFICIENT_BALANCE INVALID_ADDRESS TX_NOT_FOUND TX_EXPIRED TX_ALREADY_PROCESSED CHAIN_ERROR
@@ -42,7 +42,7 @@ RESERVED = """
     SIGN_REQUEST_ALREADY_PROCESSED
 """
 
-# What is done to the scene first, in SQL or to its clock, and what is then refused.
+# The change to the scene, in SQL or to its clock, and the call that is then refused.
 Provocation = tuple[str | int, Callable[[Scene], Any]]
 PROVOCATIONS: dict[str, Provocation] = {
     "INVALID_TOKEN": ("", lambda scene: scene.world.sessions.authenticate(f"{scene.session.token}x")),
@@ -109,13 +109,13 @@ PROVOCATIONS: dict[str, Provocation] = {
 
 @pytest.fixture
 def scene(world: World) -> Scene:
-    """A world in which each change can be made and each refusal provoked."""
+    """A database in which each change can be made and each refusal provoked."""
     return Scene(world)
 
 
 @pytest.mark.parametrize("code", PROVOCATIONS)
 def test_each_code_can_be_provoked(scene: Scene, code: str) -> None:
-    """Each code that the services raise comes with its status and a message in both languages."""
+    """Each code that the services raise has its HTTP status and a message in both languages."""
     before, provoke = PROVOCATIONS[code]
     if isinstance(before, int):
         scene.world.clock.now = before
@@ -131,13 +131,13 @@ def test_each_code_can_be_provoked(scene: Scene, code: str) -> None:
 
 
 def test_each_code_is_raised_or_reserved() -> None:
-    """What is provoked here and what is reserved for the rest of WAIaaS are together all codes, none in both."""
-    elsewhere = ["DATABASE_BUSY"]  # See `test_a_lock_that_is_not_let_go`.
+    """Every code is either provoked here or reserved for the rest of WAIaaS, never both."""
+    elsewhere = ["DATABASE_BUSY"]  # See `test_a_lock_that_is_held_too_long`.
     assert sorted([*RESERVED.split(), *PROVOCATIONS, *elsewhere]) == sorted(ALL_CODES)
 
 
-def test_the_services_name_no_other_code() -> None:
-    """Every code that stands in the services is provoked here."""
+def test_every_code_in_the_services_is_provoked() -> None:
+    """Every code that the services name is provoked here."""
     named = set()
     for file in sorted(Path(services.__file__).parent.glob("*.py")):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
@@ -167,18 +167,18 @@ READS: dict[str, Callable[[Scene], Any]] = {
 each_change = pytest.mark.parametrize("name", CHANGES)
 
 
-def through(scene: Scene, database: SqliteDatabase) -> World:
-    """Let the scene's operations go through another connection."""
+def with_database(scene: Scene, database: SqliteDatabase) -> World:
+    """Run the scene's operations on another connection."""
     own = scene.world
     scene.world = World(own.path, own.clock, database)
     return own
 
 
 @each_change
-def test_a_file_that_may_only_be_read(scene: Scene, name: str) -> None:
-    """On a file that cannot be written each change is refused as such, and everything can be read."""
+def test_a_read_only_file(scene: Scene, name: str) -> None:
+    """On a read-only file, each change is refused with that reason, and all reads work."""
     reading = SqliteDatabase(f"file:{scene.world.path}?mode=ro", uri=True)
-    own = through(scene, reading)
+    own = with_database(scene, reading)
     with refused(own, "DATABASE_UNAVAILABLE", "read_only"):
         CHANGES[name](scene, "admin")
     for read in READS.values():
@@ -186,8 +186,8 @@ def test_a_file_that_may_only_be_read(scene: Scene, name: str) -> None:
     reading.close()
 
 
-def test_a_first_key_that_cannot_be_made(tmp_path: Path) -> None:
-    """Without a key every token is refused, and none is made for that, in a file that cannot be written either."""
+def test_a_first_key_that_cannot_be_created(tmp_path: Path) -> None:
+    """If the file has no key and is read-only, every token is refused and no key is created."""
     world = World(tmp_path / "wallets.db")
     waiaas.close(world.database)
     reading = World(world.path, world.clock, SqliteDatabase(f"file:{world.path}?mode=ro", uri=True))
@@ -213,7 +213,7 @@ database.close()
 
 @contextmanager
 def lock_held(path: Path) -> Iterator[None]:
-    """Another process holds the write lock of a file."""
+    """Hold the write lock of a file in another process."""
     with subprocess.Popen(
         [sys.executable, "-c", HOLD_THE_LOCK, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as other:
@@ -227,10 +227,10 @@ def lock_held(path: Path) -> Iterator[None]:
     assert other.returncode == 0
 
 
-def test_a_lock_that_is_not_let_go(scene: Scene) -> None:
-    """While another process holds the lock for longer than the timeout, each change is refused, and reads go on."""
+def test_a_lock_that_is_held_too_long(scene: Scene) -> None:
+    """While another process holds the lock for longer than the timeout, each change is refused, and reads continue."""
     database = waiaas.connect(scene.world.path, busy_timeout=0.01)
-    own = through(scene, database)
+    own = with_database(scene, database)
     with lock_held(own.path):
         for change in CHANGES.values():
             with refused(own, "DATABASE_BUSY", "database_busy") as caught:
@@ -242,9 +242,9 @@ def test_a_lock_that_is_not_let_go(scene: Scene) -> None:
     waiaas.close(database)
 
 
-def test_a_disk_that_is_full(scene: Scene) -> None:
-    """Where there is no room, a change is refused and undone; once there is room it can be made."""
-    # Each row of the audit log takes 25 pages, so that no change finds its room in those that there are.
+def test_a_full_disk(scene: Scene) -> None:
+    """If the disk is full, a change is refused and rolled back; it can be made again once there is room."""
+    # Each row of the audit log takes 25 pages, so that no change fits into the free space of existing pages.
     scene.world.execute(
         "CREATE TRIGGER large AFTER INSERT ON audit_log"
         " BEGIN UPDATE audit_log SET ip_address = hex(zeroblob(50000)) WHERE id = new.id; END"
@@ -275,7 +275,7 @@ def test_a_disk_that_is_full(scene: Scene) -> None:
 
 
 def test_a_damaged_file(scene: Scene) -> None:
-    """Where a page cannot be read, no operation answers as if all were well, and none ends in another error."""
+    """If a page cannot be read, every operation raises the documented error and none returns a wrong result."""
     path = scene.world.path
     waiaas.close(scene.world.database)
     with closing(sqlite3.connect(path)) as database:
@@ -286,7 +286,7 @@ def test_a_damaged_file(scene: Scene) -> None:
         content[(root - 1) * size : root * size] = b"\xff" * size
     path.write_bytes(content)
     database = SqliteDatabase(path)
-    own = through(scene, database)
+    own = with_database(scene, database)
     for operation in [
         *READS.values(),
         *(lambda scene, change=change: change(scene, "admin") for change in CHANGES.values()),
@@ -300,7 +300,7 @@ def test_a_damaged_file(scene: Scene) -> None:
 
 
 def test_a_key_that_is_not_utf_8(scene: Scene) -> None:
-    """It is reported as a value that cannot be read, with its column but not the text."""
+    """A key that is not UTF-8 is reported as an unreadable value, with its column and without the text."""
     key = scene.world.key().hex()
     scene.world.execute("UPDATE key_value_store SET value = CAST(value || CAST(X'ff' AS TEXT) AS TEXT)")
     for operation in (
@@ -318,7 +318,7 @@ def test_a_key_that_is_not_utf_8(scene: Scene) -> None:
 
 
 def test_a_file_that_was_not_upgraded(tmp_path: Path) -> None:
-    """A file from before version 19, opened as it is, serves no session: the error says what to do."""
+    """A file older than version 19, opened without an upgrade, refuses every session and names the remedy."""
     path = make_file(tmp_path / "wallets.db", 18)
     before = path.read_bytes()
     database = waiaas.connect(path, upgrade=False)
@@ -336,15 +336,15 @@ def test_a_file_that_was_not_upgraded(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["SessionService", "TokenService", "SessionWalletService", "WalletService"])
 @pytest.mark.parametrize("given", ["wallets.db", Path("wallets.db"), None, waiaas.connect])
-def test_what_is_no_database_is_refused_by_name(name: str, given: object) -> None:
-    """A path in the place of a database is told at once, with what is wanted, and not at the first statement."""
+def test_a_target_that_is_not_a_database_is_refused(name: str, given: object) -> None:
+    """A path passed instead of a database is refused immediately, and not at the first statement."""
     with pytest.raises(TypeError, match=rf"waiaas\.connect\(path\) returns, not {type(given).__name__}$"):
         getattr(waiaas, name)(given)
 
 
 @pytest.mark.parametrize("name", ["postgresql://me:hush@127.0.0.1/wallets", "dbname=wallets password=hush"])
-def test_the_password_of_a_server_is_not_told(name: str) -> None:
-    """Where a database is on a server, no error holds what it was opened with, in whatever form."""
+def test_a_servers_password_is_not_shown(name: str) -> None:
+    """No error for a database on a server contains its connection parameters, in any form."""
     error = refusal_for(OperationalError("server closed the connection"), PostgresqlDatabase(name))
     assert (error.reason, "server closed the connection" in str(error)) == ("connection_lost", True)
     assert "hush" not in f"{error} {error.to_dict('en')} {error.to_dict('ko')}"

@@ -1,4 +1,4 @@
-"""Payloads that try to cost much: each is refused or answered, shortly, and nothing of it is repeated at length."""
+"""Payloads meant to be expensive are accepted or refused with a short error that does not repeat them at length."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Hostile:
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
-        # Made once: a payload is hostile by what is done with it, not by what it takes to make it.
+        # Created once: what is measured is the handling of a payload, not its creation.
         self.large: list[Any] = [
             *("x" * LARGE, "\0" * LARGE, " " * LARGE, "\ud800" * LARGE, "9" * LARGE, "wai_sess_" + "a." * LARGE),
             *(["x"] * LARGE, [str(uuid.UUID(int=n)) for n in range(LARGE // 10)], [[]] * LARGE, [{}] * LARGE),
@@ -61,7 +61,7 @@ class Hostile:
 
 
 def calls(world: World, hostile: Hostile) -> list[Callable[[], Any]]:
-    """One payload through every schema, and through the services that take what is not in a schema."""
+    """Pass one payload to every schema, and to the services that take values outside a schema."""
     payload, value = hostile.payload(), hostile.value()
     return [
         *(lambda schema=schema: schema.load(payload) for schema in SCHEMAS.values()),
@@ -100,8 +100,8 @@ def refusal_of(call: Callable[[], Any]) -> waiaas.WAIaaSError | None:
     return None
 
 
-def test_hostile_payloads_are_refused_shortly(world: World) -> None:
-    """Whatever comes in, the answer is a result or an error with a code, and the error's text is bounded."""
+def test_hostile_payloads_are_refused_with_short_errors(world: World) -> None:
+    """Every payload is accepted or refused with a code, and the error's text has a bounded length."""
     hostile = Hostile(7)
     world.wallet()
     for _ in range(60):
@@ -113,8 +113,8 @@ def test_hostile_payloads_are_refused_shortly(world: World) -> None:
 
 
 @pytest.mark.stress
-def test_what_hostile_payloads_cost(world: World) -> None:
-    """20,000 payloads: prints the longest time and the most memory that one took."""
+def test_the_cost_of_hostile_payloads(world: World) -> None:
+    """Print the longest time and the most memory that one of 20,000 payloads takes."""
     hostile = Hostile(11)
     world.wallet()
     slowest = largest = 0.0

@@ -1,4 +1,4 @@
-"""Whatever stands in the place of an id, every method of every service treats it in one way."""
+"""Every method of every service treats an invalid or unknown id in the same way."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ import waiaas
 from waiaas import Page
 from waiaas.schemas import MAX_KEY_LENGTH
 
-#: The parameters of the services' methods that are ids, each with the key under which it is refused.
+# : The parameters of the services' methods that are ids, each with the key under which it is refused.
 IDS = {"session_id": "sessionId", "wallet_id": "walletId", "after": "after"}
-#: Those that are none.
+# : The parameters that are not ids.
 NO_IDS = {
     *("actor", "expires_at", "issued_at", "limit", "reason", "status", "token", "must_be_active"),
     *("chain", "constraints", "default_network", "environment", "name", "owner_address", "public_key", "ttl"),
     *("event_type", "since", "until"),
-    # The schema's rules are about these, and the tests of `create`.
+    # Covered by the schema's rules and the tests of `create`.
     *("wallet_ids", "default_wallet_id"),
 }
 
 
-# The place of an entry in the audit log is a number.
+# The position of an entry in the audit log is a number.
 PLACES = [place for place in places() if place.name in IDS and name_of(place) != "AuditService.list-after"]
 every_place = pytest.mark.parametrize("place", PLACES, ids=map(name_of, PLACES))
 
-#: What somebody may give in the place of an id that is right.
+# : Values that a caller may pass instead of a valid id.
 NO_ID: dict[str, Callable[[str], object]] = {
     "uuid": uuid.UUID,
     "int": lambda right: 7,
@@ -49,8 +49,8 @@ def scene(world: World) -> Scene:
     return Scene(world)
 
 
-def test_every_parameter_is_known_to_be_an_id_or_none() -> None:
-    """A method that is added, or a parameter, is tested here too, or named as one that takes no id."""
+def test_every_parameter_is_listed_as_an_id_or_another_value() -> None:
+    """Every parameter of every method is listed as an id or as another value, so that a new one is tested too."""
     assert {place.name for place in places()} == IDS.keys() | NO_IDS
     assert {place.service.__name__ for place in places()} == {
         *("AuditService", "KillSwitchService", "SessionService", "TokenService", "SessionWalletService"),
@@ -59,15 +59,15 @@ def test_every_parameter_is_known_to_be_an_id_or_none() -> None:
 
 
 @every_place
-def test_the_right_id_is_taken(scene: Scene, place: Place) -> None:
-    """What the other tests change is all that keeps each call from its success."""
+def test_the_right_id_is_accepted(scene: Scene, place: Place) -> None:
+    """With the right id each call succeeds, so the other tests fail for the id alone."""
     call(scene, place, right_id(scene, place))
 
 
 @every_place
 @pytest.mark.parametrize("kind", NO_ID)
 def test_what_can_be_no_id_is_refused(scene: Scene, place: Place, kind: str) -> None:
-    """What is no text, or none that every database takes, is refused under its key; it is not told, nor is a cause."""
+    """A value that is not a valid string is refused under its key, and neither the value nor a cause is shown."""
     value = NO_ID[kind](right_id(scene, place))
     with refused(scene.world, "ACTION_VALIDATION_FAILED") as caught:
         call(scene, place, value)
@@ -80,8 +80,8 @@ def test_what_can_be_no_id_is_refused(scene: Scene, place: Place, kind: str) -> 
 
 
 @every_place
-def test_none_is_refused_where_an_id_is_needed(scene: Scene, place: Place) -> None:
-    """None stands for no id only where the method says so."""
+def test_none_is_refused_if_an_id_is_required(scene: Scene, place: Place) -> None:
+    """None is accepted only if the method documents it as the absence of an id."""
     if place.is_optional:
         call(scene, place, None)
     else:
@@ -95,12 +95,12 @@ UNKNOWN = {"SESSION_NOT_FOUND", "WALLET_NOT_FOUND", "WALLET_ACCESS_DENIED"}
 
 
 def is_filter(place: Place) -> bool:
-    """Return whether an unknown id selects nothing, and is not refused."""
+    """Return whether an unknown id is a filter that selects nothing instead of being refused."""
     return place.method == "list" and (place.name == "wallet_id" or place.service is waiaas.AuditService)
 
 
 def is_unknown(scene: Scene, place: Place, value: str) -> bool:
-    """Whether the value is treated as an id that nobody has."""
+    """Return whether the value is treated as an unknown id."""
     if is_filter(place):
         return bool(call(scene, place, value) == Page((), None))
     codes = []
@@ -114,14 +114,14 @@ def is_unknown(scene: Scene, place: Place, value: str) -> bool:
 @every_look_up
 @pytest.mark.parametrize("spelling", [str.upper, "{{{}}}".format, "urn:uuid:{}".format, " {}".format, "{}é".format])
 def test_another_spelling_is_unknown(scene: Scene, place: Place, spelling: Callable[[str], str]) -> None:
-    """Text is compared as it stands: no other spelling of a UUID stands for it."""
+    """Ids are compared exactly: no other spelling of a UUID matches."""
     before = scene.world.rows()
     assert is_unknown(scene, place, spelling(right_id(scene, place)))
     assert scene.world.rows() == before
 
 
-def test_a_row_is_reached_by_its_id_whatever_that_is(scene: Scene) -> None:
-    """A wallet and a session of other hands, whose ids are no lower-case UUIDs, can be looked at and ended."""
+def test_a_row_of_another_program_is_found_by_its_id(scene: Scene) -> None:
+    """A wallet and a session of another program, with ids that are not lower-case UUIDs, can be read and ended."""
     scene.world.execute("PRAGMA foreign_keys = OFF")
     for table, column, old in (("wallets", "wallet_id", scene.third), ("sessions", "session_id", scene.session.id)):
         scene.world.execute(f"UPDATE {table} SET id = upper(id) || ' 지갑' WHERE id = ?", old)
@@ -136,7 +136,7 @@ def test_a_row_is_reached_by_its_id_whatever_that_is(scene: Scene) -> None:
 
 
 def test_a_number_is_not_the_text_of_its_digits(scene: Scene) -> None:
-    """SQLite compares a number with text as text; the services refuse it even where a row would be found."""
+    """SQLite compares a number with text as text; the services refuse a number even if a row would match."""
     scene.world.execute("PRAGMA foreign_keys = OFF")
     scene.world.execute("UPDATE wallets SET id = '7' WHERE id = ?", scene.second)
     scene.world.execute("UPDATE session_wallets SET wallet_id = '7' WHERE wallet_id = ?", scene.second)
@@ -155,8 +155,8 @@ TOKEN_AS = {
 
 @every_look_up
 @pytest.mark.parametrize("form", TOKEN_AS)
-def test_a_token_in_the_place_of_an_id_is_not_told(scene: Scene, place: Place, form: str) -> None:
-    """Who mistakes a session's token for an id finds no trace of it in the error, which goes into logs and answers."""
+def test_a_token_passed_as_an_id_is_not_shown(scene: Scene, place: Place, form: str) -> None:
+    """If a caller passes a token instead of an id, the error, which is logged and sent, contains no trace of it."""
     token = TOKEN_AS[form](scene.session.token)
     if len(token) <= MAX_KEY_LENGTH and is_filter(place):
         assert is_unknown(scene, place, token)
@@ -169,8 +169,8 @@ def test_a_token_in_the_place_of_an_id_is_not_told(scene: Scene, place: Place, f
 
 
 @every_look_up
-def test_a_short_token_in_the_place_of_an_id_is_not_repeated(scene: Scene, place: Place) -> None:
-    """Text with the prefix of a token is not repeated in an error, and is not an id."""
+def test_a_short_token_passed_as_an_id_is_not_repeated(scene: Scene, place: Place) -> None:
+    """Text with the prefix of a token is refused as an id and is not repeated in the error."""
     token = "wai_sess_eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJzIn0.secret"
     assert is_unknown(scene, place, token)
     if not is_filter(place):
@@ -181,7 +181,7 @@ def test_a_short_token_in_the_place_of_an_id_is_not_repeated(scene: Scene, place
 
 @every_place
 def test_an_id_has_at_most_256_characters(scene: Scene, place: Place) -> None:
-    """A longer text is refused before anything else is done with it, and is not repeated."""
+    """An id longer than 256 characters is refused before anything else is done with it, and is not repeated."""
     with refused(scene.world, "ACTION_VALIDATION_FAILED") as caught:
         call(scene, place, "x" * 257)
     assert "xxx" not in str(caught.value.to_dict())

@@ -1,4 +1,4 @@
-"""The kill switch: what it locks, its transitions, and what activation takes away."""
+"""The kill switch: what it locks, its transitions, and the rights that activation removes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from support.service_harness import NOW, Scene, World, refused
 
 from waiaas import CreateSessionRequestSchema, CreateWalletRequestSchema, KillSwitch, WAIaaSError
 
-#: What an agent asks for, and what gives a right.
+# : Requests of agents, and calls that grant rights.
 LOCKED: dict[str, Callable[[Scene], Any]] = {
     "authorize": lambda scene: scene.world.sessions.authorize(scene.session.token),
     "authorize a wallet": lambda scene: scene.world.sessions.authorize(scene.session.token, scene.second),
@@ -34,7 +34,7 @@ LOCKED: dict[str, Callable[[Scene], Any]] = {
     "link": lambda scene: scene.world.links.link(scene.session.id, scene.third, actor="admin"),
     "resume": lambda scene: scene.world.wallets.resume(scene.suspended, actor="admin"),
 }
-#: What takes a right away, and what only shows something.
+# : Calls that remove rights, and reads.
 UNLOCKED: dict[str, Callable[[Scene], Any]] = {
     "revoke": lambda scene: scene.world.sessions.revoke(scene.session.id, actor="admin"),
     "unlink": lambda scene: scene.world.links.unlink(scene.session.id, scene.second, actor="admin"),
@@ -50,7 +50,7 @@ UNLOCKED: dict[str, Callable[[Scene], Any]] = {
     "verify": lambda scene: scene.world.tokens.verify(scene.session.token),
     "state": lambda scene: scene.world.kill_switch.state(),
 }
-#: Stored values that lock, as SQL; `key_value_store.value` takes any of them but NULL.
+# : Stored values that lock, as SQL; `key_value_store.value` accepts any of them except NULL.
 LOCKING = [
     *("'SUSPENDED'", "'LOCKED'", "''", "'active'", "'ACTIVE '", "'RECOVERING'"),
     *("X'414354495645'", "1", "'ACTIVE' || char(0)"),
@@ -63,13 +63,13 @@ def scene(world: World) -> Scene:
 
 
 def store(world: World, value: str) -> None:
-    """Write the state behind the services' back."""
+    """Write the state directly, without the services."""
     world.execute(f"INSERT OR REPLACE INTO key_value_store VALUES ('kill_switch_state', {value}, 0)")
 
 
 @pytest.mark.parametrize("name", LOCKED)
 def test_a_locked_system_refuses(scene: Scene, name: str) -> None:
-    """What an agent asks for, and what gives a right, is `SYSTEM_LOCKED` (503) as soon as the state is stored."""
+    """Requests of agents and calls that grant rights are `SYSTEM_LOCKED` (503) as soon as the state is stored."""
     store(scene.world, "'SUSPENDED'")
     with refused(scene.world, "SYSTEM_LOCKED") as caught:
         LOCKED[name](scene)
@@ -83,8 +83,8 @@ def test_a_locked_system_refuses(scene: Scene, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", UNLOCKED)
-def test_a_locked_system_lets_rights_be_taken_away(scene: Scene, name: str) -> None:
-    """An administrator can take rights away and read while the system is locked."""
+def test_rights_can_be_removed_while_the_system_is_locked(scene: Scene, name: str) -> None:
+    """While the system is locked, an administrator can remove rights and read."""
     store(scene.world, "'LOCKED'")
     UNLOCKED[name](scene)
 
@@ -92,7 +92,7 @@ def test_a_locked_system_lets_rights_be_taken_away(scene: Scene, name: str) -> N
 @pytest.mark.parametrize("value", LOCKING)
 @pytest.mark.parametrize("name", ["authorize", "authenticate", "resolve", "link"])
 def test_every_value_but_active_locks(scene: Scene, value: str, name: str) -> None:
-    """A state in other words, in other letters or of another type locks the system; a missing row does not."""
+    """A state of another word, case or type locks the system; a missing row does not."""
     store(scene.world, value)
     with refused(scene.world, "SYSTEM_LOCKED"):
         LOCKED[name](scene)
@@ -103,7 +103,7 @@ def test_every_value_but_active_locks(scene: Scene, value: str, name: str) -> No
 
 
 def test_a_state_that_is_null_locks(scene: Scene) -> None:
-    """NULL, which another program's table may allow, locks the system too."""
+    """A state of NULL, which another program's table may allow, locks the system too."""
     world = scene.world
     world.execute("CREATE TABLE copied AS SELECT * FROM key_value_store")
     world.execute("DROP TABLE key_value_store")
@@ -114,8 +114,8 @@ def test_a_state_that_is_null_locks(scene: Scene) -> None:
     assert world.kill_switch.state() == KillSwitch("UNKNOWN", None, None)
 
 
-def test_activation_takes_every_right_away(scene: Scene) -> None:
-    """Sessions are revoked, pending transactions cancelled and active wallets suspended, and nothing else changes."""
+def test_activation_removes_every_right(scene: Scene) -> None:
+    """Activation revokes sessions, cancels pending transactions, suspends active wallets, and changes nothing else."""
     world = scene.world
     for number, status in enumerate(["QUEUED", "EXECUTING", "SUBMITTED", "CONFIRMED"]):
         world.execute(
@@ -136,7 +136,7 @@ def test_activation_takes_every_right_away(scene: Scene) -> None:
     emergency = ("SUSPENDED", NOW + 600, "Kill switch activated")
     wallets = "SELECT status, suspended_at, suspension_reason FROM wallets WHERE id IN (?, ?) ORDER BY id"
     assert world.query(wallets, scene.first, scene.second) == [emergency, emergency]
-    # One was suspended before, and one is terminated.
+    # One was already suspended, and one is terminated.
     assert world.query(wallets, scene.third, scene.suspended) == [("TERMINATED", None, None), ("SUSPENDED", NOW, None)]
     assert world.query("SELECT key, value FROM key_value_store WHERE key LIKE 'kill_switch%' ORDER BY key") == [
         ("kill_switch_activated_at", str(NOW + 600)),
@@ -145,8 +145,8 @@ def test_activation_takes_every_right_away(scene: Scene) -> None:
     ]
 
 
-def test_recovery_gives_nothing_back(scene: Scene) -> None:
-    """After recovery the stored details are gone; sessions stay revoked and wallets suspended."""
+def test_recovery_restores_no_right(scene: Scene) -> None:
+    """Recovery deletes the stored details; sessions stay revoked and wallets suspended."""
     world = scene.world
     world.kill_switch.activate(actor="sam")
     world.kill_switch.escalate(actor="kim")
@@ -187,24 +187,24 @@ MADE = [
 
 
 @pytest.mark.parametrize(("state", "method", "code"), REFUSED)
-def test_a_transition_that_is_not_the_daemons_is_refused(scene: Scene, state: str, method: str, code: str) -> None:
-    """Every other transition has its code, and changes nothing."""
+def test_an_unknown_transition_is_refused(scene: Scene, state: str, method: str, code: str) -> None:
+    """Every transition that the daemon does not make is refused with its code and changes nothing."""
     store(scene.world, state)
     with refused(scene.world, code):
         getattr(scene.world.kill_switch, method)(actor="sam")
 
 
 @pytest.mark.parametrize(("state", "method", "result"), MADE)
-def test_a_transition_of_the_daemons_is_made(scene: Scene, state: str, method: str, result: str) -> None:
-    """The daemon's transitions, and those out of a state that is unknown, return the new state."""
+def test_a_transition_of_the_daemon_succeeds(scene: Scene, state: str, method: str, result: str) -> None:
+    """The daemon's transitions, and transitions from an unknown state, return the new state."""
     store(scene.world, state)
     assert getattr(scene.world.kill_switch, method)(actor="sam").state == result
     assert scene.world.kill_switch.state().state == result
 
 
 @pytest.mark.parametrize("table", ["sessions", "transactions", "wallets", "key_value_store", "audit_log"])
-def test_an_activation_that_fails_changes_nothing(scene: Scene, table: str) -> None:
-    """If one table refuses, the whole activation is undone."""
+def test_a_failed_activation_changes_nothing(scene: Scene, table: str) -> None:
+    """If a write to one table fails, the whole activation is rolled back."""
     event = "INSERT" if table in ("key_value_store", "audit_log") else "UPDATE"
     scene.world.execute(f"CREATE TRIGGER no BEFORE {event} ON {table} BEGIN SELECT raise(ABORT, 'no more'); END")
     with refused(scene.world, "DATABASE_UNAVAILABLE", "sqlite_error"):
@@ -212,8 +212,8 @@ def test_an_activation_that_fails_changes_nothing(scene: Scene, table: str) -> N
 
 
 @pytest.mark.parametrize("stored", ["'yesterday'", "'-1'", "''", "'999999999999'", "X'31'", "'١'"])
-def test_a_stored_moment_that_is_none_is_left_out(scene: Scene, stored: str) -> None:
-    """A moment or name in another form than the daemon's does not hide the state."""
+def test_an_unreadable_stored_time_is_omitted(scene: Scene, stored: str) -> None:
+    """A time or name in another format than the daemon's is omitted and does not hide the state."""
     scene.world.kill_switch.activate(actor="sam")
     scene.world.execute(f"UPDATE key_value_store SET value = {stored} WHERE key LIKE 'kill_switch_activated%'")
     switch = scene.world.kill_switch.state()
@@ -221,8 +221,8 @@ def test_a_stored_moment_that_is_none_is_left_out(scene: Scene, stored: str) -> 
     assert scene.world.kill_switch.escalate(actor="sam").state == "LOCKED"
 
 
-def test_values_that_are_not_utf_8_stop_no_administrator(scene: Scene) -> None:
-    """Whatever bytes are stored, the state can be read, and the system can be locked and recovered."""
+def test_stored_values_that_are_not_utf_8_do_not_block_an_administrator(scene: Scene) -> None:
+    """With any stored bytes, the state can be read, and the system can be locked and recovered."""
     world = scene.world
     store(world, "CAST(X'ff' AS TEXT)")
     with pytest.raises(WAIaaSError) as caught:
@@ -249,8 +249,8 @@ waiaas.close(database)
 
 
 @pytest.mark.slow
-def test_of_two_processes_one_activates(scene: Scene) -> None:
-    """Two processes that activate at once: one does, and the other is refused; there is one row of it in the log."""
+def test_one_of_two_processes_activates(scene: Scene) -> None:
+    """If two processes activate at once, one succeeds, the other is refused, and the audit log has one row."""
     with Remote(ACTIVATE, scene.world.path) as first, Remote(ACTIVATE, scene.world.path) as second:
         for each in (first, second):
             each.send("activate")

@@ -1,4 +1,4 @@
-"""What one process takes away, the next request in every other process is refused, whatever that one has open."""
+"""A right that one process removes is refused to the next request in every other process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ import waiaas
 from waiaas import WAIaaSError
 from waiaas.backends.sqlite import WaiaasDatabase
 
-#: Takes rights away in a process of its own: one per line, which is answered when the call has returned.
+# : Removes rights in another process: reads one call per line, and answers when the call has returned.
 ADMINISTRATOR = """
 import sys
 import waiaas
@@ -72,7 +72,7 @@ def scene(world: World) -> Scene:
 
 @contextmanager
 def unfinished_cursor(database: SqliteDatabase) -> Iterator[None]:
-    """A cursor of the caller's that has read one row of many, and keeps its snapshot."""
+    """Open a cursor that has read one of many rows and keeps its snapshot."""
     rows = database.execute_sql("SELECT s.id, k.key FROM sessions AS s, key_value_store AS k, wallets AS w")
     assert rows.fetchone() is not None
     yield
@@ -81,15 +81,15 @@ def unfinished_cursor(database: SqliteDatabase) -> Iterator[None]:
 
 @contextmanager
 def reading_transaction(database: SqliteDatabase) -> Iterator[None]:
-    """A transaction of the caller's that has read, and keeps its snapshot."""
+    """Open a transaction that has read and keeps its snapshot."""
     with database.atomic():
         database.execute_sql("SELECT count(*) FROM sessions").fetchone()
         yield
 
 
 @contextmanager
-def transaction_by_hand(database: SqliteDatabase) -> Iterator[None]:
-    """A transaction that Peewee knows nothing of."""
+def transaction_without_peewee(database: SqliteDatabase) -> Iterator[None]:
+    """Open a transaction without Peewee."""
     connection = database.connection()
     connection.execute("BEGIN")
     connection.execute("SELECT count(*) FROM sessions").fetchone()
@@ -99,7 +99,7 @@ def transaction_by_hand(database: SqliteDatabase) -> Iterator[None]:
 
 @contextmanager
 def transaction_that_wrote_elsewhere(database: SqliteDatabase) -> Iterator[None]:
-    """A transaction that has read, and has written to a temporary table only: it does not hold the write lock."""
+    """Open a transaction that has read and written to a temporary table only: it does not hold the write lock."""
     database.execute_sql("CREATE TEMP TABLE IF NOT EXISTS notes (note)")
     with database.atomic():
         database.execute_sql("SELECT count(*) FROM sessions").fetchone()
@@ -109,7 +109,7 @@ def transaction_that_wrote_elsewhere(database: SqliteDatabase) -> Iterator[None]
 
 @contextmanager
 def nothing(database: SqliteDatabase) -> Iterator[None]:
-    """Nothing that the caller has open."""
+    """Open nothing."""
     yield
 
 
@@ -117,12 +117,12 @@ OPEN: list[Callable[[SqliteDatabase], Any]] = [
     nothing,
     unfinished_cursor,
     reading_transaction,
-    transaction_by_hand,
+    transaction_without_peewee,
     transaction_that_wrote_elsewhere,
 ]
 
-#: What the other process does, and the code with which each call is refused then: `authorize`, `authenticate` and
-#: `resolve` with the session's second wallet; None: it is allowed.
+# : What the other process does, and the code with which each call is then refused: `authorize`, and `authenticate` and
+# `resolve` with the session's second wallet; None if it is allowed.
 TAKEN: dict[str, tuple[str, tuple[str | None, str | None, str | None]]] = {
     "revoke": ("revoke {session}", ("SESSION_REVOKED", "SESSION_REVOKED", "SESSION_REVOKED")),
     "unlink": ("unlink {session} {second}", ("WALLET_ACCESS_DENIED", None, "WALLET_ACCESS_DENIED")),
@@ -131,7 +131,7 @@ TAKEN: dict[str, tuple[str, tuple[str | None, str | None, str | None]]] = {
     "rotate": ("rotate", ("INVALID_TOKEN", "INVALID_TOKEN", None)),
     "lock": ("lock", ("SYSTEM_LOCKED", "SYSTEM_LOCKED", "SYSTEM_LOCKED")),
 }
-#: How the other process gives back what not only the session of a round lost.
+# : How the other process restores what outlives the session of one round.
 UNDO = {"suspend": "resume {second}", "lock": "unlock"}
 
 
@@ -145,7 +145,7 @@ def code_of(call: Callable[[], Any]) -> str | None:
 
 @pytest.mark.parametrize("has_open", OPEN)
 @pytest.mark.parametrize("name", TAKEN)
-def test_what_another_process_took_away_is_refused(scene: Scene, name: str, has_open: Callable[..., Any]) -> None:
+def test_a_right_removed_by_another_process_is_refused(scene: Scene, name: str, has_open: Callable[..., Any]) -> None:
     """The first request after the other process's call has returned is refused, whatever this thread has open."""
     world, session = scene.world, scene.session
     command, expected = TAKEN[name]
@@ -162,11 +162,11 @@ def test_what_another_process_took_away_is_refused(scene: Scene, name: str, has_
 
 
 class TestOwnChanges:
-    """In a transaction in which a service has changed something, its own changes count."""
+    """In a transaction in which a service has changed something, its own changes are visible."""
 
     @pytest.mark.parametrize("lock", [None, "IMMEDIATE"])
-    def test_a_session_of_this_transaction_is_known(self, scene: Scene, lock: str | None) -> None:
-        """A session that was created in the transaction is authorized in it, and one that was revoked is refused."""
+    def test_a_session_of_this_transaction_is_visible(self, scene: Scene, lock: str | None) -> None:
+        """A session that was created in the transaction is authorized in it, and a revoked one is refused."""
         world = scene.world
         with world.database.atomic(lock):
             session = world.session(scene.third)
@@ -178,8 +178,8 @@ class TestOwnChanges:
             world.links.link(session.id, scene.second, actor="admin")
             assert world.links.resolve(session.id, scene.second) == scene.second
 
-    def test_what_was_rolled_back_is_not_known(self, scene: Scene) -> None:
-        """After a rollback the file counts again."""
+    def test_a_rolled_back_change_is_not_visible(self, scene: Scene) -> None:
+        """After a rollback, decisions read the file again."""
         world = scene.world
         with world.database.atomic() as transaction:
             session = world.session(scene.third)
@@ -189,8 +189,8 @@ class TestOwnChanges:
             with pytest.raises(WAIaaSError, match="no such session"):
                 world.sessions.authorize(session.token)
 
-    def test_what_is_not_committed_is_nobody_elses(self, scene: Scene) -> None:
-        """Another thread reads the latest commit while a transaction of this one has changed the file."""
+    def test_an_uncommitted_change_is_invisible_to_other_threads(self, scene: Scene) -> None:
+        """Another thread reads the latest commit while this thread's transaction has uncommitted changes."""
         world, codes = scene.world, list[str | None]()
 
         def ask() -> None:
@@ -205,12 +205,12 @@ class TestOwnChanges:
         assert codes == [None]
         assert code_of(lambda: world.sessions.authorize(scene.session.token)) == "SESSION_REVOKED"
 
-    def test_a_transaction_after_it_does_not_inherit_the_right_to_its_own_snapshot(self, scene: Scene) -> None:
-        """A transaction that only reads sees the latest commit, also if one before it has written."""
+    def test_a_later_read_transaction_sees_the_latest_commit(self, scene: Scene) -> None:
+        """A transaction that only reads sees the latest commit, even if an earlier transaction has written."""
         world = scene.world
         with world.database.atomic():
             world.session(scene.third)
-        with Remote(ADMINISTRATOR, world.path, world.clock.now) as other, transaction_by_hand(world.database):
+        with Remote(ADMINISTRATOR, world.path, world.clock.now) as other, transaction_without_peewee(world.database):
             assert other.ask(f"revoke {scene.session.id}") == "done"
             assert code_of(lambda: world.sessions.authorize(scene.session.token)) == "SESSION_REVOKED"
 
@@ -224,14 +224,14 @@ class TestSecondConnection:
         return sum(os.path.realpath(link) == str(path) for link in folder.iterdir())
 
     def test_it_cannot_write(self, scene: Scene) -> None:
-        """It is for reading only."""
+        """It is read-only."""
         database = scene.world.database
         assert isinstance(database, WaiaasDatabase)
         assert database.latest() is not database.connection()
         assert database.latest().execute("PRAGMA query_only").fetchone() == (1,)
 
-    def test_it_is_opened_at_the_first_need(self, world: World) -> None:
-        """A thread that asks for no decision has one connection, and one that does has two, however often it asks."""
+    def test_it_is_opened_at_the_first_decision(self, world: World) -> None:
+        """A thread opens the second connection at its first decision, and only once."""
         session = world.session(world.wallet())
         world.database.close()
         before = self.open_files(world.path)
@@ -243,7 +243,7 @@ class TestSecondConnection:
 
     @pytest.mark.parametrize("close", [waiaas.close, lambda database: database.close()])
     def test_closing_closes_both(self, world: World, close: Callable[[Any], None]) -> None:
-        """Both ways to close the database close both connections, also if only the second is open."""
+        """Both ways to close the database close both connections, even if only the second is open."""
         session = world.session(world.wallet())
         world.sessions.authorize(session.token)
         close(world.database)
@@ -254,8 +254,8 @@ class TestSecondConnection:
         assert self.open_files(world.path) == before == 0
         assert not Path(f"{world.path}-wal").exists()
 
-    def test_threads_that_end_leave_none(self, world: World) -> None:
-        """However many threads ask and close, no connection stays."""
+    def test_ended_threads_leave_no_connection(self, world: World) -> None:
+        """No connection remains after threads that use and close the database end."""
         session = world.session(world.wallet())
 
         def ask() -> None:
@@ -269,11 +269,11 @@ class TestSecondConnection:
             thread.join()
             gc.collect()
             open_files.append(self.open_files(world.path))
-        # SQLite keeps one closed file for the next connection, for its locks would go with it.
+        # SQLite keeps one closed file open for the next connection, because closing it would release its locks.
         assert set(open_files) == {2}
 
-    def test_it_keeps_no_snapshot(self, world: World) -> None:
-        """It never keeps the log from being written back."""
+    def test_it_does_not_prevent_checkpoints(self, world: World) -> None:
+        """It never prevents a checkpoint of the write-ahead log."""
         session = world.session(world.wallet())
         with closing(World(world.path, world.clock).database) as other:
             other.execute_sql("INSERT INTO wc_store VALUES ('key', 'value')")
@@ -282,8 +282,8 @@ class TestSecondConnection:
             world.sessions.authorize(session.token)
             assert other.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
 
-    def test_in_memory_there_is_only_one(self) -> None:
-        """A database in memory has one connection, which sees its own changes."""
+    def test_an_in_memory_database_has_one_connection(self) -> None:
+        """An in-memory database has one connection, which sees its own changes."""
         database = waiaas.connect(":memory:")
         assert isinstance(database, WaiaasDatabase)
         assert database.latest() is database.connection()
@@ -291,7 +291,7 @@ class TestSecondConnection:
 
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
     def test_a_forked_child_opens_its_own(self, scene: Scene) -> None:
-        """A child neither uses nor closes the second connection of its parent."""
+        """A forked child neither uses nor closes the second connection of its parent."""
         code = """
 import os, sys, waiaas
 database = waiaas.connect(sys.argv[1])
@@ -319,15 +319,15 @@ waiaas.close(database)
 
 
 def ask_in_a_loop(path: Path, rounds: int) -> tuple[int, int]:
-    """Let another process take rights away, and return how many answers there were, and how many were stale.
+    """Let another process remove rights, and return the number of answers and of stale answers.
 
-    An answer is stale if it allows what the other process had taken away when its call returned.
+    An answer is stale if it allows what the other process had removed when its call returned.
     """
     clock = Clock()
     world = World(path, clock, sessions_per_wallet=2**31 - 1)
     first, second = world.wallet(), world.wallet()
     answers = stale = 0
-    # Its clock is ahead: tokens are in the second half of their life there, and can be renewed.
+    # Its clock is ahead, so that tokens are in the second half of their lifetime and can be renewed.
     with Remote(ADMINISTRATOR, path, clock.now + 200) as other:
         for number in range(rounds):
             session = world.session(first, second, ttl=300)
@@ -354,7 +354,7 @@ def ask_in_a_loop(path: Path, rounds: int) -> tuple[int, int]:
 
 
 def test_no_answer_is_stale(tmp_path: Path, new_file: Path) -> None:
-    """Asked in a loop, with cursors and transactions open, nothing is allowed that was taken away before."""
+    """In a loop, with cursors and transactions open, no request is allowed after its right was removed."""
     shutil.copy(new_file, tmp_path / "wallets.db")
     answers, stale = ask_in_a_loop(tmp_path / "wallets.db", 2 * len(OPEN) * len(TAKEN))
     assert (answers, stale) == (130, 0)

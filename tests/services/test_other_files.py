@@ -1,4 +1,4 @@
-"""Services work on the one file that was opened, and on its own tables."""
+"""Services work only on the file that was opened and on its own tables."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class TestReplacedFile:
 
     @staticmethod
     def restore(scene: Scene, folder: Path) -> None:
-        """Replace the file by a copy in which the session is revoked, as a restore does it: by a rename."""
+        """Replace the file, by a rename as a restore does, with a copy in which the session is revoked."""
         copy = folder / "restored.db"
         scene.world.database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         shutil.copy(scene.world.path, copy)
@@ -74,7 +74,7 @@ class TestReplacedFile:
 
     @pytest.mark.parametrize("name", CALLS)
     def test_each_call_is_refused(self, scene: Scene, tmp_path: Path, name: str) -> None:
-        """Connections that were open before the file was replaced decide, show and change nothing."""
+        """Connections opened before the file was replaced decide, show and change nothing."""
         for call in (*DECISIONS.values(), *READS.values()):
             call(scene)
         self.restore(scene, tmp_path)
@@ -83,28 +83,28 @@ class TestReplacedFile:
         assert scene.world.path.read_bytes() == before
 
     def test_a_transaction_that_holds_the_lock_is_refused_too(self, scene: Scene, tmp_path: Path) -> None:
-        """Neither does a transaction decide by a file that was replaced after its first change."""
+        """A transaction that holds the write lock is refused too if the file was replaced after its first change."""
         with scene.world.database.atomic("IMMEDIATE"):
             scene.world.sessions.authorize(scene.session.token)
             os.replace(shutil.copy(scene.world.path, tmp_path / "copy.db"), scene.world.path)
             assert reason_of(lambda: scene.world.sessions.authorize(scene.session.token)) == "file_replaced"
 
     def test_a_deleted_file_decides_nothing(self, scene: Scene) -> None:
-        """A file that is gone is refused like one that was replaced, and none is created."""
+        """A deleted file is refused like a replaced one, and no new file is created."""
         scene.world.sessions.authorize(scene.session.token)
         scene.world.path.unlink()
         assert reason_of(lambda: scene.world.sessions.authorize(scene.session.token)) == "file_replaced"
         assert not scene.world.path.exists()
 
-    def test_the_file_that_comes_back_is_read_again(self, scene: Scene, tmp_path: Path) -> None:
-        """A file that was renamed and comes back is the one that was opened."""
+    def test_a_file_that_was_renamed_back_is_read_again(self, scene: Scene, tmp_path: Path) -> None:
+        """A file that was renamed and renamed back is read again."""
         scene.world.path.rename(tmp_path / "elsewhere.db")
         assert reason_of(lambda: scene.world.sessions.authorize(scene.session.token)) == "file_replaced"
         (tmp_path / "elsewhere.db").rename(scene.world.path)
         assert scene.world.sessions.authorize(scene.session.token).session_id == scene.session.id
 
 
-#: Temporary objects that have the names of the library's tables.
+# : Temporary objects with the names of the library's tables.
 SHADOWS = {
     "sessions": "CREATE TEMP TABLE sessions AS SELECT * FROM main.sessions",
     "Sessions": "CREATE TEMP TABLE Sessions AS SELECT * FROM main.sessions",
@@ -137,7 +137,7 @@ class TestTemporaryTables:
     @pytest.mark.parametrize("kind", ["waiaas", "peewee", "in a transaction"])
     @pytest.mark.parametrize("name", DECISIONS)
     def test_a_decision_reads_the_tables_of_the_file(self, world: World, kind: str, name: str) -> None:
-        """No decision is made by a temporary table, whatever connection it is read from."""
+        """No decision reads a temporary table, on either connection."""
         scene = Scene(world)
         database = SqliteDatabase(world.path) if kind == "peewee" else world.database
         with closing(database):
@@ -159,13 +159,13 @@ class TestTemporaryTables:
                 }
                 assert calls[name]()
 
-    def test_a_table_of_another_name_hides_nothing(self, scene: Scene) -> None:
-        """Temporary tables with other names are the caller's own."""
+    def test_a_temporary_table_with_another_name_is_ignored(self, scene: Scene) -> None:
+        """Temporary tables with other names do not matter."""
         scene.world.execute("CREATE TEMP TABLE my_sessions (id)")
         assert scene.world.sessions.revoke(scene.session.id, actor="admin").status == "REVOKED"
 
-    def test_an_attached_database_decides_nothing(self, scene: Scene, tmp_path: Path) -> None:
-        """Tables of a database that the caller has attached are not read, though they have the same names."""
+    def test_an_attached_database_is_not_read(self, scene: Scene, tmp_path: Path) -> None:
+        """Tables of an attached database are not read, even if they have the same names."""
         other = World(tmp_path / "other.db", scene.world.clock)
         waiaas.close(other.database)
         scene.world.execute("ATTACH ? AS other", str(other.path))

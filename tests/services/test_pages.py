@@ -1,4 +1,4 @@
-"""Lists a page at a time: nothing twice, nothing left out, whatever is added or ends meanwhile."""
+"""Paginated lists contain each item once, whatever is added or ends meanwhile."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from waiaas import Page
 
 
 def pages(read: Callable[..., Page[Any]], limit: int, **filters: Any) -> Iterator[Page[Any]]:
-    """Read a list page after page, to its end."""
+    """Read a list page by page, to its end."""
     page = read(limit=limit, **filters)
     yield page
     while page.next_after is not None:
@@ -21,13 +21,13 @@ def pages(read: Callable[..., Page[Any]], limit: int, **filters: Any) -> Iterato
 
 
 def ids_of(read: Callable[..., Page[Any]], limit: int, **filters: Any) -> list[str]:
-    """The ids of a whole list, as its pages give them."""
+    """Return the ids of a whole list, read page by page."""
     return [item.id for page in pages(read, limit, **filters) for item in page.items]
 
 
 @pytest.fixture
 def listed(world: World) -> World:
-    """Ten wallets, and ten sessions each linked to two of them: three revoked, three expired, four active."""
+    """Ten wallets, and ten sessions linked to two of them each: three revoked, three expired, four active."""
     wallets = [world.wallet() for _ in range(10)]
     for number in range(10):
         ttl = 300 if number % 3 == 1 else 3600
@@ -43,8 +43,8 @@ def listed(world: World) -> World:
 
 @pytest.mark.parametrize("which", ["sessions", "wallets"])
 @pytest.mark.parametrize("limit", [1, 2, 3, 9, 10, 11, 200])
-def test_the_pages_hold_everything_once_in_order(listed: World, which: str, limit: int) -> None:
-    """At whatever limit the pages are full but for the last one, and together the whole list in the order of ids."""
+def test_pages_contain_everything_once_in_order(listed: World, which: str, limit: int) -> None:
+    """For any limit, all pages except the last are full, and together they contain the whole list in order of ids."""
     read = {"sessions": listed.sessions.list, "wallets": listed.wallets.list}[which]
     found = list(pages(read, limit))
     expected = [id_ for (id_,) in listed.query(f"SELECT id FROM {which} ORDER BY id")]
@@ -54,8 +54,8 @@ def test_the_pages_hold_everything_once_in_order(listed: World, which: str, limi
     assert [page.next_after for page in found] == [*(page.items[-1].id for page in found[:-1]), None]
 
 
-def test_sessions_come_as_they_are_got_one_by_one(listed: World) -> None:
-    """A list gives each session with its links and its status, as `get` does."""
+def test_listed_sessions_equal_those_of_get(listed: World) -> None:
+    """A list returns each session with its links and its status, as `get` does."""
     page = listed.sessions.list()
     assert page.items == tuple(listed.sessions.get(session.id) for session in page.items)
     assert [session.status for session in page.items] == ["ACTIVE", "EXPIRED", "REVOKED"] * 3 + ["ACTIVE"]
@@ -65,14 +65,14 @@ def test_sessions_come_as_they_are_got_one_by_one(listed: World) -> None:
 @pytest.mark.parametrize("status", ["ACTIVE", "EXPIRED", "REVOKED"])
 @pytest.mark.parametrize("limit", [1, 2, 3, 50])
 def test_sessions_of_a_status(listed: World, status: str, limit: int) -> None:
-    """Only sessions of the status asked for are listed, and no page is short for those left out."""
+    """Only sessions of the given status are listed, and every page except the last is full."""
     expected = [session.id for session in listed.sessions.list().items if session.status == status]
     assert ids_of(listed.sessions.list, limit, status=status) == expected
     assert len(expected) in (3, 4)
 
 
 def test_sessions_of_a_wallet(listed: World) -> None:
-    """Only sessions linked to the wallet are listed, with all their links; the status narrows them further."""
+    """Only sessions linked to the given wallet are listed, with all their links; the status narrows them further."""
     ((wallet,), *_) = listed.query("SELECT id FROM wallets ORDER BY id")
     linked = [id_ for (id_,) in listed.query("SELECT session_id FROM session_wallets WHERE wallet_id = ?", wallet)]
     assert len(linked) == 2
@@ -84,15 +84,15 @@ def test_sessions_of_a_wallet(listed: World) -> None:
 
 
 def test_wallets_of_a_status(listed: World) -> None:
-    """Only wallets of the status asked for are listed."""
+    """Only wallets of the given status are listed."""
     suspended = [id_ for (id_,) in listed.query("SELECT id FROM wallets WHERE status = 'SUSPENDED' ORDER BY id")]
     assert ids_of(listed.wallets.list, 2, status="SUSPENDED") == suspended
     assert len(ids_of(listed.wallets.list, 2, status="ACTIVE")) == 5
     assert ids_of(listed.wallets.list, 2, status="TERMINATING") == []
 
 
-def test_what_is_added_meanwhile_shifts_nothing(listed: World) -> None:
-    """Sessions and wallets made between two pages come behind, so that none is listed twice or left out."""
+def test_added_items_do_not_shift_pages(listed: World) -> None:
+    """Sessions and wallets added between two pages come last, so that no item is repeated or missing."""
     before = ids_of(listed.sessions.list, 50)
     ((wallet,), *_) = listed.query("SELECT id FROM wallets WHERE status = 'ACTIVE' ORDER BY id DESC")
     seen, added = [], []
@@ -109,8 +109,8 @@ def test_what_is_added_meanwhile_shifts_nothing(listed: World) -> None:
     assert len(seen) == len(set(seen)) == 12
 
 
-def test_a_status_that_changes_meanwhile_shifts_nothing(listed: World) -> None:
-    """Where sessions of a page already read leave the list, those of the next pages are still all there."""
+def test_changed_statuses_do_not_shift_pages(listed: World) -> None:
+    """If sessions of an earlier page leave the list, the later pages are still complete."""
     active = ids_of(listed.sessions.list, 50, status="ACTIVE")
     first = listed.sessions.list(status="ACTIVE", limit=2)
     for session in first.items:
@@ -120,8 +120,8 @@ def test_a_status_that_changes_meanwhile_shifts_nothing(listed: World) -> None:
     assert rest.next_after is None
 
 
-def test_fifty_at_a_time_unless_told_otherwise(world: World) -> None:
-    """A page holds 50 items where the caller names no limit."""
+def test_the_default_limit_is_50(world: World) -> None:
+    """A page contains 50 items if the caller gives no limit."""
     for _ in range(51):
         world.session(world.wallet())
     for page in (world.sessions.list(), world.wallets.list()):
@@ -129,13 +129,13 @@ def test_fifty_at_a_time_unless_told_otherwise(world: World) -> None:
 
 
 def test_an_empty_list(world: World) -> None:
-    """A list without items is one page without a next one."""
+    """An empty list is one empty page without a next page."""
     assert world.sessions.list() == Page((), None)
     assert world.wallets.list() == Page((), None)
 
 
-def test_a_cursor_behind_the_end(listed: World) -> None:
-    """Behind the last id there is nothing, and a cursor need not be the id of a row that is still there."""
+def test_a_cursor_after_the_end(listed: World) -> None:
+    """A cursor after the last id returns an empty page, and a cursor need not be the id of an existing row."""
     assert listed.sessions.list(after="ffffffff-ffff-7fff-bfff-ffffffffffff") == Page((), None)
     assert len(listed.sessions.list(after=NOBODY).items) == 10
     assert len(listed.wallets.list(after="").items) == 10
@@ -150,8 +150,8 @@ WRONG = {
 
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in WRONG.items() for value in values])
 @pytest.mark.parametrize("which", ["sessions", "wallets"])
-def test_wrong_arguments_are_refused(world: World, which: str, name: str, value: object) -> None:
-    """A limit out of bounds, an unknown status or a cursor that is no text is refused under its name."""
+def test_invalid_arguments_are_refused(world: World, which: str, name: str, value: object) -> None:
+    """A limit out of range, an unknown status or a cursor that is not a string is refused under its name."""
     read: Any = {"sessions": world.sessions.list, "wallets": world.wallets.list}[which]
     with refused(world, "ACTION_VALIDATION_FAILED") as caught:
         read(**{name: value})
@@ -159,8 +159,8 @@ def test_wrong_arguments_are_refused(world: World, which: str, name: str, value:
     assert list(caught.value.details["fields"]) == [name]  # type: ignore[call-overload]
 
 
-def test_all_wrong_arguments_are_told_at_once(world: World) -> None:
-    """One refusal names everything that is wrong."""
+def test_all_invalid_arguments_are_reported_at_once(world: World) -> None:
+    """One refusal reports all invalid arguments."""
     with refused(world, "ACTION_VALIDATION_FAILED") as caught:
         world.sessions.list(status="LIVE", limit=0, after=5)  # type: ignore[arg-type]
     assert caught.value.details == {
@@ -173,7 +173,7 @@ def test_all_wrong_arguments_are_told_at_once(world: World) -> None:
 
 
 def test_a_page_is_followed_to_the_end(world: World) -> None:
-    """A page can be iterated and has a length, and `next` gives each further page of the same list, then None."""
+    """A page is iterable and has a length, and `next` returns each further page of the same list, then None."""
     ids = [world.wallet() for _ in range(5)]
     suspended = [world.wallets.suspend(id_, actor="admin").id for id_ in ids[:3]]
     page, seen = world.wallets.list(limit=2), []

@@ -1,4 +1,4 @@
-"""The services on PostgreSQL: run where `WAIAAS_POSTGRESQL` is the URL of a database that may be written to.
+"""The services on PostgreSQL; these tests run if `WAIAAS_POSTGRESQL` is the URL of a writable database.
 
 `WAIAAS_POSTGRESQL=postgresql://user:password@127.0.0.1/name pytest tests/services/test_postgresql.py`
 """
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(not URL, reason="WAIAAS_POSTGRESQL names no data
 
 @pytest.fixture
 def database() -> Iterator[PostgresqlDatabase]:
-    """The tables of the models, in a schema of their own that goes with the test."""
+    """The tables of the models, in a schema that is dropped after the test."""
     database = PostgresqlDatabase(URL, options="-c search_path=waiaas_test")
     database.execute_sql("DROP SCHEMA IF EXISTS waiaas_test CASCADE")
     database.execute_sql("CREATE SCHEMA waiaas_test")
@@ -40,7 +40,7 @@ def database() -> Iterator[PostgresqlDatabase]:
 
 
 class Services(ServiceSet):
-    """The services at a clock that stands still until `now` is set."""
+    """The services with a clock that stops until `now` is set."""
 
     def __init__(self, database: PostgresqlDatabase) -> None:
         self.now = NOW
@@ -58,8 +58,8 @@ def services(database: PostgresqlDatabase) -> Services:
     return Services(database)
 
 
-def test_a_session_lives_its_life(services: Services) -> None:
-    """All operations work as they do on SQLite, each with its row in the audit log."""
+def test_the_lifecycle_of_a_session(services: Services) -> None:
+    """All operations work as on SQLite, and each writes its row in the audit log."""
     a, b, c = map(services.wallet, "abc")
     session = services.session(a, b)
     assert services.sessions.authenticate(session.token).wallet_id == a
@@ -100,8 +100,8 @@ def test_a_session_lives_its_life(services: Services) -> None:
 
 
 @pytest.mark.parametrize("no_id", [uuid.UUID(int=7), 7, b"7", ["7"], True, "\ud800", "\0"], ids=repr)
-def test_what_is_no_id_ends_no_transaction(services: Services, no_id: Any) -> None:
-    """What can be no id is refused as on SQLite, and a caller who goes on in the same transaction can commit it."""
+def test_an_invalid_id_does_not_end_the_transaction(services: Services, no_id: Any) -> None:
+    """An invalid id is refused as on SQLite, and the caller's transaction can continue and commit."""
     wallet = services.wallet("a")
     session = services.session(wallet)
     calls: list[Callable[[], Any]] = [
@@ -122,7 +122,7 @@ def test_what_is_no_id_ends_no_transaction(services: Services, no_id: Any) -> No
 
 
 def race(services: Services, *calls: Callable[[], Any]) -> list[str]:
-    """What comes of calls that are made at one moment by a thread each."""
+    """Return the results of calls made at the same moment, one per thread."""
     barrier = Barrier(len(calls))
 
     def one(call: Callable[[], Any]) -> str:
@@ -140,7 +140,7 @@ def race(services: Services, *calls: Callable[[], Any]) -> list[str]:
 
 
 def test_writers_take_turns(services: Services) -> None:
-    """Of callers at one moment each gets the answer of a serial order, none a serialization failure."""
+    """Concurrent callers get the results of a serial order, and none gets a serialization failure."""
     for number in range(20):
         wallet, key = services.wallet(f"key {number}"), f"other {number}"
         session = services.session(wallet)
@@ -155,8 +155,8 @@ def test_writers_take_turns(services: Services) -> None:
         assert race(services, *renew) == ["SESSION_RENEWAL_MISMATCH", "SESSION_RENEWAL_MISMATCH", "done"]
 
 
-def test_an_error_takes_all_of_the_change_back(services: Services) -> None:
-    """What a block of `write_transaction` has done goes with its error, and what a block around it did stays."""
+def test_an_error_rolls_back_its_own_block(services: Services) -> None:
+    """An error rolls back its own `write_transaction` block; changes of the outer block remain."""
 
     def write_and_fail(key: str) -> None:
         with waiaas.write_transaction(services.database):

@@ -1,4 +1,4 @@
-"""A power cut undoes nothing that took a right away, and breaks no rule."""
+"""A power cut restores no removed right and breaks no rule."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Line = Sequence[str]
 def cut(
     folder: Path, model: Model, *, seed: int, steps: int, count: int, journal: str = "wal"
 ) -> tuple[int, list[str]]:
-    """Cut the power during a load, and return how many states there were, and what was wrong with them."""
+    """Cut the power during a load, and return the number of states and the problems found in them."""
     disk, after = folder / "disk", folder / "after"
     for each in (disk, after):
         each.mkdir()
@@ -49,7 +49,7 @@ def cut(
 
 
 def problems(path: Path, state: State) -> Iterator[str]:
-    """What is wrong with the file that a power cut left: removals that came undone, and broken rules."""
+    """Return the problems in a file after a power cut: restored rights and broken rules."""
     lines: list[Line] = [json.loads(line) for line in state.printed.decode().splitlines()]
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         for row in database.execute("PRAGMA integrity_check").fetchall():
@@ -64,27 +64,27 @@ def problems(path: Path, state: State) -> Iterator[str]:
             )
         )
         for number, (when, *line) in enumerate(lines):
-            if when == "done" and not is_given_back(line, lines[number:]) and not holds(database, line):
+            if when == "done" and not is_granted_again(line, lines[number:]) and not holds(database, line):
                 yield f"undone: {line}"
     if stored(path) != replayed(path):
         yield "the audit log does not fit the tables"
 
 
-def is_given_back(line: Line, after: list[Line]) -> bool:
-    """Whether something that was begun later may give back what was taken away."""
+def is_granted_again(line: Line, after: list[Line]) -> bool:
+    """Return whether a later call may have granted the removed right again."""
     givers: dict[str, list[Line]] = {
         "suspend": [["begin", "resume", *line[1:]]],
         "activate": [["begin", "recover"]],
         "escalate": [["begin", "recover"]],
     }
     if line[0] == "set default":
-        # Another default, or another heir.
+        # Another default, or the next default.
         return any(each[:3] == ["begin", "set default", line[1]] or each[1] == "terminate" for each in after)
     return any(each in givers.get(line[0], []) for each in after)
 
 
 def holds(database: sqlite3.Connection, line: Line) -> bool:
-    """Whether what was taken away is still taken away."""
+    """Return whether the right is still removed."""
 
     def value(query: str, *parameters: str) -> Any:
         row = database.execute(query, parameters).fetchone()
@@ -117,14 +117,14 @@ def holds(database: sqlite3.Connection, line: Line) -> bool:
 
 
 @pytest.mark.parametrize("model", ["weak", "ordered"])
-def test_a_power_cut_undoes_no_removal(tmp_path: Path, model: Model) -> None:
-    """In each state that a power cut leaves, what was taken away before stays away, and every rule holds."""
+def test_a_power_cut_restores_no_right(tmp_path: Path, model: Model) -> None:
+    """In each state after a power cut, removed rights stay removed and every rule holds."""
     found, wrong = cut(tmp_path, model, seed=1, steps=45, count=30)
     assert (found, wrong) == (30, [])
 
 
-def test_a_power_cut_undoes_no_removal_with_a_rollback_journal(tmp_path: Path) -> None:
-    """The same holds in rollback-journal mode, where a journal can come back after its commit."""
+def test_a_power_cut_restores_no_right_with_a_rollback_journal(tmp_path: Path) -> None:
+    """The same holds in rollback-journal mode, in which a hot journal can reappear after its commit."""
     found, wrong = cut(tmp_path, "weak", seed=1, steps=30, count=30, journal="delete")
     assert (found, wrong) == (30, [])
 
@@ -133,7 +133,7 @@ def test_a_power_cut_undoes_no_removal_with_a_rollback_journal(tmp_path: Path) -
 @pytest.mark.parametrize("model", ["weak", "ordered"])
 @pytest.mark.parametrize("journal", ["wal", "delete"])
 @pytest.mark.parametrize("seed", range(2, 5))
-def test_a_power_cut_undoes_no_removal_for_long(tmp_path: Path, model: Model, journal: str, seed: int) -> None:
+def test_many_power_cuts_restore_no_right(tmp_path: Path, model: Model, journal: str, seed: int) -> None:
     """The same in 3,000 states of longer loads."""
     found, wrong = cut(tmp_path, model, seed=seed, steps=120, count=250, journal=journal)
     assert (found, wrong) == (250, [])

@@ -219,8 +219,8 @@ class TestTerminate:
         assert world.sessions.get(apart.id) == before[apart.id]
         assert world.sessions.get(side.id).wallets == before[side.id].wallets[:1]
         assert world.query("SELECT * FROM session_wallets WHERE wallet_id = ?", gone) == []
-        told = {event[3]: event[0] for event in world.events() if event[0].startswith("SESSION_")}
-        assert told == {
+        recorded = {event[3]: event[0] for event in world.events() if event[0].startswith("SESSION_")}
+        assert recorded == {
             only.id: "SESSION_REVOKED",
             expired.id: "SESSION_REVOKED",
             default.id: "SESSION_DEFAULT_WALLET_SET",
