@@ -49,9 +49,10 @@ def waiaas(path: Path, *, backup: bool = False) -> Job:
     import waiaas
 
     database = waiaas.connect(path, upgrade=False)
+    upgrade = waiaas.upgrade  # loads the migrations, as the other tools are loaded before the job
 
     def job() -> None:
-        waiaas.upgrade(database, backup=backup)
+        upgrade(database, backup=backup)
         waiaas.close(database)
 
     return job

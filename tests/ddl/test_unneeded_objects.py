@@ -15,7 +15,7 @@ import waiaas
 from waiaas import WAIaaSError
 from waiaas.database import open_to_change
 from waiaas.ddl import LosslessMigrator
-from waiaas.ddl.stubs import with_stand_ins
+from waiaas.ddl.stubs import with_stubs
 
 
 def reverse(one: str, other: str) -> int:
@@ -169,6 +169,6 @@ def test_a_stand_in_leaves_a_connection_that_can_read_the_schema(tmp_path: Path)
     with_a_collation(path)
     with closing(sqlite3.connect(path)) as database:
         for query in ("SELECT count(*) FROM mine WHERE mine(a) > 'a'", "SELECT a FROM mine ORDER BY a COLLATE ICU_KO"):
-            assert with_stand_ins(database, lambda query=query: database.execute(query).fetchall()) is not None
+            assert with_stubs(database, lambda query=query: database.execute(query).fetchall()) is not None
         database.execute("PRAGMA writable_schema = RESET")
         assert database.execute("SELECT count(*) FROM mine").fetchall() == [(3,)]

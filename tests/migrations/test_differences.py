@@ -6,13 +6,14 @@ import hashlib
 from pathlib import Path
 
 import pytest
+from peewee import SchemaManager
 from support.old_files import SHIPPED, create_statements, execute, make_file
 
 import waiaas
 from waiaas import WAIaaSError
 from waiaas.database import open_to_change
 from waiaas.ddl.schema import described
-from waiaas.migrations.differences import differences, tables_of
+from waiaas.migrations.differences import _DIGESTS, differences, digest, tables_of
 
 
 def refused(path: Path) -> WAIaaSError:
@@ -107,3 +108,23 @@ def test_a_downgrade_ends_with_the_tables_of_version_18(tmp_path: Path) -> None:
         waiaas.downgrade(database, 18, backup=False)
     assert caught.value.reason == "unexpected_schema"
     assert path.read_bytes() == before
+
+
+def test_the_known_digests_are_those_of_the_models() -> None:
+    """Each table of the latest version has its digest, and no digest is of anything else."""
+    tables = tables_of(waiaas.LATEST_SCHEMA_VERSION).values()
+    assert " ".join(sorted(map(digest, tables))) == _DIGESTS[waiaas.LATEST_SCHEMA_VERSION]
+    assert set(_DIGESTS) == {waiaas.LATEST_SCHEMA_VERSION}
+
+
+def test_an_upgrade_makes_no_table_that_it_recognises(v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the table to which its owner has added something is compared with that of the model."""
+    made: list[str] = []
+    create_all = SchemaManager.create_all
+    monkeypatch.setattr(
+        SchemaManager, "create_all", lambda self, safe: (made.append(self.model.__name__), create_all(self, safe))
+    )
+    execute(v18, "ALTER TABLE policies ADD COLUMN remark")
+    with open_to_change(v18) as database:
+        waiaas.upgrade(database, backup=False)
+    assert made == ["Policy"]

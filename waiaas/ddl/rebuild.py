@@ -30,7 +30,7 @@ from waiaas.ddl.schema import (
     stored_objects,
 )
 from waiaas.ddl.sql import Item, comments, fold, names, parse_create_table, quote, tokens
-from waiaas.ddl.stubs import missing_name, with_stand_ins
+from waiaas.ddl.stubs import missing_name, with_stubs
 from waiaas.errors import refusal
 from waiaas.errors.sqlite import reason_for
 
@@ -304,7 +304,7 @@ class TableRebuild:
         """Rename without SQLite's look at views and triggers, which name a table that is not there just now."""
         rename = f"ALTER TABLE main.{quote(name)} RENAME TO {quote(self._old.name)}"
         with pragmas(self._database, {"legacy_alter_table": 1}):
-            with_stand_ins(self._database.connection(), lambda: self._database.execute_sql(rename))
+            with_stubs(self._database.connection(), lambda: self._database.execute_sql(rename))
 
     def _restore(self, stored: StoredObject) -> None:
         try:

@@ -10,13 +10,14 @@ import itertools
 from collections.abc import Collection, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from peewee import OperationalError, SqliteDatabase
 
 from waiaas.ddl.connection import read
 from waiaas.ddl.sql import CreateTable, Token, fold, may_contain, parse_create_table, quote, tokens, unquote
-from waiaas.ddl.stubs import with_stand_ins
+from waiaas.ddl.stubs import with_stubs
 from waiaas.errors.sqlite import is_mismatch
 
 #: The names of the rowid, unless a column has them.
@@ -93,7 +94,7 @@ class Table:
     @property
     def column_names(self) -> frozenset[str]:
         """The names of the columns in lower case."""
-        return frozenset(fold(column.name) for column in self.columns)
+        return frozenset(self._columns_by_name)
 
     @property
     def primary_key(self) -> list[str]:
@@ -135,9 +136,13 @@ class Table:
         is_key = sorted(map(fold, named)) in [sorted(map(fold, self.primary_key)), *keys]
         return named if is_key and len(named) == len(foreign_key.columns) else None
 
+    @cached_property
+    def _columns_by_name(self) -> dict[str, Column]:
+        return {fold(column.name): column for column in self.columns}
+
     def column(self, name: str) -> Column | None:
         """Return a column by name, or None."""
-        return next((column for column in self.columns if fold(column.name) == fold(name)), None)
+        return self._columns_by_name.get(fold(name))
 
     def index(self, name: str) -> Index | None:
         """Return an index by name, or None."""
@@ -261,7 +266,7 @@ def foreign_key_check(database: SqliteDatabase, table: str) -> list[tuple[str, i
     A key compares by collations of the parent's, so stand-ins only let the rows of the table itself be read.
     """
     query = f"PRAGMA main.foreign_key_check({quote(table)})"
-    return with_stand_ins(database.connection(), lambda: database.execute_sql(query).fetchall())
+    return with_stubs(database.connection(), lambda: database.execute_sql(query).fetchall())
 
 
 def foreign_key_violations(database: SqliteDatabase, apart_from: Collection[tuple[str, str]] = ()) -> dict[str, int]:
@@ -299,7 +304,7 @@ def same_shape(one: Table, other: Table) -> bool:
 
 def same_index(one: Index, other: Index | None) -> bool:
     """Tell whether two indexes are made of the same columns or expressions; their tables may differ in name."""
-    return other is not None and _index_shape(one) == _index_shape(other)
+    return other is not None and index_shape(one) == index_shape(other)
 
 
 def _shape(table: Table) -> object:
@@ -311,7 +316,7 @@ def _shape(table: Table) -> object:
         ],
         sorted(_key_shape(key) for key in table.foreign_keys),
         sorted(table.checks()),
-        sorted(_index_shape(index) for index in table.indexes if index.sql is None),
+        sorted(index_shape(index) for index in table.indexes if index.sql is None),
         definition.options,
         table.autoincrement,
         [fold(token.text) for token in tokens(table.sql) if token.is_word("collate", "conflict")],
@@ -323,7 +328,8 @@ def _key_shape(key: ForeignKey) -> tuple[object, ...]:
     return (*map(fold, key.columns), fold(key.parent), *parent_columns, key.on_update, key.on_delete, key.deferred)
 
 
-def _index_shape(index: Index) -> tuple[object, ...]:
+def index_shape(index: Index) -> tuple[bool, tuple[str, ...], str]:
+    """Return what makes two indexes the same: uniqueness, columns, and the text after the name of the table."""
     columns = tuple(fold(column or "") for column in index.columns)
     body = canonical(index.sql[index.sql.index("(") :]) if index.sql else ""
     return (index.unique, columns, body)
@@ -338,17 +344,15 @@ def renamed_parents(definition: CreateTable, parents: set[str], new: str) -> str
     return sql
 
 
+# A migration asks for the same CHECKs and defaults again and again.
+@lru_cache(maxsize=256)
 def canonical(sql: str) -> str:
     """Spell an SQL expression in one way: white space, comments, quotes and case of names do not count.
 
     >>> canonical('"Status"  IN ("x", /* two */ 1)') == canonical("status IN (x,1)")
     True
     """
-    return " ".join(_spelling(token) for token in tokens(sql))
-
-
-def _spelling(token: Token) -> str:
-    return token.name if token.name is not None else token.text
+    return " ".join(token.text if token.name is None else token.name for token in tokens(sql))
 
 
 def _columns(database: SqliteDatabase, table: str) -> tuple[Column, ...]:

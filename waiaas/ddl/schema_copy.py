@@ -15,7 +15,7 @@ from waiaas.ddl.connection import read
 from waiaas.ddl.expansion import LARGEST_EXPANSION, expansion, expansions
 from waiaas.ddl.schema import StoredObject, is_virtual, stored_objects
 from waiaas.ddl.sql import fold, tokens, without_argument
-from waiaas.ddl.stubs import stand_in
+from waiaas.ddl.stubs import stub_missing
 from waiaas.ddl.untrusted import SCHEMA_LIMITS, lower_limits
 from waiaas.errors.driver import sqlite3
 
@@ -76,7 +76,7 @@ def works(copy: sqlite3.Connection, sql: str) -> bool:
     except sqlite3.Error as error:
         if _DENIED.fullmatch(str(error)):
             raise KeyboardInterrupt from error
-        if stand_in(copy, error) is not None:
+        if stub_missing(copy, error) is not None:
             return works(copy, sql)
         if "tokenizer" in str(error) and (plain := without_argument(sql, "tokenize")) != sql:
             return works(copy, plain)

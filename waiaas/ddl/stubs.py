@@ -1,4 +1,4 @@
-"""Functions and collations that only the user's own program has, stood in for while SQLite compiles or checks."""
+"""Stubs of functions and collations that only the user's own program has, for as long as SQLite compiles or checks."""
 
 from __future__ import annotations
 
@@ -14,78 +14,75 @@ from waiaas.ddl.sql import fold, quote, tokens, unquote
 from waiaas.errors.driver import sqlite3
 
 _Result = TypeVar("_Result")
+_Remove = Callable[[], None]
 
 # ALTER TABLE puts the object at which it stopped before the message. "unknown function" is the text for one in an
 # index or a generated column (sqlite3InvalidFunction in SQLite's main.c).
 _MISSING = re.compile(
     r"(?:error in .+: )?(?:no such|unknown) (function|collation sequence): (.+?)(?:\(\))?", re.DOTALL
 )
-
 # A WITHOUT ROWID table whose key has a collation that is missing (sqlite3WhereBegin in SQLite's where.c).
 _NO_COLLATION_TO_READ_BY = "no query solution"
 _BUILT_IN = frozenset({"binary", "nocase", "rtrim"})
 
 
-def stand_in(database: sqlite3.Connection, error: Exception) -> Callable[[], None] | None:
-    """Give a connection what an error says that it lacks; return what takes it away again.
-
-    None is returned for an error that is about something else.
-    """
+def stub_missing(database: sqlite3.Connection, error: Exception) -> _Remove | None:
+    """Give a connection a stub of what an error reports missing; return what removes it, or None for another error."""
     missing = _MISSING.fullmatch(str(error))
     if missing is None:
         return None
     kind, name = missing.groups()
-    if kind == "function":
-        (trusted,) = database.execute("PRAGMA trusted_schema").fetchone()
-        # NULL is what no CHECK refuses.
-        database.create_function(name, -1, lambda *_: None, deterministic=True)
-        # Without trust a schema may use no function that a program has added, as this one is.
-        database.execute("PRAGMA trusted_schema = ON")
+    if kind != "function":
+        database.create_collation(name, lambda *_: 0)
+        return partial(database.create_collation, name, None)
+    (trusted,) = database.execute("PRAGMA trusted_schema").fetchone()
+    # NULL is what no CHECK refuses.
+    database.create_function(name, -1, lambda *_: None, deterministic=True)
+    # Without trust a schema may use no function that a program has added, as this one is.
+    database.execute("PRAGMA trusted_schema = ON")
 
-        def take_away() -> None:
-            # What is left of one that was not deterministic would make SQLite refuse the schema when it reads it.
-            database.create_function(name, -1, None, deterministic=True)
-            database.execute(f"PRAGMA trusted_schema = {trusted}")
+    def remove() -> None:
+        # What is left of one that was not deterministic would make SQLite refuse the schema when it reads it.
+        database.create_function(name, -1, None, deterministic=True)
+        database.execute(f"PRAGMA trusted_schema = {trusted}")
 
-        return take_away
-    database.create_collation(name, lambda *_: 0)
-    return lambda: database.create_collation(name, None)
+    return remove
 
 
 def missing_name(error: Exception) -> str | None:
-    """Return the function or collation that an error says is missing, with the word for it; None for another error."""
+    """Return the function or collation that an error reports missing, after its kind; None for another error."""
     missing = _MISSING.fullmatch(str(error))
     return " ".join(missing.groups()) if missing else None
 
 
-def with_stand_ins(database: sqlite3.Connection, run: Callable[[], _Result]) -> _Result:
-    """Run a statement with stand-ins for what it lacks, and take them away again.
+def with_stubs(database: sqlite3.Connection, run: Callable[[], _Result]) -> _Result:
+    """Run a statement with stubs of what it lacks, and remove them.
 
     Only for what compares no values by a collation that decides something: ALTER TABLE in place, and reading all rows.
     """
-    given: list[Callable[[], None]] = []
-    is_read_anew = False
+    stubs: list[_Remove] = []
+    has_all_collations = False
     try:
         while True:
             try:
                 return run()
             except (OperationalError, sqlite3.OperationalError) as error:
-                if (take_away := stand_in(database, error)) is not None:
-                    given.append(take_away)
-                elif str(error) == _NO_COLLATION_TO_READ_BY and not is_read_anew:
-                    given += _stand_in_for_collations(database)
-                    is_read_anew = True
+                if (remove := stub_missing(database, error)) is not None:
+                    stubs.append(remove)
+                elif str(error) == _NO_COLLATION_TO_READ_BY and not has_all_collations:
+                    stubs += _stub_collations(database)
+                    has_all_collations = True
                 else:
                     raise
     finally:
-        for take_away in given:
-            take_away()
+        for remove in stubs:
+            remove()
 
 
-def _stand_in_for_collations(database: sqlite3.Connection) -> list[Callable[[], None]]:
-    """Give a connection all collations of its schemas, and let it read the schemas anew.
+def _stub_collations(database: sqlite3.Connection) -> list[_Remove]:
+    """Give a connection all collations of its schemas, and let it read the schemas again.
 
-    SQLite does not say by which it could not read a table, and remembers in the schema that there was none.
+    SQLite does not report by which it could not read a table, and remembers in the schema that there was none.
     """
     missing = [name for name in _named_collations(database) if not _has_collation(database, name)]
     for name in missing:
@@ -95,7 +92,7 @@ def _stand_in_for_collations(database: sqlite3.Connection) -> list[Callable[[], 
 
 
 def _has_collation(database: sqlite3.Connection, name: str) -> bool:
-    """Whether a connection can compare by a collation; the list of all also has those that were taken away again."""
+    """Whether a connection can compare by a collation; the list of all also has those that were removed."""
     try:
         database.execute(f"SELECT 'a' = 'b' COLLATE {quote(name)}")
     except sqlite3.OperationalError:
@@ -104,7 +101,7 @@ def _has_collation(database: sqlite3.Connection, name: str) -> bool:
 
 
 def known_collations(database: sqlite3.Connection) -> set[str]:
-    """Return the collations of a connection's schemas that it has."""
+    """Return the collations that the schemas of a connection name and the connection has."""
     named = _named_collations(database)
     return {name for name in named if fold(name) not in _BUILT_IN and _has_collation(database, name)}
 

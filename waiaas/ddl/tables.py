@@ -50,7 +50,7 @@ from waiaas.ddl.schema import (
 )
 from waiaas.ddl.schema_copy import SchemaCopy, schema_copy
 from waiaas.ddl.sql import CreateTable, comments, first_name, fold, parse_create_table, quote, tokens, unquote
-from waiaas.ddl.stubs import with_stand_ins
+from waiaas.ddl.stubs import with_stubs
 from waiaas.errors import refusal
 
 # What a column's definition may have after its name and type.
@@ -368,7 +368,7 @@ class TableOperations(IndexOperations):
         while True:
             try:
                 with self.set_aside(aside):
-                    with_stand_ins(self.database.connection(), change.run)
+                    with_stubs(self.database.connection(), change.run)
                 return
             except OperationalError as error:
                 if (found := object_in(error)) is None:

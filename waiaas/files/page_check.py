@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from waiaas.ddl.sql import fold, quote
-from waiaas.ddl.stubs import missing_name, stand_in, with_stand_ins
+from waiaas.ddl.stubs import missing_name, stub_missing, with_stubs
 from waiaas.errors import refusal
 from waiaas.errors.driver import sqlite3
 from waiaas.errors.probe import read_error
@@ -81,7 +81,7 @@ def _quick_check(database: sqlite3.Connection) -> list[str]:
             try:
                 found = _found(database, "quick_check")
             except sqlite3.OperationalError as error:
-                if (take_away := stand_in(database, error)) is not None:
+                if (take_away := stub_missing(database, error)) is not None:
                     stand_ins.append(take_away)
                     continue
                 if reason_for(error) or not _has_virtual_tables(database):
@@ -103,7 +103,7 @@ def _each_table(database: sqlite3.Connection) -> list[str]:
     return [
         fact
         for table in _names_of_tables(database)
-        for fact in with_stand_ins(database, partial(_found, database, f"quick_check({quote(table)})"))
+        for fact in with_stubs(database, partial(_found, database, f"quick_check({quote(table)})"))
     ]
 
 

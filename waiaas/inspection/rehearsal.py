@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from waiaas.database import open_as_it_is, open_to_change
 from waiaas.ddl.schema import Column, StoredObject, Table, canonical, describe, foreign_key_violations, stored_objects
 from waiaas.ddl.sql import fold, quote
-from waiaas.ddl.stubs import with_stand_ins
+from waiaas.ddl.stubs import with_stubs
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.driver import sqlite3
 from waiaas.errors.sqlite import cause_of, reason_for
@@ -441,7 +441,7 @@ def _count(connection: sqlite3.Connection, schema: str, table: Table) -> int:
 
 def _one_row(connection: sqlite3.Connection, query: str, parameters: tuple[object, ...] = ()) -> Any:
     """Read one row; a table may have a collation that only the user's program has, by which nothing is compared."""
-    return with_stand_ins(connection, lambda: connection.execute(query, parameters).fetchone())
+    return with_stubs(connection, lambda: connection.execute(query, parameters).fetchone())
 
 
 class _Comparison:

@@ -16,7 +16,7 @@ from waiaas.ddl.rebuild import REBUILD_NAME
 from waiaas.ddl.schema import StoredObject, is_virtual, stored_objects
 from waiaas.ddl.schema_copy import works
 from waiaas.ddl.sql import fold, quote, tokens, unquote, without_argument
-from waiaas.ddl.stubs import known_collations, known_functions, with_stand_ins
+from waiaas.ddl.stubs import known_collations, known_functions, with_stubs
 from waiaas.ddl.untrusted import INSPECTION_LIMITS, lower_limits
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.driver import sqlite3
@@ -173,7 +173,7 @@ def _is_virtual(stored: StoredObject) -> bool:
 def _create(database: SqliteDatabase, copy: sqlite3.Connection, stored: StoredObject) -> None:
     """Create an object in the copy; what cannot be created here is only entered in the schema."""
     try:
-        with_stand_ins(copy, lambda: copy.execute(stored.sql))
+        with_stubs(copy, lambda: copy.execute(stored.sql))
     except sqlite3.Error as error:
         if "already exists" in str(error) or not _is_virtual(stored):
             return
