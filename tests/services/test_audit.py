@@ -217,7 +217,7 @@ def test_no_secret_is_logged_or_shown(world: World, debug_log: pytest.LogCapture
     renewed = world.sessions.renew(scene.session.token, actor="admin")
     world.tokens.rotate(actor="admin")
     secrets.add(world, renewed.token)
-    outputs += [world.sessions, world.links, world.tokens, world.tokens.keys(), vars(world.sessions)]
+    outputs += [world.sessions, world.links, world.tokens, vars(world.tokens), vars(world.sessions)]
     outputs += [world.sessions.authenticate(renewed.token), world.tokens.verify(renewed.token), world.sessions.list()]
     broken = renewed.token[:-20] + "A" * 20
     failures: list[Callable[[], object]] = [

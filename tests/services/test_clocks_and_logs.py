@@ -69,7 +69,7 @@ def test_waiting_for_a_lock_is_logged_once(scene: Scene, caplog: pytest.LogCaptu
     scene.world.database.timeout = 0.05
     with closing(sqlite3.connect(scene.world.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(WAIaaSError, match="is locked"):
+        with pytest.raises(WAIaaSError, match="is still locked"):
             scene.world.sessions.revoke(scene.session.id, actor="admin")
     assert caplog.messages == [f"Waiting for the write lock of {scene.world.path}"]
 

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from peewee import OperationalError, PostgresqlDatabase, SqliteDatabase
+from peewee import OperationalError, PostgresqlDatabase
 from support.old_files import make_file
 from support.service_harness import CHANGES, NOBODY, NOW, Scene, World, make_token, refused
 
 import waiaas
 from waiaas import services
+from waiaas.backends.sqlite import WaiaasDatabase
 from waiaas.errors import ALL_CODES
 from waiaas.errors.translation import refusal_for
 
@@ -167,7 +168,7 @@ READS: dict[str, Callable[[Scene], Any]] = {
 each_change = pytest.mark.parametrize("name", CHANGES)
 
 
-def with_database(scene: Scene, database: SqliteDatabase) -> World:
+def with_database(scene: Scene, database: WaiaasDatabase) -> World:
     """Run the scene's operations on another connection."""
     own = scene.world
     scene.world = World(own.path, own.clock, database)
@@ -177,7 +178,7 @@ def with_database(scene: Scene, database: SqliteDatabase) -> World:
 @each_change
 def test_a_read_only_file(scene: Scene, name: str) -> None:
     """On a read-only file, each change is refused with that reason, and all reads work."""
-    reading = SqliteDatabase(f"file:{scene.world.path}?mode=ro", uri=True)
+    reading = WaiaasDatabase(f"file:{scene.world.path}?mode=ro", uri=True)
     own = with_database(scene, reading)
     with refused(own, "DATABASE_UNAVAILABLE", "read_only"):
         CHANGES[name](scene, "admin")
@@ -190,7 +191,7 @@ def test_a_first_key_that_cannot_be_created(tmp_path: Path) -> None:
     """If the file has no key and is read-only, every token is refused and no key is created."""
     world = World(tmp_path / "wallets.db")
     waiaas.close(world.database)
-    reading = World(world.path, world.clock, SqliteDatabase(f"file:{world.path}?mode=ro", uri=True))
+    reading = World(world.path, world.clock, WaiaasDatabase(f"file:{world.path}?mode=ro", uri=True))
     token = make_token(bytes(32), {"sub": NOBODY, "wlt": NOBODY, "iat": NOW, "exp": NOW + 300})
     for operation in (reading.sessions.authenticate, reading.renew, reading.tokens.verify):
         with refused(reading, "INVALID_TOKEN"):
@@ -285,7 +286,7 @@ def test_a_damaged_file(scene: Scene) -> None:
     for root in roots:
         content[(root - 1) * size : root * size] = b"\xff" * size
     path.write_bytes(content)
-    database = SqliteDatabase(path)
+    database = WaiaasDatabase(path)
     own = with_database(scene, database)
     for operation in [
         *READS.values(),
@@ -338,7 +339,7 @@ def test_a_file_that_was_not_upgraded(tmp_path: Path) -> None:
 @pytest.mark.parametrize("given", ["wallets.db", Path("wallets.db"), None, waiaas.connect])
 def test_a_target_that_is_not_a_database_is_refused(name: str, given: object) -> None:
     """A path passed instead of a database is refused immediately, and not at the first statement."""
-    with pytest.raises(TypeError, match=rf"waiaas\.connect\(path\) returns, not {type(given).__name__}$"):
+    with pytest.raises(TypeError, match=rf"waiaas\.connect returns, not {type(given).__name__}$"):
         getattr(waiaas, name)(given)
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from peewee import SqliteDatabase
 from support.service_harness import Scene, World
 from support.service_set import ServiceSet
 
@@ -134,12 +133,12 @@ class TestTemporaryTables:
         assert caught.value.details is not None and caught.value.details["table"] == shadow
         assert scene.world.rows() == before
 
-    @pytest.mark.parametrize("kind", ["waiaas", "peewee", "in a transaction"])
+    @pytest.mark.parametrize("kind", ["waiaas", "in a transaction"])
     @pytest.mark.parametrize("name", DECISIONS)
     def test_a_decision_reads_the_tables_of_the_file(self, world: World, kind: str, name: str) -> None:
         """No decision reads a temporary table, on either connection."""
         scene = Scene(world)
-        database = SqliteDatabase(world.path) if kind == "peewee" else world.database
+        database = world.database
         with closing(database):
             services = ServiceSet(database, world.clock)
             transaction = database.atomic("IMMEDIATE") if kind == "in a transaction" else nullcontext()

@@ -27,7 +27,6 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from peewee import SqliteDatabase
 from support.old_files import create_statements
 from support.service_set import ServiceSet
 
@@ -42,6 +41,7 @@ from waiaas import (
     WAIaaSError,
     Wallet,
 )
+from waiaas.backends.sqlite import WaiaasDatabase
 
 pytestmark = pytest.mark.slow
 
@@ -202,7 +202,7 @@ class Machine(RuleBasedStateMachine):
         self.folder = tempfile.mkdtemp()
         self.path = Path(self.folder) / "wallets.db"
         self.now = START
-        self.databases: list[SqliteDatabase] = []
+        self.databases: list[WaiaasDatabase] = []
         self.services: list[ServiceSet] = []
         self.turn = 0
         self.sessions: dict[str, ModelSession] = {}
@@ -222,7 +222,7 @@ class Machine(RuleBasedStateMachine):
         self.databases = [
             first,
             waiaas.connect(self.path),
-            SqliteDatabase(self.path, pragmas={"foreign_keys": "ON", "synchronous": "NORMAL"}),
+            WaiaasDatabase(str(self.path), pragmas={"foreign_keys": "ON", "synchronous": "NORMAL"}),
         ]
         self.start_services_anew()
         # The first session makes the key of a new file; a key that was just made cannot be rotated.

@@ -9,8 +9,6 @@ import json
 import re
 import string
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from support.service_harness import NOBODY, NOW, World, b64, make_token, refused
 
 import waiaas
 from waiaas import AuthenticatedSession, IssuedSession, TokenClaims, WAIaaSError, services
+from waiaas.services.changes import write
 from waiaas.services.tokens import TokenKeys
 
 
@@ -586,14 +585,12 @@ def test_two_callers_that_find_no_key_use_one(world: World, monkeypatch: pytest.
     """Where another caller makes the first key before this one has the lock, this one takes that key."""
     other = World(world.path, world.clock)
 
-    @contextmanager
-    def after_the_other(database: Any) -> Iterator[None]:
+    def after_the_other(*change: Any) -> Any:
         monkeypatch.undo()
-        other.tokens.keys()
-        with waiaas.write_transaction(database):
-            yield
+        other.tokens.sign("s-2", "w-1", issued_at=NOW, expires_at=NOW + 300)
+        return write(*change)
 
-    monkeypatch.setattr("waiaas.services.tokens.service_transaction", after_the_other)
+    monkeypatch.setattr("waiaas.services.tokens.write", after_the_other)
     token = world.tokens.sign("s-1", "w-1", issued_at=NOW, expires_at=NOW + 300)
     assert token == make_token(world.key(), {"sub": "s-1", "wlt": "w-1", "iat": NOW, "exp": NOW + 300})
     assert other.tokens.verify(token).session_id == "s-1"

@@ -14,9 +14,8 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from hashlib import sha256
 from typing import Any
 
-from peewee import SqliteDatabase
-
 import waiaas
+from waiaas.backends.sqlite import WaiaasDatabase
 
 START = 1_800_000_000
 _TTL = 300
@@ -204,9 +203,9 @@ class Load:
         print(json.dumps(line), flush=True)
 
 
-def _with_a_journal(path: str) -> SqliteDatabase:
+def _with_a_journal(path: str) -> WaiaasDatabase:
     """A file in rollback-journal mode, which `connect` would switch, with SQLite's own level of synchronisation."""
-    return SqliteDatabase(path, pragmas={"journal_mode": "delete", "synchronous": "full", "foreign_keys": 1})
+    return WaiaasDatabase(path, pragmas={"journal_mode": "delete", "synchronous": "full", "foreign_keys": 1})
 
 
 if __name__ == "__main__":

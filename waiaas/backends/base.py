@@ -13,21 +13,36 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
+
+from peewee import Database
 
 Result = TypeVar("Result")
 Row = tuple[Any, ...]
 
+#: The primary key of each table whose rows are locked, and a column that no rule depends on.
+LOCKED = {"wallets": ("id", "created_at"), "sessions": ("id", "created_at"), "key_value_store": ("key", "updated_at")}
 
-class Backend(ABC):
+
+class Backend(Database, ABC):
     """The part of a Peewee database that differs between engines."""
+
+    #: Whether a table can have triggers of a stranger's: those of a file come with the file.
+    has_foreign_triggers: ClassVar[bool] = False
+    #: What ends an INSERT, so that it returns the id of the new row; empty if no id is needed.
+    returning_id: ClassVar[str] = ""
+
+    @abstractmethod
+    def execute_sql(self, sql: str, params: Any = None) -> Any:
+        """Run a statement in the dialect of the engine, and return its cursor."""
 
     @abstractmethod
     def dialect(self, sql: str) -> str:
         """Return a statement in the dialect of the engine.
 
         :param sql: a statement with ``?`` for parameters and ``main.`` before its tables, as SQLite takes it. It has
-            no ``?`` and no ``main.`` in a literal. Translate it once and keep the result.
+            no ``?`` and no ``main.`` in a literal. The order of links is ``l.rowid``, if their table is called ``l``.
+            Translate it once and keep the result.
         """
 
     @abstractmethod
@@ -54,6 +69,7 @@ class Backend(ABC):
         change: Callable[[], Result],
         *,
         durable: bool = False,
+        alone: bool = False,
         find: Callable[[], Result | None] | None = None,
     ) -> Result:
         """Run a change in one transaction and return its result, after COMMIT.
@@ -66,6 +82,7 @@ class Backend(ABC):
 
         :param durable: whether the change must be on the disk when this returns, whatever the connection's own
             settings are. In a transaction of the caller it is so when that one has committed.
+        :param alone: whether no other change runs meanwhile, as in :meth:`exclusive_transaction`.
         :param find: looks for the change by the id of its new row, and returns what ``change`` would have returned, or
             None. It is called on a new connection if COMMIT was sent and not answered.
         :raises WAIaaSError: ``commit_unknown`` if COMMIT was sent and not answered and the change was not found;
@@ -82,8 +99,17 @@ class Backend(ABC):
         counted for a wallet. An id that has no row is left out. What other tables have to say is read by a later
         statement: only that one sees what was committed while this one waited.
 
-        :param table: ``wallets`` or ``sessions``.
+        :param table: ``wallets``, ``sessions``, or ``key_value_store``, whose rows have a key for an id.
         :param columns: names, separated by commas, such as ``"id, status"``.
+        """
+
+    @abstractmethod
+    def lock_link(
+        self, wallet_id: str, wallet_columns: str, session_id: str, session_columns: str
+    ) -> tuple[Row | None, Row | None]:
+        """Lock a wallet and then a session, as :meth:`lock` does, and return their columns; None for a missing one.
+
+        If the wallet is missing, the session is not locked, and None.
         """
 
     @abstractmethod

@@ -22,7 +22,7 @@ from peewee import PostgresqlDatabase as PeeweePostgresqlDatabase
 from peewee import __exception_wrapper__ as peewee_errors  # type: ignore[attr-defined]
 from playhouse.pool import MaxConnectionsExceeded, PooledDatabase
 
-from waiaas.backends.base import Backend, Row
+from waiaas.backends.base import LOCKED, Backend, Row
 from waiaas.errors import refusal
 from waiaas.errors.postgresql import ConnectFailedError, reason_for
 from waiaas.errors.translation import refusal_for, safe_cause, translate_errors
@@ -193,6 +193,8 @@ def open_database(
 class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
     """Peewee's PostgreSQL database, which replaces lost connections, waits for locks in one order and tries again."""
 
+    returning_id = " RETURNING id"
+
     # Peewee's own: what it knows of this thread's connection, and how it runs a statement.
     _state: Any
     _lock: Any
@@ -229,7 +231,8 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
 
     def dialect(self, sql: str) -> str:
         """Return a statement for SQLite as psycopg takes it."""
-        return sql.replace("main.", "").replace("%", "%%").replace("?", self.param)
+        sql = sql.replace("main.", "").replace("l.rowid", "l.created_at, l.wallet_id")
+        return sql.replace("%", "%%").replace("?", self.param)
 
     def read(self, query: Callable[[], _Result]) -> _Result:
         """Run a function that only reads, once more after a lost connection."""
@@ -259,17 +262,19 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
         change: Callable[[], _Result],
         *,
         durable: bool = False,
+        alone: bool = False,
         find: Callable[[], _Result | None] | None = None,
     ) -> _Result:
         """Run a change in one transaction, again after a conflict or a connection that was lost before COMMIT."""
         with translate_errors(self), self.borrowed_connection(), self._answers():
             if self.in_transaction():
                 with self.atomic():
-                    self._lock_services("_shared")
+                    self._lock_services("" if alone else "_shared")
+                    self._lock_settings()
                     return change()
             self._refuse_begun_by_hand()
             try:
-                return self._write_until_committed(change, durable)
+                return self._write_until_committed(change, self._first(exclusive=alone, durable=durable))
             except CommitUnknownError as error:
                 found = self._look_up(find)
                 if found is None:
@@ -277,24 +282,47 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
                 return found
 
     def lock(self, table: str, columns: str, ids: Sequence[str]) -> list[Row]:
-        """Lock rows by writing them, in the order of their ids.
+        """Lock rows in the order of their ids; in a transaction of the caller, write them.
 
-        A mere lock would be enough under READ COMMITTED. In a transaction of the caller under REPEATABLE READ or
-        SERIALIZABLE, waiting for a row that was locked and not changed raises nothing, and the later one decides from
-        an old snapshot (https://www.postgresql.org/docs/current/transaction-iso.html). A row that was changed raises
-        a serialization failure there, whatever the new values are.
+        In a transaction under REPEATABLE READ or SERIALIZABLE, waiting for a row that was locked and not changed
+        raises nothing, and the later one decides from an old snapshot
+        (https://www.postgresql.org/docs/current/transaction-iso.html). A row that was changed raises a serialization
+        failure there, whatever the new values are. So a caller's transaction writes each row that it locks, and the
+        library's own, which are READ COMMITTED, only need the lock.
         """
-        if len(ids) == 1:
-            sql = f"UPDATE {table} SET created_at = created_at WHERE id = %s RETURNING {columns}"
-            return list(self.execute_sql(sql, (ids[0],)).fetchall())
+        key, untouched = LOCKED[table]
+        locked = f"SELECT {{}} FROM {table} WHERE {key} = ANY(%s) ORDER BY {key} FOR NO KEY UPDATE"
+        parameters = (list(ids),)
+        if not self._thread.has_changed:
+            return list(self.execute_sql(locked.format(columns), parameters).fetchall())
         qualified = ", ".join(f"t.{column.strip()}" for column in columns.split(","))
         cursor = self.execute_sql(
-            f"WITH locked AS (SELECT id FROM {table} WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE),"
-            f" written AS (UPDATE {table} AS t SET created_at = t.created_at FROM locked WHERE t.id = locked.id"
-            f" RETURNING t.id AS locked_id, {qualified}) SELECT {columns} FROM written ORDER BY locked_id",
-            (sorted(set(ids)),),
+            f"WITH locked AS ({locked.format(f'{key} AS locked_key')}),"
+            f" written AS (UPDATE {table} AS t SET {untouched} = t.{untouched} FROM locked WHERE t.{key} = locked_key"
+            f" RETURNING locked_key, {qualified}) SELECT {columns} FROM written ORDER BY locked_key",
+            parameters,
         )
         return list(cursor.fetchall())
+
+    def lock_link(
+        self, wallet_id: str, wallet_columns: str, session_id: str, session_columns: str
+    ) -> tuple[Row | None, Row | None]:
+        """Lock a wallet and then a session, in one statement if the transaction is the library's own."""
+        if self._thread.has_changed:
+            wallets = self.lock("wallets", wallet_columns, [wallet_id])
+            sessions = self.lock("sessions", session_columns, [session_id]) if wallets else []
+            return next(iter(wallets), None), next(iter(sessions), None)
+        # The lateral part runs for a row that the first part has returned, and locked.
+        row = self.execute_sql(
+            f"WITH w AS (SELECT {wallet_columns} FROM wallets WHERE id = %s FOR NO KEY UPDATE)"
+            f" SELECT s.*, w.* FROM w LEFT JOIN LATERAL (SELECT {session_columns} FROM sessions"
+            " WHERE id = %s AND w.id IS NOT NULL FOR NO KEY UPDATE) AS s ON true",
+            (wallet_id, session_id),
+        ).fetchone()
+        if row is None:
+            return None, None
+        width = session_columns.count(",") + 1
+        return tuple(row[width:]), None if row[0] is None else tuple(row[:width])
 
     @contextmanager
     def exclusive_transaction(self) -> Iterator[None]:
@@ -425,6 +453,21 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
             statements.append(_DURABLE)
         return [*statements, f"SELECT pg_advisory_xact_lock{'' if exclusive else '_shared'}({SERVICES_LOCK})"]
 
+    def _lock_settings(self) -> None:
+        """Raise a conflict if the kill switch or the keys have changed since the snapshot of a caller's transaction.
+
+        Under READ COMMITTED the statements that read them see the latest commit.
+        """
+        if self._thread.level != READ_COMMITTED:
+            self.execute_sql(
+                "INSERT INTO key_value_store (key, value, updated_at) VALUES ('kill_switch_state', 'ACTIVE', 0)"
+                " ON CONFLICT (key) DO NOTHING"
+            )
+            self.execute_sql(
+                "SELECT 1 FROM key_value_store WHERE key IN ('jwt_secret_current', 'kill_switch_state')"
+                " ORDER BY key FOR SHARE"
+            )
+
     def _lock_services(self, mode: str = "") -> None:
         """Take the lock of the services in a transaction of the caller, alone or shared."""
         self.execute_sql(f"SELECT pg_advisory_xact_lock{mode}({SERVICES_LOCK})")
@@ -443,12 +486,12 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
             row: Row | None = thread.reader.execute(sql, parameters).fetchone()
         return row
 
-    def _write_until_committed(self, change: Callable[[], _Result], durable: bool) -> _Result:
+    def _write_until_committed(self, change: Callable[[], _Result], first: Sequence[str]) -> _Result:
         deadline = time.monotonic() + self.timeout
         may_reconnect = True
         while True:
             try:
-                with self.atomic(first=self._first(durable=durable)):
+                with self.atomic(first=first):
                     return change()
             except CommitUnknownError:
                 raise

@@ -27,7 +27,7 @@ from peewee import (
     _savepoint,
 )
 
-from waiaas.backends.base import Backend, Result, Row
+from waiaas.backends.base import LOCKED, Backend, Result, Row
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.driver import sqlite3
 from waiaas.errors.sqlite import is_of_database, reason_for
@@ -65,6 +65,8 @@ class _RolledBackError(OperationalError):
 
 class WaiaasDatabase(SqliteDatabase, Backend):
     """Peewee's SQLite database, with what a program needs that writes from several threads, or forks."""
+
+    has_foreign_triggers = True
 
     # Peewee's own: what it knows of this thread's connection, how it prepares one, and what its execute_sql calls.
     _state: Any
@@ -117,6 +119,7 @@ class WaiaasDatabase(SqliteDatabase, Backend):
         change: Callable[[], Result],
         *,
         durable: bool = False,
+        alone: bool = False,
         find: Callable[[], Result | None] | None = None,
     ) -> Result:
         """Run a change in one transaction that holds the write lock; it runs once, and COMMIT is always answered."""
@@ -125,9 +128,17 @@ class WaiaasDatabase(SqliteDatabase, Backend):
 
     def lock(self, table: str, columns: str, ids: Sequence[str]) -> list[Row]:
         """Return the columns of rows in the order of their ids; the write lock is on the whole file."""
-        marks = ", ".join("?" * len(ids))
-        cursor = self.execute_sql(f"SELECT {columns} FROM main.{table} WHERE id IN ({marks}) ORDER BY id", ids)
+        marks, (key, _) = ", ".join("?" * len(ids)), LOCKED[table]
+        cursor = self.execute_sql(f"SELECT {columns} FROM main.{table} WHERE {key} IN ({marks}) ORDER BY {key}", ids)
         return list(cursor.fetchall())
+
+    def lock_link(
+        self, wallet_id: str, wallet_columns: str, session_id: str, session_columns: str
+    ) -> tuple[Row | None, Row | None]:
+        """Return the columns of a wallet and of a session; the write lock is on the whole file."""
+        return _only(self.lock("wallets", wallet_columns, [wallet_id])), _only(
+            self.lock("sessions", session_columns, [session_id])
+        )
 
     def exclusive_transaction(self) -> AbstractContextManager[None]:
         """Return the context manager of a transaction that holds the write lock."""
@@ -346,6 +357,10 @@ def _raise_refusal(error: PeeweeException) -> None:
     refused = getattr(error, "orig", None)
     if isinstance(refused, WAIaaSError):
         raise refused from refused.__cause__
+
+
+def _only(rows: Sequence[Row]) -> Row | None:
+    return rows[0] if rows else None
 
 
 class _Savepoint(_savepoint):

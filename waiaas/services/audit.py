@@ -1,25 +1,24 @@
-"""The audit log: each change is written in the transaction of the change, and read by who, what, which and when."""
+"""The audit log: what services have changed, read by actor, event, session, wallet and time."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
-from peewee import Database, ModelSelect
+from peewee import ModelSelect
 
 from waiaas.errors import FieldMessage
-from waiaas.errors.translation import translate_errors
 from waiaas.models import AuditLog
 from waiaas.schemas import DEFAULT_LIMIT, RequestValidationError
 from waiaas.services.base import Service
-from waiaas.services.details import shown
+from waiaas.services.details import field_value
 from waiaas.services.ids import check_id
 from waiaas.services.pages import Page, check_page
-from waiaas.services.statements import batched, show
+from waiaas.services.statements import read
 
 # An id of a row: SQLite has 64 bits.
 _ROW_ID = re.compile("[0-9]{1,18}")
@@ -101,28 +100,10 @@ class AuditService(Service):
     def _page(self, query: ModelSelect[AuditLog], limit: int, after: str | None) -> Page[AuditEntry]:
         of_page = query if after is None else query.where(AuditLog.id < int(after))
         sql, parameters = self._database.get_sql_context().sql(of_page).query()
-        with translate_errors(self._database):
-            rows = show(self._database, lambda: self._database.execute_sql(sql, parameters).fetchall())
-        entries = tuple(AuditEntry(*map(_shown, _FIELDS, row)) for row in rows)
+        rows = read(self._database, lambda: self._database.execute_sql(sql, parameters).fetchall())
+        entries = tuple(AuditEntry(*map(_value, _FIELDS, row)) for row in rows)
         next_after = str(entries[limit - 1].id) if len(entries) > limit else None
         return Page(entries[:limit], next_after, lambda place: self._page(query, limit, place))
-
-
-class Event(NamedTuple):
-    """A row to be written: what happened, to which wallet, session or transaction; never a secret."""
-
-    event_type: str
-    details: dict[str, Any]
-    wallet_id: str | None = None
-    session_id: str | None = None
-    tx_id: str | None = None
-    severity: str = "info"
-
-
-def record(database: Database, now: int, actor: str, events: Sequence[Event]) -> None:
-    """Write events of one moment (Unix seconds) and one actor into `audit_log`."""
-    for some in batched([{"timestamp": now, "actor": actor, **event._asdict()} for event in events]):
-        AuditLog.insert_many(some).execute(database)
 
 
 _FIELDS = [getattr(AuditLog, name) for name in AuditEntry.__annotations__]
@@ -132,10 +113,10 @@ def _is_row_id(place: object) -> bool:
     return isinstance(place, str) and _ROW_ID.fullmatch(place) is not None
 
 
-def _shown(field: Any, stored: Any) -> Any:
+def _value(field: Any, stored: Any) -> Any:
     """Return a stored value in the type of its field."""
     if field is not AuditLog.details:
-        return shown(field, stored)
+        return field_value(field, stored)
     try:
         details = json.loads(stored)
     except (ValueError, TypeError, RecursionError):

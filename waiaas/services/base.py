@@ -6,16 +6,17 @@ import time
 
 from peewee import Database
 
+from waiaas.backends.base import Backend
 from waiaas.services.settings import Clock, SessionSettings
 
 
 class Service:
     """Takes a database at the latest schema version, the settings of sessions, and a clock.
 
-    :param database: a Peewee database, such as ``waiaas.connect(path)`` returns.
+    :param database: the Peewee database that ``waiaas.connect`` returns.
     :param settings: how long sessions live and how many a wallet may have; the daemon's if None.
     :param clock: returns the time in Unix seconds.
-    :raises TypeError: ``database`` is not a Peewee database, such as a path.
+    :raises TypeError: ``database`` is anything else, such as a path.
     """
 
     def __init__(
@@ -31,15 +32,14 @@ class Service:
         return f"<{type(self).__name__}>"
 
 
-def require_database(database: Database) -> Database:
+def require_database(database: Database) -> Backend:
     """Return the database that a service was given; raises TypeError for anything else, such as a path.
 
     >>> require_database("wallets.db")
     Traceback (most recent call last):
       ...
-    TypeError: a service takes a Peewee database, such as waiaas.connect(path) returns, not str
+    TypeError: a service takes the database that waiaas.connect returns, not str
     """
-    if not isinstance(database, Database):
-        kind = type(database).__name__
-        raise TypeError(f"a service takes a Peewee database, such as waiaas.connect(path) returns, not {kind}")
+    if not isinstance(database, Backend):
+        raise TypeError(f"a service takes the database that waiaas.connect returns, not {type(database).__name__}")
     return database

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from itertools import groupby
 from typing import Any, NoReturn
 
-from peewee import JOIN, Database, Field, ModelSelect, Node
+from peewee import Field, ModelSelect
 
+from waiaas.backends.base import Backend, Row
 from waiaas.errors import WAIaaSError, refusal
-from waiaas.errors.translation import translate_errors
 from waiaas.models import Session, SessionWallet, Wallet
 from waiaas.models.fields import LAST_SECOND, Integer, JSONText, UTCDateTime
 from waiaas.paths import file_of
 from waiaas.services.expiry import is_expired
-from waiaas.services.statements import ReplacedText, link_order, show
+from waiaas.services.ids import redact_id
+from waiaas.services.statements import ReplacedText, read, run, shown
 
 
 @dataclass(frozen=True)
@@ -126,52 +127,54 @@ class IssuedSession(SessionDetails):
     token: str = field(repr=False)
 
 
-def details_query(database: Database, which: Node) -> ModelSelect[Session]:
-    """The query for the sessions that satisfy a condition, joined to their links; `session_details` runs its SQL."""
-    return (
-        Session.select(*_SESSION_FIELDS, *_LINK_FIELDS)
-        .join(SessionWallet, JOIN.LEFT_OUTER)
-        .join(Wallet, JOIN.LEFT_OUTER)
-        .where(which)
-        .order_by(Session.id, SessionWallet.is_default.desc(), *link_order(database, SessionWallet))
-    )
+def read_sessions(database: Backend, ids: ModelSelect[Session], now: int) -> tuple[SessionDetails, ...]:
+    """Read the sessions of a query for ids, with their links; those that expire at `now` (Unix seconds) have expired.
 
-
-def session_details(
-    database: Database, sql: str, parameters: Sequence[object], now: int
-) -> tuple[SessionDetails, ...]:
-    """Read sessions by id, with their links; those that expire at `now` (Unix seconds) have expired.
-
-    Takes the SQL of a `details_query` and its parameters. Text that is not UTF-8 is shown with replacement characters.
-    Raises WAIaaSError if the database cannot be read.
+    Text that is not UTF-8 is shown with replacement characters.
     """
-    with translate_errors(database):
-        rows = show(database, lambda: database.execute_sql(sql, parameters).fetchall())
-        by_session = (list(of_one) for _, of_one in groupby(rows, key=_stored_id))
-        return tuple(_details(database, of_one, now) for of_one in by_session)
+    sql, parameters = database.get_sql_context().sql(ids).query()
+    sql = f"{database.dialect(_FROM_SESSIONS)} WHERE s.id IN ({sql}) {database.dialect(_BY_SESSION)}"
+    return _sessions(database, lambda: database.execute_sql(sql, parameters).fetchall(), now)
 
 
-def wallet_details(database: Database, query: ModelSelect[Wallet]) -> tuple[WalletDetails, ...]:
-    """Read wallets by a query that selects `WALLET_FIELDS`."""
-    sql, parameters = database.get_sql_context().sql(query).query()
-    rows = show(database, lambda: database.execute_sql(sql, parameters).fetchall())
-    return tuple(WalletDetails(*map(shown, WALLET_FIELDS, row)) for row in rows)
+def read_session(database: Backend, session_id: str, now: int) -> SessionDetails:
+    """Read one session with its links. Raises WAIaaSError `SESSION_NOT_FOUND`."""
+    for session in _sessions(database, lambda: run(database, _ONE_SESSION, session_id).fetchall(), now):
+        return session
+    raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": redact_id(session_id)})
 
 
-def linked_wallets(database: Database, session_id: str) -> tuple[LinkedWallet, ...]:
+def session_details(database: Backend, session: Row, links: Sequence[Row], now: int) -> SessionDetails:
+    """Make a session from its `SESSION_COLUMNS` and the rows of its links."""
+    values = dict(zip(SESSION_NAMES, map(field_value, _SESSION_FIELDS, session), strict=False))
+    values["constraints"] = limits = _constraints(database, session[0], values["constraints"])
+    make = _SessionWithUnreadableLimits if isinstance(limits, WAIaaSError) else SessionDetails
+    status = _status(values["revoked_at"], session[_EXPIRES_AT], now)
+    return make(status=status, wallets=tuple(map(linked_wallet, links)), **values)
+
+
+def issued_session(session: SessionDetails, token: str) -> IssuedSession:
+    """Add its token to a session; limits that cannot be read are an error here, for no token is signed for them."""
+    return IssuedSession(**{**vars(session), "constraints": session.constraints}, token=token)
+
+
+def read_links(database: Backend, session_id: str) -> list[Row]:
     """Read the links of a session, that of the default wallet first, then in the order in which they were made."""
-    query = (
-        SessionWallet.select(*_LINK_FIELDS)
-        .join(Wallet)
-        .where(SessionWallet.session == session_id)
-        .order_by(SessionWallet.is_default.desc(), *link_order(database, SessionWallet))
-    )
-    sql, parameters = database.get_sql_context().sql(query).query()
-    rows = show(database, lambda: database.execute_sql(sql, parameters).fetchall())
-    return tuple(_linked(row) for row in rows)
+    rows: list[Row] = shown(database, lambda: run(database, _LINKS, session_id).fetchall())
+    return rows
 
 
-def refuse_unreadable_id(database: Database, id_: object) -> None:
+def linked_wallet(row: Sequence[Any]) -> LinkedWallet:
+    """Make a linked wallet from its `LINK_COLUMNS`."""
+    return LinkedWallet(*map(field_value, _LINK_FIELDS, row))
+
+
+def wallet_details(row: Sequence[Any]) -> WalletDetails:
+    """Make a wallet from its `WALLET_COLUMNS`."""
+    return WalletDetails(*map(field_value, WALLET_FIELDS, row))
+
+
+def refuse_unreadable_id(database: Backend, id_: object) -> None:
     """Refuse to decide by an id that is not UTF-8: other bytes can have the same replacement characters."""
     if isinstance(id_, ReplacedText):
         raise refusal("unreadable_value", path=file_of(database), cause=f"the id {id_!r} is not UTF-8")
@@ -191,8 +194,9 @@ _SESSION_FIELDS = [
     Session.constraints,
     Session.source,
 ]
-_SESSION_NAMES = [field.name for field in _SESSION_FIELDS]
-_EXPIRES_AT = _SESSION_NAMES.index("expires_at")
+#: Their names.
+SESSION_NAMES = [field.name for field in _SESSION_FIELDS]
+_EXPIRES_AT = SESSION_NAMES.index("expires_at")
 _LINK_FIELDS = [
     Wallet.id,
     Wallet.name,
@@ -206,14 +210,33 @@ _LINK_FIELDS = [
 ]
 
 
-def _details(database: Database, rows: Sequence[Sequence[Any]], now: int) -> SessionDetails:
-    """Make a session from the rows that join it to its links; without links, it is one row without a wallet."""
-    width = len(_SESSION_FIELDS)
-    values = dict(zip(_SESSION_NAMES, map(shown, _SESSION_FIELDS, rows[0]), strict=False))
-    values["constraints"] = limits = _constraints(database, rows[0][0], values["constraints"])
-    make = _SessionWithUnreadableLimits if isinstance(limits, WAIaaSError) else SessionDetails
-    links = tuple(_linked(row[width:]) for row in rows if row[width] is not None)
-    return make(status=_status(values["revoked_at"], rows[0][_EXPIRES_AT], now), wallets=links, **values)
+#: The columns of a session, of a link with its wallet, and of a wallet.
+SESSION_COLUMNS = ", ".join(field.column_name for field in _SESSION_FIELDS)
+LINK_COLUMNS = ", ".join(f"{'w' if field.model is Wallet else 'l'}.{field.column_name}" for field in _LINK_FIELDS)
+WALLET_COLUMNS = ", ".join(field.column_name for field in WALLET_FIELDS)
+#: How the links of a session are ordered.
+LINK_ORDER = "ORDER BY l.is_default DESC, l.rowid"
+
+_LINKS = f"""\
+SELECT {LINK_COLUMNS} FROM main.session_wallets AS l JOIN main.wallets AS w ON w.id = l.wallet_id
+WHERE l.session_id = ? {LINK_ORDER}"""
+_FROM_SESSIONS = f"""\
+SELECT {", ".join(f"s.{field.column_name}" for field in _SESSION_FIELDS)}, {LINK_COLUMNS}
+FROM main.sessions AS s
+LEFT JOIN main.session_wallets AS l ON l.session_id = s.id
+LEFT JOIN main.wallets AS w ON w.id = l.wallet_id"""
+_BY_SESSION = "ORDER BY s.id, l.is_default DESC, l.rowid"
+_ONE_SESSION = f"{_FROM_SESSIONS} WHERE s.id = ? {_BY_SESSION}"
+
+
+def _sessions(database: Backend, query: Callable[[], list[Row]], now: int) -> tuple[SessionDetails, ...]:
+    """Make sessions from the rows that join each to its links; one without links has one row without a wallet."""
+    width, found = len(_SESSION_FIELDS), []
+    for _, of_one in groupby(read(database, query), key=_stored_id):
+        rows = list(of_one)
+        links = [row[width:] for row in rows if row[width] is not None]
+        found.append(session_details(database, rows[0], links, now))
+    return tuple(found)
 
 
 def _stored_id(row: Sequence[Any]) -> object:
@@ -221,11 +244,7 @@ def _stored_id(row: Sequence[Any]) -> object:
     return row[0].raw if isinstance(row[0], ReplacedText) else row[0]
 
 
-def _linked(row: Sequence[Any]) -> LinkedWallet:
-    return LinkedWallet(*map(shown, _LINK_FIELDS, row))
-
-
-def shown(field: Field, value: Any) -> Any:
+def field_value(field: Field, value: Any) -> Any:
     """Return a stored value in the type of its field; SQLite takes any value in any column.
 
     A time that is not a number is shown as the last second of the year 9999: SQLite orders it after every number.
@@ -241,7 +260,7 @@ def shown(field: Field, value: Any) -> Any:
     return field.python_value(value)
 
 
-def _constraints(database: Database, session_id: str, stored: Any) -> dict[str, Any] | WAIaaSError | None:
+def _constraints(database: Backend, session_id: str, stored: Any) -> dict[str, Any] | WAIaaSError | None:
     """Return the limits of a session, or the error for limits that cannot be read: they must not look like none."""
     try:
         found = None if stored is None else json.loads(stored)

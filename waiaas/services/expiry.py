@@ -23,6 +23,11 @@ def is_expired(end: object, now: float) -> bool:
     return not (isinstance(end, (int, float)) and now < end <= LAST_SECOND)
 
 
+#: SQL for a session `s` that is neither revoked nor expired; its parameter is the time.
+#: Not as a range: most sessions lie in it, and SQLite would read and sort them all for one page of a list.
+IS_ALIVE = f"s.revoked_at IS NULL AND NOT (s.expires_at <= ? OR s.expires_at > {LAST_SECOND})"
+
+
 def has_expired(now: int) -> Expression:
     """Return the SQL condition for sessions that have expired; text is above every number."""
     return (Session.expires_at <= now) | (Session.expires_at > LAST_SECOND)

@@ -6,18 +6,20 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any
 
-from peewee import SQL, Database, Node, Value
+from peewee import SQL, Node, Value
 
+from waiaas.backends.base import Backend
 from waiaas.errors import WAIaaSError
 from waiaas.models import AuditLog, BaseModel, KeyValue, Session, SessionWallet, Transaction, Wallet
 from waiaas.models.fields import to_json
-from waiaas.services.audit import Event, record
 from waiaas.services.base import Service
+from waiaas.services.changes import Event, Journal, refuse_undone, write
 from waiaas.services.ids import check_actor
 from waiaas.services.settings import seconds_of
-from waiaas.services.statements import fetch, fetch_latest, in_dialect, refuse_undone, service_transaction
+from waiaas.services.statements import STORE, fetch_latest, run
 
 #: SQL that is true while the kill switch locks the system: for any value but `ACTIVE`; a missing row locks nothing.
 IS_LOCKED = (
@@ -97,12 +99,12 @@ class KillSwitchService(Service):
         :raises WAIaaSError: `KILL_SWITCH_ALREADY_ACTIVE` in the states `SUSPENDED` and `LOCKED`.
         """
 
-        def change(now: int, state: str | None) -> None:
+        def change(journal: Journal, now: int, state: str | None) -> None:
             if state in ("SUSPENDED", "LOCKED"):
                 raise WAIaaSError("KILL_SWITCH_ALREADY_ACTIVE", details={"state": state})
             counts = self._take_all_rights(now, actor)
             self._store({_STATE: "SUSPENDED", _ACTIVATED_AT: str(now), _ACTIVATED_BY: actor}, now)
-            self._record("KILL_SWITCH_ACTIVATED", counts, now, actor)
+            _record(journal, "KILL_SWITCH_ACTIVATED", counts, now, actor)
             self._refuse_rights_left()
 
         return self._change(change, "SUSPENDED", actor)
@@ -115,11 +117,11 @@ class KillSwitchService(Service):
         :raises WAIaaSError: `INVALID_STATE_TRANSITION` in every other state.
         """
 
-        def change(now: int, state: str | None) -> None:
+        def change(journal: Journal, now: int, state: str | None) -> None:
             if state != "SUSPENDED":
                 raise WAIaaSError("INVALID_STATE_TRANSITION", details={"from": _shown(state), "to": "LOCKED"})
             self._store({_STATE: "LOCKED"}, now)
-            self._record("KILL_SWITCH_ESCALATED", {}, now, actor)
+            _record(journal, "KILL_SWITCH_ESCALATED", {}, now, actor)
 
         return self._change(change, "LOCKED", actor)
 
@@ -131,27 +133,31 @@ class KillSwitchService(Service):
         :raises WAIaaSError: `KILL_SWITCH_NOT_ACTIVE` in the state `ACTIVE`.
         """
 
-        def change(now: int, state: str | None) -> None:
+        def change(journal: Journal, now: int, state: str | None) -> None:
             if state == "ACTIVE":
                 raise WAIaaSError("KILL_SWITCH_NOT_ACTIVE")
             self._store({_STATE: "ACTIVE"}, now)
             KeyValue.delete().where(KeyValue.key.in_([_ACTIVATED_AT, _ACTIVATED_BY])).execute(self._database)
-            self._record("KILL_SWITCH_RECOVERED", {"from": _shown(state)}, now, actor)
+            _record(journal, "KILL_SWITCH_RECOVERED", {"from": _shown(state)}, now, actor)
 
         return self._change(change, "ACTIVE", actor)
 
-    def _change(self, change: Callable[[int, str | None], None], target: str, actor: str) -> KillSwitch:
+    def _change(self, change: Callable[[Journal, int, str | None], None], target: str, actor: str) -> KillSwitch:
         check_actor(actor)
-        with service_transaction(self._database, durable=True):
-            change(seconds_of(self._clock), self._read(_READ_STATE))
+
+        def run_change(journal: Journal) -> KillSwitch:
+            change(journal, seconds_of(self._clock), self._read(_READ_STATE))
             state = self.state()
-            refuse_undone(self._database, KeyValue, state.state == target)
+            refuse_undone(self._database, "key_value_store", lambda: state.state == target)
             return state
+
+        # Alone: after it has returned, no change commits that was decided by the state before.
+        return write(self._database, run_change, durable=True, alone=True)
 
     def _read(self, sql: str, *parameters: object) -> Any:
         """Return the only value of the first row, None if there is no row or the value is not UTF-8."""
         try:
-            found = fetch_latest(self._database, in_dialect(self._database, sql), *parameters)
+            found = fetch_latest(self._database, self._database.dialect(sql), *parameters)
         except WAIaaSError as error:
             if error.reason != "unreadable_value":
                 raise
@@ -160,12 +166,7 @@ class KillSwitchService(Service):
 
     def _store(self, values: dict[str, str], now: int) -> None:
         for key, value in values.items():
-            row = {KeyValue.key: key, KeyValue.value: value, KeyValue.updated_at: now}
-            changes = {KeyValue.value: value, KeyValue.updated_at: now}
-            KeyValue.insert(row).on_conflict(conflict_target=[KeyValue.key], update=changes).execute(self._database)
-
-    def _record(self, event: str, details: dict[str, Any], now: int, actor: str) -> None:
-        record(self._database, now, actor, [Event(event, details, severity="critical")])
+            run(self._database, STORE, key, value, now)
 
     def _take_all_rights(self, now: int, actor: str) -> dict[str, int]:
         """Revoke, cancel and suspend; returns how many of each."""
@@ -188,7 +189,10 @@ class KillSwitchService(Service):
 
     def _refuse_rights_left(self) -> None:
         for model, is_left in _RIGHTS.items():
-            refuse_undone(self._database, model, not model.select().where(is_left).exists(self._database))
+            refuse_undone(self._database, model._meta.table_name, partial(self._has_none, model, is_left))
+
+    def _has_none(self, model: type[BaseModel], which: Node) -> bool:
+        return not model.select().where(which).exists(self._database)
 
     def _record_each(self, event: str, now: int, actor: str, model: type[BaseModel], which: Node, *ids: Node) -> int:
         """Write a row of the audit log for each row that is to be changed; `ids`: wallet, session, transaction."""
@@ -213,18 +217,22 @@ SELECT CASE WHEN NOT {IS_LOCKED} THEN 'ACTIVE'
 _READ_VALUE = "SELECT value FROM main.key_value_store WHERE key = ?"
 
 
-def refuse_locked(database: Database) -> None:
+def refuse_locked(database: Backend) -> None:
     """Refuse while the kill switch locks the system: WAIaaSError `SYSTEM_LOCKED`."""
-    (is_locked,) = fetch(database, in_dialect(database, READ_LOCK))
+    (is_locked,) = run(database, READ_LOCK).fetchone()
     if is_locked:
         raise WAIaaSError("SYSTEM_LOCKED")
 
 
-def refuse_locked_now(database: Database) -> None:
+def refuse_locked_now(database: Backend) -> None:
     """Refuse as `refuse_locked` does, by the latest commit of any process."""
-    (is_locked,) = fetch_latest(database, in_dialect(database, READ_LOCK))
+    (is_locked,) = fetch_latest(database, database.dialect(READ_LOCK))
     if is_locked:
         raise WAIaaSError("SYSTEM_LOCKED")
+
+
+def _record(journal: Journal, event: str, details: dict[str, Any], now: int, actor: str) -> None:
+    journal.record(now, actor, [Event(event, details, severity="critical")])
 
 
 def _shown(state: str | None) -> str:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from typing import Any
 
-from peewee import JOIN, Database, Node, fn
+from peewee import Database
 
+from waiaas.backends.base import Row
 from waiaas.backends.sqlite import sync_at_commit
 from waiaas.errors import WAIaaSError
-from waiaas.errors.translation import translate_errors
-from waiaas.models import Session, SessionWallet, Wallet
-from waiaas.services.audit import Event, record
 from waiaas.services.base import Service
-from waiaas.services.details import LinkedWallet, linked_wallets
-from waiaas.services.expiry import has_not_expired, is_expired
+from waiaas.services.changes import Event, Journal, lock, refuse_undone, write
+from waiaas.services.details import LINK_COLUMNS, LINK_ORDER, LinkedWallet, linked_wallet, read_links
+from waiaas.services.expiry import IS_ALIVE, is_expired
 from waiaas.services.ids import check_actor, check_id, redact_id
-from waiaas.services.kill_switch import IS_LOCKED, refuse_locked, refuse_locked_now
+from waiaas.services.kill_switch import IS_LOCKED, refuse_locked_now
 from waiaas.services.settings import Clock, SessionSettings, seconds_of
-from waiaas.services.statements import FALSE, fetch_latest, in_dialect, refuse_undone, service_transaction
+from waiaas.services.statements import fetch_latest, marks, read, run, shown
 
 
 class SessionWalletService(Service):
@@ -29,8 +31,8 @@ class SessionWalletService(Service):
     ) -> None:
         """Take the database, the settings and the clock."""
         super().__init__(database, settings=settings, clock=clock)
-        self._find_named = in_dialect(database, _REACHED.format(which="l.wallet_id = ?"))
-        self._find_default = in_dialect(database, _REACHED.format(which="l.is_default = 1"))
+        self._find_named = self._database.dialect(_REACHED.format(which="l.wallet_id = ?"))
+        self._find_default = self._database.dialect(_REACHED.format(which="l.is_default = 1"))
 
     def link(self, session_id: str, wallet_id: str, *, actor: str) -> LinkedWallet:
         """Link one more wallet to a session; it does not become the default.
@@ -50,18 +52,23 @@ class SessionWalletService(Service):
         check_id("sessionId", session_id)
         check_id("walletId", wallet_id)
         check_actor(actor)
-        with service_transaction(self._database):
-            refuse_locked(self._database)
+
+        def change(journal: Journal) -> LinkedWallet:
+            wallet, session = self._lock(wallet_id, session_id)
             now = seconds_of(self._clock)
-            links = _links_to_change(self._database, session_id)
-            refuse_unusable(self._database, [wallet_id], self._settings, now)
-            if any(link.id == wallet_id for link in links):
+            sessions, links = self._read_usage(session_id, wallet_id, now)
+            self._refuse_unknown(session_id, session, is_locked=wallet is not None)
+            statuses = {} if wallet is None else {wallet_id: wallet[-1]}
+            refuse_unusable([wallet_id], statuses, {wallet_id: sessions}, self._settings.sessions_per_wallet)
+            assert wallet is not None
+            if wallet_id in links:
                 raise WAIaaSError("WALLET_ALREADY_LINKED", details={"sessionId": session_id, "walletId": wallet_id})
-            row = {"session": session_id, "wallet": wallet_id, "is_default": not links, "created_at": now}
-            SessionWallet.insert(row).execute(self._database)
+            run(self._database, insert_links(1), session_id, wallet_id, int(not links), now)
             event = Event("SESSION_WALLET_LINKED", {"isDefault": not links}, wallet_id, session_id)
-            record(self._database, now, actor, [event])
-            return self._linked(session_id, wallet_id)
+            journal.record(now, actor, [event])
+            return linked_wallet((*wallet, not links, now, session_id))
+
+        return write(self._database, change)
 
     def unlink(self, session_id: str, wallet_id: str, *, actor: str) -> None:
         """Remove a wallet from a session, which keeps its others.
@@ -76,19 +83,24 @@ class SessionWalletService(Service):
         check_id("sessionId", session_id)
         check_id("walletId", wallet_id)
         check_actor(actor)
-        with service_transaction(self._database, durable=True):
+
+        def change(journal: Journal) -> None:
+            links = self._links_to_change(session_id)
             now = seconds_of(self._clock)
-            links = _links_to_change(self._database, session_id)
             link = _find(links, session_id, wallet_id)
             if len(links) == 1:
                 raise WAIaaSError("SESSION_REQUIRES_WALLET", details={"sessionId": session_id})
             if link.is_default:
                 raise WAIaaSError("CANNOT_REMOVE_DEFAULT_WALLET", details={"walletId": wallet_id})
-            SessionWallet.delete().where(_is_link(session_id, wallet_id)).execute(self._database)
-            event = Event("SESSION_WALLET_UNLINKED", {}, wallet_id, session_id)
-            record(self._database, now, actor, [event])
-            is_linked = SessionWallet.select().where(_is_link(session_id, wallet_id)).exists(self._database)
-            refuse_undone(self._database, SessionWallet, not is_linked)
+            run(self._database, _UNLINK, session_id, wallet_id)
+            journal.record(now, actor, [Event("SESSION_WALLET_UNLINKED", {}, wallet_id, session_id)])
+            refuse_undone(
+                self._database,
+                "session_wallets",
+                lambda: not run(self._database, _IS_LINKED, session_id, wallet_id).fetchone(),
+            )
+
+        write(self._database, change, durable=True)
 
     def set_default(self, session_id: str, wallet_id: str, *, actor: str) -> LinkedWallet:
         """Make a linked wallet the default, for requests that name none; if it is, nothing changes.
@@ -103,23 +115,28 @@ class SessionWalletService(Service):
         check_id("sessionId", session_id)
         check_id("walletId", wallet_id)
         check_actor(actor)
-        with service_transaction(self._database, durable=True):
+
+        def change(journal: Journal) -> LinkedWallet:
+            links = self._links_to_change(session_id)
             now = seconds_of(self._clock)
-            links = _links_to_change(self._database, session_id)
             link = _find(links, session_id, wallet_id)
             before = [link.id for link in links if link.is_default]
             if before == [wallet_id]:
                 sync_at_commit(self._database)
                 return link
-            of_session = SessionWallet.session == session_id
-            SessionWallet.update(is_default=False).where(of_session).execute(self._database)
-            SessionWallet.update(is_default=True).where(_is_link(session_id, wallet_id)).execute(self._database)
+            # In this order: at no moment a session has two defaults, which an index on PostgreSQL refuses.
+            run(self._database, _UNSET_DEFAULT, session_id)
+            run(self._database, _SET_DEFAULT, session_id, wallet_id)
             event = Event("SESSION_DEFAULT_WALLET_SET", {"previousWalletIds": before}, wallet_id, session_id)
-            record(self._database, now, actor, [event])
-            defaults = SessionWallet.select(SessionWallet.wallet).where(of_session, SessionWallet.is_default != FALSE)
-            kept = list(defaults.tuples().execute(self._database))
-            refuse_undone(self._database, SessionWallet, kept == [(wallet_id,)])
-            return self._linked(session_id, wallet_id)
+            journal.record(now, actor, [event])
+            refuse_undone(
+                self._database,
+                "session_wallets",
+                lambda: run(self._database, _DEFAULTS, session_id).fetchall() == [(wallet_id,)],
+            )
+            return replace(link, is_default=True)
+
+        return write(self._database, change, durable=True)
 
     def list(self, session_id: str) -> tuple[LinkedWallet, ...]:
         """Return the wallets that are linked to a session, the default first, then in the order of their links.
@@ -131,11 +148,14 @@ class SessionWalletService(Service):
         :raises WAIaaSError: `SESSION_NOT_FOUND` if the session is unknown.
         """
         check_id("sessionId", session_id)
-        with translate_errors(self._database), self._database.atomic():
-            links = linked_wallets(self._database, session_id)
-            if not links and not Session.select().where(Session.id == session_id).exists(self._database):
+
+        def query() -> tuple[LinkedWallet, ...]:
+            links = run(self._database, _ALL_LINKS, session_id).fetchall()
+            if not links:
                 raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": redact_id(session_id)})
-            return links
+            return tuple(linked_wallet(row) for row in links if row[0] is not None)
+
+        return read(self._database, query)
 
     def resolve(self, session_id: str, wallet_id: str | None = None) -> str:
         """Return the id of the wallet that a request is for: the one it names, else the session's default.
@@ -174,38 +194,81 @@ class SessionWalletService(Service):
             )
         return str(reached)
 
-    def _linked(self, session_id: str, wallet_id: str) -> LinkedWallet:
-        return _find(linked_wallets(self._database, session_id), session_id, wallet_id)
+    def _lock(self, wallet_id: str, session_id: str) -> tuple[Row | None, Row | None]:
+        columns = _WALLET_COLUMNS, session_id, "id, revoked_at"
+        return shown(self._database, lambda: self._database.lock_link(wallet_id, *columns))
+
+    def _read_usage(self, session_id: str, wallet_id: str, now: int) -> tuple[int, Sequence[str]]:
+        """Return how many living sessions the wallet has, and the wallets of the session.
+
+        Raises WAIaaSError `SYSTEM_LOCKED`.
+        """
+        rows = shown(self._database, lambda: run(self._database, _USAGE, wallet_id, now, session_id).fetchall())
+        if rows[0][0]:
+            raise WAIaaSError("SYSTEM_LOCKED")
+        return rows[0][1], [row[2] for row in rows if row[2] is not None]
+
+    def _links_to_change(self, session_id: str) -> Sequence[LinkedWallet]:
+        """Lock a session and return its links; refuse a session that is unknown or revoked."""
+        locked = lock(self._database, "sessions", "id, revoked_at", [session_id])
+        self._refuse_unknown(session_id, next(iter(locked), None), is_locked=True)
+        return [linked_wallet(row) for row in read_links(self._database, session_id)]
+
+    def _refuse_unknown(self, session_id: str, session: Row | None, *, is_locked: bool) -> None:
+        """Refuse a session that is unknown or revoked; one that was not locked is read."""
+        if not is_locked:
+            session = run(self._database, _REVOKED_AT, session_id).fetchone()
+        if session is None or session[1] is not None:
+            raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": redact_id(session_id)})
 
 
-def refuse_unusable(database: Database, wallet_ids: Sequence[str], settings: SessionSettings, now: int) -> None:
-    """Refuse wallets that no session can be linked to, at Unix seconds `now`.
+def refuse_unusable(
+    wallet_ids: Sequence[str], statuses: Mapping[str, str], sessions: Mapping[Any, Any], limit: int
+) -> None:
+    """Refuse wallets that no session can be linked to, by their statuses and their numbers of living sessions.
 
-    Raises WAIaaSError `WALLET_NOT_FOUND`, `WALLET_TERMINATED`, or `SESSION_LIMIT_EXCEEDED` if a wallet has as many
-    sessions as the settings allow, without those that are revoked or expired.
+    Raises WAIaaSError `WALLET_NOT_FOUND`, `WALLET_TERMINATED`, or `SESSION_LIMIT_EXCEEDED`.
     """
-    lives = Session.revoked_at.is_null() & has_not_expired(now)
-    usage = (
-        Wallet.select(Wallet.id, Wallet.status, fn.count(Session.id))
-        .join(SessionWallet, JOIN.LEFT_OUTER)
-        .join(Session, JOIN.LEFT_OUTER, on=(SessionWallet.session == Session.id) & lives)
-        .group_by(Wallet.id, Wallet.status)
-        .tuples()
-    )
-    rows = usage.where(Wallet.id.in_(wallet_ids)).execute(database)
-    found = {wallet_id: (status, sessions) for wallet_id, status, sessions in rows}
     for wallet_id in wallet_ids:
-        if wallet_id not in found:
+        if wallet_id not in statuses:
             raise WAIaaSError("WALLET_NOT_FOUND", details={"walletId": redact_id(wallet_id)})
     for wallet_id in wallet_ids:
-        if found[wallet_id][0] == "TERMINATED":
+        if statuses[wallet_id] == "TERMINATED":
             raise WAIaaSError("WALLET_TERMINATED", details={"walletId": wallet_id})
-    limit = settings.sessions_per_wallet
     for wallet_id in wallet_ids:
-        if found[wallet_id][1] >= limit:
+        if sessions.get(wallet_id, 0) >= limit:
             raise WAIaaSError("SESSION_LIMIT_EXCEEDED", details={"walletId": wallet_id, "limit": limit})
 
 
+def default_of(links: Sequence[Row]) -> str | None:
+    """Return the default wallet among the rows of a session's links."""
+    return next((str(link[0]) for link in links if link[_IS_DEFAULT] == 1), None)
+
+
+@cache
+def insert_links(count: int) -> str:
+    """Return the statement that inserts links: session, wallet, whether it is the default, time."""
+    values = ", ".join([f"({marks(4)})"] * count)
+    return f"INSERT INTO main.session_wallets (session_id, wallet_id, is_default, created_at) VALUES {values}"
+
+
+_IS_DEFAULT = 6
+_WALLET_COLUMNS = "id, name, chain, environment, default_network, status"
+# The kill switch, the living sessions of a wallet, and the wallets of a session.
+_USAGE = f"""\
+SELECT {IS_LOCKED}, (SELECT count(*) FROM main.session_wallets AS l JOIN main.sessions AS s ON s.id = l.session_id
+                     WHERE l.wallet_id = ? AND {IS_ALIVE}), l.wallet_id
+FROM (SELECT 1 AS one) AS o LEFT JOIN main.session_wallets AS l ON l.session_id = ?"""
+_ALL_LINKS = f"""\
+SELECT {LINK_COLUMNS} FROM main.sessions AS s
+LEFT JOIN main.session_wallets AS l ON l.session_id = s.id
+LEFT JOIN main.wallets AS w ON w.id = l.wallet_id WHERE s.id = ? {LINK_ORDER}"""
+_REVOKED_AT = "SELECT id, revoked_at FROM main.sessions WHERE id = ?"
+_UNLINK = "DELETE FROM main.session_wallets WHERE session_id = ? AND wallet_id = ?"
+_IS_LINKED = "SELECT 1 FROM main.session_wallets WHERE session_id = ? AND wallet_id = ?"
+_UNSET_DEFAULT = "UPDATE main.session_wallets SET is_default = 0 WHERE session_id = ?"
+_SET_DEFAULT = "UPDATE main.session_wallets SET is_default = 1 WHERE session_id = ? AND wallet_id = ?"
+_DEFAULTS = "SELECT wallet_id FROM main.session_wallets WHERE session_id = ? AND is_default <> 0"
 # The kill switch, the session, and the wallet of one of its links, NULL if it has no such link; no row without the
 # session. A join from a row that always exists would take 2 microseconds more.
 _REACHED = f"""\
@@ -215,20 +278,8 @@ LEFT JOIN main.session_wallets AS l ON l.session_id = s.id AND {{which}}
 WHERE s.id = ?"""
 
 
-def _links_to_change(database: Database, session_id: str) -> tuple[LinkedWallet, ...]:
-    """Return the links of a session; refuse a session that is unknown or revoked."""
-    is_alive = (Session.id == session_id) & Session.revoked_at.is_null()
-    if not Session.select().where(is_alive).exists(database):
-        raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": redact_id(session_id)})
-    return linked_wallets(database, session_id)
-
-
 def _find(links: Sequence[LinkedWallet], session_id: str, wallet_id: str) -> LinkedWallet:
     for link in links:
         if link.id == wallet_id:
             return link
     raise WAIaaSError("WALLET_ACCESS_DENIED", details={"sessionId": session_id, "walletId": redact_id(wallet_id)})
-
-
-def _is_link(session_id: str, wallet_id: str) -> Node:
-    return (SessionWallet.session == session_id) & (SessionWallet.wallet == wallet_id)

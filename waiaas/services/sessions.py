@@ -3,42 +3,45 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timezone
+from functools import cache
+from itertools import chain
 from typing import Any, NamedTuple, cast
 
 from peewee import Database, Node
 
+from waiaas.backends.base import Row
 from waiaas.backends.sqlite import LOG, sync_at_commit
 from waiaas.errors import WAIaaSError
 from waiaas.models import Session, SessionWallet
+from waiaas.models.fields import to_json
 from waiaas.schemas import DEFAULT_LIMIT, check_create_session_request
-from waiaas.services.audit import Event, record
 from waiaas.services.base import Service
+from waiaas.services.changes import Event, Journal, lock, refuse_undone, write
 from waiaas.services.details import (
+    LINK_COLUMNS,
+    LINK_ORDER,
+    SESSION_COLUMNS,
+    SESSION_NAMES,
     IssuedSession,
     SessionDetails,
-    details_query,
+    issued_session,
+    read_links,
+    read_session,
+    read_sessions,
     refuse_unreadable_id,
     session_details,
 )
-from waiaas.services.expiry import has_expired, has_not_expired, is_expired
+from waiaas.services.expiry import IS_ALIVE, has_expired, has_not_expired, is_expired
 from waiaas.services.ids import check_actor, check_id, new_id, redact_id
-from waiaas.services.kill_switch import IS_LOCKED, refuse_locked
+from waiaas.services.kill_switch import IS_LOCKED
 from waiaas.services.pages import Page, check_page, is_after, page_of
-from waiaas.services.session_wallets import refuse_unusable
+from waiaas.services.session_wallets import default_of, insert_links, refuse_unusable
 from waiaas.services.settings import Clock, SessionSettings, seconds_of
-from waiaas.services.statements import (
-    PARAMETER,
-    TRUE,
-    compile_sql,
-    fetch,
-    fetch_latest,
-    in_dialect,
-    refuse_undone,
-    service_transaction,
-)
-from waiaas.services.tokens import STORED_KEYS, TokenClaims, TokenKeys, TokenService, hash_of, is_hash_of
+from waiaas.services.statements import fetch_latest, marks, run, shown
+from waiaas.services.tokens import STORED_KEYS, TokenClaims, TokenKeys, hash_of, is_hash_of, make_first_key
 from waiaas.vocabularies import SESSION_STATUSES
 
 
@@ -82,15 +85,11 @@ class SessionService(Service):
     ) -> None:
         """Take the database, the settings and the clock."""
         super().__init__(database, settings=settings, clock=clock)
-        self._tokens = TokenService(database, clock=clock)
         self._keys: TokenKeys | None = None
-        self._find_session = in_dialect(database, _SESSION)
-        self._find_no_session = in_dialect(database, _NO_SESSION)
-        self._find_default_wallet = in_dialect(database, _SESSION_AND_WALLET.format(which="l.is_default = 1"))
-        self._find_named_wallet = in_dialect(database, _SESSION_AND_WALLET.format(which="l.wallet_id = ?"))
-        self._find_details = compile_sql(database, details_query(database, Session.id == PARAMETER))
-        columns = [getattr(Session, name) for name in _Renewed._fields]
-        self._find_renewal = compile_sql(database, Session.select(*columns).where(Session.id == PARAMETER))
+        self._find_session = self._database.dialect(_SESSION)
+        self._find_no_session = self._database.dialect(_NO_SESSION)
+        self._find_default_wallet = self._database.dialect(_SESSION_AND_WALLET.format(which="l.is_default = 1"))
+        self._find_named_wallet = self._database.dialect(_SESSION_AND_WALLET.format(which="l.wallet_id = ?"))
 
     def create(
         self,
@@ -124,30 +123,31 @@ class SessionService(Service):
         default = default_wallet_id or ids[0]
         check_actor(actor)
         session_id = new_id()
-        with service_transaction(self._database):
-            refuse_locked(self._database)
+
+        def change(journal: Journal) -> IssuedSession:
+            wallets = {row[0]: row for row in lock(self._database, "wallets", _WALLET_COLUMNS, ids)}
             now = seconds_of(self._clock)
+            is_locked, keys, used = self._read_usage(ids, now)
+            if is_locked:
+                raise WAIaaSError("SYSTEM_LOCKED")
+            statuses = {id_: row[-1] for id_, row in wallets.items()}
+            refuse_unusable(ids, statuses, used, self._settings.sessions_per_wallet)
             absolute_end = now + self._settings.absolute_lifetime
             expires_at = min(now + (ttl or self._settings.ttl), absolute_end)
-            refuse_unusable(self._database, ids, self._settings, now)
-            token = self._tokens.sign(session_id, default, issued_at=now, expires_at=expires_at)
-            Session.insert(
-                id=session_id,
-                token_hash=hash_of(token),
-                expires_at=expires_at,
-                constraints=constraints,
-                max_renewals=self._settings.max_renewals,
-                absolute_expires_at=absolute_end,
-                created_at=now,
-            ).execute(self._database)
-            links = [
-                {"session": session_id, "wallet": wallet_id, "is_default": wallet_id == default, "created_at": now}
-                for wallet_id in ids
-            ]
-            SessionWallet.insert_many(links).execute(self._database)
+            keys = keys or make_first_key(self._database, now)
+            token = keys.sign(TokenClaims(session_id, default, now, expires_at))
+            limits, renewals = to_json(constraints) if constraints is not None else None, self._settings.max_renewals
+            new = (session_id, hash_of(token), expires_at, limits, renewals, absolute_end, now)
+            run(self._database, _INSERT_SESSION, *new)
+            links = [(session_id, id_, int(id_ == default), now) for id_ in ids]
+            run(self._database, insert_links(len(ids)), *chain.from_iterable(links))
             details = {"walletIds": ids, "expiresAt": expires_at}
-            record(self._database, now, actor, [Event("SESSION_ISSUED", details, default, session_id)])
-            return self._issued(session_id, now, token)
+            journal.record(now, actor, [Event("SESSION_ISSUED", details, default, session_id)])
+            stored = (session_id, now, expires_at, absolute_end, None, None, 0, renewals, limits, "api")
+            rows = [(*wallets[id_], is_default, now, session_id) for _, id_, is_default, _ in _in_order(links)]
+            return issued_session(session_details(self._database, stored, rows, now), token)
+
+        return write(self._database, change)
 
     def authorize(self, token: str, wallet_id: str | None = None, *, must_be_active: bool = True) -> Authorization:
         """Return the wallet that a request may use: the one it names, or the session's default.
@@ -220,38 +220,39 @@ class SessionService(Service):
             `SESSION_REQUIRES_WALLET` if the session has no default wallet.
         """
         check_actor(actor)
-        # Before the lock, for which a bad token need not wait, and under it, when the key may be another one.
-        self._verify(token)
-        with service_transaction(self._database, durable=True):
-            refuse_locked(self._database)
+        session_id = self._verify(token).session_id
+
+        def change(journal: Journal) -> IssuedSession:
+            found = lock(self._database, "sessions", f"{SESSION_COLUMNS}, token_hash", [session_id])
             now = seconds_of(self._clock)
-            claims = self._tokens.verify(token)
-            session_id = claims.session_id
-            found = fetch(self._database, self._find_renewal, session_id)
-            if found is None:
+            is_locked, keys, links = self._read_keys_and_links(session_id)
+            if is_locked:
+                raise WAIaaSError("SYSTEM_LOCKED")
+            if keys is None:
+                # No key has signed any token.
+                raise WAIaaSError("INVALID_TOKEN")
+            claims = keys.verify(token, now)
+            if not found:
                 raise WAIaaSError("SESSION_NOT_FOUND")
-            session = _Renewed(*found)
-            _refuse_renewal(session, claims, token, now)
-            default = self._default_wallet(session_id)
+            (*stored, token_hash) = found[0]
+            session = dict(zip(SESSION_NAMES, stored, strict=True))
+            _refuse_renewal(session, token_hash, claims, token, now)
+            default = default_of(links)
             if default is None:
                 raise WAIaaSError("SESSION_REQUIRES_WALLET", details={"sessionId": session_id})
             lifetime = claims.expires_at - claims.issued_at
-            expires_at = min(now + lifetime, int(session.absolute_expires_at))
-            renewed = self._tokens.sign(session_id, default, issued_at=now, expires_at=expires_at)
-            values = {
-                Session.token_hash: hash_of(renewed),
-                Session.expires_at: expires_at,
-                Session.renewal_count: session.renewal_count + 1,
-                Session.last_renewed_at: now,
-            }
-            Session.update(values).where(Session.id == session_id).execute(self._database)
-            details = {"renewalCount": session.renewal_count + 1, "expiresAt": expires_at}
-            event = Event("SESSION_RENEWED", details, default, session_id)
-            record(self._database, now, actor, [event])
-            written = [column == value for column, value in values.items()]
-            is_renewed = Session.select().where(Session.id == session_id, *written).exists(self._database)
-            refuse_undone(self._database, Session, is_renewed)
-            return self._issued(session_id, now, renewed)
+            expires_at = min(now + lifetime, int(session["absolute_expires_at"]))
+            renewed = keys.sign(TokenClaims(session_id, default, now, expires_at))
+            count = session["renewal_count"] + 1
+            values = (hash_of(renewed), expires_at, count, now, session_id)
+            run(self._database, _RENEW, *values)
+            event = Event("SESSION_RENEWED", {"renewalCount": count, "expiresAt": expires_at}, default, session_id)
+            journal.record(now, actor, [event])
+            refuse_undone(self._database, "sessions", lambda: run(self._database, _IS_RENEWED, *values).fetchone())
+            session |= {"expires_at": expires_at, "renewal_count": count, "last_renewed_at": now}
+            return issued_session(session_details(self._database, tuple(session.values()), links, now), renewed)
+
+        return write(self._database, change, durable=True)
 
     def revoke(self, session_id: str, *, actor: str) -> SessionDetails:
         """End a session for good: its token is not valid any more when the method returns.
@@ -265,21 +266,26 @@ class SessionService(Service):
         """
         check_id("sessionId", session_id)
         check_actor(actor)
-        with service_transaction(self._database, durable=True):
-            now = seconds_of(self._clock)
-            is_it = Session.id == session_id
-            found = Session.select(Session.revoked_at).where(is_it).tuples().first(self._database)
-            if found is None:
+
+        def change(journal: Journal) -> SessionDetails:
+            found = lock(self._database, "sessions", SESSION_COLUMNS, [session_id])
+            if not found:
                 raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": redact_id(session_id)})
-            if found == (None,):
-                Session.update(revoked_at=now).where(is_it).execute(self._database)
-                event = Event("SESSION_REVOKED", {}, self._default_wallet(session_id), session_id)
-                record(self._database, now, actor, [event])
-                is_revoked = Session.select().where(is_it, Session.revoked_at == now).exists(self._database)
-                refuse_undone(self._database, Session, is_revoked)
+            now = seconds_of(self._clock)
+            links = read_links(self._database, session_id)
+            session = dict(zip(SESSION_NAMES, found[0], strict=True))
+            if session["revoked_at"] is None:
+                session["revoked_at"] = now
+                run(self._database, _REVOKE, now, session_id)
+                journal.record(now, actor, [Event("SESSION_REVOKED", {}, default_of(links), session_id)])
+                refuse_undone(
+                    self._database, "sessions", lambda: run(self._database, _IS_REVOKED, now, session_id).fetchone()
+                )
             else:
                 sync_at_commit(self._database)
-        return self._details(session_id, now)
+            return session_details(self._database, tuple(session.values()), links, now)
+
+        return write(self._database, change, durable=True)
 
     def get(self, session_id: str) -> SessionDetails:
         """Return a session with its links, revoked and expired ones too.
@@ -289,7 +295,7 @@ class SessionService(Service):
         :raises WAIaaSError: `SESSION_NOT_FOUND` if the session is unknown.
         """
         check_id("sessionId", session_id)
-        return self._details(session_id, seconds_of(self._clock))
+        return read_session(self._database, session_id, seconds_of(self._clock))
 
     def list(
         self,
@@ -319,11 +325,8 @@ class SessionService(Service):
             ids = ids.where(Session.id.in_(linked))
         if status is not None:
             ids = ids.where(_has_status(status, now))
-        sql, parameters = (
-            self._database.get_sql_context().sql(details_query(self._database, Session.id.in_(ids))).query()
-        )
         return page_of(
-            session_details(self._database, sql, parameters, now),
+            read_sessions(self._database, ids, now),
             limit,
             lambda place: self.list(wallet_id, status=status, limit=limit, after=place),
         )
@@ -388,34 +391,45 @@ class SessionService(Service):
         Nothing is refused here, where the row with the texts of the keys is at hand: a traceback would hold them.
         """
         database = self._database
-        found = fetch_latest(database, sql, *parameters, shown=True) or fetch_latest(database, self._find_no_session)
+        found = fetch_latest(database, sql, *parameters, show=True) or fetch_latest(database, self._find_no_session)
         stored = found[_KEYS]
         if known is not None and known.stored == stored:
             return found[0], known, found[_ROW]
         return found[0], None if stored[0] is None else TokenKeys(*stored), found[_ROW]
 
-    def _verify(self, token: str) -> None:
-        """Refuse a token that the latest keys did not sign, or any while the system is locked."""
+    def _verify(self, token: str) -> TokenClaims:
+        """Return the claims of a token that the keys of the last call, or else the latest, have signed.
+
+        A renewal verifies it once more, by the keys that it finds under its lock, for which a bad token need not wait.
+        """
+        if self._keys is not None:
+            with suppress(WAIaaSError):
+                return self._keys.verify(token, seconds_of(self._clock))
         try:
-            self._claims_and_row(token, seconds_of(self._clock), self._find_session)
+            claims, _ = self._claims_and_row(token, seconds_of(self._clock), self._find_session)
         except WAIaaSError as error:
             _log_refusal(error)
             raise
+        return claims
 
-    def _details(self, session_id: str, now: int) -> SessionDetails:
-        for session in session_details(self._database, self._find_details, [session_id], now):
-            return session
-        raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": redact_id(session_id)})
+    def _read_usage(
+        self, wallet_ids: Sequence[str], now: int
+    ) -> tuple[bool, TokenKeys | None, dict[str | None, int | None]]:
+        """Return whether the system is locked, the keys, and how many living sessions the wallets have."""
+        rows = run(self._database, _usage(len(wallet_ids)), *wallet_ids, now).fetchall()
+        return rows[0][0], self._keys_in(rows[0]), {row[-2]: row[-1] for row in rows}
 
-    def _issued(self, session_id: str, now: int, token: str) -> IssuedSession:
-        details = self._details(session_id, now)
-        # A token is not signed for limits that nobody can read: that is an error here.
-        return IssuedSession(**{**vars(details), "constraints": details.constraints}, token=token)
+    def _read_keys_and_links(self, session_id: str) -> tuple[bool, TokenKeys | None, Sequence[Row]]:
+        """Return whether the system is locked, the keys, and the links of a session."""
+        rows = shown(self._database, lambda: run(self._database, _KEYS_AND_LINKS, session_id).fetchall())
+        links = [row[_ROW] for row in rows if row[_ROW.start] is not None]
+        return rows[0][0], self._keys_in(rows[0]), links
 
-    def _default_wallet(self, session_id: str) -> str | None:
-        is_default = (SessionWallet.session == session_id) & (SessionWallet.is_default == TRUE)
-        default = SessionWallet.select(SessionWallet.wallet).where(is_default).tuples().first(self._database)
-        return None if default is None else str(default[0])
+    def _keys_in(self, row: Row) -> TokenKeys | None:
+        """Return the keys in a row, the known ones if they are the same, and None if there are none."""
+        if self._keys is None or self._keys.stored != row[_KEYS]:
+            self._keys = None if row[1] is None else TokenKeys(*row[_KEYS])
+        return self._keys
 
 
 def _log_refusal(error: WAIaaSError) -> None:
@@ -424,17 +438,6 @@ def _log_refusal(error: WAIaaSError) -> None:
         LOG.info("A session token was refused: %s", error.code)
     else:
         LOG.warning("No decision about a session token: %s (%s)", error.code, error.reason)
-
-
-class _Renewed(NamedTuple):
-    """What a renewal depends on, as it is stored: in SQLite, each of them can have any type."""
-
-    token_hash: Any
-    expires_at: Any
-    revoked_at: Any
-    renewal_count: Any
-    max_renewals: Any
-    absolute_expires_at: Any
 
 
 # The kill switch, the two keys, the session, and one of its wallets, NULLs if it has no such link; no row without the
@@ -453,10 +456,44 @@ LEFT JOIN main.wallets AS w ON w.id = l.wallet_id
 WHERE s.id = ?"""
 # The same for a session that does not exist.
 _NO_SESSION = f"SELECT {IS_LOCKED}, {STORED_KEYS}, NULL, NULL, NULL"
+# The kill switch and the keys; and how many living sessions each of some wallets has, or the links of a session.
+_SETTINGS = f"SELECT {IS_LOCKED}, {STORED_KEYS}"
+_KEYS_AND_LINKS = f"""\
+{_SETTINGS}, {LINK_COLUMNS} FROM (SELECT 1 AS one) AS o
+LEFT JOIN main.session_wallets AS l ON l.session_id = ?
+LEFT JOIN main.wallets AS w ON w.id = l.wallet_id {LINK_ORDER}"""
 # Where the keys are in a row of these statements, and where the rest begins.
 _KEYS, _ROW = slice(1, 3), slice(3, None)
 # Where the columns of the session are in the rest, and where those of the wallet begin.
 _TOKEN_HASH, _REVOKED_AT, _EXPIRES_AT, _WALLET = range(4)
+
+_WALLET_COLUMNS = "id, name, chain, environment, default_network, status"
+_INSERT_SESSION = (
+    "INSERT INTO main.sessions"
+    " (id, token_hash, expires_at, constraints, max_renewals, absolute_expires_at, created_at)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+_RENEW = "UPDATE main.sessions SET token_hash = ?, expires_at = ?, renewal_count = ?, last_renewed_at = ? WHERE id = ?"
+_IS_RENEWED = (
+    "SELECT 1 FROM main.sessions"
+    " WHERE token_hash = ? AND expires_at = ? AND renewal_count = ? AND last_renewed_at = ? AND id = ?"
+)
+_REVOKE = "UPDATE main.sessions SET revoked_at = ? WHERE id = ?"
+_IS_REVOKED = "SELECT 1 FROM main.sessions WHERE revoked_at = ? AND id = ?"
+
+
+@cache
+def _usage(wallets: int) -> str:
+    return f"""\
+{_SETTINGS}, u.wallet_id, u.sessions FROM (SELECT 1 AS one) AS o
+LEFT JOIN (SELECT l.wallet_id, count(*) AS sessions
+           FROM main.session_wallets AS l JOIN main.sessions AS s ON s.id = l.session_id
+           WHERE l.wallet_id IN ({marks(wallets)}) AND {IS_ALIVE} GROUP BY l.wallet_id) AS u ON 1 = 1"""
+
+
+def _in_order(links: Sequence[tuple[str, str, int, int]]) -> list[tuple[str, str, int, int]]:
+    """Return new links as they are listed: the default first."""
+    return sorted(links, key=lambda link: -link[2])
 
 
 def _refuse_status(wallet: AuthorizedWallet, must_be_active: bool) -> None:
@@ -470,17 +507,17 @@ def _refuse_status(wallet: AuthorizedWallet, must_be_active: bool) -> None:
         raise WAIaaSError("INVALID_STATE_TRANSITION", details=details)
 
 
-def _refuse_renewal(session: _Renewed, claims: TokenClaims, token: str, now: int) -> None:
-    """Refuse a renewal, in the order of the daemon's checks."""
-    if session.revoked_at is not None:
+def _refuse_renewal(session: Mapping[str, Any], token_hash: object, claims: TokenClaims, token: str, now: int) -> None:
+    """Refuse a renewal, in the order of the daemon's checks; in SQLite, a stored value can have any type."""
+    if session["revoked_at"] is not None:
         raise WAIaaSError("SESSION_REVOKED")
-    if not is_hash_of(session.token_hash, token):
+    if not is_hash_of(token_hash, token):
         raise WAIaaSError("SESSION_RENEWAL_MISMATCH")
-    if is_expired(session.expires_at, now):
+    if is_expired(session["expires_at"], now):
         raise WAIaaSError("SESSION_EXPIRED")
-    if not _is_below(session.renewal_count, session.max_renewals):
-        raise WAIaaSError("RENEWAL_LIMIT_REACHED", details={"maxRenewals": _count(session.max_renewals)})
-    if is_expired(session.absolute_expires_at, now):
+    if not _is_below(session["renewal_count"], session["max_renewals"]):
+        raise WAIaaSError("RENEWAL_LIMIT_REACHED", details={"maxRenewals": _count(session["max_renewals"])})
+    if is_expired(session["absolute_expires_at"], now):
         raise WAIaaSError("SESSION_ABSOLUTE_LIFETIME_EXCEEDED")
     renewable_at = claims.issued_at + (claims.expires_at - claims.issued_at + 1) // 2
     if now < renewable_at:

@@ -1,30 +1,21 @@
-"""What statements are made of.
-
-Those of the path that every request takes are built once, for that costs more than running them.
-"""
+"""Statements: SQL compiled once, and rows that the driver cannot decode."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from functools import cache
 from typing import Any, Final, TypeVar
 
-from peewee import SQL, Column, Database, Model, Node, PeeweeException, Query, SqliteDatabase, Value
+from peewee import PeeweeException
 
-from waiaas.backends.sqlite import WaiaasDatabase, write_transaction
-from waiaas.errors import refusal
+from waiaas.backends.base import Backend
+from waiaas.backends.sqlite import WaiaasDatabase
+from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.driver import sqlite3
 from waiaas.errors.sqlite import reason_for
-from waiaas.errors.translation import refusal_for, safe_cause, translate_errors
-from waiaas.models import MODELS, SessionWallet
+from waiaas.errors.translation import translate_errors
+from waiaas.models import MODELS
 from waiaas.paths import file_of
-
-#: Stands for a parameter that is given each time the statement runs, in the order in which they stand in its SQL.
-PARAMETER: Final = Value(None)
-
-#: A true flag and a false one, written into the SQL itself.
-TRUE: Final = SQL("1")
-FALSE: Final = SQL("0")
 
 # SQLite takes at most 32,766 parameters in one statement (https://www.sqlite.org/limits.html), and a row of the audit
 # log has 10.
@@ -37,91 +28,81 @@ _HIDDEN: Final = (
     + ") LIMIT 1"
 )
 
+#: Sets a value of `key_value_store`, whether there is one or not.
+STORE: Final = """\
+INSERT INTO main.key_value_store (key, value, updated_at) VALUES (?, ?, ?)
+ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at"""
+
 _Item = TypeVar("_Item")
 
-
-def compile_sql(database: Database, query: Query) -> str:
-    """Return the SQL of a query in the database's dialect; it has no other parameters than `PARAMETER`."""
-    sql, _ = database.get_sql_context().sql(query).query()
-    return str(sql)
+# Statements in the dialect of a class of databases.
+_compiled: dict[tuple[type[Backend], str], str] = {}
 
 
-def in_dialect(database: Database, sql: str) -> str:
-    """Return a statement for SQLite as the database takes it: with its own placeholder for `?`.
+def run(database: Backend, sql: str, *parameters: object) -> Any:
+    """Run a statement and return its cursor; it is translated into the dialect of the database once.
 
-    The statement names its tables with `main.`, so that a temporary table of the caller's connection, which SQLite
-    would take first (https://www.sqlite.org/lang_naming.html), decides nothing. Other databases have no such schema.
+    A statement names its tables with `main.`, so that a temporary table of the caller's connection, which SQLite would
+    take first (https://www.sqlite.org/lang_naming.html), decides nothing.
     """
-    if isinstance(database, SqliteDatabase):
-        return sql
-    return sql.replace("main.", "").replace("?", database.param)
+    key = type(database), sql
+    compiled = _compiled.get(key)
+    if compiled is None:
+        compiled = _compiled.setdefault(key, database.dialect(sql))
+    return database.execute_sql(compiled, parameters)
 
 
-def fetch(database: Database, sql: str, *parameters: object) -> Any:
-    """Run a compiled statement and return its first row, or None; errors become refusals as in `translate_errors`."""
-    try:
-        return database.execute_sql(sql, parameters).fetchone()
-    except Exception:
-        # The context manager is entered only now: on this path its cost would count.
-        with translate_errors(database):
-            raise
+@cache
+def marks(count: int) -> str:
+    """Return the parameters of a list.
+
+    >>> marks(3)
+    '?, ?, ?'
+    """
+    return ", ".join("?" * count)
 
 
-def fetch_latest(database: Database, sql: str, *parameters: object, shown: bool = False) -> Any:
+def fetch_latest(database: Backend, sql: str, *parameters: object, show: bool = False) -> Any:
     """Run a compiled statement against the latest commit of any process, and return its first row, or None.
 
-    With `shown=True` text that is not UTF-8 comes as `ReplacedText` instead of an error.
-
-    Only the database that `waiaas.connect` returns has a connection for that. On any other Peewee database, a
-    statement inside a transaction or next to an unfinished cursor reads the snapshot of that one.
+    With `show`, text that is not UTF-8 comes as `ReplacedText` instead of an error.
     """
-    if not isinstance(database, WaiaasDatabase):
-        if shown:
-            return _decoding(database.connection(), lambda: fetch(database, sql, *parameters))
-        return fetch(database, sql, *parameters)
     try:
-        return database.latest().execute(sql, parameters).fetchone()
-    except Exception as error:
-        if not (shown and reason_for(error) == "unreadable_value"):
-            with translate_errors(database):
-                raise
+        return database.fetch_latest(sql, parameters)
+    except WAIaaSError as error:
+        if not show or error.reason != "unreadable_value" or not isinstance(database, WaiaasDatabase):
+            raise
     with translate_errors(database):
         latest = database.latest()
         return _decoding(latest, lambda: latest.execute(sql, parameters).fetchone())
 
 
-@contextmanager
-def service_transaction(database: Database, *, durable: bool = False) -> Iterator[None]:
-    """Run a block of a service in a `write_transaction`; each error of the database becomes a refusal."""
-    try:
-        with write_transaction(database, durable=durable):
-            refuse_hidden_tables(database)
-            yield
-    except (PeeweeException, sqlite3.Error) as error:
-        raise refusal_for(error, database) from safe_cause(error)
+def read(database: Backend, query: Callable[[], _Item]) -> _Item:
+    """Return what a function reads for an administrator; text that is not UTF-8 comes as `ReplacedText`.
+
+    Raises WAIaaSError with the reason `file_replaced` as `WaiaasDatabase.latest` does, and with `hidden_table` as
+    `refuse_hidden_tables` does.
+    """
+
+    def checked() -> _Item:
+        if isinstance(database, WaiaasDatabase):
+            database.refuse_replaced()
+        refuse_hidden_tables(database)
+        return shown(database, query)
+
+    return database.read(checked)
 
 
-def refuse_hidden_tables(database: Database) -> None:
+def refuse_hidden_tables(database: Backend) -> None:
     """Refuse a connection with a temporary table or view that has the name of one of the library's tables.
 
     SQLite takes the temporary one for a name without a schema (https://www.sqlite.org/lang_naming.html): a session
     would be revoked there, and its token would stay valid. Raises WAIaaSError with the reason `hidden_table`.
     """
-    if isinstance(database, SqliteDatabase):
-        found = fetch(database, _HIDDEN)
+    if isinstance(database, WaiaasDatabase):
+        found = database.execute_sql(_HIDDEN).fetchone()
         if found is not None:
             raise refusal("hidden_table", path=file_of(database), table=found[0])
-
-
-def refuse_undone(database: Database, model: type[Model], is_kept: bool) -> None:
-    """Refuse a change that the transaction no longer has: a right that was taken away would still be there.
-
-    A trigger can skip a row (RAISE(IGNORE), https://www.sqlite.org/lang_createtrigger.html) or set it back, and SQLite
-    reports no error. Call it after the last statement that writes, the one for the audit log included. Raises
-    WAIaaSError with the reason `change_undone`.
-    """
-    if not is_kept:
-        raise refusal("change_undone", path=file_of(database), table=model._meta.table_name)
 
 
 class ReplacedText(str):
@@ -139,31 +120,24 @@ class ReplacedText(str):
         return text
 
 
-def show(database: Database, read: Callable[[], _Item]) -> _Item:
-    """Return what a function reads for an administrator; text that is not UTF-8 comes as `ReplacedText`.
+def shown(database: Backend, query: Callable[[], _Item]) -> _Item:
+    """Return what a function reads; it runs again, with `ReplacedText`, if the driver cannot decode a text.
 
-    The function runs a second time if the driver cannot decode a text, so that one row does not hide the others.
-    Raises WAIaaSError with the reason `file_replaced` as `WaiaasDatabase.latest` does, and with `hidden_table` as
-    `refuse_hidden_tables` does.
+    So one row does not hide the others.
     """
-    if isinstance(database, WaiaasDatabase):
-        database.refuse_replaced()
-    refuse_hidden_tables(database)
     try:
-        return read()
+        return query()
     except (PeeweeException, sqlite3.Error) as error:
-        if reason_for(error) != "unreadable_value":
+        if not isinstance(database, WaiaasDatabase) or reason_for(error) != "unreadable_value":
             raise
-    return _decoding(database.connection(), read)
+    return _decoding(database.connection(), query)
 
 
-def _decoding(connection: Any, read: Callable[[], _Item]) -> _Item:
+def _decoding(connection: Any, query: Callable[[], _Item]) -> _Item:
     """Run a function while a connection of SQLite returns text that is not UTF-8 as `ReplacedText`."""
-    if not hasattr(connection, "text_factory"):
-        return read()
     before, connection.text_factory = connection.text_factory, _decode
     try:
-        return read()
+        return query()
     finally:
         connection.text_factory = before
 
@@ -173,18 +147,6 @@ def _decode(text: bytes) -> str:
         return text.decode()
     except UnicodeDecodeError:
         return ReplacedText(text)
-
-
-def link_order(database: Database, link: Any) -> list[Node]:
-    """Return what to order links by, so that they come in the order in which they were made.
-
-    `link` is `SessionWallet` or an alias of it. Links of one request have the same time. In SQLite a new row has a
-    larger rowid than every other row of the table (https://www.sqlite.org/autoinc.html). PostgreSQL does not number
-    rows: there, links of the same second come in the order of the wallets' ids.
-    """
-    if isinstance(database, SqliteDatabase):
-        return [Column(SessionWallet._meta.table if link is SessionWallet else link, "rowid")]
-    return [link.created_at, link.wallet]
 
 
 def batched(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:

@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from peewee import Database
 
+from waiaas.backends.base import Backend
 from waiaas.errors import WAIaaSError, refusal
-from waiaas.models import KeyValue
 from waiaas.models.fields import LAST_SECOND, to_json
 from waiaas.schemas import MAX_TOKEN_LENGTH, Secret
-from waiaas.services.audit import Event, record
 from waiaas.services.base import Service
+from waiaas.services.changes import Event, Journal, lock, refuse_undone, write
 from waiaas.services.ids import TOKEN_PREFIX, check_actor, check_id
 from waiaas.services.settings import Clock, SessionSettings, seconds_of
-from waiaas.services.statements import fetch_latest, in_dialect, refuse_undone, service_transaction
+from waiaas.services.statements import STORE, fetch_latest, run
 
 if TYPE_CHECKING:
     from jwt import InvalidTokenError, PyJWS
@@ -40,6 +40,10 @@ CURRENT_KEY, PREVIOUS_KEY = "jwt_secret_current", "jwt_secret_previous"
 STORED_KEYS = ", ".join(
     f"(SELECT value FROM main.key_value_store WHERE key = '{key}') AS {key}" for key in (CURRENT_KEY, PREVIOUS_KEY)
 )
+
+_ADD = "INSERT INTO main.key_value_store (key, value, updated_at) VALUES (?, ?, ?) ON CONFLICT (key) DO NOTHING"
+_REMOVE = "DELETE FROM main.key_value_store WHERE key = ?"
+_KEYS = f"SELECT {STORED_KEYS}"
 
 _ALGORITHM = "HS256"
 _ALGORITHMS = [_ALGORITHM]
@@ -153,7 +157,7 @@ class TokenService(Service):
     ) -> None:
         """Take the database, the settings and the clock."""
         super().__init__(database, settings=settings, clock=clock)
-        self._find_keys = in_dialect(database, f"SELECT {STORED_KEYS}")
+        self._find_keys = self._database.dialect(_KEYS)
 
     def sign(self, session_id: str, wallet_id: str, *, issued_at: int, expires_at: int) -> str:
         """Sign a token for a session and its default wallet.
@@ -167,7 +171,10 @@ class TokenService(Service):
         """
         check_id("sessionId", session_id)
         check_id("walletId", wallet_id)
-        return self.keys().sign(TokenClaims(session_id, wallet_id, issued_at, expires_at))
+        keys = self._stored() or write(
+            self._database, lambda _: make_first_key(self._database, seconds_of(self._clock))
+        )
+        return keys.sign(TokenClaims(session_id, wallet_id, issued_at, expires_at))
 
     def verify(self, token: str) -> TokenClaims:
         """Return the claims of a token, if its signature and time are good; it does not look for the session.
@@ -200,48 +207,43 @@ class TokenService(Service):
             rotated, in Unix seconds).
         """
         check_actor(actor)
-        with service_transaction(self._database, durable=True):
+
+        def change(journal: Journal) -> None:
+            lock(self._database, "key_value_store", "key", [CURRENT_KEY])
             now = seconds_of(self._clock)
             keys = self._stored()
             if keys is None:
-                written = self._make_first_key()
+                written = make_first_key(self._database, now)
             else:
                 keys.refuse_unusable()
                 if keys.is_new(now):
                     retry_at = keys.made_at + ROTATION_GRACE_SECONDS
                     raise WAIaaSError("ROTATION_TOO_RECENT", details={"retryAt": retry_at})
                 written = TokenKeys(_new_key(now), keys.stored[0])
-                self._store(PREVIOUS_KEY, written.stored[1], now)
-                self._store(CURRENT_KEY, written.stored[0], now)
-            record(self._database, now, actor, [Event("KEY_ROTATED", {"key": CURRENT_KEY})])
-            kept = self._stored()
-            refuse_undone(self._database, KeyValue, kept is not None and kept.stored == written.stored)
+                run(self._database, STORE, PREVIOUS_KEY, written.stored[1], now)
+                run(self._database, STORE, CURRENT_KEY, written.stored[0], now)
+            journal.record(now, actor, [Event("KEY_ROTATED", {"key": CURRENT_KEY})])
+            refuse_undone(self._database, "key_value_store", lambda: self._is_stored(written))
 
-    def keys(self) -> TokenKeys:
-        """Read the stored keys; the first one is made if there is none, and no token signed before is valid then."""
-        keys = self._stored()
-        if keys is not None:
-            return keys
-        with service_transaction(self._database):
-            # Another caller may have made it meanwhile.
-            return self._stored() or self._make_first_key()
+        write(self._database, change, durable=True)
 
     def _stored(self) -> TokenKeys | None:
         current, previous = fetch_latest(self._database, self._find_keys)
         return None if current is None else TokenKeys(current, previous)
 
-    def _make_first_key(self) -> TokenKeys:
-        now = seconds_of(self._clock)
-        key = _new_key(now)
-        self._store(CURRENT_KEY, key, now)
-        # When it was replaced was in the key that is gone.
-        KeyValue.delete().where(KeyValue.key == PREVIOUS_KEY).execute(self._database)
-        return TokenKeys(key, None)
+    def _is_stored(self, keys: TokenKeys) -> bool:
+        kept = self._stored()
+        return kept is not None and kept.stored == keys.stored
 
-    def _store(self, key: str, value: Secret, now: int) -> None:
-        row = {KeyValue.key: key, KeyValue.value: value, KeyValue.updated_at: now}
-        replaced = {KeyValue.value: value, KeyValue.updated_at: now}
-        KeyValue.insert(row).on_conflict(conflict_target=[KeyValue.key], update=replaced).execute(self._database)
+
+def make_first_key(database: Backend, now: int) -> TokenKeys:
+    """Make the first key in the transaction that is open, unless another caller has made it meanwhile.
+
+    Every token that was signed before is void then: when a key was replaced was in the key that is gone.
+    """
+    if run(database, _ADD, CURRENT_KEY, _new_key(now), now).rowcount == 1:
+        run(database, _REMOVE, PREVIOUS_KEY)
+    return TokenKeys(*run(database, _KEYS).fetchone())
 
 
 def hash_of(token: str) -> Secret:

@@ -2,34 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from peewee import Database, Node
+from peewee import SQL, ModelSelect, Node
 
+from waiaas.backends.base import Backend
 from waiaas.errors import FieldMessage, WAIaaSError
-from waiaas.errors.translation import translate_errors
 from waiaas.models import Session, SessionWallet, Transaction, Wallet
 from waiaas.schemas import (
     DEFAULT_LIMIT,
-    CreateWalletRequest,
     RequestValidationError,
     SuspendWalletRequestSchema,
     check_create_wallet_request,
 )
 from waiaas.schemas.base import check_as_loaded
-from waiaas.services.audit import Event, record
 from waiaas.services.base import Service
-from waiaas.services.details import WALLET_FIELDS, WalletDetails, refuse_unreadable_id, wallet_details
+from waiaas.services.changes import Event, Journal, lock, refuse_undone, write
+from waiaas.services.details import (
+    WALLET_COLUMNS,
+    WALLET_FIELDS,
+    WalletDetails,
+    refuse_unreadable_id,
+    wallet_details,
+)
 from waiaas.services.ids import check_actor, check_id, new_id, redact_id
 from waiaas.services.kill_switch import refuse_locked
 from waiaas.services.pages import Page, check_page, is_after, page_of
 from waiaas.services.settings import seconds_of
-from waiaas.services.statements import TRUE, batched, link_order, refuse_undone, service_transaction, show
+from waiaas.services.statements import batched, read, run, shown
 from waiaas.vocabularies import MAINNET_NETWORK_TYPES, WALLET_STATUSES
 
+_TRUE = SQL("1")
 _SUSPEND_WALLET = SuspendWalletRequestSchema()
 _BECAUSE = {"reason": "WALLET_TERMINATED"}
+
+_BY_ID = f"SELECT {WALLET_COLUMNS} FROM main.wallets WHERE id = ?"
+_INSERT = """\
+INSERT INTO main.wallets
+(id, name, chain, environment, default_network, public_key, owner_address, created_at, updated_at, status)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'ACTIVE') ON CONFLICT (public_key) DO NOTHING"""
+_SET_STATUS = """\
+UPDATE main.wallets SET status = ?, suspended_at = ?, suspension_reason = ?, updated_at = ? WHERE id = ?"""
+_TERMINATE = "UPDATE main.wallets SET status = 'TERMINATED', updated_at = ? WHERE id = ?"
+_LINKS = """\
+SELECT k.session_id, k.is_default, s.revoked_at,
+       (SELECT l.wallet_id FROM main.session_wallets AS l
+        WHERE l.session_id = k.session_id AND l.wallet_id <> k.wallet_id ORDER BY l.rowid LIMIT 1)
+FROM main.session_wallets AS k JOIN main.sessions AS s ON s.id = k.session_id
+WHERE k.wallet_id = ? ORDER BY k.session_id"""
+_SESSIONS = "SELECT session_id FROM main.session_wallets WHERE wallet_id = ? ORDER BY session_id"
 
 
 class WalletService(Service):
@@ -62,27 +84,24 @@ class WalletService(Service):
             the default network is not one of the environment; `ACTION_VALIDATION_FAILED`, also if a wallet with this
             public key exists.
         """
-        columns = CreateWalletRequest(
-            name=name,
-            chain=chain,
-            environment=environment,
-            public_key=public_key,
-            default_network=default_network,
-            owner_address=owner_address,
-        )
-        check_create_wallet_request(columns)
+        arguments = {"name": name, "chain": chain, "environment": environment, "public_key": public_key}
+        optional = {"default_network": default_network, "owner_address": owner_address}
+        check_create_wallet_request({**arguments, **optional})
         check_actor(actor)
         _refuse_foreign_network(default_network, environment)
-        with service_transaction(self._database):
+        wallet_id = new_id()
+
+        def change(journal: Journal) -> WalletDetails:
             refuse_locked(self._database)
-            now, wallet_id = seconds_of(self._clock), new_id()
-            if Wallet.select().where(Wallet.public_key == public_key).exists(self._database):
+            now = seconds_of(self._clock)
+            row = (wallet_id, name, chain, environment, default_network, public_key, owner_address, now, now)
+            if run(self._database, _INSERT, *row).rowcount == 0:
                 raise RequestValidationError({"publicKey": [FieldMessage("public_key_exists")]})
-            row = {"id": wallet_id, "status": "ACTIVE", "created_at": now, "updated_at": now}
-            Wallet.insert(**row, **columns).execute(self._database)
             details = {"name": name, "chain": chain, "environment": environment}
-            record(self._database, now, actor, [Event("WALLET_CREATED", details, wallet_id)])
+            journal.record(now, actor, [Event("WALLET_CREATED", details, wallet_id)])
             return self._wallet(wallet_id)
+
+        return write(self._database, change)
 
     def get(self, wallet_id: str) -> WalletDetails:
         """Return a wallet.
@@ -91,8 +110,8 @@ class WalletService(Service):
         :returns: the wallet.
         :raises WAIaaSError: `WALLET_NOT_FOUND`.
         """
-        with translate_errors(self._database):
-            return self._wallet(wallet_id)
+        check_id("walletId", wallet_id)
+        return read(self._database, lambda: self._wallet(wallet_id))
 
     def list(
         self, *, status: str | None = None, limit: int = DEFAULT_LIMIT, after: str | None = None
@@ -111,8 +130,9 @@ class WalletService(Service):
             wallets = wallets.where(is_after(Wallet.id, after))
         if status is not None:
             wallets = wallets.where(Wallet.status == status)
-        with translate_errors(self._database):
-            found = wallet_details(self._database, wallets)
+        sql, parameters = self._database.get_sql_context().sql(wallets).query()
+        rows = read(self._database, lambda: self._database.execute_sql(sql, parameters).fetchall())
+        found = tuple(map(wallet_details, rows))
         return page_of(found, limit, lambda place: self.list(status=status, limit=limit, after=place))
 
     def suspend(self, wallet_id: str, reason: str | None = None, *, actor: str) -> WalletDetails:
@@ -128,16 +148,19 @@ class WalletService(Service):
         """
         check_actor(actor)
         check_as_loaded(_SUSPEND_WALLET, {"reason": reason})
-        with service_transaction(self._database, durable=True):
+        check_id("walletId", wallet_id)
+
+        def change(journal: Journal) -> WalletDetails:
+            wallet = self._lock(wallet_id)
             now = seconds_of(self._clock)
-            wallet = self._wallet_to_change(wallet_id)
             if wallet.status == "SUSPENDED":
                 raise WAIaaSError("WALLET_SUSPENDED", details={"walletId": wallet_id})
             _refuse_transition(wallet, "ACTIVE", "SUSPENDED")
-            changes = {"status": "SUSPENDED", "suspended_at": now, "suspension_reason": reason}
-            return self._change(
-                wallet_id, now, actor, changes, Event("WALLET_SUSPENDED", {"reason": reason}, wallet_id)
-            )
+            run(self._database, _SET_STATUS, "SUSPENDED", now, reason, now, wallet_id)
+            journal.record(now, actor, [Event("WALLET_SUSPENDED", {"reason": reason}, wallet_id)])
+            return self._kept(wallet_id, "SUSPENDED")
+
+        return write(self._database, change, durable=True)
 
     def resume(self, wallet_id: str, *, actor: str) -> WalletDetails:
         """Make a suspended wallet active again.
@@ -149,12 +172,18 @@ class WalletService(Service):
             `WALLET_TERMINATED`; `INVALID_STATE_TRANSITION` if it is not suspended.
         """
         check_actor(actor)
-        with service_transaction(self._database):
+        check_id("walletId", wallet_id)
+
+        def change(journal: Journal) -> WalletDetails:
+            wallet = self._lock(wallet_id)
             refuse_locked(self._database)
+            _refuse_transition(wallet, "SUSPENDED", "ACTIVE")
             now = seconds_of(self._clock)
-            _refuse_transition(self._wallet_to_change(wallet_id), "SUSPENDED", "ACTIVE")
-            changes = {"status": "ACTIVE", "suspended_at": None, "suspension_reason": None}
-            return self._change(wallet_id, now, actor, changes, Event("WALLET_ACTIVATED", {}, wallet_id))
+            run(self._database, _SET_STATUS, "ACTIVE", None, None, now, wallet_id)
+            journal.record(now, actor, [Event("WALLET_ACTIVATED", {}, wallet_id)])
+            return self._kept(wallet_id, "ACTIVE")
+
+        return write(self._database, change)
 
     def terminate(self, wallet_id: str, *, actor: str) -> WalletDetails:
         """End a wallet for good: no session may use it any more, and its pending transactions are cancelled.
@@ -169,9 +198,13 @@ class WalletService(Service):
         :raises WAIaaSError: `WALLET_NOT_FOUND`; `WALLET_TERMINATED`.
         """
         check_actor(actor)
-        with service_transaction(self._database, durable=True):
+        check_id("walletId", wallet_id)
+
+        def change(journal: Journal) -> WalletDetails:
+            self._lock(wallet_id)
+            # No new link can appear while the wallet is locked; those that are there change until their sessions are.
+            self._lock_sessions(wallet_id)
             now = seconds_of(self._clock)
-            self._wallet_to_change(wallet_id)
             lost = _links_to_lose(self._database, wallet_id)
             SessionWallet.delete().where(SessionWallet.wallet == wallet_id).execute(self._database)
             ended = [link.session_id for link in lost if link.ends_session]
@@ -183,51 +216,64 @@ class WalletService(Service):
             for next_default, sessions in defaults.items():
                 self._make_default(next_default, sessions)
             pending = self._cancel_pending(wallet_id)
-            events = [*(_event_of(link, wallet_id) for link in lost), *pending]
-            record(self._database, now, actor, events)
-            event = Event("WALLET_TERMINATED", {"sessions": len(lost), "transactions": len(pending)}, wallet_id)
-            wallet = self._change(wallet_id, now, actor, {"status": "TERMINATED"}, event)
+            run(self._database, _TERMINATE, now, wallet_id)
+            counts = {"sessions": len(lost), "transactions": len(pending)}
+            ended_wallet = Event("WALLET_TERMINATED", counts, wallet_id)
+            journal.record(now, actor, [*(_event_of(link, wallet_id) for link in lost), *pending, ended_wallet])
             self._refuse_undone_cascade(wallet_id, ended, defaults, now)
-            return wallet
+            return self._kept(wallet_id, "TERMINATED")
+
+        return write(self._database, change, durable=True)
 
     def _wallet(self, wallet_id: str) -> WalletDetails:
-        check_id("walletId", wallet_id)
-        query = Wallet.select(*WALLET_FIELDS).where(Wallet.id == wallet_id)
-        for wallet in wallet_details(self._database, query):
+        row = shown(self._database, lambda: run(self._database, _BY_ID, wallet_id).fetchone())
+        if row is None:
+            raise WAIaaSError("WALLET_NOT_FOUND", details={"walletId": redact_id(wallet_id)})
+        return wallet_details(row)
+
+    def _lock(self, wallet_id: str) -> WalletDetails:
+        """Lock a wallet; refuse one that is unknown or terminated."""
+        for row in lock(self._database, "wallets", WALLET_COLUMNS, [wallet_id]):
+            wallet = wallet_details(row)
+            if wallet.status == "TERMINATED":
+                raise WAIaaSError("WALLET_TERMINATED", details={"walletId": wallet_id})
             return wallet
         raise WAIaaSError("WALLET_NOT_FOUND", details={"walletId": redact_id(wallet_id)})
 
-    def _wallet_to_change(self, wallet_id: str) -> WalletDetails:
-        wallet = self._wallet(wallet_id)
-        if wallet.status == "TERMINATED":
-            raise WAIaaSError("WALLET_TERMINATED", details={"walletId": wallet_id})
-        return wallet
+    def _lock_sessions(self, wallet_id: str) -> None:
+        linked = shown(self._database, lambda: run(self._database, _SESSIONS, wallet_id).fetchall())
+        ids = [id_ for (id_,) in linked]
+        for id_ in ids:
+            refuse_unreadable_id(self._database, id_)
+        for some in batched(ids):
+            lock(self._database, "sessions", "id", some)
 
-    def _change(self, wallet_id: str, now: int, actor: str, changes: dict[str, Any], event: Event) -> WalletDetails:
-        Wallet.update(updated_at=now, **changes).where(Wallet.id == wallet_id).execute(self._database)
-        record(self._database, now, actor, [event])
-        written = [getattr(Wallet, name) == value for name, value in changes.items()]
-        is_changed = Wallet.select().where(Wallet.id == wallet_id, *written).exists(self._database)
-        refuse_undone(self._database, Wallet, is_changed)
-        return self._wallet(wallet_id)
+    def _kept(self, wallet_id: str, status: str) -> WalletDetails:
+        """Return a wallet after its change; refuse if the change was not kept."""
+        wallet = self._wallet(wallet_id)
+        refuse_undone(self._database, "wallets", lambda: wallet.status == status)
+        return wallet
 
     def _refuse_undone_cascade(
         self, wallet_id: str, ended: Sequence[str], defaults: Mapping[str, Sequence[str]], now: int
     ) -> None:
         """Refuse if what a termination did to links, sessions and transactions was not kept."""
         database = self._database
+
+        def keeps(query: ModelSelect[Any], expected: int) -> Callable[[], bool]:
+            return lambda: query.count(database) == expected
+
         links = SessionWallet.select().where(SessionWallet.wallet == wallet_id)
-        refuse_undone(database, SessionWallet, not links.exists(database))
+        refuse_undone(database, "session_wallets", keeps(links, 0))
         for some in batched(ended):
             revoked = Session.select().where(Session.id.in_(some), Session.revoked_at == now)
-            refuse_undone(database, Session, revoked.count(database) == len(some))
+            refuse_undone(database, "sessions", keeps(revoked, len(some)))
         for next_default, sessions in defaults.items():
             for some in batched(sessions):
-                is_default = (SessionWallet.wallet == next_default) & (SessionWallet.is_default == TRUE)
+                is_default = (SessionWallet.wallet == next_default) & (SessionWallet.is_default == _TRUE)
                 kept = SessionWallet.select().where(is_default, SessionWallet.session.in_(some))
-                refuse_undone(database, SessionWallet, kept.count(database) == len(some))
-        pending = Transaction.select().where(_is_pending(wallet_id))
-        refuse_undone(database, Transaction, not pending.exists(database))
+                refuse_undone(database, "session_wallets", keeps(kept, len(some)))
+        refuse_undone(database, "transactions", keeps(Transaction.select().where(_is_pending(wallet_id)), 0))
 
     def _revoke(self, sessions: Sequence[str], now: int) -> None:
         for some in batched(sessions):
@@ -241,6 +287,8 @@ class WalletService(Service):
     def _cancel_pending(self, wallet_id: str) -> Sequence[Event]:
         is_pending = _is_pending(wallet_id)
         found = Transaction.select(Transaction.id, Transaction.session).where(is_pending).order_by(Transaction.id)
+        if self._database.for_update:
+            found = found.for_update()
         pending = list(found.tuples().execute(self._database))
         Transaction.update(status="CANCELLED").where(is_pending).execute(self._database)
         return [Event("TX_CANCELLED", _BECAUSE, wallet_id, session_id, id_) for id_, session_id in pending]
@@ -270,25 +318,15 @@ class _LostLink(NamedTuple):
         return self.next_default is None and not self.is_revoked
 
 
-def _links_to_lose(database: Database, wallet_id: str) -> list[_LostLink]:
-    link, other = SessionWallet.alias("link"), SessionWallet.alias("other")
-    next_default = (
-        other.select(other.wallet)
-        .where((other.session == link.session) & (other.wallet != wallet_id))
-        .order_by(*link_order(database, other))
-        .limit(1)
-    )
-    links = (
-        link.select(link.session, link.is_default, Session.revoked_at.is_null(False), next_default)
-        .join(Session, on=link.session == Session.id)
-        .where(link.wallet == wallet_id)
-        .order_by(link.session)
-    )
-    rows = show(database, lambda: list(links.clone().tuples().execute(database)))
+def _links_to_lose(database: Backend, wallet_id: str) -> list[_LostLink]:
+    rows = shown(database, lambda: run(database, _LINKS, wallet_id).fetchall())
     for session, _, _, to in rows:
         refuse_unreadable_id(database, session)
         refuse_unreadable_id(database, to)
-    return [_LostLink(session, was_default, bool(is_revoked), to) for session, was_default, is_revoked, to in rows]
+    return [
+        _LostLink(session, bool(was_default), revoked_at is not None, to)
+        for session, was_default, revoked_at, to in rows
+    ]
 
 
 def _event_of(link: _LostLink, wallet_id: str) -> Event:
