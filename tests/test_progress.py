@@ -1,4 +1,4 @@
-"""The pulse: progress again and again while one statement runs, and Ctrl-C that stops it."""
+"""Progress that is reported again and again while one statement runs, and Ctrl-C that stops it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from support.old_files import dump, query
 
 import waiaas
 from waiaas import Progress
-from waiaas import progress as pulse
+from waiaas import progress as progress_module
 from waiaas.database import open_to_change
 from waiaas.errors import refusal
 from waiaas.migrations import run
-from waiaas.progress import Pulse
+from waiaas.progress import ProgressReporter
 
 LONG = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000) SELECT {}(i) FROM n"
 SIGN = Progress("counting")
@@ -33,23 +33,23 @@ def connection() -> Iterator[sqlite3.Connection]:
 
 
 def test_a_long_statement_gives_signs_of_life(connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The last progress is told again while one statement runs."""
-    monkeypatch.setattr(pulse, "SECONDS_BETWEEN_SIGNS", 0)
-    told: list[Progress] = []
-    beat = Pulse(told.append)
-    beat(SIGN)
-    with beat.during(connection):
+    """The last progress is reported again while one statement runs."""
+    monkeypatch.setattr(progress_module, "SECONDS_BETWEEN_REPORTS", 0)
+    reported: list[Progress] = []
+    reporter = ProgressReporter(reported.append)
+    reporter(SIGN)
+    with reporter.during(connection):
         assert connection.execute(LONG.format("count")).fetchone() == (300000,)
-    assert len(told) > 5
-    assert {*told} == {SIGN}
+    assert len(reported) > 5
+    assert {*reported} == {SIGN}
 
 
 def test_there_is_nothing_to_tell_again_before_the_first_progress(connection: sqlite3.Connection) -> None:
-    """A statement that runs before any progress was told is no reason to make one up."""
-    told: list[Progress] = []
-    with Pulse(told.append).during(connection):
+    """A statement that runs before any progress was reported is no reason to make one up."""
+    reported: list[Progress] = []
+    with ProgressReporter(reported.append).during(connection):
         connection.execute(LONG.format("count")).fetchone()
-    assert told == []
+    assert reported == []
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, ZeroDivisionError])
@@ -57,16 +57,16 @@ def test_what_the_callback_raises_stops_the_statement(
     connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
 ) -> None:
     """The exception comes out as it is, not as SQLite's "interrupted", and the connection works on."""
-    monkeypatch.setattr(pulse, "SECONDS_BETWEEN_SIGNS", 0)
+    monkeypatch.setattr(progress_module, "SECONDS_BETWEEN_REPORTS", 0)
     signs = iter([None])
 
     def stop(_: Progress) -> None:
         if next(signs, error) is error:
             raise error
 
-    beat = Pulse(stop)
-    beat(SIGN)
-    with pytest.raises(error) as caught, beat.during(connection):
+    reporter = ProgressReporter(stop)
+    reporter(SIGN)
+    with pytest.raises(error) as caught, reporter.during(connection):
         connection.execute(LONG.format("count")).fetchone()
     assert isinstance(caught.value.__cause__, sqlite3.OperationalError)
     assert connection.execute(LONG.format("max")).fetchone() == (300000,)
@@ -79,24 +79,24 @@ def test_a_signal_is_heard_in_the_middle_of_a_statement(connection: sqlite3.Conn
     C's own `raise` is called by the statement itself, so that the signal is there before the handler's first line.
     """
     connection.create_function("send", 1, ctypes.CDLL(None)["raise"])
-    beat = Pulse(lambda _: None)
-    with pytest.raises(KeyboardInterrupt), beat.during(connection):
+    reporter = ProgressReporter(lambda _: None)
+    with pytest.raises(KeyboardInterrupt), reporter.during(connection):
         connection.execute(f"SELECT send({signal.SIGINT:d}), ({LONG.format('count')})").fetchone()
     assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
 def test_without_a_callback_the_connection_is_left_alone(connection: sqlite3.Connection) -> None:
-    """A program's own progress handler goes on being called where nobody wants to be told."""
+    """A program's own progress handler goes on being called if there is no callback."""
     called: list[int] = []
     connection.set_progress_handler(lambda: called.append(1), 1000)
-    with Pulse(None).during(connection):
+    with ProgressReporter(None).during(connection):
         connection.execute(LONG.format("count")).fetchone()
     assert called
 
 
 def test_an_error_of_the_statement_is_raised_as_it_is(connection: sqlite3.Connection) -> None:
     """What is wrong with a statement is not taken for a wish to stop."""
-    with pytest.raises(sqlite3.OperationalError, match="no such table"), Pulse(print).during(connection):
+    with pytest.raises(sqlite3.OperationalError, match="no such table"), ProgressReporter(print).during(connection):
         connection.execute("SELECT * FROM nowhere")
 
 
@@ -105,19 +105,19 @@ def test_an_error_of_the_statement_is_raised_as_it_is(connection: sqlite3.Connec
 )
 def test_an_upgrade_stops_within_a_statement(v18: Path, monkeypatch: pytest.MonkeyPatch, phase: str) -> None:
     """Stopped in the middle of any long statement, the upgrade changes nothing and leaves no backup."""
-    monkeypatch.setattr(pulse, "_INSTRUCTIONS_A_BEAT", 1)
-    monkeypatch.setattr(pulse, "SECONDS_BETWEEN_SIGNS", 0)
+    monkeypatch.setattr(progress_module, "_INSTRUCTIONS_PER_CALL", 1)
+    monkeypatch.setattr(progress_module, "SECONDS_BETWEEN_REPORTS", 0)
     before = v18.read_bytes()
-    told: list[str] = []
+    reported: list[str] = []
 
     def stop(progress: Progress) -> None:
-        told.append(progress.phase)
-        if progress.phase.startswith(phase) and told.count(progress.phase) == 3:
+        reported.append(progress.phase)
+        if progress.phase.startswith(phase) and reported.count(progress.phase) == 3:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt), open_to_change(v18) as database:
         waiaas.upgrade(database, progress=stop)
-    assert told[-1].startswith(phase)
+    assert reported[-1].startswith(phase)
     assert v18.read_bytes() == before
     assert [*v18.parent.iterdir()] == [v18]
 

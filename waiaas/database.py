@@ -30,7 +30,7 @@ from waiaas.migrations.report import Backup
 from waiaas.migrations.version import schema_version
 from waiaas.models import MODELS, SchemaVersion
 from waiaas.paths import file_of
-from waiaas.progress import Progress, Pulse
+from waiaas.progress import Progress, ProgressReporter
 
 if TYPE_CHECKING:
     from waiaas.progress import ProgressCallback
@@ -112,20 +112,20 @@ def connect(
         raise TypeError(f"busy_timeout is a number of seconds, not {busy_timeout!r}")
     if not 0 <= busy_timeout <= _LONGEST_TIMEOUT:
         raise ValueError(f"busy_timeout is a number of seconds from 0 to {_LONGEST_TIMEOUT}, not {busy_timeout!r}")
-    name, pulse = path_of(path), Pulse(progress)
+    name, reporter = path_of(path), ProgressReporter(progress)
     if name == IN_MEMORY:
         database = WaiaasDatabase(name, pragmas=_WHILE_CHANGED, timeout=busy_timeout)
         return _brought_up(database, upgrade, backup, skip_orphans, progress)
     file = DatabaseFile(name)
     _reserve(file, create=create and upgrade)
-    version = _look_at(file, busy_timeout, pulse, to_upgrade=upgrade)
+    version = _look_at(file, busy_timeout, reporter, to_upgrade=upgrade)
     if version == 0 and not (create and upgrade):
         raise refusal("empty_database", path=name)
     if upgrade and version < LATEST_SCHEMA_VERSION and not os.access(file.real, os.W_OK):
         raise refusal("read_only", path=name)
     # A lock file that a killed upgrade has left is removed by taking the lock.
     needs_lock = upgrade and (_is_old(version) or has_lock_file(file))
-    with upgrade_lock(file, _waiting(pulse)) if needs_lock else nullcontext():
+    with upgrade_lock(file, _waiting(reporter)) if needs_lock else nullcontext():
         return _brought_up(_database(file, busy_timeout), upgrade, backup, skip_orphans, progress)
 
 
@@ -227,7 +227,7 @@ def open_as_it_is(
     Raises WAIaaSError with the reason `file_not_found` where there is no file, and
     `log_unreadable` where that index is needed and the folder is read-only.
     """
-    database = _open_to_look(DatabaseFile(path_of(path)), busy_timeout, Pulse(progress))
+    database = _open_to_look(DatabaseFile(path_of(path)), busy_timeout, ProgressReporter(progress))
     try:
         yield database
     finally:
@@ -248,10 +248,10 @@ def open_to_change(
     Raises WAIaaSError as `connect` does, with the reason `file_not_found` where there is no file
     and `empty_database` where there is nothing in it.
     """
-    file, pulse = DatabaseFile(path_of(path)), Pulse(progress)
-    if _look_at(file, BUSY_TIMEOUT, pulse, to_upgrade=True) == 0:
+    file, reporter = DatabaseFile(path_of(path)), ProgressReporter(progress)
+    if _look_at(file, BUSY_TIMEOUT, reporter, to_upgrade=True) == 0:
         raise refusal("empty_database", path=file.name)
-    with upgrade_lock(file, _waiting(pulse)):
+    with upgrade_lock(file, _waiting(reporter)):
         database = _database(file, BUSY_TIMEOUT)
         try:
             yield database
@@ -300,8 +300,8 @@ def _is_old(version: int) -> bool:
     return 0 < version < LATEST_SCHEMA_VERSION
 
 
-def _waiting(pulse: Pulse) -> Callable[[], None]:
-    return partial(pulse, Progress("waiting for another process that upgrades the file"))
+def _waiting(reporter: ProgressReporter) -> Callable[[], None]:
+    return partial(reporter, Progress("waiting for another process that upgrades the file"))
 
 
 def _reserve(file: DatabaseFile, *, create: bool) -> None:
@@ -332,11 +332,11 @@ def _make_private_file(path: str) -> None:
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
-def _open_to_look(file: DatabaseFile, busy_timeout: float, pulse: Pulse) -> SqliteDatabase:
+def _open_to_look(file: DatabaseFile, busy_timeout: float, reporter: ProgressReporter) -> SqliteDatabase:
     if file.inspect().st_size == 1:
         # SQLite takes a file of one byte for an empty one (unixFileSize in its os_unix.c) and writes over it.
         raise refusal("not_a_database", path=file.name)
-    return after_upgrades(file, _waiting(pulse), partial(_opened_to_look, file, busy_timeout))
+    return after_upgrades(file, _waiting(reporter), partial(_opened_to_look, file, busy_timeout))
 
 
 def _opened_to_look(file: DatabaseFile, busy_timeout: float) -> SqliteDatabase:
@@ -397,14 +397,14 @@ def _mode_to_look(path: str) -> str:
     return _NOTHING_BUT_THE_FILE
 
 
-def _look_at(file: DatabaseFile, busy_timeout: float, pulse: Pulse, *, to_upgrade: bool) -> int:
+def _look_at(file: DatabaseFile, busy_timeout: float, reporter: ProgressReporter, *, to_upgrade: bool) -> int:
     """Return the schema version of a file that this library can work with; refuse any other.
 
     Nothing ties a write-ahead log to its file: one that a killed daemon left, or that stood beside another file of
     this name, is written into the file by whoever closes it last. So before an old file with a log is opened to be
     changed, the pages of both together are looked at.
     """
-    with closing(_open_to_look(file, busy_timeout, pulse)) as database:
+    with closing(_open_to_look(file, busy_timeout, reporter)) as database:
         version = schema_version(database)
         with translate_errors(database):
             if to_upgrade and _is_old(version) and has_log(file.real):

@@ -1,6 +1,6 @@
-"""Signs of life from long statements, and a way to stop them.
+"""Progress of long statements, and a way to stop them.
 
-SQLite runs one statement to its end before Python sees anything again, Ctrl-C included. Its progress handler
+SQLite runs one statement to its end before Python runs again, so not even Ctrl-C is noticed. Its progress handler
 (https://www.sqlite.org/c3ref/progress_handler.html) is the one thing that is called meanwhile.
 """
 
@@ -14,17 +14,17 @@ from typing import NamedTuple
 from waiaas.errors.driver import sqlite3
 
 # Instructions of SQLite's virtual machine: some milliseconds.
-_INSTRUCTIONS_A_BEAT = 200_000
-#: How long a callback waits for the next sign of life at most, about.
-SECONDS_BETWEEN_SIGNS = 0.1
+_INSTRUCTIONS_PER_CALL = 200_000
+#: At most about how long a callback waits for the next report.
+SECONDS_BETWEEN_REPORTS = 0.1
 
 
 class Progress(NamedTuple):
-    """A sign of life from a long change.
+    """What a long change is doing.
 
-    `phase` says what is being done, `version` is the schema version being made (None outside a step). Where the
-    size of the work is known, `done` of `total` units are behind (rows, or pages of a backup); else both are 0.
-    The same is told again while one statement, which does not say how far it is, runs for long.
+    `phase` describes it; `version` is the schema version that is being made (None outside a step). If the size of the
+    work is known, `done` of `total` units are done (rows, or pages of a backup); else both are 0. The same progress is
+    reported again and again while one statement, which does not report how far it is, runs for long.
     """
 
     phase: str
@@ -36,36 +36,36 @@ class Progress(NamedTuple):
 ProgressCallback = Callable[[Progress], None]
 
 
-class Pulse:
-    """Tells progress to a callback, and tells it again while one statement runs for long; without one, nobody."""
+class ProgressReporter:
+    """Reports progress to a callback, if there is one, and repeats it while one statement runs for long."""
 
     def __init__(self, callback: ProgressCallback | None) -> None:
-        """Take whom to tell."""
+        """Take the callback."""
         self._callback = callback
         self._last: Progress | None = None
-        self._told_at = 0.0
+        self._reported_at = 0.0
 
     def __call__(self, progress: Progress) -> None:
-        """Tell progress."""
-        self._last, self._told_at = progress, time.monotonic()
+        """Report progress."""
+        self._last, self._reported_at = progress, time.monotonic()
         if self._callback is not None:
             self._callback(progress)
 
     @contextmanager
     def during(self, connection: sqlite3.Connection) -> Iterator[None]:
-        """Tell the last progress again and again while the statements of a connection run.
+        """Repeat the last progress while the statements of a connection run.
 
-        What the callback raises, or Ctrl-C, stops the statement: SQLite says "interrupted", and what stopped it is
-        raised in place of that. The connection's own progress handler is taken for this, and none is left at the
-        end; so without a callback the connection is left alone.
+        What the callback raises, or Ctrl-C, stops the statement: SQLite reports "interrupted", and the cause is raised
+        instead. The connection's own progress handler is replaced, and there is none at the end; without a callback
+        the connection is left alone.
         """
         if self._callback is None:
             yield
             return
         stopped_by: list[BaseException] = []
-        beats = self._beats(stopped_by)
-        next(beats)
-        connection.set_progress_handler(beats.__next__, _INSTRUCTIONS_A_BEAT)
+        answers = self._answers(stopped_by)
+        next(answers)
+        connection.set_progress_handler(answers.__next__, _INSTRUCTIONS_PER_CALL)
         try:
             yield
         except Exception as error:
@@ -74,18 +74,18 @@ class Pulse:
             raise
         finally:
             connection.set_progress_handler(None, 0)
-            beats.close()
+            answers.close()
 
-    def _beats(self, stopped_by: list[BaseException]) -> Generator[int, None, None]:
-        """Yield what the handler answers: 0 to go on, 1 once to stop; then the statements that clean up run through.
+    def _answers(self, stopped_by: list[BaseException]) -> Generator[int, None, None]:
+        """Yield what the handler returns: 0 to go on, 1 once to stop, then 0 for the statements that clean up.
 
         It is a generator since Ctrl-C is raised as soon as Python code runs again: in a function that is at its first
-        line, before any `try`, and sqlite3 forgets what its callbacks raise. A generator goes on inside its `try`.
+        line, before any `try`, and sqlite3 ignores what its callbacks raise. A generator goes on inside its `try`.
         """
         try:
             while True:
                 yield 0
-                self._tell_again()
+                self._repeat()
         except GeneratorExit:
             return
         except BaseException as error:
@@ -94,6 +94,6 @@ class Pulse:
         while True:
             yield 0
 
-    def _tell_again(self) -> None:
-        if self._last is not None and time.monotonic() - self._told_at >= SECONDS_BETWEEN_SIGNS:
+    def _repeat(self) -> None:
+        if self._last is not None and time.monotonic() - self._reported_at >= SECONDS_BETWEEN_REPORTS:
             self(self._last)

@@ -271,9 +271,9 @@ KILL = """
 import os, signal, sys
 from waiaas.cli import main
 from waiaas.cli import terminal
-from waiaas import progress as pulse
+from waiaas import progress as progress_module
 
-pulse._INSTRUCTIONS_A_BEAT, pulse.SECONDS_BETWEEN_SIGNS = 1, 0
+progress_module._INSTRUCTIONS_PER_CALL, progress_module.SECONDS_BETWEEN_REPORTS = 1, 0
 phase, number = sys.argv.pop(1), getattr(signal, sys.argv.pop(1))
 draw, told = terminal.ProgressLine.__call__, []
 
@@ -291,9 +291,9 @@ ENDLESS_BACKUP = """
 from waiaas.progress import Progress
 from waiaas.files import backup
 
-def copy_pages(path, copy, pulse):
+def copy_pages(path, copy, reporter):
     while True:
-        pulse(Progress("backing up", None, 1, 2))
+        reporter(Progress("backing up", None, 1, 2))
 
 backup._copy = copy_pages
 """

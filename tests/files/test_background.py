@@ -21,7 +21,7 @@ from waiaas.files.backup import Copy
 from waiaas.files.opening import DatabaseFile
 from waiaas.migrations import run
 from waiaas.migrations.versions import v19_session_wallets as v19
-from waiaas.progress import Pulse
+from waiaas.progress import ProgressReporter
 
 PATIENCE = 30
 SIGN = Progress("backing up", None, 1, 2)
@@ -45,11 +45,11 @@ class Held:
         self._write_backup, self._at_the_end = run.write_backup, at_the_end
         monkeypatch.setattr(run, "write_backup", self._write)
 
-    def _write(self, file: DatabaseFile, target: Path, pulse: Pulse) -> Copy:
-        copy = self._write_backup(file, target, pulse) if self._at_the_end else None
+    def _write(self, file: DatabaseFile, target: Path, reporter: ProgressReporter) -> Copy:
+        copy = self._write_backup(file, target, reporter) if self._at_the_end else None
         self.begun.set()
         assert self.free.wait(PATIENCE)
-        return copy or self._write_backup(file, target, pulse)
+        return copy or self._write_backup(file, target, reporter)
 
 
 def test_the_backup_is_of_the_file_before_the_change(log18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,10 +188,10 @@ def test_a_backup_that_failed_ends_a_long_upgrade_at_its_next_step(
 def test_a_job_that_fails_with_a_timeout_is_not_waited_for() -> None:
     """TimeoutError, which a network file system can raise, is the job's failure and not a reason to wait on."""
 
-    def job(_: Pulse) -> None:
+    def job(_: ProgressReporter) -> None:
         raise TimeoutError("Connection timed out")
 
-    background = Background(job, Pulse(None))
+    background = Background(job, ProgressReporter(None))
     with pytest.raises(TimeoutError, match="Connection timed out"):
         background.result()
     assert background.end(stop=True) is None
@@ -200,11 +200,11 @@ def test_a_job_that_fails_with_a_timeout_is_not_waited_for() -> None:
 def test_a_job_is_told_to_stop_by_its_own_pulse() -> None:
     """A job whose result nobody wants any more ends when it next says that it lives."""
 
-    def job(pulse: Pulse) -> None:
+    def job(reporter: ProgressReporter) -> None:
         while True:
-            pulse(SIGN)
+            reporter(SIGN)
 
-    background = Background(job, Pulse(None))
+    background = Background(job, ProgressReporter(None))
     assert background.end(stop=True) is None
 
 

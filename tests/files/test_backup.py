@@ -25,7 +25,7 @@ from waiaas.files import backup
 from waiaas.files.backup import Copy, write_backup
 from waiaas.files.opening import DatabaseFile
 from waiaas.files.private_folder import PrivateFolder
-from waiaas.progress import Pulse
+from waiaas.progress import ProgressReporter
 
 
 @pytest.fixture(autouse=True)
@@ -186,8 +186,8 @@ def test_a_copy_that_the_disk_spoiled_is_no_backup(v18: Path, monkeypatch: pytes
     before = v18.read_bytes()
     copy = backup._copy
 
-    def spoil(original: DatabaseFile, folder: PrivateFolder, pulse: Pulse) -> None:
-        copy(original, folder, pulse)
+    def spoil(original: DatabaseFile, folder: PrivateFolder, reporter: ProgressReporter) -> None:
+        copy(original, folder, reporter)
         with folder.copy.open("r+b") as file:
             file.seek(5 * 4096)
             file.write(b"\xa5" * 64)
@@ -351,9 +351,9 @@ def test_a_copy_by_pages_is_the_same_backup(v18: Path, tmp_path: Path, monkeypat
     """A process that keeps many descriptors copies page by page, and finds that an earlier backup is the same."""
     file = DatabaseFile(str(v18))
     target = f"{v18.name}.v18-20260102T03040{{}}Z.backup"
-    first = write_backup(file, tmp_path / target.format(5), Pulse(None))
+    first = write_backup(file, tmp_path / target.format(5), ProgressReporter(None))
     monkeypatch.setattr(probe, "_MOST_READERS", 0)
-    second = write_backup(file, tmp_path / target.format(6), Pulse(None))
+    second = write_backup(file, tmp_path / target.format(6), ProgressReporter(None))
     assert (first.is_new, second) == (True, Copy(first.path, is_new=False))
 
 

@@ -34,7 +34,7 @@ from waiaas.inspection.check import check
 from waiaas.inspection.rehearsal import rehearse
 from waiaas.migrations import LATEST_SCHEMA_VERSION, runner
 from waiaas.migrations.version import compatibility
-from waiaas.progress import Progress, Pulse
+from waiaas.progress import Progress, ProgressReporter
 
 if TYPE_CHECKING:
     _Choice = click.Choice[str]
@@ -467,7 +467,7 @@ def _temporary_folder() -> Iterator[Path]:
 def _open_to_read(path: Path, phase: str) -> Iterator[SqliteDatabase]:
     """Open a file to read it, with progress, until Ctrl-C."""
     with progress_line() as line, database.open_as_it_is(path, progress=line) as opened:
-        pulse = Pulse(line)
-        pulse(Progress(phase))
-        with pulse.during(opened.connection()), interrupted_by_signals(opened.connection()):
+        reporter = ProgressReporter(line)
+        reporter(Progress(phase))
+        with reporter.during(opened.connection()), interrupted_by_signals(opened.connection()):
             yield opened

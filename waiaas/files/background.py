@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar
 
-from waiaas.progress import SECONDS_BETWEEN_SIGNS, Pulse
+from waiaas.progress import SECONDS_BETWEEN_REPORTS, ProgressReporter
 
 if TYPE_CHECKING:
     from peewee import SqliteDatabase
@@ -44,13 +44,13 @@ class Background(Generic[_Result]):
     one thing at a time.
     """
 
-    def __init__(self, job: Callable[[Pulse], _Result], pulse: Pulse) -> None:
-        """Begin the job, which must report progress to a pulse of its own: that stops it."""
-        self._pulse = pulse
+    def __init__(self, job: Callable[[ProgressReporter], _Result], reporter: ProgressReporter) -> None:
+        """Begin the job, which must report progress to a reporter of its own: that stops it."""
+        self._reporter = reporter
         self._last: Progress | None = None
         self._stopped = threading.Event()
         self._thread = ThreadPoolExecutor(1)
-        self._job = submit(self._thread, job, Pulse(self._keep))
+        self._job = submit(self._thread, job, ProgressReporter(self._keep))
 
     def raise_failure(self) -> None:
         """Raise the error of the job if it has failed already."""
@@ -59,9 +59,9 @@ class Background(Generic[_Result]):
 
     def result(self) -> _Result:
         """Wait for the job and report its progress; return its result or raise its error."""
-        while not wait([self._job], SECONDS_BETWEEN_SIGNS).done:
+        while not wait([self._job], SECONDS_BETWEEN_REPORTS).done:
             if self._last is not None:
-                self._pulse(self._last)
+                self._reporter(self._last)
         return self._job.result()
 
     def end(self, *, stop: bool) -> _Result | None:

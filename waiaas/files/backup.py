@@ -30,7 +30,7 @@ from waiaas.files.page_check import damage_of, has_log, refuse_unreadable
 from waiaas.files.private_folder import PrivateFolder, remove_leftovers
 from waiaas.files.rights import has_access_list, share_like
 from waiaas.paths import uri
-from waiaas.progress import Progress, Pulse
+from waiaas.progress import Progress, ProgressReporter
 
 _PAGES_AT_ONCE = 4096
 # https://www.sqlite.org/rescode.html
@@ -55,7 +55,7 @@ class Copy(NamedTuple):
     is_new: bool
 
 
-def write_backup(file: DatabaseFile, target: Path, pulse: Pulse) -> Copy:
+def write_backup(file: DatabaseFile, target: Path, reporter: ProgressReporter) -> Copy:
     """Write a verified copy of a database file, committed rows of its write-ahead log included.
 
     The copy is made in a folder that only this user can enter, next to `target`, and moved out when it is finished:
@@ -66,7 +66,7 @@ def write_backup(file: DatabaseFile, target: Path, pulse: Pulse) -> Copy:
     A process that is killed leaves at most its folder, named `.NAME.partial-…`, which the next backup of the file
     removes. The caller holds the database's write lock, so that there is one backup of it at a time.
 
-    :param pulse: gets the number of copied pages and of all pages.
+    :param reporter: gets the number of copied pages and of all pages.
     :raises WAIaaSError: with the reason `backup_failed`; `corrupt` or `io_error` if the original is damaged or cannot
         be read; `file_replaced` if it is no longer at its path. Nothing is left of the copy.
     """
@@ -75,11 +75,11 @@ def write_backup(file: DatabaseFile, target: Path, pulse: Pulse) -> Copy:
     try:
         remove_leftovers(target.parent, prefix)
         with PrivateFolder(target.parent, prefix) as folder:
-            _copy(file, folder, pulse)
+            _copy(file, folder, reporter)
             with ThreadPoolExecutor(1) as threads:
                 # The disk writes while the processor checks: each takes about as long as the copying did.
                 flushed = submit(threads, os.fsync, folder.descriptor)
-                _verify(folder, file, pulse)
+                _verify(folder, file, reporter)
                 flushed.result()
             share_like(folder.descriptor, original, has_list=has_access_list(file.real))
             os.fsync(folder.descriptor)
@@ -168,7 +168,7 @@ def _blocks(descriptor: int) -> Iterator[bytes]:
             yield more
 
 
-def _copy(file: DatabaseFile, folder: PrivateFolder, pulse: Pulse) -> None:
+def _copy(file: DatabaseFile, folder: PrivateFolder, reporter: ProgressReporter) -> None:
     with closing(file.connect("ro")) as source:
         # One reading transaction: the copy is of one moment, whoever writes meanwhile.
         source.execute("BEGIN")
@@ -176,18 +176,18 @@ def _copy(file: DatabaseFile, folder: PrivateFolder, pulse: Pulse) -> None:
         source.execute("SELECT count(*) FROM sqlite_master").fetchone()
         reader = None if has_log(file.real) else lasting_reader(file.real)
         if reader is None:
-            _copy_pages(source, folder, pulse)
+            _copy_pages(source, folder, reporter)
         else:
-            _copy_bytes(file, reader, folder.descriptor, page_size, pulse)
+            _copy_bytes(file, reader, folder.descriptor, page_size, reporter)
 
 
-def _copy_bytes(file: DatabaseFile, reader: int, copy: int, page_size: int, pulse: Pulse) -> None:
+def _copy_bytes(file: DatabaseFile, reader: int, copy: int, page_size: int, reporter: ProgressReporter) -> None:
     status = os.fstat(reader)
     file.refuse_other(status)
     done = 0
     while done < status.st_size:
         done += os.write(copy, _read(file, reader, done))
-        pulse(Progress("backing up", None, done // page_size, status.st_size // page_size))
+        reporter(Progress("backing up", None, done // page_size, status.st_size // page_size))
 
 
 def _read(file: DatabaseFile, reader: int, offset: int) -> bytes:
@@ -200,7 +200,7 @@ def _read(file: DatabaseFile, reader: int, offset: int) -> bytes:
     return block
 
 
-def _copy_pages(source: sqlite3.Connection, folder: PrivateFolder, pulse: Pulse) -> None:
+def _copy_pages(source: sqlite3.Connection, folder: PrivateFolder, reporter: ProgressReporter) -> None:
     busy_since: list[float] = []
 
     def report(code: int, left: int, total: int) -> None:
@@ -212,7 +212,7 @@ def _copy_pages(source: sqlite3.Connection, folder: PrivateFolder, pulse: Pulse)
                 raise sqlite3.OperationalError("database is locked")
         else:
             busy_since.clear()
-        pulse(Progress("backing up", None, total - left, total))
+        reporter(Progress("backing up", None, total - left, total))
 
     with closing(sqlite3.connect(uri(folder.copy, "rw"), uri=True)) as target:
         folder.refuse_swapped(connections=1)
@@ -222,11 +222,11 @@ def _copy_pages(source: sqlite3.Connection, folder: PrivateFolder, pulse: Pulse)
         source.backup(target, pages=_PAGES_AT_ONCE, progress=report)
 
 
-def _verify(folder: PrivateFolder, file: DatabaseFile, pulse: Pulse) -> None:
-    pulse(Progress("verifying the backup"))
-    wrong = damage_of(folder.copy, "ro&immutable=1", pulse)
+def _verify(folder: PrivateFolder, file: DatabaseFile, reporter: ProgressReporter) -> None:
+    reporter(Progress("verifying the backup"))
+    wrong = damage_of(folder.copy, "ro&immutable=1", reporter)
     folder.refuse_swapped(connections=0)
     if wrong:
         refuse_unreadable(file.real, file.name, ())
-        reason = "corrupt" if damage_of(Path(file.real), "ro", pulse) else "backup_failed"
+        reason = "corrupt" if damage_of(Path(file.real), "ro", reporter) else "backup_failed"
         raise refusal(reason, path=file.name, target=str(folder.copy), cause=wrong[0])

@@ -18,7 +18,7 @@ from waiaas.errors.driver import sqlite3
 from waiaas.errors.probe import read_error
 from waiaas.errors.sqlite import cause_of, reason_for
 from waiaas.paths import file_of, path_to_open, uri
-from waiaas.progress import Progress, Pulse
+from waiaas.progress import Progress, ProgressReporter
 
 if TYPE_CHECKING:
     from peewee import SqliteDatabase
@@ -142,13 +142,13 @@ def _facts(line: str) -> list[str]:
     return line.removeprefix(_TITLE_OF_PAGES).splitlines() if line.startswith(_TITLE_OF_PAGES) else [line]
 
 
-def damage_of(path: Path, mode: str, pulse: Pulse) -> list[str]:
+def damage_of(path: Path, mode: str, reporter: ProgressReporter) -> list[str]:
     """Return what is wrong with the pages of a file, opened in a mode of SQLite's URIs (https://www.sqlite.org/uri.html).
 
     It is not mapped into memory, though that would take a third off the time: a bad sector of a mapped file ends the
     process with SIGBUS (https://www.sqlite.org/mmap.html).
     """
-    with closing(sqlite3.connect(uri(path, mode), uri=True)) as database, pulse.during(database):
+    with closing(sqlite3.connect(uri(path, mode), uri=True)) as database, reporter.during(database):
         database.execute("PRAGMA mmap_size = 0")
         return damage(database, checks=False, indexes_of=LOOKED_UP)
 
@@ -164,13 +164,13 @@ def refuse_damaged_indexes(database: SqliteDatabase) -> None:
     _refuse(path_to_open(database), file_of(database), damage(database.connection(), checks=False))
 
 
-def refuse_damaged_file(path: Path, name: str, pulse: Pulse) -> None:
+def refuse_damaged_file(path: Path, name: str, reporter: ProgressReporter) -> None:
     """Raise what `refuse_damage` raises, after a look by a connection of its own, which any thread may take.
 
     The refusal calls the file by `name`, as its owner does.
     """
-    pulse(Progress("checking the pages"))
-    _refuse(path, name, damage_of(path, "ro", pulse))
+    reporter(Progress("checking the pages"))
+    _refuse(path, name, damage_of(path, "ro", reporter))
 
 
 def refuse_cut_off(database: SqliteDatabase, path: Path) -> None:

@@ -30,7 +30,7 @@ from waiaas.migrations.report import UpgradeReport
 from waiaas.migrations.runner import upgrade
 from waiaas.migrations.version import schema_version
 from waiaas.paths import uri
-from waiaas.progress import Progress, Pulse
+from waiaas.progress import Progress, ProgressReporter
 
 if TYPE_CHECKING:
     from peewee import SqliteDatabase
@@ -175,27 +175,27 @@ def rehearse(
     ['schema_version', 'session_wallets']
     """
     started = time.perf_counter()
-    path, pulse = path_of(path), Pulse(progress)
+    path, reporter = path_of(path), ProgressReporter(progress)
     file = DatabaseFile(path)
     file.inspect()
     _refuse_at_first_sight(path)
-    with private_copy(path, pulse) as copy:
+    with private_copy(path, reporter) as copy:
         copied = time.perf_counter()
         with open_to_change(copy) as database, translate_errors(database):
             # With a write-ahead log the rows before the upgrade can be read beside those after it, from one file.
             database.pragma("journal_mode", "wal")
-            with pulse.during(database.connection()):
+            with reporter.during(database.connection()):
                 before = _look(database)
-                pulse(Progress("checking all foreign keys"))
+                reporter(Progress("checking all foreign keys"))
                 violations_before = foreign_key_violations(database)
             with closing(_both_moments(copy)) as connection:
                 report = upgrade(database, backup=False, skip_orphans=skip_orphans, progress=progress)
-                with pulse.during(database.connection()), pulse.during(connection):
+                with reporter.during(database.connection()), reporter.during(connection):
                     after = _look(database)
-                    rows = list(_compare_rows(connection, before.tables, after.tables, pulse))
-                    pulse(Progress("looking the result over"))
+                    rows = list(_compare_rows(connection, before.tables, after.tables, reporter))
+                    reporter(Progress("looking the result over"))
                     checked = check(database)
-            pulse(Progress("writing the log back"))
+            reporter(Progress("writing the log back"))
             compared = time.perf_counter()
         written_back = time.perf_counter()
     return Rehearsal(
@@ -235,13 +235,13 @@ def _has_abandoned_log(path: str) -> bool:
 
 
 @contextmanager
-def private_copy(path: str, pulse: Pulse) -> Iterator[Path]:
+def private_copy(path: str, reporter: ProgressReporter) -> Iterator[Path]:
     """Give a verified copy of a file in a folder that only its user can enter, removed at the end.
 
     Refusals of the copy in the block name the file that it is a copy of.
     """
     with _private_folder(path) as folder, _naming_the_original(path, folder):
-        yield _copy(DatabaseFile(path), folder, pulse)
+        yield _copy(DatabaseFile(path), folder, reporter)
 
 
 @contextmanager
@@ -290,27 +290,27 @@ def _naming_the_original(path: str, folder: Path) -> Iterator[None]:
         raise
 
 
-def _copy(file: DatabaseFile, folder: Path, pulse: Pulse) -> Path:
+def _copy(file: DatabaseFile, folder: Path, reporter: ProgressReporter) -> Path:
     path = file.name
     copy = folder / os.path.basename(path)
     if _has_abandoned_log(path):
-        _copy_with_log(path, copy, pulse)
+        _copy_with_log(path, copy, reporter)
     else:
         # As long as this connection is open, the one that copies is not the last, which would leave an empty log.
         with open_as_it_is(path):
-            write_backup(file, copy, pulse)
+            write_backup(file, copy, reporter)
     os.chmod(copy, 0o600)
     return copy
 
 
-def _copy_with_log(path: str, copy: Path, pulse: Pulse) -> None:
+def _copy_with_log(path: str, copy: Path, reporter: ProgressReporter) -> None:
     """Copy a file and its log byte for byte, and verify what they are together."""
     try:
         shutil.copyfile(path, copy)
         shutil.copyfile(f"{os.path.realpath(path)}-wal", f"{copy}-wal")
         _refuse_what_is_not_ours(str(copy))
-        pulse(Progress("verifying the copy"))
-        wrong = damage_of(copy, "ro", pulse)
+        reporter(Progress("verifying the copy"))
+        wrong = damage_of(copy, "ro", reporter)
     except (sqlite3.Error, OSError) as error:
         raise _not_copied(path, error) from error
     if wrong:
@@ -419,13 +419,13 @@ def _objects(moment: _Moment) -> _Entries:
 
 
 def _compare_rows(
-    connection: sqlite3.Connection, before: Mapping[str, Table], after: Mapping[str, Table], pulse: Pulse
+    connection: sqlite3.Connection, before: Mapping[str, Table], after: Mapping[str, Table], reporter: ProgressReporter
 ) -> Iterator[TableRows]:
     for old, new in _pairs(before, after):
         if (old and old.is_virtual) or (new and new.is_virtual):
             continue  # a module keeps its rows in ordinary tables, which are compared
         if old is not None and new is not None:
-            yield _Comparison(connection, old, new, pulse).run()
+            yield _Comparison(connection, old, new, reporter).run()
         elif new is not None:
             count = _count(connection, "after", new)
             yield TableRows(new.name, None, count, added=count, removed=0, changed=0)
@@ -450,11 +450,11 @@ class _Comparison:
     Collations are left aside and types count: 'A' is not 'a', and 1 is not 1.0 or '1'.
     """
 
-    def __init__(self, connection: sqlite3.Connection, old: Table, new: Table, pulse: Pulse) -> None:
+    def __init__(self, connection: sqlite3.Connection, old: Table, new: Table, reporter: ProgressReporter) -> None:
         self._connection = connection
         self._old = old
         self._new = new
-        self._pulse = pulse
+        self._reporter = reporter
         names = _new_names(old, new)
         after = {fold(column.name): column for column in new.columns}
         self._columns = [
@@ -464,7 +464,7 @@ class _Comparison:
     def run(self) -> TableRows:
         """Compare, and tell the rows that are behind."""
         before, after = _count(self._connection, "main", self._old), _count(self._connection, "after", self._new)
-        self._pulse(Progress(f"comparing {self._new.name}", None, 0, before))
+        self._reporter(Progress(f"comparing {self._new.name}", None, 0, before))
         keys = _rowid(self._old), _rowid(self._new)
         if keys[0] is None or keys[1] is None:
             added, removed = self._by_the_whole_row()
@@ -489,7 +489,7 @@ class _Comparison:
             (found,) = _one_row(self._connection, pairs, (first, last))
             (equal,) = _one_row(self._connection, f"{pairs} AND {self._same()}", (first, last))
             first, done, matched, same = min(last + 1, _LAST_ROWID), done + count, matched + found, same + equal
-            self._pulse(Progress(f"comparing {self._new.name}", None, done, total))
+            self._reporter(Progress(f"comparing {self._new.name}", None, done, total))
         return matched, same
 
     def _same(self) -> str:

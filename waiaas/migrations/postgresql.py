@@ -21,7 +21,7 @@ from waiaas.migrations import LATEST_SCHEMA_VERSION
 from waiaas.migrations.history import DESCRIPTIONS, MIGRATIONS
 from waiaas.migrations.report import Plan, PlannedStep, Step, UpgradeReport
 from waiaas.models import postgresql as schema
-from waiaas.progress import Progress, ProgressCallback, Pulse
+from waiaas.progress import Progress, ProgressCallback, ProgressReporter
 
 #: The first schema version that PostgreSQL has.
 FIRST_VERSION = 19
@@ -86,7 +86,7 @@ def create_or_upgrade(
         raise refusal("empty_database", path=database.address)
     if version == latest or (version and not upgrade):
         return _report(version, version, [], started)
-    with translate_errors(database), upgrade_alone(database, Pulse(progress)):
+    with translate_errors(database), upgrade_alone(database, ProgressReporter(progress)):
         # Another process may have done it meanwhile.
         before = _version(database, latest)
         if before == 0:
@@ -143,7 +143,7 @@ def _version(database: PostgresqlDatabase, latest: int) -> int:
 
 
 @contextmanager
-def upgrade_alone(database: PostgresqlDatabase, pulse: Pulse) -> Iterator[None]:
+def upgrade_alone(database: PostgresqlDatabase, reporter: ProgressReporter) -> Iterator[None]:
     """Run a block in a transaction while no other upgrade and no service runs.
 
     :raises WAIaaSError: ``inside_transaction`` if the caller has begun a transaction.
@@ -152,7 +152,7 @@ def upgrade_alone(database: PostgresqlDatabase, pulse: Pulse) -> Iterator[None]:
         raise refusal("inside_transaction")
     with database.borrowed_connection(), database.atomic():
         while not database.execute_sql(f"SELECT pg_try_advisory_xact_lock({_LOCK})").fetchone()[0]:
-            pulse(Progress("waiting for another process that upgrades the database"))
+            reporter(Progress("waiting for another process that upgrades the database"))
             time.sleep(random.uniform(*_LOOK_AGAIN_AFTER))
         with database.exclusive_transaction():
             yield

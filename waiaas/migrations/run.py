@@ -28,7 +28,7 @@ from waiaas.migrations.migrator import VersionMigrator
 from waiaas.migrations.report import Backup
 from waiaas.migrations.version import schema_version
 from waiaas.paths import file_of
-from waiaas.progress import Progress, Pulse
+from waiaas.progress import Progress, ProgressReporter
 
 # The end of the year 9999: no later time has a name in the backup's form, nor can the services read it.
 _LAST_SECOND = 253_402_300_799
@@ -39,7 +39,7 @@ _KEEP_BACKUP_AFTER = frozenset({"io_error", "corrupt"})
 class MigrationRun:
     """The version that a run found under its lock, and its backup, which a thread may write meanwhile."""
 
-    def __init__(self, migrator: VersionMigrator, file: DatabaseFile | None, pulse: Pulse) -> None:
+    def __init__(self, migrator: VersionMigrator, file: DatabaseFile | None, reporter: ProgressReporter) -> None:
         """Read the version under the lock: another process may just have upgraded the file."""
         refuse_strange_rows(migrator.database)
         self.version = version_to_upgrade(migrator.database)
@@ -47,7 +47,7 @@ class MigrationRun:
         self._file = file
         self._programs: set[str] = set()
         self._database = migrator.database
-        self._pulse = pulse
+        self._reporter = reporter
         self._has_begun = False
         self._background: Background[Copy | None] | None = None
 
@@ -81,9 +81,9 @@ class MigrationRun:
         has_readers = self._file is not None and allows_concurrent_reader(self._database)
         job = self._job(self._file, backup, now, has_readers)
         if has_readers:
-            self._background = Background(job, self._pulse)
+            self._background = Background(job, self._reporter)
         else:
-            self.copy = job(self._pulse)
+            self.copy = job(self._reporter)
             self._refuse_replaced()
 
     def finish(self) -> None:
@@ -105,15 +105,15 @@ class MigrationRun:
 
     def _job(
         self, file: DatabaseFile | None, backup: Backup, now: Callable[[], int], has_readers: bool
-    ) -> Callable[[Pulse], Copy | None]:
+    ) -> Callable[[ProgressReporter], Copy | None]:
         if file is not None and backup is not False:
             return partial(write_backup, file, self._target(file.path, backup, now()))
         if file is not None and has_readers:
             return partial(refuse_damaged_file, Path(file.real), file.name)
         return self._refuse_damage
 
-    def _refuse_damage(self, pulse: Pulse) -> None:
-        pulse(Progress("checking the pages"))
+    def _refuse_damage(self, reporter: ProgressReporter) -> None:
+        reporter(Progress("checking the pages"))
         refuse_damage(self._database)
 
     def _target(self, path: Path, backup: str | PathLike[str] | Literal[True], now: int) -> Path:
@@ -126,18 +126,18 @@ class MigrationRun:
 
 
 @contextmanager
-def migration_run(migrator: VersionMigrator, pulse: Pulse) -> Iterator[MigrationRun]:
+def migration_run(migrator: VersionMigrator, reporter: ProgressReporter) -> Iterator[MigrationRun]:
     """Hold the lock and the transaction; undo everything, the backup too, if the change is refused."""
     database = migrator.database
     run: MigrationRun | None = None
     try:
         with (
             translate_errors(database),
-            _only_upgrade(database, pulse) as file,
+            _only_upgrade(database, reporter) as file,
             plain_rows(database.connection()),
-            pulse.during(database.connection()),
+            reporter.during(database.connection()),
             migrator.migration_context(),
-            MigrationRun(migrator, file, pulse) as run,
+            MigrationRun(migrator, file, reporter) as run,
             translate_errors(database),
         ):
             yield run
@@ -153,15 +153,15 @@ def migration_run(migrator: VersionMigrator, pulse: Pulse) -> Iterator[Migration
 
 
 @contextmanager
-def _only_upgrade(database: SqliteDatabase, pulse: Pulse) -> Iterator[DatabaseFile | None]:
+def _only_upgrade(database: SqliteDatabase, reporter: ProgressReporter) -> Iterator[DatabaseFile | None]:
     """Wait until no other process upgrades the file of a database, and keep others waiting."""
     file = file_behind(database, file_of(database))
     if file is None:
         yield None
         return
-    waiting = partial(pulse, Progress("waiting for another process that upgrades the file"))
+    waiting = partial(reporter, Progress("waiting for another process that upgrades the file"))
     with upgrade_lock(file, waiting):
-        pulse(Progress("waiting for the write lock"))
+        reporter(Progress("waiting for the write lock"))
         yield file
 
 

@@ -39,7 +39,7 @@ from waiaas.migrations.report import (
     report_of,
 )
 from waiaas.migrations.run import migration_run, seconds_of, version_to_upgrade
-from waiaas.progress import ProgressCallback, Pulse
+from waiaas.progress import ProgressCallback, ProgressReporter
 
 if TYPE_CHECKING:
     from peewee import Database
@@ -73,11 +73,11 @@ def upgrade(
     """
     started = time.perf_counter()
     _require_backup(backup)
-    now, pulse = partial(seconds_of, clock), Pulse(progress)
-    migrator = _migrator(database, Options(skip_orphans=skip_orphans), pulse)
+    now, reporter = partial(seconds_of, clock), ProgressReporter(progress)
+    migrator = _migrator(database, Options(skip_orphans=skip_orphans), reporter)
     steps: list[Step] = []
     facts: list[Facts] = []
-    with migration_run(migrator, pulse) as run:
+    with migration_run(migrator, reporter) as run:
         for migration in history.pending(run.version):
             migrator.report_progress("looking for obstacles")
             for obstacle in history.obstacles(migration, migrator):
@@ -143,11 +143,11 @@ def downgrade(
     """
     started = time.perf_counter()
     _require_backup(backup)
-    now, pulse = partial(seconds_of, clock), Pulse(progress)
-    migrator = _migrator(database, Options(drop_links=drop_links), pulse)
+    now, reporter = partial(seconds_of, clock), ProgressReporter(progress)
+    migrator = _migrator(database, Options(drop_links=drop_links), reporter)
     steps: list[Step] = []
     facts: list[Facts] = []
-    with migration_run(migrator, pulse) as run:
+    with migration_run(migrator, reporter) as run:
         for migration, undo in _undoable(run.version, to_version):
             run.start_backup(backup, now)
             with _step(migrator, migration.VERSION, f"undo: {migration.DESCRIPTION}", steps):

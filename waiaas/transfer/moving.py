@@ -38,7 +38,7 @@ from waiaas.migrations.postgresql import read_version, refuse_unsuitable, upgrad
 from waiaas.migrations.runner import upgrade
 from waiaas.migrations.version import schema_version
 from waiaas.models.postgresql import Table, tables
-from waiaas.progress import Progress, ProgressCallback, Pulse
+from waiaas.progress import Progress, ProgressCallback, ProgressReporter
 from waiaas.transfer.obstacles import left_behind, refuse_obstacles
 from waiaas.transfer.rows import Digest, column_names, lines_of_file, lines_of_server
 
@@ -120,13 +120,13 @@ def move(
     """
     if is_url(source) == is_url(target):
         raise ValueError("move takes the path of a file and the URL of a PostgreSQL database, in either order")
-    pulse = Pulse(progress)
+    reporter = ProgressReporter(progress)
     url = source if is_url(source) else target
     server = open_database(str(url))
     with _closing_all(server), _server_errors(server):
         if is_url(source):
-            return _move_to_file(server, path_of(target), rehearse, pulse)
-        return _move_to_server(path_of(source), server, rehearse, skip_orphans, pulse)
+            return _move_to_file(server, path_of(target), rehearse, reporter)
+        return _move_to_server(path_of(source), server, rehearse, skip_orphans, reporter)
 
 
 @contextmanager
@@ -139,23 +139,23 @@ def _closing_all(server: PostgresqlDatabase) -> Iterator[None]:
 
 
 def _move_to_server(
-    path: str, server: PostgresqlDatabase, rehearse: bool, skip_orphans: bool, pulse: Pulse
+    path: str, server: PostgresqlDatabase, rehearse: bool, skip_orphans: bool, reporter: ProgressReporter
 ) -> MoveReport:
     started = time.perf_counter()
     _refuse_filled(server)
     with (
         _unchanged(path) as refuse_changed,
-        _latest(path, skip_orphans, pulse) as (database, version),
+        _latest(path, skip_orphans, reporter) as (database, version),
         translate_errors(database),
         database.atomic(),
     ):
         extra = left_behind(database)
         connection = database.connection()
         connection.text_factory = bytes
-        with pulse.during(connection):
-            refuse_obstacles(connection, path, _reporting(pulse, "checking the values"))
+        with reporter.during(connection):
+            refuse_obstacles(connection, path, _reporting(reporter, "checking the values"))
             try:
-                moved = _fill_server(server, connection, pulse, rehearse, refuse_changed)
+                moved = _fill_server(server, connection, reporter, rehearse, refuse_changed)
             except _RehearsalEnd as end:
                 (moved,) = end.args
     return MoveReport(path, server.address, version, moved, extra, rehearse, time.perf_counter() - started)
@@ -180,7 +180,7 @@ def _unchanged(path: str) -> Iterator[Callable[[], None]]:
 
 
 @contextmanager
-def _latest(path: str, skip_orphans: bool, pulse: Pulse) -> Iterator[tuple[SqliteDatabase, int]]:
+def _latest(path: str, skip_orphans: bool, reporter: ProgressReporter) -> Iterator[tuple[SqliteDatabase, int]]:
     """Open a file at the latest version to read it, or a copy that is upgraded; give the file's own version, too."""
     with open_as_it_is(path) as database:
         version = schema_version(database)
@@ -189,9 +189,9 @@ def _latest(path: str, skip_orphans: bool, pulse: Pulse) -> Iterator[tuple[Sqlit
         if version == LATEST_SCHEMA_VERSION:
             yield database, version
             return
-    with private_copy(path, pulse) as copy:
+    with private_copy(path, reporter) as copy:
         with open_to_change(copy) as old:
-            upgrade(old, backup=False, skip_orphans=skip_orphans, progress=pulse)
+            upgrade(old, backup=False, skip_orphans=skip_orphans, progress=reporter)
         with open_as_it_is(copy) as database:
             yield database, version
 
@@ -199,18 +199,18 @@ def _latest(path: str, skip_orphans: bool, pulse: Pulse) -> Iterator[tuple[Sqlit
 def _fill_server(
     server: PostgresqlDatabase,
     connection: sqlite3.Connection,
-    pulse: Pulse,
+    reporter: ProgressReporter,
     rehearse: bool,
     refuse_changed: Callable[[], None],
 ) -> list[MovedTable]:
     moved: list[MovedTable] = []
     with _server_errors(server):
         try:
-            with upgrade_alone(server, pulse):
+            with upgrade_alone(server, reporter):
                 # Another process may have created them meanwhile.
                 _refuse_filled(server)
                 refuse_unsuitable(server)
-                moved += _fill(server, connection, pulse)
+                moved += _fill(server, connection, reporter)
                 refuse_changed()
                 if rehearse:
                     raise _RehearsalEnd(moved)
@@ -221,21 +221,21 @@ def _fill_server(
     return moved
 
 
-def _fill(server: PostgresqlDatabase, connection: sqlite3.Connection, pulse: Pulse) -> list[MovedTable]:
+def _fill(server: PostgresqlDatabase, connection: sqlite3.Connection, reporter: ProgressReporter) -> list[MovedTable]:
     """Create the tables, copy all rows, create keys and indexes, and read everything back."""
     for statement in chain(_SETTINGS, (table.create() for table in tables())):
         server.execute_sql(statement)
-    sent = _copy_to_server(server, connection, pulse)
+    sent = _copy_to_server(server, connection, reporter)
     for table in tables():
-        pulse(Progress(f"creating the indexes of {table.name}"))
+        reporter(Progress(f"creating the indexes of {table.name}"))
         for statement in table.add_keys():
             server.execute_sql(statement)
-    pulse(Progress("checking all foreign keys"))
+    reporter(Progress("checking all foreign keys"))
     for statement in (each for table in tables() for each in table.add_foreign_keys()):
         server.execute_sql(statement)
     _set_next_number(server, connection)
     server.execute_sql("ANALYZE")
-    return list(_compare(sent, lambda table: _digest_of_server(server, table), server.address, pulse))
+    return list(_compare(sent, lambda table: _digest_of_server(server, table), server.address, reporter))
 
 
 @contextmanager
@@ -249,10 +249,12 @@ def _server_errors(server: PostgresqlDatabase) -> Iterator[None]:
         raise refusal_for(error, server) from safe_cause(error)
 
 
-def _copy_to_server(server: PostgresqlDatabase, connection: sqlite3.Connection, pulse: Pulse) -> dict[str, Digest]:
+def _copy_to_server(
+    server: PostgresqlDatabase, connection: sqlite3.Connection, reporter: ProgressReporter
+) -> dict[str, Digest]:
     sent: dict[str, Digest] = {}
     for table in tables():
-        report = _reporting(pulse, "copying", _count(connection, table))
+        report = _reporting(reporter, "copying", _count(connection, table))
         digest = sent[table.name] = Digest()
         statement = f"COPY {table.name} ({column_names(table)}) FROM STDIN WITH (FREEZE)"
         with server.connection().cursor() as cursor, cursor.copy(statement) as copy:
@@ -282,18 +284,18 @@ def _digest_of_server(server: PostgresqlDatabase, table: Table, order: str | Non
 
 
 def _compare(
-    expected: dict[str, Digest], read_back: Callable[[Table], Digest], target: str, pulse: Pulse
+    expected: dict[str, Digest], read_back: Callable[[Table], Digest], target: str, reporter: ProgressReporter
 ) -> Iterator[MovedTable]:
     """Read every table of the target and compare it with what the source has."""
     for table in tables():
-        pulse(Progress(f"comparing {table.name}"))
+        reporter(Progress(f"comparing {table.name}"))
         wanted, found = expected[table.name], read_back(table)
         if (wanted.rows, wanted.checksum) != (found.rows, found.checksum):
             raise refusal("copy_differs", path=target, table=table.name, before=wanted.rows, after=found.rows)
         yield MovedTable(table.name, found.rows, found.checksum)
 
 
-def _move_to_file(server: PostgresqlDatabase, path: str, rehearse: bool, pulse: Pulse) -> MoveReport:
+def _move_to_file(server: PostgresqlDatabase, path: str, rehearse: bool, reporter: ProgressReporter) -> MoveReport:
     started = time.perf_counter()
     version = read_version(server)
     if version == 0:
@@ -308,11 +310,11 @@ def _move_to_file(server: PostgresqlDatabase, path: str, rehearse: bool, pulse: 
                 connection.execute("PRAGMA defer_foreign_keys = ON")
                 connection.execute("DELETE FROM schema_version")
                 for table in tables():
-                    _copy_to_file(server, connection, table, pulse)
+                    _copy_to_file(server, connection, table, reporter)
                 _keep_next_number(server, connection)
                 connection.text_factory = bytes
                 expected = {table.name: _digest_of_server(server, table, _key(table)) for table in tables()}
-                moved = list(_compare(expected, lambda table: _digest_of_file(connection, table), path, pulse))
+                moved = list(_compare(expected, lambda table: _digest_of_file(connection, table), path, reporter))
                 if rehearse:
                     raise _RehearsalEnd
         except _RehearsalEnd:
@@ -357,13 +359,15 @@ def _snapshot(server: PostgresqlDatabase) -> Iterator[None]:
             server.execute_sql(f"SELECT pg_advisory_unlock({SERVICES_LOCK})")
 
 
-def _copy_to_file(server: PostgresqlDatabase, connection: sqlite3.Connection, table: Table, pulse: Pulse) -> None:
+def _copy_to_file(
+    server: PostgresqlDatabase, connection: sqlite3.Connection, table: Table, reporter: ProgressReporter
+) -> None:
     # SQLite keeps links in the order in which they were inserted.
     order = "created_at, wallet_id" if table.name == "session_wallets" else _key(table)
     names = column_names(table)
     marks = ", ".join("?" * len(table.columns))
     (total,) = server.execute_sql(f"SELECT count(*) FROM {table.name}").fetchone()
-    report, done = _reporting(pulse, "copying", total), 0
+    report, done = _reporting(reporter, "copying", total), 0
     with server.connection().cursor(name="move") as cursor:
         cursor.execute(f"SELECT {names} FROM {table.name} ORDER BY {order}")
         while rows := cursor.fetchmany(_ROWS_AT_ONCE):
@@ -398,10 +402,10 @@ def _count(connection: sqlite3.Connection, table: Table) -> int:
     return int(connection.execute(f"SELECT count(*) FROM main.{table.name}").fetchone()[0])
 
 
-def _reporting(pulse: Pulse, phase: str, total: int = 0) -> Callable[..., None]:
+def _reporting(reporter: ProgressReporter, phase: str, total: int = 0) -> Callable[..., None]:
     """Return a function that reports a table, how many of its rows are done, and of how many."""
 
     def report(table: str, done: int, of: int | None = None) -> None:
-        pulse(Progress(f"{phase} {table}", done=done, total=total if of is None else of))
+        reporter(Progress(f"{phase} {table}", done=done, total=total if of is None else of))
 
     return report
