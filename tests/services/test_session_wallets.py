@@ -1,4 +1,4 @@
-"""Links between sessions and wallets, the default among them, and which wallet a request is for."""
+"""Links between sessions and wallets, default wallets, and the wallet of a request."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def wallets(world: World) -> list[str]:
 
 
 class TestLink:
-    """A session gets one more wallet."""
+    """Linking adds a wallet to a session."""
 
-    def test_what_it_gives_and_stores(self, world: World, wallets: list[str]) -> None:
-        """The link says when it was made, and the default stays what it was."""
+    def test_result_and_rows(self, world: World, wallets: list[str]) -> None:
+        """The link has its creation time, and the default does not change."""
         session = world.session(wallets[0])
         world.clock.now = NOW + 60.5
         link = world.links.link(session.id, wallets[1], actor="admin")
@@ -37,8 +37,8 @@ class TestLink:
         ]
         assert world.links.resolve(session.id, wallets[1]) == wallets[1]
 
-    def test_refusals_in_their_order(self, world: World, wallets: list[str]) -> None:
-        """The session is checked first, then wallet and room, and only then whether they are linked already."""
+    def test_order_of_refusals(self, world: World, wallets: list[str]) -> None:
+        """The session is checked first, then the wallet, then the limits, and last whether they are already linked."""
         own, terminated, full, free = wallets
         session, revoked = world.session(own, full), world.session(own)
         world.sessions.revoke(revoked.id, actor="admin")
@@ -60,7 +60,7 @@ class TestLink:
         world.links.link(session.id, free, actor="admin")
 
     def test_an_expired_session(self, world: World, wallets: list[str]) -> None:
-        """An expired session can be linked, as the daemon lets it, though it reaches nothing by that."""
+        """An expired session can be linked, as in the daemon, although it gives access to nothing."""
         session = world.session(wallets[0], ttl=300)
         world.clock.now = NOW + 300
         assert not world.links.link(session.id, wallets[1], actor="admin").is_default
@@ -68,16 +68,16 @@ class TestLink:
             world.links.resolve(session.id, wallets[1])
 
     def test_a_suspended_wallet(self, world: World, wallets: list[str]) -> None:
-        """A suspended wallet can be linked, for suspension ends one day."""
+        """A suspended wallet can be linked, because it can be resumed later."""
         world.wallets.suspend(wallets[1], actor="admin")
         assert world.links.link(world.session(wallets[0]).id, wallets[1], actor="admin").status == "SUSPENDED"
 
 
 class TestUnlink:
-    """A session loses a wallet."""
+    """Unlinking removes a wallet from a session."""
 
     def test_what_it_changes(self, world: World, wallets: list[str]) -> None:
-        """The link goes, no other does, and the wallet can be linked again."""
+        """Only that link is deleted, and the wallet can be linked again."""
         session, other = world.session(*wallets[:3]), world.session(*wallets[:3])
         world.links.unlink(session.id, wallets[1], actor="admin")
         assert [link.id for link in world.links.list(session.id)] == [wallets[0], wallets[2]]
@@ -89,7 +89,7 @@ class TestUnlink:
         assert [link.id for link in world.links.list(session.id)] == [wallets[0], wallets[2], wallets[1]]
 
     def test_refusals(self, world: World, wallets: list[str]) -> None:
-        """Neither the only wallet nor the default goes, nor what is not linked, nor anything of a revoked session."""
+        """The only or default wallet, an unlinked one, and wallets of a revoked session cannot be unlinked."""
         one, two, revoked = world.session(wallets[0]), world.session(*wallets[:2]), world.session(*wallets[:2])
         world.sessions.revoke(revoked.id, actor="admin")
         for code, of, wallet, details in (
@@ -104,8 +104,8 @@ class TestUnlink:
                 world.links.unlink(of, wallet, actor="admin")
             assert caught.value.details == details
 
-    def test_down_to_the_last(self, world: World, wallets: list[str]) -> None:
-        """All wallets but the default can be taken, the last one never."""
+    def test_all_but_the_last_can_be_unlinked(self, world: World, wallets: list[str]) -> None:
+        """All wallets except the default can be unlinked, and the last one never."""
         session = world.session(*wallets)
         world.links.set_default(session.id, wallets[2], actor="admin")
         for wallet in (wallets[3], wallets[0], wallets[1]):
@@ -116,9 +116,9 @@ class TestUnlink:
 
 
 class TestSetDefault:
-    """Another linked wallet becomes the one that is meant where a request names none."""
+    """The default wallet is used for requests that name none."""
 
-    def test_what_it_gives_and_stores(self, world: World, wallets: list[str]) -> None:
+    def test_result_and_rows(self, world: World, wallets: list[str]) -> None:
         """The old default is unset and the new one set; other sessions keep theirs."""
         session, other = world.session(*wallets[:3]), world.session(*wallets[:3])
         link = world.links.set_default(session.id, wallets[2], actor="admin")
@@ -128,14 +128,14 @@ class TestSetDefault:
         assert [each.id for each in world.links.list(session.id)] == [wallets[2], wallets[0], wallets[1]]
 
     def test_the_same_again(self, world: World, wallets: list[str]) -> None:
-        """Where the wallet is the default already nothing is written, not even to the audit log."""
+        """If the wallet is already the default, nothing is written, not even to the audit log."""
         session = world.session(*wallets[:2])
         before = world.rows()
         assert world.links.set_default(session.id, wallets[0], actor="admin") == session.wallets[0]
         assert world.rows() == before
 
     def test_several_defaults_become_one(self, world: World, wallets: list[str]) -> None:
-        """A file with two defaults for one session is mended by setting either of them."""
+        """If a session has two defaults, setting either of them repairs it."""
         session = world.session(*wallets[:3])
         world.execute("UPDATE session_wallets SET is_default = 1 WHERE wallet_id = ?", wallets[1])
         world.links.set_default(session.id, wallets[0], actor="admin")
@@ -143,7 +143,7 @@ class TestSetDefault:
         assert world.events()[-1][5] == {"previousWalletIds": wallets[:2]}
 
     def test_no_default_becomes_one(self, world: World, wallets: list[str]) -> None:
-        """A file without a default for a session is mended by setting one."""
+        """If a session has no default, setting one repairs it."""
         session = world.session(*wallets[:2])
         world.execute("UPDATE session_wallets SET is_default = 0")
         assert world.sessions.get(session.id).default_wallet_id is None
@@ -154,7 +154,7 @@ class TestSetDefault:
         assert world.default_links() == {session.id: [wallets[1]]}
 
     def test_refusals(self, world: World, wallets: list[str]) -> None:
-        """Only a wallet that is linked to a session that is not revoked can become its default."""
+        """Only a wallet linked to a session that is not revoked can become its default."""
         session, revoked = world.session(*wallets[:2]), world.session(*wallets[:2])
         world.sessions.revoke(revoked.id, actor="admin")
         for code, of, wallet, details in (
@@ -191,17 +191,17 @@ class TestList:
         assert [link.id for link in world.links.list(session.id)] == wallets[:2]
 
     def test_of_an_unknown_session(self, world: World) -> None:
-        """What is not there has no list, not an empty one."""
+        """An unknown session is an error, not an empty list."""
         with refused(world, "SESSION_NOT_FOUND") as caught:
             world.links.list(NOBODY)
         assert caught.value.details == {"sessionId": NOBODY}
 
 
 class TestResolve:
-    """Which wallet a request is for."""
+    """The wallet that a request is for."""
 
     def test_named_or_default(self, world: World, wallets: list[str]) -> None:
-        """It is the wallet that the request names, if it is linked; the default where it names none."""
+        """It is the wallet that the request names, if linked, or else the default."""
         session, other = world.session(*wallets[:2]), world.session(*wallets[2:])
         assert world.links.resolve(session.id) == wallets[0]
         assert [world.links.resolve(session.id, wallet) for wallet in wallets[:2]] == wallets[:2]
@@ -212,8 +212,8 @@ class TestResolve:
         assert world.links.resolve(other.id) == wallets[2]
 
     @pytest.mark.parametrize("named", [False, True], ids=["default", "named"])
-    def test_sessions_that_reach_nothing(self, world: World, wallets: list[str], named: bool) -> None:
-        """An unknown, a revoked and an expired session reach no wallet, whichever it is."""
+    def test_sessions_without_access(self, world: World, wallets: list[str], named: bool) -> None:
+        """Unknown, revoked and expired sessions give access to no wallet."""
         session, expiring = world.session(*wallets[:2]), world.session(*wallets[:2], ttl=300)
         wallet = (wallets[1],) if named else ()
         world.clock.now = NOW + 299.9
@@ -233,13 +233,13 @@ class TestResolve:
         assert caught.value.details == {"sessionId": NOBODY}
 
     def test_a_suspended_wallet(self, world: World, wallets: list[str]) -> None:
-        """A suspended wallet is still the one that is meant: what may be done with it is told elsewhere."""
+        """A suspended wallet is still resolved, because other calls check its status."""
         session = world.session(wallets[0])
         world.wallets.suspend(wallets[0], actor="admin")
         assert world.links.resolve(session.id) == wallets[0]
 
     def test_nothing_is_written(self, world: World, wallets: list[str]) -> None:
-        """Resolving changes no row."""
+        """`resolve` changes no row."""
         session = world.session(*wallets[:2])
         before = world.rows()
         world.links.resolve(session.id)
@@ -248,7 +248,7 @@ class TestResolve:
 
 
 def changes_of(world: World) -> dict[str, Callable[[], Any]]:
-    """Each operation on a session's links, for sessions and wallets that are made for it."""
+    """Each operation on a session's links, for sessions and wallets created for it."""
     first, second, third = (world.wallet() for _ in range(3))
     session = world.session(first, second)
     return {

@@ -1,4 +1,4 @@
-"""What becomes of sessions: created, known by their token, renewed, revoked, listed."""
+"""Sessions: how they are created, authenticated, renewed, revoked and listed."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ DAY = 86_400
 
 
 def utc(seconds: int) -> datetime:
-    """The moment of Unix seconds."""
+    """Return the UTC datetime of Unix seconds."""
     return datetime.fromtimestamp(seconds, timezone.utc)
 
 
-def test_a_limit_of_no_sessions_admits_none(tmp_path: Path) -> None:
-    """Where a wallet may have 0 sessions it gets not even a first one."""
+def test_a_limit_of_zero_sessions(tmp_path: Path) -> None:
+    """If a wallet may have 0 sessions, not even the first can be created."""
     world = World(tmp_path / "wallets.db", sessions_per_wallet=0)
     wallet = world.wallet()
     with refused(world, "SESSION_LIMIT_EXCEEDED") as caught:
@@ -48,7 +48,7 @@ def test_a_limit_of_no_sessions_admits_none(tmp_path: Path) -> None:
 
 
 def test_a_session_with_100_wallets(world: World) -> None:
-    """A session can have 100 wallets from the beginning; of unknown ones the first is named."""
+    """A session can be created with 100 wallets; if several are unknown, the error names the first."""
     first = world.wallet()
     rows = [(uuid_of(number), str(number)) for number in range(99)]
     world.database.connection().executemany(
@@ -66,15 +66,15 @@ def test_a_session_with_100_wallets(world: World) -> None:
 
 
 def uuid_of(number: int) -> str:
-    """A UUID for a number."""
+    """Return a UUID made from a number."""
     return f"0190a3f0-aaaa-7000-8000-{number:012}"
 
 
 @pytest.mark.parametrize(
     "text", ["", "plain", "{", '{"a":', "\x00", b"\xff", "[" * 100_000], ids=lambda text: repr(text)[:9]
 )
-def test_constraints_that_are_no_json_are_a_refusal(world: World, text: object) -> None:
-    """Limits that cannot be read are never none: the refusal names the session, the cause and what finds the row."""
+def test_constraints_that_are_not_json_are_refused(world: World, text: object) -> None:
+    """Unreadable limits never count as no limits; the error names the session, the cause and how to find the row."""
     wallet = world.wallet()
     session, _ = world.session(wallet, ttl=1000), world.session(wallet)
     world.execute("UPDATE sessions SET constraints = ?, usage_stats = ? WHERE id = ?", text, text, session.id)
@@ -96,7 +96,7 @@ def test_constraints_that_are_no_json_are_a_refusal(world: World, text: object) 
 
 
 def test_a_damaged_session_can_be_revoked(world: World) -> None:
-    """Damage in its row keeps no session alive."""
+    """A session with damaged columns can be revoked."""
     session = world.session(world.wallet())
     world.execute("UPDATE sessions SET constraints = '{'")
     assert world.sessions.revoke(session.id, actor="admin").status == "REVOKED"
@@ -108,8 +108,8 @@ def test_a_damaged_session_can_be_revoked(world: World) -> None:
 class TestCreate:
     """A session is created for the wallets of a request."""
 
-    def test_what_it_gives_and_stores(self, world: World) -> None:
-        """The answer says everything about the session, and the rows are those that the daemon writes."""
+    def test_result_and_rows(self, world: World) -> None:
+        """The result describes the whole session, and the rows equal those that the daemon writes."""
         first = world.wallet(name="first", chain="ethereum", environment="mainnet", defaultNetwork="base-mainnet")
         second = world.wallet(name="second")
         constraints = {"spend": {"max": "10", "memo": "점심"}, "limit": 1.0}
@@ -141,14 +141,14 @@ class TestCreate:
         assert vars(found) == {name: value for name, value in vars(issued).items() if name != "token"}
 
     def test_ids_are_of_version_7_and_sort_by_creation(self, world: World) -> None:
-        """Ids are lower-case UUIDs of version 7, later ones greater."""
+        """Ids are lower-case UUIDs of version 7, and later ones are greater."""
         wallets = [world.wallet() for _ in range(3)]
         ids = [world.session(wallet).id for wallet in wallets]
         assert ids == sorted(ids)
         assert all(text == text.lower() and text[14] == "7" and len(text) == 36 for text in ids + wallets)
 
     def test_another_default(self, world: World) -> None:
-        """The default is the first wallet unless another of them is named, and comes first in the answer."""
+        """The default is the first wallet unless the request names another, and comes first in the result."""
         wallets = [world.wallet() for _ in range(3)]
         assert world.session(*wallets).default_wallet_id == wallets[0]
         session = world.session(*wallets, defaultWalletId=wallets[2])
@@ -157,13 +157,13 @@ class TestCreate:
         assert world.sessions.authenticate(session.token).wallet_id == wallets[2]
 
     def test_defaults_of_the_daemon(self, world: World) -> None:
-        """Without settings of its own a service has the daemon's."""
+        """Without settings, a service uses the daemon's."""
         assert SessionSettings() == SessionSettings(2_592_000, 31_536_000, 12, 5)
         session = world.session(world.wallet())
         assert session.expires_at == utc(NOW + 2_592_000)
 
-    def test_a_token_never_outlives_the_absolute_end(self, tmp_path: Path) -> None:
-        """Where the absolute lifetime is shorter than the time to live, it is what counts."""
+    def test_a_token_expires_at_the_absolute_end_at_the_latest(self, tmp_path: Path) -> None:
+        """If the absolute lifetime is shorter than the time to live, the token expires at the absolute end."""
         world = World(tmp_path / "wallets.db", absolute_lifetime=1000, ttl=5000, max_renewals=2)
         session = world.session(world.wallet())
         assert (session.expires_at, session.absolute_expires_at) == (utc(NOW + 1000), utc(NOW + 1000))
@@ -174,13 +174,13 @@ class TestCreate:
         world.database.close()
 
     def test_a_suspended_wallet_may_be_named(self, world: World) -> None:
-        """Only a terminated wallet cannot be linked: suspension ends one day."""
+        """Only a terminated wallet cannot be linked, because a suspended one can be resumed later."""
         wallet = world.wallet()
         world.wallets.suspend(wallet, actor="admin")
         assert [each.status for each in world.session(wallet).wallets] == ["SUSPENDED"]
 
-    def test_refusals_in_their_order(self, world: World) -> None:
-        """An unknown wallet is told before a terminated one, that before a full one; nothing is left behind."""
+    def test_order_of_refusals(self, world: World) -> None:
+        """An unknown wallet is refused before a terminated one, and that before a full one; nothing is written."""
         full, terminated, good = world.wallet(), world.wallet(), world.wallet()
         for _ in range(5):
             world.session(full)
@@ -196,8 +196,8 @@ class TestCreate:
             assert caught.value.details["walletId"] == which
         assert world.session(good).status == "ACTIVE"
 
-    def test_only_sessions_that_live_count(self, world: World) -> None:
-        """Sessions that are revoked or expired make room, those linked later and not as default take it."""
+    def test_only_active_sessions_count(self, world: World) -> None:
+        """Revoked and expired sessions do not count towards the limit; links that are not the default do."""
         wallet, other = world.wallet(), world.wallet()
         revoked, *_ = [world.session(wallet, ttl=300 * (1 + number)) for number in range(4)]
         linked = world.session(other)
@@ -231,8 +231,8 @@ class TestCreate:
             ({"constraints": []}, "constraints"),
         ],
     )
-    def test_a_request_made_by_hand_is_checked(self, world: World, changes: dict[str, Any], field: str) -> None:
-        """A request that breaks the schema's rules is refused under the wire key, and leaves no row behind."""
+    def test_a_request_without_a_schema_is_checked(self, world: World, changes: dict[str, Any], field: str) -> None:
+        """A request that breaks the schema's rules is refused under the wire key, and no row is written."""
         wallet = world.wallet()
         request = CreateSessionRequestSchema().load({"walletId": wallet})
         ids = changes.get("wallet_ids")
@@ -245,10 +245,10 @@ class TestCreate:
 
 
 class TestAuthenticate:
-    """A token says whose request it is."""
+    """A token identifies its session."""
 
-    def test_what_it_gives(self, world: World) -> None:
-        """It gives session, default wallet and the end of the token, and follows a change of the default."""
+    def test_result(self, world: World) -> None:
+        """It returns the session, the default wallet and the token's expiry, and follows a change of the default."""
         first, second = world.wallet(), world.wallet()
         session = world.session(first, second, ttl=3600)
         assert world.sessions.authenticate(session.token) == (session.id, first, utc(NOW + 3600))
@@ -258,7 +258,7 @@ class TestAuthenticate:
 
     @pytest.mark.parametrize("before", [1, 0.5, 0.001])
     def test_the_exact_second_of_expiry(self, world: World, before: float) -> None:
-        """A token is good up to its last second and expired from the second of its end on (RFC 7519, 4.1.4)."""
+        """A token is valid until its last second, and expired from the second of its expiry on (RFC 7519, 4.1.4)."""
         session = world.session(world.wallet(), ttl=300)
         world.clock.now = NOW + 300 - before
         assert world.sessions.authenticate(session.token).session_id == session.id
@@ -268,8 +268,8 @@ class TestAuthenticate:
                 with refused(world, "TOKEN_EXPIRED"):
                     operation(session.token)
 
-    def test_the_rows_end_counts_too(self, world: World) -> None:
-        """Where the session's row ends before its token does, it has expired at that second."""
+    def test_the_expiry_of_the_row_counts_too(self, world: World) -> None:
+        """If the session's row expires before its token, the session expires at that second."""
         session = world.session(world.wallet())
         world.execute("UPDATE sessions SET expires_at = ?", NOW + 10)
         world.clock.now = NOW + 9.9
@@ -281,8 +281,8 @@ class TestAuthenticate:
                     operation(session.token)
         assert world.sessions.get(session.id).status == "EXPIRED"
 
-    def test_refusals_in_their_order(self, world: World) -> None:
-        """A bad token comes before an expired one, that before the session: unknown, revoked, another token, over."""
+    def test_order_of_refusals(self, world: World) -> None:
+        """An invalid token is refused first, then an expired one, then the session for each of its reasons."""
         session = world.session(world.wallet(), ttl=1000)
         key = world.key()
         expired = make_token(key, {"sub": NOBODY, "wlt": NOBODY, "iat": NOW - 2, "exp": NOW})
@@ -304,14 +304,14 @@ class TestAuthenticate:
                 world.sessions.authenticate(token)
 
     def test_a_deleted_session_is_unknown(self, world: World) -> None:
-        """A token whose session's row is gone reaches nothing."""
+        """A token whose session has no row is refused."""
         session = world.session(world.wallet())
         world.execute("DELETE FROM sessions")
         with refused(world, "SESSION_NOT_FOUND"):
             world.sessions.authenticate(session.token)
 
     def test_nothing_is_written(self, world: World) -> None:
-        """Knowing a session by its token changes no row."""
+        """`authenticate` changes no row."""
         session = world.session(world.wallet())
         before = world.rows()
         world.sessions.authenticate(session.token)
@@ -319,10 +319,10 @@ class TestAuthenticate:
 
 
 class TestRenew:
-    """A session's token is replaced by a new one."""
+    """A renewal replaces a session's token with a new one."""
 
-    def test_what_it_gives_and_stores(self, world: World) -> None:
-        """The new token lives as long as the last one did, and only it is good from then on."""
+    def test_result_and_rows(self, world: World) -> None:
+        """The new token has the lifetime of the last one, and the last one is no longer valid."""
         first, second = world.wallet(), world.wallet()
         session = world.session(first, second, ttl=1000)
         world.links.set_default(session.id, second, actor="admin")
@@ -344,8 +344,8 @@ class TestRenew:
         assert world.tokens.verify(session.token).session_id == session.id
 
     @pytest.mark.parametrize(("ttl", "half"), [(1000, 500), (301, 151), (303, 152), (604_800, 302_400)])
-    def test_half_of_the_life_must_be_over(self, world: World, ttl: int, half: int) -> None:
-        """It is too early until at least half of the token's own life is over; when that is, is told."""
+    def test_half_of_the_lifetime_must_be_over(self, world: World, ttl: int, half: int) -> None:
+        """A token cannot be renewed before half of its lifetime is over; the error contains the time when it can."""
         session = world.session(world.wallet(), ttl=ttl)
         for now in (NOW, NOW + half - 1, NOW + half - 0.01):
             world.clock.now = now
@@ -357,7 +357,7 @@ class TestRenew:
         assert world.sessions.renew(session.token, actor="admin").expires_at == utc(NOW + half + ttl)
 
     def test_the_limit_of_renewals(self, tmp_path: Path) -> None:
-        """After as many renewals as the session allows the next one is refused, and the last token lives on."""
+        """After the maximum number of renewals, the next one is refused and the last token stays valid."""
         world = World(tmp_path / "wallets.db", max_renewals=3)
         session = world.session(world.wallet(), ttl=300)
         token = session.token
@@ -375,7 +375,7 @@ class TestRenew:
         world.database.close()
 
     def test_never_past_the_absolute_end(self, tmp_path: Path) -> None:
-        """The last token is cut at the session's absolute end, and lives no longer at a further renewal."""
+        """The last token expires at the session's absolute end, and another renewal does not extend it."""
         world = World(tmp_path / "wallets.db", absolute_lifetime=1000)
         session = world.session(world.wallet(), ttl=800)
         world.clock.now = NOW + 500
@@ -389,8 +389,8 @@ class TestRenew:
             world.sessions.renew(again.token, actor="admin")
         world.database.close()
 
-    def test_refusals_in_their_order(self, world: World) -> None:
-        """Each check comes before the next: session, its token, renewals left, absolute end, half of the life."""
+    def test_order_of_refusals(self, world: World) -> None:
+        """Checks come in this order: session, its token, renewals left, absolute end, half of the lifetime."""
         session = world.session(world.wallet(), ttl=1000)
         other = make_token(world.key(), {"sub": session.id, "wlt": NOBODY, "iat": NOW, "exp": NOW + 1000})
         world.execute("DELETE FROM session_wallets")
@@ -421,10 +421,10 @@ class TestRenew:
 
 
 class TestRevoke:
-    """A session is ended for good."""
+    """A revocation ends a session for good."""
 
-    def test_what_it_gives_and_stores(self, world: World) -> None:
-        """The token is void at once; the session stays to be read, with its links."""
+    def test_result_and_rows(self, world: World) -> None:
+        """The token is invalid at once; the session and its links can still be read."""
         wallets = [world.wallet(), world.wallet()]
         session = world.session(*wallets)
         world.clock.now = NOW + 7.5
@@ -437,7 +437,7 @@ class TestRevoke:
         assert world.query("SELECT revoked_at FROM sessions") == [(NOW + 7,)]
 
     def test_again(self, world: World) -> None:
-        """A session that is revoked already stays as it is, and no second row is written to the audit log."""
+        """Revoking a revoked session changes nothing, and writes no second row to the audit log."""
         session = world.session(world.wallet())
         revoked = world.sessions.revoke(session.id, actor="admin")
         before = world.rows()
@@ -446,22 +446,22 @@ class TestRevoke:
         assert world.rows() == before
 
     def test_an_expired_session(self, world: World) -> None:
-        """An expired session can still be revoked, and counts as revoked from then on."""
+        """An expired session can still be revoked, and its status is then revoked."""
         session = world.session(world.wallet(), ttl=300)
         world.clock.now = NOW + 300
         assert world.sessions.get(session.id).status == "EXPIRED"
         assert world.sessions.revoke(session.id, actor="admin").status == "REVOKED"
 
     def test_an_unknown_session(self, world: World) -> None:
-        """What is not there can be neither revoked nor read."""
+        """An unknown session can be neither revoked nor read."""
         for operation in (partial(world.sessions.revoke, actor="admin"), world.sessions.get):
             with refused(world, "SESSION_NOT_FOUND") as caught:
                 operation(NOBODY)
             assert caught.value.details == {"sessionId": NOBODY}
 
 
-def test_settings_that_cannot_be_meant_are_refused() -> None:
-    """A setting is a whole number, a time at least 1, a count at least 0, and neither beyond 31 bits."""
+def test_invalid_settings_are_refused() -> None:
+    """A setting is a whole number below 2^31: a time is at least 1, a count at least 0."""
     for name in ("ttl", "absolute_lifetime", "max_renewals", "sessions_per_wallet"):
         for value in (-1, 1.5, "5", True, None, 2**31):
             with pytest.raises(ValueError, match=name):
@@ -473,7 +473,7 @@ def test_settings_that_cannot_be_meant_are_refused() -> None:
 
 
 def test_the_largest_settings_work(tmp_path: Path) -> None:
-    """With the largest settings a session is created, and its times are ones that Python knows."""
+    """With the largest settings a session is created, and Python can represent its times."""
     most = 2**31 - 1
     world = World(
         tmp_path / "wallets.db", ttl=most, absolute_lifetime=most, max_renewals=most, sessions_per_wallet=most
@@ -485,12 +485,12 @@ def test_the_largest_settings_work(tmp_path: Path) -> None:
 
 
 class TestMigrated:
-    """Sessions that were there before the upgrade."""
+    """Sessions from before the upgrade."""
 
     KEY = bytes(range(100, 132))
 
     def made(self, path: Path, *, wallet: str | None) -> tuple[World, str, str]:
-        """A version-18 file with one session whose token the daemon gave out, upgraded."""
+        """Upgrade a version-18 file with one session whose token the daemon issued."""
         session = session_id(99)
         claims = {"sub": session, "wlt": wallet or NOBODY, "iat": NOW - 2000, "exp": NOW + 2000}
         token = make_token(self.KEY, claims)
@@ -510,8 +510,8 @@ class TestMigrated:
         waiaas.close(waiaas.connect(path, backup=False, skip_orphans=True))
         return World(path), session, token
 
-    def test_its_old_token_is_good(self, tmp_path: Path) -> None:
-        """A session made before the upgrade is known by its old token after it, resolves and is renewed."""
+    def test_the_old_token_is_valid(self, tmp_path: Path) -> None:
+        """A session from before the upgrade authenticates with its old token, resolves and can be renewed."""
         wallet = wallet_id(1)
         world, session, token = self.made(tmp_path / "wallets.db", wallet=wallet)
         assert query(world.path, "SELECT max(version) FROM schema_version") == [(19,)]
@@ -526,7 +526,7 @@ class TestMigrated:
         world.database.close()
 
     def test_one_without_a_wallet(self, tmp_path: Path) -> None:
-        """A session whose wallet was unknown is known, reaches nothing, and its first link is its default."""
+        """A session whose wallet was unknown authenticates without access, and its first link is its default."""
         world, session, token = self.made(tmp_path / "wallets.db", wallet=None)
         assert world.sessions.authenticate(token) == (session, None, utc(NOW + 2000))
         details = world.sessions.get(session)
@@ -547,7 +547,7 @@ class TestMigrated:
         world.database.close()
 
     def test_one_without_a_wallet_can_be_revoked(self, tmp_path: Path) -> None:
-        """Revoking needs no wallet; the row in the audit log names none."""
+        """A session without a wallet can be revoked, and its audit row names no wallet."""
         world, session, token = self.made(tmp_path / "wallets.db", wallet=None)
         assert world.sessions.revoke(session, actor="admin").status == "REVOKED"
         assert world.events()[-1] == ("SESSION_REVOKED", "admin", None, session, None, {})
@@ -571,12 +571,12 @@ MOMENTS = {
 
 
 class TestTime:
-    """Seconds in UTC, whatever the machine thinks of time."""
+    """Times are seconds in UTC, whatever the timezone of the machine."""
 
     @pytest.mark.parametrize("moment", MOMENTS.values(), ids=MOMENTS.keys())
     @pytest.mark.parametrize("zone", ["UTC", "Asia/Seoul", "America/New_York"])
     def test_in_the_process(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, zone: str) -> None:
-        """A life of days is so many times 86,400 seconds at any date, in any timezone of the process."""
+        """A lifetime of n days is n times 86,400 seconds at any date, in any timezone of the process."""
         start = int(datetime.fromisoformat(moment + "+00:00").timestamp())
         monkeypatch.setenv("TZ", zone)
         time.tzset()
@@ -626,8 +626,8 @@ class TestTime:
 
     @pytest.mark.parametrize("column", TIMES)
     @pytest.mark.parametrize("stored", [NOW * 1000, -NOW * 1000, 2**63 - 1], ids=["late", "early", "latest"])
-    def test_that_no_year_has_hides_no_other_session(self, world: World, column: str, stored: int) -> None:
-        """A session with milliseconds where seconds belong is got, listed and sent with the others, at its status."""
+    def test_an_out_of_range_time_does_not_hide_other_sessions(self, world: World, column: str, stored: int) -> None:
+        """A session with milliseconds instead of seconds is returned, listed and serialized with its status."""
         bad, good = world.session(world.wallet(), ttl=1000), world.session(world.wallet(), ttl=1000)
         world.execute(f"UPDATE sessions SET {column} = ? WHERE id = ?", stored, bad.id)
         world.execute("UPDATE session_wallets SET created_at = ? WHERE session_id = ?", stored, bad.id)
@@ -641,7 +641,7 @@ class TestTime:
         assert bad.id in [each.id for each in world.sessions.list(status=found.status).items]
         assert world.query(f"SELECT {column} FROM sessions WHERE id = ?", bad.id) == [(stored,)]
 
-    #: What is no end of a session: what a clock in milliseconds or in text would write, and what nobody would.
+    # : Invalid expiries of a session: values that a clock in milliseconds or in text would write, and others.
     NO_END = {
         "milliseconds": (NOW + 1000) * 1000,
         "microseconds": (NOW + 1000) * 1_000_000,
@@ -653,8 +653,8 @@ class TestTime:
     }
 
     @pytest.mark.parametrize("stored", NO_END.values(), ids=NO_END)
-    def test_a_session_without_a_readable_end_has_ended(self, world: World, stored: object) -> None:
-        """What is no Unix seconds up to the year 9999 lets a session live for no second: nobody gets in by it."""
+    def test_a_session_with_an_unreadable_expiry_is_expired(self, world: World, stored: object) -> None:
+        """A session whose expiry is not Unix seconds up to the year 9999 counts as expired and gives no access."""
         wallet = world.wallet()
         bad, good = world.session(wallet, ttl=1000), world.session(wallet, ttl=1000)
         world.execute("UPDATE sessions SET expires_at = ? WHERE id = ?", stored, bad.id)
@@ -675,8 +675,8 @@ class TestTime:
         assert world.links.resolve(good.id) == wallet
 
     @pytest.mark.parametrize("stored", NO_END.values(), ids=NO_END)
-    def test_a_session_without_a_readable_end_takes_no_room(self, world: World, stored: object) -> None:
-        """A session that has ended by what stands in its row does not count against those that a wallet may have."""
+    def test_a_session_with_an_unreadable_expiry_does_not_count(self, world: World, stored: object) -> None:
+        """A session with an unreadable expiry does not count towards the sessions of a wallet."""
         wallet = world.wallet()
         bad, *_ = [world.session(wallet) for _ in range(5)]
         with refused(world, "SESSION_LIMIT_EXCEEDED"):
@@ -685,8 +685,8 @@ class TestTime:
         assert world.session(wallet).status == "ACTIVE"
 
     @pytest.mark.parametrize("stored", NO_END.values(), ids=NO_END)
-    def test_an_absolute_end_that_cannot_be_read_is_over(self, world: World, stored: object) -> None:
-        """A session whose absolute end is no Unix seconds is not renewed, and ends when its token does."""
+    def test_an_unreadable_absolute_end_is_over(self, world: World, stored: object) -> None:
+        """A session whose absolute end is not Unix seconds cannot be renewed, and expires with its token."""
         session = world.session(world.wallet(), ttl=1000)
         world.execute("UPDATE sessions SET absolute_expires_at = ?", stored)
         world.clock.now = NOW + 500
@@ -695,8 +695,8 @@ class TestTime:
         assert world.sessions.authenticate(session.token).session_id == session.id
 
     @pytest.mark.parametrize("end", [NOW + 501, NOW + 500.75, 253_402_300_799])
-    def test_an_end_is_any_number_of_seconds_ahead(self, world: World, end: float) -> None:
-        """A session lives until its end, whole number or not, up to the last second of the year 9999."""
+    def test_an_expiry_is_any_future_number_of_seconds(self, world: World, end: float) -> None:
+        """A session is valid until its expiry, a whole number or not, up to the last second of the year 9999."""
         session = world.session(world.wallet(), ttl=1000)
         world.execute("UPDATE sessions SET expires_at = ?, absolute_expires_at = ?", end, end)
         world.clock.now = NOW + 500.5
@@ -708,8 +708,10 @@ class TestTime:
 
     @pytest.mark.parametrize("column", TIMES)
     @pytest.mark.parametrize("stored", ["2027-01-15", b"2027"], ids=["text", "bytes"])
-    def test_that_is_no_number_hides_no_other_session(self, world: World, column: str, stored: object) -> None:
-        """A session with text where seconds belong is got, listed and revoked like another one."""
+    def test_a_time_that_is_not_a_number_does_not_hide_other_sessions(
+        self, world: World, column: str, stored: object
+    ) -> None:
+        """A session with text instead of seconds is returned, listed and revoked like the others."""
         bad, good = world.session(world.wallet()), world.session(world.wallet())
         world.execute(f"UPDATE sessions SET {column} = ? WHERE id = ?", stored, bad.id)
         world.execute("UPDATE session_wallets SET created_at = ? WHERE session_id = ?", stored, bad.id)
@@ -720,8 +722,8 @@ class TestTime:
         with refused(world, "SESSION_REVOKED"):
             world.sessions.authenticate(bad.token)
 
-    def test_a_page_of_sessions_that_live_is_not_read_by_their_ends(self, world: World) -> None:
-        """The sessions of a status come in order from the index of the ids: none is read and sorted beside them."""
+    def test_a_page_of_active_sessions_uses_the_id_index(self, world: World) -> None:
+        """Sessions of a status are read in the order of the id index, without sorting."""
         for condition in (has_not_expired(NOW), has_expired(NOW)):
             query = waiaas.Session.select(waiaas.Session.id).where(condition).order_by(waiaas.Session.id).limit(51)
             sql, parameters = world.database.get_sql_context().sql(query).query()
@@ -730,16 +732,16 @@ class TestTime:
 
     @pytest.mark.parametrize("column", ["renewal_count", "max_renewals"])
     @pytest.mark.parametrize("stored", ["many", b"9", 1.5], ids=["text", "bytes", "fraction"])
-    def test_renewals_that_cannot_be_counted_are_used_up(self, world: World, column: str, stored: object) -> None:
-        """A count or a limit that is no whole number leaves a session no renewal."""
+    def test_unreadable_renewal_counts_leave_no_renewal(self, world: World, column: str, stored: object) -> None:
+        """If a count or limit of renewals is not a whole number, no renewal is left."""
         session = world.session(world.wallet(), ttl=1000)
         world.execute(f"UPDATE sessions SET {column} = ?", stored)
         world.clock.now = NOW + 500
         with refused(world, "RENEWAL_LIMIT_REACHED"):
             world.sessions.renew(session.token, actor="admin")
 
-    def test_a_hash_that_is_no_text_is_no_token_s(self, world: World) -> None:
-        """Bytes in the place of the token's hash let nobody in, not even those of the hash."""
+    def test_a_hash_stored_as_bytes_matches_no_token(self, world: World) -> None:
+        """A token hash stored as bytes matches no token, not even with the right bytes."""
         session = world.session(world.wallet(), ttl=1000)
         world.execute("UPDATE sessions SET token_hash = CAST(token_hash AS BLOB)")
         with refused(world, "INVALID_TOKEN"):
@@ -748,8 +750,8 @@ class TestTime:
             world.sessions.renew(session.token, actor="admin")
 
 
-def test_the_statement_of_each_request_uses_indexes_only(world: World) -> None:
-    """What runs for every request of every agent searches by keys: it never reads a table through."""
+def test_statements_of_each_request_use_indexes_only(world: World) -> None:
+    """The statements that run for every request use indexes and never scan a table."""
     statements = {
         "session": (world.sessions._find_session, [NOBODY]),
         "default wallet": (world.sessions._find_default_wallet, [NOBODY]),
@@ -759,14 +761,14 @@ def test_the_statement_of_each_request_uses_indexes_only(world: World) -> None:
     }
     for name, (sql, parameters) in statements.items():
         plan = [row[3] for row in world.query(f"EXPLAIN QUERY PLAN {sql}", *parameters)]
-        # The one row that each statement returns is no table.
+        # The one row that each statement returns is not a table.
         steps = [step for step in plan if step not in ("SCAN CONSTANT ROW", "SCAN request") and "SCAN" in step]
         searches = [step for step in plan if step.startswith("SEARCH ")]
         assert not steps and all(" USING " in step for step in searches) and len(searches) > 2, (name, plan)
 
 
-def test_the_database_may_be_left_open_by_several_services(world: World) -> None:
-    """Services on connections of their own see at once what another one has changed."""
+def test_services_on_separate_connections_see_each_others_changes(world: World) -> None:
+    """Services on separate connections see each other's changes at once."""
     other = World(world.path, world.clock)
     session = world.session(world.wallet())
     assert other.sessions.authenticate(session.token).session_id == session.id

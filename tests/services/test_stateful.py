@@ -1,4 +1,4 @@
-"""All operations on sessions, links, wallets and keys against a model of the rules in plain Python, step by step."""
+"""All operations on sessions, links, wallets and keys, compared with a model of the rules in plain Python."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ pytestmark = pytest.mark.slow
 
 START = 1_800_000_000
 UNKNOWN = "0190a3f0-0000-7000-8000-000000000000"
-# Small, so that every limit is met within some steps.
+# Small, so that every limit is reached within a few steps.
 TTL, LIFETIME, RENEWALS, PER_WALLET = 901, 1300, 2, 2
 SETTINGS = {"ttl": TTL, "absolute_lifetime": LIFETIME, "max_renewals": RENEWALS, "sessions_per_wallet": PER_WALLET}
-# An old session's absolute end may come before its token's.
+# An old session's absolute end may come before the expiry of its token.
 OLD_LIFETIME = 600
 GRACE = 300
 OLD_KEY = bytes(range(32))
@@ -77,7 +77,7 @@ class IssuedToken:
 
 @dataclass
 class ModelSession:
-    """What the rules say of a session; a link is its moment, and whether it is the default."""
+    """A session in the model; a link has its time and whether it is the default."""
 
     created_at: int
     expires_at: int
@@ -100,13 +100,13 @@ class ModelSession:
         return "ACTIVE" if now < self.expires_at else "EXPIRED"
 
     def in_order(self) -> list[str]:
-        """The wallets, default first, then in the order in which they were linked, which `links` has."""
+        """Return the wallets, the default first, then in the order in which they were linked."""
         return sorted(self.links, key=lambda wallet: not self.links[wallet][1])
 
 
 @dataclass
 class ModelWallet:
-    """What the rules say of a wallet."""
+    """A wallet in the model."""
 
     name: str
     public_key: str
@@ -122,14 +122,14 @@ def b64(data: bytes) -> str:
 
 
 def signed(key: bytes, claims: dict[str, Any]) -> str:
-    """A token as the daemon makes it."""
+    """Return a token as the daemon creates it."""
     head = b64(json.dumps({"alg": "HS256", "typ": "JWT"}, separators=(",", ":")).encode())
     text = f"{head}.{b64(json.dumps(claims, separators=(',', ':')).encode())}"
     return f"wai_sess_{text}.{b64(hmac.new(key, text.encode(), 'sha256').digest())}"
 
 
 def payload(token: str) -> dict[str, Any]:
-    """The claims of a token."""
+    """Return the claims of a token."""
     part = token.split(".")[1]
     claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
     return claims
@@ -141,12 +141,12 @@ def is_signed_with(key: bytes, token: str) -> bool:
 
 
 def half_time(token: IssuedToken) -> int:
-    """The first second in which a token can be renewed."""
+    """Return the first second in which a token can be renewed."""
     return token.issued_at + (token.expires_at - token.issued_at + 1) // 2
 
 
 def old_token(session_id: str) -> IssuedToken:
-    """The token of a session of the version-18 file, as the daemon signed it."""
+    """Return the token of a session in the version-18 file, signed as by the daemon."""
     issued, expires = START - 100, START - 100 + TTL
     text = signed(OLD_KEY, {"sub": session_id, "wlt": OLD_WALLET, "iat": issued, "exp": expires})
     return IssuedToken(text, session_id, OLD_WALLET, issued, expires, key=0)
@@ -154,7 +154,7 @@ def old_token(session_id: str) -> IssuedToken:
 
 @cache
 def fresh() -> bytes:
-    """A new file, at version 19 and without rows."""
+    """Return a new file of version 19 without rows."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "wallets.db"
         waiaas.close(waiaas.connect(path))
@@ -163,7 +163,7 @@ def fresh() -> bytes:
 
 @cache
 def version_18() -> bytes:
-    """A file of the daemon's with a key, a wallet, and two sessions of which one has no wallet."""
+    """Return a file of the daemon with a key, a wallet, and two sessions, one of them without a wallet."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "wallets.db"
         with closing(sqlite3.connect(path, isolation_level=None)) as database:
@@ -195,7 +195,7 @@ def version_18() -> bytes:
 
 
 class Machine(RuleBasedStateMachine):
-    """Each rule asks the services for something, and says by the model alone what has to come of it."""
+    """Each rule calls the services, and computes the expected result from the model alone."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -216,7 +216,7 @@ class Machine(RuleBasedStateMachine):
 
     @initialize(old=st.booleans())
     def open(self, old: bool) -> None:
-        """Begin with a new file, or with one of version 18 that has a session without a wallet."""
+        """Start with a new file, or with one of version 18 that has a session without a wallet."""
         self.path.write_bytes(version_18() if old else fresh())
         first = waiaas.connect(self.path, backup=False)
         self.databases = [
@@ -224,8 +224,8 @@ class Machine(RuleBasedStateMachine):
             waiaas.connect(self.path),
             WaiaasDatabase(str(self.path), pragmas={"foreign_keys": "ON", "synchronous": "NORMAL"}),
         ]
-        self.start_services_anew()
-        # The first session makes the key of a new file; a key that was just made cannot be rotated.
+        self.recreate_the_services()
+        # The first session creates the key of a new file, and a new key cannot be rotated.
         self.rotated_at = START - 100 if old else START
         if old:
             self.wallets[OLD_WALLET] = ModelWallet("old", "old key", START - 100, START - 100)
@@ -250,13 +250,13 @@ class Machine(RuleBasedStateMachine):
             database.close()
         shutil.rmtree(self.folder)
 
-    # The passing of time, and who asks.
+    # Time and actors.
 
     @rule(seconds=st.integers(1, 100))
     def wait(self, seconds: int) -> None:
         self.now += seconds
 
-    # To the second in which a rule begins to say something else, or to the second before it.
+    # Wait until the second in which a rule changes its answer, or the second before it.
 
     @rule(number=which, early=st.booleans())
     def wait_for_expiry(self, number: int, early: bool) -> None:
@@ -277,12 +277,12 @@ class Machine(RuleBasedStateMachine):
             self.now = ahead[number % len(ahead) if number % 3 == 0 else 0]
 
     @rule()
-    def start_services_anew(self) -> None:
-        """Forget whatever the service objects remember."""
+    def recreate_the_services(self) -> None:
+        """Drop everything that the service objects have cached."""
         self.services = [ServiceSet(database, lambda: float(self.now), **SETTINGS) for database in self.databases]
 
     @rule(number=st.integers(0, 2))
-    def go_on_with_another_database_object(self, number: int) -> None:
+    def reopen_the_database(self, number: int) -> None:
         self.turn = number
 
     @property
@@ -339,7 +339,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: any(session.links for session in self.sessions.values()))
     @rule(number=which, actor=actors)
     def terminate_a_linked_wallet(self, number: int, actor: str) -> None:
-        """Terminate the default wallet of a session, or another, or its only one, of a revoked one too."""
+        """Terminate a session's default wallet, another one, or its only one, also for revoked sessions."""
         linked = [wallet_id for session in self.sessions.values() for wallet_id in session.links]
         self.terminate_wallet(linked[number % len(linked)], actor)
 
@@ -361,7 +361,7 @@ class Machine(RuleBasedStateMachine):
         self.wallet_changed(wallet_id, "WALLET_TERMINATED", actor, changed)
 
     def lose(self, session_id: str, session: ModelSession, wallet_id: str, actor: str) -> None:
-        """Take from a session a wallet that is terminated."""
+        """Remove a terminated wallet from a session."""
         _, was_default = session.links.pop(wallet_id)
         if not session.links and session.revoked_at is None:
             session.revoked_at = self.now
@@ -374,7 +374,7 @@ class Machine(RuleBasedStateMachine):
             self.note("SESSION_WALLET_UNLINKED", actor, wallet_id, session_id)
 
     @rule(number=which, session=which, status=st.sampled_from(["PENDING", "PENDING", "CONFIRMED"]))
-    def transaction_comes(self, number: int, session: int, status: str) -> None:
+    def insert_transaction(self, number: int, session: int, status: str) -> None:
         """Write a transaction as the rest of WAIaaS does."""
         wallet_id = self.some_wallet(number)
         if wallet_id not in self.wallets:
@@ -423,8 +423,8 @@ class Machine(RuleBasedStateMachine):
 
     @precondition(lambda self: any(map(self.is_full, self.wallets)))
     @rule(number=which, early=st.booleans(), actor=actors)
-    def create_when_a_place_gets_free(self, number: int, early: bool, actor: str) -> None:
-        """Ask for a place in the second in which the first of a wallet's sessions expires, or the one before."""
+    def create_when_a_session_expires(self, number: int, early: bool, actor: str) -> None:
+        """Create a session in the second in which a wallet's first session expires, or in the second before."""
         full = [wallet_id for wallet_id in self.wallets if self.is_full(wallet_id)]
         wallet_id = full[number % len(full)]
         ends = [session.expires_at for session in self.sessions.values() if wallet_id in session.links]
@@ -615,7 +615,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(actor=actors, when=st.sampled_from([None, 0, -1]))
     def rotate(self, actor: str, when: int | None) -> None:
-        """Rotate at once, in the first second in which it is possible again, or in the last in which it is not."""
+        """Rotate now, in the first second in which it is possible again, or in the last in which it is not."""
         if when is not None:
             self.now = max(self.now, self.rotated_at + GRACE + when)
         too_recent = self.now - self.rotated_at < GRACE
@@ -641,7 +641,7 @@ class Machine(RuleBasedStateMachine):
         self.expect(self.locked() or "INVALID_TOKEN", lambda: self.on.sessions.renew(edited, actor="admin"))
         self.expect("INVALID_TOKEN", lambda: self.on.tokens.verify(edited))
 
-    # The kill switch, and what an agent may use.
+    # The kill switch, and requests of agents.
 
     @rule(number=which, wallet=st.none() | which, must_be_active=st.booleans())
     def authorize(self, number: int, wallet: int | None, must_be_active: bool) -> None:
@@ -667,7 +667,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(actor=actors, number=st.integers(0, 4))
     def activate(self, actor: str, number: int) -> None:
-        """Activate the kill switch, but not often: it leaves nothing to try."""
+        """Activate the kill switch, but rarely, because few calls remain possible afterwards."""
         if number and self.switch == "ACTIVE":
             return
         is_active = self.switch in ("SUSPENDED", "LOCKED")
@@ -713,7 +713,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(state=st.sampled_from(["ACTIVE", "SUSPENDED", "LOCKED", "UNKNOWN"]))
     def another_program_sets_the_kill_switch(self, state: str) -> None:
-        """Write a state as another program does, without what the services do with it."""
+        """Write a state as another program does, without the effects of the services."""
         self.databases[0].execute_sql(
             "INSERT OR REPLACE INTO key_value_store VALUES ('kill_switch_state', ?, 0)",
             (b"ACTIVE" if state == "UNKNOWN" else state,),
@@ -729,10 +729,10 @@ class Machine(RuleBasedStateMachine):
     def locked(self) -> str | None:
         return None if self.switch == "ACTIVE" else "SYSTEM_LOCKED"
 
-    # What has to hold after every step.
+    # Invariants, checked after every step.
 
     @invariant()
-    def the_file_is_as_the_model_says(self) -> None:
+    def the_file_matches_the_model(self) -> None:
         if not self.services:
             return
         with closing(sqlite3.connect(self.path)) as reader:
@@ -741,14 +741,14 @@ class Machine(RuleBasedStateMachine):
             self.compare_keys(dict(reader.execute("SELECT key, value FROM key_value_store").fetchall()))
 
     @invariant()
-    def each_session_reaches_what_it_should(self) -> None:
+    def each_session_has_the_expected_access(self) -> None:
         for session_id, session in self.sessions.items():
             defaults = [is_default for _, is_default in session.links.values() if is_default]
             if session.revoked_at is None and not (session_id == OLD_UNLINKED and not session.links):
                 assert len(defaults) == 1
 
     @invariant()
-    def each_token_is_taken_or_refused(self) -> None:
+    def each_token_is_accepted_or_refused(self) -> None:
         for token in self.issued:
             session = self.sessions[token.session_id]
             found = self.expect(
@@ -802,7 +802,7 @@ class Machine(RuleBasedStateMachine):
             rows("SELECT id, wallet_id, session_id, status FROM transactions"),
         )
         found = reader.execute("SELECT event_type, actor, wallet_id, session_id, tx_id FROM audit_log").fetchall()
-        # Sorted as text, since NULLs do not compare.
+        # Sorted as text, because NULLs do not compare.
         yield list(map(str, self.audit)), sorted(map(str, found))
 
     def compare_keys(self, stored: dict[str, str]) -> None:
@@ -835,7 +835,7 @@ class Machine(RuleBasedStateMachine):
         else:
             assert problems == []
 
-    # The rules, as the facts have them.
+    # The rules, from the documented facts.
 
     def wallet_code(self, wallet_id: str, by_status: dict[str, str | None]) -> str | None:
         if wallet_id not in self.wallets:
@@ -843,7 +843,7 @@ class Machine(RuleBasedStateMachine):
         return {"TERMINATED": "WALLET_TERMINATED", **by_status}[self.wallets[wallet_id].status]
 
     def unusable(self, wallet_ids: list[str], linked_to: str | None = None) -> str | None:
-        """Why wallets cannot be linked to a new session, or to that one."""
+        """Return why wallets cannot be linked to a new session, or to the given one."""
         if any(wallet_id not in self.wallets for wallet_id in wallet_ids):
             return "WALLET_NOT_FOUND"
         if any(self.wallets[wallet_id].status == "TERMINATED" for wallet_id in wallet_ids):
@@ -891,10 +891,10 @@ class Machine(RuleBasedStateMachine):
             return "RENEWAL_TOO_EARLY"
         return None if session.links else "SESSION_REQUIRES_WALLET"
 
-    # Asking and comparing.
+    # Calls and comparisons.
 
     def expect(self, code: str | None, ask: Callable[[], Any]) -> Any:
-        """Return the answer where the model knows no reason to refuse; else see that the refusal is that one."""
+        """Return the result if the model expects no refusal, else assert that the call is refused with the code."""
         if code is None:
             return ask()
         with pytest.raises(WAIaaSError) as caught:
@@ -902,7 +902,7 @@ class Machine(RuleBasedStateMachine):
         assert caught.value.code == code
         return None
 
-    # Most often something that lives is asked for, else what is over, and now and then what never was.
+    # Usually something active is chosen, otherwise something that has ended, and rarely something that never existed.
 
     def some_wallet(self, number: int) -> str:
         living = [id_ for id_, wallet in self.wallets.items() if wallet.status != "TERMINATED"]
@@ -924,7 +924,7 @@ class Machine(RuleBasedStateMachine):
         return among[number % len(among)] if among and number < 55 else None
 
     def linked_wallet(self, session: int, number: int) -> str:
-        """More often than not a wallet of that session."""
+        """Usually return a wallet of the session."""
         found = self.sessions.get(self.some_session(session))
         if found is None or not found.links or number % 3 == 0:
             return self.some_wallet(number)
@@ -975,7 +975,7 @@ class Machine(RuleBasedStateMachine):
         assert (link.name, link.status) == (wallet.name, wallet.status)
 
     def pages(self, ask: Callable[[str | None], waiaas.Page[Any]], limit: int) -> list[Any]:
-        """All items, asked for page by page."""
+        """Return all items, page by page."""
         found: list[Any] = []
         after = None
         while True:
@@ -987,12 +987,12 @@ class Machine(RuleBasedStateMachine):
             after = page.next_after
 
 
-def test_services_agree_with_the_rules() -> None:
-    """Whatever is asked in whatever order, answers, refusals, rows, tokens and audit log are as the rules say."""
+def test_services_match_the_model() -> None:
+    """For any sequence of calls, results, refusals, rows, tokens and audit log match the model."""
     run_state_machine_as_test(Machine, settings=settings(max_examples=60, stateful_step_count=50))
 
 
 @pytest.mark.stress
-def test_services_agree_with_the_rules_for_long() -> None:
-    """The same for minutes, in longer chains of steps."""
+def test_services_match_the_model_for_long() -> None:
+    """The same for minutes, with longer sequences."""
     run_state_machine_as_test(Machine, settings=settings(max_examples=1000, stateful_step_count=80))

@@ -1,4 +1,4 @@
-"""Tokens and their key: the daemon's format, what is refused, and what a rotation does."""
+"""Tokens and their key: the daemon's format, what is refused, and the effects of a rotation."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def test_a_replaced_key_is_not_kept_alive_by_a_clock_that_was_set_back(world: Wo
     world.tokens.rotate(actor="admin")
 
 
-def test_a_deleted_key_revives_none_before_it(world: World) -> None:
-    """If the current key was deleted, no token is accepted, and the next one that is made is the only key."""
+def test_deleting_the_current_key_does_not_revive_an_earlier_one(world: World) -> None:
+    """If the current key was deleted, no token is accepted, and the next key created is the only one."""
     session = world.session(world.wallet())
     world.rotate()
     world.clock.now = NOW + 300
@@ -53,8 +53,8 @@ def test_a_deleted_key_revives_none_before_it(world: World) -> None:
 
 
 @pytest.mark.parametrize("operation", ["verify", "authenticate", "sign"])
-def test_keys_that_cannot_be_read_are_a_refusal(world: World, operation: str) -> None:
-    """An error of SQLite while the keys are read comes as a refusal with a code."""
+def test_unreadable_keys_are_a_refusal(world: World, operation: str) -> None:
+    """An SQLite error while the keys are read is translated into a refusal with a code."""
     world.execute("DROP TABLE key_value_store")
     operations = {
         "verify": lambda: world.tokens.verify("wai_sess_a.b.c"),
@@ -92,8 +92,8 @@ UNUSABLE_KEYS = {
 @pytest.mark.parametrize("which", ["jwt_secret_current", "jwt_secret_previous"])
 @pytest.mark.parametrize("value", UNUSABLE_KEYS.values(), ids=UNUSABLE_KEYS.keys())
 @pytest.mark.parametrize("is_warm", [False, True], ids=["first use", "keys known"])
-def test_an_unusable_key_lets_nobody_in(world: World, which: str, value: str, is_warm: bool) -> None:
-    """With a key that is not in the daemon's form, current or previous, every operation on tokens is refused."""
+def test_with_an_unusable_key_every_operation_is_refused(world: World, which: str, value: str, is_warm: bool) -> None:
+    """If the current or previous key is not in the daemon's format, every operation on tokens is refused."""
     wallet = world.wallet()
     session = world.session(wallet)
     world.rotate()
@@ -120,7 +120,7 @@ def test_an_unusable_key_lets_nobody_in(world: World, which: str, value: str, is
 
 
 def secrets_of(error: BaseException, *secrets: str) -> list[str]:
-    """Where an error, what it was raised from, or a variable of their tracebacks shows a secret."""
+    """Return where an error, its causes, or a variable in their tracebacks contains a secret."""
     found, left, seen = [], [error], set()
     while left:
         each = left.pop()
@@ -141,8 +141,8 @@ def secrets_of(error: BaseException, *secrets: str) -> list[str]:
     "value", ["{}", "\xff{}", '{{"secret":"{}","createdAt":1', '{{"secret":"{}zz","createdAt":1}}']
 )
 @pytest.mark.parametrize("is_warm", [False, True], ids=["first use", "keys known"])
-def test_nothing_of_an_unusable_key_is_kept_in_an_error(world: World, which: str, value: str, is_warm: bool) -> None:
-    """No message, attribute, context or variable of a traceback of a refusal holds the text of a key."""
+def test_no_error_contains_an_unusable_key(world: World, which: str, value: str, is_warm: bool) -> None:
+    """No message, attribute, context or traceback variable of a refusal contains the text of a key."""
     wallet = world.wallet()
     session = world.session(wallet)
     world.rotate()
@@ -169,8 +169,8 @@ def test_nothing_of_an_unusable_key_is_kept_in_an_error(world: World, which: str
     world.database.close()
 
 
-def test_nothing_of_a_good_key_is_kept_in_an_error(world: World) -> None:
-    """Nor does an error about something else, such as a bad token or a full disk while a key is stored."""
+def test_no_error_contains_a_valid_key(world: World) -> None:
+    """An error with another cause, such as an invalid token or a full disk, contains no key either."""
     wallet = world.wallet()
     session = world.session(wallet)
     world.clock.now += 600
@@ -189,7 +189,7 @@ def test_nothing_of_a_good_key_is_kept_in_an_error(world: World) -> None:
 
 
 def claims_of(session: IssuedSession, **changes: Any) -> dict[str, Any]:
-    """The claims of a session's token, some changed; `...` takes one away."""
+    """Return the claims of a session's token with some of them changed; `...` removes one."""
     claims = {"sub": session.id, "wlt": session.wallet_id, "iat": NOW, "exp": NOW + 2_592_000} | changes
     return {name: value for name, value in claims.items() if value is not ...}
 
@@ -229,7 +229,7 @@ WRONG_CLAIMS = {
 
 
 def is_refused(world: World, token: object, code: str = "INVALID_TOKEN") -> None:
-    """Assert that a token is refused by whatever takes one, and that nothing of it is told."""
+    """Assert that every operation refuses a token without repeating any of it."""
     for operation in (world.sessions.authenticate, world.renew, world.tokens.verify):
         with refused(world, code) as caught:
             operation(token)  # type: ignore[arg-type]
@@ -239,14 +239,14 @@ def is_refused(world: World, token: object, code: str = "INVALID_TOKEN") -> None
 
 
 @pytest.mark.parametrize("changes", WRONG_CLAIMS.values(), ids=WRONG_CLAIMS.keys())
-def test_wrong_claims_are_refused(world: World, changes: dict[str, Any]) -> None:
-    """A token that is well signed but lacks a claim, or has one of another type or out of bounds, is not valid."""
+def test_invalid_claims_are_refused(world: World, changes: dict[str, Any]) -> None:
+    """A correctly signed token is invalid if a claim is missing, has another type or is out of range."""
     session = world.session(world.wallet())
     is_refused(world, make_token(world.key(), claims_of(session, **changes)))
 
 
 def spellings(token: str) -> list[str]:
-    """Other texts whose signature decodes to the same bytes, if decoded leniently."""
+    """Return other texts whose signature a lenient decoder decodes to the same bytes."""
     head, _, signature = token.rpartition(".")
     last = ALPHABET.index(signature[-1])
     others = [f"{head}.{signature[:-1]}{ALPHABET[last | bits]}" for bits in (1, 2, 3)]
@@ -255,8 +255,8 @@ def spellings(token: str) -> list[str]:
     return [*others, f"{head}..{signature}", f"{head}.{signature}.{signature}", f"{head}.\n{signature}"]
 
 
-def test_a_token_is_one_text(world: World) -> None:
-    """Another spelling of the same signature is another token, which is not valid."""
+def test_a_token_has_one_spelling(world: World) -> None:
+    """A token with another spelling of the same signature is invalid."""
     session = world.session(world.wallet())
     for other in spellings(session.token):
         assert other != session.token
@@ -281,14 +281,14 @@ WRONG_TEXTS = {
 
 
 @pytest.mark.parametrize("token", WRONG_TEXTS.values(), ids=WRONG_TEXTS.keys())
-def test_what_is_no_token_is_refused(world: World, token: object) -> None:
-    """Whatever is not three parts of base64 after the prefix is not valid, of whatever type it is."""
+def test_a_value_that_is_not_a_token_is_refused(world: World, token: object) -> None:
+    """A value of any type that is not three base64 parts after the prefix is invalid."""
     world.session(world.wallet())
     is_refused(world, token)
 
 
-def test_a_token_that_was_changed_is_refused(world: World) -> None:
-    """Each character counts: prefix, case, blanks around, one more prefix, parts swapped or left out."""
+def test_a_changed_token_is_refused(world: World) -> None:
+    """Changing any character invalidates a token: prefix, case, surrounding spaces, swapped or missing parts."""
     session = world.session(world.wallet())
     token = session.token
     jwt = token.removeprefix("wai_sess_")
@@ -310,7 +310,7 @@ def test_a_token_that_was_changed_is_refused(world: World) -> None:
 
 
 def test_an_edited_payload_is_refused(world: World) -> None:
-    """A token whose payload was edited under its old signature does not reach another session."""
+    """A token with an edited payload and its old signature does not authenticate another session."""
     own, other = world.session(world.wallet()), world.session(world.wallet())
     header, _, signature = own.token.split(".")
     for changes in ({"sub": other.id, "wlt": other.wallet_id}, {"exp": NOW + 9_999_999}, {"iat": 0}):
@@ -354,7 +354,7 @@ OTHER_ALGORITHMS = {
 
 @pytest.mark.parametrize(("header", "digest"), OTHER_ALGORITHMS.values(), ids=OTHER_ALGORITHMS.keys())
 def test_other_algorithms_are_refused(world: World, header: Any, digest: str) -> None:
-    """Nothing but HS256 is taken, whatever the header says and whichever signature with the right key is there."""
+    """Only HS256 is accepted, whatever the header names and even with a signature of the right key."""
     session = world.session(world.wallet())
     token = make_token(world.key(), claims_of(session), header, digest)
     is_refused(world, token)
@@ -375,15 +375,15 @@ WRONG_PAYLOADS = {
 
 
 @pytest.mark.parametrize("payload", WRONG_PAYLOADS.values(), ids=WRONG_PAYLOADS.keys())
-def test_a_payload_that_holds_no_claims_is_refused(world: World, payload: bytes) -> None:
-    """A payload that is well signed but is not an object of claims is not valid."""
+def test_a_payload_without_claims_is_refused(world: World, payload: bytes) -> None:
+    """A correctly signed payload that is not an object of claims is invalid."""
     world.session(world.wallet())
     is_refused(world, make_token(world.key(), payload))
 
 
 @given(st.binary(max_size=300))
-def test_no_bytes_are_taken_for_a_token(data: bytes) -> None:
-    """Whatever bytes come, as they are or in three parts, they are refused and never another error."""
+def test_random_bytes_are_refused(data: bytes) -> None:
+    """Any bytes, alone or as the three parts of a token, are refused and raise no other error."""
     keys = TokenKeys(json.dumps({"secret": GOOD, "createdAt": NOW}), None)
     third = len(data) // 3
     parts = (data[:third], data[third : 2 * third], data[2 * third :])
@@ -392,8 +392,8 @@ def test_no_bytes_are_taken_for_a_token(data: bytes) -> None:
             keys.verify(token, NOW)
 
 
-def test_further_claims_do_not_harm(world: World) -> None:
-    """A token with claims of a later daemon is as good as its own claims are."""
+def test_additional_claims_are_ignored(world: World) -> None:
+    """A token with additional claims of a later daemon is valid if its known claims are."""
     session = world.session(world.wallet())
     token = make_token(world.key(), claims_of(session, jti="x", nbf=NOW + 999, aud=["y"]))
     assert world.tokens.verify(token) == TokenClaims(session.id, session.wallet_id, NOW, NOW + 2_592_000)
@@ -401,8 +401,8 @@ def test_further_claims_do_not_harm(world: World) -> None:
         world.sessions.authenticate(token)
 
 
-def test_a_token_with_the_right_key_that_was_never_issued_is_refused(world: World) -> None:
-    """Who has the key but not the token's text gets nowhere: its hash is not the session's."""
+def test_a_signed_token_that_was_never_issued_is_refused(world: World) -> None:
+    """A token signed with the right key but never issued is refused: its hash is not the session's."""
     session = world.session(world.wallet())
     forged = make_token(world.key(), claims_of(session, iat=NOW - 1))
     with refused(world, "INVALID_TOKEN"):
@@ -416,7 +416,7 @@ def test_a_token_with_the_right_key_that_was_never_issued_is_refused(world: Worl
 
 
 def test_a_token_of_another_database_is_refused(world: World, tmp_path: Path) -> None:
-    """Each file has a key of its own, so that its tokens are worth nothing elsewhere."""
+    """Each file has its own key, so a token of one file is invalid in every other."""
     other = World(tmp_path / "other.db")
     session = other.session(other.wallet())
     world.session(world.wallet())
@@ -427,10 +427,10 @@ def test_a_token_of_another_database_is_refused(world: World, tmp_path: Path) ->
 
 
 class TestFormat:
-    """What is written, read by hand: RFC 7519, RFC 7515 and RFC 7518 with nothing but hmac, base64 and json."""
+    """The stored formats, decoded with only hmac, base64 and json (RFC 7519, RFC 7515, RFC 7518)."""
 
     def test_token(self, world: World) -> None:
-        """A token is the prefix and a JWT of exactly the daemon's claims, signed over the key's 32 raw bytes."""
+        """A token is the prefix and a JWT with exactly the daemon's claims, signed with the key's 32 raw bytes."""
         session = world.session(world.wallet(), world.wallet(), ttl=3600)
         assert session.token.startswith("wai_sess_")
         header, payload, signature = session.token.removeprefix("wai_sess_").split(".")
@@ -449,14 +449,14 @@ class TestFormat:
         assert "=" not in session.token
 
     def test_key(self, world: World) -> None:
-        """The key stands as JSON without blanks, with 64 lower-case digits and the seconds of its making."""
+        """The key is stored as JSON without spaces, with 64 lower-case digits and its creation time in seconds."""
         world.session(world.wallet())
         ((name, value, updated_at),) = world.query("SELECT * FROM key_value_store")
         assert (name, updated_at) == ("jwt_secret_current", NOW)
         assert re.fullmatch(rf'\{{"secret":"[0-9a-f]{{64}}","createdAt":{NOW}\}}', value)
 
     def test_rotated_keys(self, world: World) -> None:
-        """A rotation moves the key's row as it is, and makes a new one of the same form."""
+        """A rotation moves the key's row unchanged, and creates a new one in the same format."""
         world.session(world.wallet())
         ((value,),) = world.query("SELECT value FROM key_value_store")
         world.clock.now = NOW + 1000.9
@@ -469,8 +469,8 @@ class TestFormat:
         assert world.query("SELECT DISTINCT updated_at FROM key_value_store") == [(NOW + 1000,)]
         assert world.events()[-1] == ("KEY_ROTATED", "root", None, None, None, {"key": "jwt_secret_current"})
 
-    def test_rows_and_token_made_by_hand(self, world: World) -> None:
-        """A session whose rows, key and token the daemon could have written is known, renewed and its key rotated."""
+    def test_rows_and_token_in_the_daemons_format(self, world: World) -> None:
+        """A session with rows, key and token in the daemon's format authenticates and can be renewed."""
         key = bytes(range(32))
         wallet, session = "0190a3f0-1111-7abc-8def-0123456789ab", "0190a3f0-2222-7abc-8def-0123456789ab"
         claims = {"sub": session, "wlt": wallet, "iat": NOW - 2000, "exp": NOW + 2000}
@@ -498,11 +498,11 @@ class TestFormat:
 
 
 class TestRotation:
-    """What a rotation does to tokens before and after it."""
+    """The effect of a rotation on tokens of the old and the new key."""
 
     @pytest.mark.parametrize("knows_keys", [True, False], ids=["keys known", "first use"])
-    def test_old_tokens_live_five_minutes(self, world: World, knows_keys: bool) -> None:
-        """A token of the replaced key is accepted until 300 seconds after the rotation, one of the new key on."""
+    def test_old_tokens_are_valid_for_five_minutes(self, world: World, knows_keys: bool) -> None:
+        """A token of the replaced key is accepted for 300 seconds, one of the new key from the start."""
         wallet = world.wallet()
         old = world.session(wallet)
         if knows_keys:
@@ -522,8 +522,8 @@ class TestRotation:
             assert world.sessions.authenticate(new.token).session_id == new.id
         rotating.database.close()
 
-    def test_a_new_key_is_not_rotated(self, world: World) -> None:
-        """A key that was just made, the first one too, is not rotated for 300 seconds; the error says until when."""
+    def test_a_new_key_cannot_be_rotated(self, world: World) -> None:
+        """A new key, even the first one, cannot be rotated for 300 seconds; the error contains the earliest time."""
         session = world.session(world.wallet())
         for made in (NOW, NOW + 300):
             key = world.key()
@@ -538,15 +538,15 @@ class TestRotation:
         is_refused(world, session.token)
 
     def test_without_a_key(self, world: World) -> None:
-        """A rotation in a file without a key makes the first one, which then waits as any other."""
+        """A rotation in a file without a key creates the first one, which cannot be rotated for 300 seconds either."""
         world.tokens.rotate(actor="admin")
         assert world.query("SELECT key FROM key_value_store") == [("jwt_secret_current",)]
         assert world.events() == [("KEY_ROTATED", "admin", None, None, None, {"key": "jwt_secret_current"})]
         with refused(world, "ROTATION_TOO_RECENT"):
             world.tokens.rotate(actor="admin")
 
-    def test_a_token_renewed_after_a_rotation_outlives_the_old_key(self, world: World) -> None:
-        """A renewal signs with the current key, so that the session goes on when the old one is accepted no more."""
+    def test_a_renewed_token_is_valid_after_the_old_key(self, world: World) -> None:
+        """A renewal signs with the current key, so the session continues when the old key is no longer accepted."""
         session = world.session(world.wallet(), ttl=1000)
         world.clock.now = NOW + 600
         world.tokens.rotate(actor="admin")
@@ -555,8 +555,8 @@ class TestRotation:
         assert world.sessions.authenticate(renewed.token).session_id == session.id
         is_refused(world, session.token)
 
-    def test_a_key_replaced_behind_the_services_back(self, world: World) -> None:
-        """A service that has read the keys sees at the next request that another program has put in others."""
+    def test_a_key_replaced_by_another_program(self, world: World) -> None:
+        """A service with cached keys notices at the next request that another program has replaced them."""
         session = world.session(world.wallet())
         world.sessions.authenticate(session.token)
         ((value,),) = world.query("SELECT value FROM key_value_store")
@@ -571,8 +571,8 @@ class TestRotation:
 
 
 @pytest.mark.parametrize("stored", ["", "지갑", "00" * 32, "00" * 33])
-def test_a_stored_hash_of_another_form_lets_nobody_in(world: World, stored: str) -> None:
-    """Whatever text stands where the hash belongs, no token has it."""
+def test_a_stored_value_that_is_not_a_hash_matches_no_token(world: World, stored: str) -> None:
+    """If the stored value is not a hash, no token matches it."""
     session = world.session(world.wallet())
     world.execute("UPDATE sessions SET token_hash = ?", stored)
     with refused(world, "INVALID_TOKEN"):
@@ -581,8 +581,8 @@ def test_a_stored_hash_of_another_form_lets_nobody_in(world: World, stored: str)
         world.sessions.renew(session.token, actor="admin")
 
 
-def test_two_callers_that_find_no_key_use_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where another caller makes the first key before this one has the lock, this one takes that key."""
+def test_two_concurrent_callers_create_one_key(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If another caller creates the first key before this one gets the lock, this one uses that key."""
     other = World(world.path, world.clock)
 
     def after_the_other(*change: Any) -> Any:
@@ -598,7 +598,7 @@ def test_two_callers_that_find_no_key_use_one(world: World, monkeypatch: pytest.
 
 
 def test_hashes_are_compared_in_constant_time() -> None:
-    """No hash, token, secret or signature is compared by an operator: `hmac.compare_digest` does it."""
+    """Hashes, tokens, secrets and signatures are compared with `hmac.compare_digest`, never with an operator."""
     secret = re.compile(r".*(?:hash|digest|secret|signature)\w*|token|.*hash_of\(.*\)")
     equated, digested = [], []
     for file in sorted(Path(services.__file__).parent.glob("*.py")):

@@ -1,4 +1,4 @@
-"""A trigger that undoes the removal of a right is an error, and everything is rolled back."""
+"""If a trigger undoes the removal of a right, the call raises an error and everything is rolled back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from support.service_harness import Scene, World, refused
 
 
 class Removal(NamedTuple):
-    """A call that removes a right, what it does to which table, the column, and what a trigger resets it to."""
+    """A call that removes a right: its effect, table and column, and the value to which a trigger resets it."""
 
     call: Callable[[Scene], Any]
     statement: str
@@ -81,7 +81,7 @@ REMOVALS = {
 
 
 def reset(removal: Removal) -> str:
-    """What a trigger does to undo a removal, row by row."""
+    """Return the statement with which a trigger undoes a removal, row by row."""
     if removal.statement == "DELETE":
         return removal.reset
     return f"UPDATE {removal.table} SET {removal.column} = {removal.reset} WHERE rowid = new.rowid"
@@ -108,7 +108,7 @@ def scene(world: World) -> Scene:
 @pytest.mark.parametrize("trigger", TRIGGERS)
 @pytest.mark.parametrize("name", REMOVALS)
 def test_a_removal_that_a_trigger_undoes_is_refused(scene: Scene, name: str, trigger: str) -> None:
-    """It is an error, no row is changed, and without the trigger the same call works."""
+    """An undone removal is an error, no row is changed, and without the trigger the same call works."""
     removal = REMOVALS[name]
     if name == "escalate":
         scene.world.kill_switch.activate(actor="sam")
@@ -120,8 +120,8 @@ def test_a_removal_that_a_trigger_undoes_is_refused(scene: Scene, name: str, tri
     removal.call(scene)
 
 
-def test_the_audit_log_cannot_undo_one_either(scene: Scene) -> None:
-    """What was written is read after the last row of the audit log, whose triggers may write too."""
+def test_a_trigger_on_the_audit_log_cannot_undo_a_removal_either(scene: Scene) -> None:
+    """The result is read after the last row of the audit log, because its triggers may write too."""
     scene.world.execute(
         "CREATE TRIGGER undo AFTER INSERT ON audit_log BEGIN UPDATE sessions SET revoked_at = NULL; END"
     )
@@ -133,8 +133,8 @@ def test_the_audit_log_cannot_undo_one_either(scene: Scene) -> None:
         scene.world.wallets.terminate(scene.first, actor="admin")
 
 
-def test_a_trigger_that_only_notes_stops_nothing(scene: Scene) -> None:
-    """A trigger that writes to a table of the program does not matter."""
+def test_a_trigger_that_undoes_nothing_is_allowed(scene: Scene) -> None:
+    """A trigger that only writes to another program's table does not matter."""
     scene.world.execute("CREATE TABLE note (id TEXT)")
     scene.world.execute("CREATE TRIGGER note_it AFTER UPDATE ON sessions BEGIN INSERT INTO note VALUES (new.id); END")
     assert scene.world.sessions.revoke(scene.session.id, actor="admin").status == "REVOKED"

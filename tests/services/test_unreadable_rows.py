@@ -1,4 +1,4 @@
-"""Rows that cannot be decoded do not stop administration; limits that cannot be read never look like none."""
+"""Undecodable rows do not block administration, and unreadable limits are never treated as no limits."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ ADMINISTRATION: dict[str, Callable[[Scene], Any]] = {
 
 
 @pytest.mark.parametrize("name", ADMINISTRATION)
-def test_a_wallet_name_that_is_not_utf_8_stops_nothing(scene: Scene, name: str) -> None:
-    """Each operation works while a name, a reason and a source are not UTF-8, as the daemon may store them."""
+def test_a_wallet_name_that_is_not_utf_8_blocks_nothing(scene: Scene, name: str) -> None:
+    """Every operation works if a name, a reason and a source are not UTF-8, which the daemon may store."""
     scene.world.execute("UPDATE wallets SET name = CAST(X'78ff' AS TEXT), suspension_reason = CAST(X'fe' AS TEXT)")
     scene.world.execute("UPDATE sessions SET source = CAST(X'ff' AS TEXT)")
     before = scene.world.query("SELECT id, CAST(name AS BLOB) FROM wallets ORDER BY id")
@@ -48,7 +48,7 @@ def test_a_wallet_name_that_is_not_utf_8_stops_nothing(scene: Scene, name: str) 
 
 
 def test_it_is_shown_with_replacement_characters(scene: Scene) -> None:
-    """What cannot be decoded is shown as U+FFFD, in the answer for the wire too; `check` reports the row."""
+    """Undecodable text is shown with U+FFFD, in the response too, and `check` reports the row."""
     scene.world.execute("UPDATE wallets SET name = CAST(X'78ff' AS TEXT) WHERE id = ?", scene.first)
     assert scene.world.wallets.get(scene.first).name == "x\ufffd"
     session = scene.world.sessions.get(scene.session.id)
@@ -61,8 +61,8 @@ def test_it_is_shown_with_replacement_characters(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("column", ["name", "suspension_reason"])
-def test_an_agent_keeps_its_right(scene: Scene, column: str) -> None:
-    """A text of its wallet that is not UTF-8 takes no right away: `authorize` shows replacement characters."""
+def test_an_agent_keeps_its_access(scene: Scene, column: str) -> None:
+    """Text of a wallet that is not UTF-8 removes no right: `authorize` shows replacement characters."""
     scene.world.execute(f"UPDATE wallets SET {column} = CAST(X'78ff' AS TEXT)")
     for wallet_id in (None, scene.second):
         wallet = scene.world.sessions.authorize(scene.session.token, wallet_id).wallet
@@ -83,8 +83,8 @@ NOT_UTF_8 = {
 
 
 @pytest.mark.parametrize("column", NOT_UTF_8)
-def test_nothing_else_that_is_not_utf_8_is_guessed(scene: Scene, column: str) -> None:
-    """A decision is refused if what it goes by is not UTF-8, and the error holds none of it."""
+def test_other_text_that_is_not_utf_8_is_refused(scene: Scene, column: str) -> None:
+    """A decision is refused if a value that it depends on is not UTF-8, and the error contains none of it."""
     table, code, reason = NOT_UTF_8[column]
     scene.world.execute("PRAGMA foreign_keys = OFF")
     scene.world.execute("PRAGMA ignore_check_constraints = ON")
@@ -102,8 +102,8 @@ def test_nothing_else_that_is_not_utf_8_is_guessed(scene: Scene, column: str) ->
     "column", ["created_at", "expires_at", "absolute_expires_at", "renewal_count", "max_renewals"]
 )
 @pytest.mark.parametrize("value", ["yesterday", b"\xff", 10**18, 1.5], ids=repr)
-def test_other_values_of_other_types_stop_nothing(scene: Scene, column: str, value: object) -> None:
-    """A time or a count that is something else is shown as some time or count, and the session can be revoked."""
+def test_values_of_other_types_block_nothing(scene: Scene, column: str, value: object) -> None:
+    """A time or count of another type is shown as some time or count, and the session can be revoked."""
     scene.world.execute(f"UPDATE sessions SET {column} = ? WHERE id = ?", value, scene.session.id)
     shown = SessionResponseSchema().dump(scene.world.sessions.list().items, many=True)
     assert [each["id"] for each in shown] == [scene.session.id, scene.alone.id]
@@ -112,7 +112,7 @@ def test_other_values_of_other_types_stop_nothing(scene: Scene, column: str, val
 
 @pytest.mark.parametrize("column", ["created_at", "updated_at", "suspended_at"])
 @pytest.mark.parametrize("value", ["yesterday", b"\xff", 10**18, 1.5], ids=repr)
-def test_a_time_of_a_wallet_that_is_something_else(scene: Scene, column: str, value: object) -> None:
+def test_a_time_of_a_wallet_that_is_not_a_number(scene: Scene, column: str, value: object) -> None:
     """A time that is not a number is shown as the last second of the year 9999."""
     scene.world.execute(f"UPDATE wallets SET {column} = ? WHERE id = ?", value, scene.first)
     wallet = scene.world.wallets.get(scene.first)
@@ -135,8 +135,8 @@ LIMITS = {
 
 
 @pytest.mark.parametrize("stored", LIMITS.values(), ids=LIMITS)
-def test_limits_that_cannot_be_read(scene: Scene, stored: str | bytes) -> None:
-    """Administrators can list and revoke the session; asking for its limits, or renewing it, is an error."""
+def test_unreadable_limits(scene: Scene, stored: str | bytes) -> None:
+    """Administrators can list and revoke the session, but reading its limits or renewing it is an error."""
     text = stored.encode() if isinstance(stored, str) else stored
     scene.world.execute("UPDATE sessions SET constraints = CAST(? AS TEXT) WHERE id = ?", text, scene.session.id)
     if len(text) == 5008:
@@ -164,15 +164,15 @@ def test_limits_that_cannot_be_read(scene: Scene, stored: str | bytes) -> None:
     assert scene.world.sessions.revoke(scene.session.id, actor="admin").status == "REVOKED"
 
 
-def test_limits_that_say_none(scene: Scene) -> None:
-    """JSON `null` is no limits, as for the daemon."""
+def test_limits_that_are_json_null(scene: Scene) -> None:
+    """JSON `null` means no limits, as in the daemon."""
     scene.world.execute("UPDATE sessions SET constraints = 'null'")
     assert scene.world.sessions.get(scene.session.id).constraints is None
 
 
 @pytest.mark.parametrize("table", ["wallets", "sessions"])
 def test_an_id_that_is_not_utf_8_is_listed(scene: Scene, table: str) -> None:
-    """Such rows are shown with replacement characters, each once, and the next page begins after their bytes."""
+    """Rows with undecodable ids are listed once each, and the next page starts after their bytes."""
     world = scene.world
     ids = [id_ for (id_,) in world.query(f"SELECT id FROM {table} ORDER BY id")]
     world.execute("PRAGMA foreign_keys = OFF")
@@ -200,8 +200,8 @@ def test_an_id_that_is_not_utf_8_is_listed(scene: Scene, table: str) -> None:
         assert shown == expected
 
 
-def test_a_termination_does_not_guess_such_an_id(scene: Scene) -> None:
-    """A wallet that a session with such an id is linked to cannot be terminated: nothing is changed."""
+def test_a_termination_is_refused_for_an_undecodable_id(scene: Scene) -> None:
+    """A wallet linked to a session with an undecodable id cannot be terminated, and nothing is changed."""
     scene.world.execute("PRAGMA foreign_keys = OFF")
     scene.world.execute(
         "UPDATE session_wallets SET session_id = CAST(X'78ff' AS TEXT) WHERE wallet_id = ?", scene.second
@@ -215,7 +215,7 @@ def test_a_termination_does_not_guess_such_an_id(scene: Scene) -> None:
 
 
 class TestOrder:
-    """Links come in the order in which they were made."""
+    """Links are listed in the order in which they were made."""
 
     @pytest.fixture
     def wallets(self, world: World) -> list[str]:
@@ -223,7 +223,7 @@ class TestOrder:
         return sorted((world.wallet() for _ in range(5)), reverse=True)
 
     def test_of_one_request(self, world: World, wallets: list[str]) -> None:
-        """Links of one request come in its order, the default first."""
+        """Links of one request are listed in its order, the default first."""
         session = world.session(*wallets, defaultWalletId=wallets[3])
         expected = [wallets[3], *wallets[:3], wallets[4]]
         assert [wallet.id for wallet in session.wallets] == expected
@@ -231,7 +231,7 @@ class TestOrder:
         assert [wallet.id for wallet in world.sessions.list().items[0].wallets] == expected
 
     def test_the_next_default_is_the_next_of_the_request(self, world: World, wallets: list[str]) -> None:
-        """After the default wallet was terminated, the next wallet in the order of the links is the default."""
+        """When the default wallet is terminated, the next wallet in the order of the links becomes the default."""
         session = world.session(*wallets)
         for position, wallet in enumerate(wallets[:-1]):
             world.wallets.terminate(wallet, actor="admin")
@@ -240,7 +240,7 @@ class TestOrder:
         assert world.sessions.get(session.id).status == "REVOKED"
 
     def test_of_later_links(self, world: World, wallets: list[str]) -> None:
-        """A wallet that is linked later, or again, comes last, also if the clock was set back."""
+        """A wallet that is linked later, or again, comes last, even if the clock was set back."""
         session = world.session(wallets[1], wallets[2])
         world.clock.now = NOW - 1000
         world.links.link(session.id, wallets[0], actor="admin")

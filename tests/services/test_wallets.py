@@ -1,4 +1,4 @@
-"""What becomes of wallets: created, suspended, resumed, listed, and terminated with what that means for sessions."""
+"""Wallets: how they are created, suspended, resumed, listed, and terminated, with the effects on sessions."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ REQUEST = {"name": "payments", "chain": "solana", "environment": "testnet", "pub
 
 
 @pytest.mark.parametrize("column", ["created_at", "updated_at", "suspended_at"])
-def test_a_time_that_no_year_has_hides_no_other_wallet(world: World, column: str) -> None:
-    """A wallet with milliseconds where seconds belong is got, listed and sent with the others."""
+def test_an_out_of_range_time_does_not_hide_other_wallets(world: World, column: str) -> None:
+    """A wallet with milliseconds instead of seconds is returned, listed and serialized like the others."""
     bad, good = world.wallet(), world.wallet()
     world.execute(f"UPDATE wallets SET {column} = ? WHERE id = ?", NOW * 1000, bad)
     page = world.wallets.list()
@@ -50,8 +50,8 @@ def test_a_time_that_no_year_has_hides_no_other_wallet(world: World, column: str
 class TestCreate:
     """A wallet is registered by its public key."""
 
-    def test_what_it_gives_and_stores(self, world: World) -> None:
-        """A wallet is active at once, without an owner's word, and the row is one that the daemon writes."""
+    def test_result_and_row(self, world: World) -> None:
+        """A wallet is active at once, without approval of an owner, and its row equals one of the daemon."""
         world.clock.now = NOW + 0.9
         request = CreateWalletRequestSchema().load(
             {
@@ -73,7 +73,7 @@ class TestCreate:
     @pytest.mark.parametrize("chain", CHAIN_TYPES)
     @pytest.mark.parametrize("environment", ENVIRONMENT_TYPES)
     def test_networks_of_the_environment(self, world: World, chain: str, environment: str) -> None:
-        """The default network is one of the wallet's environment, or none; each network belongs to one of them."""
+        """The default network is one of the wallet's environment, or none; each network belongs to one environment."""
         request = REQUEST | {"chain": chain, "environment": environment}
         good = 0
         for number, network in enumerate((None, *NETWORKS_OF[chain])):
@@ -103,16 +103,16 @@ class TestCreate:
             ({"owner_address": "\ud800"}, "ownerAddress"),
         ],
     )
-    def test_a_request_made_by_hand_is_checked(self, world: World, changes: dict[str, Any], field: str) -> None:
-        """A request that breaks the schema's rules is refused under the wire key, and leaves no row behind."""
+    def test_a_request_without_a_schema_is_checked(self, world: World, changes: dict[str, Any], field: str) -> None:
+        """A request that breaks the schema's rules is refused under the wire key, and no row is written."""
         request = CreateWalletRequestSchema().load(REQUEST)
         with refused(world, "ACTION_VALIDATION_FAILED") as caught:
             world.wallets.create(**(request | changes), actor="admin")
         assert caught.value.details is not None
         assert list(caught.value.details["fields"]) == [field]  # type: ignore[call-overload]
 
-    def test_a_public_key_that_is_there(self, world: World) -> None:
-        """A public key has one wallet, even a terminated one; keys that differ in case are two."""
+    def test_an_existing_public_key(self, world: World) -> None:
+        """A public key has one wallet, even a terminated one; keys that differ in case are different."""
         wallet = world.wallet(publicKey="7xKX")
         for _ in range(2):
             with refused(world, "ACTION_VALIDATION_FAILED") as caught:
@@ -124,10 +124,10 @@ class TestCreate:
 
 
 class TestSuspendAndResume:
-    """A wallet is out of use for a while."""
+    """A wallet can be suspended and resumed."""
 
-    def test_there_and_back(self, world: World) -> None:
-        """When and why it was suspended is stored, and gone after it was resumed; links stay."""
+    def test_suspend_and_resume(self, world: World) -> None:
+        """The time and reason of a suspension are stored, and deleted when the wallet is resumed; links stay."""
         wallet = world.wallet()
         session = world.session(wallet)
         world.clock.now = NOW + 5.5
@@ -150,10 +150,10 @@ class TestSuspendAndResume:
     )
 
     @pytest.mark.parametrize(("status", "suspend", "resume", "terminate"), STATES)
-    def test_every_state(
+    def test_every_status(
         self, world: World, status: str, suspend: str | None, resume: str | None, terminate: str | None
     ) -> None:
-        """From each state each change is either made or refused with its own code."""
+        """In each status, each change either succeeds or is refused with its own code."""
         assert [row[0] for row in self.STATES] == list(WALLET_STATUSES)
         for name, code, target in (
             ("suspend", suspend, "SUSPENDED"),
@@ -172,7 +172,7 @@ class TestSuspendAndResume:
             assert caught.value.details == ({"from": status, "to": target} if is_move else {"walletId": wallet})
 
     def test_an_unknown_wallet(self, world: World) -> None:
-        """What is not there can be neither read nor changed."""
+        """An unknown wallet can be neither read nor changed."""
         changes = (world.wallets.suspend, world.wallets.resume, world.wallets.terminate)
         for operation in (world.wallets.get, *(partial(change, actor="admin") for change in changes)):
             with refused(world, "WALLET_NOT_FOUND") as caught:
@@ -181,10 +181,10 @@ class TestSuspendAndResume:
 
 
 class TestTerminate:
-    """A wallet ends for good, with what that means for sessions and transactions."""
+    """A terminated wallet cannot be resumed, which affects its sessions and transactions."""
 
     def test_cascade(self, world: World) -> None:
-        """Sessions that had no other wallet are revoked, others get a new default, nothing else changes."""
+        """Sessions with no other wallet are revoked, other sessions get a new default, and nothing else changes."""
         gone, other, third = (world.wallet(name=name) for name in ("gone", "other", "third"))
         only = world.session(gone)
         default = world.session(gone, third, other)
@@ -238,7 +238,7 @@ class TestTerminate:
             world.wallets.terminate(gone, actor="admin")
 
     def test_the_link_made_earliest_becomes_the_default(self, world: World) -> None:
-        """Of the other wallets the one that was linked first is promoted, also of those of one second."""
+        """The wallet that was linked first becomes the default, even among links of the same second."""
         wallets = [world.wallet() for _ in range(5)]
         gone, late, tie_high, tie_low = wallets[2], wallets[0], wallets[4], wallets[1]
         session = world.session(gone)
@@ -255,7 +255,7 @@ class TestTerminate:
         assert world.sessions.get(session.id).status == "REVOKED"
 
     def test_only_its_pending_transactions_are_cancelled(self, world: World) -> None:
-        """Transactions in any other state, and those of other wallets, stay as they are."""
+        """Transactions in any other status, and those of other wallets, stay unchanged."""
         gone, other = world.wallet(), world.wallet()
         session = world.session(gone, other)
         for number, (wallet, status) in enumerate((w, s) for w in (gone, other) for s in TRANSACTION_STATUSES):
@@ -274,7 +274,7 @@ class TestTerminate:
         ]
 
     def test_thousands_of_links(self, world: World) -> None:
-        """A wallet of 3,000 sessions is terminated in one go, whatever number of parameters a statement may have."""
+        """A wallet with 3,000 sessions is terminated in one call, whatever SQLite's limit on parameters."""
         gone, other = world.wallet(), world.wallet()
         if sys.version_info >= (3, 11):
             world.database.connection().setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 10_000)
@@ -299,15 +299,15 @@ class TestTerminate:
         }
         assert world.events()[-1][5] == {"sessions": 3000, "transactions": 0}
 
-    def test_an_heir_for_each_session(self, world: World) -> None:
-        """Where each session has another wallet of its own, each is promoted in its session and nowhere else."""
+    def test_a_new_default_for_each_session(self, world: World) -> None:
+        """If each session has a different second wallet, each becomes the default of its own session only."""
         gone = world.wallet()
         sessions = [(world.session(gone, wallet), wallet) for wallet in (world.wallet() for _ in range(5))]
         world.wallets.terminate(gone, actor="admin")
         assert world.default_links() == {session.id: [wallet] for session, wallet in sessions}
 
     def test_without_sessions(self, world: World) -> None:
-        """A wallet that nothing refers to just ends."""
+        """A wallet without references is just marked as terminated."""
         wallet = world.wallet()
         world.wallets.terminate(wallet, actor="admin")
         assert world.events()[-1] == (
