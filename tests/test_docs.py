@@ -87,6 +87,7 @@ def test_every_python_block_of_the_readme_is_an_example() -> None:
     assert all(block.startswith(">>> ") for block in python_blocks(README.read_text("utf-8")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAGES_WITH_EXAMPLES)
 def test_the_examples_of_a_page_run(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever types a page's examples, in Python or in a shell, line by line sees what it says."""
@@ -160,6 +161,7 @@ def columns_of(database: SqliteDatabase, table: str) -> list[str]:
     return [column.name for column in database.get_columns(table)]
 
 
+@pytest.mark.slow
 def test_the_example_of_tests_passes(tmp_path: Path) -> None:
     """The tests that the page on tests shows pass with the fixtures of this library, without a warning."""
     folder = DOCS / "how-to/testing_example"

@@ -84,6 +84,7 @@ def test_imports_run_one_way(file: Path) -> None:
     assert {part_of(name) for name in imports_of(file)} <= MAY_IMPORT[part] | {part}
 
 
+@pytest.mark.slow
 def test_no_import_circle() -> None:
     """No module imports itself by way of others, not for types nor inside of a function either."""
     files = {name_of(file): file for file in PACKAGE.rglob("*.py")}
@@ -96,6 +97,7 @@ def name_of(file: Path) -> str:
     return ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
 
 
+@pytest.mark.slow
 def test_only_the_history_names_a_version_module() -> None:
     """The runner, the plan and the checks reach a version through the history, so that a new one needs no change."""
     importers = {
@@ -110,6 +112,7 @@ def test_a_version_module_speaks_in_literals(file: Path) -> None:
     assert {part_of(name) for name in imports_of(file)} <= {"ddl", "errors", "migrations"}
 
 
+@pytest.mark.slow
 def test_what_only_opens_a_file_loads_no_services() -> None:
     """Services, schemas and the rehearsal are loaded at their first use; until then nothing of them, nor of PyJWT."""
     program = """
@@ -141,6 +144,7 @@ def test_each_public_name_is_imported_or_loaded_later() -> None:
     assert at_once.union(*by_module.values()) == set(waiaas.__all__)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "loaded"),
     [

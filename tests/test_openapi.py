@@ -140,6 +140,7 @@ def references(value: Any) -> Iterator[str]:
 class TestDocument:
     """The document as a whole."""
 
+    @pytest.mark.slow
     def test_is_valid(self) -> None:
         """The document is an OpenAPI 3.1 document, its defaults among them."""
         assert DOCUMENT["openapi"] == "3.1.0"
@@ -168,6 +169,7 @@ class TestDocument:
         }
         assert set(references(DOCUMENT)) == components
 
+    @pytest.mark.slow
     def test_without_apispec(self) -> None:
         """Where apispec is missing, the library works, and the document says what to install."""
         program = "import sys; sys.modules['apispec'] = None; import waiaas; print('works'); import waiaas.openapi"
@@ -442,6 +444,7 @@ def likely_requests(name: str) -> st.SearchStrategy[Any]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REQUESTS)
 @given(data=st.data())
 @settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.service_harness import World
+from support.application import Application, Scene
 
 import waiaas
 
@@ -33,11 +33,27 @@ def log_without_secrets(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
             assert not _SECRET.search(text), text
 
 
-@pytest.fixture
-def world(tmp_path: Path, new_file: Path) -> Iterator[World]:
-    """The services on a new file."""
-    path = tmp_path / "wallets.db"
+@pytest.fixture(scope="session")
+def first_scene(tmp_path_factory: pytest.TempPathFactory, new_file: Path) -> Scene:
+    """A scene that is closed, and whose file is to be copied."""
+    path = tmp_path_factory.mktemp("scene") / "wallets.db"
     shutil.copy(new_file, path)
-    made = World(path)
-    yield made
-    waiaas.close(made.database)
+    scene = Scene(Application(path))
+    waiaas.close(scene.app.database)
+    return scene
+
+
+@pytest.fixture
+def app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Application]:
+    """The services on a file of their own: a new one, or that of a scene for a test with a scene."""
+    with_scene = "scene" in request.fixturenames
+    source = request.getfixturevalue("first_scene").app.path if with_scene else request.getfixturevalue("new_file")
+    application = Application(Path(shutil.copy(source, tmp_path / "wallets.db")))
+    yield application
+    waiaas.close(application.database)
+
+
+@pytest.fixture
+def scene(app: Application, first_scene: Scene) -> Scene:
+    """An application in which each change can be made."""
+    return first_scene.copied(app)

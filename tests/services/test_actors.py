@@ -5,16 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.service_harness import Scene, World, refused
-from support.service_parameters import Place, call, name_of, places, prepare
+from support.application import Scene, expect_refusal
+from support.service_parameters import ServiceParameter, call, name_of, prepare, service_parameters
 
 import waiaas
 from waiaas import SuspendWalletRequestSchema
 from waiaas.schemas import MAX_REASON_LENGTH
 from waiaas.services.ids import MAX_ACTOR_LENGTH
 
-TOLD = [place for place in places() if place.name in ("actor", "reason") and place.method != "list"]
-every_place = pytest.mark.parametrize("place", TOLD, ids=map(name_of, TOLD))
+TOLD = [
+    parameter
+    for parameter in service_parameters()
+    if parameter.name in ("actor", "reason") and parameter.method != "list"
+]
+every_parameter = pytest.mark.parametrize("parameter", TOLD, ids=map(name_of, TOLD))
 
 # : Invalid actors and reasons, and the message for each.
 INVALID: dict[str, tuple[object, str]] = {
@@ -31,11 +35,6 @@ INVALID: dict[str, tuple[object, str]] = {
 }
 
 
-@pytest.fixture
-def scene(world: World) -> Scene:
-    return Scene(world)
-
-
 def test_every_method_that_changes_something_takes_an_actor() -> None:
     """Every method that writes the audit log takes an actor and is covered by these tests."""
     changes = {
@@ -44,57 +43,57 @@ def test_every_method_that_changes_something_takes_an_actor() -> None:
         *("KillSwitchService.activate", "KillSwitchService.escalate", "KillSwitchService.recover"),
         *("WalletService.create", "WalletService.resume", "WalletService.suspend", "WalletService.terminate"),
     }
-    assert {name_of(place) for place in TOLD} == {
+    assert {name_of(parameter) for parameter in TOLD} == {
         *(f"{name}-actor" for name in changes),
         "WalletService.suspend-reason",
     }
 
 
-@every_place
+@every_parameter
 @pytest.mark.parametrize("kind", INVALID)
-def test_invalid_actors_and_reasons_are_refused(scene: Scene, place: Place, kind: str) -> None:
+def test_invalid_actors_and_reasons_are_refused(scene: Scene, parameter: ServiceParameter, kind: str) -> None:
     """An invalid actor or reason is refused in both languages before anything is written, and is not repeated."""
     value, message = INVALID[kind]
-    with refused(scene.world, "ACTION_VALIDATION_FAILED") as caught:
-        call(scene, place, value)
+    with expect_refusal(scene.app, "ACTION_VALIDATION_FAILED") as caught:
+        call(scene, parameter, value)
     ((key, (said,)),) = caught.value.details["fields"].items()  # type: ignore[index, union-attr]
-    assert (key, said[: len(message)]) == (place.name, message)
+    assert (key, said[: len(message)]) == (parameter.name, message)
     assert len(said) < 100
     korean: Any = caught.value.to_dict("ko")["details"]
     assert korean["fields"][key] != [said]
 
 
-@every_place
-def test_none_is_a_reason_but_not_an_actor(scene: Scene, place: Place) -> None:
+@every_parameter
+def test_none_is_a_reason_but_not_an_actor(scene: Scene, parameter: ServiceParameter) -> None:
     """None is a valid reason (no reason), but not a valid actor."""
-    if place.name == "reason":
-        call(scene, place, None)
-        assert [event[5] for event in scene.world.events()] == [{"reason": None}]
+    if parameter.name == "reason":
+        call(scene, parameter, None)
+        assert [event[5] for event in scene.app.events()] == [{"reason": None}]
     else:
-        with refused(scene.world, "ACTION_VALIDATION_FAILED"):
-            call(scene, place, None)
+        with expect_refusal(scene.app, "ACTION_VALIDATION_FAILED"):
+            call(scene, parameter, None)
 
 
-@every_place
+@every_parameter
 @pytest.mark.parametrize("text", ["a", "관리자 1", "longest"])
-def test_valid_text_is_stored_unchanged(scene: Scene, place: Place, text: str) -> None:
+def test_valid_text_is_stored_unchanged(scene: Scene, parameter: ServiceParameter, text: str) -> None:
     """The audit log stores text of any script, up to the maximum length, unchanged."""
     if text == "longest":
-        text = "지" * (MAX_ACTOR_LENGTH if place.name == "actor" else MAX_REASON_LENGTH)
-    prepare(scene, place)
-    call(scene, place, text)
-    said = [event[5]["reason"] if place.name == "reason" else event[1] for event in scene.world.events()]
+        text = "지" * (MAX_ACTOR_LENGTH if parameter.name == "actor" else MAX_REASON_LENGTH)
+    prepare(scene, parameter)
+    call(scene, parameter, text)
+    said = [event[5]["reason"] if parameter.name == "reason" else event[1] for event in scene.app.events()]
     assert set(said) == {text}
 
 
 def test_the_actor_is_validated_even_if_nothing_changes(scene: Scene) -> None:
     """The actor is validated even if the session is already revoked or the wallet is already the default."""
-    world = scene.world
-    world.sessions.revoke(scene.alone.id, actor="admin")
-    with refused(world, "ACTION_VALIDATION_FAILED"):
-        world.sessions.revoke(scene.alone.id, actor="")
-    with refused(world, "ACTION_VALIDATION_FAILED"):
-        world.links.set_default(scene.session.id, scene.first, actor="")
+    app = scene.app
+    app.sessions.revoke(scene.alone.id, actor="admin")
+    with expect_refusal(app, "ACTION_VALIDATION_FAILED"):
+        app.sessions.revoke(scene.alone.id, actor="")
+    with expect_refusal(app, "ACTION_VALIDATION_FAILED"):
+        app.links.set_default(scene.session.id, scene.first, actor="")
 
 
 @pytest.mark.parametrize("reason", [None, "why\nand since when", "x" * MAX_REASON_LENGTH, "x" * 1001, " ", 5, b"x"])
@@ -102,8 +101,8 @@ def test_the_service_accepts_the_same_reasons_as_the_request_schema(scene: Scene
     """The service accepts the reasons that `SuspendWalletRequestSchema` accepts, and no others."""
     errors = SuspendWalletRequestSchema().validate({"reason": reason})
     if errors:
-        with refused(scene.world, "ACTION_VALIDATION_FAILED") as caught:
-            scene.world.wallets.suspend(scene.first, reason, actor="admin")
+        with expect_refusal(scene.app, "ACTION_VALIDATION_FAILED") as caught:
+            scene.app.wallets.suspend(scene.first, reason, actor="admin")
         assert caught.value.details == {"fields": errors}
     else:
-        assert scene.world.wallets.suspend(scene.first, reason, actor="admin").suspension_reason == reason
+        assert scene.app.wallets.suspend(scene.first, reason, actor="admin").suspension_reason == reason

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from support.service_harness import CHANGES, NOBODY, NOW, Scene, World, refused, sha256
+from support.application import CHANGES, NOBODY, NOW, Application, Scene, expect_refusal, sha256
 
 from waiaas import AuditEntry, WAIaaSError
 from waiaas.vocabularies import AUDIT_ACTIONS, SESSION_AUDIT_ACTIONS
@@ -54,12 +54,6 @@ EXPECTED: dict[str, list[tuple[str, str | None, str | None, str | None, dict[str
 each_change = pytest.mark.parametrize("name", CHANGES)
 
 
-@pytest.fixture
-def scene(world: World) -> Scene:
-    """A database in which each change can be made."""
-    return Scene(world)
-
-
 def with_names(value: Any, names: dict[str, str]) -> Any:
     """Return a value with ids replaced by their names in the tables above."""
     if isinstance(value, dict):
@@ -79,13 +73,13 @@ def test_each_change_writes_its_rows(scene: Scene, name: str) -> None:
     }
     if "create" in name:
         names[made.id] = "new"
-    events = with_names([list(event) for event in scene.world.events()], names)
+    events = with_names([list(event) for event in scene.app.events()], names)
     assert sorted(event[0] for event in events) == sorted(row[0] for row in expected)
     assert {event[1] for event in events} == {"sam@example.org"}
     assert [(event[0], *event[2:]) for event in events] == expected
-    stamps = scene.world.query("SELECT DISTINCT timestamp, typeof(timestamp), ip_address FROM audit_log")
+    stamps = scene.app.query("SELECT DISTINCT timestamp, typeof(timestamp), ip_address FROM audit_log")
     assert stamps == [(NOW + 600, "integer", None)]
-    critical = scene.world.query("SELECT event_type FROM audit_log WHERE severity <> 'info'")
+    critical = scene.app.query("SELECT event_type FROM audit_log WHERE severity <> 'info'")
     assert critical == ([("KILL_SWITCH_ACTIVATED",)] if "kill switch" in name else [])
 
 
@@ -93,41 +87,41 @@ def test_each_change_writes_its_rows(scene: Scene, name: str) -> None:
 def test_the_default_actor_is_admin(scene: Scene, name: str) -> None:
     """The actor is `admin` if the caller names no other."""
     operations: dict[str, Callable[[], Any]] = {
-        "create a wallet": lambda: scene.world.wallet(),
-        "suspend": lambda: scene.world.wallets.suspend(scene.third, actor="admin"),
-        "resume": lambda: scene.world.wallets.resume(scene.suspended, actor="admin"),
-        "terminate": lambda: scene.world.wallets.terminate(scene.first, actor="admin"),
-        "terminate another than the default": lambda: scene.world.wallets.terminate(scene.second, actor="admin"),
-        "create a session": lambda: scene.world.session(scene.third),
-        "revoke": lambda: scene.world.sessions.revoke(scene.session.id, actor="admin"),
-        "link": lambda: scene.world.links.link(scene.session.id, scene.third, actor="admin"),
-        "unlink": lambda: scene.world.links.unlink(scene.session.id, scene.second, actor="admin"),
-        "set the default": lambda: scene.world.links.set_default(scene.session.id, scene.second, actor="admin"),
-        "rotate": lambda: scene.world.tokens.rotate(actor="admin"),
+        "create a wallet": lambda: scene.app.wallet(),
+        "suspend": lambda: scene.app.wallets.suspend(scene.third, actor="admin"),
+        "resume": lambda: scene.app.wallets.resume(scene.suspended, actor="admin"),
+        "terminate": lambda: scene.app.wallets.terminate(scene.first, actor="admin"),
+        "terminate another than the default": lambda: scene.app.wallets.terminate(scene.second, actor="admin"),
+        "create a session": lambda: scene.app.session(scene.third),
+        "revoke": lambda: scene.app.sessions.revoke(scene.session.id, actor="admin"),
+        "link": lambda: scene.app.links.link(scene.session.id, scene.third, actor="admin"),
+        "unlink": lambda: scene.app.links.unlink(scene.session.id, scene.second, actor="admin"),
+        "set the default": lambda: scene.app.links.set_default(scene.session.id, scene.second, actor="admin"),
+        "rotate": lambda: scene.app.tokens.rotate(actor="admin"),
     }
     operations[name]()
-    assert {event[1] for event in scene.world.events()} == {"admin"}
+    assert {event[1] for event in scene.app.events()} == {"admin"}
 
 
 @each_change
 def test_a_change_is_rolled_back_if_its_audit_row_cannot_be_written(scene: Scene, name: str) -> None:
     """If an audit row cannot be written, the change is rolled back with it."""
-    scene.world.execute("CREATE TRIGGER full BEFORE INSERT ON audit_log BEGIN SELECT raise(ABORT, 'no more'); END")
-    with refused(scene.world, "DATABASE_UNAVAILABLE", "sqlite_error") as caught:
+    scene.app.execute("CREATE TRIGGER full BEFORE INSERT ON audit_log BEGIN SELECT raise(ABORT, 'no more'); END")
+    with expect_refusal(scene.app, "DATABASE_UNAVAILABLE", "sqlite_error") as caught:
         CHANGES[name](scene, "admin")
     assert "no more" in str(caught.value)
-    scene.world.execute("DROP TRIGGER full")
+    scene.app.execute("DROP TRIGGER full")
     CHANGES[name](scene, "admin")
 
 
 def test_a_termination_is_rolled_back_if_its_last_audit_row_cannot_be_written(scene: Scene) -> None:
     """The rows of a change are written all or nothing, even if only the last one fails."""
-    scene.world.execute(
+    scene.app.execute(
         "CREATE TRIGGER full BEFORE INSERT ON audit_log WHEN new.event_type = 'WALLET_TERMINATED'"
         " BEGIN SELECT raise(ABORT, 'no more'); END"
     )
-    with refused(scene.world, "DATABASE_UNAVAILABLE", "sqlite_error"):
-        scene.world.wallets.terminate(scene.first, actor="admin")
+    with expect_refusal(scene.app, "DATABASE_UNAVAILABLE", "sqlite_error"):
+        scene.app.wallets.terminate(scene.first, actor="admin")
 
 
 def test_only_documented_events_are_written(scene: Scene) -> None:
@@ -144,35 +138,35 @@ class UndoneError(Exception):
 @each_change
 def test_a_change_in_a_callers_transaction_is_a_savepoint(scene: Scene, name: str) -> None:
     """In a caller's transaction a change is a savepoint: it is rolled back or committed with the transaction."""
-    before = scene.world.rows()
-    with suppress(UndoneError), scene.world.database.atomic():
+    before = scene.app.rows()
+    with suppress(UndoneError), scene.app.database.atomic():
         CHANGES[name](scene, "admin")
         raise UndoneError
-    assert scene.world.rows() == before
-    with scene.world.database.atomic("IMMEDIATE"):
+    assert scene.app.rows() == before
+    with scene.app.database.atomic("IMMEDIATE"):
         CHANGES[name](scene, "admin")
-    assert scene.world.rows() != before
+    assert scene.app.rows() != before
 
 
 def test_a_change_can_be_made_after_a_rollback_by_the_caller(scene: Scene) -> None:
     """After Peewee's `rollback` in a caller's transaction, another change can be made in it."""
-    world = scene.world
-    with world.database.atomic() as transaction:
-        world.links.link(scene.session.id, scene.third, actor="admin")
+    app = scene.app
+    with app.database.atomic() as transaction:
+        app.links.link(scene.session.id, scene.third, actor="admin")
         transaction.rollback()
-        world.links.unlink(scene.session.id, scene.second, actor="admin")
-    assert [link.id for link in world.links.list(scene.session.id)] == [scene.first]
+        app.links.unlink(scene.session.id, scene.second, actor="admin")
+    assert [link.id for link in app.links.list(scene.session.id)] == [scene.first]
 
 
 def test_a_refused_change_keeps_the_callers_earlier_changes(scene: Scene) -> None:
     """A refused change does not undo the caller's earlier changes, and they can be committed."""
-    world = scene.world
-    with world.database.atomic():
-        world.links.link(scene.session.id, scene.third, actor="admin")
+    app = scene.app
+    with app.database.atomic():
+        app.links.link(scene.session.id, scene.third, actor="admin")
         with pytest.raises(WAIaaSError, match="already linked"):
-            world.links.link(scene.session.id, scene.third, actor="admin")
-        world.links.unlink(scene.session.id, scene.second, actor="admin")
-    assert [link.id for link in world.links.list(scene.session.id)] == [scene.first, scene.third]
+            app.links.link(scene.session.id, scene.third, actor="admin")
+        app.links.unlink(scene.session.id, scene.second, actor="admin")
+    assert [link.id for link in app.links.list(scene.session.id)] == [scene.first, scene.third]
 
 
 class Secrets:
@@ -181,11 +175,11 @@ class Secrets:
     def __init__(self) -> None:
         self.texts: set[str] = set()
 
-    def add(self, world: World, *tokens: str) -> None:
+    def add(self, app: Application, *tokens: str) -> None:
         self.texts |= {part for token in tokens for part in token.removeprefix("wai_sess_").split(".")[1:]}
         self.texts |= {sha256(token) for token in tokens}
-        self.texts |= {text for (text,) in world.query("SELECT token_hash FROM sessions")}
-        self.texts |= {world.key(name).hex() for (name,) in world.query("SELECT key FROM key_value_store")}
+        self.texts |= {text for (text,) in app.query("SELECT token_hash FROM sessions")}
+        self.texts |= {app.key(name).hex() for (name,) in app.query("SELECT key FROM key_value_store")}
 
     def assert_absent(self, text: str) -> None:
         assert len(self.texts) > 5
@@ -200,50 +194,50 @@ def debug_log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     return caplog
 
 
-def test_no_secret_is_logged_or_shown(world: World, debug_log: pytest.LogCaptureFixture) -> None:
+def test_no_secret_is_logged_or_shown(app: Application, debug_log: pytest.LogCaptureFixture) -> None:
     """No operation or refusal exposes a token, hash or key in a log, a `repr`, an error or the audit log."""
     secrets = Secrets()
-    scene = Scene(world)
-    secrets.add(world, scene.session.token, scene.alone.token)
+    scene = Scene(app)
+    secrets.add(app, scene.session.token, scene.alone.token)
     outputs: list[object] = [scene.session, scene.alone]
     for change in CHANGES.values():
-        with suppress(UndoneError), world.database.atomic():
+        with suppress(UndoneError), app.database.atomic():
             made = change(scene, "admin")
-            secrets.add(world)
+            secrets.add(app)
             outputs.append(made)
             if hasattr(made, "token"):
-                secrets.add(world, made.token)
+                secrets.add(app, made.token)
             raise UndoneError
-    renewed = world.sessions.renew(scene.session.token, actor="admin")
-    world.tokens.rotate(actor="admin")
-    secrets.add(world, renewed.token)
-    outputs += [world.sessions, world.links, world.tokens, vars(world.tokens), vars(world.sessions)]
-    outputs += [world.sessions.authenticate(renewed.token), world.tokens.verify(renewed.token), world.sessions.list()]
+    renewed = app.sessions.renew(scene.session.token, actor="admin")
+    app.tokens.rotate(actor="admin")
+    secrets.add(app, renewed.token)
+    outputs += [app.sessions, app.links, app.tokens, vars(app.tokens), vars(app.sessions)]
+    outputs += [app.sessions.authenticate(renewed.token), app.tokens.verify(renewed.token), app.sessions.list()]
     broken = renewed.token[:-20] + "A" * 20
     failures: list[Callable[[], object]] = [
         *(
             lambda operation=operation, token=token: operation(token)
-            for operation in (world.sessions.authenticate, world.renew, world.tokens.verify)
+            for operation in (app.sessions.authenticate, app.renew, app.tokens.verify)
             for token in (broken, renewed.token + "x", scene.session.token[:60])
         ),
-        lambda: world.sessions.authenticate(scene.session.token),
-        lambda: world.sessions.renew(scene.session.token, actor="admin"),
-        lambda: world.sessions.renew(renewed.token, actor="admin"),
-        lambda: world.tokens.rotate(actor="admin"),
-        lambda: world.links.resolve(scene.session.id, NOBODY),
+        lambda: app.sessions.authenticate(scene.session.token),
+        lambda: app.sessions.renew(scene.session.token, actor="admin"),
+        lambda: app.sessions.renew(renewed.token, actor="admin"),
+        lambda: app.tokens.rotate(actor="admin"),
+        lambda: app.links.resolve(scene.session.id, NOBODY),
     ]
     errors = []
     for failure in failures:
         with pytest.raises(WAIaaSError) as caught:
             failure()
         errors.append(caught.value)
-    world.clock.now = NOW + 10_000_000
+    app.clock.now = NOW + 10_000_000
     with pytest.raises(WAIaaSError) as caught:
-        world.sessions.authenticate(renewed.token)
+        app.sessions.authenticate(renewed.token)
     errors.append(caught.value)
-    world.execute("CREATE TRIGGER full BEFORE INSERT ON sessions BEGIN SELECT raise(ABORT, 'no more'); END")
+    app.execute("CREATE TRIGGER full BEFORE INSERT ON sessions BEGIN SELECT raise(ABORT, 'no more'); END")
     with pytest.raises(WAIaaSError) as caught:
-        world.session(scene.third)
+        app.session(scene.third)
     errors.append(caught.value)
     for error in errors:
         outputs += [error, error.to_dict(), error.to_dict("ko"), error.details, error.args]
@@ -254,12 +248,12 @@ def test_no_secret_is_logged_or_shown(world: World, debug_log: pytest.LogCapture
     assert "INSERT INTO" in debug_log.text and "key_value_store" in debug_log.text
     secrets.assert_absent(debug_log.text)
     secrets.assert_absent("\n".join(repr(record.__dict__) for record in debug_log.records))
-    secrets.assert_absent(repr(world.query("SELECT * FROM audit_log")))
+    secrets.assert_absent(repr(app.query("SELECT * FROM audit_log")))
 
 
-def test_only_the_token_attribute_shows_the_token(world: World) -> None:
+def test_only_the_token_attribute_shows_the_token(app: Application) -> None:
     """Only the attribute of a new session shows its token; `repr`, `str` and formatting do not."""
-    session = world.session(world.wallet())
+    session = app.session(app.wallet())
     part = session.token[-43:]
     for text in (repr(session), str(session), f"{session}", f"{[session]}", repr((session,))):
         assert part not in text
@@ -268,13 +262,13 @@ def test_only_the_token_attribute_shows_the_token(world: World) -> None:
         assert same == session and same.token == session.token
 
 
-def test_no_token_is_stored(world: World) -> None:
+def test_no_token_is_stored(app: Application) -> None:
     """The database file and its write-ahead log contain a token's hash, but no part of the token."""
-    session = world.session(world.wallet())
-    world.clock.now = NOW + 2_000_000
-    renewed = world.sessions.renew(session.token, actor="admin")
-    stored = b"".join(path.read_bytes() for path in sorted(world.path.parent.glob("wallets.db*")))
-    ((stored_hash,),) = world.query("SELECT token_hash FROM sessions")
+    session = app.session(app.wallet())
+    app.clock.now = NOW + 2_000_000
+    renewed = app.sessions.renew(session.token, actor="admin")
+    stored = b"".join(path.read_bytes() for path in sorted(app.path.parent.glob("wallets.db*")))
+    ((stored_hash,),) = app.query("SELECT token_hash FROM sessions")
     assert stored_hash.encode() in stored
     for token in (session.token, renewed.token):
         for part in token.removeprefix("wai_sess_").split("."):
@@ -285,23 +279,23 @@ def test_no_token_is_stored(world: World) -> None:
 class TestReading:
     """`AuditService.list` filters entries by subject, actor and time."""
 
-    def test_an_entry_has_all_columns(self, world: World) -> None:
+    def test_an_entry_has_all_columns(self, app: Application) -> None:
         """An entry contains all columns, with the time as a datetime and the details as a dictionary."""
-        wallet = world.wallet(name="first")
-        (entry,) = world.audit.list()
+        wallet = app.wallet(name="first")
+        (entry,) = app.audit.list()
         details = {"name": "first", "chain": "solana", "environment": "testnet"}
         when = datetime.fromtimestamp(NOW, timezone.utc)
         assert entry == AuditEntry(1, when, "WALLET_CREATED", "admin", wallet, None, None, details, "info", None)
 
     def test_filters_select_the_matching_entries(self, scene: Scene) -> None:
         """Each filter selects the matching entries, and two filters select the entries that match both."""
-        world = scene.world
-        start = world.clock.now
-        world.sessions.revoke(scene.alone.id, actor="sam")
-        world.clock.now += 10
-        world.links.unlink(scene.session.id, scene.second, actor="kim")
-        world.clock.now += 10
-        world.wallets.suspend(scene.third, actor="sam")
+        app = scene.app
+        start = app.clock.now
+        app.sessions.revoke(scene.alone.id, actor="sam")
+        app.clock.now += 10
+        app.links.unlink(scene.session.id, scene.second, actor="kim")
+        app.clock.now += 10
+        app.wallets.suspend(scene.third, actor="sam")
         when = [datetime.fromtimestamp(int(start) + seconds, timezone.utc) for seconds in (0, 10, 20)]
         for conditions, expected in (
             ({}, ["WALLET_SUSPENDED", "SESSION_WALLET_UNLINKED", "SESSION_REVOKED"]),
@@ -318,37 +312,37 @@ class TestReading:
                 ["WALLET_SUSPENDED", "SESSION_WALLET_UNLINKED"],
             ),
         ):
-            found = world.audit.list(**conditions)  # type: ignore[arg-type]
+            found = app.audit.list(**conditions)  # type: ignore[arg-type]
             assert [entry.event_type for entry in found] == expected
 
-    def test_pages_contain_each_entry_once(self, world: World) -> None:
+    def test_pages_contain_each_entry_once(self, app: Application) -> None:
         """The pages contain each entry once, even if entries are added meanwhile."""
         for _ in range(5):
-            world.wallet()
-        page, seen = world.audit.list(limit=2, actor="admin"), []
+            app.wallet()
+        page, seen = app.audit.list(limit=2, actor="admin"), []
         while page is not None:
             seen += [entry.id for entry in page]
-            world.wallet()
+            app.wallet()
             page = page.next()
         assert seen == [5, 4, 3, 2, 1]
 
     @pytest.mark.parametrize("after", ["", "x", "-1", "1.0", 5, "9" * 19, "٣"])
-    def test_an_invalid_cursor_is_refused(self, world: World, after: Any) -> None:
+    def test_an_invalid_cursor_is_refused(self, app: Application, after: Any) -> None:
         """Only the `next_after` of a page is a valid `after`."""
-        with refused(world, "ACTION_VALIDATION_FAILED"):
-            world.audit.list(after=after)
+        with expect_refusal(app, "ACTION_VALIDATION_FAILED"):
+            app.audit.list(after=after)
 
     @pytest.mark.parametrize("time", [NOW, "2027-01-15", datetime(2027, 1, 15)])
     @pytest.mark.parametrize("key", ["since", "until"])
-    def test_a_time_is_an_aware_datetime(self, world: World, key: str, time: Any) -> None:
+    def test_a_time_is_an_aware_datetime(self, app: Application, key: str, time: Any) -> None:
         """A naive time is refused, because its meaning depends on the machine."""
-        with refused(world, "ACTION_VALIDATION_FAILED") as caught:
-            world.audit.list(**{key: time})
+        with expect_refusal(app, "ACTION_VALIDATION_FAILED") as caught:
+            app.audit.list(**{key: time})
         assert caught.value.details == {"fields": {key: ["Must be a datetime with a time zone."]}}
 
     @pytest.mark.parametrize("stored", ["{", "[1]", b"\xff", "[" * 100_000, 5])
-    def test_an_entry_with_unreadable_details_is_listed(self, world: World, stored: object) -> None:
+    def test_an_entry_with_unreadable_details_is_listed(self, app: Application, stored: object) -> None:
         """An entry with details that are not a JSON object is listed with None as its details."""
-        world.wallet()
-        world.execute("UPDATE audit_log SET details = ?", stored)
-        assert [entry.details for entry in world.audit.list()] == [None]
+        app.wallet()
+        app.execute("UPDATE audit_log SET details = ?", stored)
+        assert [entry.details for entry in app.audit.list()] == [None]

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 from peewee import OperationalError, PostgresqlDatabase
+from support.application import CHANGES, NOBODY, NOW, Application, Scene, expect_refusal, make_token
 from support.old_files import make_file
-from support.service_harness import CHANGES, NOBODY, NOW, Scene, World, make_token, refused
 
 import waiaas
 from waiaas import services
@@ -46,72 +46,66 @@ RESERVED = """
 # The change to the scene, in SQL or to its clock, and the call that is then refused.
 Provocation = tuple[str | int, Callable[[Scene], Any]]
 PROVOCATIONS: dict[str, Provocation] = {
-    "INVALID_TOKEN": ("", lambda scene: scene.world.sessions.authenticate(f"{scene.session.token}x")),
-    "TOKEN_EXPIRED": (NOW + 1000, lambda scene: scene.world.sessions.authenticate(scene.session.token)),
+    "INVALID_TOKEN": ("", lambda scene: scene.app.sessions.authenticate(f"{scene.session.token}x")),
+    "TOKEN_EXPIRED": (NOW + 1000, lambda scene: scene.app.sessions.authenticate(scene.session.token)),
     "SESSION_REVOKED": (
         f"UPDATE sessions SET revoked_at = {NOW}",
-        lambda scene: scene.world.sessions.authenticate(scene.session.token),
+        lambda scene: scene.app.sessions.authenticate(scene.session.token),
     ),
-    "SESSION_NOT_FOUND": ("", lambda scene: scene.world.sessions.get(NOBODY)),
-    "SESSION_EXPIRED": (NOW + 1000, lambda scene: scene.world.links.resolve(scene.session.id)),
-    "SESSION_LIMIT_EXCEEDED": ("", lambda scene: [scene.world.session(scene.third) for _ in range(6)]),
+    "SESSION_NOT_FOUND": ("", lambda scene: scene.app.sessions.get(NOBODY)),
+    "SESSION_EXPIRED": (NOW + 1000, lambda scene: scene.app.links.resolve(scene.session.id)),
+    "SESSION_LIMIT_EXCEEDED": ("", lambda scene: [scene.app.session(scene.third) for _ in range(6)]),
     "RENEWAL_LIMIT_REACHED": (
         "UPDATE sessions SET renewal_count = max_renewals",
-        lambda scene: scene.world.sessions.renew(scene.session.token, actor="admin"),
+        lambda scene: scene.app.sessions.renew(scene.session.token, actor="admin"),
     ),
     "SESSION_ABSOLUTE_LIFETIME_EXCEEDED": (
         f"UPDATE sessions SET absolute_expires_at = {NOW}",
-        lambda scene: scene.world.sessions.renew(scene.session.token, actor="admin"),
+        lambda scene: scene.app.sessions.renew(scene.session.token, actor="admin"),
     ),
-    "RENEWAL_TOO_EARLY": (NOW + 499, lambda scene: scene.world.sessions.renew(scene.session.token, actor="admin")),
+    "RENEWAL_TOO_EARLY": (NOW + 499, lambda scene: scene.app.sessions.renew(scene.session.token, actor="admin")),
     "SESSION_RENEWAL_MISMATCH": (
         "UPDATE sessions SET token_hash = 'another'",
-        lambda scene: scene.world.sessions.renew(scene.session.token, actor="admin"),
+        lambda scene: scene.app.sessions.renew(scene.session.token, actor="admin"),
     ),
-    "WALLET_ACCESS_DENIED": ("", lambda scene: scene.world.links.resolve(scene.session.id, scene.third)),
-    "WALLET_ALREADY_LINKED": ("", lambda scene: scene.world.links.link(scene.session.id, scene.second, actor="admin")),
+    "WALLET_ACCESS_DENIED": ("", lambda scene: scene.app.links.resolve(scene.session.id, scene.third)),
+    "WALLET_ALREADY_LINKED": ("", lambda scene: scene.app.links.link(scene.session.id, scene.second, actor="admin")),
     "CANNOT_REMOVE_DEFAULT_WALLET": (
         "",
-        lambda scene: scene.world.links.unlink(scene.session.id, scene.first, actor="admin"),
+        lambda scene: scene.app.links.unlink(scene.session.id, scene.first, actor="admin"),
     ),
     "SESSION_REQUIRES_WALLET": (
         "",
-        lambda scene: scene.world.links.unlink(scene.alone.id, scene.first, actor="admin"),
+        lambda scene: scene.app.links.unlink(scene.alone.id, scene.first, actor="admin"),
     ),
-    "ENVIRONMENT_NETWORK_MISMATCH": ("", lambda scene: scene.world.wallet(defaultNetwork="mainnet")),
-    "INVALID_STATE_TRANSITION": ("", lambda scene: scene.world.wallets.resume(scene.first, actor="admin")),
+    "ENVIRONMENT_NETWORK_MISMATCH": ("", lambda scene: scene.app.wallet(defaultNetwork="mainnet")),
+    "INVALID_STATE_TRANSITION": ("", lambda scene: scene.app.wallets.resume(scene.first, actor="admin")),
     "DATABASE_UNAVAILABLE": (
         "DROP TABLE audit_log",
-        lambda scene: scene.world.sessions.revoke(scene.session.id, actor="admin"),
+        lambda scene: scene.app.sessions.revoke(scene.session.id, actor="admin"),
     ),
-    "SCHEMA_INCOMPATIBLE": ("DROP TABLE session_wallets", lambda scene: scene.world.sessions.get(scene.session.id)),
-    "WALLET_NOT_FOUND": ("", lambda scene: scene.world.wallets.get(NOBODY)),
-    "WALLET_SUSPENDED": ("", lambda scene: scene.world.wallets.suspend(scene.suspended, actor="admin")),
+    "SCHEMA_INCOMPATIBLE": ("DROP TABLE session_wallets", lambda scene: scene.app.sessions.get(scene.session.id)),
+    "WALLET_NOT_FOUND": ("", lambda scene: scene.app.wallets.get(NOBODY)),
+    "WALLET_SUSPENDED": ("", lambda scene: scene.app.wallets.suspend(scene.suspended, actor="admin")),
     "WALLET_TERMINATED": (
         "UPDATE wallets SET status = 'TERMINATED'",
-        lambda scene: scene.world.wallets.terminate(scene.first, actor="admin"),
+        lambda scene: scene.app.wallets.terminate(scene.first, actor="admin"),
     ),
-    "ACTION_VALIDATION_FAILED": ("", lambda scene: scene.world.sessions.list(limit=0)),
+    "ACTION_VALIDATION_FAILED": ("", lambda scene: scene.app.sessions.list(limit=0)),
     "SYSTEM_LOCKED": (
         "INSERT INTO key_value_store VALUES ('kill_switch_state', 'LOCKED', 0)",
-        lambda scene: scene.world.sessions.authorize(scene.session.token),
+        lambda scene: scene.app.sessions.authorize(scene.session.token),
     ),
     "KILL_SWITCH_ALREADY_ACTIVE": (
         "INSERT INTO key_value_store VALUES ('kill_switch_state', 'SUSPENDED', 0)",
-        lambda scene: scene.world.kill_switch.activate(actor="sam"),
+        lambda scene: scene.app.kill_switch.activate(actor="sam"),
     ),
-    "KILL_SWITCH_NOT_ACTIVE": ("", lambda scene: scene.world.kill_switch.recover(actor="sam")),
+    "KILL_SWITCH_NOT_ACTIVE": ("", lambda scene: scene.app.kill_switch.recover(actor="sam")),
     "ROTATION_TOO_RECENT": (
         "",
-        lambda scene: [scene.world.tokens.rotate(actor="admin"), scene.world.tokens.rotate(actor="admin")],
+        lambda scene: [scene.app.tokens.rotate(actor="admin"), scene.app.tokens.rotate(actor="admin")],
     ),
 }
-
-
-@pytest.fixture
-def scene(world: World) -> Scene:
-    """A database in which each change can be made and each refusal provoked."""
-    return Scene(world)
 
 
 @pytest.mark.parametrize("code", PROVOCATIONS)
@@ -119,9 +113,9 @@ def test_each_code_can_be_provoked(scene: Scene, code: str) -> None:
     """Each code that the services raise has its HTTP status and a message in both languages."""
     before, provoke = PROVOCATIONS[code]
     if isinstance(before, int):
-        scene.world.clock.now = before
+        scene.app.clock.now = before
     elif before:
-        scene.world.execute(before)
+        scene.app.execute(before)
     with pytest.raises(waiaas.WAIaaSError) as caught:
         provoke(scene)
     error = caught.value
@@ -152,35 +146,35 @@ def test_every_code_in_the_services_is_provoked() -> None:
 
 
 READS: dict[str, Callable[[Scene], Any]] = {
-    "authorize": lambda scene: scene.world.sessions.authorize(scene.session.token),
-    "authorize a named wallet": lambda scene: scene.world.sessions.authorize(scene.session.token, scene.second),
-    "authenticate": lambda scene: scene.world.sessions.authenticate(scene.session.token),
-    "the kill switch": lambda scene: scene.world.kill_switch.state(),
-    "verify": lambda scene: scene.world.tokens.verify(scene.session.token),
-    "resolve": lambda scene: scene.world.links.resolve(scene.session.id, scene.second),
-    "resolve the default": lambda scene: scene.world.links.resolve(scene.session.id),
-    "get a session": lambda scene: scene.world.sessions.get(scene.session.id),
-    "list sessions": lambda scene: scene.world.sessions.list(),
-    "list links": lambda scene: scene.world.links.list(scene.session.id),
-    "get a wallet": lambda scene: scene.world.wallets.get(scene.first),
-    "list wallets": lambda scene: scene.world.wallets.list(),
+    "authorize": lambda scene: scene.app.sessions.authorize(scene.session.token),
+    "authorize a named wallet": lambda scene: scene.app.sessions.authorize(scene.session.token, scene.second),
+    "authenticate": lambda scene: scene.app.sessions.authenticate(scene.session.token),
+    "the kill switch": lambda scene: scene.app.kill_switch.state(),
+    "verify": lambda scene: scene.app.tokens.verify(scene.session.token),
+    "resolve": lambda scene: scene.app.links.resolve(scene.session.id, scene.second),
+    "resolve the default": lambda scene: scene.app.links.resolve(scene.session.id),
+    "get a session": lambda scene: scene.app.sessions.get(scene.session.id),
+    "list sessions": lambda scene: scene.app.sessions.list(),
+    "list links": lambda scene: scene.app.links.list(scene.session.id),
+    "get a wallet": lambda scene: scene.app.wallets.get(scene.first),
+    "list wallets": lambda scene: scene.app.wallets.list(),
 }
 each_change = pytest.mark.parametrize("name", CHANGES)
 
 
-def with_database(scene: Scene, database: WaiaasDatabase) -> World:
+def with_database(scene: Scene, database: WaiaasDatabase) -> Application:
     """Run the scene's operations on another connection."""
-    own = scene.world
-    scene.world = World(own.path, own.clock, database)
+    own = scene.app
+    scene.app = Application(own.path, own.clock, database)
     return own
 
 
 @each_change
 def test_a_read_only_file(scene: Scene, name: str) -> None:
     """On a read-only file, each change is refused with that reason, and all reads work."""
-    reading = WaiaasDatabase(f"file:{scene.world.path}?mode=ro", uri=True)
+    reading = WaiaasDatabase(f"file:{scene.app.path}?mode=ro", uri=True)
     own = with_database(scene, reading)
-    with refused(own, "DATABASE_UNAVAILABLE", "read_only"):
+    with expect_refusal(own, "DATABASE_UNAVAILABLE", "read_only"):
         CHANGES[name](scene, "admin")
     for read in READS.values():
         read(scene)
@@ -189,14 +183,14 @@ def test_a_read_only_file(scene: Scene, name: str) -> None:
 
 def test_a_first_key_that_cannot_be_created(tmp_path: Path) -> None:
     """If the file has no key and is read-only, every token is refused and no key is created."""
-    world = World(tmp_path / "wallets.db")
-    waiaas.close(world.database)
-    reading = World(world.path, world.clock, WaiaasDatabase(f"file:{world.path}?mode=ro", uri=True))
+    app = Application(tmp_path / "wallets.db")
+    waiaas.close(app.database)
+    reading = Application(app.path, app.clock, WaiaasDatabase(f"file:{app.path}?mode=ro", uri=True))
     token = make_token(bytes(32), {"sub": NOBODY, "wlt": NOBODY, "iat": NOW, "exp": NOW + 300})
     for operation in (reading.sessions.authenticate, reading.renew, reading.tokens.verify):
-        with refused(reading, "INVALID_TOKEN"):
+        with expect_refusal(reading, "INVALID_TOKEN"):
             operation(token)
-    with refused(reading, "DATABASE_UNAVAILABLE", "read_only"):
+    with expect_refusal(reading, "DATABASE_UNAVAILABLE", "read_only"):
         reading.tokens.sign(NOBODY, NOBODY, issued_at=NOW, expires_at=NOW + 300)
     reading.database.close()
 
@@ -230,55 +224,55 @@ def lock_held(path: Path) -> Iterator[None]:
 
 def test_a_lock_that_is_held_too_long(scene: Scene) -> None:
     """While another process holds the lock for longer than the timeout, each change is refused, and reads continue."""
-    database = waiaas.connect(scene.world.path, busy_timeout=0.01)
+    database = waiaas.connect(scene.app.path, busy_timeout=0.01)
     own = with_database(scene, database)
     with lock_held(own.path):
         for change in CHANGES.values():
-            with refused(own, "DATABASE_BUSY", "database_busy") as caught:
+            with expect_refusal(own, "DATABASE_BUSY", "database_busy") as caught:
                 change(scene, "admin")
             assert caught.value.retryable
         for read in READS.values():
             read(scene)
-    scene.world.sessions.revoke(scene.session.id, actor="admin")
+    scene.app.sessions.revoke(scene.session.id, actor="admin")
     waiaas.close(database)
 
 
 def test_a_full_disk(scene: Scene) -> None:
     """If the disk is full, a change is refused and rolled back; it can be made again once there is room."""
     # Each row of the audit log takes 25 pages, so that no change fits into the free space of existing pages.
-    scene.world.execute(
+    scene.app.execute(
         "CREATE TRIGGER large AFTER INSERT ON audit_log"
         " BEGIN UPDATE audit_log SET ip_address = hex(zeroblob(50000)) WHERE id = new.id; END"
     )
-    (pages,) = scene.world.query("PRAGMA page_count")[0]
+    (pages,) = scene.app.query("PRAGMA page_count")[0]
     requests: list[Callable[[], Any]] = [
-        lambda: scene.world.session(scene.third),
-        lambda: scene.world.wallets.suspend(scene.first, "why", actor="admin"),
-        lambda: scene.world.wallet(),
-        lambda: scene.world.links.link(scene.session.id, scene.third, actor="admin"),
-        lambda: scene.world.links.set_default(scene.session.id, scene.second, actor="admin"),
-        lambda: scene.world.links.unlink(scene.session.id, scene.first, actor="admin"),
-        lambda: scene.world.sessions.renew(scene.session.token, actor="admin"),
-        lambda: scene.world.tokens.rotate(actor="admin"),
-        lambda: scene.world.sessions.revoke(scene.session.id, actor="admin"),
-        lambda: scene.world.wallets.terminate(scene.second, actor="admin"),
+        lambda: scene.app.session(scene.third),
+        lambda: scene.app.wallets.suspend(scene.first, "why", actor="admin"),
+        lambda: scene.app.wallet(),
+        lambda: scene.app.links.link(scene.session.id, scene.third, actor="admin"),
+        lambda: scene.app.links.set_default(scene.session.id, scene.second, actor="admin"),
+        lambda: scene.app.links.unlink(scene.session.id, scene.first, actor="admin"),
+        lambda: scene.app.sessions.renew(scene.session.token, actor="admin"),
+        lambda: scene.app.tokens.rotate(actor="admin"),
+        lambda: scene.app.sessions.revoke(scene.session.id, actor="admin"),
+        lambda: scene.app.wallets.terminate(scene.second, actor="admin"),
     ]
     for request in requests:
-        scene.world.execute(f"PRAGMA max_page_count = {pages}")
-        with refused(scene.world, "DATABASE_UNAVAILABLE", "disk_full") as caught:
+        scene.app.execute(f"PRAGMA max_page_count = {pages}")
+        with expect_refusal(scene.app, "DATABASE_UNAVAILABLE", "disk_full") as caught:
             request()
         assert caught.value.retryable
-        scene.world.execute("PRAGMA max_page_count = 1000000")
+        scene.app.execute("PRAGMA max_page_count = 1000000")
         request()
-        (pages,) = scene.world.query("PRAGMA page_count")[0]
-    with closing(sqlite3.connect(scene.world.path)) as database:
+        (pages,) = scene.app.query("PRAGMA page_count")[0]
+    with closing(sqlite3.connect(scene.app.path)) as database:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
 def test_a_damaged_file(scene: Scene) -> None:
     """If a page cannot be read, every operation raises the documented error and none returns a wrong result."""
-    path = scene.world.path
-    waiaas.close(scene.world.database)
+    path = scene.app.path
+    waiaas.close(scene.app.database)
     with closing(sqlite3.connect(path)) as database:
         roots = [root for (root,) in database.execute("SELECT rootpage FROM sqlite_master WHERE rootpage > 0")]
         (size,) = database.execute("PRAGMA page_size").fetchone()
@@ -302,12 +296,12 @@ def test_a_damaged_file(scene: Scene) -> None:
 
 def test_a_key_that_is_not_utf_8(scene: Scene) -> None:
     """A key that is not UTF-8 is reported as an unreadable value, with its column and without the text."""
-    key = scene.world.key().hex()
-    scene.world.execute("UPDATE key_value_store SET value = CAST(value || CAST(X'ff' AS TEXT) AS TEXT)")
+    key = scene.app.key().hex()
+    scene.app.execute("UPDATE key_value_store SET value = CAST(value || CAST(X'ff' AS TEXT) AS TEXT)")
     for operation in (
-        lambda: scene.world.sessions.authenticate(scene.session.token),
-        lambda: scene.world.tokens.verify(scene.session.token),
-        lambda: scene.world.tokens.rotate(actor="admin"),
+        lambda: scene.app.sessions.authenticate(scene.session.token),
+        lambda: scene.app.tokens.verify(scene.session.token),
+        lambda: scene.app.tokens.rotate(actor="admin"),
     ):
         with pytest.raises(waiaas.WAIaaSError) as caught:
             operation()

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.service_harness import World
+from support.application import Application
 
 import waiaas
 from waiaas import schemas
+
+pytestmark = pytest.mark.slow
 
 LARGE = 200_000
 SCHEMAS: dict[str, schemas.WireSchema] = {
@@ -60,19 +62,19 @@ class Hostile:
         return {key: self.value() for key in keys}
 
 
-def calls(world: World, hostile: Hostile) -> list[Callable[[], Any]]:
+def calls(app: Application, hostile: Hostile) -> list[Callable[[], Any]]:
     """Pass one payload to every schema, and to the services that take values outside a schema."""
     payload, value = hostile.payload(), hostile.value()
     return [
         *(lambda schema=schema: schema.load(payload) for schema in SCHEMAS.values()),
-        lambda: world.sessions.create(
+        lambda: app.sessions.create(
             wallet_ids=hostile.value(),
             default_wallet_id=value,
             ttl=hostile.value(),
             constraints=hostile.value(),
             actor="admin",
         ),
-        lambda: world.wallets.create(
+        lambda: app.wallets.create(
             name=value,
             chain=hostile.value(),
             environment=hostile.value(),
@@ -81,14 +83,14 @@ def calls(world: World, hostile: Hostile) -> list[Callable[[], Any]]:
             owner_address=value,
             actor="admin",
         ),
-        lambda: world.sessions.authenticate(value),
-        lambda: world.sessions.authorize("wai_sess_x", value),
-        lambda: world.sessions.renew(value, actor="admin"),
-        lambda: world.sessions.get(value),
-        lambda: world.sessions.list(value, status=value, after=value),
-        lambda: world.links.link(value, value, actor="admin"),
-        lambda: world.links.resolve(value, value),
-        lambda: world.wallets.suspend(value, value, actor=value),
+        lambda: app.sessions.authenticate(value),
+        lambda: app.sessions.authorize("wai_sess_x", value),
+        lambda: app.sessions.renew(value, actor="admin"),
+        lambda: app.sessions.get(value),
+        lambda: app.sessions.list(value, status=value, after=value),
+        lambda: app.links.link(value, value, actor="admin"),
+        lambda: app.links.resolve(value, value),
+        lambda: app.wallets.suspend(value, value, actor=value),
     ]
 
 
@@ -100,12 +102,12 @@ def refusal_of(call: Callable[[], Any]) -> waiaas.WAIaaSError | None:
     return None
 
 
-def test_hostile_payloads_are_refused_with_short_errors(world: World) -> None:
+def test_hostile_payloads_are_refused_with_short_errors(app: Application) -> None:
     """Every payload is accepted or refused with a code, and the error's text has a bounded length."""
     hostile = Hostile(7)
-    world.wallet()
+    app.wallet()
     for _ in range(60):
-        for call in calls(world, hostile):
+        for call in calls(app, hostile):
             error = refusal_of(call)
             if error is not None:
                 assert len(str(error)) < 20_000
@@ -113,14 +115,14 @@ def test_hostile_payloads_are_refused_with_short_errors(world: World) -> None:
 
 
 @pytest.mark.stress
-def test_the_cost_of_hostile_payloads(world: World) -> None:
+def test_the_cost_of_hostile_payloads(app: Application) -> None:
     """Print the longest time and the most memory that one of 20,000 payloads takes."""
     hostile = Hostile(11)
-    world.wallet()
+    app.wallet()
     slowest = largest = 0.0
     count = 0
     while count < 20_000:
-        for call in calls(world, hostile):
+        for call in calls(app, hostile):
             count += 1
             measures_memory = count % 20 == 0
             if measures_memory:

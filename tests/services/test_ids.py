@@ -6,8 +6,8 @@ import uuid
 from collections.abc import Callable
 
 import pytest
-from support.service_harness import NOBODY, Scene, World, refused
-from support.service_parameters import Place, call, name_of, places, right_id
+from support.application import NOBODY, Scene, expect_refusal
+from support.service_parameters import ServiceParameter, call, name_of, right_id, service_parameters
 
 import waiaas
 from waiaas import Page
@@ -26,8 +26,12 @@ NO_IDS = {
 
 
 # The position of an entry in the audit log is a number.
-PLACES = [place for place in places() if place.name in IDS and name_of(place) != "AuditService.list-after"]
-every_place = pytest.mark.parametrize("place", PLACES, ids=map(name_of, PLACES))
+PARAMETERS = [
+    parameter
+    for parameter in service_parameters()
+    if parameter.name in IDS and name_of(parameter) != "AuditService.list-after"
+]
+every_parameter = pytest.mark.parametrize("parameter", PARAMETERS, ids=map(name_of, PARAMETERS))
 
 # : Values that a caller may pass instead of a valid id.
 NO_ID: dict[str, Callable[[str], object]] = {
@@ -44,105 +48,100 @@ NO_ID: dict[str, Callable[[str], object]] = {
 }
 
 
-@pytest.fixture
-def scene(world: World) -> Scene:
-    return Scene(world)
-
-
 def test_every_parameter_is_listed_as_an_id_or_another_value() -> None:
     """Every parameter of every method is listed as an id or as another value, so that a new one is tested too."""
-    assert {place.name for place in places()} == IDS.keys() | NO_IDS
-    assert {place.service.__name__ for place in places()} == {
+    assert {parameter.name for parameter in service_parameters()} == IDS.keys() | NO_IDS
+    assert {parameter.service.__name__ for parameter in service_parameters()} == {
         *("AuditService", "KillSwitchService", "SessionService", "TokenService", "SessionWalletService"),
         "WalletService",
     }
 
 
-@every_place
-def test_the_right_id_is_accepted(scene: Scene, place: Place) -> None:
+@every_parameter
+def test_the_right_id_is_accepted(scene: Scene, parameter: ServiceParameter) -> None:
     """With the right id each call succeeds, so the other tests fail for the id alone."""
-    call(scene, place, right_id(scene, place))
+    call(scene, parameter, right_id(scene, parameter))
 
 
-@every_place
+@every_parameter
 @pytest.mark.parametrize("kind", NO_ID)
-def test_what_can_be_no_id_is_refused(scene: Scene, place: Place, kind: str) -> None:
+def test_what_can_be_no_id_is_refused(scene: Scene, parameter: ServiceParameter, kind: str) -> None:
     """A value that is not a valid string is refused under its key, and neither the value nor a cause is shown."""
-    value = NO_ID[kind](right_id(scene, place))
-    with refused(scene.world, "ACTION_VALIDATION_FAILED") as caught:
-        call(scene, place, value)
+    value = NO_ID[kind](right_id(scene, parameter))
+    with expect_refusal(scene.app, "ACTION_VALIDATION_FAILED") as caught:
+        call(scene, parameter, value)
     ((key, (message,)),) = caught.value.details["fields"].items()  # type: ignore[index, union-attr]
-    assert key == IDS[place.name]
-    assert right_id(scene, place) not in str(caught.value.to_dict())
-    assert isinstance(value, str) or place.name == "after" or message.endswith(f", not {type(value).__name__}.")
+    assert key == IDS[parameter.name]
+    assert right_id(scene, parameter) not in str(caught.value.to_dict())
+    assert isinstance(value, str) or parameter.name == "after" or message.endswith(f", not {type(value).__name__}.")
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
 
-@every_place
-def test_none_is_refused_if_an_id_is_required(scene: Scene, place: Place) -> None:
+@every_parameter
+def test_none_is_refused_if_an_id_is_required(scene: Scene, parameter: ServiceParameter) -> None:
     """None is accepted only if the method documents it as the absence of an id."""
-    if place.is_optional:
-        call(scene, place, None)
+    if parameter.is_optional:
+        call(scene, parameter, None)
     else:
-        with refused(scene.world, "ACTION_VALIDATION_FAILED"):
-            call(scene, place, None)
+        with expect_refusal(scene.app, "ACTION_VALIDATION_FAILED"):
+            call(scene, parameter, None)
 
 
-LOOKED_UP = [place for place in PLACES if place.method != "sign" and place.name != "after"]
-every_look_up = pytest.mark.parametrize("place", LOOKED_UP, ids=map(name_of, LOOKED_UP))
+LOOKED_UP = [parameter for parameter in PARAMETERS if parameter.method != "sign" and parameter.name != "after"]
+every_look_up = pytest.mark.parametrize("parameter", LOOKED_UP, ids=map(name_of, LOOKED_UP))
 UNKNOWN = {"SESSION_NOT_FOUND", "WALLET_NOT_FOUND", "WALLET_ACCESS_DENIED"}
 
 
-def is_filter(place: Place) -> bool:
+def is_filter(parameter: ServiceParameter) -> bool:
     """Return whether an unknown id is a filter that selects nothing instead of being refused."""
-    return place.method == "list" and (place.name == "wallet_id" or place.service is waiaas.AuditService)
+    return parameter.method == "list" and (parameter.name == "wallet_id" or parameter.service is waiaas.AuditService)
 
 
-def is_unknown(scene: Scene, place: Place, value: str) -> bool:
+def is_unknown(scene: Scene, parameter: ServiceParameter, value: str) -> bool:
     """Return whether the value is treated as an unknown id."""
-    if is_filter(place):
-        return bool(call(scene, place, value) == Page((), None))
+    if is_filter(parameter):
+        return bool(call(scene, parameter, value) == Page((), None))
     codes = []
     for each in (NOBODY, value):
         with pytest.raises(waiaas.WAIaaSError) as caught:
-            call(scene, place, each)
+            call(scene, parameter, each)
         codes.append(caught.value.code)
     return codes[0] == codes[1] and codes[0] in UNKNOWN
 
 
 @every_look_up
 @pytest.mark.parametrize("spelling", [str.upper, "{{{}}}".format, "urn:uuid:{}".format, " {}".format, "{}é".format])
-def test_another_spelling_is_unknown(scene: Scene, place: Place, spelling: Callable[[str], str]) -> None:
+def test_another_spelling_is_unknown(
+    scene: Scene, parameter: ServiceParameter, spelling: Callable[[str], str]
+) -> None:
     """Ids are compared exactly: no other spelling of a UUID matches."""
-    before = scene.world.rows()
-    assert is_unknown(scene, place, spelling(right_id(scene, place)))
-    assert scene.world.rows() == before
+    before = scene.app.rows()
+    assert is_unknown(scene, parameter, spelling(right_id(scene, parameter)))
+    assert scene.app.rows() == before
 
 
 def test_a_row_of_another_program_is_found_by_its_id(scene: Scene) -> None:
     """A wallet and a session of another program, with ids that are not lower-case UUIDs, can be read and ended."""
-    scene.world.execute("PRAGMA foreign_keys = OFF")
+    scene.app.execute("PRAGMA foreign_keys = OFF")
     for table, column, old in (("wallets", "wallet_id", scene.third), ("sessions", "session_id", scene.session.id)):
-        scene.world.execute(f"UPDATE {table} SET id = upper(id) || ' 지갑' WHERE id = ?", old)
-        scene.world.execute(
-            f"UPDATE session_wallets SET {column} = upper({column}) || ' 지갑' WHERE {column} = ?", old
-        )
+        scene.app.execute(f"UPDATE {table} SET id = upper(id) || ' 지갑' WHERE id = ?", old)
+        scene.app.execute(f"UPDATE session_wallets SET {column} = upper({column}) || ' 지갑' WHERE {column} = ?", old)
     wallet, session = (f"{old.upper()} 지갑" for old in (scene.third, scene.session.id))
-    assert scene.world.links.link(session, wallet, actor="admin").id == wallet
-    assert scene.world.links.resolve(session, wallet) == wallet
-    assert scene.world.wallets.terminate(wallet, actor="admin").status == "TERMINATED"
-    assert scene.world.sessions.revoke(session, actor="admin").status == "REVOKED"
+    assert scene.app.links.link(session, wallet, actor="admin").id == wallet
+    assert scene.app.links.resolve(session, wallet) == wallet
+    assert scene.app.wallets.terminate(wallet, actor="admin").status == "TERMINATED"
+    assert scene.app.sessions.revoke(session, actor="admin").status == "REVOKED"
 
 
 def test_a_number_is_not_the_text_of_its_digits(scene: Scene) -> None:
     """SQLite compares a number with text as text; the services refuse a number even if a row would match."""
-    scene.world.execute("PRAGMA foreign_keys = OFF")
-    scene.world.execute("UPDATE wallets SET id = '7' WHERE id = ?", scene.second)
-    scene.world.execute("UPDATE session_wallets SET wallet_id = '7' WHERE wallet_id = ?", scene.second)
-    assert scene.world.links.resolve(scene.session.id, "7") == "7"
-    with refused(scene.world, "ACTION_VALIDATION_FAILED"):
-        scene.world.links.resolve(scene.session.id, 7)  # type: ignore[arg-type]
+    scene.app.execute("PRAGMA foreign_keys = OFF")
+    scene.app.execute("UPDATE wallets SET id = '7' WHERE id = ?", scene.second)
+    scene.app.execute("UPDATE session_wallets SET wallet_id = '7' WHERE wallet_id = ?", scene.second)
+    assert scene.app.links.resolve(scene.session.id, "7") == "7"
+    with expect_refusal(scene.app, "ACTION_VALIDATION_FAILED"):
+        scene.app.links.resolve(scene.session.id, 7)  # type: ignore[arg-type]
 
 
 TOKEN_AS = {
@@ -155,35 +154,35 @@ TOKEN_AS = {
 
 @every_look_up
 @pytest.mark.parametrize("form", TOKEN_AS)
-def test_a_token_passed_as_an_id_is_not_shown(scene: Scene, place: Place, form: str) -> None:
+def test_a_token_passed_as_an_id_is_not_shown(scene: Scene, parameter: ServiceParameter, form: str) -> None:
     """If a caller passes a token instead of an id, the error, which is logged and sent, contains no trace of it."""
     token = TOKEN_AS[form](scene.session.token)
-    if len(token) <= MAX_KEY_LENGTH and is_filter(place):
-        assert is_unknown(scene, place, token)
+    if len(token) <= MAX_KEY_LENGTH and is_filter(parameter):
+        assert is_unknown(scene, parameter, token)
         return
     with pytest.raises(waiaas.WAIaaSError) as caught:
-        call(scene, place, token)
+        call(scene, parameter, token)
     assert (caught.value.code == "ACTION_VALIDATION_FAILED") == (len(token) > MAX_KEY_LENGTH)
     shown = f"{caught.value.to_dict('en')} {caught.value.to_dict('ko')} {caught.value!r}"
     assert not any(part in shown for part in scene.session.token.removeprefix("wai_sess_").split("."))
 
 
 @every_look_up
-def test_a_short_token_passed_as_an_id_is_not_repeated(scene: Scene, place: Place) -> None:
+def test_a_short_token_passed_as_an_id_is_not_repeated(scene: Scene, parameter: ServiceParameter) -> None:
     """Text with the prefix of a token is refused as an id and is not repeated in the error."""
     token = "wai_sess_eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJzIn0.secret"
-    assert is_unknown(scene, place, token)
-    if not is_filter(place):
+    assert is_unknown(scene, parameter, token)
+    if not is_filter(parameter):
         with pytest.raises(waiaas.WAIaaSError) as caught:
-            call(scene, place, token)
+            call(scene, parameter, token)
         assert "secret" not in f"{caught.value.to_dict('en')} {caught.value.to_dict('ko')} {caught.value!r}"
 
 
-@every_place
-def test_an_id_has_at_most_256_characters(scene: Scene, place: Place) -> None:
+@every_parameter
+def test_an_id_has_at_most_256_characters(scene: Scene, parameter: ServiceParameter) -> None:
     """An id longer than 256 characters is refused before anything else is done with it, and is not repeated."""
-    with refused(scene.world, "ACTION_VALIDATION_FAILED") as caught:
-        call(scene, place, "x" * 257)
+    with expect_refusal(scene.app, "ACTION_VALIDATION_FAILED") as caught:
+        call(scene, parameter, "x" * 257)
     assert "xxx" not in str(caught.value.to_dict())
-    if place.name != "after":
-        assert caught.value.details == {"fields": {IDS[place.name]: ["Must have at most 256 characters."]}}
+    if parameter.name != "after":
+        assert caught.value.details == {"fields": {IDS[parameter.name]: ["Must have at most 256 characters."]}}

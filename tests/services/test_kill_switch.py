@@ -7,48 +7,48 @@ from datetime import datetime, timezone
 from typing import Any
 
 import pytest
+from support.application import NOW, Application, Scene, expect_refusal
 from support.line_process import Remote
-from support.service_harness import NOW, Scene, World, refused
 
 from waiaas import CreateSessionRequestSchema, CreateWalletRequestSchema, KillSwitch, WAIaaSError
 
 # : Requests of agents, and calls that grant rights.
 LOCKED: dict[str, Callable[[Scene], Any]] = {
-    "authorize": lambda scene: scene.world.sessions.authorize(scene.session.token),
-    "authorize a wallet": lambda scene: scene.world.sessions.authorize(scene.session.token, scene.second),
-    "authorize a bad token": lambda scene: scene.world.sessions.authorize("wai_sess_x"),
-    "authenticate": lambda scene: scene.world.sessions.authenticate(scene.session.token),
-    "resolve": lambda scene: scene.world.links.resolve(scene.session.id),
-    "resolve a wallet": lambda scene: scene.world.links.resolve(scene.session.id, scene.second),
-    "resolve for an unknown session": lambda scene: scene.world.links.resolve(scene.first),
-    "renew": lambda scene: scene.world.sessions.renew(scene.session.token, actor="admin"),
-    "create": lambda scene: scene.world.sessions.create(
+    "authorize": lambda scene: scene.app.sessions.authorize(scene.session.token),
+    "authorize a wallet": lambda scene: scene.app.sessions.authorize(scene.session.token, scene.second),
+    "authorize a bad token": lambda scene: scene.app.sessions.authorize("wai_sess_x"),
+    "authenticate": lambda scene: scene.app.sessions.authenticate(scene.session.token),
+    "resolve": lambda scene: scene.app.links.resolve(scene.session.id),
+    "resolve a wallet": lambda scene: scene.app.links.resolve(scene.session.id, scene.second),
+    "resolve for an unknown session": lambda scene: scene.app.links.resolve(scene.first),
+    "renew": lambda scene: scene.app.sessions.renew(scene.session.token, actor="admin"),
+    "create": lambda scene: scene.app.sessions.create(
         **CreateSessionRequestSchema().load({"walletId": scene.third}), actor="sam"
     ),
-    "create a wallet": lambda scene: scene.world.wallets.create(
+    "create a wallet": lambda scene: scene.app.wallets.create(
         **CreateWalletRequestSchema().load(
             {"name": "n", "chain": "solana", "environment": "testnet", "publicKey": "new-key"}
         ),
         actor="admin",
     ),
-    "link": lambda scene: scene.world.links.link(scene.session.id, scene.third, actor="admin"),
-    "resume": lambda scene: scene.world.wallets.resume(scene.suspended, actor="admin"),
+    "link": lambda scene: scene.app.links.link(scene.session.id, scene.third, actor="admin"),
+    "resume": lambda scene: scene.app.wallets.resume(scene.suspended, actor="admin"),
 }
 # : Calls that remove rights, and reads.
 UNLOCKED: dict[str, Callable[[Scene], Any]] = {
-    "revoke": lambda scene: scene.world.sessions.revoke(scene.session.id, actor="admin"),
-    "unlink": lambda scene: scene.world.links.unlink(scene.session.id, scene.second, actor="admin"),
-    "set the default": lambda scene: scene.world.links.set_default(scene.session.id, scene.second, actor="admin"),
-    "suspend": lambda scene: scene.world.wallets.suspend(scene.first, actor="admin"),
-    "terminate": lambda scene: scene.world.wallets.terminate(scene.first, actor="admin"),
-    "rotate": lambda scene: scene.world.tokens.rotate(actor="admin"),
-    "get a session": lambda scene: scene.world.sessions.get(scene.session.id),
-    "list sessions": lambda scene: scene.world.sessions.list(),
-    "list links": lambda scene: scene.world.links.list(scene.session.id),
-    "get a wallet": lambda scene: scene.world.wallets.get(scene.first),
-    "list wallets": lambda scene: scene.world.wallets.list(),
-    "verify": lambda scene: scene.world.tokens.verify(scene.session.token),
-    "state": lambda scene: scene.world.kill_switch.state(),
+    "revoke": lambda scene: scene.app.sessions.revoke(scene.session.id, actor="admin"),
+    "unlink": lambda scene: scene.app.links.unlink(scene.session.id, scene.second, actor="admin"),
+    "set the default": lambda scene: scene.app.links.set_default(scene.session.id, scene.second, actor="admin"),
+    "suspend": lambda scene: scene.app.wallets.suspend(scene.first, actor="admin"),
+    "terminate": lambda scene: scene.app.wallets.terminate(scene.first, actor="admin"),
+    "rotate": lambda scene: scene.app.tokens.rotate(actor="admin"),
+    "get a session": lambda scene: scene.app.sessions.get(scene.session.id),
+    "list sessions": lambda scene: scene.app.sessions.list(),
+    "list links": lambda scene: scene.app.links.list(scene.session.id),
+    "get a wallet": lambda scene: scene.app.wallets.get(scene.first),
+    "list wallets": lambda scene: scene.app.wallets.list(),
+    "verify": lambda scene: scene.app.tokens.verify(scene.session.token),
+    "state": lambda scene: scene.app.kill_switch.state(),
 }
 # : Stored values that lock, as SQL; `key_value_store.value` accepts any of them except NULL.
 LOCKING = [
@@ -57,24 +57,19 @@ LOCKING = [
 ]
 
 
-@pytest.fixture
-def scene(world: World) -> Scene:
-    return Scene(world)
-
-
-def store(world: World, value: str) -> None:
+def store(app: Application, value: str) -> None:
     """Write the state directly, without the services."""
-    world.execute(f"INSERT OR REPLACE INTO key_value_store VALUES ('kill_switch_state', {value}, 0)")
+    app.execute(f"INSERT OR REPLACE INTO key_value_store VALUES ('kill_switch_state', {value}, 0)")
 
 
 @pytest.mark.parametrize("name", LOCKED)
 def test_a_locked_system_refuses(scene: Scene, name: str) -> None:
     """Requests of agents and calls that grant rights are `SYSTEM_LOCKED` (503) as soon as the state is stored."""
-    store(scene.world, "'SUSPENDED'")
-    with refused(scene.world, "SYSTEM_LOCKED") as caught:
+    store(scene.app, "'SUSPENDED'")
+    with expect_refusal(scene.app, "SYSTEM_LOCKED") as caught:
         LOCKED[name](scene)
     assert caught.value.http_status == 503
-    store(scene.world, "'ACTIVE'")
+    store(scene.app, "'ACTIVE'")
     if "bad" in name or "unknown" in name:
         with pytest.raises(WAIaaSError, match=r"token|no such session"):
             LOCKED[name](scene)
@@ -85,7 +80,7 @@ def test_a_locked_system_refuses(scene: Scene, name: str) -> None:
 @pytest.mark.parametrize("name", UNLOCKED)
 def test_rights_can_be_removed_while_the_system_is_locked(scene: Scene, name: str) -> None:
     """While the system is locked, an administrator can remove rights and read."""
-    store(scene.world, "'LOCKED'")
+    store(scene.app, "'LOCKED'")
     UNLOCKED[name](scene)
 
 
@@ -93,52 +88,52 @@ def test_rights_can_be_removed_while_the_system_is_locked(scene: Scene, name: st
 @pytest.mark.parametrize("name", ["authorize", "authenticate", "resolve", "link"])
 def test_every_value_but_active_locks(scene: Scene, value: str, name: str) -> None:
     """A state of another word, case or type locks the system; a missing row does not."""
-    store(scene.world, value)
-    with refused(scene.world, "SYSTEM_LOCKED"):
+    store(scene.app, value)
+    with expect_refusal(scene.app, "SYSTEM_LOCKED"):
         LOCKED[name](scene)
-    assert scene.world.kill_switch.state().is_locked
-    scene.world.execute("DELETE FROM key_value_store WHERE key = 'kill_switch_state'")
+    assert scene.app.kill_switch.state().is_locked
+    scene.app.execute("DELETE FROM key_value_store WHERE key = 'kill_switch_state'")
     LOCKED[name](scene)
-    assert not scene.world.kill_switch.state().is_locked
+    assert not scene.app.kill_switch.state().is_locked
 
 
 def test_a_state_that_is_null_locks(scene: Scene) -> None:
     """A state of NULL, which another program's table may allow, locks the system too."""
-    world = scene.world
-    world.execute("CREATE TABLE copied AS SELECT * FROM key_value_store")
-    world.execute("DROP TABLE key_value_store")
-    world.execute("ALTER TABLE copied RENAME TO key_value_store")
-    store(world, "NULL")
-    with refused(world, "SYSTEM_LOCKED"):
-        world.sessions.authorize(scene.session.token)
-    assert world.kill_switch.state() == KillSwitch("UNKNOWN", None, None)
+    app = scene.app
+    app.execute("CREATE TABLE copied AS SELECT * FROM key_value_store")
+    app.execute("DROP TABLE key_value_store")
+    app.execute("ALTER TABLE copied RENAME TO key_value_store")
+    store(app, "NULL")
+    with expect_refusal(app, "SYSTEM_LOCKED"):
+        app.sessions.authorize(scene.session.token)
+    assert app.kill_switch.state() == KillSwitch("UNKNOWN", None, None)
 
 
 def test_activation_removes_every_right(scene: Scene) -> None:
     """Activation revokes sessions, cancels pending transactions, suspends active wallets, and changes nothing else."""
-    world = scene.world
+    app = scene.app
     for number, status in enumerate(["QUEUED", "EXECUTING", "SUBMITTED", "CONFIRMED"]):
-        world.execute(
+        app.execute(
             "INSERT INTO transactions (id, wallet_id, chain, type, status, created_at)"
             " VALUES (?, ?, 'solana', 'TRANSFER', ?, 0)",
             *(f"t-2{number}", scene.second, status),
         )
-    world.execute("UPDATE wallets SET status = 'TERMINATED' WHERE id = ?", scene.third)
-    switch = world.kill_switch.activate(actor="sam")
+    app.execute("UPDATE wallets SET status = 'TERMINATED' WHERE id = ?", scene.third)
+    switch = app.kill_switch.activate(actor="sam")
     assert switch == KillSwitch("SUSPENDED", datetime.fromtimestamp(NOW + 600, timezone.utc), "sam")
-    assert world.query("SELECT DISTINCT revoked_at FROM sessions") == [(NOW + 600,)]
+    assert app.query("SELECT DISTINCT revoked_at FROM sessions") == [(NOW + 600,)]
     cancelled = [("CANCELLED", "Kill switch activated")] * 3
-    assert world.query("SELECT status, error FROM transactions ORDER BY id") == [
+    assert app.query("SELECT status, error FROM transactions ORDER BY id") == [
         *cancelled,
         ("SUBMITTED", None),
         ("CONFIRMED", None),
     ]
     emergency = ("SUSPENDED", NOW + 600, "Kill switch activated")
     wallets = "SELECT status, suspended_at, suspension_reason FROM wallets WHERE id IN (?, ?) ORDER BY id"
-    assert world.query(wallets, scene.first, scene.second) == [emergency, emergency]
+    assert app.query(wallets, scene.first, scene.second) == [emergency, emergency]
     # One was already suspended, and one is terminated.
-    assert world.query(wallets, scene.third, scene.suspended) == [("TERMINATED", None, None), ("SUSPENDED", NOW, None)]
-    assert world.query("SELECT key, value FROM key_value_store WHERE key LIKE 'kill_switch%' ORDER BY key") == [
+    assert app.query(wallets, scene.third, scene.suspended) == [("TERMINATED", None, None), ("SUSPENDED", NOW, None)]
+    assert app.query("SELECT key, value FROM key_value_store WHERE key LIKE 'kill_switch%' ORDER BY key") == [
         ("kill_switch_activated_at", str(NOW + 600)),
         ("kill_switch_activated_by", "sam"),
         ("kill_switch_state", "SUSPENDED"),
@@ -147,20 +142,20 @@ def test_activation_removes_every_right(scene: Scene) -> None:
 
 def test_recovery_restores_no_right(scene: Scene) -> None:
     """Recovery deletes the stored details; sessions stay revoked and wallets suspended."""
-    world = scene.world
-    world.kill_switch.activate(actor="sam")
-    world.kill_switch.escalate(actor="kim")
-    assert world.kill_switch.state().activated_by == "sam"
-    assert world.kill_switch.recover(actor="kim") == KillSwitch("ACTIVE", None, None)
-    assert world.query("SELECT key, value FROM key_value_store WHERE key LIKE 'kill_switch%'") == [
+    app = scene.app
+    app.kill_switch.activate(actor="sam")
+    app.kill_switch.escalate(actor="kim")
+    assert app.kill_switch.state().activated_by == "sam"
+    assert app.kill_switch.recover(actor="kim") == KillSwitch("ACTIVE", None, None)
+    assert app.query("SELECT key, value FROM key_value_store WHERE key LIKE 'kill_switch%'") == [
         ("kill_switch_state", "ACTIVE")
     ]
-    with refused(world, "SESSION_REVOKED"):
-        world.sessions.authorize(scene.session.token)
-    session = world.session(world.wallet(), scene.first)
-    with refused(world, "WALLET_SUSPENDED"):
-        world.sessions.authorize(session.token, scene.first)
-    events = world.query("SELECT event_type, actor, details FROM audit_log WHERE severity = 'critical' ORDER BY id")
+    with expect_refusal(app, "SESSION_REVOKED"):
+        app.sessions.authorize(scene.session.token)
+    session = app.session(app.wallet(), scene.first)
+    with expect_refusal(app, "WALLET_SUSPENDED"):
+        app.sessions.authorize(session.token, scene.first)
+    events = app.query("SELECT event_type, actor, details FROM audit_log WHERE severity = 'critical' ORDER BY id")
     assert events == [
         ("KILL_SWITCH_ACTIVATED", "sam", '{"sessions":2,"transactions":1,"wallets":3}'),
         ("KILL_SWITCH_ESCALATED", "kim", "{}"),
@@ -189,49 +184,49 @@ MADE = [
 @pytest.mark.parametrize(("state", "method", "code"), REFUSED)
 def test_an_unknown_transition_is_refused(scene: Scene, state: str, method: str, code: str) -> None:
     """Every transition that the daemon does not make is refused with its code and changes nothing."""
-    store(scene.world, state)
-    with refused(scene.world, code):
-        getattr(scene.world.kill_switch, method)(actor="sam")
+    store(scene.app, state)
+    with expect_refusal(scene.app, code):
+        getattr(scene.app.kill_switch, method)(actor="sam")
 
 
 @pytest.mark.parametrize(("state", "method", "result"), MADE)
 def test_a_transition_of_the_daemon_succeeds(scene: Scene, state: str, method: str, result: str) -> None:
     """The daemon's transitions, and transitions from an unknown state, return the new state."""
-    store(scene.world, state)
-    assert getattr(scene.world.kill_switch, method)(actor="sam").state == result
-    assert scene.world.kill_switch.state().state == result
+    store(scene.app, state)
+    assert getattr(scene.app.kill_switch, method)(actor="sam").state == result
+    assert scene.app.kill_switch.state().state == result
 
 
 @pytest.mark.parametrize("table", ["sessions", "transactions", "wallets", "key_value_store", "audit_log"])
 def test_a_failed_activation_changes_nothing(scene: Scene, table: str) -> None:
     """If a write to one table fails, the whole activation is rolled back."""
     event = "INSERT" if table in ("key_value_store", "audit_log") else "UPDATE"
-    scene.world.execute(f"CREATE TRIGGER no BEFORE {event} ON {table} BEGIN SELECT raise(ABORT, 'no more'); END")
-    with refused(scene.world, "DATABASE_UNAVAILABLE", "sqlite_error"):
-        scene.world.kill_switch.activate(actor="sam")
+    scene.app.execute(f"CREATE TRIGGER no BEFORE {event} ON {table} BEGIN SELECT raise(ABORT, 'no more'); END")
+    with expect_refusal(scene.app, "DATABASE_UNAVAILABLE", "sqlite_error"):
+        scene.app.kill_switch.activate(actor="sam")
 
 
 @pytest.mark.parametrize("stored", ["'yesterday'", "'-1'", "''", "'999999999999'", "X'31'", "'١'"])
 def test_an_unreadable_stored_time_is_omitted(scene: Scene, stored: str) -> None:
     """A time or name in another format than the daemon's is omitted and does not hide the state."""
-    scene.world.kill_switch.activate(actor="sam")
-    scene.world.execute(f"UPDATE key_value_store SET value = {stored} WHERE key LIKE 'kill_switch_activated%'")
-    switch = scene.world.kill_switch.state()
+    scene.app.kill_switch.activate(actor="sam")
+    scene.app.execute(f"UPDATE key_value_store SET value = {stored} WHERE key LIKE 'kill_switch_activated%'")
+    switch = scene.app.kill_switch.state()
     assert (switch.state, switch.activated_at) == ("SUSPENDED", None)
-    assert scene.world.kill_switch.escalate(actor="sam").state == "LOCKED"
+    assert scene.app.kill_switch.escalate(actor="sam").state == "LOCKED"
 
 
 def test_stored_values_that_are_not_utf_8_do_not_block_an_administrator(scene: Scene) -> None:
     """With any stored bytes, the state can be read, and the system can be locked and recovered."""
-    world = scene.world
-    store(world, "CAST(X'ff' AS TEXT)")
+    app = scene.app
+    store(app, "CAST(X'ff' AS TEXT)")
     with pytest.raises(WAIaaSError) as caught:
-        world.sessions.authorize(scene.session.token)
-    assert (caught.value.code, world.kill_switch.state().state) == ("SYSTEM_LOCKED", "UNKNOWN")
-    world.kill_switch.activate(actor="sam")
-    world.execute("UPDATE key_value_store SET value = CAST(X'ff' AS TEXT) WHERE key LIKE 'kill_switch_activated%'")
-    assert world.kill_switch.escalate(actor="sam") == KillSwitch("LOCKED", None, None)
-    assert world.kill_switch.recover(actor="sam") == KillSwitch("ACTIVE", None, None)
+        app.sessions.authorize(scene.session.token)
+    assert (caught.value.code, app.kill_switch.state().state) == ("SYSTEM_LOCKED", "UNKNOWN")
+    app.kill_switch.activate(actor="sam")
+    app.execute("UPDATE key_value_store SET value = CAST(X'ff' AS TEXT) WHERE key LIKE 'kill_switch_activated%'")
+    assert app.kill_switch.escalate(actor="sam") == KillSwitch("LOCKED", None, None)
+    assert app.kill_switch.recover(actor="sam") == KillSwitch("ACTIVE", None, None)
 
 
 ACTIVATE = """
@@ -251,8 +246,8 @@ waiaas.close(database)
 @pytest.mark.slow
 def test_one_of_two_processes_activates(scene: Scene) -> None:
     """If two processes activate at once, one succeeds, the other is refused, and the audit log has one row."""
-    with Remote(ACTIVATE, scene.world.path) as first, Remote(ACTIVATE, scene.world.path) as second:
+    with Remote(ACTIVATE, scene.app.path) as first, Remote(ACTIVATE, scene.app.path) as second:
         for each in (first, second):
             each.send("activate")
         assert sorted(each.answer() for each in (first, second)) == ["KILL_SWITCH_ALREADY_ACTIVE", "SUSPENDED"]
-    assert scene.world.query("SELECT count(*) FROM audit_log WHERE event_type = 'KILL_SWITCH_ACTIVATED'") == [(1,)]
+    assert scene.app.query("SELECT count(*) FROM audit_log WHERE event_type = 'KILL_SWITCH_ACTIVATED'") == [(1,)]

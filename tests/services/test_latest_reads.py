@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 from peewee import SqliteDatabase
+from support.application import Application, Clock, Scene
 from support.line_process import Remote
 from support.python_processes import run_python
-from support.service_harness import Clock, Scene, World
 
 import waiaas
 from waiaas import WAIaaSError
@@ -63,11 +63,6 @@ for line in sys.stdin:
     print("done", flush=True)
 waiaas.close(database)
 """
-
-
-@pytest.fixture
-def scene(world: World) -> Scene:
-    return Scene(world)
 
 
 @contextmanager
@@ -147,14 +142,14 @@ def code_of(call: Callable[[], Any]) -> str | None:
 @pytest.mark.parametrize("name", TAKEN)
 def test_a_right_removed_by_another_process_is_refused(scene: Scene, name: str, has_open: Callable[..., Any]) -> None:
     """The first request after the other process's call has returned is refused, whatever this thread has open."""
-    world, session = scene.world, scene.session
+    app, session = scene.app, scene.session
     command, expected = TAKEN[name]
     calls = (
-        lambda: world.sessions.authorize(session.token, scene.second),
-        lambda: world.sessions.authenticate(session.token),
-        lambda: world.links.resolve(session.id, scene.second),
+        lambda: app.sessions.authorize(session.token, scene.second),
+        lambda: app.sessions.authenticate(session.token),
+        lambda: app.links.resolve(session.id, scene.second),
     )
-    with Remote(ADMINISTRATOR, world.path, world.clock.now) as other, has_open(world.database):
+    with Remote(ADMINISTRATOR, app.path, app.clock.now) as other, has_open(app.database):
         assert [code_of(call) for call in calls] == [None, None, None]
         line = command.format(session=session.id, second=scene.second, token=session.token)
         assert other.ask(line) == "done"
@@ -167,52 +162,52 @@ class TestOwnChanges:
     @pytest.mark.parametrize("lock", [None, "IMMEDIATE"])
     def test_a_session_of_this_transaction_is_visible(self, scene: Scene, lock: str | None) -> None:
         """A session that was created in the transaction is authorized in it, and a revoked one is refused."""
-        world = scene.world
-        with world.database.atomic(lock):
-            session = world.session(scene.third)
-            assert world.sessions.authorize(session.token).wallet.id == scene.third
-            world.sessions.revoke(scene.session.id, actor="admin")
+        app = scene.app
+        with app.database.atomic(lock):
+            session = app.session(scene.third)
+            assert app.sessions.authorize(session.token).wallet.id == scene.third
+            app.sessions.revoke(scene.session.id, actor="admin")
             with pytest.raises(WAIaaSError) as caught:
-                world.sessions.authenticate(scene.session.token)
+                app.sessions.authenticate(scene.session.token)
             assert caught.value.code == "SESSION_REVOKED"
-            world.links.link(session.id, scene.second, actor="admin")
-            assert world.links.resolve(session.id, scene.second) == scene.second
+            app.links.link(session.id, scene.second, actor="admin")
+            assert app.links.resolve(session.id, scene.second) == scene.second
 
     def test_a_rolled_back_change_is_not_visible(self, scene: Scene) -> None:
         """After a rollback, decisions read the file again."""
-        world = scene.world
-        with world.database.atomic() as transaction:
-            session = world.session(scene.third)
-            world.sessions.revoke(scene.session.id, actor="admin")
+        app = scene.app
+        with app.database.atomic() as transaction:
+            session = app.session(scene.third)
+            app.sessions.revoke(scene.session.id, actor="admin")
             transaction.rollback()
-            assert world.sessions.authorize(scene.session.token).session_id == scene.session.id
+            assert app.sessions.authorize(scene.session.token).session_id == scene.session.id
             with pytest.raises(WAIaaSError, match="no such session"):
-                world.sessions.authorize(session.token)
+                app.sessions.authorize(session.token)
 
     def test_an_uncommitted_change_is_invisible_to_other_threads(self, scene: Scene) -> None:
         """Another thread reads the latest commit while this thread's transaction has uncommitted changes."""
-        world, codes = scene.world, list[str | None]()
+        app, codes = scene.app, list[str | None]()
 
         def ask() -> None:
-            codes.append(code_of(lambda: world.sessions.authorize(scene.session.token)))
-            world.database.close()
+            codes.append(code_of(lambda: app.sessions.authorize(scene.session.token)))
+            app.database.close()
 
-        with world.database.atomic():
-            world.sessions.revoke(scene.session.id, actor="admin")
+        with app.database.atomic():
+            app.sessions.revoke(scene.session.id, actor="admin")
             thread = threading.Thread(target=ask)
             thread.start()
             thread.join()
         assert codes == [None]
-        assert code_of(lambda: world.sessions.authorize(scene.session.token)) == "SESSION_REVOKED"
+        assert code_of(lambda: app.sessions.authorize(scene.session.token)) == "SESSION_REVOKED"
 
     def test_a_later_read_transaction_sees_the_latest_commit(self, scene: Scene) -> None:
         """A transaction that only reads sees the latest commit, even if an earlier transaction has written."""
-        world = scene.world
-        with world.database.atomic():
-            world.session(scene.third)
-        with Remote(ADMINISTRATOR, world.path, world.clock.now) as other, transaction_without_peewee(world.database):
+        app = scene.app
+        with app.database.atomic():
+            app.session(scene.third)
+        with Remote(ADMINISTRATOR, app.path, app.clock.now) as other, transaction_without_peewee(app.database):
             assert other.ask(f"revoke {scene.session.id}") == "done"
-            assert code_of(lambda: world.sessions.authorize(scene.session.token)) == "SESSION_REVOKED"
+            assert code_of(lambda: app.sessions.authorize(scene.session.token)) == "SESSION_REVOKED"
 
 
 class TestSecondConnection:
@@ -225,42 +220,42 @@ class TestSecondConnection:
 
     def test_it_cannot_write(self, scene: Scene) -> None:
         """It is read-only."""
-        database = scene.world.database
+        database = scene.app.database
         assert isinstance(database, WaiaasDatabase)
         assert database.latest() is not database.connection()
         assert database.latest().execute("PRAGMA query_only").fetchone() == (1,)
 
-    def test_it_is_opened_at_the_first_decision(self, world: World) -> None:
+    def test_it_is_opened_at_the_first_decision(self, app: Application) -> None:
         """A thread opens the second connection at its first decision, and only once."""
-        session = world.session(world.wallet())
-        world.database.close()
-        before = self.open_files(world.path)
-        world.sessions.get(session.id)
-        assert self.open_files(world.path) == before + 1
+        session = app.session(app.wallet())
+        app.database.close()
+        before = self.open_files(app.path)
+        app.sessions.get(session.id)
+        assert self.open_files(app.path) == before + 1
         for _ in range(20):
-            world.sessions.authorize(session.token)
-        assert self.open_files(world.path) == before + 2
+            app.sessions.authorize(session.token)
+        assert self.open_files(app.path) == before + 2
 
     @pytest.mark.parametrize("close", [waiaas.close, lambda database: database.close()])
-    def test_closing_closes_both(self, world: World, close: Callable[[Any], None]) -> None:
+    def test_closing_closes_both(self, app: Application, close: Callable[[Any], None]) -> None:
         """Both ways to close the database close both connections, even if only the second is open."""
-        session = world.session(world.wallet())
-        world.sessions.authorize(session.token)
-        close(world.database)
-        before = self.open_files(world.path)
-        world.sessions.authorize(session.token)
-        assert self.open_files(world.path) == before + 1
-        close(world.database)
-        assert self.open_files(world.path) == before == 0
-        assert not Path(f"{world.path}-wal").exists()
+        session = app.session(app.wallet())
+        app.sessions.authorize(session.token)
+        close(app.database)
+        before = self.open_files(app.path)
+        app.sessions.authorize(session.token)
+        assert self.open_files(app.path) == before + 1
+        close(app.database)
+        assert self.open_files(app.path) == before == 0
+        assert not Path(f"{app.path}-wal").exists()
 
-    def test_ended_threads_leave_no_connection(self, world: World) -> None:
+    def test_ended_threads_leave_no_connection(self, app: Application) -> None:
         """No connection remains after threads that use and close the database end."""
-        session = world.session(world.wallet())
+        session = app.session(app.wallet())
 
         def ask() -> None:
-            world.sessions.authorize(session.token)
-            world.database.close()
+            app.sessions.authorize(session.token)
+            app.database.close()
 
         open_files = []
         for _ in range(20):
@@ -268,18 +263,18 @@ class TestSecondConnection:
             thread.start()
             thread.join()
             gc.collect()
-            open_files.append(self.open_files(world.path))
+            open_files.append(self.open_files(app.path))
         # SQLite keeps one closed file open for the next connection, because closing it would release its locks.
         assert set(open_files) == {2}
 
-    def test_it_does_not_prevent_checkpoints(self, world: World) -> None:
+    def test_it_does_not_prevent_checkpoints(self, app: Application) -> None:
         """It never prevents a checkpoint of the write-ahead log."""
-        session = world.session(world.wallet())
-        with closing(World(world.path, world.clock).database) as other:
+        session = app.session(app.wallet())
+        with closing(Application(app.path, app.clock).database) as other:
             other.execute_sql("INSERT INTO wc_store VALUES ('key', 'value')")
-            world.sessions.authorize(session.token)
-            world.database.close()
-            world.sessions.authorize(session.token)
+            app.sessions.authorize(session.token)
+            app.database.close()
+            app.sessions.authorize(session.token)
             assert other.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
 
     def test_an_in_memory_database_has_one_connection(self) -> None:
@@ -289,6 +284,7 @@ class TestSecondConnection:
         assert database.latest() is database.connection()
         waiaas.close(database)
 
+    @pytest.mark.slow
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
     def test_a_forked_child_opens_its_own(self, scene: Scene) -> None:
         """A forked child neither uses nor closes the second connection of its parent."""
@@ -314,8 +310,8 @@ except waiaas.WAIaaSError as error:
     print(error.code)
 waiaas.close(database)
 """
-        world = scene.world
-        assert run_python(code, world.path, scene.session.token, world.clock.now) == "SESSION_REVOKED\n"
+        app = scene.app
+        assert run_python(code, app.path, scene.session.token, app.clock.now) == "SESSION_REVOKED\n"
 
 
 def ask_in_a_loop(path: Path, rounds: int) -> tuple[int, int]:
@@ -324,21 +320,21 @@ def ask_in_a_loop(path: Path, rounds: int) -> tuple[int, int]:
     An answer is stale if it allows what the other process had removed when its call returned.
     """
     clock = Clock()
-    world = World(path, clock, sessions_per_wallet=2**31 - 1)
-    first, second = world.wallet(), world.wallet()
+    app = Application(path, clock, sessions_per_wallet=2**31 - 1)
+    first, second = app.wallet(), app.wallet()
     answers = stale = 0
     # Its clock is ahead, so that tokens are in the second half of their lifetime and can be renewed.
     with Remote(ADMINISTRATOR, path, clock.now + 200) as other:
         for number in range(rounds):
-            session = world.session(first, second, ttl=300)
+            session = app.session(first, second, ttl=300)
             name = list(TAKEN)[number % len(TAKEN)]
             command, expected = TAKEN[name]
             calls = (
-                lambda session=session: world.sessions.authorize(session.token, second),
-                lambda session=session: world.sessions.authenticate(session.token),
-                lambda session=session: world.links.resolve(session.id, second),
+                lambda session=session: app.sessions.authorize(session.token, second),
+                lambda session=session: app.sessions.authenticate(session.token),
+                lambda session=session: app.links.resolve(session.id, second),
             )
-            with OPEN[number // len(TAKEN) % len(OPEN)](world.database):
+            with OPEN[number // len(TAKEN) % len(OPEN)](app.database):
                 assert [code_of(call) for call in calls] == [None, None, None]
                 assert other.ask(command.format(session=session.id, second=second, token=session.token)) == "done"
                 codes = [code_of(call) for call in calls]
@@ -349,10 +345,11 @@ def ask_in_a_loop(path: Path, rounds: int) -> tuple[int, int]:
                 clock.now += 600
             elif name in UNDO:
                 assert other.ask(UNDO[name].format(second=second)) == "done"
-    waiaas.close(world.database)
+    waiaas.close(app.database)
     return answers, stale
 
 
+@pytest.mark.slow
 def test_no_answer_is_stale(tmp_path: Path, new_file: Path) -> None:
     """In a loop, with cursors and transactions open, no request is allowed after its right was removed."""
     shutil.copy(new_file, tmp_path / "wallets.db")

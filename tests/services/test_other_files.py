@@ -10,45 +10,40 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.service_harness import Scene, World
+from support.application import Application, Scene
 from support.service_set import ServiceSet
 
 import waiaas
 from waiaas import WAIaaSError
 
 DECISIONS: dict[str, Callable[[Scene], Any]] = {
-    "authorize": lambda scene: scene.world.sessions.authorize(scene.session.token),
-    "authenticate": lambda scene: scene.world.sessions.authenticate(scene.session.token),
-    "resolve": lambda scene: scene.world.links.resolve(scene.session.id),
-    "verify": lambda scene: scene.world.tokens.verify(scene.session.token),
-    "kill switch": lambda scene: scene.world.kill_switch.state(),
+    "authorize": lambda scene: scene.app.sessions.authorize(scene.session.token),
+    "authenticate": lambda scene: scene.app.sessions.authenticate(scene.session.token),
+    "resolve": lambda scene: scene.app.links.resolve(scene.session.id),
+    "verify": lambda scene: scene.app.tokens.verify(scene.session.token),
+    "kill switch": lambda scene: scene.app.kill_switch.state(),
 }
 READS: dict[str, Callable[[Scene], Any]] = {
-    "get a session": lambda scene: scene.world.sessions.get(scene.session.id),
-    "list sessions": lambda scene: scene.world.sessions.list(),
-    "list links": lambda scene: scene.world.links.list(scene.session.id),
-    "get a wallet": lambda scene: scene.world.wallets.get(scene.first),
-    "list wallets": lambda scene: scene.world.wallets.list(),
+    "get a session": lambda scene: scene.app.sessions.get(scene.session.id),
+    "list sessions": lambda scene: scene.app.sessions.list(),
+    "list links": lambda scene: scene.app.links.list(scene.session.id),
+    "get a wallet": lambda scene: scene.app.wallets.get(scene.first),
+    "list wallets": lambda scene: scene.app.wallets.list(),
 }
 CHANGES: dict[str, Callable[[Scene], Any]] = {
-    "create": lambda scene: scene.world.session(scene.third),
-    "renew": lambda scene: scene.world.sessions.renew(scene.session.token, actor="admin"),
-    "revoke": lambda scene: scene.world.sessions.revoke(scene.session.id, actor="admin"),
-    "link": lambda scene: scene.world.links.link(scene.session.id, scene.third, actor="admin"),
-    "unlink": lambda scene: scene.world.links.unlink(scene.session.id, scene.second, actor="admin"),
-    "set the default": lambda scene: scene.world.links.set_default(scene.session.id, scene.second, actor="admin"),
-    "suspend": lambda scene: scene.world.wallets.suspend(scene.first, actor="admin"),
-    "resume": lambda scene: scene.world.wallets.resume(scene.suspended, actor="admin"),
-    "terminate": lambda scene: scene.world.wallets.terminate(scene.first, actor="admin"),
-    "activate": lambda scene: scene.world.kill_switch.activate(actor="sam"),
-    "rotate": lambda scene: scene.world.rotate(),
+    "create": lambda scene: scene.app.session(scene.third),
+    "renew": lambda scene: scene.app.sessions.renew(scene.session.token, actor="admin"),
+    "revoke": lambda scene: scene.app.sessions.revoke(scene.session.id, actor="admin"),
+    "link": lambda scene: scene.app.links.link(scene.session.id, scene.third, actor="admin"),
+    "unlink": lambda scene: scene.app.links.unlink(scene.session.id, scene.second, actor="admin"),
+    "set the default": lambda scene: scene.app.links.set_default(scene.session.id, scene.second, actor="admin"),
+    "suspend": lambda scene: scene.app.wallets.suspend(scene.first, actor="admin"),
+    "resume": lambda scene: scene.app.wallets.resume(scene.suspended, actor="admin"),
+    "terminate": lambda scene: scene.app.wallets.terminate(scene.first, actor="admin"),
+    "activate": lambda scene: scene.app.kill_switch.activate(actor="sam"),
+    "rotate": lambda scene: scene.app.rotate(),
 }
 CALLS = {**DECISIONS, **READS, **CHANGES}
-
-
-@pytest.fixture
-def scene(world: World) -> Scene:
-    return Scene(world)
 
 
 def reason_of(call: Callable[[], Any]) -> str | None:
@@ -64,12 +59,12 @@ class TestReplacedFile:
     def restore(scene: Scene, folder: Path) -> None:
         """Replace the file, by a rename as a restore does, with a copy in which the session is revoked."""
         copy = folder / "restored.db"
-        scene.world.database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        shutil.copy(scene.world.path, copy)
+        scene.app.database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        shutil.copy(scene.app.path, copy)
         database = waiaas.connect(copy)
-        ServiceSet(database, scene.world.clock).sessions.revoke(scene.session.id, actor="admin")
+        ServiceSet(database, scene.app.clock).sessions.revoke(scene.session.id, actor="admin")
         waiaas.close(database)
-        os.replace(copy, scene.world.path)
+        os.replace(copy, scene.app.path)
 
     @pytest.mark.parametrize("name", CALLS)
     def test_each_call_is_refused(self, scene: Scene, tmp_path: Path, name: str) -> None:
@@ -77,30 +72,30 @@ class TestReplacedFile:
         for call in (*DECISIONS.values(), *READS.values()):
             call(scene)
         self.restore(scene, tmp_path)
-        before = scene.world.path.read_bytes()
+        before = scene.app.path.read_bytes()
         assert reason_of(lambda: CALLS[name](scene)) == "file_replaced"
-        assert scene.world.path.read_bytes() == before
+        assert scene.app.path.read_bytes() == before
 
     def test_a_transaction_that_holds_the_lock_is_refused_too(self, scene: Scene, tmp_path: Path) -> None:
         """A transaction that holds the write lock is refused too if the file was replaced after its first change."""
-        with scene.world.database.atomic("IMMEDIATE"):
-            scene.world.sessions.authorize(scene.session.token)
-            os.replace(shutil.copy(scene.world.path, tmp_path / "copy.db"), scene.world.path)
-            assert reason_of(lambda: scene.world.sessions.authorize(scene.session.token)) == "file_replaced"
+        with scene.app.database.atomic("IMMEDIATE"):
+            scene.app.sessions.authorize(scene.session.token)
+            os.replace(shutil.copy(scene.app.path, tmp_path / "copy.db"), scene.app.path)
+            assert reason_of(lambda: scene.app.sessions.authorize(scene.session.token)) == "file_replaced"
 
     def test_a_deleted_file_decides_nothing(self, scene: Scene) -> None:
         """A deleted file is refused like a replaced one, and no new file is created."""
-        scene.world.sessions.authorize(scene.session.token)
-        scene.world.path.unlink()
-        assert reason_of(lambda: scene.world.sessions.authorize(scene.session.token)) == "file_replaced"
-        assert not scene.world.path.exists()
+        scene.app.sessions.authorize(scene.session.token)
+        scene.app.path.unlink()
+        assert reason_of(lambda: scene.app.sessions.authorize(scene.session.token)) == "file_replaced"
+        assert not scene.app.path.exists()
 
     def test_a_file_that_was_renamed_back_is_read_again(self, scene: Scene, tmp_path: Path) -> None:
         """A file that was renamed and renamed back is read again."""
-        scene.world.path.rename(tmp_path / "elsewhere.db")
-        assert reason_of(lambda: scene.world.sessions.authorize(scene.session.token)) == "file_replaced"
-        (tmp_path / "elsewhere.db").rename(scene.world.path)
-        assert scene.world.sessions.authorize(scene.session.token).session_id == scene.session.id
+        scene.app.path.rename(tmp_path / "elsewhere.db")
+        assert reason_of(lambda: scene.app.sessions.authorize(scene.session.token)) == "file_replaced"
+        (tmp_path / "elsewhere.db").rename(scene.app.path)
+        assert scene.app.sessions.authorize(scene.session.token).session_id == scene.session.id
 
 
 # : Temporary objects with the names of the library's tables.
@@ -123,24 +118,24 @@ class TestTemporaryTables:
     def test_a_hidden_table_is_refused(self, scene: Scene, shadow: str, name: str) -> None:
         """A call that would read or change a temporary table instead is refused, and nothing is changed."""
         if name == "rotate":
-            scene.world.clock.now += 300
-        before = scene.world.rows()
-        scene.world.execute(SHADOWS[shadow])
-        call = {**CALLS, "rotate": lambda scene: scene.world.tokens.rotate(actor="admin")}[name]
+            scene.app.clock.now += 300
+        before = scene.app.rows()
+        scene.app.execute(SHADOWS[shadow])
+        call = {**CALLS, "rotate": lambda scene: scene.app.tokens.rotate(actor="admin")}[name]
         with pytest.raises(WAIaaSError) as caught:
             call(scene)
         assert (caught.value.code, caught.value.reason) == ("DATABASE_UNAVAILABLE", "hidden_table")
         assert caught.value.details is not None and caught.value.details["table"] == shadow
-        assert scene.world.rows() == before
+        assert scene.app.rows() == before
 
     @pytest.mark.parametrize("kind", ["waiaas", "in a transaction"])
     @pytest.mark.parametrize("name", DECISIONS)
-    def test_a_decision_reads_the_tables_of_the_file(self, world: World, kind: str, name: str) -> None:
+    def test_a_decision_reads_the_tables_of_the_file(self, app: Application, kind: str, name: str) -> None:
         """No decision reads a temporary table, on either connection."""
-        scene = Scene(world)
-        database = world.database
+        scene = Scene(app)
+        database = app.database
         with closing(database):
-            services = ServiceSet(database, world.clock)
+            services = ServiceSet(database, app.clock)
             transaction = database.atomic("IMMEDIATE") if kind == "in a transaction" else nullcontext()
             for statement in SHADOWS.values():
                 if "Sessions" not in statement:
@@ -160,15 +155,15 @@ class TestTemporaryTables:
 
     def test_a_temporary_table_with_another_name_is_ignored(self, scene: Scene) -> None:
         """Temporary tables with other names do not matter."""
-        scene.world.execute("CREATE TEMP TABLE my_sessions (id)")
-        assert scene.world.sessions.revoke(scene.session.id, actor="admin").status == "REVOKED"
+        scene.app.execute("CREATE TEMP TABLE my_sessions (id)")
+        assert scene.app.sessions.revoke(scene.session.id, actor="admin").status == "REVOKED"
 
     def test_an_attached_database_is_not_read(self, scene: Scene, tmp_path: Path) -> None:
         """Tables of an attached database are not read, even if they have the same names."""
-        other = World(tmp_path / "other.db", scene.world.clock)
+        other = Application(tmp_path / "other.db", scene.app.clock)
         waiaas.close(other.database)
-        scene.world.execute("ATTACH ? AS other", str(other.path))
-        scene.world.execute("INSERT INTO other.key_value_store VALUES ('kill_switch_state', 'LOCKED', 0)")
-        with scene.world.database.atomic("IMMEDIATE"):
-            assert scene.world.sessions.authorize(scene.session.token).session_id == scene.session.id
-        assert scene.world.sessions.revoke(scene.session.id, actor="admin").status == "REVOKED"
+        scene.app.execute("ATTACH ? AS other", str(other.path))
+        scene.app.execute("INSERT INTO other.key_value_store VALUES ('kill_switch_state', 'LOCKED', 0)")
+        with scene.app.database.atomic("IMMEDIATE"):
+            assert scene.app.sessions.authorize(scene.session.token).session_id == scene.session.id
+        assert scene.app.sessions.revoke(scene.session.id, actor="admin").status == "REVOKED"

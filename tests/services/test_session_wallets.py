@@ -7,44 +7,44 @@ from datetime import datetime, timezone
 from typing import Any
 
 import pytest
-from support.service_harness import NOBODY, NOW, World, refused
+from support.application import NOBODY, NOW, Application, expect_refusal
 
 from waiaas import LinkedWallet
 
 
 @pytest.fixture
-def wallets(world: World) -> list[str]:
+def wallets(app: Application) -> list[str]:
     """Four wallets; the tests link the first two or three of them."""
-    return [world.wallet(name=f"wallet {number}") for number in range(4)]
+    return [app.wallet(name=f"wallet {number}") for number in range(4)]
 
 
 class TestLink:
     """Linking adds a wallet to a session."""
 
-    def test_result_and_rows(self, world: World, wallets: list[str]) -> None:
+    def test_result_and_rows(self, app: Application, wallets: list[str]) -> None:
         """The link has its creation time, and the default does not change."""
-        session = world.session(wallets[0])
-        world.clock.now = NOW + 60.5
-        link = world.links.link(session.id, wallets[1], actor="admin")
+        session = app.session(wallets[0])
+        app.clock.now = NOW + 60.5
+        link = app.links.link(session.id, wallets[1], actor="admin")
         moment = datetime.fromtimestamp(NOW + 60, timezone.utc)
         assert link == LinkedWallet(
             *(wallets[1], "wallet 1", "solana", "testnet", None, "ACTIVE", False, moment, session.id)
         )
-        assert world.links.list(session.id)[1] == link == world.sessions.get(session.id).wallets[1]
-        assert world.default_links() == {session.id: [wallets[0]]}
-        assert world.query("SELECT * FROM session_wallets WHERE wallet_id = ?", wallets[1]) == [
+        assert app.links.list(session.id)[1] == link == app.sessions.get(session.id).wallets[1]
+        assert app.default_links() == {session.id: [wallets[0]]}
+        assert app.query("SELECT * FROM session_wallets WHERE wallet_id = ?", wallets[1]) == [
             (session.id, wallets[1], 0, NOW + 60)
         ]
-        assert world.links.resolve(session.id, wallets[1]) == wallets[1]
+        assert app.links.resolve(session.id, wallets[1]) == wallets[1]
 
-    def test_order_of_refusals(self, world: World, wallets: list[str]) -> None:
+    def test_order_of_refusals(self, app: Application, wallets: list[str]) -> None:
         """The session is checked first, then the wallet, then the limits, and last whether they are already linked."""
         own, terminated, full, free = wallets
-        session, revoked = world.session(own, full), world.session(own)
-        world.sessions.revoke(revoked.id, actor="admin")
+        session, revoked = app.session(own, full), app.session(own)
+        app.sessions.revoke(revoked.id, actor="admin")
         for _ in range(4):
-            world.session(full)
-        world.wallets.terminate(terminated, actor="admin")
+            app.session(full)
+        app.wallets.terminate(terminated, actor="admin")
         for code, to, wallet, details in (
             ("SESSION_NOT_FOUND", NOBODY, NOBODY, {"sessionId": NOBODY}),
             ("SESSION_NOT_FOUND", revoked.id, NOBODY, {"sessionId": revoked.id}),
@@ -54,44 +54,44 @@ class TestLink:
             ("SESSION_LIMIT_EXCEEDED", session.id, full, {"walletId": full, "limit": 5}),
             ("WALLET_ALREADY_LINKED", session.id, own, {"sessionId": session.id, "walletId": own}),
         ):
-            with refused(world, code) as caught:
-                world.links.link(to, wallet, actor="admin")
+            with expect_refusal(app, code) as caught:
+                app.links.link(to, wallet, actor="admin")
             assert caught.value.details == details
-        world.links.link(session.id, free, actor="admin")
+        app.links.link(session.id, free, actor="admin")
 
-    def test_an_expired_session(self, world: World, wallets: list[str]) -> None:
+    def test_an_expired_session(self, app: Application, wallets: list[str]) -> None:
         """An expired session can be linked, as in the daemon, although it gives access to nothing."""
-        session = world.session(wallets[0], ttl=300)
-        world.clock.now = NOW + 300
-        assert not world.links.link(session.id, wallets[1], actor="admin").is_default
-        with refused(world, "SESSION_EXPIRED"):
-            world.links.resolve(session.id, wallets[1])
+        session = app.session(wallets[0], ttl=300)
+        app.clock.now = NOW + 300
+        assert not app.links.link(session.id, wallets[1], actor="admin").is_default
+        with expect_refusal(app, "SESSION_EXPIRED"):
+            app.links.resolve(session.id, wallets[1])
 
-    def test_a_suspended_wallet(self, world: World, wallets: list[str]) -> None:
+    def test_a_suspended_wallet(self, app: Application, wallets: list[str]) -> None:
         """A suspended wallet can be linked, because it can be resumed later."""
-        world.wallets.suspend(wallets[1], actor="admin")
-        assert world.links.link(world.session(wallets[0]).id, wallets[1], actor="admin").status == "SUSPENDED"
+        app.wallets.suspend(wallets[1], actor="admin")
+        assert app.links.link(app.session(wallets[0]).id, wallets[1], actor="admin").status == "SUSPENDED"
 
 
 class TestUnlink:
     """Unlinking removes a wallet from a session."""
 
-    def test_what_it_changes(self, world: World, wallets: list[str]) -> None:
+    def test_what_it_changes(self, app: Application, wallets: list[str]) -> None:
         """Only that link is deleted, and the wallet can be linked again."""
-        session, other = world.session(*wallets[:3]), world.session(*wallets[:3])
-        world.links.unlink(session.id, wallets[1], actor="admin")
-        assert [link.id for link in world.links.list(session.id)] == [wallets[0], wallets[2]]
-        assert len(world.links.list(other.id)) == 3
-        with refused(world, "WALLET_ACCESS_DENIED"):
-            world.links.resolve(session.id, wallets[1])
-        world.clock.now = NOW + 5
-        world.links.link(session.id, wallets[1], actor="admin")
-        assert [link.id for link in world.links.list(session.id)] == [wallets[0], wallets[2], wallets[1]]
+        session, other = app.session(*wallets[:3]), app.session(*wallets[:3])
+        app.links.unlink(session.id, wallets[1], actor="admin")
+        assert [link.id for link in app.links.list(session.id)] == [wallets[0], wallets[2]]
+        assert len(app.links.list(other.id)) == 3
+        with expect_refusal(app, "WALLET_ACCESS_DENIED"):
+            app.links.resolve(session.id, wallets[1])
+        app.clock.now = NOW + 5
+        app.links.link(session.id, wallets[1], actor="admin")
+        assert [link.id for link in app.links.list(session.id)] == [wallets[0], wallets[2], wallets[1]]
 
-    def test_refusals(self, world: World, wallets: list[str]) -> None:
+    def test_refusals(self, app: Application, wallets: list[str]) -> None:
         """The only or default wallet, an unlinked one, and wallets of a revoked session cannot be unlinked."""
-        one, two, revoked = world.session(wallets[0]), world.session(*wallets[:2]), world.session(*wallets[:2])
-        world.sessions.revoke(revoked.id, actor="admin")
+        one, two, revoked = app.session(wallets[0]), app.session(*wallets[:2]), app.session(*wallets[:2])
+        app.sessions.revoke(revoked.id, actor="admin")
         for code, of, wallet, details in (
             ("SESSION_NOT_FOUND", NOBODY, wallets[0], {"sessionId": NOBODY}),
             ("SESSION_NOT_FOUND", revoked.id, wallets[1], {"sessionId": revoked.id}),
@@ -100,165 +100,165 @@ class TestUnlink:
             ("SESSION_REQUIRES_WALLET", one.id, wallets[0], {"sessionId": one.id}),
             ("CANNOT_REMOVE_DEFAULT_WALLET", two.id, wallets[0], {"walletId": wallets[0]}),
         ):
-            with refused(world, code) as caught:
-                world.links.unlink(of, wallet, actor="admin")
+            with expect_refusal(app, code) as caught:
+                app.links.unlink(of, wallet, actor="admin")
             assert caught.value.details == details
 
-    def test_all_but_the_last_can_be_unlinked(self, world: World, wallets: list[str]) -> None:
+    def test_all_but_the_last_can_be_unlinked(self, app: Application, wallets: list[str]) -> None:
         """All wallets except the default can be unlinked, and the last one never."""
-        session = world.session(*wallets)
-        world.links.set_default(session.id, wallets[2], actor="admin")
+        session = app.session(*wallets)
+        app.links.set_default(session.id, wallets[2], actor="admin")
         for wallet in (wallets[3], wallets[0], wallets[1]):
-            world.links.unlink(session.id, wallet, actor="admin")
-        with refused(world, "SESSION_REQUIRES_WALLET"):
-            world.links.unlink(session.id, wallets[2], actor="admin")
-        assert world.default_links() == {session.id: [wallets[2]]}
+            app.links.unlink(session.id, wallet, actor="admin")
+        with expect_refusal(app, "SESSION_REQUIRES_WALLET"):
+            app.links.unlink(session.id, wallets[2], actor="admin")
+        assert app.default_links() == {session.id: [wallets[2]]}
 
 
 class TestSetDefault:
     """The default wallet is used for requests that name none."""
 
-    def test_result_and_rows(self, world: World, wallets: list[str]) -> None:
+    def test_result_and_rows(self, app: Application, wallets: list[str]) -> None:
         """The old default is unset and the new one set; other sessions keep theirs."""
-        session, other = world.session(*wallets[:3]), world.session(*wallets[:3])
-        link = world.links.set_default(session.id, wallets[2], actor="admin")
+        session, other = app.session(*wallets[:3]), app.session(*wallets[:3])
+        link = app.links.set_default(session.id, wallets[2], actor="admin")
         assert (link.id, link.is_default) == (wallets[2], True)
-        assert world.default_links() == {session.id: [wallets[2]], other.id: [wallets[0]]}
-        assert world.links.resolve(session.id) == wallets[2]
-        assert [each.id for each in world.links.list(session.id)] == [wallets[2], wallets[0], wallets[1]]
+        assert app.default_links() == {session.id: [wallets[2]], other.id: [wallets[0]]}
+        assert app.links.resolve(session.id) == wallets[2]
+        assert [each.id for each in app.links.list(session.id)] == [wallets[2], wallets[0], wallets[1]]
 
-    def test_the_same_again(self, world: World, wallets: list[str]) -> None:
+    def test_the_same_again(self, app: Application, wallets: list[str]) -> None:
         """If the wallet is already the default, nothing is written, not even to the audit log."""
-        session = world.session(*wallets[:2])
-        before = world.rows()
-        assert world.links.set_default(session.id, wallets[0], actor="admin") == session.wallets[0]
-        assert world.rows() == before
+        session = app.session(*wallets[:2])
+        before = app.rows()
+        assert app.links.set_default(session.id, wallets[0], actor="admin") == session.wallets[0]
+        assert app.rows() == before
 
-    def test_several_defaults_become_one(self, world: World, wallets: list[str]) -> None:
+    def test_several_defaults_become_one(self, app: Application, wallets: list[str]) -> None:
         """If a session has two defaults, setting either of them repairs it."""
-        session = world.session(*wallets[:3])
-        world.execute("UPDATE session_wallets SET is_default = 1 WHERE wallet_id = ?", wallets[1])
-        world.links.set_default(session.id, wallets[0], actor="admin")
-        assert world.default_links() == {session.id: [wallets[0]]}
-        assert world.events()[-1][5] == {"previousWalletIds": wallets[:2]}
+        session = app.session(*wallets[:3])
+        app.execute("UPDATE session_wallets SET is_default = 1 WHERE wallet_id = ?", wallets[1])
+        app.links.set_default(session.id, wallets[0], actor="admin")
+        assert app.default_links() == {session.id: [wallets[0]]}
+        assert app.events()[-1][5] == {"previousWalletIds": wallets[:2]}
 
-    def test_no_default_becomes_one(self, world: World, wallets: list[str]) -> None:
+    def test_no_default_becomes_one(self, app: Application, wallets: list[str]) -> None:
         """If a session has no default, setting one repairs it."""
-        session = world.session(*wallets[:2])
-        world.execute("UPDATE session_wallets SET is_default = 0")
-        assert world.sessions.get(session.id).default_wallet_id is None
-        assert world.sessions.get(session.id).wallet_name is None
-        with refused(world, "WALLET_ACCESS_DENIED"):
-            world.links.resolve(session.id)
-        world.links.set_default(session.id, wallets[1], actor="admin")
-        assert world.default_links() == {session.id: [wallets[1]]}
+        session = app.session(*wallets[:2])
+        app.execute("UPDATE session_wallets SET is_default = 0")
+        assert app.sessions.get(session.id).default_wallet_id is None
+        assert app.sessions.get(session.id).wallet_name is None
+        with expect_refusal(app, "WALLET_ACCESS_DENIED"):
+            app.links.resolve(session.id)
+        app.links.set_default(session.id, wallets[1], actor="admin")
+        assert app.default_links() == {session.id: [wallets[1]]}
 
-    def test_refusals(self, world: World, wallets: list[str]) -> None:
+    def test_refusals(self, app: Application, wallets: list[str]) -> None:
         """Only a wallet linked to a session that is not revoked can become its default."""
-        session, revoked = world.session(*wallets[:2]), world.session(*wallets[:2])
-        world.sessions.revoke(revoked.id, actor="admin")
+        session, revoked = app.session(*wallets[:2]), app.session(*wallets[:2])
+        app.sessions.revoke(revoked.id, actor="admin")
         for code, of, wallet, details in (
             ("SESSION_NOT_FOUND", NOBODY, wallets[0], {"sessionId": NOBODY}),
             ("SESSION_NOT_FOUND", revoked.id, wallets[1], {"sessionId": revoked.id}),
             ("WALLET_ACCESS_DENIED", session.id, wallets[2], {"sessionId": session.id, "walletId": wallets[2]}),
             ("WALLET_ACCESS_DENIED", session.id, NOBODY, {"sessionId": session.id, "walletId": NOBODY}),
         ):
-            with refused(world, code) as caught:
-                world.links.set_default(of, wallet, actor="admin")
+            with expect_refusal(app, code) as caught:
+                app.links.set_default(of, wallet, actor="admin")
             assert caught.value.details == details
 
 
 class TestList:
     """The wallets of a session."""
 
-    def test_order(self, world: World, wallets: list[str]) -> None:
+    def test_order(self, app: Application, wallets: list[str]) -> None:
         """The default comes first, then the others in the order in which they were linked."""
-        session = world.session(wallets[3], wallets[1])
-        world.clock.now = NOW + 1
-        world.links.link(session.id, wallets[2], actor="admin")
-        world.links.link(session.id, wallets[0], actor="admin")
+        session = app.session(wallets[3], wallets[1])
+        app.clock.now = NOW + 1
+        app.links.link(session.id, wallets[2], actor="admin")
+        app.links.link(session.id, wallets[0], actor="admin")
         order = [wallets[3], wallets[1], wallets[2], wallets[0]]
-        assert [link.id for link in world.links.list(session.id)] == order
-        world.links.set_default(session.id, wallets[2], actor="admin")
+        assert [link.id for link in app.links.list(session.id)] == order
+        app.links.set_default(session.id, wallets[2], actor="admin")
         order = [wallets[2], wallets[3], wallets[1], wallets[0]]
-        assert [link.id for link in world.links.list(session.id)] == order
-        assert world.sessions.get(session.id).wallets == world.links.list(session.id)
+        assert [link.id for link in app.links.list(session.id)] == order
+        assert app.sessions.get(session.id).wallets == app.links.list(session.id)
 
-    def test_of_a_revoked_session(self, world: World, wallets: list[str]) -> None:
+    def test_of_a_revoked_session(self, app: Application, wallets: list[str]) -> None:
         """A revoked session still shows its links."""
-        session = world.session(*wallets[:2])
-        world.sessions.revoke(session.id, actor="admin")
-        assert [link.id for link in world.links.list(session.id)] == wallets[:2]
+        session = app.session(*wallets[:2])
+        app.sessions.revoke(session.id, actor="admin")
+        assert [link.id for link in app.links.list(session.id)] == wallets[:2]
 
-    def test_of_an_unknown_session(self, world: World) -> None:
+    def test_of_an_unknown_session(self, app: Application) -> None:
         """An unknown session is an error, not an empty list."""
-        with refused(world, "SESSION_NOT_FOUND") as caught:
-            world.links.list(NOBODY)
+        with expect_refusal(app, "SESSION_NOT_FOUND") as caught:
+            app.links.list(NOBODY)
         assert caught.value.details == {"sessionId": NOBODY}
 
 
 class TestResolve:
     """The wallet that a request is for."""
 
-    def test_named_or_default(self, world: World, wallets: list[str]) -> None:
+    def test_named_or_default(self, app: Application, wallets: list[str]) -> None:
         """It is the wallet that the request names, if linked, or else the default."""
-        session, other = world.session(*wallets[:2]), world.session(*wallets[2:])
-        assert world.links.resolve(session.id) == wallets[0]
-        assert [world.links.resolve(session.id, wallet) for wallet in wallets[:2]] == wallets[:2]
+        session, other = app.session(*wallets[:2]), app.session(*wallets[2:])
+        assert app.links.resolve(session.id) == wallets[0]
+        assert [app.links.resolve(session.id, wallet) for wallet in wallets[:2]] == wallets[:2]
         for wallet in (*wallets[2:], NOBODY, "", wallets[0].upper(), "%", "' OR 1 = 1 --"):
-            with refused(world, "WALLET_ACCESS_DENIED") as caught:
-                world.links.resolve(session.id, wallet)
+            with expect_refusal(app, "WALLET_ACCESS_DENIED") as caught:
+                app.links.resolve(session.id, wallet)
             assert caught.value.details == {"sessionId": session.id, "walletId": wallet}
-        assert world.links.resolve(other.id) == wallets[2]
+        assert app.links.resolve(other.id) == wallets[2]
 
     @pytest.mark.parametrize("named", [False, True], ids=["default", "named"])
-    def test_sessions_without_access(self, world: World, wallets: list[str], named: bool) -> None:
+    def test_sessions_without_access(self, app: Application, wallets: list[str], named: bool) -> None:
         """Unknown, revoked and expired sessions give access to no wallet."""
-        session, expiring = world.session(*wallets[:2]), world.session(*wallets[:2], ttl=300)
+        session, expiring = app.session(*wallets[:2]), app.session(*wallets[:2], ttl=300)
         wallet = (wallets[1],) if named else ()
-        world.clock.now = NOW + 299.9
-        assert world.links.resolve(expiring.id, *wallet) == wallets[named]
+        app.clock.now = NOW + 299.9
+        assert app.links.resolve(expiring.id, *wallet) == wallets[named]
         for now in (NOW + 300, NOW + 300.1):
-            world.clock.now = now
-            with refused(world, "SESSION_EXPIRED"):
-                world.links.resolve(expiring.id, *wallet)
-        world.sessions.revoke(session.id, actor="admin")
-        world.sessions.revoke(expiring.id, actor="admin")
+            app.clock.now = now
+            with expect_refusal(app, "SESSION_EXPIRED"):
+                app.links.resolve(expiring.id, *wallet)
+        app.sessions.revoke(session.id, actor="admin")
+        app.sessions.revoke(expiring.id, actor="admin")
         for each in (session.id, expiring.id):
             for which in (*wallet, NOBODY):
-                with refused(world, "SESSION_REVOKED"):
-                    world.links.resolve(each, which)
-        with refused(world, "SESSION_NOT_FOUND") as caught:
-            world.links.resolve(NOBODY, *wallet)
+                with expect_refusal(app, "SESSION_REVOKED"):
+                    app.links.resolve(each, which)
+        with expect_refusal(app, "SESSION_NOT_FOUND") as caught:
+            app.links.resolve(NOBODY, *wallet)
         assert caught.value.details == {"sessionId": NOBODY}
 
-    def test_a_suspended_wallet(self, world: World, wallets: list[str]) -> None:
+    def test_a_suspended_wallet(self, app: Application, wallets: list[str]) -> None:
         """A suspended wallet is still resolved, because other calls check its status."""
-        session = world.session(wallets[0])
-        world.wallets.suspend(wallets[0], actor="admin")
-        assert world.links.resolve(session.id) == wallets[0]
+        session = app.session(wallets[0])
+        app.wallets.suspend(wallets[0], actor="admin")
+        assert app.links.resolve(session.id) == wallets[0]
 
-    def test_nothing_is_written(self, world: World, wallets: list[str]) -> None:
+    def test_nothing_is_written(self, app: Application, wallets: list[str]) -> None:
         """`resolve` changes no row."""
-        session = world.session(*wallets[:2])
-        before = world.rows()
-        world.links.resolve(session.id)
-        world.links.resolve(session.id, wallets[1])
-        assert world.rows() == before
+        session = app.session(*wallets[:2])
+        before = app.rows()
+        app.links.resolve(session.id)
+        app.links.resolve(session.id, wallets[1])
+        assert app.rows() == before
 
 
-def changes_of(world: World) -> dict[str, Callable[[], Any]]:
+def changes_of(app: Application) -> dict[str, Callable[[], Any]]:
     """Each operation on a session's links, for sessions and wallets created for it."""
-    first, second, third = (world.wallet() for _ in range(3))
-    session = world.session(first, second)
+    first, second, third = (app.wallet() for _ in range(3))
+    session = app.session(first, second)
     return {
-        "link": lambda: world.links.link(session.id, third, actor="admin"),
-        "unlink": lambda: world.links.unlink(session.id, second, actor="admin"),
-        "set_default": lambda: world.links.set_default(session.id, second, actor="admin"),
-        "renew": lambda: world.sessions.renew(session.token, actor="admin"),
-        "revoke": lambda: world.sessions.revoke(session.id, actor="admin"),
-        "terminate the default": lambda: world.wallets.terminate(first, actor="admin"),
-        "terminate another": lambda: world.wallets.terminate(second, actor="admin"),
+        "link": lambda: app.links.link(session.id, third, actor="admin"),
+        "unlink": lambda: app.links.unlink(session.id, second, actor="admin"),
+        "set_default": lambda: app.links.set_default(session.id, second, actor="admin"),
+        "renew": lambda: app.sessions.renew(session.token, actor="admin"),
+        "revoke": lambda: app.sessions.revoke(session.id, actor="admin"),
+        "terminate the default": lambda: app.wallets.terminate(first, actor="admin"),
+        "terminate another": lambda: app.wallets.terminate(second, actor="admin"),
     }
 
 
@@ -266,12 +266,12 @@ CHANGES = ("link", "unlink", "set_default", "renew", "revoke", "terminate the de
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_the_invariant_holds_after_each_change(world: World, name: str) -> None:
+def test_the_invariant_holds_after_each_change(app: Application, name: str) -> None:
     """After any change, each session that is not revoked has at least one wallet and exactly one default."""
-    operation = changes_of(world)[name]
-    world.clock.now = NOW + 2_000_000
+    operation = changes_of(app)[name]
+    app.clock.now = NOW + 2_000_000
     operation()
-    broken = world.query(
+    broken = app.query(
         "SELECT id FROM sessions LEFT JOIN session_wallets ON session_id = id WHERE revoked_at IS NULL"
         " GROUP BY id HAVING count(session_id) = 0 OR total(is_default) <> 1"
     )

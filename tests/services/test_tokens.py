@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.service_harness import NOBODY, NOW, World, b64, make_token, refused, sha256, unb64
+from support.application import NOBODY, NOW, Application, b64, expect_refusal, make_token, sha256, unb64
 
 import waiaas
 from waiaas import AuthenticatedSession, IssuedSession, TokenClaims, WAIaaSError, services
@@ -24,44 +24,44 @@ from waiaas.services.changes import write
 from waiaas.services.tokens import TokenKeys
 
 
-def test_a_replaced_key_is_not_kept_alive_by_a_clock_that_was_set_back(world: World) -> None:
+def test_a_replaced_key_is_not_kept_alive_by_a_clock_that_was_set_back(app: Application) -> None:
     """A replaced key is accepted within five minutes of the rotation, before it as well as after it."""
-    session = world.session(world.wallet())
-    world.rotate()
-    world.clock.now = NOW - 299
-    assert isinstance(world.sessions.authenticate(session.token), AuthenticatedSession)
-    with refused(world, "ROTATION_TOO_RECENT"):
-        world.tokens.rotate(actor="admin")
-    world.clock.now = NOW - 300
-    with refused(world, "INVALID_TOKEN"):
-        world.sessions.authenticate(session.token)
-    world.tokens.rotate(actor="admin")
+    session = app.session(app.wallet())
+    app.rotate()
+    app.clock.now = NOW - 299
+    assert isinstance(app.sessions.authenticate(session.token), AuthenticatedSession)
+    with expect_refusal(app, "ROTATION_TOO_RECENT"):
+        app.tokens.rotate(actor="admin")
+    app.clock.now = NOW - 300
+    with expect_refusal(app, "INVALID_TOKEN"):
+        app.sessions.authenticate(session.token)
+    app.tokens.rotate(actor="admin")
 
 
-def test_deleting_the_current_key_does_not_revive_an_earlier_one(world: World) -> None:
+def test_deleting_the_current_key_does_not_revive_an_earlier_one(app: Application) -> None:
     """If the current key was deleted, no token is accepted, and the next key created is the only one."""
-    session = world.session(world.wallet())
-    world.rotate()
-    world.clock.now = NOW + 300
-    world.execute("DELETE FROM key_value_store WHERE key = 'jwt_secret_current'")
+    session = app.session(app.wallet())
+    app.rotate()
+    app.clock.now = NOW + 300
+    app.execute("DELETE FROM key_value_store WHERE key = 'jwt_secret_current'")
     with pytest.raises(WAIaaSError, match="token is not valid"):
-        world.sessions.authenticate(session.token)
-    world.session(world.wallet())
-    assert world.query("SELECT key FROM key_value_store") == [("jwt_secret_current",)]
-    with refused(world, "INVALID_TOKEN"):
-        world.sessions.authenticate(session.token)
+        app.sessions.authenticate(session.token)
+    app.session(app.wallet())
+    assert app.query("SELECT key FROM key_value_store") == [("jwt_secret_current",)]
+    with expect_refusal(app, "INVALID_TOKEN"):
+        app.sessions.authenticate(session.token)
 
 
 @pytest.mark.parametrize("operation", ["verify", "authenticate", "sign"])
-def test_unreadable_keys_are_a_refusal(world: World, operation: str) -> None:
+def test_unreadable_keys_are_a_refusal(app: Application, operation: str) -> None:
     """An SQLite error while the keys are read is translated into a refusal with a code."""
-    world.execute("DROP TABLE key_value_store")
+    app.execute("DROP TABLE key_value_store")
     operations = {
-        "verify": lambda: world.tokens.verify("wai_sess_a.b.c"),
-        "authenticate": lambda: world.sessions.authenticate("wai_sess_a.b.c"),
-        "sign": lambda: world.tokens.sign("s-1", "w-1", issued_at=NOW, expires_at=NOW + 300),
+        "verify": lambda: app.tokens.verify("wai_sess_a.b.c"),
+        "authenticate": lambda: app.sessions.authenticate("wai_sess_a.b.c"),
+        "sign": lambda: app.tokens.sign("s-1", "w-1", issued_at=NOW, expires_at=NOW + 300),
     }
-    with refused(world, "DATABASE_UNAVAILABLE", "sqlite_error"):
+    with expect_refusal(app, "DATABASE_UNAVAILABLE", "sqlite_error"):
         operations[operation]()
 
 
@@ -92,31 +92,33 @@ UNUSABLE_KEYS = {
 @pytest.mark.parametrize("which", ["jwt_secret_current", "jwt_secret_previous"])
 @pytest.mark.parametrize("value", UNUSABLE_KEYS.values(), ids=UNUSABLE_KEYS.keys())
 @pytest.mark.parametrize("is_warm", [False, True], ids=["first use", "keys known"])
-def test_with_an_unusable_key_every_operation_is_refused(world: World, which: str, value: str, is_warm: bool) -> None:
+def test_with_an_unusable_key_every_operation_is_refused(
+    app: Application, which: str, value: str, is_warm: bool
+) -> None:
     """If the current or previous key is not in the daemon's format, every operation on tokens is refused."""
-    wallet = world.wallet()
-    session = world.session(wallet)
-    world.rotate()
-    world.clock.now += 400
+    wallet = app.wallet()
+    session = app.session(wallet)
+    app.rotate()
+    app.clock.now += 400
     if not is_warm:
-        world = World(world.path, world.clock)
+        app = Application(app.path, app.clock)
     else:
-        world.session(wallet)
-    world.execute("UPDATE key_value_store SET value = ? WHERE key = ?", value, which)
+        app.session(wallet)
+    app.execute("UPDATE key_value_store SET value = ? WHERE key = ?", value, which)
     for operation in (
-        lambda: world.sessions.authenticate(session.token),
-        lambda: world.sessions.renew(session.token, actor="admin"),
-        lambda: world.session(wallet),
-        lambda: world.tokens.verify(session.token),
-        lambda: world.tokens.rotate(actor="admin"),
-        lambda: world.tokens.sign(session.id, wallet, issued_at=NOW, expires_at=NOW + 300),
+        lambda: app.sessions.authenticate(session.token),
+        lambda: app.sessions.renew(session.token, actor="admin"),
+        lambda: app.session(wallet),
+        lambda: app.tokens.verify(session.token),
+        lambda: app.tokens.rotate(actor="admin"),
+        lambda: app.tokens.sign(session.id, wallet, issued_at=NOW, expires_at=NOW + 300),
     ):
-        with refused(world, "DATABASE_UNAVAILABLE", "token_key_unusable") as caught:
+        with expect_refusal(app, "DATABASE_UNAVAILABLE", "token_key_unusable") as caught:
             operation()
         shown = "".join(traceback.format_exception(caught.value)) + repr(caught.value.to_dict())
         assert which in shown
         assert GOOD not in shown and "xyxy" not in shown
-    world.database.close()
+    app.database.close()
 
 
 def secrets_of(error: BaseException, *secrets: str) -> list[str]:
@@ -141,47 +143,47 @@ def secrets_of(error: BaseException, *secrets: str) -> list[str]:
     "value", ["{}", "\xff{}", '{{"secret":"{}","createdAt":1', '{{"secret":"{}zz","createdAt":1}}']
 )
 @pytest.mark.parametrize("is_warm", [False, True], ids=["first use", "keys known"])
-def test_no_error_contains_an_unusable_key(world: World, which: str, value: str, is_warm: bool) -> None:
+def test_no_error_contains_an_unusable_key(app: Application, which: str, value: str, is_warm: bool) -> None:
     """No message, attribute, context or traceback variable of a refusal contains the text of a key."""
-    wallet = world.wallet()
-    session = world.session(wallet)
-    world.rotate()
-    world.clock.now += 600
+    wallet = app.wallet()
+    session = app.session(wallet)
+    app.rotate()
+    app.clock.now += 600
     if is_warm:
-        world.session(wallet)
+        app.session(wallet)
     else:
-        world = World(world.path, world.clock)
+        app = Application(app.path, app.clock)
     stored = value.format(GOOD).encode("latin-1")
-    world.execute("UPDATE key_value_store SET value = CAST(? AS TEXT) WHERE key = ?", stored, which)
+    app.execute("UPDATE key_value_store SET value = CAST(? AS TEXT) WHERE key = ?", stored, which)
     for operation in (
-        lambda: world.sessions.authorize(session.token),
-        lambda: world.sessions.authenticate(session.token),
-        lambda: world.sessions.renew(session.token, actor="admin"),
-        lambda: world.session(wallet),
-        lambda: world.tokens.verify(session.token),
-        lambda: world.tokens.rotate(actor="admin"),
-        lambda: world.tokens.sign(session.id, wallet, issued_at=NOW, expires_at=NOW + 300),
+        lambda: app.sessions.authorize(session.token),
+        lambda: app.sessions.authenticate(session.token),
+        lambda: app.sessions.renew(session.token, actor="admin"),
+        lambda: app.session(wallet),
+        lambda: app.tokens.verify(session.token),
+        lambda: app.tokens.rotate(actor="admin"),
+        lambda: app.tokens.sign(session.id, wallet, issued_at=NOW, expires_at=NOW + 300),
     ):
         with pytest.raises(WAIaaSError) as caught:
             operation()
         assert caught.value.reason in ("token_key_unusable", "unreadable_value")
         assert secrets_of(caught.value, GOOD[:32]) == []
-    world.database.close()
+    app.database.close()
 
 
-def test_no_error_contains_a_valid_key(world: World) -> None:
+def test_no_error_contains_a_valid_key(app: Application) -> None:
     """An error with another cause, such as an invalid token or a full disk, contains no key either."""
-    wallet = world.wallet()
-    session = world.session(wallet)
-    world.clock.now += 600
-    key = world.key().hex()
-    world.execute("CREATE TRIGGER no BEFORE INSERT ON audit_log BEGIN SELECT RAISE(ABORT, 'no'); END")
+    wallet = app.wallet()
+    session = app.session(wallet)
+    app.clock.now += 600
+    key = app.key().hex()
+    app.execute("CREATE TRIGGER no BEFORE INSERT ON audit_log BEGIN SELECT RAISE(ABORT, 'no'); END")
     for operation in (
-        lambda: world.sessions.authorize(session.token[:-2] + "AA"),
-        lambda: world.sessions.authenticate("wai_sess_" + "x" * 5000),
-        lambda: world.sessions.renew(session.token, actor="admin"),
-        lambda: world.session(wallet),
-        lambda: world.tokens.rotate(actor="admin"),
+        lambda: app.sessions.authorize(session.token[:-2] + "AA"),
+        lambda: app.sessions.authenticate("wai_sess_" + "x" * 5000),
+        lambda: app.sessions.renew(session.token, actor="admin"),
+        lambda: app.session(wallet),
+        lambda: app.tokens.rotate(actor="admin"),
     ):
         with pytest.raises(WAIaaSError) as caught:
             operation()
@@ -228,10 +230,10 @@ WRONG_CLAIMS = {
 }
 
 
-def is_refused(world: World, token: object, code: str = "INVALID_TOKEN") -> None:
+def is_refused(app: Application, token: object, code: str = "INVALID_TOKEN") -> None:
     """Assert that every operation refuses a token without repeating any of it."""
-    for operation in (world.sessions.authenticate, world.renew, world.tokens.verify):
-        with refused(world, code) as caught:
+    for operation in (app.sessions.authenticate, app.renew, app.tokens.verify):
+        with expect_refusal(app, code) as caught:
             operation(token)  # type: ignore[arg-type]
         shown = "".join(traceback.format_exception(caught.value)) + repr(caught.value.to_dict())
         assert len(str(token)) < 20 or str(token)[9:20] not in shown
@@ -239,10 +241,10 @@ def is_refused(world: World, token: object, code: str = "INVALID_TOKEN") -> None
 
 
 @pytest.mark.parametrize("changes", WRONG_CLAIMS.values(), ids=WRONG_CLAIMS.keys())
-def test_invalid_claims_are_refused(world: World, changes: dict[str, Any]) -> None:
+def test_invalid_claims_are_refused(app: Application, changes: dict[str, Any]) -> None:
     """A correctly signed token is invalid if a claim is missing, has another type or is out of range."""
-    session = world.session(world.wallet())
-    is_refused(world, make_token(world.key(), claims_of(session, **changes)))
+    session = app.session(app.wallet())
+    is_refused(app, make_token(app.key(), claims_of(session, **changes)))
 
 
 def spellings(token: str) -> list[str]:
@@ -255,12 +257,12 @@ def spellings(token: str) -> list[str]:
     return [*others, f"{head}..{signature}", f"{head}.{signature}.{signature}", f"{head}.\n{signature}"]
 
 
-def test_a_token_has_one_spelling(world: World) -> None:
+def test_a_token_has_one_spelling(app: Application) -> None:
     """A token with another spelling of the same signature is invalid."""
-    session = world.session(world.wallet())
+    session = app.session(app.wallet())
     for other in spellings(session.token):
         assert other != session.token
-        is_refused(world, other)
+        is_refused(app, other)
 
 
 WRONG_TEXTS = {
@@ -281,15 +283,15 @@ WRONG_TEXTS = {
 
 
 @pytest.mark.parametrize("token", WRONG_TEXTS.values(), ids=WRONG_TEXTS.keys())
-def test_a_value_that_is_not_a_token_is_refused(world: World, token: object) -> None:
+def test_a_value_that_is_not_a_token_is_refused(app: Application, token: object) -> None:
     """A value of any type that is not three base64 parts after the prefix is invalid."""
-    world.session(world.wallet())
-    is_refused(world, token)
+    app.session(app.wallet())
+    is_refused(app, token)
 
 
-def test_a_changed_token_is_refused(world: World) -> None:
+def test_a_changed_token_is_refused(app: Application) -> None:
     """Changing any character invalidates a token: prefix, case, surrounding spaces, swapped or missing parts."""
-    session = world.session(world.wallet())
+    session = app.session(app.wallet())
     token = session.token
     jwt = token.removeprefix("wai_sess_")
     header, payload, signature = jwt.split(".")
@@ -301,21 +303,21 @@ def test_a_changed_token_is_refused(world: World) -> None:
         f"wai_sess_{header}..{signature}",
         *(f"wai_sess_{header}=.{payload}.{signature}", f"wai_sess_{header}.{payload}=.{signature}"),
     ):
-        is_refused(world, other)
+        is_refused(app, other)
     for place in range(9, len(token)):
         other = token[:place] + ("A" if token[place] != "A" else "B") + token[place + 1 :]
         with pytest.raises(WAIaaSError, match="token is not valid"):
-            world.sessions.authenticate(other)
-    assert world.sessions.authenticate(token).session_id == session.id
+            app.sessions.authenticate(other)
+    assert app.sessions.authenticate(token).session_id == session.id
 
 
-def test_an_edited_payload_is_refused(world: World) -> None:
+def test_an_edited_payload_is_refused(app: Application) -> None:
     """A token with an edited payload and its old signature does not authenticate another session."""
-    own, other = world.session(world.wallet()), world.session(world.wallet())
+    own, other = app.session(app.wallet()), app.session(app.wallet())
     header, _, signature = own.token.split(".")
     for changes in ({"sub": other.id, "wlt": other.wallet_id}, {"exp": NOW + 9_999_999}, {"iat": 0}):
         payload = b64(json.dumps(claims_of(own, **changes), separators=(",", ":")).encode())
-        is_refused(world, f"{header}.{payload}.{signature}")
+        is_refused(app, f"{header}.{payload}.{signature}")
 
 
 OTHER_ALGORITHMS = {
@@ -353,12 +355,12 @@ OTHER_ALGORITHMS = {
 
 
 @pytest.mark.parametrize(("header", "digest"), OTHER_ALGORITHMS.values(), ids=OTHER_ALGORITHMS.keys())
-def test_other_algorithms_are_refused(world: World, header: Any, digest: str) -> None:
+def test_other_algorithms_are_refused(app: Application, header: Any, digest: str) -> None:
     """Only HS256 is accepted, whatever the header names and even with a signature of the right key."""
-    session = world.session(world.wallet())
-    token = make_token(world.key(), claims_of(session), header, digest)
-    is_refused(world, token)
-    is_refused(world, token.rpartition(".")[0] + ".")
+    session = app.session(app.wallet())
+    token = make_token(app.key(), claims_of(session), header, digest)
+    is_refused(app, token)
+    is_refused(app, token.rpartition(".")[0] + ".")
 
 
 WRONG_PAYLOADS = {
@@ -375,10 +377,10 @@ WRONG_PAYLOADS = {
 
 
 @pytest.mark.parametrize("payload", WRONG_PAYLOADS.values(), ids=WRONG_PAYLOADS.keys())
-def test_a_payload_without_claims_is_refused(world: World, payload: bytes) -> None:
+def test_a_payload_without_claims_is_refused(app: Application, payload: bytes) -> None:
     """A correctly signed payload that is not an object of claims is invalid."""
-    world.session(world.wallet())
-    is_refused(world, make_token(world.key(), payload))
+    app.session(app.wallet())
+    is_refused(app, make_token(app.key(), payload))
 
 
 @given(st.binary(max_size=300))
@@ -392,46 +394,46 @@ def test_random_bytes_are_refused(data: bytes) -> None:
             keys.verify(token, NOW)
 
 
-def test_additional_claims_are_ignored(world: World) -> None:
+def test_additional_claims_are_ignored(app: Application) -> None:
     """A token with additional claims of a later daemon is valid if its known claims are."""
-    session = world.session(world.wallet())
-    token = make_token(world.key(), claims_of(session, jti="x", nbf=NOW + 999, aud=["y"]))
-    assert world.tokens.verify(token) == TokenClaims(session.id, session.wallet_id, NOW, NOW + 2_592_000)
-    with refused(world, "INVALID_TOKEN"):
-        world.sessions.authenticate(token)
+    session = app.session(app.wallet())
+    token = make_token(app.key(), claims_of(session, jti="x", nbf=NOW + 999, aud=["y"]))
+    assert app.tokens.verify(token) == TokenClaims(session.id, session.wallet_id, NOW, NOW + 2_592_000)
+    with expect_refusal(app, "INVALID_TOKEN"):
+        app.sessions.authenticate(token)
 
 
-def test_a_signed_token_that_was_never_issued_is_refused(world: World) -> None:
+def test_a_signed_token_that_was_never_issued_is_refused(app: Application) -> None:
     """A token signed with the right key but never issued is refused: its hash is not the session's."""
-    session = world.session(world.wallet())
-    forged = make_token(world.key(), claims_of(session, iat=NOW - 1))
-    with refused(world, "INVALID_TOKEN"):
-        world.sessions.authenticate(forged)
-    with refused(world, "SESSION_RENEWAL_MISMATCH"):
-        world.sessions.renew(forged, actor="admin")
-    unknown = make_token(world.key(), claims_of(session, sub=NOBODY))
-    for operation in (world.sessions.authenticate, world.renew):
-        with refused(world, "SESSION_NOT_FOUND"):
+    session = app.session(app.wallet())
+    forged = make_token(app.key(), claims_of(session, iat=NOW - 1))
+    with expect_refusal(app, "INVALID_TOKEN"):
+        app.sessions.authenticate(forged)
+    with expect_refusal(app, "SESSION_RENEWAL_MISMATCH"):
+        app.sessions.renew(forged, actor="admin")
+    unknown = make_token(app.key(), claims_of(session, sub=NOBODY))
+    for operation in (app.sessions.authenticate, app.renew):
+        with expect_refusal(app, "SESSION_NOT_FOUND"):
             operation(unknown)
 
 
-def test_a_token_of_another_database_is_refused(world: World, tmp_path: Path) -> None:
+def test_a_token_of_another_database_is_refused(app: Application, tmp_path: Path) -> None:
     """Each file has its own key, so a token of one file is invalid in every other."""
-    other = World(tmp_path / "other.db")
+    other = Application(tmp_path / "other.db")
     session = other.session(other.wallet())
-    world.session(world.wallet())
-    is_refused(world, session.token)
+    app.session(app.wallet())
+    is_refused(app, session.token)
     assert other.sessions.authenticate(session.token).session_id == session.id
-    assert other.key() != world.key()
+    assert other.key() != app.key()
     other.database.close()
 
 
 class TestFormat:
     """The stored formats, decoded with only hmac, base64 and json (RFC 7519, RFC 7515, RFC 7518)."""
 
-    def test_token(self, world: World) -> None:
+    def test_token(self, app: Application) -> None:
         """A token is the prefix and a JWT with exactly the daemon's claims, signed with the key's 32 raw bytes."""
-        session = world.session(world.wallet(), world.wallet(), ttl=3600)
+        session = app.session(app.wallet(), app.wallet(), ttl=3600)
         assert session.token.startswith("wai_sess_")
         header, payload, signature = session.token.removeprefix("wai_sess_").split(".")
         assert json.loads(unb64(header)) == {"alg": "HS256", "typ": "JWT"}
@@ -443,57 +445,57 @@ class TestFormat:
             "iat": int,
             "exp": int,
         }
-        key = world.key()
+        key = app.key()
         assert len(key) == 32
         assert unb64(signature) == hmac.new(key, f"{header}.{payload}".encode(), hashlib.sha256).digest()
         assert "=" not in session.token
 
-    def test_key(self, world: World) -> None:
+    def test_key(self, app: Application) -> None:
         """The key is stored as JSON without spaces, with 64 lower-case digits and its creation time in seconds."""
-        world.session(world.wallet())
-        ((name, value, updated_at),) = world.query("SELECT * FROM key_value_store")
+        app.session(app.wallet())
+        ((name, value, updated_at),) = app.query("SELECT * FROM key_value_store")
         assert (name, updated_at) == ("jwt_secret_current", NOW)
         assert re.fullmatch(rf'\{{"secret":"[0-9a-f]{{64}}","createdAt":{NOW}\}}', value)
 
-    def test_rotated_keys(self, world: World) -> None:
+    def test_rotated_keys(self, app: Application) -> None:
         """A rotation moves the key's row unchanged, and creates a new one in the same format."""
-        world.session(world.wallet())
-        ((value,),) = world.query("SELECT value FROM key_value_store")
-        world.clock.now = NOW + 1000.9
-        world.tokens.rotate(actor="root")
-        stored = dict(world.query("SELECT key, value FROM key_value_store"))
+        app.session(app.wallet())
+        ((value,),) = app.query("SELECT value FROM key_value_store")
+        app.clock.now = NOW + 1000.9
+        app.tokens.rotate(actor="root")
+        stored = dict(app.query("SELECT key, value FROM key_value_store"))
         assert stored.keys() == {"jwt_secret_current", "jwt_secret_previous"}
         assert stored["jwt_secret_previous"] == value != stored["jwt_secret_current"]
         made = json.loads(stored["jwt_secret_current"])
         assert (len(made["secret"]), made["createdAt"]) == (64, NOW + 1000)
-        assert world.query("SELECT DISTINCT updated_at FROM key_value_store") == [(NOW + 1000,)]
-        assert world.events()[-1] == ("KEY_ROTATED", "root", None, None, None, {"key": "jwt_secret_current"})
+        assert app.query("SELECT DISTINCT updated_at FROM key_value_store") == [(NOW + 1000,)]
+        assert app.events()[-1] == ("KEY_ROTATED", "root", None, None, None, {"key": "jwt_secret_current"})
 
-    def test_rows_and_token_in_the_daemons_format(self, world: World) -> None:
+    def test_rows_and_token_in_the_daemons_format(self, app: Application) -> None:
         """A session with rows, key and token in the daemon's format authenticates and can be renewed."""
         key = bytes(range(32))
         wallet, session = "0190a3f0-1111-7abc-8def-0123456789ab", "0190a3f0-2222-7abc-8def-0123456789ab"
         claims = {"sub": session, "wlt": wallet, "iat": NOW - 2000, "exp": NOW + 2000}
         token = make_token(key, claims)
-        world.execute(
+        app.execute(
             "INSERT INTO wallets (id, name, chain, environment, public_key, status, created_at, updated_at)"
             " VALUES (?, 'w', 'ethereum', 'mainnet', '0xabc', 'ACTIVE', ?, ?)",
             *(wallet, NOW - 9000, NOW - 9000),
         )
-        world.execute(
+        app.execute(
             "INSERT INTO sessions (id, token_hash, expires_at, absolute_expires_at, created_at)"
             " VALUES (?, ?, ?, ?, ?)",
             *(session, sha256(token), NOW + 2000, NOW + 3000, NOW - 2000),
         )
-        world.execute("INSERT INTO session_wallets VALUES (?, ?, 1, ?)", session, wallet, NOW - 2000)
-        world.execute(
+        app.execute("INSERT INTO session_wallets VALUES (?, ?, 1, ?)", session, wallet, NOW - 2000)
+        app.execute(
             "INSERT INTO key_value_store VALUES ('jwt_secret_current', ?, ?)",
             *(json.dumps({"secret": key.hex(), "createdAt": NOW - 9000}), NOW - 9000),
         )
-        assert world.tokens.verify(token) == (session, wallet, NOW - 2000, NOW + 2000)
-        found = world.sessions.authenticate(token)
+        assert app.tokens.verify(token) == (session, wallet, NOW - 2000, NOW + 2000)
+        found = app.sessions.authenticate(token)
         assert found == (session, wallet, datetime.fromtimestamp(NOW + 2000, timezone.utc))
-        renewed = world.sessions.renew(token, actor="admin")
+        renewed = app.sessions.renew(token, actor="admin")
         assert renewed.token == make_token(key, claims | {"iat": NOW, "exp": NOW + 3000})
 
 
@@ -501,89 +503,89 @@ class TestRotation:
     """The effect of a rotation on tokens of the old and the new key."""
 
     @pytest.mark.parametrize("knows_keys", [True, False], ids=["keys known", "first use"])
-    def test_old_tokens_are_valid_for_five_minutes(self, world: World, knows_keys: bool) -> None:
+    def test_old_tokens_are_valid_for_five_minutes(self, app: Application, knows_keys: bool) -> None:
         """A token of the replaced key is accepted for 300 seconds, one of the new key from the start."""
-        wallet = world.wallet()
-        old = world.session(wallet)
+        wallet = app.wallet()
+        old = app.session(wallet)
         if knows_keys:
-            world.sessions.authenticate(old.token)
-        world.clock.now = NOW + 5000
-        rotating = World(world.path, world.clock)
+            app.sessions.authenticate(old.token)
+        app.clock.now = NOW + 5000
+        rotating = Application(app.path, app.clock)
         rotating.tokens.rotate(actor="admin")
         new = rotating.session(wallet)
         assert json.loads(unb64(new.token.split(".")[1]))["iat"] == NOW + 5000
         for seconds in (0, 1, 299, 299.99):
-            world.clock.now = NOW + 5000 + seconds
-            assert world.sessions.authenticate(old.token).session_id == old.id
-            assert world.sessions.authenticate(new.token).session_id == new.id
+            app.clock.now = NOW + 5000 + seconds
+            assert app.sessions.authenticate(old.token).session_id == old.id
+            assert app.sessions.authenticate(new.token).session_id == new.id
         for seconds in (300, 301, 99_999):
-            world.clock.now = NOW + 5000 + seconds
-            is_refused(world, old.token)
-            assert world.sessions.authenticate(new.token).session_id == new.id
+            app.clock.now = NOW + 5000 + seconds
+            is_refused(app, old.token)
+            assert app.sessions.authenticate(new.token).session_id == new.id
         rotating.database.close()
 
-    def test_a_new_key_cannot_be_rotated(self, world: World) -> None:
+    def test_a_new_key_cannot_be_rotated(self, app: Application) -> None:
         """A new key, even the first one, cannot be rotated for 300 seconds; the error contains the earliest time."""
-        session = world.session(world.wallet())
+        session = app.session(app.wallet())
         for made in (NOW, NOW + 300):
-            key = world.key()
+            key = app.key()
             for seconds in (-299, 0, 299, 299.99):
-                world.clock.now = made + seconds
-                with refused(world, "ROTATION_TOO_RECENT") as caught:
-                    world.tokens.rotate(actor="admin")
+                app.clock.now = made + seconds
+                with expect_refusal(app, "ROTATION_TOO_RECENT") as caught:
+                    app.tokens.rotate(actor="admin")
                 assert caught.value.details == {"retryAt": made + 300}
-            world.clock.now = made + 300
-            world.tokens.rotate(actor="admin")
-            assert world.key("jwt_secret_previous") == key != world.key()
-        is_refused(world, session.token)
+            app.clock.now = made + 300
+            app.tokens.rotate(actor="admin")
+            assert app.key("jwt_secret_previous") == key != app.key()
+        is_refused(app, session.token)
 
-    def test_without_a_key(self, world: World) -> None:
+    def test_without_a_key(self, app: Application) -> None:
         """A rotation in a file without a key creates the first one, which cannot be rotated for 300 seconds either."""
-        world.tokens.rotate(actor="admin")
-        assert world.query("SELECT key FROM key_value_store") == [("jwt_secret_current",)]
-        assert world.events() == [("KEY_ROTATED", "admin", None, None, None, {"key": "jwt_secret_current"})]
-        with refused(world, "ROTATION_TOO_RECENT"):
-            world.tokens.rotate(actor="admin")
+        app.tokens.rotate(actor="admin")
+        assert app.query("SELECT key FROM key_value_store") == [("jwt_secret_current",)]
+        assert app.events() == [("KEY_ROTATED", "admin", None, None, None, {"key": "jwt_secret_current"})]
+        with expect_refusal(app, "ROTATION_TOO_RECENT"):
+            app.tokens.rotate(actor="admin")
 
-    def test_a_renewed_token_is_valid_after_the_old_key(self, world: World) -> None:
+    def test_a_renewed_token_is_valid_after_the_old_key(self, app: Application) -> None:
         """A renewal signs with the current key, so the session continues when the old key is no longer accepted."""
-        session = world.session(world.wallet(), ttl=1000)
-        world.clock.now = NOW + 600
-        world.tokens.rotate(actor="admin")
-        renewed = world.sessions.renew(session.token, actor="admin")
-        world.clock.now = NOW + 600 + 300
-        assert world.sessions.authenticate(renewed.token).session_id == session.id
-        is_refused(world, session.token)
+        session = app.session(app.wallet(), ttl=1000)
+        app.clock.now = NOW + 600
+        app.tokens.rotate(actor="admin")
+        renewed = app.sessions.renew(session.token, actor="admin")
+        app.clock.now = NOW + 600 + 300
+        assert app.sessions.authenticate(renewed.token).session_id == session.id
+        is_refused(app, session.token)
 
-    def test_a_key_replaced_by_another_program(self, world: World) -> None:
+    def test_a_key_replaced_by_another_program(self, app: Application) -> None:
         """A service with cached keys notices at the next request that another program has replaced them."""
-        session = world.session(world.wallet())
-        world.sessions.authenticate(session.token)
-        ((value,),) = world.query("SELECT value FROM key_value_store")
+        session = app.session(app.wallet())
+        app.sessions.authenticate(session.token)
+        ((value,),) = app.query("SELECT value FROM key_value_store")
         other = json.dumps({"secret": GOOD, "createdAt": NOW})
-        world.execute("UPDATE key_value_store SET value = ?", other)
-        is_refused(world, session.token)
+        app.execute("UPDATE key_value_store SET value = ?", other)
+        is_refused(app, session.token)
         forged = make_token(bytes.fromhex(GOOD), claims_of(session))
-        with refused(world, "INVALID_TOKEN"):
-            world.sessions.authenticate(forged)
-        world.execute("UPDATE key_value_store SET value = ?", value)
-        assert world.sessions.authenticate(session.token).session_id == session.id
+        with expect_refusal(app, "INVALID_TOKEN"):
+            app.sessions.authenticate(forged)
+        app.execute("UPDATE key_value_store SET value = ?", value)
+        assert app.sessions.authenticate(session.token).session_id == session.id
 
 
 @pytest.mark.parametrize("stored", ["", "지갑", "00" * 32, "00" * 33])
-def test_a_stored_value_that_is_not_a_hash_matches_no_token(world: World, stored: str) -> None:
+def test_a_stored_value_that_is_not_a_hash_matches_no_token(app: Application, stored: str) -> None:
     """If the stored value is not a hash, no token matches it."""
-    session = world.session(world.wallet())
-    world.execute("UPDATE sessions SET token_hash = ?", stored)
-    with refused(world, "INVALID_TOKEN"):
-        world.sessions.authenticate(session.token)
-    with refused(world, "SESSION_RENEWAL_MISMATCH"):
-        world.sessions.renew(session.token, actor="admin")
+    session = app.session(app.wallet())
+    app.execute("UPDATE sessions SET token_hash = ?", stored)
+    with expect_refusal(app, "INVALID_TOKEN"):
+        app.sessions.authenticate(session.token)
+    with expect_refusal(app, "SESSION_RENEWAL_MISMATCH"):
+        app.sessions.renew(session.token, actor="admin")
 
 
-def test_two_concurrent_callers_create_one_key(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_concurrent_callers_create_one_key(app: Application, monkeypatch: pytest.MonkeyPatch) -> None:
     """If another caller creates the first key before this one gets the lock, this one uses that key."""
-    other = World(world.path, world.clock)
+    other = Application(app.path, app.clock)
 
     def after_the_other(*change: Any) -> Any:
         monkeypatch.undo()
@@ -591,8 +593,8 @@ def test_two_concurrent_callers_create_one_key(world: World, monkeypatch: pytest
         return write(*change)
 
     monkeypatch.setattr("waiaas.services.tokens.write", after_the_other)
-    token = world.tokens.sign("s-1", "w-1", issued_at=NOW, expires_at=NOW + 300)
-    assert token == make_token(world.key(), {"sub": "s-1", "wlt": "w-1", "iat": NOW, "exp": NOW + 300})
+    token = app.tokens.sign("s-1", "w-1", issued_at=NOW, expires_at=NOW + 300)
+    assert token == make_token(app.key(), {"sub": "s-1", "wlt": "w-1", "iat": NOW, "exp": NOW + 300})
     assert other.tokens.verify(token).session_id == "s-1"
     waiaas.close(other.database)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
-from support.service_harness import Scene, World, refused
+from support.application import Scene, expect_refusal
 
 
 class Removal(NamedTuple):
@@ -20,33 +20,33 @@ class Removal(NamedTuple):
 
 
 def renew(scene: Scene) -> None:
-    scene.world.sessions.renew(scene.session.token, actor="admin")
+    scene.app.sessions.renew(scene.session.token, actor="admin")
 
 
 def rotate(scene: Scene) -> None:
-    scene.world.tokens.rotate(actor="admin")
+    scene.app.tokens.rotate(actor="admin")
 
 
 def terminate(scene: Scene) -> None:
-    scene.world.wallets.terminate(scene.first, actor="admin")
+    scene.app.wallets.terminate(scene.first, actor="admin")
 
 
 def activate(scene: Scene) -> None:
-    scene.world.kill_switch.activate(actor="sam")
+    scene.app.kill_switch.activate(actor="sam")
 
 
 def escalate(scene: Scene) -> None:
-    scene.world.kill_switch.escalate(actor="sam")
+    scene.app.kill_switch.escalate(actor="sam")
 
 
 def unlink(scene: Scene) -> None:
-    scene.world.links.unlink(scene.session.id, scene.second, actor="admin")
+    scene.app.links.unlink(scene.session.id, scene.second, actor="admin")
 
 
 RELINK = "INSERT OR IGNORE INTO session_wallets VALUES (old.session_id, old.wallet_id, old.is_default, old.created_at)"
 REMOVALS = {
     "revoke": Removal(
-        lambda scene: scene.world.sessions.revoke(scene.session.id, actor="admin"),
+        lambda scene: scene.app.sessions.revoke(scene.session.id, actor="admin"),
         "UPDATE",
         "sessions",
         "revoked_at",
@@ -56,11 +56,11 @@ REMOVALS = {
     "renew: the count": Removal(renew, "UPDATE", "sessions", "renewal_count", "old.renewal_count"),
     "unlink": Removal(unlink, "DELETE", "session_wallets", "", RELINK),
     "set the default": Removal(
-        lambda scene: scene.world.links.set_default(scene.session.id, scene.second, actor="admin"),
+        lambda scene: scene.app.links.set_default(scene.session.id, scene.second, actor="admin"),
         *("UPDATE", "session_wallets", "is_default", "old.is_default"),
     ),
     "suspend": Removal(
-        lambda scene: scene.world.wallets.suspend(scene.first, actor="admin"),
+        lambda scene: scene.app.wallets.suspend(scene.first, actor="admin"),
         "UPDATE",
         "wallets",
         "status",
@@ -99,10 +99,10 @@ TRIGGERS: dict[str, Callable[[Removal], str]] = {
 
 
 @pytest.fixture
-def scene(world: World) -> Scene:
-    made = Scene(world)
-    world.execute("INSERT INTO key_value_store VALUES ('kill_switch_state', 'ACTIVE', 0)")
-    return made
+def scene(scene: Scene) -> Scene:
+    """The scene, and a kill switch that was used before."""
+    scene.app.execute("INSERT INTO key_value_store VALUES ('kill_switch_state', 'ACTIVE', 0)")
+    return scene
 
 
 @pytest.mark.parametrize("trigger", TRIGGERS)
@@ -111,31 +111,29 @@ def test_a_removal_that_a_trigger_undoes_is_refused(scene: Scene, name: str, tri
     """An undone removal is an error, no row is changed, and without the trigger the same call works."""
     removal = REMOVALS[name]
     if name == "escalate":
-        scene.world.kill_switch.activate(actor="sam")
-    scene.world.execute(TRIGGERS[trigger](removal))
-    with refused(scene.world, "DATABASE_UNAVAILABLE", "change_undone") as caught:
+        scene.app.kill_switch.activate(actor="sam")
+    scene.app.execute(TRIGGERS[trigger](removal))
+    with expect_refusal(scene.app, "DATABASE_UNAVAILABLE", "change_undone") as caught:
         removal.call(scene)
     assert caught.value.details["table"] == removal.table
-    scene.world.execute("DROP TRIGGER undo")
+    scene.app.execute("DROP TRIGGER undo")
     removal.call(scene)
 
 
 def test_a_trigger_on_the_audit_log_cannot_undo_a_removal_either(scene: Scene) -> None:
     """The result is read after the last row of the audit log, because its triggers may write too."""
-    scene.world.execute(
-        "CREATE TRIGGER undo AFTER INSERT ON audit_log BEGIN UPDATE sessions SET revoked_at = NULL; END"
-    )
-    with refused(scene.world, "DATABASE_UNAVAILABLE", "change_undone"):
-        scene.world.sessions.revoke(scene.session.id, actor="admin")
-    with refused(scene.world, "DATABASE_UNAVAILABLE", "change_undone"):
-        scene.world.kill_switch.activate(actor="sam")
-    with refused(scene.world, "DATABASE_UNAVAILABLE", "change_undone"):
-        scene.world.wallets.terminate(scene.first, actor="admin")
+    scene.app.execute("CREATE TRIGGER undo AFTER INSERT ON audit_log BEGIN UPDATE sessions SET revoked_at = NULL; END")
+    with expect_refusal(scene.app, "DATABASE_UNAVAILABLE", "change_undone"):
+        scene.app.sessions.revoke(scene.session.id, actor="admin")
+    with expect_refusal(scene.app, "DATABASE_UNAVAILABLE", "change_undone"):
+        scene.app.kill_switch.activate(actor="sam")
+    with expect_refusal(scene.app, "DATABASE_UNAVAILABLE", "change_undone"):
+        scene.app.wallets.terminate(scene.first, actor="admin")
 
 
 def test_a_trigger_that_undoes_nothing_is_allowed(scene: Scene) -> None:
     """A trigger that only writes to another program's table does not matter."""
-    scene.world.execute("CREATE TABLE note (id TEXT)")
-    scene.world.execute("CREATE TRIGGER note_it AFTER UPDATE ON sessions BEGIN INSERT INTO note VALUES (new.id); END")
-    assert scene.world.sessions.revoke(scene.session.id, actor="admin").status == "REVOKED"
-    assert scene.world.query("SELECT id FROM note") == [(scene.session.id,)]
+    scene.app.execute("CREATE TABLE note (id TEXT)")
+    scene.app.execute("CREATE TRIGGER note_it AFTER UPDATE ON sessions BEGIN INSERT INTO note VALUES (new.id); END")
+    assert scene.app.sessions.revoke(scene.session.id, actor="admin").status == "REVOKED"
+    assert scene.app.query("SELECT id FROM note") == [(scene.session.id,)]

@@ -6,14 +6,14 @@ import inspect
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from support.service_harness import NOW, Scene
+from support.application import NOW, Scene
 
 from waiaas import CreateSessionRequestSchema, CreateWalletRequestSchema, services
 
 _WALLET = {"name": "new", "chain": "solana", "environment": "testnet", "publicKey": "new-key"}
 
 
-class Place(NamedTuple):
+class ServiceParameter(NamedTuple):
     """A parameter of a service's method."""
 
     service: type[Any]
@@ -22,7 +22,7 @@ class Place(NamedTuple):
     is_optional: bool
 
 
-def places() -> Iterator[Place]:
+def service_parameters() -> Iterator[ServiceParameter]:
     """Every parameter of every public method of every service."""
     for service in (getattr(services, name) for name in services.__all__):
         if "database" not in inspect.signature(service).parameters:
@@ -30,44 +30,44 @@ def places() -> Iterator[Place]:
         for method, function in inspect.getmembers(service, inspect.isfunction):
             if not method.startswith("_"):
                 _, *parameters = inspect.signature(function).parameters.values()
-                yield from (Place(service, method, each.name, each.default is None) for each in parameters)
+                yield from (ServiceParameter(service, method, each.name, each.default is None) for each in parameters)
 
 
-def name_of(place: Place) -> str:
-    return f"{place.service.__name__}.{place.method}-{place.name}"
+def name_of(parameter: ServiceParameter) -> str:
+    return f"{parameter.service.__name__}.{parameter.method}-{parameter.name}"
 
 
-def prepare(scene: Scene, place: Place) -> None:
+def prepare(scene: Scene, parameter: ServiceParameter) -> None:
     """Bring the scene into the state in which the method succeeds, if that is not the usual one."""
-    if place.method in ("escalate", "recover"):
-        scene.world.execute("INSERT INTO key_value_store VALUES ('kill_switch_state', 'SUSPENDED', 0)")
+    if parameter.method in ("escalate", "recover"):
+        scene.app.execute("INSERT INTO key_value_store VALUES ('kill_switch_state', 'SUSPENDED', 0)")
 
 
-def call(scene: Scene, place: Place, value: object) -> Any:
-    """Call the method with a value in one place, and in the others with what would let it succeed."""
-    function = getattr(place.service, place.method)
+def call(scene: Scene, parameter: ServiceParameter, value: object) -> Any:
+    """Call the method with a value in one parameter, and in the others with what would let it succeed."""
+    function = getattr(parameter.service, parameter.method)
     right: dict[str, object] = {
         "issued_at": NOW,
         "expires_at": NOW + 300,
         "token": scene.session.token,
         "actor": "sam",
     }
-    right |= _request(scene, place.service)
-    right |= {name: right_id(scene, place._replace(name=name)) for name in ("session_id", "wallet_id")}
+    right |= _request(scene, parameter.service)
+    right |= {name: right_id(scene, parameter._replace(name=name)) for name in ("session_id", "wallet_id")}
     needed = {
         name: right[name]
         for name, parameter in inspect.signature(function).parameters.items()
         if name != "self" and parameter.default is inspect.Parameter.empty
     }
-    service = place.service(scene.world.database, clock=scene.world.clock)
-    return function(service, **{**needed, place.name: value})
+    service = parameter.service(scene.app.database, clock=scene.app.clock)
+    return function(service, **{**needed, parameter.name: value})
 
 
-def right_id(scene: Scene, place: Place) -> str:
+def right_id(scene: Scene, parameter: ServiceParameter) -> str:
     """The id with which the method succeeds."""
-    if place.name == "session_id":
+    if parameter.name == "session_id":
         return scene.session.id
-    return {"link": scene.third, "resume": scene.suspended}.get(place.method, scene.second)
+    return {"link": scene.third, "resume": scene.suspended}.get(parameter.method, scene.second)
 
 
 def _request(scene: Scene, service: type[Any]) -> Any:

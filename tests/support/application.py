@@ -1,8 +1,9 @@
-"""A file with the services on it at a clock that stands still, and tokens made by hand, apart from the library."""
+"""All services on a file at a clock that a test moves, and tokens made by hand, apart from the library."""
 
 from __future__ import annotations
 
 import base64
+import copy
 import hashlib
 import hmac
 import json
@@ -35,7 +36,7 @@ class Clock:
         return self.now
 
 
-class World(ServiceSet):
+class Application(ServiceSet):
     """A database file with all services on it, at a clock that a test moves."""
 
     def __init__(
@@ -105,13 +106,15 @@ class World(ServiceSet):
 
 
 @contextmanager
-def refused(world: World, code: str, reason: str | None = None) -> Iterator[pytest.ExceptionInfo[WAIaaSError]]:
+def expect_refusal(
+    app: Application, code: str, reason: str | None = None
+) -> Iterator[pytest.ExceptionInfo[WAIaaSError]]:
     """Expect a refusal that leaves every row of every table as it was."""
-    before = world.rows()
+    before = app.rows()
     with pytest.raises(WAIaaSError) as caught:
         yield caught
     assert (caught.value.code, caught.value.reason) == (code, reason)
-    assert world.rows() == before
+    assert app.rows() == before
 
 
 def b64(data: bytes) -> str:
@@ -140,50 +143,55 @@ def sha256(text: str) -> str:
 
 
 class Scene:
-    """A world in which each change can be made: linked wallets, one that is not, a suspended one."""
+    """An application in which each change can be made: linked wallets, one that is not, a suspended one."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.first, self.second, self.third, self.suspended = (world.wallet(name=f"w{n}") for n in range(4))
-        world.wallets.suspend(self.suspended, actor="admin")
-        self.session = world.session(self.first, self.second, ttl=1000)
-        self.alone = world.session(self.first)
-        world.execute(
+    def __init__(self, app: Application) -> None:
+        self.app = app
+        self.first, self.second, self.third, self.suspended = (app.wallet(name=f"w{n}") for n in range(4))
+        app.wallets.suspend(self.suspended, actor="admin")
+        self.session = app.session(self.first, self.second, ttl=1000)
+        self.alone = app.session(self.first)
+        app.execute(
             "INSERT INTO transactions (id, wallet_id, session_id, chain, type, created_at)"
             " VALUES ('t-1', ?, ?, 'solana', 'TRANSFER', ?)",
             *(self.first, self.session.id, NOW),
         )
-        world.execute("DELETE FROM audit_log")
-        world.clock.now = NOW + 600.75
+        app.execute("DELETE FROM audit_log")
+        app.clock.now = NOW + 600.75
+
+    def copied(self, app: Application) -> Scene:
+        """Return the scene in an application on a copy of its file."""
+        copied = copy.copy(self)
+        copied.app = app
+        app.clock.now, app._made = self.app.clock.now, self.app._made
+        return copied
 
 
 #: Each change that the services can make, for a scene and the actor who asks for it.
 CHANGES: dict[str, Callable[[Scene, str], Any]] = {
-    "create a wallet": lambda scene, actor: scene.world.wallets.create(
+    "create a wallet": lambda scene, actor: scene.app.wallets.create(
         **{
             **{"name": "new", "chain": "solana", "environment": "testnet", "public_key": "new-key"},
             **{"default_network": None, "owner_address": None},
         },
         actor=actor,
     ),
-    "suspend": lambda scene, actor: scene.world.wallets.suspend(scene.third, "why", actor=actor),
-    "resume": lambda scene, actor: scene.world.wallets.resume(scene.suspended, actor=actor),
-    "terminate": lambda scene, actor: scene.world.wallets.terminate(scene.first, actor=actor),
-    "terminate another than the default": lambda scene, actor: scene.world.wallets.terminate(
-        scene.second, actor=actor
-    ),
-    "create a session": lambda scene, actor: scene.world.sessions.create(
+    "suspend": lambda scene, actor: scene.app.wallets.suspend(scene.third, "why", actor=actor),
+    "resume": lambda scene, actor: scene.app.wallets.resume(scene.suspended, actor=actor),
+    "terminate": lambda scene, actor: scene.app.wallets.terminate(scene.first, actor=actor),
+    "terminate another than the default": lambda scene, actor: scene.app.wallets.terminate(scene.second, actor=actor),
+    "create a session": lambda scene, actor: scene.app.sessions.create(
         **{
             **{"wallet_ids": [scene.second, scene.third], "default_wallet_id": scene.third},
             **{"ttl": 300, "constraints": {"secret": "no"}},
         },
         actor=actor,
     ),
-    "renew": lambda scene, actor: scene.world.sessions.renew(scene.session.token, actor=actor),
-    "revoke": lambda scene, actor: scene.world.sessions.revoke(scene.session.id, actor=actor),
-    "link": lambda scene, actor: scene.world.links.link(scene.session.id, scene.third, actor=actor),
-    "unlink": lambda scene, actor: scene.world.links.unlink(scene.session.id, scene.second, actor=actor),
-    "set the default": lambda scene, actor: scene.world.links.set_default(scene.session.id, scene.second, actor=actor),
-    "activate the kill switch": lambda scene, actor: scene.world.kill_switch.activate(actor=actor),
-    "rotate": lambda scene, actor: scene.world.tokens.rotate(actor=actor),
+    "renew": lambda scene, actor: scene.app.sessions.renew(scene.session.token, actor=actor),
+    "revoke": lambda scene, actor: scene.app.sessions.revoke(scene.session.id, actor=actor),
+    "link": lambda scene, actor: scene.app.links.link(scene.session.id, scene.third, actor=actor),
+    "unlink": lambda scene, actor: scene.app.links.unlink(scene.session.id, scene.second, actor=actor),
+    "set the default": lambda scene, actor: scene.app.links.set_default(scene.session.id, scene.second, actor=actor),
+    "activate the kill switch": lambda scene, actor: scene.app.kill_switch.activate(actor=actor),
+    "rotate": lambda scene, actor: scene.app.tokens.rotate(actor=actor),
 }
