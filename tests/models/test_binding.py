@@ -1,4 +1,4 @@
-"""Which database the models use: the one that the running task or thread has bound, never another's."""
+"""The models use the database that the running task or thread has bound, and never another's."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def databases(tmp_path: Path) -> Iterator[dict[str, SqliteDatabase]]:
 
 
 def owner_seen() -> str | None:
-    """The owner whose database the models use now; None if they are bound to nothing."""
+    """Return the owner of the bound database, or None if the models are not bound."""
     try:
         (row,) = KeyValue.select().where(KeyValue.key == "owner")
     except InterfaceError:
@@ -46,7 +46,7 @@ def owner_seen() -> str | None:
 
 class TestTasks:
     def test_overlapping_tasks_see_their_own_owner(self, databases: dict[str, SqliteDatabase], tmp_path: Path) -> None:
-        """Of 1,000 overlapping tasks over two owners none reads or writes a row of the other owner."""
+        """None of 1,000 overlapping tasks over two owners reads or writes a row of the other owner."""
         tasks, wrong = 1000, []
         inside = 0
 
@@ -78,7 +78,7 @@ class TestTasks:
             assert rows == [(owner, 1 + tasks // 2)]
 
     def test_a_worker_thread_sees_the_owner_of_its_task(self, databases: dict[str, SqliteDatabase]) -> None:
-        """`asyncio.to_thread` runs with the binding of the task that calls it; other threads start with none."""
+        """`asyncio.to_thread` inherits the binding of the calling task; other threads start without a binding."""
 
         async def work(owner: str) -> list[str | None]:
             with databases[owner].bind_ctx(MODELS), ThreadPoolExecutor(1) as threads:
@@ -103,7 +103,7 @@ class TestTasks:
             waiaas.close(database)
 
     def test_a_task_that_outlives_the_block_is_bound_to_nothing(self, databases: dict[str, SqliteDatabase]) -> None:
-        """A task that was started in a block has its binding until the block ends, and not the outer block's then."""
+        """A task started in a block keeps the block's binding until the block ends, and is then unbound."""
         seen = []
 
         async def child(go_on: asyncio.Event) -> None:
@@ -127,8 +127,8 @@ class TestTasks:
         asyncio.run(run())
         assert seen == ["mina", None, "jun", None, "jun"]
 
-    def test_a_cancelled_task_leaves_nothing(self, databases: dict[str, SqliteDatabase]) -> None:
-        """A task that is cancelled inside its block leaves nothing bound, and others keep their owner."""
+    def test_a_cancelled_task_leaves_nothing_bound(self, databases: dict[str, SqliteDatabase]) -> None:
+        """A task cancelled inside its block leaves nothing bound, and other tasks keep their owner."""
         seen = []
 
         async def work(owner: str, started: asyncio.Event) -> None:
@@ -154,7 +154,7 @@ class TestTasks:
         assert seen == [None] * 6 + ["jun"]
 
     def test_nested_blocks_of_overlapping_tasks(self, databases: dict[str, SqliteDatabase]) -> None:
-        """An inner block counts until it ends, also by an exception, whatever other tasks do meanwhile."""
+        """An inner block applies until it ends, even by an exception, whatever other tasks do meanwhile."""
 
         async def fail_inside(owner: str, seen: list[str | None]) -> None:
             with databases[owner].bind_ctx(MODELS):
@@ -179,7 +179,7 @@ class TestTasks:
         assert found == [[*[OWNERS[n // 2 % 2], OWNERS[n % 2]] * 3, None] for n in range(40)]
 
     def test_the_block_of_an_abandoned_async_generator(self, databases: dict[str, SqliteDatabase]) -> None:
-        """An async generator that the event loop closes, in another task, leaves nothing bound in the first one."""
+        """An async generator that the event loop closes in another task leaves nothing bound in the first one."""
         seen = []
 
         async def wallets_of(owner: str) -> AsyncIterator[str | None]:
@@ -203,7 +203,7 @@ class TestTasks:
     def test_a_decorated_function_is_bound_while_it_runs(
         self, databases: dict[str, SqliteDatabase], plain: bool
     ) -> None:
-        """`bind_ctx` as a decorator binds each call, in threads that overlap too."""
+        """`bind_ctx` as a decorator binds each call, even in overlapping threads."""
         barrier = threading.Barrier(2, timeout=20)
 
         def function_of(owner: str) -> Any:
@@ -225,7 +225,7 @@ class TestTasks:
         assert found == [["mina"] * 2, ["jun"] * 2]
 
     def test_overlapping_tasks_with_peewees_own_database(self, databases: dict[str, SqliteDatabase]) -> None:
-        """The `bind_ctx` of a database that Peewee made is the task's as well."""
+        """The `bind_ctx` of a database that Peewee created also binds per task."""
 
         async def work(owner: str) -> list[str | None]:
             database = SqliteDatabase(databases[owner].database)
@@ -242,7 +242,7 @@ class TestTasks:
 
 
 class TestGenerators:
-    """A generator has no context of its own: it runs in that of whoever asks it for the next value."""
+    """A generator has no context of its own: it runs in the context of its caller."""
 
     @staticmethod
     def values(database: SqliteDatabase) -> Iterator[str | None]:
@@ -251,7 +251,7 @@ class TestGenerators:
             yield owner_seen()
 
     def test_blocks_that_overlap_are_an_error_and_leave_nothing(self, databases: dict[str, SqliteDatabase]) -> None:
-        """If the first of two suspended generators ends first, it raises; after both nothing is bound."""
+        """If the first of two suspended generators ends first, it raises; nothing is bound after both."""
         first, second = self.values(databases["mina"]), self.values(databases["jun"])
         assert (next(first), next(second)) == ("mina", "jun")
         next(first)
@@ -262,7 +262,7 @@ class TestGenerators:
         assert owner_seen() is None
 
     def test_generators_that_end_in_reverse_order(self, databases: dict[str, SqliteDatabase]) -> None:
-        """The generator that began last sees its own owner, and the caller's block is as before."""
+        """The generator that started last sees its own owner, and the caller's block is unaffected."""
         with databases["jun"].bind_ctx(MODELS):
             first = self.values(databases["mina"])
             next(first)
@@ -271,7 +271,7 @@ class TestGenerators:
             assert owner_seen() == "jun"
 
     def test_a_generator_that_is_closed_early(self, databases: dict[str, SqliteDatabase]) -> None:
-        """The block of a generator that is closed, before or after another's end, leaves nothing bound."""
+        """Closing a generator, before or after another ends, leaves nothing bound."""
         with databases["jun"].bind_ctx(MODELS):
             first, second = self.values(databases["mina"]), self.values(databases["mina"])
             next(first)
@@ -283,7 +283,7 @@ class TestGenerators:
         assert owner_seen() is None
 
     def test_a_generator_that_is_closed_in_another_thread(self, databases: dict[str, SqliteDatabase]) -> None:
-        """If another thread closes the generator, its block is over where it began as well."""
+        """If another thread closes the generator, its block also ends where it began."""
         suspended = self.values(databases["mina"])
         assert next(suspended) == "mina"
         with ThreadPoolExecutor(1) as threads:
@@ -293,7 +293,7 @@ class TestGenerators:
             assert owner_seen() == "jun"
 
     def test_a_context_manager_around_the_block(self, databases: dict[str, SqliteDatabase]) -> None:
-        """A context manager of one's own, which is a generator, binds its `with` block."""
+        """A context manager written as a generator binds its `with` block."""
 
         @contextmanager
         def models_of(owner: str) -> Iterator[None]:
@@ -308,7 +308,7 @@ class TestGenerators:
 
 class TestBlocks:
     def test_a_block_is_used_once(self, databases: dict[str, SqliteDatabase]) -> None:
-        """One block object cannot be shared by two tasks: entering it again is an error."""
+        """A block object cannot be shared by two tasks: entering it again is an error."""
         block = databases["mina"].bind_ctx(MODELS)
         with block:
             pass
@@ -317,14 +317,14 @@ class TestBlocks:
         assert owner_seen() is None
 
     def test_a_copied_context_ends_with_the_block(self, databases: dict[str, SqliteDatabase]) -> None:
-        """What was copied inside a block has its binding until it ends, and none afterwards."""
+        """A context copied inside a block has its binding until the block ends, and none afterwards."""
         with databases["mina"].bind_ctx(MODELS):
             copied = contextvars.copy_context()
             assert copied.run(owner_seen) == "mina"
         assert copied.run(owner_seen) is None
 
     def test_bind_outside_of_a_block_holds_until_it_is_undone(self, databases: dict[str, SqliteDatabase]) -> None:
-        """`bind` binds the rest of the task, blocks inside it come first, and `bind(None)` undoes it."""
+        """`bind` applies to the rest of the task, inner blocks take precedence, and `bind(None)` undoes it."""
         databases["mina"].bind(MODELS)
         with databases["jun"].bind_ctx(MODELS):
             assert owner_seen() == "jun"
@@ -334,22 +334,22 @@ class TestBlocks:
         assert owner_seen() is None
 
     def test_bind_inside_a_block_ends_with_it(self, databases: dict[str, SqliteDatabase]) -> None:
-        """What `bind` does inside a block is undone with the block."""
+        """A `bind` inside a block is undone at the end of the block."""
         with databases["jun"].bind_ctx(MODELS):
             databases["mina"].bind(MODELS)
             assert owner_seen() == "mina"
         assert owner_seen() is None
 
-    def test_one_model_brings_those_of_its_foreign_keys(self, databases: dict[str, SqliteDatabase]) -> None:
-        """A block for one model binds those that foreign keys connect with it, and no other."""
+    def test_one_model_binds_those_of_its_foreign_keys(self, databases: dict[str, SqliteDatabase]) -> None:
+        """A block for one model binds the models connected with it by foreign keys, and no others."""
         with Wallet.bind_ctx(databases["mina"]):
             bound = {model.__name__ for model in MODELS if model._meta.database is databases["mina"]}
         assert bound == {"Wallet", "Session", "SessionWallet", "Transaction", "Policy", "PendingApproval"} | {
             "WalletConnectSession"
         }
 
-    def test_models_of_ones_own(self, databases: dict[str, SqliteDatabase]) -> None:
-        """A model derived from `BaseModel` is bound like these; one of Peewee's own is bound and then given back."""
+    def test_models_of_a_program(self, databases: dict[str, SqliteDatabase]) -> None:
+        """A model derived from `BaseModel` is bound in the same way, and a plain Peewee model only in the block."""
 
         class Note(BaseModel):
             text = TextField()

@@ -1,4 +1,4 @@
-"""Times, flags, JSON and ids: what stands in the file, read with plain `sqlite3`, and what Python gets back."""
+"""Times, flags, JSON and ids: the values stored in the file, read with plain `sqlite3`, and the values in Python."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ UTC = timezone.utc
 KOREA = timezone(timedelta(hours=9))
 OLD_NEW_YORK = timezone(-timedelta(hours=4, minutes=56, seconds=2))
 
-#: A moment, and the whole Unix seconds that it is stored as (`date -u -d … +%s`).
+# : A time, and the whole Unix seconds that it is stored as (`date -u -d … +%s`).
 MOMENTS = {
     "epoch": (datetime(1970, 1, 1, tzinfo=UTC), 0),
     "usual": (datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC), 1_700_000_000),
@@ -45,7 +45,7 @@ MOMENTS = {
     "microseconds-in-year-9999": (datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC), 253_402_300_799),
 }
 
-#: A Python value, and its JSON text in the file.
+# : A Python value, and its JSON text in the file.
 JSON_TEXTS = {
     "object": ({"limit": 1.5, "memo": "점심"}, '{"limit":1.5,"memo":"점심"}'),
     "nested": ({"a": [{"b": [1, [2, {}]]}, []]}, '{"a":[{"b":[1,[2,{}]]},[]]}'),
@@ -95,7 +95,7 @@ def session(opened: SqliteDatabase) -> Iterator[waiaas.Session]:
 
 
 def stored(path: Path, column: str) -> tuple[Any, str]:
-    """The one session's value of a column and its type, as they stand in the file."""
+    """Return a column's value of the only session, and its type, as stored in the file."""
     ((value, kind),) = query(path, f"SELECT {column}, typeof({column}) FROM sessions")
     return value, kind
 
@@ -105,7 +105,7 @@ class TestUTCDateTime:
     def test_is_stored_as_whole_seconds_rounded_down(
         self, session: waiaas.Session, path: Path, moment: datetime, seconds: int
     ) -> None:
-        """A moment of any timezone is stored as an integer of whole Unix seconds, never later than it is."""
+        """A time in any timezone is stored as whole Unix seconds, rounded down."""
         waiaas.Session.update(expires_at=moment).execute()
         assert stored(path, "expires_at") == (seconds, "integer")
 
@@ -113,14 +113,14 @@ class TestUTCDateTime:
     def test_is_read_as_an_aware_utc_datetime(
         self, session: waiaas.Session, opened: SqliteDatabase, moment: datetime, seconds: int
     ) -> None:
-        """Stored seconds are read as a datetime in UTC that is the moment without its fraction of a second."""
+        """Stored seconds are read as a UTC datetime without a fraction of a second."""
         opened.execute_sql("UPDATE sessions SET expires_at = ?", (seconds,))
         read = waiaas.Session.get().expires_at
         assert read == moment.replace(microsecond=0)
         assert (type(read), read.tzinfo, read.utcoffset()) == (datetime, UTC, timedelta(0))
 
-    def test_a_saved_row_gives_the_same_moment_as_a_read_one(self, session: waiaas.Session) -> None:
-        """A row that was read and saved again holds what it held."""
+    def test_saving_a_read_row_changes_nothing(self, session: waiaas.Session) -> None:
+        """A row that was read and saved again is unchanged."""
         waiaas.Session.update(expires_at=datetime(2038, 1, 19, 3, 14, 8, tzinfo=UTC)).execute()
         before = waiaas.Session.select().dicts().get()
         session = waiaas.Session.get()
@@ -129,8 +129,8 @@ class TestUTCDateTime:
         assert session.save() == 1
         assert waiaas.Session.select().dicts().get() == before
 
-    def test_takes_unix_seconds(self, session: waiaas.Session, path: Path) -> None:
-        """An int is Unix seconds as they are."""
+    def test_accepts_unix_seconds(self, session: waiaas.Session, path: Path) -> None:
+        """An int is stored unchanged, as Unix seconds."""
         waiaas.Session.update(expires_at=1_700_000_001).execute()
         assert stored(path, "expires_at") == (1_700_000_001, "integer")
 
@@ -141,15 +141,15 @@ class TestUTCDateTime:
         assert stored(path, "revoked_at") == (None, "null")
         assert waiaas.Session.get().revoked_at is None
 
-    def test_none_is_refused_where_the_column_is_not_null(self, session: waiaas.Session, path: Path) -> None:
-        """A moment that the file requires cannot be taken away."""
+    def test_none_is_refused_if_the_column_is_not_null(self, session: waiaas.Session, path: Path) -> None:
+        """A time cannot be set to None if the column is NOT NULL."""
         with pytest.raises(IntegrityError, match="NOT NULL"):
             waiaas.Session.update(expires_at=None).execute()
         assert stored(path, "expires_at") == (1, "integer")
 
     @pytest.mark.parametrize("naive", [datetime(2024, 1, 1), datetime(1970, 1, 1, fold=1), datetime.max])
     def test_a_naive_datetime_is_refused(self, session: waiaas.Session, path: Path, naive: datetime) -> None:
-        """A datetime without a timezone is refused with ValueError that names the column, whether stored or sought."""
+        """A datetime without a timezone is refused with ValueError that names the column, in rows and in queries."""
         with pytest.raises(ValueError, match="expires_at"):
             waiaas.Session.update(expires_at=naive).execute()
         with pytest.raises(ValueError, match="expires_at"):
@@ -171,22 +171,22 @@ class TestUTCDateTime:
 
     @pytest.mark.parametrize("value", [date(2024, 1, 1), "2024-01-01", "soon"], ids=str)
     @pytest.mark.filterwarnings("ignore:The default date adapter is deprecated:DeprecationWarning")
-    def test_what_is_no_moment_is_refused(self, session: waiaas.Session, path: Path, value: Any) -> None:
-        """A date or a text is neither an aware datetime nor Unix seconds, and does not get into the file."""
+    def test_values_that_are_not_times_are_refused(self, session: waiaas.Session, path: Path, value: Any) -> None:
+        """A date or a text is neither an aware datetime nor Unix seconds, and is not stored."""
         with pytest.raises((TypeError, ValueError)):
             waiaas.Session.update(expires_at=value).execute()
         assert stored(path, "expires_at") == (1, "integer")
 
-    def test_a_stored_text_is_read_as_it_is(self, session: waiaas.Session, opened: SqliteDatabase) -> None:
-        """A stored value that is no number is read as it is, so that one bad row does not hide the others."""
+    def test_a_stored_text_is_read_unchanged(self, session: waiaas.Session, opened: SqliteDatabase) -> None:
+        """A stored value that is not a number is read unchanged, so that one bad row does not hide the others."""
         opened.execute_sql("UPDATE sessions SET expires_at = 'soon'")
         assert waiaas.Session.get().expires_at == "soon"
 
     @pytest.mark.parametrize("seconds", [253_402_300_800, 1_700_000_000_000, 2**63 - 1, 1e300, float("inf")])
-    def test_seconds_beyond_the_last_year_are_its_last(
+    def test_seconds_out_of_range_are_read_as_the_nearest_time(
         self, session: waiaas.Session, opened: SqliteDatabase, seconds: float
     ) -> None:
-        """A stored number that is no moment of Python's is the nearest one, so that one bad row hides no others."""
+        """A stored number outside Python's range is read as the nearest time, so that one bad row hides no others."""
         opened.execute_sql("UPDATE sessions SET expires_at = ?, created_at = ?", (seconds, -seconds))
         read = waiaas.Session.get()
         assert read.expires_at == datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
@@ -194,7 +194,7 @@ class TestUTCDateTime:
         assert read.absolute_expires_at == datetime(1970, 1, 1, 0, 0, 2, tzinfo=UTC)
 
     def test_timezone_of_the_process_does_not_matter(self, tmp_path: Path) -> None:
-        """Stored seconds and read datetimes are the same whatever the TZ of the process is."""
+        """Stored seconds and read datetimes do not depend on the TZ of the process."""
         code = """
 import sys, time
 from datetime import datetime, timezone
@@ -247,8 +247,8 @@ class TestTimesInQueries:
         return [id_ for (id_,) in query.tuples()]
 
     @pytest.mark.parametrize("zone", [UTC, KOREA, OLD_NEW_YORK], ids=str)
-    def test_comparisons_take_datetimes_of_any_timezone(self, zone: timezone) -> None:
-        """Equality, order, BETWEEN and IN compare moments, whatever the timezone they are written in."""
+    def test_comparisons_accept_datetimes_in_any_timezone(self, zone: timezone) -> None:
+        """Equality, order, BETWEEN and IN compare times in any timezone."""
         column = waiaas.Session.expires_at
         moment = [datetime(2023, 11, 14, 22, 13, 20 + 10 * n, tzinfo=UTC).astimezone(zone) for n in range(4)]
         assert self.found(column == moment[1]) == ["s-1"]
@@ -259,20 +259,20 @@ class TestTimesInQueries:
         assert self.found(column.in_([moment[1], moment[3]])) == ["s-1", "s-3"]
         assert self.found(column.not_in([moment[1], moment[3]])) == ["s-2", "s-4", "s-5"]
 
-    def test_a_sought_moment_is_rounded_down_too(self) -> None:
-        """A stored second is found by every moment within it."""
+    def test_a_time_in_a_query_is_rounded_down_too(self) -> None:
+        """A query for any time within a second finds that stored second."""
         moment = datetime(2023, 11, 14, 22, 13, 30, 999_999, tzinfo=UTC)
         assert self.found(waiaas.Session.expires_at == moment) == ["s-1"]
         assert self.found(waiaas.Session.expires_at > moment) == ["s-2", "s-3", "s-4", "s-5"]
 
-    def test_null_is_sought_with_is_null(self) -> None:
-        """A moment that is not set is found as NULL, and by no comparison."""
+    def test_null_is_found_with_is_null(self) -> None:
+        """A time that is not set is found as NULL, and by no comparison."""
         column = waiaas.Session.revoked_at
         assert self.found(column.is_null()) == ["s-1", "s-3", "s-5"]
         assert self.found(column < datetime(9999, 1, 1, tzinfo=UTC)) == ["s-2", "s-4"]
 
     def test_results_of_expressions_are_datetimes(self) -> None:
-        """The greatest moment, and one moved by seconds in the database, are datetimes again."""
+        """The maximum of times, and a time shifted in the database, are datetimes again."""
         newest = waiaas.Session.select(fn.MAX(waiaas.Session.expires_at)).scalar()
         assert newest == datetime(2023, 11, 14, 22, 14, 10, tzinfo=UTC)
         waiaas.Session.update(expires_at=waiaas.Session.expires_at + 3600).execute()
@@ -299,8 +299,8 @@ class TestFlag:
         """A bool is stored as the integer 1 or 0."""
         assert self.stored_flags(path) == [("a", 1), ("b", 0), ("c", 0)]
 
-    def test_whatever_is_true_is_stored_as_1(self, links: list[str], path: Path) -> None:
-        """Any other value is stored as 1 or 0 too, by its truth."""
+    def test_truth_values_are_stored_as_0_or_1(self, links: list[str], path: Path) -> None:
+        """Any other value is stored as 1 or 0 by its truth value."""
         for wallet, value in (("a", 0), ("b", 7), ("c", "yes")):
             waiaas.SessionWallet.update(is_default=value).where(waiaas.SessionWallet.wallet == wallet).execute()
         assert self.stored_flags(path) == [("a", 0), ("b", 1), ("c", 1)]
@@ -312,8 +312,8 @@ class TestFlag:
         assert read == [True, False, True]
         assert {type(flag) for flag in read} == {bool}
 
-    def test_is_sought_with_a_bool(self, links: list[str]) -> None:
-        """True and False find the rows that hold 1 and 0."""
+    def test_is_found_with_a_bool(self, links: list[str]) -> None:
+        """True and False find the rows with 1 and 0."""
         column = waiaas.SessionWallet.is_default
         chosen = waiaas.SessionWallet.select(waiaas.SessionWallet.wallet).order_by(waiaas.SessionWallet.wallet)
         assert [wallet for (wallet,) in chosen.where(column == True).tuples()] == ["a"]  # noqa: E712
@@ -321,7 +321,7 @@ class TestFlag:
         assert [wallet for (wallet,) in chosen.where(column.in_([True])).tuples()] == ["a"]
 
     def test_is_set_by_an_expression(self, links: list[str], path: Path) -> None:
-        """An expression over the row sets each row's flag, so that the default moves in one statement."""
+        """An expression over the row sets each row's flag, so that one statement moves the default."""
         link = waiaas.SessionWallet
         link.update(is_default=link.wallet == "b").execute()
         assert self.stored_flags(path) == [("a", 0), ("b", 1), ("c", 0)]
@@ -329,7 +329,7 @@ class TestFlag:
         assert self.stored_flags(path) == [("a", 0), ("b", 0), ("c", 1)]
 
     def test_none_is_refused(self, links: list[str], path: Path) -> None:
-        """None is NULL, which no flag's column allows."""
+        """None is NULL, which no flag column allows."""
         with pytest.raises(IntegrityError, match="NOT NULL"):
             waiaas.SessionWallet.update(is_default=None).execute()
         assert self.stored_flags(path) == [("a", 1), ("b", 0), ("c", 0)]
@@ -351,22 +351,26 @@ class TestJSONText:
         assert as_javascript(waiaas.Session.get().constraints) == as_javascript(value)
 
     def test_white_space_of_other_writers_is_read(self, session: waiaas.Session, opened: SqliteDatabase) -> None:
-        """JSON text that a person wrote, with spaces and escapes, is read like any other."""
+        """JSON text with spaces and escapes is read like any other."""
         opened.execute_sql("UPDATE sessions SET constraints = ?", ('{ "a" : [ 1.0,\n "\\ud55c\\uad6d" ] }',))
         assert waiaas.Session.get().constraints == {"a": [1, "한국"]}
 
     @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf], ids=str)
     @pytest.mark.parametrize("wrap", [lambda n: n, lambda n: {"a": [n]}], ids=["alone", "nested"])
-    def test_what_json_has_not_is_refused(self, session: waiaas.Session, path: Path, number: float, wrap: Any) -> None:
-        """NaN and the infinities are refused with ValueError, and the row keeps what it had."""
+    def test_numbers_that_are_not_finite_are_refused(
+        self, session: waiaas.Session, path: Path, number: float, wrap: Any
+    ) -> None:
+        """NaN and the infinities are refused with ValueError, and the row keeps its value."""
         waiaas.Session.update(constraints={"kept": 1}).execute()
         with pytest.raises(ValueError, match="JSON"):
             waiaas.Session.update(constraints=wrap(number)).execute()
         assert stored(path, "constraints") == ('{"kept":1}', "text")
 
     @pytest.mark.parametrize("value", [b"bytes", {1, 2}, Decimal("1.5"), object()], ids=lambda v: type(v).__name__)
-    def test_what_is_no_json_value_is_refused(self, session: waiaas.Session, path: Path, value: Any) -> None:
-        """A Python value that JSON has no form for is refused with TypeError, and the row keeps what it had."""
+    def test_values_that_json_cannot_represent_are_refused(
+        self, session: waiaas.Session, path: Path, value: Any
+    ) -> None:
+        """A Python value that JSON cannot represent is refused with TypeError, and the row keeps its value."""
         waiaas.Session.update(constraints=1).execute()
         with pytest.raises(TypeError):
             waiaas.Session.update(constraints=[value]).execute()
@@ -381,19 +385,19 @@ class TestJSONText:
         assert (read.constraints, read.usage_stats) == (None, [None])
 
     def test_a_stored_json_null_is_read_as_none(self, session: waiaas.Session, opened: SqliteDatabase) -> None:
-        """The text `null` is read as None, and is no NULL to a query."""
+        """The text `null` is read as None, and is not NULL in a query."""
         opened.execute_sql("UPDATE sessions SET constraints = 'null'")
         assert waiaas.Session.get().constraints is None
         assert waiaas.Session.select().where(waiaas.Session.constraints.is_null()).count() == 0
 
-    def test_none_is_refused_where_the_column_is_not_null(self, session: waiaas.Session, path: Path) -> None:
-        """A policy without rules does not get into the file."""
+    def test_none_is_refused_if_the_column_is_not_null(self, session: waiaas.Session, path: Path) -> None:
+        """A policy without rules is not stored."""
         with pytest.raises(IntegrityError, match="NOT NULL"):
             waiaas.Policy.create(id="p", type="WHITELIST", rules=None, created_at=1, updated_at=1)
         assert query(path, "SELECT count(*) FROM policies") == [(0,)]
 
-    def test_another_column_is_copied_as_it_is(self, session: waiaas.Session, path: Path) -> None:
-        """A query expression stays one: it is not turned into JSON text."""
+    def test_an_expression_is_copied_unchanged(self, session: waiaas.Session, path: Path) -> None:
+        """A query expression stays an expression and is not converted to JSON text."""
         waiaas.Session.update(constraints={"a": "b"}).execute()
         waiaas.Session.update(usage_stats=waiaas.Session.constraints).execute()
         assert stored(path, "usage_stats") == ('{"a":"b"}', "text")
@@ -401,8 +405,8 @@ class TestJSONText:
     @pytest.mark.parametrize(
         "value", [{"a": 1.0}, "text", 7, False, [1, 2], []], ids=["dict", "text", "int", "bool", "list", "empty"]
     )
-    def test_is_sought_by_value(self, session: waiaas.Session, value: Any) -> None:
-        """A row is found by the JSON value that it holds, lists among them, and by no other."""
+    def test_is_found_by_value(self, session: waiaas.Session, value: Any) -> None:
+        """A row is found by its JSON value, including lists, and by no other value."""
         waiaas.Session.update(constraints=value).execute()
         column = waiaas.Session.constraints
         assert waiaas.Session.select().where(column == value).count() == 1
@@ -411,7 +415,7 @@ class TestJSONText:
 
 
 def as_javascript(value: Any) -> Any:
-    """A JSON value with its kinds told apart, all numbers being doubles, as JavaScript has them."""
+    """Return a JSON value with its types, all numbers as doubles, as in JavaScript."""
     if isinstance(value, bool) or value is None:
         return (type(value).__name__, value)
     if isinstance(value, (int, float)):
@@ -436,7 +440,7 @@ JSON_VALUES = st.recursive(
 @pytest.mark.slow
 @given(JSON_VALUES)
 def test_json_round_trip(opened: SqliteDatabase, path: Path, value: Any) -> None:
-    """Any JSON value comes back from the file as it went in, and its text there is one that any JSON reader takes."""
+    """Any JSON value survives a round trip through the file, and its text is valid for any JSON reader."""
     with opened.bind_ctx(waiaas.MODELS):
         waiaas.Session.replace(
             id="s-1", token_hash="h", expires_at=1, absolute_expires_at=2, created_at=3, constraints=value
@@ -448,8 +452,8 @@ def test_json_round_trip(opened: SqliteDatabase, path: Path, value: Any) -> None
 
 
 @given(st.datetimes(timezones=st.sampled_from([UTC, KOREA, OLD_NEW_YORK]), min_value=datetime(2, 1, 1)))
-def test_moments_round_trip(opened: SqliteDatabase, moment: datetime) -> None:
-    """Any moment that UTC has a year for comes back as the start of its second."""
+def test_times_round_trip(opened: SqliteDatabase, moment: datetime) -> None:
+    """Any time that UTC can represent survives a round trip as the start of its second."""
     if moment > datetime(9999, 12, 31, tzinfo=UTC):
         moment -= timedelta(days=2)
     with opened.bind_ctx(waiaas.MODELS):
@@ -463,7 +467,7 @@ def test_moments_round_trip(opened: SqliteDatabase, moment: datetime) -> None:
 
 class TestColumnClauses:
     class Odd(Model):
-        """A table whose defaults and closed sets are awkward to write."""
+        """A table with unusual defaults and value sets."""
 
         id = AutoIncrement()
         word = Text(default="it's", values=("it's", 'say "so"', ""))
@@ -480,7 +484,7 @@ class TestColumnClauses:
             yield database
         database.close()
 
-    def test_defaults_hold_for_whoever_inserts(self, database: SqliteDatabase) -> None:
+    def test_defaults_apply_to_plain_sql(self, database: SqliteDatabase) -> None:
         """A row inserted without the library gets the same defaults, and a column without one gets NULL."""
         database.execute_sql("INSERT INTO odd DEFAULT VALUES")
         self.Odd.create()
@@ -491,10 +495,10 @@ class TestColumnClauses:
         ("column", "value"),
         [("word", "it''s"), ("word", "IT'S"), ("number", 8), ("flag", 2), ("flag", -1), ("maybe", ""), ("maybe", "A")],
     )
-    def test_values_outside_the_set_are_refused_for_whoever_inserts(
+    def test_values_outside_the_set_are_refused_for_plain_sql(
         self, database: SqliteDatabase, column: str, value: Any
     ) -> None:
-        """A value that is not in a column's closed set does not get into the table by plain SQL either."""
+        """A value outside a column's set is refused, even by plain SQL."""
         with pytest.raises(IntegrityError, match="CHECK constraint failed"):
             database.execute_sql(f"INSERT INTO odd ({column}) VALUES (?)", (value,))
         assert database.execute_sql("SELECT count(*) FROM odd").fetchone() == (0,)
@@ -503,13 +507,13 @@ class TestColumnClauses:
         ("column", "value"),
         [("word", 'say "so"'), ("word", ""), ("number", 7), ("flag", 0), ("maybe", None), ("maybe", "a")],
     )
-    def test_values_of_the_set_are_taken(self, database: SqliteDatabase, column: str, value: Any) -> None:
-        """Each value of a closed set is stored as it is, and NULL where the column allows it."""
+    def test_values_of_the_set_are_accepted(self, database: SqliteDatabase, column: str, value: Any) -> None:
+        """Each value of a set is stored unchanged, and NULL if the column allows it."""
         database.execute_sql(f"INSERT INTO odd ({column}) VALUES (?)", (value,))
         assert database.execute_sql(f"SELECT {column} FROM odd").fetchall() == [(value,)]
 
-    def test_an_id_is_never_given_twice(self, database: SqliteDatabase) -> None:
-        """The id of a deleted row is not given again."""
+    def test_an_id_is_never_reused(self, database: SqliteDatabase) -> None:
+        """The id of a deleted row is not reused."""
         first, second = self.Odd.create().id, self.Odd.create().id
         self.Odd.delete().execute()
         assert self.Odd.create().id > second > first

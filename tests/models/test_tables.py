@@ -1,6 +1,6 @@
-"""The models against the frozen schema of version 19, by a reader of this file's own; binding; PostgreSQL's DDL.
+"""The models against the frozen schema of version 19, read with code of this file; binding; the PostgreSQL DDL.
 
-Nothing of `waiaas.migrations` is used to read a schema: a fault there must not hide one in the models.
+Nothing of `waiaas.migrations` is used to read a schema, so that a bug there cannot hide one in the models.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ BY_TABLE = {model._meta.table_name: model for model in MODELS}
 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file that `connect` made, closed again."""
+    """A file that `connect` created, closed again."""
     path = tmp_path_factory.mktemp("fresh") / "wallets.db"
     waiaas.close(waiaas.connect(path))
     return path
@@ -81,7 +81,7 @@ def database(tmp_path: Path) -> Iterator[SqliteDatabase]:
 
 
 def read_table(connection: sqlite3.Connection, table: str) -> dict[str, Any]:
-    """A table in the shape of the frozen schemas, without CHECKs, through SQLite's PRAGMAs alone."""
+    """Return a table in the form of the frozen schemas, without CHECKs, read with SQLite's PRAGMAs only."""
     shape: dict[str, Any] = {"columns": {}, "indexes": {}}
     for _, name, type_, not_null, default, key in connection.execute(f"PRAGMA table_info({table})"):
         column = {"type": type_, "not_null": bool(not_null), "default": default, "key": key}
@@ -108,7 +108,7 @@ def read_table(connection: sqlite3.Connection, table: str) -> dict[str, Any]:
 
 
 def frozen_table(table: str) -> dict[str, Any]:
-    """A table of the frozen schema without its CHECKs."""
+    """Return a table of the frozen schema without its CHECKs."""
     columns = {
         name: {word: value for word, value in column.items() if word != "one_of"}
         for name, column in FROZEN[table]["columns"].items()
@@ -130,7 +130,7 @@ def count(connection: sqlite3.Connection, table: str) -> int:
 
 
 def test_a_fresh_file_has_these_objects_and_no_other(sqlite: sqlite3.Connection) -> None:
-    """A fresh file holds the 16 tables and their indexes, what SQLite adds for itself, and nothing else."""
+    """A fresh file contains the 16 tables and their indexes, SQLite's own objects, and nothing else."""
     stored = sqlite.execute("SELECT type, name FROM sqlite_master").fetchall()
     own = {(type_, name) for type_, name in stored if not name.startswith("sqlite_")}
     indexes = {("index", index) for table in TABLES for index in FROZEN[table]["indexes"]}
@@ -142,7 +142,7 @@ def test_a_fresh_file_has_these_objects_and_no_other(sqlite: sqlite3.Connection)
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_a_table_is_the_frozen_one(sqlite: sqlite3.Connection, table: str) -> None:
+def test_a_table_equals_the_frozen_one(sqlite: sqlite3.Connection, table: str) -> None:
     """Each table has the frozen columns in order (type, NOT NULL, default, key, foreign key), indexes and UNIQUEs."""
     read, frozen = read_table(sqlite, table), frozen_table(table)
     assert read == frozen
@@ -159,8 +159,8 @@ def test_a_table_has_no_options(sqlite: sqlite3.Connection, table: str) -> None:
 
 
 @pytest.mark.parametrize(("table", "column"), CLOSED)
-def test_a_closed_set_takes_its_values_and_no_other(sqlite: sqlite3.Connection, table: str, column: str) -> None:
-    """Each value of a frozen CHECK set can be inserted, and no other value, however near."""
+def test_a_value_set_accepts_only_its_values(sqlite: sqlite3.Connection, table: str, column: str) -> None:
+    """Each value of a frozen CHECK set can be inserted, and no similar value."""
     allowed = [value for value in FROZEN[table]["columns"][column]["one_of"] if value is not None]
     for number, value in enumerate(allowed):
         insert(sqlite, table, number, **{column: value})
@@ -173,8 +173,8 @@ def test_a_closed_set_takes_its_values_and_no_other(sqlite: sqlite3.Connection, 
 
 
 @pytest.mark.parametrize(("table", "column"), [each for each in COLUMNS if each not in CLOSED])
-def test_an_open_column_takes_any_value(sqlite: sqlite3.Connection, table: str, column: str) -> None:
-    """A column without a frozen CHECK set has no CHECK: the file takes whatever the daemon writes there."""
+def test_a_column_without_a_value_set_accepts_any_value(sqlite: sqlite3.Connection, table: str, column: str) -> None:
+    """A column without a frozen CHECK set has no CHECK and accepts any value."""
     values = (-1, 2**62) if FROZEN[table]["columns"][column]["type"] == "INTEGER" else HARD_TEXTS
     for number, value in enumerate(values):
         insert(sqlite, table, number, **{column: value})
@@ -182,10 +182,10 @@ def test_an_open_column_takes_any_value(sqlite: sqlite3.Connection, table: str, 
 
 
 @pytest.mark.parametrize(("table", "column"), COLUMNS)
-def test_null_is_taken_only_where_the_frozen_schema_allows_it(
+def test_null_is_accepted_only_if_the_frozen_schema_allows_it(
     sqlite: sqlite3.Connection, table: str, column: str
 ) -> None:
-    """NULL can be inserted where the frozen column is neither NOT NULL nor an INTEGER key, and nowhere else."""
+    """NULL can be inserted only if the frozen column is neither NOT NULL nor an INTEGER key."""
     frozen = FROZEN[table]["columns"][column]
     if frozen.get("not_null"):
         with pytest.raises(sqlite3.IntegrityError, match=f"NOT NULL constraint failed: {table}.{column}"):
@@ -198,7 +198,7 @@ def test_null_is_taken_only_where_the_frozen_schema_allows_it(
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_keys_and_unique_columns_take_a_value_once(sqlite: sqlite3.Connection, table: str) -> None:
+def test_keys_and_unique_columns_accept_a_value_once(sqlite: sqlite3.Connection, table: str) -> None:
     """A primary key, a UNIQUE constraint and a unique index each refuse a second row with the same values."""
     shape = FROZEN[table]
     keys = [[name for name, column in shape["columns"].items() if "key" in column]]
@@ -213,8 +213,8 @@ def test_keys_and_unique_columns_take_a_value_once(sqlite: sqlite3.Connection, t
     insert(sqlite, table, 6)
 
 
-def test_only_the_audit_log_never_gives_an_id_twice(sqlite: sqlite3.Connection) -> None:
-    """The audit log gives no id twice, not even that of a deleted row; it alone is AUTOINCREMENT."""
+def test_only_the_audit_log_never_reuses_an_id(sqlite: sqlite3.Connection) -> None:
+    """Only the audit log is AUTOINCREMENT: it never reuses an id, not even that of a deleted row."""
     for table, key, reused in (("audit_log", "id", False), ("telegram_users", "chat_id", True)):
         insert(sqlite, table, **{key: 41})
         sqlite.execute(f"DELETE FROM {table}")
@@ -224,7 +224,7 @@ def test_only_the_audit_log_never_gives_an_id_twice(sqlite: sqlite3.Connection) 
 
 
 def test_a_fresh_file_records_every_version(tmp_path: Path) -> None:
-    """A fresh file's schema_version holds one row a version from 1 to 19, dated now, each saying what it brought."""
+    """A fresh file's schema_version has one row per version from 1 to 19, dated now, each with its description."""
     started = int(time.time())
     waiaas.close(waiaas.connect(tmp_path / "wallets.db"))
     rows = query(tmp_path / "wallets.db", "SELECT version, applied_at, description FROM schema_version ORDER BY rowid")
@@ -234,14 +234,14 @@ def test_a_fresh_file_records_every_version(tmp_path: Path) -> None:
 
 
 def test_every_table_has_one_model() -> None:
-    """`MODELS` holds one model a table, and the package exports each by name."""
+    """`MODELS` contains one model per table, and the package exports each by name."""
     assert sorted(BY_TABLE) == TABLES
     assert len(MODELS) == len(TABLES)
     assert all(getattr(waiaas, model.__name__) is model and model.__name__ in waiaas.__all__ for model in MODELS)
 
 
 def test_models_come_in_foreign_key_order() -> None:
-    """Each model stands behind those whose tables its own refers to, so that tables and rows can be made in order."""
+    """Each model comes after those that it refers to, so that tables and rows can be created in order."""
     order = [model._meta.table_name for model in MODELS]
     for table, column in COLUMNS:
         parent, *_ = FROZEN[table]["columns"][column].get("references", [table])
@@ -249,7 +249,7 @@ def test_models_come_in_foreign_key_order() -> None:
 
 
 class TestRows:
-    """Rows of hard values through the models, compared with the rows that plain `sqlite3` sees."""
+    """Rows with difficult values through the models, compared with the rows that plain `sqlite3` reads."""
 
     @staticmethod
     def seed(path: Path, table: str) -> list[tuple[Any, ...]]:
@@ -269,7 +269,7 @@ class TestRows:
 
     @pytest.mark.parametrize("table", TABLES)
     def test_a_model_reads_what_the_daemon_wrote(self, database: SqliteDatabase, tmp_path: Path, table: str) -> None:
-        """Texts and numbers are read as they stand, times as UTC datetimes, flags as bools, JSON as values."""
+        """Texts and numbers are read unchanged, times as UTC datetimes, flags as bools, JSON as values."""
         columns = list(FROZEN[table]["columns"])
         expected = [
             [python_value(table, column, value) for column, value in zip(columns, row, strict=True)]
@@ -284,7 +284,7 @@ class TestRows:
     def test_a_row_that_is_read_and_written_is_the_same_row(
         self, database: SqliteDatabase, tmp_path: Path, table: str
     ) -> None:
-        """What a model read, it writes back byte for byte."""
+        """A model writes back what it read byte for byte."""
         model = BY_TABLE[table]
         stored = self.seed(tmp_path / "wallets.db", table)
         rows = [row.__data__ for row in model.select().order_by(SQL("rowid"))]
@@ -299,7 +299,7 @@ class TestRows:
     def test_defaults_are_the_same_from_python_and_from_sql(
         self, database: SqliteDatabase, tmp_path: Path, table: str
     ) -> None:
-        """A row made from the required values alone is the same whether the model or plain SQL made it."""
+        """A row created from the required values alone is the same from the model and from plain SQL."""
         columns = FROZEN[table]["columns"]
         required = {
             name: '{"a":1}' if (table, name) in JSON else value_of(table, name, column, 0)
@@ -319,7 +319,7 @@ class TestRows:
 
 
 def python_value(table: str, column: str, stored: Any) -> Any:
-    """What a stored value is in Python, by the lists at the top of this file."""
+    """Return the Python form of a stored value, by the lists at the top of this file."""
     if stored is None:
         return None
     if (table, column) in TIMES:
@@ -351,10 +351,10 @@ def transaction(id_: str, owner: Wallet, **values: Any) -> Transaction:
 
 
 class TestDeleting:
-    """The ON DELETE actions at work on a connection of `connect`."""
+    """The ON DELETE actions on a connection of `connect`."""
 
-    def test_a_wallets_links_and_policies_go_with_it(self, database: SqliteDatabase) -> None:
-        """Deleting a wallet deletes its links and policies, and leaves sessions and the policies of others."""
+    def test_deleting_a_wallet_deletes_its_links_and_policies(self, database: SqliteDatabase) -> None:
+        """Deleting a wallet deletes its links and policies, and keeps sessions and the policies of others."""
         first, second = wallet("w-1"), wallet("w-2")
         session("s-1", first, second)
         for id_, owner in (("p-1", first), ("p-2", second), ("p-all", None)):
@@ -364,8 +364,8 @@ class TestDeleting:
         assert sorted(policy.id for policy in Policy.select()) == ["p-2", "p-all"]
         assert Session.select().count() == 1
 
-    def test_a_wallet_with_transactions_stays(self, database: SqliteDatabase) -> None:
-        """A wallet that has a transaction cannot be deleted, and everything of it stays."""
+    def test_a_wallet_with_transactions_cannot_be_deleted(self, database: SqliteDatabase) -> None:
+        """A wallet that has a transaction cannot be deleted, and its other rows stay."""
         owner = wallet("w-1")
         session("s-1", owner)
         transaction("t-1", owner)
@@ -373,7 +373,7 @@ class TestDeleting:
             owner.delete_instance()
         assert (Wallet.select().count(), SessionWallet.select().count(), Transaction.select().count()) == (1, 1, 1)
 
-    def test_a_sessions_links_go_and_its_transactions_stay(self, database: SqliteDatabase) -> None:
+    def test_deleting_a_session_deletes_its_links_and_keeps_its_transactions(self, database: SqliteDatabase) -> None:
         """Deleting a session deletes its links; its transactions stay without a session."""
         owner = wallet("w-1")
         made = session("s-1", owner)
@@ -382,7 +382,7 @@ class TestDeleting:
         assert SessionWallet.select().count() == 0
         assert [(each.id, each.session_id) for each in Transaction.select()] == [("t-1", None)]
 
-    def test_a_batchs_entries_go_with_it(self, database: SqliteDatabase) -> None:
+    def test_deleting_a_batch_deletes_its_entries(self, database: SqliteDatabase) -> None:
         """Deleting a batch deletes its entries and no other transaction."""
         owner = wallet("w-1")
         batch = transaction("batch", owner)
@@ -392,8 +392,8 @@ class TestDeleting:
         batch.delete_instance()
         assert [each.id for each in Transaction.select()] == ["other"]
 
-    def test_a_link_to_nothing_is_refused(self, database: SqliteDatabase) -> None:
-        """A link must name a session and a wallet that exist."""
+    def test_a_link_to_a_missing_row_is_refused(self, database: SqliteDatabase) -> None:
+        """A link must name an existing session and wallet."""
         made = session("s-1", wallet("w-1"))
         with pytest.raises(IntegrityError, match="FOREIGN KEY"):
             SessionWallet.create(session=made, wallet="nobody", created_at=1)
@@ -417,14 +417,14 @@ OPERATIONS: dict[str, Callable[[], Any]] = {
 class TestBinding:
     @pytest.fixture(autouse=True)
     def unbound(self) -> Iterator[None]:
-        """Whatever a test bound, the next one finds the models bound to nothing."""
+        """Unbind the models after each test."""
         yield
         for model in MODELS:
             model.bind(None)
 
     @pytest.mark.slow
     def test_each_thread_has_its_own_database(self, tmp_path: Path) -> None:
-        """Threads that write to files of their own at the same time read and write nothing of each other's."""
+        """Threads that write to their own files at the same time do not affect each other."""
         threads, rounds = 6, 8
         barrier = threading.Barrier(threads, timeout=20)
 
@@ -457,10 +457,8 @@ class TestBinding:
 
     @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
     @pytest.mark.parametrize("bind", ["bind_ctx", "bind"])
-    def test_a_thread_that_bound_nothing_gets_an_error(
-        self, tmp_path: Path, operation: Callable[[], Any], bind: str
-    ) -> None:
-        """Nothing works in a thread that bound no database, least of all on the database of another thread."""
+    def test_an_unbound_thread_gets_an_error(self, tmp_path: Path, operation: Callable[[], Any], bind: str) -> None:
+        """Every operation fails in a thread that bound no database, even if another thread has bound one."""
         database = waiaas.connect(tmp_path / "wallets.db")
         block = getattr(database, bind)(MODELS) or nullcontext()
         with block:
@@ -475,7 +473,7 @@ class TestBinding:
 
     @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
     def test_nothing_is_bound_after_the_block(self, tmp_path: Path, operation: Callable[[], Any]) -> None:
-        """Behind the block the models are bound to nothing again, also where the block raised."""
+        """After the block the models are unbound again, even if the block raised."""
         database = waiaas.connect(tmp_path / "wallets.db")
         with pytest.raises(IntegrityError), database.bind_ctx(MODELS):
             session("s-1", wallet("w-1"), Wallet(id="nobody"))
@@ -485,7 +483,7 @@ class TestBinding:
         assert query(tmp_path / "wallets.db", "SELECT id, name FROM wallets") == [("w-1", "w")]
 
     def test_blocks_may_be_nested(self, tmp_path: Path) -> None:
-        """An inner block binds its own database, and the outer block's is back behind it, also after an error."""
+        """An inner block binds its own database, and the outer binding is restored after it, even after an error."""
         outer, inner = (waiaas.connect(tmp_path / name) for name in ("outer.db", "inner.db"))
         with outer.bind_ctx(MODELS):
             wallet("w-outer")
@@ -505,8 +503,8 @@ class TestBinding:
         assert query(tmp_path / "inner.db", "SELECT id FROM wallets") == [("w-inner",)]
         assert query(tmp_path / "inner.db", "SELECT count(*) FROM sessions") == [(0,)]
 
-    def test_a_query_stays_with_the_database_that_it_was_made_for(self, tmp_path: Path) -> None:
-        """A query that was made in one block and runs in another reads the database of its own block."""
+    def test_a_query_keeps_the_database_of_its_block(self, tmp_path: Path) -> None:
+        """A query created in one block and run in another reads the database of its own block."""
         first, second = (waiaas.connect(tmp_path / name) for name in ("first.db", "second.db"))
         with first.bind_ctx(MODELS):
             wallet("w-first")
@@ -517,8 +515,8 @@ class TestBinding:
         waiaas.close(first)
         waiaas.close(second)
 
-    def test_the_table_of_a_model_is_bound_as_the_model_is(self, tmp_path: Path) -> None:
-        """Peewee's own table object of a model reads the database of the block that it is used in."""
+    def test_the_table_of_a_model_is_bound_like_the_model(self, tmp_path: Path) -> None:
+        """Peewee's table object of a model reads the database of the block in which it is used."""
         first, second = (waiaas.connect(tmp_path / name) for name in ("first.db", "second.db"))
         for database, expected in ((first, 1), (second, 0), (first, 1)):
             with database.bind_ctx(MODELS):
@@ -530,12 +528,12 @@ class TestBinding:
         waiaas.close(second)
 
     def test_importing_binds_nothing(self) -> None:
-        """The models are bound to no database, in the thread that imported them either."""
+        """After an import the models are not bound to a database, not even in the importing thread."""
         assert [model for model in MODELS if model._meta.database is not None] == []
 
 
 class TestPostgreSQL:
-    """The DDL that the models make for PostgreSQL; no server and no driver is needed for its text."""
+    """The PostgreSQL DDL of the models; its text needs no server and no driver."""
 
     DATABASE = PostgresqlDatabase("wallets")
 
@@ -546,7 +544,7 @@ class TestPostgreSQL:
 
     @pytest.mark.parametrize("table", TABLES)
     def test_columns_have_types_that_hold_the_same_values(self, table: str) -> None:
-        """In the same order: times and other integers are BIGINT, flags INTEGER, dollars DOUBLE PRECISION."""
+        """Columns keep their order: times and other integers are BIGINT, flags INTEGER, dollars DOUBLE PRECISION."""
         expected = []
         for column, frozen in FROZEN[table]["columns"].items():
             if FROZEN[table].get("autoincrement") and "key" in frozen:
@@ -563,12 +561,12 @@ class TestPostgreSQL:
         assert starts == sorted(starts)
 
     @pytest.mark.parametrize(("table", "column"), sorted(TIMES))
-    def test_times_outlive_2038(self, table: str, column: str) -> None:
-        """A column of times is BIGINT: PostgreSQL's INTEGER would end in the year 2038."""
+    def test_times_after_2038(self, table: str, column: str) -> None:
+        """A time column is BIGINT, because PostgreSQL's INTEGER ends in the year 2038."""
         assert f'"{column}" BIGINT' in self.ddl(table)
 
     @pytest.mark.parametrize("table", TABLES)
-    def test_no_word_is_sqlites_own(self, table: str) -> None:
+    def test_no_keyword_is_specific_to_sqlite(self, table: str) -> None:
         """The DDL has no AUTOINCREMENT and nothing else that PostgreSQL does not know."""
         ddl = self.ddl(table)
         assert ddl.startswith(f'CREATE TABLE "{table}" (')
@@ -577,7 +575,7 @@ class TestPostgreSQL:
 
     @pytest.mark.parametrize("table", TABLES)
     def test_defaults_keys_and_sets_are_the_same(self, table: str) -> None:
-        """Defaults, NOT NULL, closed sets, keys, UNIQUE and foreign keys stand in the DDL as in SQLite's."""
+        """The DDL has the same defaults, NOT NULL, value sets, keys, UNIQUE and foreign keys as in SQLite."""
         ddl = self.ddl(table)
         columns = FROZEN[table]["columns"]
         for name, frozen in columns.items():
@@ -612,7 +610,7 @@ class TestPostgreSQL:
         assert made == expected
 
     def test_queries_send_seconds_and_flags(self) -> None:
-        """A query for PostgreSQL sends a moment as Unix seconds and a flag as 0 or 1, as parameters."""
+        """A query for PostgreSQL sends a time as Unix seconds and a flag as 0 or 1, as parameters."""
         moment = datetime(2038, 1, 19, 3, 14, 8, tzinfo=timezone.utc)
         with self.DATABASE.bind_ctx(MODELS):
             sql, parameters = (
@@ -627,7 +625,7 @@ class TestPostgreSQL:
 
 
 def test_schema_versions_are_read_by_the_model(database: SqliteDatabase) -> None:
-    """`SchemaVersion` gives the versions of a file with the moment at which each was applied."""
+    """`SchemaVersion` returns the versions of a file with the time at which each was applied."""
     applied = [row.applied_at for row in SchemaVersion.select().order_by(SchemaVersion.version)]
     assert len(applied) == 19
     assert all(moment.tzinfo is timezone.utc for moment in applied)

@@ -1,4 +1,4 @@
-"""What every request schema shares: wire keys, strict fields, and the one error."""
+"""The common behaviour of request schemas: wire keys, strict fields, and one error."""
 
 import copy
 import json
@@ -45,7 +45,7 @@ HEX_DIGITS = WALLET.replace("-", "")
 
 
 class Limit(WireSchema):
-    """A schema with a rule over two fields that runs whatever the fields say."""
+    """A schema with a rule over two fields that runs even if the fields are invalid."""
 
     wallet_id = UUIDText(required=True)
     daily_max_count = StrictInteger()
@@ -58,14 +58,14 @@ class Limit(WireSchema):
 
 
 class Batch(WireSchema):
-    """A schema that nests another, once and many times."""
+    """A schema that nests another one, once and as a list."""
 
     one_limit = fields.Nested(Limit)
     all_limits = fields.List(fields.Nested(Limit))
 
 
 def errors_of(field, value):
-    """Give the messages that a field refuses a value with."""
+    """Return the messages with which a field refuses a value."""
     with pytest.raises(ValidationError) as caught:
         field.deserialize(value)
     return caught.value.messages
@@ -120,7 +120,7 @@ class TestUUIDText:
         ],
     )
     def test_refuses_every_other_form(self, value):
-        """Whatever is not exactly those 36 characters is refused with what is expected."""
+        """A value that is not exactly those 36 characters is refused with the expected form."""
         assert errors_of(UUIDText(), value) == [
             "Must be a UUID: 32 hexadecimal digits in groups of 8-4-4-4-12, joined by hyphens."
         ]
@@ -128,14 +128,14 @@ class TestUUIDText:
     @given(st.uuids(), st.data())
     @settings(derandomize=True, deadline=None)
     def test_case_does_not_matter(self, identifier, data):
-        """However its letters are cased, a UUID loads as the text that Python gives it."""
+        """A UUID with letters of any case loads as Python writes it."""
         text = "".join(data.draw(st.sampled_from([letter, letter.upper()])) for letter in str(identifier))
         assert UUIDText().deserialize(text) == str(identifier)
 
     @given(st.text())
     @settings(derandomize=True, deadline=None)
     def test_loaded_text_is_a_uuid(self, text):
-        """Any text is refused or is what Python writes for some UUID."""
+        """Any text is either refused or equals what Python writes for some UUID."""
         try:
             loaded = UUIDText().deserialize(text)
         except ValidationError:
@@ -144,26 +144,26 @@ class TestUUIDText:
 
 
 class TestStrictText:
-    """Text that every database can hold."""
+    """Text that every database can store."""
 
     @pytest.mark.parametrize("text", ["", " a ", "지갑", "\U0001f45b", "a\nb", "\ufeff", "\x7f", "\uffff"])
-    def test_loads_as_it_is(self, text):
+    def test_loads_unchanged(self, text):
         """Any other text loads unchanged."""
         assert StrictText().deserialize(text) == text
 
     @pytest.mark.parametrize("value", [None, b"a", bytearray(b"a"), 1, 1.5, True, ["a"], {"a": 1}])
-    def test_refuses_what_is_no_text(self, value):
-        """What is no `str` is refused, bytes too."""
+    def test_refuses_values_that_are_not_strings(self, value):
+        """A value that is not a `str` is refused, including bytes."""
         assert errors_of(StrictText(), value) == ["Must be text."]
 
     @pytest.mark.parametrize("text", ["\0", "a\0b", "\ud800", "a\udc00b"])
-    def test_refuses_what_no_database_holds(self, text):
-        """NUL, which PostgreSQL has not, and lone surrogates, which UTF-8 has not, are refused."""
+    def test_refuses_text_that_databases_cannot_store(self, text):
+        """NUL, which PostgreSQL cannot store, and lone surrogates, which UTF-8 cannot encode, are refused."""
         assert errors_of(StrictText(), text) == ["Must be text without NUL characters and lone surrogates."]
 
     @given(st.text())
     def test_loaded_text_has_bytes(self, text):
-        """Any text is refused or has UTF-8 bytes without a zero."""
+        """Any text is either refused or has UTF-8 bytes without a zero."""
         try:
             loaded = StrictText().deserialize(text)
         except ValidationError:
@@ -172,7 +172,7 @@ class TestStrictText:
 
     @given(st.text(st.sampled_from("a \t\x1c\x85\xa0\ufeff\u200b\u2028")))
     def test_not_blank(self, text):
-        """Text is blank where Python or JavaScript would take every character for white space."""
+        """Text is blank if Python or JavaScript treats every character as white space."""
         blank = all(letter.isspace() or letter == "\ufeff" for letter in text)
         field = StrictText(validate=not_blank)
         if blank:
@@ -182,16 +182,16 @@ class TestStrictText:
 
     @pytest.mark.parametrize("value", ["c", "A", "", "a\0", None, 1, ["a"], {"a": 1}])
     def test_choice_field(self, value):
-        """Whatever is no word of a vocabulary is refused with the same message, which names the words."""
+        """A value outside the vocabulary is refused with the same message, which lists the allowed values."""
         assert choice_field(("a", "b")).deserialize("b") == "b"
         assert errors_of(choice_field(("a", "b")), value) == ["Must be one of: a, b."]
 
 
 class TestSecretText:
-    """Text that no log shows."""
+    """Text that is not shown in logs."""
 
     def test_loads_as_a_secret(self):
-        """A secret is equal to the text, and hides it where an object shows itself."""
+        """A secret equals its text, and hides it in the `repr` of objects."""
         loaded = SecretText().deserialize("wai_sess_x")
         assert loaded == "wai_sess_x"
         assert hash(loaded) == hash("wai_sess_x")
@@ -199,24 +199,24 @@ class TestSecretText:
         assert f"{loaded!r} {(loaded,)}" == "<secret> (<secret>,)"
 
     def test_can_be_used_as_text(self):
-        """Where the text itself is asked for, it is given."""
+        """Code that needs the text itself gets it."""
         loaded = Secret("wai_sess_x")
         assert str(loaded) == f"{loaded}" == loaded.encode().decode() == "wai_sess_x"
         assert json.dumps(loaded) == '"wai_sess_x"'
 
     @pytest.mark.parametrize("clone", [copy.copy, copy.deepcopy, lambda s: pickle.loads(pickle.dumps(s))])
     def test_copies_are_secret(self, clone):
-        """A copy, also in another process, hides the text too."""
+        """A copy, even in another process, hides the text too."""
         assert repr(clone(Secret("wai_sess_x"))) == "<secret>"
 
     @pytest.mark.parametrize("value", [None, 1, b"x", "a\0"])
     def test_refusals_do_not_show_it(self, value):
-        """What is refused is refused as other text is, and not shown."""
+        """An invalid value is refused as other text is, and not shown."""
         assert errors_of(SecretText(), value) == errors_of(StrictText(), value)
 
 
 class TestStrictInteger:
-    """An integer as JSON has it."""
+    """An integer as in JSON."""
 
     @pytest.mark.parametrize(
         ("value", "integer"),
@@ -251,11 +251,11 @@ class TestStrictInteger:
         ],
     )
     def test_refuses_everything_else(self, value):
-        """Booleans, strings, fractions and numbers without end are refused."""
+        """Booleans, strings, fractions and numbers that are not finite are refused."""
         assert errors_of(StrictInteger(), value) == ["Must be an integer."]
 
-    def test_first_failing_validator_speaks_alone(self):
-        """Of several validators only the first that fails gives a message."""
+    def test_only_the_first_failing_validator_returns_a_message(self):
+        """If several validators fail, only the first returns a message."""
         field = StrictInteger(validate=[validate.Range(5, error="too small"), validate.Range(9, error="smaller")])
         assert errors_of(field, 1) == ["too small"]
         assert errors_of(field, 7) == ["smaller"]
@@ -263,10 +263,10 @@ class TestStrictInteger:
 
 
 class TestStrictList:
-    """A list that is good as a whole."""
+    """A list that is valid as a whole."""
 
-    def test_gives_a_new_list(self):
-        """A list loads as another list, and a tuple as a list."""
+    def test_returns_a_new_list(self):
+        """A list loads as a new list, and a tuple as a list."""
         given_list = [1, 2]
         loaded = StrictList(StrictInteger()).deserialize(given_list)
         assert loaded == given_list
@@ -274,12 +274,12 @@ class TestStrictList:
         assert StrictList(StrictInteger()).deserialize((1, 2)) == [1, 2]
 
     @pytest.mark.parametrize("value", ["12", b"12", {1, 2}, {1: 2}, {}, iter([1]), range(2), 1, True, None])
-    def test_refuses_what_is_no_list(self, value):
-        """Strings, sets, objects and iterators are no lists."""
+    def test_refuses_values_that_are_not_lists(self, value):
+        """Strings, sets, objects and iterators are refused."""
         assert errors_of(StrictList(StrictInteger()), value) == ["Must be a list."]
 
-    def test_names_wrong_items_by_index(self):
-        """The messages of items stand under their indexes, and no part of the list is kept."""
+    def test_reports_invalid_items_by_index(self):
+        """The messages of items are under their indexes, and no part of the list is loaded."""
         with pytest.raises(ValidationError) as caught:
             StrictList(StrictInteger()).deserialize([1, "2", 3, None])
         assert caught.value.messages == {1: ["Must be an integer."], 3: ["Must be an integer."]}
@@ -290,8 +290,8 @@ class TestJSONObject:
     """A JSON object."""
 
     @pytest.mark.parametrize("value", [{}, {"a": None}, {"": [1, {"b": 2}]}])
-    def test_gives_a_new_dict(self, value):
-        """An object loads as another `dict` with the same content."""
+    def test_returns_a_new_dict(self, value):
+        """An object loads as a new `dict` with the same content."""
         loaded = JSONObject().deserialize(value)
         assert loaded == value
         assert loaded is not value
@@ -302,16 +302,16 @@ class TestJSONObject:
         assert errors_of(JSONObject(), value) == ["Must be an object."]
 
     @pytest.mark.parametrize("value", [{1: 2}, {None: 1}, {b"a": 1}, {"a": {1: 2}}])
-    def test_refuses_keys_that_are_not_text(self, value):
-        """A `dict` with a key that is not a string is not JSON."""
+    def test_refuses_keys_that_are_not_strings(self, value):
+        """A `dict` with a key that is not a string is refused."""
         (message,) = errors_of(JSONObject(), value)
         assert message.startswith("Must contain only JSON")
 
     @pytest.mark.parametrize(
         "number", [0, -1.5, True, sys.float_info.max, int(sys.float_info.max), -sys.float_info.max]
     )
-    def test_takes_numbers_that_json_readers_take(self, number):
-        """Every number that a `float` can come near is taken."""
+    def test_accepts_numbers_that_json_readers_accept(self, number):
+        """Every number that a `float` can represent or approximate is accepted."""
         assert JSONObject().deserialize({"a": [number]}) == {"a": [number]}
 
     @pytest.mark.parametrize(
@@ -332,15 +332,15 @@ class TestJSONObject:
         ],
     )
     @pytest.mark.parametrize("inside", [lambda v: {"a": v}, lambda v: {"a": [1, {"b": v}]}, lambda v: {"a": (v,)}])
-    def test_refuses_what_json_has_not(self, value, inside):
-        """What JSON cannot say is refused however deep it is, and so are numbers without end."""
+    def test_refuses_values_that_json_cannot_represent(self, value, inside):
+        """Values that JSON cannot represent are refused at any depth, including numbers that are not finite."""
         assert errors_of(JSONObject(), inside(value)) == [
             "Must contain only JSON: no NaN, no infinite numbers, at most 64 levels."
         ]
 
     @pytest.mark.parametrize("wrap", [lambda v: {"a": v}, lambda v: [v]])
     def test_depth(self, wrap):
-        """As many levels as the bound says are taken, and one more is refused, however many there are."""
+        """The maximum number of levels is accepted, and any higher number is refused."""
 
         def nested(levels):
             value = 1
@@ -353,14 +353,14 @@ class TestJSONObject:
             assert errors_of(JSONObject(), nested(levels))[0].startswith("Must contain only JSON")
 
     def test_an_object_in_itself(self):
-        """An object that holds itself is refused."""
+        """An object that contains itself is refused."""
         endless = {}
         endless["a"] = [endless, endless]
         assert errors_of(JSONObject(), endless)[0].startswith("Must contain only JSON")
 
     @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists))
     def test_loaded_objects_are_json(self, value):
-        """Whatever is taken can be written as JSON and read again, and what cannot is refused."""
+        """A loaded object survives a JSON round trip, and any other value is refused."""
         try:
             loaded = JSONObject().deserialize({"a": value})
         except ValidationError:
@@ -388,19 +388,19 @@ class TestUnixTime:
         ],
     )
     def test_dumps_seconds(self, moment, seconds):
-        """A moment of any timezone is its second, rounded down, and loads as that second in UTC."""
+        """A time in any timezone is dumped as its second, rounded down, which loads as UTC."""
         assert UnixTime().serialize("at", {"at": moment}) == seconds
         loaded = UnixTime().deserialize(seconds)
         assert loaded.tzinfo is timezone.utc
         assert timedelta(0) <= moment - loaded < timedelta(seconds=1)
 
     def test_dumps_none(self):
-        """No moment is null."""
+        """None is dumped as null."""
         assert UnixTime().serialize("at", {"at": None}) is None
 
     @pytest.mark.parametrize("value", [datetime(2026, 1, 1), 1_767_225_600, "2026-01-01", 1.5])
     def test_dumps_nothing_else(self, value):
-        """A naive datetime, or what is none, is a mistake of the program, which is told."""
+        """A naive datetime, or another type, is a programming error and is raised."""
         with pytest.raises(ValueError, match="at must be a timezone-aware datetime"):
             UnixTime().serialize("at", {"at": value})
 
@@ -425,53 +425,53 @@ class TestUnixTime:
         ],
     )
     def test_refuses_everything_else(self, value):
-        """What is no integer, or a second of no year that Python knows, is refused."""
+        """A value that is not an integer, or a second outside Python's years, is refused."""
         assert errors_of(UnixTime(), value) == self.EXPECTED
 
-    # A local time of the first or the last year may lie in the year 0 or 10000 in UTC.
+    # A local time of the first or last year may be in the year 0 or 10000 in UTC.
     @given(
         st.datetimes(datetime(2, 1, 1), datetime(9998, 1, 1)),
         st.timedeltas(timedelta(hours=-23), timedelta(hours=23)),
     )
     def test_round_trip(self, local, offset):
-        """Any moment of any timezone comes back as its second in UTC."""
+        """A time in any timezone survives a round trip as its second in UTC."""
         moment = local.replace(tzinfo=timezone(offset))
         seconds = UnixTime().serialize("at", {"at": moment})
         assert UnixTime().deserialize(seconds) == moment.astimezone(timezone.utc).replace(microsecond=0)
 
 
 class TestWireKeys:
-    """camelCase outside, snake_case inside."""
+    """Keys are camelCase on the wire and snake_case in Python."""
 
     def test_loads_camel_case_and_dumps_it(self):
-        """An attribute is read and written under the camelCase form of its name."""
+        """An attribute is loaded and dumped under the camelCase form of its name."""
         wire = {"walletId": WALLET, "dailyMaxCount": 3}
         loaded = Limit().load(wire)
         assert loaded == {"wallet_id": WALLET, "daily_max_count": 3}
         assert Limit().dump(loaded) == wire
 
     def test_keeps_a_given_data_key(self):
-        """A field that has a `data_key` keeps it."""
+        """A field with a `data_key` keeps it."""
         assert Limit().load({"walletId": WALLET, "NOTE": "x"})["note"] == "x"
 
     def test_instances_do_not_share_fields(self):
-        """Binding a schema leaves the fields of its class as they were."""
+        """Binding a schema does not change the fields of its class."""
         Limit()
         assert Limit._declared_fields["wallet_id"].data_key is None
 
     def test_refuses_unknown_keys_by_name(self):
-        """Each unknown key is refused under its own name, the attribute's name among them."""
+        """Each unknown key is refused under its own name, even if it is the attribute's name."""
         unknown = ["wallet_id", "walletID", "WalletId", " walletId", "_schema", ""]
         messages = Limit().validate({"walletId": WALLET} | dict.fromkeys(unknown, WALLET))
         assert messages == {key: ["Unknown field."] for key in unknown}
 
-    def test_can_be_told_to_skip_unknown_keys(self):
-        """A caller may leave unknown keys out."""
+    def test_can_skip_unknown_keys(self):
+        """A caller may skip unknown keys."""
         wire = {"walletId": WALLET, "more": 1}
         assert Limit().load(wire, unknown=EXCLUDE) == {"wallet_id": WALLET}
 
-    def test_an_unknown_key_that_a_hook_makes(self):
-        """What a hook adds before loading is loaded if there is a field for it, and left out if there is none."""
+    def test_an_unknown_key_added_by_a_hook(self):
+        """A key that a hook adds before loading is loaded if it has a field, and ignored otherwise."""
 
         class Hooked(Limit):
             @pre_load
@@ -481,14 +481,14 @@ class TestWireKeys:
         assert Hooked().load({"walletId": WALLET}) == {"wallet_id": WALLET, "daily_max_count": 1}
 
     def test_only_some_fields(self):
-        """A key whose field is left out of the schema, or only dumped, is unknown."""
+        """A key is unknown if its field is excluded from the schema or dump-only."""
         assert Limit(only=["note"]).validate({"walletId": WALLET}) == {"walletId": ["Unknown field."]}
         with pytest.raises(RequestValidationError) as caught:
             Limit(dump_only=["daily_max_count"]).load({"walletId": WALLET, "dailyMaxCount": 1})
         assert caught.value.messages == {"dailyMaxCount": ["Unknown field."]}
 
     def test_cannot_include_unknown_keys(self):
-        """Unknown keys cannot be included: one could pose as a checked attribute."""
+        """Unknown keys cannot be included, because one could pass as a validated attribute."""
         with pytest.raises(ValueError, match="cannot include unknown keys"):
             Limit(unknown=INCLUDE)
         with pytest.raises(ValueError, match="cannot include unknown keys"):
@@ -496,11 +496,11 @@ class TestWireKeys:
 
 
 class TestShapes:
-    """What is no object is refused before any rule looks at it."""
+    """A value that is not an object is refused before any rule runs."""
 
     @pytest.mark.parametrize("data", [None, [], [{}], "text", b"{}", 1, 1.5, True, {1}])
-    def test_refuses_what_is_no_object(self, data):
-        """Anything but an object is refused as a whole, by `load` and by `validate`."""
+    def test_refuses_values_that_are_not_objects(self, data):
+        """A value that is not an object is refused as a whole, by `load` and by `validate`."""
         messages = {"_schema": ["Must be an object."]}
         with pytest.raises(RequestValidationError) as caught:
             Limit().load(data)
@@ -509,25 +509,25 @@ class TestShapes:
         assert Limit().validate(data) == messages
 
     @pytest.mark.parametrize("data", [None, {}, {"walletId": WALLET}, "text", b"x", 1, {1}])
-    def test_refuses_what_is_no_list_of_objects(self, data):
-        """With `many`, however it was asked for, anything but a list is refused as a whole."""
+    def test_refuses_values_that_are_not_lists_of_objects(self, data):
+        """With `many`, passed in any way, a value that is not a list is refused as a whole."""
         messages = {"_schema": ["Must be a list of objects."]}
         assert Limit().validate(data, many=True) == messages
         assert Limit(many=True).validate(data) == messages
         with pytest.raises(RequestValidationError):
             Limit(many=True).load(data)
 
-    def test_names_items_that_are_no_objects(self):
-        """With `many`, each item that is no object is named by its index."""
+    def test_reports_items_that_are_not_objects(self):
+        """With `many`, each item that is not an object is reported by its index."""
         data = [{"walletId": WALLET}, None, "text", []]
         assert Limit().validate(data, many=True) == {index: {"_schema": ["Must be an object."]} for index in (1, 2, 3)}
 
     def test_many_can_be_turned_off_for_one_load(self):
-        """A schema for lists loads one object where a call says so."""
+        """A schema for lists loads one object if a call passes `many=False`."""
         assert Limit(many=True).load({"walletId": WALLET}, many=False) == {"wallet_id": WALLET}
 
     def test_loads_many(self):
-        """A list of objects loads item by item, and wrong items are named by index."""
+        """A list of objects loads item by item, and invalid items are reported by index."""
         good = {"walletId": WALLET}
         assert Limit().load([good, good], many=True) == [{"wallet_id": WALLET}] * 2
         assert Limit().load([], many=True) == []
@@ -538,13 +538,13 @@ class TestShapes:
             "NOTE",
         }
 
-    def test_takes_any_mapping(self):
+    def test_accepts_any_mapping(self):
         """An object need not be a `dict`."""
         assert Limit().load(MappingProxyType({"walletId": WALLET})) == {"wallet_id": WALLET}
 
 
 class TestResponses:
-    """What the service answers."""
+    """Responses of the service."""
 
     class Answer(ResponseSchema):
         """A schema with a key of each kind."""
@@ -559,13 +559,13 @@ class TestResponses:
         assert self.Answer().dump(source) == {"walletId": WALLET, "linkedAt": None}
 
     @pytest.mark.parametrize(("make", "error"), [(SimpleNamespace, AttributeError), (dict, KeyError)])
-    def test_a_missing_attribute_is_told(self, make, error):
-        """No key is left out in silence."""
+    def test_a_missing_attribute_is_an_error(self, make, error):
+        """A missing attribute raises an error instead of being omitted."""
         with pytest.raises(error, match="linked_at"):
             self.Answer().dump(make(wallet_id=WALLET))
 
-    def test_loads_what_is_known(self):
-        """A client that knows an older version reads the answer of a newer one."""
+    def test_unknown_keys_are_skipped(self):
+        """A client of an older version can load the response of a newer one."""
         wire = {"walletId": WALLET, "linkedAt": 0, "newKey": 1}
         loaded = self.Answer().load(wire)
         assert loaded == {"wallet_id": WALLET, "linked_at": datetime(1970, 1, 1, tzinfo=timezone.utc)}
@@ -573,7 +573,7 @@ class TestResponses:
 
 
 class TestNesting:
-    """Schemas inside others, of this library and of marshmallow."""
+    """Nested schemas, of this library and of marshmallow."""
 
     def test_nested_schemas_load(self):
         """Nested objects load with the wire keys of their own schema."""
@@ -584,8 +584,8 @@ class TestNesting:
             "all_limits": [loaded, loaded],
         }
 
-    def test_nested_errors_stand_under_the_outer_key(self):
-        """The errors of nested objects stand under the key, and the index, that held them."""
+    def test_nested_errors_are_under_the_outer_key(self):
+        """Errors of nested objects are under the outer key and the index."""
         messages = Batch().validate(
             {
                 "oneLimit": {"walletId": WALLET, "x": 1},
@@ -597,7 +597,7 @@ class TestNesting:
         assert messages["allLimits"][2] == {"_schema": ["Must be an object."]}
 
     def test_works_in_a_plain_schema(self):
-        """Inside a plain marshmallow schema the error is marshmallow's own, messages intact."""
+        """Inside a plain marshmallow schema, the error is marshmallow's own with the same messages."""
         plain = Schema.from_dict({"limit": fields.Nested(Limit)})
         with pytest.raises(ValidationError) as caught:
             plain().load({"limit": {"walletId": WALLET, "dailyMaxCount": "1"}})
@@ -606,12 +606,12 @@ class TestNesting:
 
 
 class TestRequestValidationError:
-    """One error that both kinds of handler understand."""
+    """One error that handlers of marshmallow and of this library both understand."""
 
     MESSAGES = {"walletId": ["Missing data for required field."]}
 
     def raised(self):
-        """Give the error of an empty request."""
+        """Return the error of an empty request."""
         with pytest.raises(RequestValidationError) as caught:
             Limit().load({})
         return caught.value
@@ -622,8 +622,8 @@ class TestRequestValidationError:
         with pytest.raises(kind):
             Limit().load({})
 
-    def test_speaks_marshmallow(self):
-        """It carries what marshmallow's error carries."""
+    def test_has_the_attributes_of_marshmallows_error(self):
+        """It has the attributes of marshmallow's error."""
         error = self.raised()
         assert error.messages == self.MESSAGES
         assert error.messages_dict == self.MESSAGES
@@ -632,8 +632,8 @@ class TestRequestValidationError:
         assert error.data == {}
         assert error.valid_data == {}
 
-    def test_speaks_waiaas(self):
-        """It carries what every error of the library carries."""
+    def test_has_the_attributes_of_the_librarys_error(self):
+        """It has the attributes of every error of the library."""
         error = self.raised()
         assert error.code == "ACTION_VALIDATION_FAILED"
         assert error.http_status == 400
@@ -643,8 +643,8 @@ class TestRequestValidationError:
     @pytest.mark.parametrize(
         ("lang", "required"), [("en", "Missing data for required field."), ("ko", "필수 항목입니다.")]
     )
-    def test_goes_over_the_wire(self, lang, required):
-        """Its dictionary is JSON, with the message of the code and those of the fields in the language asked for."""
+    def test_dictionary_is_json(self, lang, required):
+        """Its dictionary is JSON, with the messages of the code and of the fields in the requested language."""
         error = self.raised()
         body = error.to_dict(lang=lang)
         assert json.loads(json.dumps(body)) == body
@@ -653,21 +653,21 @@ class TestRequestValidationError:
         assert body["message"] == WAIaaSError("ACTION_VALIDATION_FAILED").to_dict(lang)["message"]
 
     def test_text_names_the_fields(self):
-        """Its text says what is wrong, field by field; its repr only which error it is."""
+        """Its text contains the messages field by field; its repr contains only the code."""
         error = self.raised()
         assert "walletId" in str(error)
         assert "Missing data for required field." in str(error)
         assert repr(error) == "RequestValidationError('ACTION_VALIDATION_FAILED')"
 
     def test_has_no_cause(self):
-        """It is raised afresh, without marshmallow's error behind it."""
+        """It has no marshmallow error as its cause."""
         error = self.raised()
         assert error.__cause__ is None
         assert error.__context__ is None
 
     @pytest.mark.parametrize("clone", [copy.copy, lambda e: pickle.loads(pickle.dumps(e))])
     def test_survives_copy_and_pickle(self, clone):
-        """A copy, also one from another process, says the same."""
+        """A copy, even from another process, has the same text."""
         error = clone(self.raised())
         assert type(error) is RequestValidationError
         assert error.messages == self.MESSAGES
@@ -675,6 +675,6 @@ class TestRequestValidationError:
         assert str(error) == str(self.raised())
 
     def test_validate_returns_the_messages(self):
-        """`validate` returns the messages and raises nothing; a good request has none."""
+        """`validate` returns the messages and raises nothing; a valid request has none."""
         assert Limit().validate({}) == self.MESSAGES
         assert Limit().validate({"walletId": WALLET}) == {}

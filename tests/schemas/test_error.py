@@ -1,4 +1,4 @@
-"""An error on the wire."""
+"""Errors on the wire."""
 
 import json
 
@@ -13,20 +13,20 @@ SCHEMA = ErrorResponseSchema()
 @pytest.mark.parametrize("lang", LANGUAGES)
 @pytest.mark.parametrize("code", ALL_CODES)
 def test_every_code(code, lang):
-    """An error of any code, in any language, is on the wire what `to_dict` says, and loads as that."""
+    """An error of any code and language is serialized as `to_dict` returns it, and loads as that."""
     body = WAIaaSError(code, details={"sessionId": "s-1"}).to_dict(lang)
     assert SCHEMA.dump(body) == body
     assert SCHEMA.load(json.loads(json.dumps(body))) == body
 
 
 def test_an_error_itself():
-    """The error itself is dumped in English."""
+    """An error object is dumped in English."""
     error = refusal("database_busy", path="wallet.db", seconds=5)
     assert SCHEMA.dump(error) == error.to_dict()
 
 
 def test_a_refused_request():
-    """The fields of a refused request are in the details."""
+    """The field errors of a refused request are in the details."""
     with pytest.raises(RequestValidationError) as caught:
         CreateSessionRequestSchema().load({"walletIds": ["x"], "ttl": 1})
     body = json.loads(json.dumps(SCHEMA.dump(caught.value)))
@@ -35,5 +35,5 @@ def test_a_refused_request():
 
 
 def test_every_key_is_there():
-    """An answer without one of the keys is none."""
+    """A response without one of the keys is refused."""
     assert set(SCHEMA.validate({})) == set(WAIaaSError("INVALID_TOKEN").to_dict())

@@ -1,4 +1,4 @@
-"""What is said of the fields of a request in Korean: everything that the library says, and no more than that."""
+"""Korean messages about the fields of a request: every message of the library has a translation, and no other does."""
 
 import copy
 import inspect
@@ -23,15 +23,15 @@ SCHEMAS = {
 }
 REQUESTS = {name: schema() for name, schema in SCHEMAS.items() if name.endswith("RequestSchema")}
 
-#: What marshmallow has messages for and no field of a schema can say: their `_deserialize` has rules of its own, no
-#: validator gives False, and no nested schema is one of many.
+# : Messages of marshmallow that no field of these schemas can return: they override `_deserialize`, no validator
+# returns False, and no nested schema is one of many.
 NEVER_SAID = {"validator_failed", "invalid_utf8", "too_large"}
 
 HANGUL = re.compile("[가-힣]")
 WALLET, OTHER = "0190a3f0-1111-7abc-8def-0123456789ab", "0190a3f0-2222-7abc-8def-0123456789ab"
 SMALLEST = {"name": "payments", "chain": "solana", "environment": "testnet", "publicKey": "7xKX"}
 
-#: Messages that the library fills, in English -> in Korean.
+# : Messages with placeholders, in English and in Korean.
 FILLED = {
     "Must be printable text, not int.": "출력할 수 있는 문자로만 된 문자열이어야 합니다. int 값은 쓸 수 없습니다.",
     "Must have at most 100 characters.": "최대 100자까지 쓸 수 있습니다.",
@@ -55,19 +55,19 @@ FILLED = {
 
 
 def leaves(messages):
-    """Give the messages alone, without their keys."""
+    """Return the messages without their keys."""
     if isinstance(messages, str):
         return [messages]
     return [leaf for each in (messages.values() if isinstance(messages, dict) else messages) for leaf in leaves(each)]
 
 
 def keys(messages):
-    """Give everything but the messages: under which key how many stand."""
+    """Return the keys, with the number of messages under each."""
     return {key: keys(each) if isinstance(each, dict) else len(each) for key, each in messages.items()}
 
 
 def messages_of(field):
-    """Give every message that a field, or a field in it, can have of its own."""
+    """Return every message of a field, including fields inside it."""
     messages = [text for key, text in field.error_messages.items() if key not in NEVER_SAID]
     messages += [validator.error for validator in field.validators]
     if isinstance(field, fields.Nested):
@@ -79,7 +79,7 @@ def messages_of(field):
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_every_message_of_every_field_has_a_translation(name):
-    """Whatever a field of a schema, its validators or the schema itself can say, is said in Korean too."""
+    """Every message of a field, its validators or its schema has a Korean translation."""
     schema = SCHEMAS[name]()
     said = [text for field in schema.fields.values() for text in messages_of(field)]
     said += schema.error_messages.values()
@@ -103,7 +103,7 @@ VALUES = st.recursive(
 @pytest.mark.parametrize("name", REQUESTS)
 @given(data=st.data())
 def test_every_refusal_of_a_request_is_in_korean(name, data):
-    """Whatever comes in, what is said about it is Korean, under the same keys."""
+    """Every refusal of a request is in Korean, under the same keys."""
     schema = REQUESTS[name]
     names = st.sampled_from([field.data_key for field in schema.fields.values()]) | st.text(max_size=5)
     request = data.draw(st.dictionaries(names, VALUES) | VALUES)
@@ -114,7 +114,7 @@ def test_every_refusal_of_a_request_is_in_korean(name, data):
 
 
 def provoked():
-    """Give what is said, in English and in Korean, about something wrong of every kind."""
+    """Return the messages, in English and in Korean, for an invalid value of every kind."""
     database = waiaas.connect(":memory:")
     wallets = waiaas.WalletService(database)
     good = schemas.CreateWalletRequestSchema().load(SMALLEST)
@@ -164,15 +164,15 @@ def provoked():
 
 
 class Measured(WireSchema):
-    """A schema of a program that uses the library, from the library's fields."""
+    """A schema of a program that uses the library's fields."""
 
     count = schemas.StrictInteger()
     since = schemas.UnixTime()
     rules = schemas.JSONObject()
 
 
-def test_each_translation_is_said():
-    """Each Korean text is one that the library can say, and it is said for its own English text."""
+def test_each_translation_is_used():
+    """Each Korean text is used, and only for its own English text."""
     told = provoked()
     english, korean = ([text.message for text in texts_in(lang).fields.values()] for lang in ("en", "ko"))
     texts = dict(zip(english, korean, strict=True))
@@ -190,8 +190,8 @@ class TestOwnRules:
         price = schemas.StrictInteger(validate=validate.Range(max=9, error="Too dear: {input}."))
         site = fields.Url()
 
-    def test_stays_as_it_is(self):
-        """A message that has no translation is told as it was written, beside those that have one."""
+    def test_stays_unchanged(self):
+        """A message without a translation is shown unchanged next to translated ones."""
         with pytest.raises(WAIaaSError) as caught:
             self.Order().load({"price": 10, "site": "x", "colour": "red"})
         assert caught.value.to_dict("ko")["details"]["fields"] == {
@@ -228,12 +228,12 @@ class TestFieldMessage:
             "다음 중 하나여야 합니다: {0}, {min}.",
         )
 
-    def test_keeps_only_values_that_it_shows(self):
-        """The input of the field, which marshmallow passes too, may be a secret."""
+    def test_keeps_only_shown_values(self):
+        """Only values that the message shows are kept, because the input, which may be secret, is passed too."""
         assert FieldMessage("integer_range").format(min=1, max=2, input="s3cret").values == {"min": 1, "max": 2}
 
-    def test_is_plain_text_in_an_answer(self):
-        """What goes over the wire is a `str` in every language, so that every serializer takes it."""
+    def test_is_plain_text_in_a_response(self):
+        """Serialized messages are plain `str` in every language, so that every serializer accepts them."""
         error = RequestValidationError({"ttl": [FieldMessage("integer")]})
         assert {type(error.to_dict(lang)["details"]["fields"]["ttl"][0]) for lang in ("en", "ko")} == {str}
 
@@ -243,36 +243,36 @@ class TestError:
 
     ERROR = RequestValidationError({"walletIds": {1: [FieldMessage("text")]}, "ttl": [FieldMessage("integer")]})
 
-    def test_speaks_each_language_in_turn(self):
-        """One error is told to one reader in Korean and to another in English."""
+    def test_can_be_shown_in_each_language(self):
+        """One error can be shown in Korean to one reader and in English to another."""
         korean = {"walletIds": {1: ["문자열이어야 합니다."]}, "ttl": ["정수여야 합니다."]}
         for lang, expected in (("ko", korean), ("en", self.ERROR.messages), ("ko", korean)):
             assert self.ERROR.to_dict(lang)["details"] == {"fields": expected}
 
     @pytest.mark.parametrize("travel", [copy.copy, copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))])
-    def test_speaks_korean_after_a_journey(self, travel):
-        """A copy, also one from another process, is told in Korean as well."""
+    def test_can_be_shown_in_korean_after_a_copy(self, travel):
+        """A copy, even from another process, can be shown in Korean too."""
         assert travel(self.ERROR).to_dict("ko") == self.ERROR.to_dict("ko")
 
-    def test_keeps_what_else_is_in_the_details(self):
-        """What a program added to the details goes over the wire with the fields."""
+    def test_keeps_other_details(self):
+        """Details that a program adds are serialized with the fields."""
         error = copy.copy(self.ERROR)
         error.details = {**self.ERROR.details, "requestId": 7}
         assert error.to_dict("ko")["details"]["requestId"] == 7
 
-    def test_gives_a_dictionary_of_its_own(self):
-        """Changing what was told does not change the error."""
+    def test_returns_a_new_dictionary(self):
+        """Changing the returned dictionary does not change the error."""
         for lang in ("en", "ko"):
             self.ERROR.to_dict(lang)["details"]["fields"]["walletIds"].clear()
         assert self.ERROR.messages["walletIds"] == {1: ["Must be text."]}
 
     def test_refuses_an_unknown_language(self):
-        """A language without texts is refused with the list of those that have them."""
+        """An unknown language is refused with the list of known ones."""
         with pytest.raises(ValueError, match=r"'fr'.*en, ko"):
             self.ERROR.to_dict("fr")
 
     def test_is_a_validation_error_in_english(self):
-        """What marshmallow's own handlers read stays English."""
+        """The attributes that marshmallow's handlers read stay English."""
         assert isinstance(self.ERROR, ValidationError)
         assert self.ERROR.normalized_messages() == self.ERROR.messages
         assert "Must be text." in str(self.ERROR)

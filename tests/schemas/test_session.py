@@ -72,12 +72,12 @@ wallets = st.lists(st.uuids(), min_size=1, max_size=6, unique=True)
 
 
 def in_mixed_case(draw, text):
-    """Give a text with each letter in a case of its own."""
+    """Return a text with each letter in a random case."""
     return "".join(draw(st.sampled_from([letter, letter.upper()])) for letter in text)
 
 
 def errors_of(data, schema=SCHEMA, **options):
-    """Give the messages that a request is refused with, the same from `load` and `validate`."""
+    """Return the messages with which a request is refused, the same from `load` and `validate`."""
     with pytest.raises(ValidationError) as caught:
         schema.load(data, **options)
     assert schema.validate(data, **options) == caught.value.messages
@@ -85,7 +85,7 @@ def errors_of(data, schema=SCHEMA, **options):
 
 
 class TestResult:
-    """One normalised value, whichever form came in."""
+    """Every accepted form loads as one normalised value."""
 
     def test_single_form(self):
         """One wallet loads as a list of it, and as the default."""
@@ -97,11 +97,11 @@ class TestResult:
         }
 
     def test_both_forms_load_alike(self):
-        """The form for one wallet and the form for many give the same value."""
+        """The form for one wallet and the form for many load as the same value."""
         assert SCHEMA.load({"walletId": A}) == SCHEMA.load({"walletIds": [A]})
 
-    def test_full_form(self):
-        """Every key that is given is taken."""
+    def test_all_keys(self):
+        """Every key is loaded."""
         request = {
             "walletIds": [A, B],
             "defaultWalletId": B,
@@ -117,13 +117,13 @@ class TestResult:
 
     @pytest.mark.parametrize("form", [{"walletId": A}, {"walletIds": [A, B]}])
     def test_has_exactly_the_keys_of_its_type(self, form):
-        """The result is a `dict` with the keys of CreateSessionRequest and no other."""
+        """The result is a `dict` with exactly the keys of `CreateSessionRequest`."""
         result = SCHEMA.load(form)
         assert type(result) is dict
         assert set(result) == CreateSessionRequest.__required_keys__
 
     def test_first_wallet_is_the_default(self):
-        """Without a default the first wallet in the order given is it."""
+        """Without a default, the first wallet is the default."""
         assert SCHEMA.load({"walletIds": [C, A, B]})["default_wallet_id"] == C
 
     def test_default_in_the_single_form(self):
@@ -131,7 +131,7 @@ class TestResult:
         assert SCHEMA.load({"walletId": A, "defaultWalletId": A.upper()})["wallet_ids"] == [A]
 
     def test_input_is_not_changed(self):
-        """Neither the input nor what is in it is changed, nor changed with the result."""
+        """Neither the input nor its contents are changed, not even when the result is."""
         for form in ({"walletId": A.upper()}, {"walletIds": [A.upper(), B]}):
             request = form | {"constraints": {"a": {"b": [1]}}, "ttl": 300.0}
             before = copy.deepcopy(request)
@@ -140,8 +140,8 @@ class TestResult:
             result["constraints"]["new"] = 1
             assert request == before
 
-    def test_loads_do_not_touch_each_other(self):
-        """A refused request leaves nothing behind for the next one."""
+    def test_loads_are_independent(self):
+        """A refused request does not affect the next one."""
         errors_of({"walletIds": [A, A], "ttl": 1})
         assert SCHEMA.load({"walletId": B})["wallet_ids"] == [B]
 
@@ -149,7 +149,7 @@ class TestResult:
     @given(wallets, st.data())
     @settings(derandomize=True, deadline=None)
     def test_ids_load_in_lower_case_and_order(self, identifiers, data):
-        """Any wallets in any case load as the lower-case list in the order given."""
+        """Wallet ids in any case load in lower case and in the given order."""
         texts = [str(identifier) for identifier in identifiers]
         default = data.draw(st.sampled_from(texts))
         request = {
@@ -162,24 +162,24 @@ class TestResult:
 
 
 class TestWhichWallets:
-    """Exactly one of `walletId` and `walletIds`."""
+    """A request has exactly one of `walletId` and `walletIds`."""
 
     def test_none_given(self):
         """A request without wallets is refused under `walletIds`."""
         assert errors_of({}) == {"walletIds": [NONE_GIVEN]}
 
-    def test_none_given_with_a_default(self):
-        """A default names no wallet by itself, and is not blamed for it."""
+    def test_only_a_default_given(self):
+        """A default does not replace the wallets, and is not reported as an error."""
         assert errors_of({"defaultWalletId": A}) == {"walletIds": [NONE_GIVEN]}
 
     @pytest.mark.parametrize("default", [{}, {"defaultWalletId": C}])
     def test_both_given(self, default):
-        """Both forms at once are refused under both keys, even where they agree."""
+        """Both forms at once are refused under both keys, even if they agree."""
         request = {"walletId": A, "walletIds": [A]} | default
         assert errors_of(request) == {"walletId": [BOTH_GIVEN], "walletIds": [BOTH_GIVEN]}
 
-    def test_both_given_and_one_wrong(self):
-        """That both were given is said also where one of them is wrong in itself."""
+    def test_both_given_and_one_invalid(self):
+        """Both forms at once are reported even if one of them is invalid."""
         assert errors_of({"walletId": None, "walletIds": [A]}) == {
             "walletId": [NO_UUID, BOTH_GIVEN],
             "walletIds": [BOTH_GIVEN],
@@ -191,17 +191,17 @@ class TestWhichWallets:
 
     @pytest.mark.parametrize("bad", BAD_IDS)
     def test_bad_single_wallet(self, bad):
-        """A `walletId` that is no UUID is refused, and nothing else is said."""
+        """A `walletId` that is not a UUID is refused with one message only."""
         assert errors_of({"walletId": bad}) == {"walletId": [NO_UUID]}
 
     @pytest.mark.parametrize("bad", BAD_IDS)
     def test_bad_wallet_in_a_list(self, bad):
-        """A bad item of `walletIds` is named by its index."""
+        """An invalid item of `walletIds` is reported by its index."""
         assert errors_of({"walletIds": [A, bad, B]}) == {"walletIds": {1: [NO_UUID]}}
 
     @pytest.mark.parametrize("bad", [A, None, {}, {"0": A}, {A, B}, 1, True, A.encode()])
-    def test_no_list(self, bad):
-        """`walletIds` that is no list is refused."""
+    def test_not_a_list(self, bad):
+        """`walletIds` that is not a list is refused."""
         assert errors_of({"walletIds": bad}) == {"walletIds": ["Must be a list."]}
 
     def test_empty_list(self):
@@ -210,38 +210,38 @@ class TestWhichWallets:
 
     @pytest.mark.parametrize("again", [A, A.upper(), A.replace("aaaa", "aAaA")])
     def test_duplicates(self, again):
-        """A wallet named twice is refused, in whatever case it stands."""
+        """A repeated wallet is refused, even in another case."""
         assert errors_of({"walletIds": [A, B, again]}) == {"walletIds": [f"Must not name a wallet twice: {A}."]}
 
-    def test_duplicates_are_all_named_once(self):
-        """Every wallet that is named more than once is told, each once."""
+    def test_each_duplicate_is_reported_once(self):
+        """Every repeated wallet is reported once."""
         assert errors_of({"walletIds": [B, A, B, C, B, A]}) == {
             "walletIds": [f"Must not name a wallet twice: {B}, {A}."]
         }
 
 
 class TestDefault:
-    """The default is one of the wallets named."""
+    """The default is one of the given wallets."""
 
     @pytest.mark.parametrize("wallets_named", [{"walletId": A}, {"walletIds": [A, B]}])
-    def test_default_that_was_not_named(self, wallets_named):
+    def test_default_that_is_not_listed(self, wallets_named):
         """A default that is not among the wallets is refused in either form."""
         request = wallets_named | {"defaultWalletId": C}
         assert errors_of(request) == {"defaultWalletId": [FOREIGN_DEFAULT]}
 
     @pytest.mark.parametrize("bad", BAD_IDS)
     def test_bad_default(self, bad):
-        """A default that is no UUID is refused for that alone."""
+        """A default that is not a UUID is refused with one message only."""
         assert errors_of({"walletIds": [A], "defaultWalletId": bad}) == {"defaultWalletId": [NO_UUID]}
 
     @pytest.mark.parametrize("wallets_named", [{"walletIds": [A, "x"]}, {"walletId": "x"}])
-    def test_default_is_not_judged_beside_bad_wallets(self, wallets_named):
-        """Where a wallet is wrong, the default may mean it and is not blamed."""
+    def test_default_is_not_checked_with_invalid_wallets(self, wallets_named):
+        """If a wallet is invalid, the default may be that wallet and is not reported."""
         request = wallets_named | {"defaultWalletId": C}
         assert set(errors_of(request)) == set(wallets_named)
 
-    def test_default_is_judged_beside_duplicates(self):
-        """Beside duplicates a default that was not named is told as well."""
+    def test_default_is_checked_with_duplicates(self):
+        """A default that is not among the wallets is reported together with duplicates."""
         assert set(errors_of({"walletIds": [A, A], "defaultWalletId": C})) == {
             "walletIds",
             "defaultWalletId",
@@ -249,7 +249,7 @@ class TestDefault:
 
     @given(wallets, st.uuids(), st.booleans())
     @settings(derandomize=True, deadline=None)
-    def test_any_default_not_named_is_refused(self, identifiers, default, upper):
+    def test_any_default_that_is_not_listed_is_refused(self, identifiers, default, upper):
         """Any UUID that is not listed is refused as the default."""
         texts = [str(identifier) for identifier in identifiers if identifier != default]
         if not texts:
@@ -292,17 +292,17 @@ class TestTtl:
         ],
     )
     def test_bad(self, ttl):
-        """Everything else is refused with the range and the unit, in one message."""
+        """Any other value is refused with the range and the unit, in one message."""
         assert errors_of({"walletId": A, "ttl": ttl}) == {"ttl": [TTL]}
 
     def test_bounds_are_public(self):
-        """The bounds in the message are the ones that a program can read."""
+        """The bounds in the message equal the public constants."""
         assert f"from {MIN_TTL_SECONDS} to {MAX_TTL_SECONDS} " in TTL
 
     @given(st.integers() | st.floats() | st.integers(250, 700_000))
     @settings(derandomize=True, deadline=None)
     def test_any_number(self, ttl):
-        """A number loads exactly where it is integral and within the bounds."""
+        """A number loads if and only if it is integral and in range."""
         good = 300 <= ttl <= 604_800 and ttl == int(ttl)
         assert SCHEMA.validate({"walletId": A, "ttl": ttl}) == ({} if good else {"ttl": [TTL]})
 
@@ -312,19 +312,19 @@ class TestConstraints:
 
     @pytest.mark.parametrize("constraints", [None, {}, {"a": 1}, {"a": {"b": [None, {"c": 1}]}}])
     def test_good(self, constraints):
-        """An object of any content loads as it is, and null as None."""
+        """An object of any content loads unchanged, and null as None."""
         request = {"walletId": A, "constraints": constraints}
         assert SCHEMA.load(request)["constraints"] == constraints
 
     @pytest.mark.parametrize("constraints", [[], [{}], "", "{}", 0, 1.5, True])
     def test_bad(self, constraints):
-        """Everything else is refused."""
+        """Any other value is refused."""
         assert errors_of({"walletId": A, "constraints": constraints}) == {
             "constraints": ["Must be an object or null."]
         }
 
-    def test_what_no_database_keeps(self):
-        """An object that is no JSON, as Python reads it from `NaN`, is refused before any service writes it."""
+    def test_values_that_json_cannot_represent(self):
+        """An object that is not JSON, such as one with Python's `NaN`, is refused before a service writes it."""
         request = {"walletId": A, "constraints": json.loads('{"max": [NaN]}')}
         assert errors_of(request) == {
             "constraints": ["Must contain only JSON: no NaN, no infinite numbers, at most 64 levels."]
@@ -332,7 +332,7 @@ class TestConstraints:
 
 
 class TestOtherInput:
-    """Unknown keys, input that is no object, and several errors at once."""
+    """Unknown keys, values that are not objects, and several errors at once."""
 
     @pytest.mark.parametrize("key", ["walletID", "wallet_ids", "expires_in", "", "_schema", "TTL"])
     def test_unknown_key(self, key):
@@ -340,24 +340,24 @@ class TestOtherInput:
         assert errors_of({"walletId": A, key: 1}) == {key: ["Unknown field."]}
 
     def test_misspelt_wallet(self):
-        """A misspelt `walletId` is named, and so is the wallet that is missing."""
+        """A misspelt `walletId` is reported, and so is the missing wallet."""
         assert errors_of({"walletID": A}) == {
             "walletID": ["Unknown field."],
             "walletIds": [NONE_GIVEN],
         }
 
-    def test_unknown_key_cannot_pose_as_an_attribute(self):
-        """Where unknown keys are skipped, the names inside the result are skipped too."""
+    def test_unknown_key_cannot_pass_as_an_attribute(self):
+        """If unknown keys are skipped, the attribute names of the result are skipped too."""
         request = {"walletId": A, "wallet_ids": ["unchecked"], "default_wallet_id": B}
         assert SCHEMA.load(request, unknown=EXCLUDE) == SCHEMA.load({"walletId": A})
 
     @pytest.mark.parametrize("data", [None, [], [{"walletId": A}], "walletId", A, 5, 0.5, True])
-    def test_no_object(self, data):
-        """Input that is no object is refused as a whole."""
+    def test_not_an_object(self, data):
+        """A value that is not an object is refused as a whole."""
         assert errors_of(data) == {"_schema": ["Must be an object."]}
 
     def test_errors_of_all_keys_come_together(self):
-        """One answer tells the errors of every key."""
+        """One error contains the messages of every key."""
         request = {"defaultWalletId": "x", "ttl": 1, "constraints": [], "name": "bot"}
         assert errors_of(request) == {
             "walletIds": [NONE_GIVEN],
@@ -367,20 +367,20 @@ class TestOtherInput:
             "name": ["Unknown field."],
         }
 
-    def test_wallets_are_judged_beside_a_bad_ttl(self):
-        """An error in one key does not hide the errors in the relation of others."""
+    def test_wallets_are_checked_with_an_invalid_ttl(self):
+        """An error in one key does not hide errors between other keys."""
         request = {"walletIds": [A, A], "defaultWalletId": B, "ttl": "1"}
         assert set(errors_of(request)) == {"walletIds", "defaultWalletId", "ttl"}
 
     def test_is_an_error_of_the_library(self):
-        """The refusal has its code, and the fields in its details."""
+        """The error has its code, and the fields in its details."""
         with pytest.raises(WAIaaSError) as caught:
             SCHEMA.load({"walletId": A, "ttl": 1})
         assert caught.value.code == "ACTION_VALIDATION_FAILED"
         assert caught.value.details == {"fields": {"ttl": [TTL]}}
 
     def test_many(self):
-        """A list of requests loads each by itself, with errors under the index."""
+        """A list of requests loads item by item, with errors under the index."""
         loaded = SCHEMA.load([{"walletId": A}, {"walletIds": [B]}], many=True)
         assert [request["default_wallet_id"] for request in loaded] == [A, B]
         assert errors_of([{"walletId": A}, {}, {"walletId": B, "ttl": 1}], many=True) == {
@@ -392,7 +392,7 @@ class TestOtherInput:
     @given(json_values)
     @settings(derandomize=True, deadline=None)
     def test_any_json_value(self, data):
-        """No JSON value raises anything but a ValidationError."""
+        """No JSON value raises anything other than a ValidationError."""
         for many in (False, True):
             assert isinstance(SCHEMA.validate(data, many=many), dict)
 
@@ -400,7 +400,7 @@ class TestOtherInput:
     @given(st.dictionaries(wire_keys | st.text(max_size=3), json_values), st.booleans())
     @settings(derandomize=True, deadline=None)
     def test_any_object(self, data, partial):
-        """No object, whatever its wire keys hold, raises anything but a ValidationError."""
+        """No object with wire keys raises anything other than a ValidationError."""
         before = copy.deepcopy(data)
         try:
             SCHEMA.load(data, partial=partial)
@@ -410,19 +410,19 @@ class TestOtherInput:
 
 
 class TestPartial:
-    """Loading a part of a request."""
+    """Partial loading of a request."""
 
-    def test_nothing(self):
-        """An empty part loads as nothing."""
+    def test_no_parameters(self):
+        """An empty partial request loads as an empty dictionary."""
         assert SCHEMA.load({}, partial=True) == {}
 
     def test_without_wallets(self):
-        """A part without wallets gives what it says; its default cannot be judged."""
+        """A partial request without wallets loads its keys, and its default is not checked."""
         part = {"ttl": 300, "defaultWalletId": A.upper()}
         assert SCHEMA.load(part, partial=True) == {"ttl": 300, "default_wallet_id": A}
 
     def test_with_wallets(self):
-        """Wallets in a part are normalised and judged as ever."""
+        """Wallets in a partial request are normalised and checked as usual."""
         assert SCHEMA.load({"walletId": A}, partial=True) == {
             "wallet_ids": [A],
             "default_wallet_id": A,
@@ -434,19 +434,19 @@ class TestPartial:
         assert errors_of({"walletIds": [A, "x"]}, partial=True) == {"walletIds": {1: [NO_UUID]}}
 
     def test_of_named_fields(self):
-        """Wallets may be left out only where `partial` names them."""
+        """Wallets may be omitted only if `partial` names them."""
         assert SCHEMA.load({}, partial=("wallet_ids",)) == {"ttl": None, "constraints": None}
         assert errors_of({}, partial=("ttl",)) == {"walletIds": [NONE_GIVEN]}
 
 
 class TestCheck:
-    """A request made by hand, judged by the rules of the schema."""
+    """A request built without the schema, checked by the schema's rules."""
 
     GOOD = {"wallet_ids": [A, B], "default_wallet_id": B, "ttl": None, "constraints": None}
     NOT_AS_LOADED = ["Must be a result of CreateSessionRequestSchema().load."]
 
     def errors_with(self, **changes):
-        """Give the messages for a good request with some keys changed."""
+        """Return the messages for a valid request with some keys changed."""
         with pytest.raises(RequestValidationError) as caught:
             check_create_session_request(self.GOOD | changes)
         return caught.value.messages
@@ -454,15 +454,15 @@ class TestCheck:
     @pytest.mark.parametrize(
         "wire", [{"walletId": A}, {"walletIds": [A, B], "defaultWalletId": B, "ttl": 300, "constraints": {"a": [1]}}]
     )
-    def test_what_was_loaded_is_good(self, wire):
-        """Whatever the schema gave passes, and is not changed."""
+    def test_a_loaded_request_passes(self, wire):
+        """Every loaded request passes unchanged."""
         request = SCHEMA.load(wire)
         before = copy.deepcopy(request)
         check_create_session_request(request)
         assert request == before
 
-    def test_a_good_request_by_hand(self):
-        """A request made by hand that keeps the rules passes."""
+    def test_a_valid_request_built_without_the_schema(self):
+        """A request built without the schema passes if it obeys the rules."""
         check_create_session_request(self.GOOD)
         check_create_session_request(self.GOOD | {"ttl": 604_800, "constraints": {}})
 
@@ -482,7 +482,7 @@ class TestCheck:
         ],
     )
     def test_broken_rules(self, changes, errors):
-        """A broken rule is told as the schema tells it, under the wire key."""
+        """A broken rule is reported as by the schema, under the wire key."""
         assert self.errors_with(**changes) == errors
 
     @pytest.mark.parametrize(
@@ -494,8 +494,8 @@ class TestCheck:
             ({"ttl": 300.0}, "ttl"),
         ],
     )
-    def test_another_form(self, changes, key):
-        """What the schema would have changed was not given by it, and is refused."""
+    def test_a_value_that_is_not_normalised(self, changes, key):
+        """A value that the schema would have normalised is refused."""
         assert self.errors_with(**changes) == {key: self.NOT_AS_LOADED}
 
 
@@ -507,24 +507,24 @@ class TestRenew:
     UNKNOWN = "Must have the key token and no other."
 
     def test_the_whole_token_loads(self):
-        """The token loads as it came, as a text that does not show itself."""
+        """The token loads unchanged, as secret text."""
         loaded = self.SCHEMA.load({"token": self.TOKEN})
         assert loaded == {"token": self.TOKEN}
         assert set(loaded) == RenewSessionRequest.__optional_keys__
         assert repr(loaded) == "{'token': <secret>}"
 
     @pytest.mark.parametrize("token", ["", "wai_sess_", "Bearer x", " ", "x" * 4096])
-    def test_the_service_judges_the_token(self, token):
-        """Whether a text is a token is not for the request to say: its code would be another."""
+    def test_the_service_checks_the_token(self, token):
+        """The request does not check the token, because that error has another code."""
         assert self.SCHEMA.load({"token": token})["token"] == token
 
     @pytest.mark.parametrize("token", [None, 5, True, b"wai_sess_x", ["wai_sess_x"], {"token": "wai_sess_x"}])
-    def test_no_text(self, token):
-        """A token that is no text is refused."""
+    def test_not_a_string(self, token):
+        """A token that is not a string is refused."""
         assert errors_of({"token": token}, self.SCHEMA) == {"token": ["Must be text."]}
 
     def test_missing(self):
-        """A request without a token, as clients of the daemon send it, has none."""
+        """A request without a token, as clients of the daemon send it, is accepted."""
         assert self.SCHEMA.load({}) == {}
 
     @pytest.mark.parametrize("key", ["sessionId", "Token", "", 5])
@@ -549,7 +549,7 @@ class TestRenew:
         ],
     )
     def test_no_error_shows_the_token(self, data, many):
-        """Wherever the token stands in a request that is refused, nothing of the error shows it."""
+        """No error shows a token, wherever it is in the request."""
         with pytest.raises(RequestValidationError) as caught:
             self.SCHEMA.load(data, many=many)
         error = caught.value
@@ -568,7 +568,7 @@ class TestRenew:
         assert error.valid_data is None
 
     def test_many_errors_keep_their_index(self):
-        """In a list of requests each is told by its index."""
+        """In a list of requests, each error is under its index."""
         data = [{"token": "a"}, {"token": "b", "x": 1}, {}]
         assert errors_of(data, self.SCHEMA, many=True) == {
             1: {"_schema": [self.UNKNOWN]},
@@ -581,14 +581,14 @@ class TestList:
     SCHEMA = ListSessionsRequestSchema()
     LIMIT = ["Must be an integer from 1 to 200."]
 
-    def test_nothing(self):
-        """Without parameters the first 50 of all sessions are asked for."""
+    def test_no_parameters(self):
+        """Without parameters, the first 50 of all sessions are requested."""
         loaded = self.SCHEMA.load({})
         assert loaded == {"wallet_id": None, "status": None, "limit": 50, "after": None}
         assert set(loaded) == ListSessionsRequest.__required_keys__
 
-    def test_full_form(self):
-        """Every parameter that is given is taken, from text."""
+    def test_all_keys(self):
+        """Every parameter is loaded from text."""
         query = {"walletId": A.upper(), "status": "EXPIRED", "limit": "200", "after": B.upper()}
         assert self.SCHEMA.load(query) == {"wallet_id": A, "status": "EXPIRED", "limit": 200, "after": B}
 
@@ -608,40 +608,40 @@ class TestList:
         ],
     )
     def test_bad_limit(self, limit):
-        """Whatever else comes is refused with the bounds, in one message."""
+        """Any other limit is refused with the bounds, in one message."""
         assert errors_of({"limit": limit}, self.SCHEMA) == {"limit": self.LIMIT}
 
     @given(st.integers(-5, 250) | st.integers())
     def test_a_number_and_its_digits(self, number):
-        """A number within the bounds is taken, and its digits are taken just so."""
+        """A number in range is accepted, and so are its digits."""
         errors = {} if 1 <= number <= 200 else {"limit": self.LIMIT}
         assert self.SCHEMA.validate({"limit": number}) == errors
         assert self.SCHEMA.validate({"limit": str(number)}) == errors
 
     @pytest.mark.parametrize("status", SESSION_STATUSES)
     def test_status(self, status):
-        """Each status of a session can be asked for."""
+        """Each status of a session is accepted."""
         assert self.SCHEMA.load({"status": status})["status"] == status
 
     @pytest.mark.parametrize("status", ["", "active", "ACTIVE,EXPIRED", None, ["ACTIVE"], 1])
     def test_bad_status(self, status):
-        """Whatever is no status is refused with those that are."""
+        """An unknown status is refused with the list of statuses."""
         assert errors_of({"status": status}, self.SCHEMA) == {"status": ["Must be one of: ACTIVE, EXPIRED, REVOKED."]}
 
     @pytest.mark.parametrize("key", ["walletId", "after"])
     @pytest.mark.parametrize("bad", BAD_IDS)
     def test_bad_ids(self, key, bad):
-        """A wallet or a cursor that is no UUID is refused, null too: text has none."""
+        """A wallet or cursor that is not a UUID is refused, including null, which a query string cannot express."""
         assert errors_of({key: bad}, self.SCHEMA) == {key: [NO_UUID]}
 
     @pytest.mark.parametrize("key", ["wallet_id", "offset", "nextAfter"])
     def test_unknown_parameter(self, key):
-        """An unknown parameter is refused: a filter that is not understood must not be ignored."""
+        """An unknown parameter is refused, because a filter must not be ignored."""
         assert errors_of({key: "1"}, self.SCHEMA) == {key: ["Unknown field."]}
 
 
 def linked(identifier, **changes):
-    """Give a linked wallet."""
+    """Return a linked wallet."""
     return LinkedWallet(
         **{
             "id": identifier,
@@ -659,7 +659,7 @@ def linked(identifier, **changes):
 
 
 def details(kind=SessionDetails, **changes):
-    """Give the details of a session with two wallets."""
+    """Return the details of a session with two wallets."""
     return kind(
         **{
             "id": C,
@@ -715,13 +715,13 @@ class TestResponses:
     """A session on the wire."""
 
     def test_session(self):
-        """A session has the keys of the wire, those of old clients among them, and times in seconds."""
+        """A session has the wire keys, including those of old clients, and times in seconds."""
         wire = SessionResponseSchema().dump(details())
         assert wire == WIRE_SESSION
         assert json.loads(json.dumps(wire)) == wire
 
     def test_session_without_wallets(self):
-        """A migrated session that has no wallet has every key all the same."""
+        """A migrated session without a wallet still has every key."""
         wire = SessionResponseSchema().dump(details(wallets=(), constraints=None))
         assert set(wire) == set(WIRE_SESSION)
         assert wire["wallets"] == []
@@ -729,38 +729,38 @@ class TestResponses:
         assert SessionResponseSchema().validate(wire) == {}
 
     def test_renewed_and_revoked(self):
-        """What happened to a session is told in seconds."""
+        """Times of renewals and revocations are in seconds."""
         moment = datetime(2024, 2, 29, tzinfo=timezone.utc)
         wire = SessionResponseSchema().dump(details(last_renewed_at=moment, revoked_at=moment))
         assert wire["lastRenewedAt"] == wire["revokedAt"] == 1_709_164_800
 
-    def test_a_token_is_not_in_a_session(self):
-        """A session that is shown again never shows a token."""
+    def test_a_session_does_not_contain_its_token(self):
+        """A session never contains its token again after it was issued."""
         assert "token" not in SessionResponseSchema().dump(details(IssuedSession, token="wai_sess_x"))
 
     def test_issued_session(self):
-        """A session that was just created is a session with its token, as plain text."""
+        """A new session is serialized with its token as plain text."""
         wire = IssuedSessionResponseSchema().dump(details(IssuedSession, token="wai_sess_x"))
         assert wire == WIRE_SESSION | {"token": "wai_sess_x"}
         assert type(wire["token"]) is str
 
     def test_an_issued_session_has_a_token(self):
-        """An issued session cannot be answered without its token."""
+        """An issued session without a token cannot be serialized."""
         with pytest.raises(AttributeError, match="token"):
             IssuedSessionResponseSchema().dump(details())
 
     def test_page(self):
-        """A page of sessions names where the next begins."""
+        """A page of sessions contains the cursor of the next page."""
         page = Page(items=(details(),), next_after=C)
         assert SessionListResponseSchema().dump(page) == {"sessions": [WIRE_SESSION], "nextAfter": C}
 
     def test_last_page(self):
-        """The last page, and an empty one, names none."""
+        """The last page, and an empty one, contain no cursor."""
         page = Page(items=(), next_after=None)
         assert SessionListResponseSchema().dump(page) == {"sessions": [], "nextAfter": None}
 
-    def test_a_client_reads_what_was_sent(self):
-        """Every key of an answer is one that a client can load, and none may be missing."""
+    def test_a_client_can_load_a_response(self):
+        """A client can load every key of a response, and none may be missing."""
         wire = IssuedSessionResponseSchema().dump(details(IssuedSession, token="wai_sess_x"))
         loaded = IssuedSessionResponseSchema().load(wire)
         assert IssuedSessionResponseSchema().dump(loaded) == wire
@@ -778,7 +778,7 @@ class TestResponses:
         st.lists(st.uuids().map(str)),
     )
     def test_any_session(self, times, renewals, identifiers):
-        """Any session comes back from the wire as it was, times as their second."""
+        """Any session survives a round trip over the wire, with times as their second."""
         session = details(**times, renewal_count=renewals, wallets=tuple(map(linked, identifiers)))
         loaded = SessionResponseSchema().load(json.loads(json.dumps(SessionResponseSchema().dump(session))))
         assert loaded["renewal_count"] == renewals

@@ -35,14 +35,14 @@ class TestRequests:
     """A request that names one wallet."""
 
     def test_loads(self, schema, result):
-        """The wallet loads in lower case."""
+        """The wallet id loads in lower case."""
         loaded = schema.load({"walletId": WALLET.upper()})
         assert loaded == {"wallet_id": WALLET}
         assert set(loaded) == result.__required_keys__
 
     @pytest.mark.parametrize("bad", [None, "", 5, True, [WALLET], {"id": WALLET}, f" {WALLET}", WALLET.encode()])
     def test_bad_wallet(self, schema, result, bad):
-        """What is no UUID is refused."""
+        """A value that is not a UUID is refused."""
         assert schema.validate({"walletId": bad}) == {"walletId": [NO_UUID]}
 
     @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ class TestRequests:
         ],
     )
     def test_other_input(self, schema, result, data, errors):
-        """Missing and unknown keys are told by name, and what is no object as a whole."""
+        """Missing and unknown keys are reported by name; a value that is not an object is refused as a whole."""
         with pytest.raises(ValidationError) as caught:
             schema.load(data)
         assert caught.value.messages == schema.validate(data) == errors
@@ -97,25 +97,25 @@ class TestResponses:
     """A linked wallet on the wire."""
 
     def test_one(self):
-        """A link has the keys of the wire, in their order, and its time in seconds."""
+        """A link has the wire keys, in their order, and its time in seconds."""
         wire = SessionWalletResponseSchema().dump(LINK)
         assert wire == WIRE
         assert list(wire) == list(WIRE)
 
     def test_all_of_a_session(self):
-        """The links of a session stand in one object, in the order given."""
+        """The links of a session are in one object, in the given order."""
         links = (LINK, replace(LINK, is_default=False))
         wire = {"wallets": [WIRE, WIRE | {"isDefault": False}]}
         assert SessionWalletListResponseSchema().dump(links) == wire
         assert SessionWalletListResponseSchema().dump(()) == {"wallets": []}
 
-    def test_a_client_reads_what_was_sent(self):
-        """Every key of an answer can be loaded, and none may be missing."""
+    def test_a_client_can_load_a_response(self):
+        """Every key of a response can be loaded, and none may be missing."""
         loaded = SessionWalletResponseSchema().load(WIRE)
         assert LinkedWallet(**loaded) == LINK
-        # The names of the daemon say the same again.
+        # The daemon's names repeat other keys.
         assert set(SessionWalletResponseSchema().validate({})) == set(WIRE) - {"walletId", "createdAt"}
 
     def test_a_default_wallet(self):
-        """The answer about a new default names it under the daemon's name, too."""
+        """The response to a new default also names it under the daemon's key."""
         assert DefaultWalletResponseSchema().dump(LINK) == WIRE | {"defaultWalletId": WALLET}

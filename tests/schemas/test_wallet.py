@@ -42,7 +42,7 @@ UNSTORABLES = ["a\0", "\0", "\ud800", "a\udfffb"]
 
 
 def errors_of(schema, data):
-    """Give the messages that a request is refused with, the same from `load` and `validate`."""
+    """Return the messages with which a request is refused, the same from `load` and `validate`."""
     with pytest.raises(ValidationError) as caught:
         schema.load(data)
     assert schema.validate(data) == caught.value.messages
@@ -55,11 +55,11 @@ class TestCreateWallet:
     SCHEMA = CreateWalletRequestSchema()
 
     def errors_with(self, **changes):
-        """Give the messages for the smallest request with some keys changed."""
+        """Return the messages for the smallest request with some keys changed."""
         return errors_of(self.SCHEMA, SMALLEST | changes)
 
     def test_smallest_form(self):
-        """What may be left out loads as None."""
+        """Optional keys load as None if they are omitted."""
         assert self.SCHEMA.load(SMALLEST) == {
             "name": "payments",
             "chain": "solana",
@@ -69,13 +69,13 @@ class TestCreateWallet:
             "owner_address": None,
         }
 
-    def test_nulls_load_as_what_is_left_out(self):
-        """Null is the same as leaving an optional key out."""
+    def test_null_is_the_same_as_omitted(self):
+        """Null is the same as omitting an optional key."""
         nulls = {"defaultNetwork": None, "ownerAddress": None}
         assert self.SCHEMA.load(SMALLEST | nulls) == self.SCHEMA.load(SMALLEST)
 
-    def test_full_form(self):
-        """Every key that is given is taken, texts as they came."""
+    def test_all_keys(self):
+        """Every key is loaded, and texts are unchanged."""
         wire = {
             "name": " 지갑 \U0001f45b ",
             "chain": "ethereum",
@@ -91,12 +91,12 @@ class TestCreateWallet:
         assert wire == before
 
     def test_required_keys(self):
-        """An empty request is told every key that is missing."""
+        """The error of an empty request names every missing key."""
         assert errors_of(self.SCHEMA, {}) == {key: [REQUIRED] for key in SMALLEST}
 
     @pytest.mark.parametrize("key", ["walletId", "public_key", "status", "ownerVerified"])
     def test_unknown_key(self, key):
-        """An unknown key is refused under its name, one that the service alone may set among them."""
+        """An unknown key is refused under its name, including keys that only the service sets."""
         assert self.errors_with(**{key: "ACTIVE"}) == {key: ["Unknown field."]}
 
     @pytest.mark.parametrize("key", ["name", "publicKey", "ownerAddress"])
@@ -104,62 +104,62 @@ class TestCreateWallet:
         ("values", "message"), [(NO_TEXTS, NO_TEXT), (BLANKS, BLANK), (UNSTORABLES, UNSTORABLE)], ids=str
     )
     def test_bad_text(self, key, values, message):
-        """What is no text, blank, or no text that a database holds, is refused with one message."""
+        """A value that is not a string, is blank, or cannot be stored is refused with one message."""
         for value in values:
             if (key, value) != ("ownerAddress", None):
                 assert self.errors_with(**{key: value}) == {key: [message]}
 
     @pytest.mark.parametrize("character", ["x", "가", "\U0001f45b", "é"])
     def test_length_of_the_name(self, character):
-        """A name has at most 100 characters, counted as Unicode does."""
+        """A name has at most 100 characters, counted as Unicode code points."""
         assert self.SCHEMA.load(SMALLEST | {"name": character * 100})["name"] == character * 100
         assert self.errors_with(name=character * 101) == {"name": ["Must have at most 100 characters."]}
 
     def test_long_blank_name(self):
-        """A blank name of the longest length is refused as blank, a longer one for its length."""
+        """A blank name of the maximum length is refused as blank, a longer one for its length."""
         assert self.errors_with(name=" " * 100) == {"name": [BLANK]}
         assert self.errors_with(name=" " * 1_000_000) == {"name": ["Must have at most 100 characters."]}
 
     @pytest.mark.parametrize(
         ("key", "message"), [("chain", CHAIN), ("environment", ENVIRONMENT), ("defaultNetwork", NETWORK)]
     )
-    def test_bad_word(self, key, message):
-        """Whatever is no word of the vocabulary is refused with the words that are."""
+    def test_value_outside_the_vocabulary(self, key, message):
+        """A value outside the vocabulary is refused with the list of values."""
         for value in ["", "Solana", "MAINNET", "bitcoin", "solana ", "a\0", 1, True, ["solana"], {}]:
             assert self.errors_with(**{key: value}) == {key: [message]}
 
     @pytest.mark.parametrize("key", ["chain", "environment"])
-    def test_null_is_no_word(self, key):
+    def test_null_is_refused(self, key):
         """Chain and environment cannot be null."""
         assert set(self.errors_with(**{key: None})) == {key}
 
     @pytest.mark.parametrize("chain", ["solana", "ethereum"])
     @pytest.mark.parametrize("network", NETWORK_TYPES)
     def test_network_of_the_chain(self, chain, network):
-        """The default network is one of the chain's own, of whatever environment."""
+        """The default network belongs to the chain, in any environment."""
         networks = {"solana": SOLANA_NETWORK_TYPES, "ethereum": EVM_NETWORK_TYPES}[chain]
         errors = self.SCHEMA.validate(SMALLEST | {"chain": chain, "defaultNetwork": network})
         expected = f"Must be a network of {chain}: {', '.join(networks)}."
         assert errors == ({} if network in networks else {"defaultNetwork": [expected]})
 
-    def test_network_beside_a_bad_chain(self):
-        """Where the chain is wrong, the network may be right and is not blamed."""
+    def test_network_with_an_invalid_chain(self):
+        """If the chain is invalid, the network may be valid and is not reported."""
         assert self.errors_with(chain="bitcoin", defaultNetwork="base-sepolia") == {"chain": [CHAIN]}
 
     def test_errors_of_all_keys_come_together(self):
-        """One answer tells the errors of every key, the relation of two among them."""
+        """One error contains the messages of every key, including the rule between two keys."""
         errors = self.errors_with(name="", defaultNetwork="base-sepolia", environment="prod")
         assert set(errors) == {"name", "defaultNetwork", "environment"}
 
     def test_partial(self):
-        """A part of a request loads without the rest, and is judged as ever."""
+        """A partial request loads without the rest, and is checked as usual."""
         assert self.SCHEMA.load({"defaultNetwork": "devnet"}, partial=True) == {"default_network": "devnet"}
         part = {"chain": "solana", "defaultNetwork": "base-sepolia"}
         assert set(self.SCHEMA.validate(part, partial=True)) == {"defaultNetwork"}
 
     @given(st.text())
     def test_any_name(self, name):
-        """A name loads unchanged exactly where it is storable, not blank and not too long."""
+        """A name loads unchanged if and only if it can be stored, is not blank and is not too long."""
         storable = "\0" not in name and not any("\ud800" <= letter <= "\udfff" for letter in name)
         blank = all(letter.isspace() or letter == "\ufeff" for letter in name)
         good = storable and not blank and len(name) <= 100
@@ -168,19 +168,19 @@ class TestCreateWallet:
 
 
 class TestCheck:
-    """A request made by hand, judged by the rules of the schema."""
+    """A request built without the schema, checked by the schema's rules."""
 
     GOOD = CreateWalletRequestSchema().load(SMALLEST)
 
     def errors_of(self, request):
-        """Give the messages that a request is refused with."""
+        """Return the messages with which a request is refused."""
         with pytest.raises(RequestValidationError) as caught:
             check_create_wallet_request(request)
         return caught.value.messages
 
     @pytest.mark.parametrize("changes", [{}, {"default_network": "devnet", "owner_address": "9a"}])
     def test_good(self, changes):
-        """A request that keeps the rules passes."""
+        """A request that obeys the rules passes."""
         check_create_wallet_request(self.GOOD | changes)
 
     @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ class TestCheck:
         ],
     )
     def test_broken_rules(self, changes, key):
-        """A broken rule is told under the wire key."""
+        """A broken rule is reported under the wire key."""
         assert set(self.errors_of(self.GOOD | changes)) == {key}
 
 
@@ -205,25 +205,25 @@ class TestList:
 
     SCHEMA = ListWalletsRequestSchema()
 
-    def test_nothing(self):
-        """Without parameters the first 50 of all wallets are asked for."""
+    def test_no_parameters(self):
+        """Without parameters, the first 50 of all wallets are requested."""
         loaded = self.SCHEMA.load({})
         assert loaded == {"status": None, "limit": 50, "after": None}
         assert set(loaded) == ListWalletsRequest.__required_keys__
 
     @pytest.mark.parametrize("status", WALLET_STATUSES)
-    def test_full_form(self, status):
-        """Each status of a wallet can be asked for, with a limit and a cursor."""
+    def test_all_keys(self, status):
+        """Each status of a wallet is accepted, with a limit and a cursor."""
         query = {"status": status, "limit": "5", "after": ID.upper()}
         assert self.SCHEMA.load(query) == {"status": status, "limit": 5, "after": ID}
 
     @pytest.mark.parametrize("key", ["status", "limit", "after"])
     def test_null(self, key):
-        """Null is no value of a parameter: text has none."""
+        """Null is refused, because a query string cannot express it."""
         assert set(errors_of(self.SCHEMA, {key: None})) == {key}
 
     def test_errors_of_all_keys_come_together(self):
-        """Bad values and unknown parameters are told at once."""
+        """Invalid values and unknown parameters are reported at once."""
         query = {"status": "EXPIRED", "limit": "many", "after": "x", "walletId": ID}
         errors = errors_of(self.SCHEMA, query)
         assert set(errors) == set(query)
@@ -238,19 +238,19 @@ class TestSuspend:
 
     @pytest.mark.parametrize("wire", [{}, {"reason": None}])
     def test_without_a_reason(self, wire):
-        """A reason may be left out, or be null."""
+        """A reason may be omitted or null."""
         assert self.SCHEMA.load(wire) == {"reason": None}
         assert set(self.SCHEMA.load(wire)) == SuspendWalletRequest.__required_keys__
 
     def test_with_a_reason(self):
-        """A reason loads as it came."""
+        """A reason loads unchanged."""
         assert self.SCHEMA.load({"reason": " 점검\n"}) == {"reason": " 점검\n"}
 
     @pytest.mark.parametrize(
         ("values", "message"), [(NO_TEXTS[1:], NO_TEXT), (BLANKS, BLANK), (UNSTORABLES, UNSTORABLE)], ids=str
     )
     def test_bad_reason(self, values, message):
-        """What is no text, blank, or no text that a database holds, is refused."""
+        """A value that is not a string, is blank, or cannot be stored is refused."""
         for value in values:
             assert errors_of(self.SCHEMA, {"reason": value}) == {"reason": [message]}
 
@@ -282,7 +282,7 @@ class TestResponses:
     }
 
     def wallet(self, **changes):
-        """Give a suspended wallet."""
+        """Return a suspended wallet."""
         return Wallet(
             **{
                 "id": ID,
@@ -301,13 +301,13 @@ class TestResponses:
         )
 
     def test_wallet(self):
-        """A wallet has the keys of the wire, in their order, and times in seconds."""
+        """A wallet has the wire keys, in their order, and times in seconds."""
         wire = WalletResponseSchema().dump(self.wallet())
         assert wire == self.WIRE
         assert list(wire) == list(self.WIRE)
 
-    def test_what_is_not_known(self):
-        """What a wallet has not is null."""
+    def test_missing_values_are_null(self):
+        """Missing values of a wallet are null."""
         wire = WalletResponseSchema().dump(
             self.wallet(default_network=None, suspended_at=None, suspension_reason=None)
         )
@@ -325,12 +325,12 @@ class TestResponses:
         ],
     )
     def test_owner(self, address, verified, state):
-        """The state of the owner follows from the address and whether it was verified."""
+        """The owner state follows from the address and whether it was verified."""
         wire = WalletResponseSchema().dump(self.wallet(owner_address=address, owner_verified=verified))
         assert (wire["ownerAddress"], wire["ownerState"]) == (address, state)
 
     def test_page(self):
-        """A page of wallets names where the next begins, the last page none."""
+        """A page of wallets contains the cursor of the next page; the last page contains none."""
         schema = WalletListResponseSchema()
         assert schema.dump(Page(items=(self.wallet(),), next_after=ID)) == {
             "items": [self.WIRE],
@@ -339,8 +339,8 @@ class TestResponses:
         }
         assert schema.dump(Page(items=(), next_after=None)) == {"items": [], "wallets": [], "nextAfter": None}
 
-    def test_a_client_reads_what_was_sent(self):
-        """Every key of an answer can be loaded, and none may be missing."""
+    def test_a_client_can_load_a_response(self):
+        """Every key of a response can be loaded, and none may be missing."""
         loaded = WalletResponseSchema().load(json.loads(json.dumps(self.WIRE)))
         assert WalletResponseSchema().dump(loaded) == self.WIRE
         assert set(WalletResponseSchema().validate({})) == set(self.WIRE) - {"network"}
