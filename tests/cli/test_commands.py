@@ -1,4 +1,4 @@
-"""The command `waiaas`: what it prints and where, its exit codes, and that a refusal changes nothing."""
+"""The command `waiaas`: its output, its exit codes, and that a refusal changes nothing."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ UPGRADE_KEYS = {"from_version", "to_version", "applied", "links_created", "sessi
 
 
 def make_orphans(path: Path, *wallets: str) -> list[str]:
-    """Delete wallets behind the back of their sessions, and return those sessions' ids."""
+    """Delete wallets of sessions with foreign keys off, and return those sessions' ids."""
     marks = ", ".join(f"'{wallet}'" for wallet in wallets)
     execute(path, f"DELETE FROM wallets WHERE id IN ({marks})")
     return [id_ for (id_,) in query(path, f"SELECT id FROM sessions WHERE wallet_id IN ({marks}) ORDER BY id")]
 
 
 def make_wallets_null(path: Path, *sessions: str) -> list[str]:
-    """Set the wallet of sessions to NULL, which only a column without NOT NULL takes, and return their ids."""
+    """Set the wallet of sessions to NULL, which needs a column without NOT NULL, and return their ids."""
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.execute("PRAGMA writable_schema = ON")
         database.execute(
@@ -53,7 +53,7 @@ def make_wallets_null(path: Path, *sessions: str) -> list[str]:
 
 
 def make_latest(path: Path) -> Path:
-    """Make a file at the latest version, in write-ahead-log mode as the daemon has it."""
+    """Make a file of the latest version, in write-ahead-log mode like the daemon's."""
     return make_file(path, LATEST, wal=True)
 
 
@@ -61,7 +61,7 @@ def add_link(path: Path, session: str, wallet: str) -> None:
     execute(path, f"INSERT INTO session_wallets VALUES ('{session}', '{wallet}', 0, 1)")
 
 
-# What a refusal is provoked by: each makes a file that is bad in one way.
+# Each of these makes a file that is invalid in one way, to provoke a refusal.
 
 
 def no_file(path: Path) -> None:
@@ -151,10 +151,10 @@ REFUSALS = [pytest.param(*case, id=f"{' '.join(case[0])}: {case[1].__name__}") f
 
 class TestRefusals:
     @pytest.mark.parametrize(("arguments", "make", "reason"), REFUSALS)
-    def test_are_told_and_change_nothing(
+    def test_are_printed_and_change_nothing(
         self, tmp_path: Path, arguments: list[str], make: Callable[[Path], None], reason: str
     ) -> None:
-        """A refusal says on standard error what is wrong and what to do, exits with 1, and changes nothing."""
+        """A refusal prints the problem and the remedy on standard error, exits with 1, and changes nothing."""
         make(tmp_path / "wallets.db")
         before = contents(tmp_path)
         result = run(*arguments, tmp_path / "wallets.db")
@@ -170,7 +170,7 @@ class TestRefusals:
     def test_with_json_are_one_object_too(
         self, tmp_path: Path, arguments: list[str], make: Callable[[Path], None], reason: str
     ) -> None:
-        """With --json a refusal is one JSON object on standard output, and told on standard error all the same."""
+        """With --json, a refusal is one JSON object on standard output, and is printed on standard error too."""
         make(tmp_path / "wallets.db")
         before = contents(tmp_path)
         result = run(*arguments, "--json", tmp_path / "wallets.db")
@@ -184,7 +184,7 @@ class TestRefusals:
         assert contents(tmp_path) == before
 
     @pytest.mark.parametrize(("arguments", "make", "reason"), REFUSALS)
-    def test_name_the_file_as_it_was_typed(
+    def test_show_the_path_as_it_was_typed(
         self,
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
@@ -192,7 +192,7 @@ class TestRefusals:
         make: Callable[[Path], None],
         reason: str,
     ) -> None:
-        """Who names a file without its folder is told of it so."""
+        """The error shows the path as it was typed."""
         make(tmp_path / "wallets.db")
         monkeypatch.chdir(tmp_path)
         error = only_object(run(*arguments, "wallets.db", "--json").stdout)["error"]
@@ -202,15 +202,15 @@ class TestRefusals:
 
     @pytest.mark.slow
     def test_of_the_real_program(self, tmp_path: Path) -> None:
-        """The program as it is installed does the same: no traceback, exit code 1."""
+        """The installed program behaves the same: no traceback, exit code 1."""
         result = program("upgrade", tmp_path / "wallets.db", "--json")
         assert result.returncode == 1
         assert only_object(result.stdout)["error"]["details"]["reason"] == "file_not_found"
         assert result.stderr.startswith("Error: There is no file ")
         assert list(tmp_path.iterdir()) == []
 
-    def test_init_where_there_is_no_folder(self, tmp_path: Path) -> None:
-        """A path in a folder that does not exist is refused, and no folder is made."""
+    def test_init_in_a_missing_folder(self, tmp_path: Path) -> None:
+        """A path in a folder that does not exist is refused, and no folder is created."""
         result = run("init", tmp_path / "nowhere" / "wallets.db", "--json")
         assert result.exit_code == 1
         assert only_object(result.stdout)["error"]["details"]["reason"] == "cannot_open"
@@ -218,29 +218,29 @@ class TestRefusals:
 
     @pytest.mark.parametrize("command", ON_A_FILE)
     def test_a_folder(self, tmp_path: Path, command: str) -> None:
-        """A folder in the place of a file is refused, not a crash."""
+        """A folder instead of a file is refused without a crash."""
         result = run(command, tmp_path, "--json")
         assert result.exit_code == 1
         assert only_object(result.stdout)["error"]["details"]["reason"] == "cannot_open"
         assert list(tmp_path.iterdir()) == []
 
     @pytest.mark.parametrize("arguments", [["upgrade"], ["downgrade", "--to", "17"], ["downgrade", "--to", "19"]])
-    def test_and_nothing_to_do_leave_the_journal_mode(self, tmp_path: Path, arguments: list[str]) -> None:
-        """A file at the latest version in which nothing is changed keeps its bytes, its journal mode among them."""
+    def test_and_nothing_to_do_keep_the_journal_mode(self, tmp_path: Path, arguments: list[str]) -> None:
+        """A file of the latest version that needs no change keeps its bytes, including the journal mode."""
         path = make_file(tmp_path / "wallets.db", LATEST)
         before = contents(tmp_path)
         run(*arguments, path)
         assert contents(tmp_path) == before
 
-    def test_other_program_does_not_call_tables_missing_that_are_there(self, tmp_path: Path) -> None:
-        """The tables that a foreign file is said to lack are not the ones that it has."""
+    def test_existing_tables_are_not_reported_as_missing(self, tmp_path: Path) -> None:
+        """The tables reported as missing in another program's file are not those that it has."""
         of_another_program(tmp_path / "wallets.db")
         result = run("status", tmp_path / "wallets.db")
         assert "notes" not in result.stderr
         assert "sessions" in result.stderr
 
-    def test_a_dependent_object_of_a_downgrade_does_not_speak_of_an_upgrade(self, tmp_path: Path) -> None:
-        """Who goes back is not told what an upgrade drops, nor to upgrade next."""
+    def test_a_dependent_object_of_a_downgrade_does_not_mention_an_upgrade(self, tmp_path: Path) -> None:
+        """A refused downgrade does not mention what an upgrade drops, or recommend an upgrade."""
         path = make_latest(tmp_path / "wallets.db")
         execute(path, "CREATE VIEW mine AS SELECT * FROM session_wallets")
         result = run("downgrade", path)
@@ -249,15 +249,13 @@ class TestRefusals:
         assert "upgrade" not in result.stderr.replace("downgrade", "")
 
     @pytest.mark.slow
-    def test_demo_on_an_empty_file_does_not_call_it_full(self, tmp_path: Path) -> None:
-        """An empty file in the way of the demo is used, or called what it is."""
+    def test_demo_on_an_empty_file(self, tmp_path: Path) -> None:
+        """The demo uses an empty file, or reports it as empty."""
         empty(tmp_path / "wallets.db")
         assert "not empty" not in run("demo", tmp_path / "wallets.db").stderr
 
-    def test_init_does_not_claim_a_file_that_is_not_there(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """SQLite's name for a database in memory creates no file, so that it is not reported as created."""
+    def test_init_in_memory_reports_no_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """`:memory:` creates no file and is not reported as created."""
         monkeypatch.chdir(tmp_path)
         assert run("init", ":memory:").exit_code != 0 or Path(":memory:").exists()
 
@@ -266,7 +264,7 @@ class TestUsage:
     @pytest.mark.parametrize("command", WITH_A_PATH)
     @pytest.mark.parametrize("options", [[], ["--json"]])
     def test_a_missing_path(self, command: str, options: list[str]) -> None:
-        """A command without its path exits with 2, names what is missing, and leaves standard output alone."""
+        """A command without its path exits with 2, names the missing argument, and has no standard output."""
         result = run(command, *options)
         assert (result.exit_code, result.stdout) == (2, "")
         assert "Missing argument 'PATH'" in result.stderr
@@ -281,35 +279,35 @@ class TestUsage:
             ["--lang", "fr", "status", "wallets.db"],
         ],
     )
-    def test_what_it_does_not_know(self, arguments: list[str]) -> None:
+    def test_unknown_arguments(self, arguments: list[str]) -> None:
         """An unknown command, option or value exits with 2 and shows the usage on standard error."""
         result = run(*arguments)
         assert (result.exit_code, result.stdout) == (2, "")
         assert result.stderr.startswith("Usage: ")
 
     def test_an_unknown_language_in_the_environment(self) -> None:
-        """A wrong WAIAAS_LANG is a usage error that names the option which it stands for."""
+        """An invalid WAIAAS_LANG is a usage error that names the option."""
         result = run("status", "wallets.db", WAIAAS_LANG="fr")
         assert result.exit_code == 2
         assert "--lang" in result.stderr
 
     @pytest.mark.slow
     def test_the_real_program_without_a_path(self) -> None:
-        """The program as it is installed exits with 2 as well, under its own name."""
+        """The installed program exits with 2 too, under its own name."""
         result = program("upgrade")
         assert (result.returncode, result.stdout) == (2, "")
         assert result.stderr.startswith("Usage: waiaas upgrade ")
 
     def test_version(self) -> None:
-        """--version tells the library's version."""
+        """--version prints the library's version."""
         result = run("--version")
         assert (result.exit_code, result.stdout) == (0, f"waiaas, version {waiaas.__version__}\n")
 
 
 class TestHelp:
     @pytest.mark.slow
-    def test_of_the_program_is_what_a_reader_expects(self) -> None:
-        """`python -m waiaas --help` names the program, its commands and exit codes, and shows no markup."""
+    def test_of_the_program(self) -> None:
+        """`python -m waiaas --help` shows the program, its commands and exit codes, without markup."""
         result = program("--help")
         assert (result.returncode, result.stderr) == (0, "")
         assert result.stdout.startswith("Usage: waiaas [OPTIONS] COMMAND [ARGS]...")
@@ -320,17 +318,17 @@ class TestHelp:
 
     @pytest.mark.parametrize("command", ["status", "plan", "upgrade", "check"])
     def test_of_the_program_shows_each_step_on_a_line_of_its_own(self, command: str) -> None:
-        """The steps that the help proposes can be read, and pasted, line by line."""
+        """The steps in the help can be read and pasted line by line."""
         assert re.search(rf"^ +waiaas {command} wallets\.db  ", run("--help").stdout, re.MULTILINE)
 
-    def test_of_the_program_tells_each_command_in_a_whole_sentence(self) -> None:
-        """No command's line in the overview is cut off."""
+    def test_of_the_program_truncates_no_summary(self) -> None:
+        """No command's summary in the overview is truncated."""
         listed = run("--help").stdout.split("Commands:")[1].split("Exit codes:")[0]
         assert "..." not in listed
 
     @pytest.mark.parametrize("command", COMMANDS)
     def test_of_a_command(self, command: str) -> None:
-        """Each command's help has an example that begins with the command, and says what each option is for."""
+        """Each command's help has an example that starts with the command, and describes each option."""
         result = run(command, "--help")
         assert (result.exit_code, result.stderr) == (0, "")
         assert re.search(rf"^  Examples?:\n    waiaas {command}\b", result.stdout, re.MULTILINE)
@@ -340,12 +338,12 @@ class TestHelp:
     @pytest.mark.slow
     @pytest.mark.parametrize("arguments", [[], *([name] for name in COMMANDS)], ids=lambda a: " ".join(a) or "waiaas")
     def test_fits_eighty_columns(self, arguments: list[str]) -> None:
-        """On a terminal of the usual width no line of the help is broken in two."""
+        """No line of the help is longer than 80 columns."""
         shown = program(*arguments, "--help", COLUMNS="80").stdout
         assert max(map(len, shown.splitlines())) <= 80
 
     @pytest.mark.parametrize("command", COMMANDS)
-    def test_of_a_command_tells_what_comes_next(self, command: str) -> None:
+    def test_of_a_command_ends_with_the_next_step(self, command: str) -> None:
         """Each command's help ends with the next step and the exit codes."""
         result = run(command, "--help").stdout
         next_step, codes = result.split("  Next:\n")[1].split("  Exit codes:\n")
@@ -356,13 +354,13 @@ class TestHelp:
         assert len({line.index(text) for line, (_, text) in zip(codes.splitlines(), told, strict=True)}) == 1
 
     @pytest.mark.parametrize("command", ["plan", "upgrade", "downgrade", "check"])
-    def test_of_a_command_that_may_take_long_tells_how_it_is_interrupted(self, command: str) -> None:
-        """What Ctrl-C leaves of a command, and its exit code, stand in its help."""
+    def test_of_a_long_running_command_describes_interruption(self, command: str) -> None:
+        """The help of a long-running command describes what Ctrl-C leaves, and its exit code."""
         assert "\n    130  interrupted by Ctrl-C, and nothing was changed\n" in run(command, "--help").stdout
 
     @pytest.mark.slow
-    def test_is_shown_where_nothing_is_asked(self) -> None:
-        """`waiaas` alone shows the help, but on standard error and with the exit code of wrong usage."""
+    def test_is_shown_without_a_command(self) -> None:
+        """`waiaas` alone prints the help on standard error, with the exit code of a usage error."""
         result = program(COLUMNS="80")
         assert (result.returncode, result.stdout) == (2, "")
         assert result.stderr == program("--help", COLUMNS="80").stdout
@@ -374,8 +372,8 @@ class TestHelp:
 
 class TestInit:
     @pytest.mark.slow
-    def test_creates_a_file_for_its_owner_alone(self, tmp_path: Path) -> None:
-        """The real program makes one file at the latest version with mode 0600, whatever the umask."""
+    def test_creates_a_file_that_only_its_owner_can_access(self, tmp_path: Path) -> None:
+        """The real program creates one file of the latest version with mode 0600, whatever the umask."""
         path = tmp_path / "wallets.db"
         result = program("init", path)
         assert (result.returncode, result.stderr) == (0, "")
@@ -385,21 +383,21 @@ class TestInit:
         assert run("check", path).exit_code == run("status", path).exit_code == 0
 
     def test_json(self, tmp_path: Path) -> None:
-        """With --json it tells path and version."""
+        """With --json it prints path and version."""
         path = tmp_path / "wallets.db"
         answer = only_object(run("init", path, "--json").stdout)
         assert answer == {"path": str(path), "version": LATEST, "warnings": []}
 
-    def test_takes_an_empty_file(self, tmp_path: Path) -> None:
-        """An empty file becomes a database, and its owner's alone."""
+    def test_accepts_an_empty_file(self, tmp_path: Path) -> None:
+        """An empty file becomes a database that only its owner can access."""
         path = tmp_path / "wallets.db"
         path.touch(0o644)
         assert run("init", path).exit_code == 0
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert run("status", path).exit_code == 0
 
-    def test_takes_a_new_file(self, tmp_path: Path) -> None:
-        """What a power cut has left of an `init` that was complete counts as created, and is unchanged."""
+    def test_accepts_a_new_database(self, tmp_path: Path) -> None:
+        """A new database that a power cut left after `init` is accepted as created, and is unchanged."""
         path = tmp_path / "wallets.db"
         assert run("init", path).exit_code == 0
         before = contents(tmp_path)
@@ -417,8 +415,8 @@ class TestInit:
             "chmod",
         ],
     )
-    def test_refuses_a_file_that_is_not_new(self, tmp_path: Path, change: str) -> None:
-        """One row, another table, a missing index, version or permission: the file is refused and unchanged."""
+    def test_refuses_a_database_that_is_not_new(self, tmp_path: Path, change: str) -> None:
+        """A file with a row, another table, or a missing index, version or permission is refused and unchanged."""
         path = tmp_path / "wallets.db"
         assert run("init", path).exit_code == 0
         if change == "chmod":
@@ -445,7 +443,7 @@ class TestStatus:
         assert (done.exit_code, done.stdout) == (0, f"{v18} is at schema version {LATEST}, the latest.\n")
 
     def test_json(self, v18: Path) -> None:
-        """With --json it tells the action to take, in the exit code too."""
+        """With --json it prints the action to take, and the exit code is the same."""
         result = run("status", v18, "--json")
         assert result.exit_code == 3
         assert only_object(result.stdout) == {
@@ -458,7 +456,7 @@ class TestStatus:
         }
 
     def test_of_an_empty_file(self, tmp_path: Path) -> None:
-        """An empty file is one that `init` can take, and stays empty."""
+        """An empty file is reported as one that `init` accepts, and stays empty."""
         empty(tmp_path / "wallets.db")
         result = run("status", tmp_path / "wallets.db")
         assert result.exit_code == 3
@@ -467,12 +465,12 @@ class TestStatus:
 
     @pytest.mark.parametrize("command", ["status", "plan"])
     def test_the_command_that_it_proposes_can_be_pasted(self, tmp_path: Path, command: str) -> None:
-        """A path that the shell would take apart is quoted where a command is proposed."""
+        """A path with special characters is quoted for the shell in a proposed command."""
         path = make_file(tmp_path / "my wallets.db", 18)
         assert f"waiaas upgrade {shlex.quote(str(path))}" in run(command, path).stdout
 
     def test_while_a_writer_holds_the_file(self, tmp_path: Path) -> None:
-        """A daemon at work does not keep anybody from looking."""
+        """`status` works while a daemon has the file open."""
         path = make_file(tmp_path / "wallets.db", 18, wal=True)
         with closing(sqlite3.connect(path, isolation_level=None)) as daemon:
             daemon.execute("BEGIN IMMEDIATE")
@@ -483,8 +481,8 @@ class TestStatus:
     @pytest.mark.slow
     @pytest.mark.skipif(sys.platform == "darwin", reason="macOS has no such file names")
     @pytest.mark.parametrize("options", [[], ["--json"]])
-    def test_of_a_file_whose_name_is_no_text(self, tmp_path: Path, options: list[str]) -> None:
-        """A name that is not UTF-8 is a file name like another on Linux."""
+    def test_of_a_file_whose_name_is_not_utf_8(self, tmp_path: Path, options: list[str]) -> None:
+        """A file name that is not UTF-8 works on Linux."""
         path = tmp_path / os.fsdecode(b"caf\xe9.db")
         make_file(tmp_path / "wallets.db", 18).rename(path)
         result = program("status", path, *options)
@@ -492,8 +490,8 @@ class TestStatus:
 
 
 class TestPlan:
-    def test_tells_what_would_happen(self, v18: Path) -> None:
-        """The plan names the step and the links, and changes nothing."""
+    def test_shows_what_would_happen(self, v18: Path) -> None:
+        """The plan shows the step and the links, and changes nothing."""
         before = contents(v18.parent)
         result = run("plan", v18)
         assert (result.exit_code, result.stderr) == (0, "")
@@ -503,14 +501,14 @@ class TestPlan:
         assert contents(v18.parent) == before
 
     def test_json(self, v18: Path) -> None:
-        """With --json it gives the plan whole."""
+        """With --json it prints the whole plan."""
         answer = only_object(run("plan", v18, "--json").stdout)
         assert (answer["from_version"], answer["to_version"]) == (18, LATEST)
         assert (answer["sessions"], answer["links_to_create"], answer["obstacles"]) == (12, 12, [])
         assert [step["version"] for step in answer["steps"]] == [*range(19, LATEST + 1)]
 
-    def test_forecasts_what_the_upgrade_then_does(self, v18: Path) -> None:
-        """The links and the sessions without one are those of the upgrade that follows."""
+    def test_forecast_equals_the_upgrade(self, v18: Path) -> None:
+        """The planned links, and sessions without a link, equal those of the upgrade."""
         unlinked = make_wallets_null(v18, session_id(2), session_id(7))
         planned = only_object(run("plan", v18, "--json").stdout)
         done = only_object(run("upgrade", v18, "--json").stdout)
@@ -518,7 +516,7 @@ class TestPlan:
         assert planned["sessions_without_wallet"] == done["sessions_without_wallet"] == unlinked
 
     def test_obstacles_exit_as_the_upgrade_would(self, v18: Path) -> None:
-        """What blocks an upgrade is printed with what to do, each session once, and the exit code is 1."""
+        """Obstacles are printed with their remedy, each session once, and the exit code is 1."""
         orphans = make_orphans(v18, OLD_WALLET)
         before = contents(v18.parent)
         text, answer = run("plan", v18), only_object(run("plan", v18, "--json").stdout)
@@ -531,7 +529,7 @@ class TestPlan:
         assert contents(v18.parent) == before
 
     def test_with_skip_orphans_proposes_the_same_upgrade(self, v18: Path) -> None:
-        """The upgrade that is proposed is the one that was planned for, not one that would refuse."""
+        """The proposed upgrade is the planned one, and not one that would be refused."""
         make_orphans(v18, OLD_WALLET)
         result = run("plan", v18, "--skip-orphans")
         proposed = result.stdout.splitlines()[-1].partition("Do it: ")[2]
@@ -539,7 +537,7 @@ class TestPlan:
         assert "--skip-orphans" in proposed
 
     def test_of_a_file_at_the_latest_version(self, tmp_path: Path) -> None:
-        """There is nothing to do."""
+        """A file of the latest version has nothing to upgrade."""
         result = run("plan", make_latest(tmp_path / "wallets.db"))
         assert result.exit_code == 0
         assert result.stdout.endswith("the latest: nothing to do.\n")
@@ -547,7 +545,7 @@ class TestPlan:
 
 @pytest.fixture(scope="module")
 def upgraded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """A file of 100 sessions over 10 wallets, 3 transactions each, upgraded by the real program; and its answer."""
+    """A file of 100 sessions over 10 wallets, 3 transactions each, upgraded by the real program; and its output."""
     path = tmp_path_factory.mktemp("upgraded") / "wallets.db"
     with closing(sqlite3.connect(path)) as database:
         for statement in create_statements(18):
@@ -577,8 +575,8 @@ def upgraded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
 
 class TestUpgrade:
     @pytest.mark.slow
-    def test_answers_with_a_report(self, upgraded: tuple[Path, dict[str, Any]]) -> None:
-        """The one JSON object tells versions, links, sessions without a wallet and the backup."""
+    def test_prints_a_report(self, upgraded: tuple[Path, dict[str, Any]]) -> None:
+        """The one JSON object contains versions, links, sessions without a wallet and the backup."""
         path, answer = upgraded
         assert set(answer) >= UPGRADE_KEYS
         assert (answer["path"], answer["from_version"], answer["to_version"]) == (str(path), 18, LATEST)
@@ -586,13 +584,13 @@ class TestUpgrade:
         assert (answer["links_created"], answer["sessions_without_wallet"]) == (100, [])
 
     def test_links_each_session_to_its_wallet(self, upgraded: tuple[Path, dict[str, Any]]) -> None:
-        """Each session has one link, to the wallet that it had, which is its default and as old as the session."""
+        """Each session has one link to its wallet, which is its default and as old as the session."""
         path, _ = upgraded
         links = query(path, "SELECT session_id, wallet_id, is_default, created_at FROM session_wallets")
         assert sorted(links) == sorted((f"s{n}", f"w{n % 10}", 1, 1000 + n) for n in range(100))
 
     def test_drops_the_column(self, upgraded: tuple[Path, dict[str, Any]]) -> None:
-        """Sessions have no column wallet_id any more, and no index of that name."""
+        """Sessions no longer have a column wallet_id, or an index with that name."""
         path, _ = upgraded
         assert "wallet_id" not in [name for _, name, *_ in query(path, "PRAGMA table_info(sessions)")]
         assert query(path, "SELECT 1 FROM sqlite_master WHERE name = 'idx_sessions_wallet_id'") == []
@@ -604,7 +602,7 @@ class TestUpgrade:
         assert run("check", path).exit_code == 0
 
     def test_keeps_the_transactions_tied_to_their_sessions(self, upgraded: tuple[Path, dict[str, Any]]) -> None:
-        """All transactions are there, and one whose session is deleted stays, without a session."""
+        """All transactions are kept, and one whose session is deleted stays, without a session."""
         path, _ = upgraded
         keys = {key[3]: (key[2], key[6]) for key in query(path, "PRAGMA foreign_key_list(transactions)")}
         assert keys["session_id"] == ("sessions", "SET NULL")
@@ -619,8 +617,8 @@ class TestUpgrade:
             database.execute("ROLLBACK")
         assert sorted(left) == [("t142",), ("t242",), ("t42",)]
 
-    def test_writes_a_backup_beside_the_file(self, upgraded: tuple[Path, dict[str, Any]]) -> None:
-        """The backup is the one other file, has the file's mode, and is at version 18 with every row."""
+    def test_writes_a_backup_next_to_the_file(self, upgraded: tuple[Path, dict[str, Any]]) -> None:
+        """The backup is the one other file, has the file's mode, and is version 18 with every row."""
         path, answer = upgraded
         backup = Path(answer["backup"])
         assert {*path.parent.iterdir()} == {path, backup}
@@ -631,7 +629,7 @@ class TestUpgrade:
         assert query(backup, "PRAGMA integrity_check") == [("ok",)]
 
     def test_text(self, v18: Path) -> None:
-        """Without --json a reader is told the same: versions, links, where the backup is."""
+        """Without --json it prints the same: versions, links and the path of the backup."""
         result = run("upgrade", v18)
         (backup,) = v18.parent.glob("*.backup")
         assert (result.exit_code, result.stderr) == (0, "")
@@ -640,7 +638,7 @@ class TestUpgrade:
         assert f"backup: {backup}" in result.stdout
 
     def test_a_second_time_does_nothing(self, v18: Path) -> None:
-        """A file that is at the latest version is left alone, without a backup, and that is no failure."""
+        """A file of the latest version is unchanged, without a backup, and the exit code is 0."""
         run("upgrade", v18)
         before = contents(v18.parent)
         text, answer = run("upgrade", v18), only_object(run("upgrade", v18, "--json").stdout)
@@ -650,14 +648,14 @@ class TestUpgrade:
         assert contents(v18.parent) == before
 
     def test_without_backup(self, v18: Path) -> None:
-        """--no-backup writes none, and says so."""
+        """--no-backup creates no backup, and the output reports that."""
         answer = only_object(run("upgrade", v18, "--no-backup", "--json").stdout)
         assert answer["backup"] is None
         assert answer["links_created"] == 12
         assert list(v18.parent.iterdir()) == [v18]
 
     def test_reports_sessions_whose_wallet_is_null(self, v18: Path) -> None:
-        """Each session that gets no link is named, in text and in JSON, and is still there."""
+        """Each session that gets no link is named, in text and in JSON, and is kept."""
         unlinked = make_wallets_null(v18, *(session_id(number) for number in range(7)))
         copy = v18.with_name("copy.db")
         copy.write_bytes(v18.read_bytes())
@@ -668,7 +666,7 @@ class TestUpgrade:
         assert query(v18, "SELECT count(*) FROM sessions") == [(12,)]
 
     def test_names_orphans_when_it_refuses(self, v18: Path) -> None:
-        """The sessions of missing wallets are named on standard error, with the option that would skip them."""
+        """Sessions of missing wallets are named on standard error, with the option that would skip them."""
         orphans = make_orphans(v18, OLD_WALLET, OTHER_WALLET)
         result = run("upgrade", v18)
         assert len(orphans) == 4
@@ -676,14 +674,14 @@ class TestUpgrade:
         assert "--skip-orphans" in result.stderr
 
     def test_with_json_names_every_orphan(self, v18: Path) -> None:
-        """However many they are, the JSON error has each with the wallet that it names."""
+        """With --json, the error contains every session of a missing wallet and that wallet."""
         orphans = make_orphans(v18, *(wallet_id(number) for number in range(6)))
         details = only_object(run("upgrade", v18, "--json").stdout)["error"]["details"]
         assert details["count"] == len(orphans) == 12
         assert details["sessions"] == [orphan["session_id"] for orphan in details["orphans"]] == orphans
 
-    def test_skips_orphans_when_told_to(self, v18: Path) -> None:
-        """--skip-orphans leaves them without a wallet and names each with the wallet that it had."""
+    def test_skips_orphans_with_the_option(self, v18: Path) -> None:
+        """--skip-orphans leaves such sessions without a wallet, and names each with its former wallet."""
         orphans = make_orphans(v18, OLD_WALLET)
         result = run("upgrade", v18, "--skip-orphans")
         assert (result.exit_code, result.stderr) == (0, "")
@@ -692,7 +690,7 @@ class TestUpgrade:
         assert query(v18, "SELECT count(*) FROM sessions") == [(12,)]
 
     def test_with_json_reports_skipped_orphans(self, v18: Path) -> None:
-        """The JSON object has the skipped sessions by id, and their wallets beside."""
+        """The JSON object contains the skipped sessions by id, and their wallets next to them."""
         orphans = make_orphans(v18, OLD_WALLET)
         answer = only_object(run("upgrade", v18, "--skip-orphans", "--json").stdout)
         assert answer["sessions_without_wallet"] == orphans
@@ -702,8 +700,8 @@ class TestUpgrade:
 class TestRehearse:
     @pytest.mark.slow
     @pytest.mark.parametrize("version", [1, 18])
-    def test_leaves_the_file_alone(self, tmp_path: Path, version: int) -> None:
-        """The real program tells what an upgrade would do, and changes nothing."""
+    def test_does_not_change_the_file(self, tmp_path: Path, version: int) -> None:
+        """The real program shows what an upgrade would do, and changes nothing."""
         path = make_file(tmp_path / "wallets.db", version)
         before = contents(tmp_path)
         result = program("rehearse", path)
@@ -718,7 +716,7 @@ class TestRehearse:
         assert lines[-1].endswith(f"{path} is unchanged. Do it: waiaas upgrade {path}")
 
     def test_text_of_version_18(self, v18: Path) -> None:
-        """A reader sees what comes and goes in the schema, each on a line that fits the page."""
+        """The text shows added and removed schema objects, one per line, within the page width."""
         lines = run("rehearse", v18).stdout.splitlines()
         start = lines.index("  changes of the schema: 5")
         assert lines[start + 1].startswith("    + table session_wallets: ( session_id TEXT NOT NULL REFERENCES ")
@@ -727,7 +725,7 @@ class TestRehearse:
         assert max(map(len, lines[start : start + 6])) <= 82
 
     def test_json(self, v18: Path) -> None:
-        """With --json it is one object: the rehearsal whole, in the place of an upgrade's report."""
+        """With --json it prints one object: the whole rehearsal, instead of an upgrade's report."""
         answer = only_object(run("rehearse", v18, "--json").stdout)
         assert set(answer) == {"path", "created", "rehearsal"}
         assert (answer["path"], answer["created"]) == (str(v18), False)
@@ -740,9 +738,7 @@ class TestRehearse:
         assert answer["rehearsal"]["report"]["backup"] is None
 
     @pytest.mark.parametrize("options", [[], ["--json"]])
-    def test_fails_if_rows_change_that_must_not(
-        self, v18: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]
-    ) -> None:
+    def test_fails_if_other_rows_change(self, v18: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]) -> None:
         """An upgrade that would change a row of another table is not recommended, and the exit code is 1."""
         step, up = history.MIGRATIONS[-1], history.MIGRATIONS[-1].up
 
@@ -762,7 +758,7 @@ class TestRehearse:
 
     @pytest.mark.parametrize("options", [[], ["--json"]])
     def test_refuses_as_the_upgrade_does(self, v18: Path, options: list[str]) -> None:
-        """Where the upgrade would be refused, the rehearsal exits with 1 and says the same."""
+        """If the upgrade would be refused, the rehearsal exits with 1 and the same error."""
         make_orphans(v18, OLD_WALLET)
         before = contents(v18.parent)
         rehearsed = run("rehearse", v18, *options)
@@ -772,7 +768,7 @@ class TestRehearse:
         assert (rehearsed.stdout, rehearsed.stderr) == (refused.stdout, refused.stderr)
 
     def test_with_skip_orphans_proposes_the_same_upgrade(self, v18: Path) -> None:
-        """What would be left out is named, and the upgrade that is proposed is the one that was rehearsed."""
+        """Skipped sessions are named, and the proposed upgrade is the rehearsed one."""
         orphans = make_orphans(v18, OLD_WALLET)
         execute(v18, "UPDATE sessions SET revoked_at = NULL")
         result = run("rehearse", "--skip-orphans", v18)
@@ -782,14 +778,14 @@ class TestRehearse:
         assert result.stdout.endswith(f"Do it: waiaas upgrade {v18} --skip-orphans\n")
 
     def test_of_a_file_at_the_latest_version(self, tmp_path: Path) -> None:
-        """There is nothing to do, and no upgrade is proposed."""
+        """A file of the latest version has nothing to upgrade, and no upgrade is proposed."""
         result = run("rehearse", make_latest(tmp_path / "wallets.db"))
         assert result.exit_code == 0
         assert result.stdout.splitlines()[0].endswith("the latest: nothing to do.")
         assert "Do it" not in result.stdout
 
     def test_of_an_empty_file(self, tmp_path: Path) -> None:
-        """An upgrade would create the tables: there is nothing to rehearse, and the file stays empty."""
+        """An empty file has nothing to rehearse, because an upgrade would create the tables, and stays empty."""
         path = tmp_path / "wallets.db"
         path.touch()
         text, answer = (
@@ -804,7 +800,7 @@ class TestRehearse:
 @pytest.mark.slow
 class TestProgress:
     def test_is_shown_on_a_terminal(self, v18: Path) -> None:
-        """Where standard error is a terminal each phase is shown there, and standard output stays one JSON object."""
+        """If standard error is a terminal, each phase is shown there, and standard output stays one JSON object."""
         result, written = on_a_terminal("upgrade", v18, "--json")
         assert only_object(result.stdout)["links_created"] == 12
         phases = ["backing up", "verifying the backup", "filling session_wallets 12 of 12", "checking", "committing"]
@@ -813,14 +809,14 @@ class TestProgress:
         assert places == sorted(places)
 
     @pytest.mark.parametrize("command", ["upgrade", "check", "plan"])
-    def test_leaves_no_trace(self, v18: Path, command: str) -> None:
-        """When all is done the progress line is gone."""
+    def test_is_removed_at_the_end(self, v18: Path, command: str) -> None:
+        """The progress line is removed at the end."""
         _, written = on_a_terminal(command, v18)
         assert "\r" in written
         assert left_on_screen(written) == ""
 
-    def test_leaves_an_error_alone_on_the_screen(self, v18: Path) -> None:
-        """Where the upgrade is refused the screen has the error, and nothing of the progress line."""
+    def test_is_removed_before_an_error(self, v18: Path) -> None:
+        """If the upgrade is refused, the screen shows the error and no progress line."""
         make_orphans(v18, OLD_WALLET)
         result, written = on_a_terminal("upgrade", v18, NO_COLOR="1")
         assert result.returncode == 1
@@ -828,21 +824,21 @@ class TestProgress:
         assert left_on_screen(written).startswith("Error: Some sessions")
 
     def test_fits_a_narrow_terminal(self, v18: Path) -> None:
-        """A narrow terminal cuts each line instead of breaking it in two, and in the end nothing is left."""
+        """A narrow terminal truncates each line instead of wrapping it, and nothing remains at the end."""
         _, written = on_a_terminal("upgrade", v18, columns=20)
         assert all(line.startswith("\x1b[?7l") and line.endswith("\x1b[K\x1b[?7h") for line in written.split("\r")[1:])
         assert left_on_screen(written, columns=20) == ""
 
     def test_is_not_shown_elsewhere(self, v18: Path) -> None:
-        """Where standard error is a file or a pipe there is nothing in it."""
+        """If standard error is a file or a pipe, no progress is written to it."""
         result = program("upgrade", v18)
         assert (result.returncode, result.stderr) == (0, "")
 
 
 class TestDowngrade:
     @pytest.mark.slow
-    def test_there_and_back_again(self, v18: Path) -> None:
-        """An upgrade and a downgrade leave every row of the file as it was."""
+    def test_upgrade_and_downgrade(self, v18: Path) -> None:
+        """An upgrade and a downgrade leave every row of the file unchanged."""
         before = dump(v18)
         run("upgrade", v18)
         result = program("downgrade", v18, "--to", "18")
@@ -853,7 +849,7 @@ class TestDowngrade:
         assert only_object(run("upgrade", v18, "--json").stdout)["links_created"] == 12
 
     def test_json(self, tmp_path: Path) -> None:
-        """With --json it tells the versions undone, the links dropped and the backup, which has the newer version."""
+        """With --json it prints the undone versions, the dropped links and the backup, which has the newer version."""
         path = make_latest(tmp_path / "wallets.db")
         answer = only_object(run("downgrade", path, "--json").stdout)
         assert (answer["from_version"], answer["to_version"], answer["undone"]) == (LATEST, 18, [19])
@@ -861,13 +857,13 @@ class TestDowngrade:
         assert query(Path(answer["backup"]), "SELECT max(version) FROM schema_version") == [(LATEST,)]
 
     def test_without_backup(self, tmp_path: Path) -> None:
-        """--no-backup writes none."""
+        """--no-backup creates no backup."""
         path = make_latest(tmp_path / "wallets.db")
         assert only_object(run("downgrade", path, "--no-backup", "--json").stdout)["backup"] is None
         assert list(tmp_path.iterdir()) == [path]
 
     def test_names_the_sessions_without_a_wallet(self, tmp_path: Path) -> None:
-        """What the daemon's own version 18 could not hold is named, and that it could not."""
+        """Sessions that the daemon's own version 18 could not store are named with that fact."""
         path = make_latest(tmp_path / "wallets.db")
         execute(path, f"DELETE FROM session_wallets WHERE session_id = '{session_id(4)}'")
         lines = run("downgrade", path).stdout.splitlines()
@@ -877,15 +873,15 @@ class TestDowngrade:
         assert query(path, "SELECT id FROM sessions WHERE wallet_id IS NULL") == [(session_id(4),)]
 
     def test_names_the_sessions_with_surplus_links(self, tmp_path: Path) -> None:
-        """What would be lost is named, with the option that would drop it."""
+        """Links that would be lost are named, with the option that would drop them."""
         with_surplus_links(tmp_path / "wallets.db")
         result = run("downgrade", tmp_path / "wallets.db")
         assert session_id(0) in result.stderr
         assert "--drop-links" in result.stderr
 
     @pytest.mark.parametrize("options", [[], ["--json"]])
-    def test_drops_surplus_links_when_told_to(self, tmp_path: Path, options: list[str]) -> None:
-        """--drop-links keeps each session's default wallet and names the links that went."""
+    def test_drops_surplus_links_with_the_option(self, tmp_path: Path, options: list[str]) -> None:
+        """--drop-links keeps each session's default wallet and names the dropped links."""
         path = tmp_path / "wallets.db"
         with_surplus_links(path)
         default = query(
@@ -901,7 +897,7 @@ class TestDowngrade:
             assert f"session {session_id(0)}, wallet {OTHER_WALLET}" in result.stdout
 
     def test_of_a_file_at_that_version(self, v18: Path) -> None:
-        """A file that is at version 18 already is left alone, and that is no failure."""
+        """A file that is already version 18 is unchanged, and the exit code is 0."""
         before = contents(v18.parent)
         result = run("downgrade", v18)
         assert (result.exit_code, result.stdout) == (0, f"{v18} is already at schema version 18: nothing to do.\n")
@@ -909,8 +905,8 @@ class TestDowngrade:
 
 
 class TestCheck:
-    def test_of_a_good_file(self, tmp_path: Path) -> None:
-        """A file as the daemon makes it has no problem, and looking does not change it."""
+    def test_of_a_valid_file(self, tmp_path: Path) -> None:
+        """A file from the daemon has no problem, and the check does not change it."""
         path = make_latest(tmp_path / "wallets.db")
         before = contents(tmp_path)
         text, answer = run("check", path), only_object(run("check", path, "--json").stdout)
@@ -941,8 +937,8 @@ class TestCheck:
         assert session_id(3) in text.stdout
         assert contents(tmp_path) == before
 
-    def test_notes_are_no_problems(self, tmp_path: Path) -> None:
-        """An index of the user's own is mentioned, and the exit code stays 0."""
+    def test_notes_are_not_problems(self, tmp_path: Path) -> None:
+        """A user's own index is a note, and the exit code stays 0."""
         path = make_latest(tmp_path / "wallets.db")
         execute(path, "CREATE INDEX my_index ON wallets (name)")
         result = run("check", path)
@@ -950,8 +946,8 @@ class TestCheck:
         assert "note: " in result.stdout
         assert "my_index" in result.stdout
 
-    def test_tells_each_hint_once(self, tmp_path: Path) -> None:
-        """What to do about findings of one kind stands once, behind all of them; JSON has it with each finding."""
+    def test_prints_each_hint_once(self, tmp_path: Path) -> None:
+        """The hint for findings of one kind is printed once, after all of them; in JSON it is with each finding."""
         path = make_latest(tmp_path / "wallets.db")
         execute(path, "CREATE INDEX one ON wallets (name)", "CREATE TABLE notes (body)")
         execute(path, "CREATE INDEX two ON sessions (source)")
@@ -967,8 +963,8 @@ class TestCheck:
             f"{path}: no problem found.",
         ]
 
-    def test_of_an_older_file_says_what_was_not_compared(self, v18: Path) -> None:
-        """At an older version the tables cannot be compared, and a reader is told so."""
+    def test_of_an_older_file_reports_what_was_not_compared(self, v18: Path) -> None:
+        """The output mentions that tables of an older version are not compared."""
         result = run("check", v18)
         assert result.exit_code == 0
         assert "were not compared" in result.stdout
@@ -976,7 +972,7 @@ class TestCheck:
 
 class TestCompletion:
     def completed(self, folder: Path, *words: str) -> list[str]:
-        """What bash proposes for the last of these words, with the script that the command prints."""
+        """Return what bash proposes for the last of these words, with the printed script."""
         shim = folder / "waiaas"
         shim.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m waiaas "$@"\n')
         shim.chmod(0o755)
@@ -994,7 +990,7 @@ class TestCompletion:
     @pytest.mark.slow
     @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
     def test_in_bash(self, tmp_path: Path) -> None:
-        """Bash itself completes commands, options and values with the script."""
+        """Bash completes commands, options and values with the script."""
         assert self.completed(tmp_path, "waiaas", "up") == ["upgrade"]
         assert self.completed(tmp_path, "waiaas", "upgrade", "--sk") == ["--skip-orphans"]
         assert self.completed(tmp_path, "waiaas", "--lang", "k") == ["ko"]
@@ -1004,13 +1000,13 @@ class TestCompletion:
     @pytest.mark.slow
     @pytest.mark.parametrize("shell", ["zsh", "fish"])
     def test_for_another_shell(self, shell: str) -> None:
-        """Each shell has a script of its own, which asks the program in that shell's way."""
+        """Each shell has its own script, which calls the program in that shell's way."""
         result = program("completion", shell)
         assert (result.returncode, result.stderr) == (0, "")
         assert f"_WAIAAS_COMPLETE={shell}_complete" in result.stdout
 
-    def test_for_a_shell_that_it_does_not_know(self) -> None:
-        """Another shell is wrong usage, and the known ones are named."""
+    def test_for_an_unsupported_shell(self) -> None:
+        """An unsupported shell is a usage error that names the supported ones."""
         result = run("completion", "tcsh")
         assert (result.exit_code, result.stdout) == (2, "")
         assert all(shell in result.stderr for shell in ("bash", "zsh", "fish"))
@@ -1018,8 +1014,8 @@ class TestCompletion:
 
 @pytest.mark.slow
 class TestDemo:
-    def test_shows_it_all_and_leaves_nothing(self, tmp_path: Path) -> None:
-        """The real program shows before, plan, upgrade, after and check, and removes its files again."""
+    def test_shows_every_step_and_removes_its_files(self, tmp_path: Path) -> None:
+        """The real program shows before, plan, upgrade, after and check, and removes its files."""
         result = program("demo", TMPDIR=str(tmp_path))
         titles = ["at schema version 18", "$ waiaas plan", "$ waiaas upgrade", "(default)", "$ waiaas check"]
         places = [result.stdout.find(title) for title in titles]
@@ -1030,7 +1026,7 @@ class TestDemo:
         assert list(tmp_path.iterdir()) == []
 
     def test_json(self, tmp_path: Path) -> None:
-        """With --json it is one object with what was shown; one session then reaches two wallets."""
+        """With --json it is one object with the same content; one session then has two wallets."""
         result = program("demo", "--json", TMPDIR=str(tmp_path))
         answer = only_object(result.stdout)
         assert set(answer) == {"path", "before", "plan", "upgrade", "after", "linked", "check"}
@@ -1040,7 +1036,7 @@ class TestDemo:
         assert list(tmp_path.iterdir()) == []
 
     def test_with_a_path_keeps_the_file(self, tmp_path: Path) -> None:
-        """The file and its backup stay where they were asked for, and are good files."""
+        """The file and its backup are kept at the given path, and are valid."""
         path = tmp_path / "demo.db"
         result = run("demo", path)
         (backup,) = tmp_path.glob("*.backup")
@@ -1064,8 +1060,8 @@ class TestLanguage:
         assert by_option.exit_code == by_variable.exit_code == 1
 
     @pytest.mark.parametrize("spelt", ["KO", "Ko", "ko_KR.UTF-8", "ko-KR", "ko_KR.eucKR@x"])
-    def test_may_be_spelt_as_elsewhere(self, tmp_path: Path, spelt: str) -> None:
-        """Capitals, and a locale of the language, are the language, as variable and as option."""
+    def test_may_be_spelt_as_a_locale(self, tmp_path: Path, spelt: str) -> None:
+        """Capitals and a locale of the language select it, in the variable and the option."""
         path = tmp_path / "wallets.db"
         expected = run("--lang", "ko", "status", path).stderr
         assert run("status", path, WAIAAS_LANG=spelt).stderr == run("--lang", spelt, "status", path).stderr == expected
@@ -1073,24 +1069,24 @@ class TestLanguage:
 
     @pytest.mark.slow
     def test_of_the_real_program(self, tmp_path: Path) -> None:
-        """Korean reaches the terminal whole, also in a locale that knows no Korean."""
+        """The terminal gets complete Korean text, even in a locale without Korean."""
         result = program("status", tmp_path / "wallets.db", WAIAAS_LANG="ko", LC_ALL="C", PYTHONUTF8="0")
         assert result.returncode == 1
         assert "파일이 없습니다." in result.stderr
 
-    def test_the_option_goes_before_the_variable(self, tmp_path: Path) -> None:
-        """Who says --lang en gets English whatever the environment says."""
+    def test_the_option_overrides_the_variable(self, tmp_path: Path) -> None:
+        """--lang en selects English, whatever the environment."""
         result = run("--lang", "en", "status", tmp_path / "wallets.db", WAIAAS_LANG="ko")
         assert result.stderr.startswith("Error: There is no file ")
 
-    def test_of_the_words_around_an_error(self, tmp_path: Path) -> None:
-        """In Korean the words before message and hint are Korean as well."""
+    def test_of_labels(self, tmp_path: Path) -> None:
+        """In Korean, the labels of message and hint are Korean too."""
         result = run("--lang", "ko", "status", tmp_path / "wallets.db")
         assert "Error:" not in result.stderr
         assert "What to do:" not in result.stderr
 
     def test_of_obstacles(self, v18: Path) -> None:
-        """The obstacles of a plan are errors too: they are told in the language asked for, in JSON as well."""
+        """The obstacles of a plan are errors too: they are in the requested language, in JSON too."""
         make_orphans(v18, OLD_WALLET)
         korean = "존재하지 않는 지갑을 가리키는 세션이"
         (obstacle,) = only_object(run("--lang", "ko", "plan", v18, "--json").stdout)["obstacles"]
@@ -1099,7 +1095,7 @@ class TestLanguage:
 
     @pytest.mark.parametrize("command", [["check"], ["rehearse"]])
     def test_of_findings(self, tmp_path: Path, command: list[str]) -> None:
-        """What the check finds, and what to do about it, is told in the language asked for, in JSON as well."""
+        """Findings and their hints are in the requested language, in JSON too."""
         path = make_latest(tmp_path / "wallets.db")
         execute(path, f"UPDATE transactions SET session_id = 'gone' WHERE session_id = '{session_id(0)}'")
         lines = [line.strip() for line in run("--lang", "ko", *command, path).stdout.splitlines()]
@@ -1112,7 +1108,7 @@ class TestLanguage:
 
 
 def test_upgrade_creates_in_an_empty_file(tmp_path: Path) -> None:
-    """An empty file becomes a fresh database, and the answer says that it was created."""
+    """An empty file becomes a new database, and the output reports that it was created."""
     path = tmp_path / "wallets.db"
     path.touch()
     assert run("upgrade", path).stdout == f"Created {path} at schema version 19.\n"
@@ -1122,7 +1118,7 @@ def test_upgrade_creates_in_an_empty_file(tmp_path: Path) -> None:
 
 
 def test_demo_without_a_temporary_folder_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """If the folder for temporary files is missing, the demonstration is refused; with a PATH it needs none."""
+    """If the folder for temporary files is missing, the demo is refused; with a PATH it needs none."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
     result = run("demo", "--json")
     assert result.exit_code == 1

@@ -1,4 +1,4 @@
-"""Errors of usage, and the language of other errors."""
+"""Usage errors, and the language of other errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from waiaas.cli import main
 from waiaas.cli.messages import MESSAGES
 
 _MAIN = "from waiaas.cli import main; main(prog_name='waiaas')"
-# Wrong command lines, and what the error names.
+# Invalid command lines, and what the error names.
 WRONG = [
     (["upgarde", "a.db"], "No such command 'upgarde'. Did you mean: waiaas upgrade"),
     (["frobnicate"], "No such command 'frobnicate'."),
@@ -40,7 +40,7 @@ WRONG = [
 def test_wrong_usage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lang: str, arguments: list[str], error: str
 ) -> None:
-    """An error of usage is in English, on standard error alone; the exit code is 2."""
+    """A usage error is in English, on standard error only; the exit code is 2."""
     monkeypatch.chdir(tmp_path)
     result = run("--lang", lang, *arguments)
     assert (result.exit_code, result.stdout) == (2, "")
@@ -52,7 +52,7 @@ def test_wrong_usage(
 
 
 def test_a_language_that_is_unknown_in_the_environment() -> None:
-    """A language of the environment is checked like that of the option."""
+    """A language from the environment is checked like that of the option."""
     assert "'fr' is not one of 'en', 'ko'" in run("status", "a.db", WAIAAS_LANG="fr").stderr
 
 
@@ -60,7 +60,7 @@ def test_a_language_that_is_unknown_in_the_environment() -> None:
     "command", sorted(name for name in main.commands if name not in ("demo", "completion", "init"))
 )
 def test_the_language_before_or_after_the_command(tmp_path: Path, command: str) -> None:
-    """`--lang` can be anywhere; the last one counts, and both count more than the environment."""
+    """`--lang` can be anywhere; the last one counts, and each overrides the environment."""
     path = tmp_path / "wallets.db"
     expected = run("--lang", "ko", command, path).stderr
     assert expected.startswith("오류: ")
@@ -70,7 +70,7 @@ def test_the_language_before_or_after_the_command(tmp_path: Path, command: str) 
 
 
 def test_a_file_without_a_command(v18: Path) -> None:
-    """The error suggests a command for a file."""
+    """A file instead of a command gets an error that suggests a command."""
     result = run(v18)
     assert result.exit_code == 2
     assert result.stderr.splitlines()[-1].endswith(f"Did you mean: waiaas status {v18}")
@@ -78,7 +78,7 @@ def test_a_file_without_a_command(v18: Path) -> None:
 
 @pytest.mark.slow
 def test_a_path_that_begins_with_a_dash(tmp_path: Path) -> None:
-    """It is an option unless it is written as a path; nothing is changed."""
+    """A path that begins with a dash is an option unless it is written with a folder; nothing is changed."""
     make_file(tmp_path / "wallets.db").rename(tmp_path / "-wallets.db")
     before = contents(tmp_path)
     assert program("status", "-wallets.db", code=f"import os; os.chdir({str(tmp_path)!r})\n{_MAIN}").returncode == 2
@@ -88,8 +88,8 @@ def test_a_path_that_begins_with_a_dash(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("make", [os.mkdir, os.mkfifo], ids=["folder", "pipe"])
 @pytest.mark.parametrize("command", ["init", "status", "plan", "upgrade", "downgrade", "check"])
-def test_what_is_no_file_is_called_so(tmp_path: Path, command: str, make: object) -> None:
-    """A folder or a pipe in the place of a file is refused for what it is, and nothing waits on it."""
+def test_a_path_that_is_not_a_file_is_refused(tmp_path: Path, command: str, make: object) -> None:
+    """A folder or a pipe instead of a file is refused as such, and nothing waits on it."""
     assert callable(make)
     make(tmp_path / "wallets.db")
     result = run(command, tmp_path / "wallets.db", "--json")
@@ -100,8 +100,8 @@ def test_what_is_no_file_is_called_so(tmp_path: Path, command: str, make: object
 
 @pytest.mark.parametrize("there", [True, False], ids=["folder", "nothing"])
 @pytest.mark.parametrize("command", ["init", "demo", "status", "plan", "upgrade", "downgrade", "check"])
-def test_a_path_that_ends_as_a_folders_does(tmp_path: Path, command: str, there: bool) -> None:
-    """A slash at the end names a folder: no file is made, or looked for, under the name without it."""
+def test_a_path_with_a_trailing_slash(tmp_path: Path, command: str, there: bool) -> None:
+    """A path with a trailing slash names a folder: no file without the slash is created or opened."""
     if there:
         (tmp_path / "sub").mkdir()
     before = list(tmp_path.iterdir())
@@ -113,7 +113,7 @@ def test_a_path_that_ends_as_a_folders_does(tmp_path: Path, command: str, there:
 
 @pytest.mark.parametrize("name", ["nowhere/wallets.db", "a" * 300])
 def test_a_path_that_cannot_be_created(tmp_path: Path, name: str) -> None:
-    """What the operating system says is told, without names that the user never gave."""
+    """The error contains the operating system's message, and no path that the user did not type."""
     result = run("init", tmp_path / name)
     assert result.exit_code == 1
     assert ".waiaas" not in result.stderr
@@ -121,8 +121,8 @@ def test_a_path_that_cannot_be_created(tmp_path: Path, name: str) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_languages_have_the_same_words() -> None:
-    """Each language says the same things, with the same placeholders."""
+def test_languages_have_the_same_messages() -> None:
+    """Each language has the same messages, with the same placeholders."""
     fields = {
         lang: {key: {name for _, name, _, _ in string.Formatter().parse(text) if name} for key, text in words.items()}
         for lang, words in MESSAGES.items()
@@ -132,7 +132,7 @@ def test_languages_have_the_same_words() -> None:
 
 @pytest.mark.parametrize("reason", ["orphan_sessions", "file_not_found"])
 def test_korean_errors_are_korean_throughout(tmp_path: Path, reason: str) -> None:
-    """No English word stands in a Korean error but names, values and what is to be typed."""
+    """A Korean error contains no English words except names, values and what to type."""
     path = tmp_path / "wallets.db"
     if reason == "orphan_sessions":
         make_file(path)

@@ -1,4 +1,4 @@
-"""The terminal: colour where it is wanted, characters that do no harm, progress that says what is known."""
+"""The terminal: colour if wanted, escaped characters, and progress."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ESCAPE = "\x1b["
 
 
 class Terminal(io.StringIO):
-    """A stream that says it is a terminal; its width cannot be asked for."""
+    """A stream that reports to be a terminal, but not its width."""
 
     def isatty(self) -> bool:
         return True
@@ -42,7 +42,7 @@ class TestColour:
         ids=str,
     )
     def test_of_an_error_on_a_terminal(self, tmp_path: Path, environment: dict[str, str], coloured: bool) -> None:
-        """An error is coloured on a terminal, unless NO_COLOR is set to something or the terminal is a dumb one."""
+        """An error is coloured on a terminal, unless NO_COLOR is set or the terminal is dumb."""
         _, written = on_a_terminal("status", tmp_path / "wallets.db", **environment)
         assert (f"{ESCAPE}31m" in written) == coloured
         assert "Error:" in written
@@ -53,18 +53,18 @@ class TestColour:
         ids=str,
     )
     def test_of_an_error_in_a_file(self, tmp_path: Path, environment: dict[str, str], coloured: bool) -> None:
-        """Elsewhere nothing is coloured, unless FORCE_COLOR asks for it; NO_COLOR goes before it."""
+        """Otherwise nothing is coloured unless FORCE_COLOR is set; NO_COLOR takes precedence."""
         result = program("status", tmp_path / "wallets.db", **environment)
         assert (f"{ESCAPE}31m" in result.stderr) == coloured
 
     def test_of_status(self, tmp_path: Path) -> None:
-        """A file that is up to date is green, one that is not is yellow."""
+        """The status is green if the file is up to date, and yellow otherwise."""
         latest, old = make_file(tmp_path / "latest.db", LATEST), make_file(tmp_path / "old.db")
         assert run("status", latest, FORCE_COLOR="1").stdout.startswith(f"{ESCAPE}32m{latest}")
         assert run("status", old, FORCE_COLOR="1").stdout.startswith(f"{ESCAPE}33m{old}")
 
     def test_of_findings(self, tmp_path: Path) -> None:
-        """Problems are red and notes yellow, and so is the verdict red where there is a problem."""
+        """Problems are red and notes yellow, and the verdict is red if there is a problem."""
         path = make_file(tmp_path / "wallets.db", LATEST)
         execute(path, "CREATE INDEX mine ON wallets (name)")
         note, hint, verdict = run("check", path, FORCE_COLOR="1").stdout.splitlines()
@@ -79,7 +79,7 @@ class TestColour:
         assert problem.startswith(f"{ESCAPE}31m{ESCAPE}1m문제:")
 
     def test_is_never_in_json(self, tmp_path: Path) -> None:
-        """A JSON object is the same whatever is said of colour."""
+        """JSON output is never coloured."""
         path = make_file(tmp_path / "wallets.db")
         assert run("status", path, "--json", FORCE_COLOR="1").stdout == run("status", path, "--json").stdout
 
@@ -88,8 +88,8 @@ class TestColour:
 class TestCharacters:
     NAME = "line\nbreak\x1b[31m\x9b\u202e.db"
 
-    def test_that_command_a_terminal_are_shown_escaped(self, tmp_path: Path) -> None:
-        """A name with line breaks and control characters stays on its line, and does nothing."""
+    def test_control_characters_are_escaped(self, tmp_path: Path) -> None:
+        """A name with line breaks and control characters stays on its line, and is escaped."""
         path = make_file(tmp_path / "wallets.db").rename(tmp_path / self.NAME)
         for command in ("status", "plan", "check", "upgrade"):
             result = run(command, path)
@@ -97,13 +97,13 @@ class TestCharacters:
             assert not any(unicodedata.category(c) in ("Cc", "Cf") for c in result.stdout.replace("\n", ""))
 
     def test_of_an_error_too(self, tmp_path: Path) -> None:
-        """An error has its two lines whatever the name of the file is."""
+        """An error has two lines, whatever the name of the file."""
         result = run("status", tmp_path / self.NAME)
         assert len(result.stderr.splitlines()) == 2
         assert r"line\nbreak\x1b" in result.stderr
 
-    def test_of_what_the_file_holds(self, tmp_path: Path) -> None:
-        """Ids from the file are shown escaped as well."""
+    def test_of_ids_in_the_file(self, tmp_path: Path) -> None:
+        """Ids from the file are escaped too."""
         path = make_file(tmp_path / "wallets.db")
         execute(path, f"DELETE FROM wallets WHERE id = '{wallet_id(1)}'")
         execute(path, f"UPDATE sessions SET id = 'a' || char(27) || '[2J' WHERE id = '{session_id(2)}'")
@@ -116,7 +116,7 @@ class TestCharacters:
         "name", ["my wallets.db", "it's.db", "-dash.db", NAME, os.fsdecode(b"caf\xe9.db"), "지갑.db"]
     )
     def test_of_a_command_can_be_pasted(self, tmp_path: Path, name: str) -> None:
-        """A proposed path is, for a shell, the file's very name."""
+        """A proposed path is exactly the file's name for a shell."""
         (tmp_path / name).touch()
         found = subprocess.run(
             ["bash", "-c", f"ls -d {quoted(name)}"], cwd=tmp_path, stdout=subprocess.PIPE, check=True
@@ -124,8 +124,8 @@ class TestCharacters:
         assert os.path.normpath(os.fsdecode(found.removesuffix(b"\n"))) == name
 
     @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "euc-kr", "utf-8"])
-    def test_that_a_stream_cannot_carry_are_escaped(self, tmp_path: Path, encoding: str) -> None:
-        """Korean on a stream that knows none, or a sign that a Korean one lacks, is no crash."""
+    def test_that_a_stream_cannot_encode_are_escaped(self, tmp_path: Path, encoding: str) -> None:
+        """Characters that a stream cannot encode are escaped without a crash."""
         path = tmp_path / "é지갑.db"
         variables = {"WAIAAS_LANG": "ko", "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
         result = program("status", path, "--json", **variables, binary=True)
@@ -140,7 +140,7 @@ class TestCharacters:
 @pytest.mark.slow
 class TestOutput:
     def test_on_a_full_disk(self, tmp_path: Path) -> None:
-        """An answer that cannot be written is no success, and what was done is not taken back."""
+        """If the output cannot be written, the command fails, and its change is kept."""
         path = make_file(tmp_path / "wallets.db")
         with open("/dev/full", "w") as full:
             result = program("upgrade", path, "--json", stdout=full)
@@ -151,8 +151,8 @@ class TestOutput:
         assert query(path, "SELECT max(version) FROM schema_version") == [(LATEST,)]
 
     @pytest.mark.parametrize("arguments", [["status", "--json"], ["check"], ["rehearse"]], ids=" ".join)
-    def test_that_nobody_reads(self, tmp_path: Path, arguments: list[str]) -> None:
-        """A reader that is gone, as `head` is soon, is no reason to complain; the exit code tells."""
+    def test_without_a_reader(self, tmp_path: Path, arguments: list[str]) -> None:
+        """If the reader has closed the pipe, as `head` does, nothing is printed and the exit code is kept."""
         path = make_file(tmp_path / "wallets.db")
         reading, writing = os.pipe()
         os.close(reading)
@@ -162,8 +162,8 @@ class TestOutput:
             os.close(writing)
         assert (result.returncode, result.stderr) == (4, "")
 
-    def test_that_is_closed_loses_the_answer(self, tmp_path: Path) -> None:
-        """Without a standard output an answer is lost as on a full disk, and is told to be."""
+    def test_that_is_closed_fails(self, tmp_path: Path) -> None:
+        """Without a standard output, the command fails as on a full disk, with an error message."""
         path = make_file(tmp_path / "wallets.db")
         execute(path, f"DELETE FROM wallets WHERE id = '{wallet_id(1)}'")
         done = subprocess.run(
@@ -181,15 +181,15 @@ class TestOutput:
 
     @pytest.mark.parametrize(("closed", "code"), [(">&-", 4), ("2>&-", 3), (">&- 2>&-", 4)])
     def test_that_is_closed(self, tmp_path: Path, closed: str, code: int) -> None:
-        """A program without standard streams changes nothing that it should not, and its exit code tells."""
+        """Without standard streams, the program makes no other change, and its exit code reports the result."""
         path = make_file(tmp_path / "wallets.db")
         before = contents(tmp_path)
         done = program(code=f"import os; os._exit(os.system({_shell(path, closed)!r}) >> 8)")
         assert done.returncode == code
         assert contents(tmp_path) == before
 
-    def test_that_is_closed_leaves_a_refusal_its_exit_code(self, tmp_path: Path) -> None:
-        """What was refused is refused, whether or not anybody can read it."""
+    def test_that_is_closed_keeps_the_exit_code_of_a_refusal(self, tmp_path: Path) -> None:
+        """A refusal keeps its exit code, even if nobody can read it."""
         done = program(code=f"import os; os._exit(os.system({_shell(tmp_path / 'none.db', '--json >&-')!r}) >> 8)")
         assert done.returncode == 1
         assert done.stderr.startswith("Error: There is no file ")
@@ -201,7 +201,7 @@ def _shell(path: Path, closed: str) -> str:
 
 class TestProgressLine:
     def line(self, *moments: tuple[float, Progress]) -> str:
-        """What is written for progress at these seconds."""
+        """Return what is written for progress at these seconds."""
         times = iter(seconds for seconds, _ in moments)
         terminal = Terminal()
         line = ProgressLine(terminal, clock=lambda: next(times))
@@ -221,19 +221,19 @@ class TestProgressLine:
             (Progress("copying"), 0.5, "copying"),
         ],
     )
-    def test_tells_what_is_known(self, progress: Progress, seconds: float, told: str) -> None:
-        """Rows done and time left where the rows are known, the time so far where they are not."""
+    def test_shows_what_is_known(self, progress: Progress, seconds: float, told: str) -> None:
+        """It shows rows done and time left if the number of rows is known, otherwise the elapsed time."""
         written = self.line((100, progress._replace(done=0)), (100 + seconds, progress))
         assert left_on_screen(written) == told
 
-    def test_is_not_drawn_more_often_than_can_be_seen(self) -> None:
-        """Many signs of life in a tenth of a second are one line, but the last of a phase is shown."""
+    def test_is_drawn_at_most_ten_times_per_second(self) -> None:
+        """Several updates in a tenth of a second draw one line, but the last update of a phase is drawn."""
         written = self.line(*((number / 1000, Progress("copying", None, number, 90)) for number in range(1, 91)))
         assert written.count("\r") == 2
         assert left_on_screen(written) == "copying 90 of 90"
 
     def test_counts_the_time_of_each_phase(self) -> None:
-        """The time so far is that of the phase, not of all that was before."""
+        """The elapsed time is that of the current phase."""
         written = self.line((0, Progress("one")), (90, Progress("two")), (95, Progress("two")))
         assert left_on_screen(written) == "two, 0:05 so far"
 
@@ -248,8 +248,8 @@ class TestProgressLine:
         assert left_on_screen(written) == ""
         assert terminal.getvalue() == written
 
-    def test_leaves_it_to_the_terminal_to_cut_a_long_line(self) -> None:
-        """Automatic wrapping is off while the line is written, whatever the width of its letters is."""
+    def test_turns_wrapping_off(self) -> None:
+        """Automatic wrapping is off while the line is written, so that the terminal truncates it."""
         assert self.line((0, Progress("가" * 100))) == f"\r{ESCAPE}?7l{'가' * 100}{ESCAPE}K{ESCAPE}?7h"
 
     def test_is_not_shown_on_a_terminal_without_control_sequences(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,8 +257,8 @@ class TestProgressLine:
         monkeypatch.setenv("TERM", "dumb")
         assert self.line((0, Progress("copying"))) == ""
 
-    def test_does_not_mind_a_terminal_that_is_gone(self) -> None:
-        """A window that was closed is no reason to stop an upgrade."""
+    def test_ignores_a_closed_terminal(self) -> None:
+        """A closed terminal does not stop an upgrade."""
 
         class Gone(Terminal):
             def write(self, _: str) -> int:
@@ -321,7 +321,7 @@ class TestSignals:
     def test_stop_a_command(
         self, tmp_path: Path, arguments: list[str], phase: str, name: str, code: int, wal: bool
     ) -> None:
-        """Stopped at any moment, a real process says so, leaves the file as it was and nothing beside it."""
+        """Stopped at any moment, a real process reports it, and leaves the file unchanged and no other file."""
         path = make_file(tmp_path / "wallets.db", wal=wal)
         before = contents(tmp_path)
         result = program(phase, name, *arguments, path, code=KILL)
@@ -333,7 +333,7 @@ class TestSignals:
         ("phase", "name", "code"), [("backing up", "SIGINT", 130), ("verifying the backup", "SIGHUP", 129)]
     )
     def test_stop_a_backup(self, tmp_path: Path, phase: str, name: str, code: int) -> None:
-        """Stopped while the backup is written before the change, a process leaves nothing of it."""
+        """Stopped while the backup is written before the change, a process removes the backup."""
         path = make_file(tmp_path / "wallets.db")
         before = contents(tmp_path)
         result = program(phase, name, "upgrade", path, code=KILL)
@@ -342,7 +342,7 @@ class TestSignals:
 
     @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
     def test_stop_a_change_that_waits_for_its_backup(self, tmp_path: Path, name: str, code: int) -> None:
-        """A backup that a thread is still writing when all else is done is stopped as well."""
+        """A backup that a thread is still writing when everything else is done is stopped too."""
         path = make_file(tmp_path / "wallets.db", wal=True)
         before = contents(tmp_path)
         result = program("backing up", name, "upgrade", path, code=f"{ENDLESS_BACKUP}\n{KILL}")
@@ -350,7 +350,7 @@ class TestSignals:
         assert contents(tmp_path) == before
 
     def test_stop_a_downgrade(self, tmp_path: Path) -> None:
-        """A way back is as safe as the way there."""
+        """A downgrade is as safe as an upgrade."""
         path = make_file(tmp_path / "wallets.db", LATEST)
         before = contents(tmp_path)
         result = program("replacing sessions", "SIGINT", "--lang", "ko", "downgrade", path, code=KILL)
@@ -359,7 +359,7 @@ class TestSignals:
 
     @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
     def test_come_too_late_for_the_commit(self, tmp_path: Path, name: str) -> None:
-        """Once the commit has begun the upgrade ends, and tells what it did."""
+        """Once the commit has begun, the upgrade completes and prints its report."""
         path = make_file(tmp_path / "wallets.db")
         result = program("committing", name, "upgrade", path, "--json", code=KILL)
         assert (result.returncode, result.stderr) == (0, "")
@@ -367,14 +367,14 @@ class TestSignals:
         assert query(path, "SELECT max(version) FROM schema_version") == [(LATEST,)]
         assert query(Path(answer["backup"]), "SELECT max(version) FROM schema_version") == [(18,)]
 
-    def test_that_were_ignored_stay_so(self, tmp_path: Path) -> None:
-        """Under `nohup` a hang-up stops nothing."""
+    def test_that_were_ignored_stay_ignored(self, tmp_path: Path) -> None:
+        """Under `nohup`, a hang-up stops nothing."""
         path = make_file(tmp_path / "wallets.db")
         ignoring = f"import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n{KILL}"
         assert program("backing up", "SIGHUP", "upgrade", path, code=ignoring).returncode == 0
 
-    def test_are_the_programs_own_again_behind_the_command(self, tmp_path: Path) -> None:
-        """A program that runs the command in its own process has its handlers as they were."""
+    def test_handlers_are_restored_after_the_command(self, tmp_path: Path) -> None:
+        """A program that runs the command in its own process gets its signal handlers back."""
         before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
         run("upgrade", make_file(tmp_path / "wallets.db"))
         assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
@@ -383,8 +383,8 @@ class TestSignals:
 @pytest.mark.parametrize(
     "character", ["\x7f", "\x9b", "\x85", "\u202e", "\u2066", "\u200f", "\u2028", "\ufeff", "\U000e0001"], ids=ascii
 )
-def test_json_escapes_what_a_terminal_would_obey(tmp_path: Path, character: str) -> None:
-    """Control and formatting characters of a path are escapes in --json and in lines, and the value is the path."""
+def test_json_escapes_control_characters(tmp_path: Path, character: str) -> None:
+    """Control and formatting characters of a path are escaped in --json and in lines, and the value is the path."""
     path = make_file(tmp_path / f"a{character}b.db", 19)
     for arguments in (["status"], ["upgrade"], ["check"], ["downgrade", "--no-backup"]):
         as_json, lines = run(*arguments, path, "--json"), run(*arguments, path)

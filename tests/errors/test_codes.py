@@ -1,4 +1,4 @@
-"""The rows of the error codes and of the reasons, compared with tables of their own."""
+"""The rows of the error codes and of the reasons, compared with separate tables."""
 
 from collections.abc import MutableMapping
 from typing import cast
@@ -123,7 +123,7 @@ def test_domain_and_status_of_every_code() -> None:
 
 
 def test_retryable_codes() -> None:
-    """Exactly these codes invite another try."""
+    """Exactly these codes are retryable."""
     assert {row.code for row in ERROR_CODES.values() if row.retryable} == set(RETRYABLE.split())
 
 
@@ -137,27 +137,27 @@ def test_retryable_codes() -> None:
     ],
 )
 def test_codes_of_sessions_with_many_wallets(code: str, status: int) -> None:
-    """The four codes that came with many wallets a session are session errors, never retryable."""
+    """The four codes added for several wallets per session are session errors and not retryable."""
     assert ERROR_CODES[code] == (code, "SESSION", status, False)
 
 
-def test_every_code_is_found_under_its_own_name() -> None:
-    """A row stands under the name that it carries."""
+def test_every_code_is_stored_under_its_own_name() -> None:
+    """Every code is stored under its own name."""
     assert all(name == row.code for name, row in ERROR_CODES.items())
 
 
 def test_retryable_reasons() -> None:
-    """Of the refusals, only those that may pass by themselves or with more room are retryable."""
+    """Only reasons that may disappear by themselves, or with more space, are retryable."""
     assert {row.name for row in REASONS.values() if row.retryable} == RETRYABLE_REASONS
 
 
-def test_every_reason_is_found_under_its_own_name() -> None:
-    """A reason stands under the name that it carries."""
+def test_every_reason_is_stored_under_its_own_name() -> None:
+    """Every reason is stored under its own name."""
     assert all(name == row.name for name, row in REASONS.items())
 
 
 def test_own_codes() -> None:
-    """Two codes are this library's own: the daemon's table does not have them."""
+    """The two codes of this library are not in the daemon's table."""
     assert [tuple(row) for row in OWN_CODES.values()] == [
         ("DATABASE_BUSY", "DATABASE", 503, True),
         ("DATABASE_UNAVAILABLE", "DATABASE", 503, False),
@@ -166,7 +166,7 @@ def test_own_codes() -> None:
 
 
 def test_codes_of_reasons() -> None:
-    """A lock is `DATABASE_BUSY`, what cannot be read or written `DATABASE_UNAVAILABLE`, all else a schema."""
+    """A lock is `DATABASE_BUSY`, a failed read or write `DATABASE_UNAVAILABLE`, and any other reason a schema code."""
     by_code: dict[str, set[str]] = {}
     for row in REASONS.values():
         by_code.setdefault(row.code, set()).add(row.name)
@@ -177,6 +177,6 @@ def test_codes_of_reasons() -> None:
 
 @pytest.mark.parametrize("table", [ERROR_CODES, OWN_CODES, ALL_CODES, REASONS])
 def test_tables_are_read_only(table: object) -> None:
-    """Nobody can change the tables of codes and reasons at run time."""
+    """The tables of codes and reasons cannot be changed at run time."""
     with pytest.raises(TypeError):
         cast("MutableMapping[str, object]", table)["NEW"] = None

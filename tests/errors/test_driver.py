@@ -1,4 +1,4 @@
-"""The library uses the module for SQLite that Peewee uses, and no other."""
+"""The library uses the same SQLite module as Peewee, and no other."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from waiaas.errors import driver
 
 PACKAGE = Path(waiaas.__file__).parent
 
-#: A `pysqlite3` that is newer than any `sqlite3`: a second copy of the extension, with exceptions of its own.
+# : A `pysqlite3` that is newer than any `sqlite3`: a second copy of the extension, with its own exceptions.
 PYSQLITE3 = """
 import sqlite3.dbapi2
 from importlib.machinery import ExtensionFileLoader
@@ -32,7 +32,7 @@ globals().update(vars(sqlite3.dbapi2) | {name: value for name, value in vars(_co
 sqlite_version_info = (99, 0, 0)
 """
 
-#: Does what touches SQLite, in a program in which the standard library's module opens nothing.
+# : Uses every function that touches SQLite, in a program in which the standard library's module opens nothing.
 PROGRAM = """
 import sqlite3, sys, threading
 import peewee
@@ -98,7 +98,7 @@ def test_it_is_that_of_peewee() -> None:
 
 @pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=lambda file: str(file.relative_to(PACKAGE)))
 def test_no_other_is_imported(file: Path) -> None:
-    """No other file of the library imports a module for SQLite by its name."""
+    """No other file of the library imports an SQLite module by name."""
     if file.samefile(str(driver.__file__)):
         return
     for node in ast.walk(ast.parse(file.read_text("utf-8"))):
@@ -110,7 +110,7 @@ def test_no_other_is_imported(file: Path) -> None:
 
 @pytest.mark.slow
 def test_with_pysqlite3_everything_uses_it(tmp_path: Path) -> None:
-    """Where Peewee uses pysqlite3, the library opens no file by `sqlite3`, and knows the errors of pysqlite3."""
+    """If Peewee uses pysqlite3, the library opens no file with `sqlite3`, and recognises the errors of pysqlite3."""
     import _sqlite3
 
     if not hasattr(_sqlite3, "__file__"):

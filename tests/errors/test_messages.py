@@ -1,4 +1,4 @@
-"""The texts of every language: complete, alike in shape, and fit to be read."""
+"""The texts of every language: complete, consistent and readable."""
 
 import re
 from string import Formatter
@@ -14,7 +14,7 @@ from waiaas.vocabularies import POLICY_TYPES
 CATALOGUES = {lang: texts_in(lang) for lang in ("en", "ko")}
 EN, KO = CATALOGUES["en"], CATALOGUES["ko"]
 
-#: Reason -> the details that its message and hint speak of.
+# : Reason -> the details in its message and hint.
 PLACEHOLDERS: dict[str, str] = {
     "file_not_found": "path",
     "file_exists": "path",
@@ -97,7 +97,7 @@ PLACEHOLDERS: dict[str, str] = {
     "settings_not_restored": "path settings cause",
 }
 
-#: Kind of what the check finds -> what its message speaks of.
+# : Kind of finding -> the details in its message.
 FINDINGS: dict[str, str] = {
     "damage": "cause",
     "foreign_key_violation": "where parent count",
@@ -132,7 +132,7 @@ FINDINGS: dict[str, str] = {
     "extra_view": "where",
 }
 
-#: What a reason's hint tells the reader to type, in every language.
+# : What a reason's hint asks the reader to type, in every language.
 WORDS_TO_TYPE = {
     "file_not_found": "`waiaas init PATH`",
     "file_exists": "`waiaas upgrade`",
@@ -149,50 +149,50 @@ WORDS_TO_TYPE = {
 }
 
 HANGUL = re.compile("[가-힣]")
-#: Korean particles whose form depends on the last sound of the word before them.
+# : Korean particles whose form depends on the last sound of the word before them.
 UNSAFE_PARTICLE = re.compile(r"\}(을|를|이|가|은|는|과|와|로|으로|나|라)(?![가-힣])|\}이[가-힣]")
 
 
 def placeholders(template: str) -> set[str]:
-    """Give the names between braces; a lone brace is an error."""
+    """Return the names between braces; a single brace is an error."""
     return {name for _, name, _, _ in Formatter().parse(template) if name is not None}
 
 
 def texts(lang: str) -> list[str]:
-    """Give every message and hint of a language."""
+    """Return every message and hint of a language."""
     catalogue = CATALOGUES[lang]
     pairs = [*catalogue.codes.values(), *catalogue.reasons.values(), *catalogue.findings.values()]
     return [*(field.message for field in catalogue.fields.values()), *(text for pair in pairs for text in pair)]
 
 
 def test_these_are_all_languages() -> None:
-    """The languages on offer are those that are tested here."""
+    """The supported languages are those tested here."""
     assert tuple(CATALOGUES) == LANGUAGES
 
 
 @pytest.mark.parametrize("lang", CATALOGUES)
 def test_every_code_has_a_message_and_a_hint(lang: str) -> None:
-    """A language has message and hint for each code, in the order of the codes."""
+    """A language has a message and a hint for each code, in the order of the codes."""
     assert list(CATALOGUES[lang].codes) == list(ALL_CODES)
     assert all(text.message and text.hint for text in CATALOGUES[lang].codes.values())
 
 
 @pytest.mark.parametrize("code", ALL_CODES)
 def test_languages_name_the_same_policies_and_commands(code: str) -> None:
-    """Words in capitals, and what is to be typed, are the same in both languages, for each code."""
+    """For each code, words in capitals and commands are the same in both languages."""
     english, korean = (re.findall(r"[A-Z][A-Z0-9_]{5,}|`.+?`", c.codes[code].hint) for c in (EN, KO))
     assert sorted(english) == sorted(korean)
 
 
 @pytest.mark.parametrize("lang", CATALOGUES)
 def test_a_hint_does_not_repeat_its_message(lang: str) -> None:
-    """What to do next is said in the hint alone."""
+    """A hint does not repeat its message."""
     assert [code for code, text in CATALOGUES[lang].codes.items() if text.hint in text.message] == []
 
 
 @pytest.mark.parametrize("lang", CATALOGUES)
 def test_policies_in_hints_exist(lang: str) -> None:
-    """A name in capitals in a hint is a policy type that the service has."""
+    """A name in capitals in a hint is an existing policy type."""
     hints = " ".join(text.hint for text in CATALOGUES[lang].codes.values())
     words = set(re.findall(r"\b[A-Z0-9]+_[A-Z0-9_]+\b", hints))
     assert words <= set(POLICY_TYPES)
@@ -200,31 +200,31 @@ def test_policies_in_hints_exist(lang: str) -> None:
 
 @pytest.mark.parametrize("lang", CATALOGUES)
 def test_every_reason_has_a_message_and_a_hint(lang: str) -> None:
-    """A language has message and hint for each reason, in the order of the reasons."""
+    """A language has a message and a hint for each reason, in the order of the reasons."""
     assert list(CATALOGUES[lang].reasons) == list(REASONS)
     assert all(text.message and text.hint for text in CATALOGUES[lang].reasons.values())
 
 
 def test_these_are_all_reasons() -> None:
-    """The reasons on offer are those whose details are listed here."""
+    """The reasons are those whose details are listed here."""
     assert list(REASONS) == list(PLACEHOLDERS)
 
 
 @pytest.mark.parametrize("lang", CATALOGUES)
 def test_texts_are_one_clean_line(lang: str) -> None:
-    """A text is not empty, has no stray white space, and ends its last sentence; findings are none in English."""
+    """A text is not empty, has no stray white space, and ends with a full stop, except English findings."""
     phrases = [message for message, _ in EN.findings.values()] if lang == "en" else []
     assert [t for t in texts(lang) if t != " ".join(t.split()) or t.endswith(".") is (t in phrases)] == []
 
 
 @pytest.mark.parametrize("lang", CATALOGUES)
-def test_texts_of_codes_stand_alone(lang: str) -> None:
-    """A code's message and hint have no placeholder, because they must make sense without details."""
+def test_texts_of_codes_have_no_placeholders(lang: str) -> None:
+    """Texts of codes have no placeholder, because they must make sense without details."""
     assert [code for code, text in CATALOGUES[lang].codes.items() if re.search("[{}]", " ".join(text))] == []
 
 
 @pytest.mark.parametrize("lang", CATALOGUES)
-def test_messages_tell_codes_apart(lang: str) -> None:
+def test_messages_of_codes_are_different(lang: str) -> None:
     """No two codes share a message."""
     messages = [text.message for text in CATALOGUES[lang].codes.values()]
     assert len(set(messages)) == len(messages)
@@ -232,8 +232,8 @@ def test_messages_tell_codes_apart(lang: str) -> None:
 
 @pytest.mark.parametrize("lang", CATALOGUES)
 @pytest.mark.parametrize("reason", PLACEHOLDERS)
-def test_texts_speak_of_every_detail(reason: str, lang: str) -> None:
-    """Message and hint of a reason use all of its details and no other."""
+def test_texts_use_every_detail(reason: str, lang: str) -> None:
+    """Message and hint of a reason use all of its details and no others."""
     message, hint = CATALOGUES[lang].reasons[reason]
     assert placeholders(message) | placeholders(hint) == set(PLACEHOLDERS[reason].split())
 
@@ -252,23 +252,23 @@ def test_hint_names_what_to_type(reason: str, lang: str) -> None:
     assert WORDS_TO_TYPE[reason] in CATALOGUES[lang].reasons[reason][1]
 
 
-def test_code_too_old_says_so() -> None:
-    """The refusal of a newer file says the daemon's words, which people search for."""
+def test_code_too_old_has_the_daemons_words() -> None:
+    """The refusal of a newer file contains the daemon's words, which people search for."""
     assert "code too old" in EN.reasons["code_too_old"][0]
 
 
 def test_english_is_written_in_ascii() -> None:
-    """No English text holds a character that a plain terminal cannot show."""
+    """English texts contain only characters that a plain terminal can show."""
     assert [t for t in texts("en") if not t.isascii()] == []
 
 
 def test_korean_is_written_in_hangul() -> None:
-    """Every Korean text holds Hangul, so none was left in English."""
+    """Every Korean text contains Hangul, so none was left in English."""
     assert [t for t in texts("ko") if not HANGUL.search(t)] == []
 
 
 def test_korean_is_polite() -> None:
-    """Every Korean sentence that ends a text is in the polite form, or closes a list of values."""
+    """Every Korean text ends with a sentence in the polite form, or with a list of values."""
     endings = ("니다.", "십시오.", "}.", ").")
     assert [t for t in texts("ko") if not t.endswith(endings)] == []
 
@@ -280,13 +280,13 @@ def test_korean_particles_fit_any_value() -> None:
 
 @pytest.mark.parametrize("text", ["{path}을 엽니다.", "{path}이 없습니다.", "{n}이지만", "{n}로 갑니다."])
 def test_unsafe_particle_is_recognised(text: str) -> None:
-    """The check of particles finds one right after a placeholder."""
+    """The check finds a particle right after a placeholder."""
     assert UNSAFE_PARTICLE.search(text)
 
 
 @pytest.mark.parametrize("lang", CATALOGUES)
 def test_every_kind_of_finding_has_a_message_and_a_hint(lang: str) -> None:
-    """A language has message and hint for each kind of finding that the pages tell of, in the same order."""
+    """A language has a message and a hint for each documented kind of finding, in the same order."""
     assert list(CATALOGUES[lang].findings) == list(FINDINGS)
     fields = set(Finding.__dataclass_fields__) | {"problem", "note"}
     assert set(re.findall("`([a-z_]+)`", str(Finding.__doc__))) - fields == set(FINDINGS)
@@ -294,21 +294,21 @@ def test_every_kind_of_finding_has_a_message_and_a_hint(lang: str) -> None:
 
 @pytest.mark.parametrize("lang", CATALOGUES)
 @pytest.mark.parametrize("kind", FINDINGS)
-def test_findings_speak_of_every_detail(kind: str, lang: str) -> None:
-    """The message of a finding uses all that is known of it; the hint, told once for all of a kind, uses nothing."""
+def test_findings_use_every_detail(kind: str, lang: str) -> None:
+    """The message of a finding uses all of its details; the hint, shown once per kind, uses none."""
     message, hint = CATALOGUES[lang].findings[kind]
     assert (placeholders(message), placeholders(hint)) == (set(FINDINGS[kind].split()), set())
 
 
 @pytest.mark.parametrize("kind", FINDINGS)
 def test_languages_name_the_same_things_to_type_about_findings(kind: str) -> None:
-    """Commands and functions, and words of SQL, are the same in the hints of both languages."""
+    """Commands, functions and SQL keywords are the same in the hints of both languages."""
     english, korean = (re.findall(r"[A-Z]{4,}(?: KEY)?|`.+?`", texts.findings[kind][1]) for texts in (EN, KO))
     assert sorted(english) == sorted(korean)
 
 
 def test_functions_that_hints_name_exist() -> None:
-    """A service that a hint about a finding names has the method."""
+    """The service methods that hints name exist."""
     named = {name for _, hint in EN.findings.values() for name in re.findall(r"`(\w+\.\w+)`", hint)}
     assert named == {f"SessionWalletService.{name}" for name in ("link", "set_default")} | {
         *("SessionService.revoke", "KillSwitchService.recover", "KillSwitchService.activate")

@@ -1,4 +1,4 @@
-"""Errors of PostgreSQL: classified by SQLSTATE, and without values of rows."""
+"""PostgreSQL errors are classified by SQLSTATE and contain no values of rows."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from waiaas.errors.postgresql import ConnectFailedError, cause_of, reason_for, r
     ids=lambda value: str(value) if value is None or isinstance(value, str) else type(value).__name__,
 )
 def test_reasons(error: psycopg.Error, reason: str | None) -> None:
-    """The code decides, however often Peewee has wrapped the error; an error in a statement has no reason."""
+    """The SQLSTATE determines the reason, even if Peewee wraps the error; an error in a statement has none."""
     kind = getattr(peewee, type(error).__name__, None) or getattr(peewee, type(error).__mro__[1].__name__)
     assert reason_for(kind(error)) == reason
     assert reason_for(kind(kind(error))) == reason
@@ -61,13 +61,13 @@ def test_reasons(error: psycopg.Error, reason: str | None) -> None:
     ],
 )
 def test_reasons_of_refused_connections(message: str, reason: str) -> None:
-    """A refused connection is classified by what the server answers in English, everything else is one reason."""
+    """A refused connection is classified by the server's English message; any other failure has one reason."""
     text = f'connection failed: connection to server at "127.0.0.1", port 5432 failed: {message}'
     assert reason_for(peewee.OperationalError(ConnectFailedError(psycopg.OperationalError(text)))) == reason
 
 
 def test_values_are_removed() -> None:
-    """Neither the cause nor the text of the exception, or of the one that Peewee made of it, has a value of a row."""
+    """Neither the cause nor the text of the exception, or of Peewee's, contains a value of a row."""
     text = 'invalid input syntax for type bigint: "hush"\nDETAIL:  Key (id)=(hush) already exists.'
     inner = errors.InvalidTextRepresentation(text)
     error = peewee.DataError(inner, text)

@@ -1,4 +1,4 @@
-"""Errors are classified by their codes: of SQLite, and of the operating system."""
+"""Errors are classified by the codes of SQLite and of the operating system."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from waiaas.errors.sqlite import cause_of, contains_stored_text, is_mismatch, re
 
 
 def error_of(path: Path | str, *statements: str) -> Exception:
-    """The error of the last of some statements."""
+    """Return the error of the last of some statements."""
     with closing(sqlite3.connect(path, timeout=0, isolation_level=None, uri=True)) as database:
         for statement in statements[:-1]:
             database.execute(statement)
@@ -30,7 +30,7 @@ def error_of(path: Path | str, *statements: str) -> Exception:
 
 
 def coded(code: int, kind: type[Exception] = sqlite3.OperationalError, message: str = "some text") -> Exception:
-    """An error with a result code, as Python 3.11 raises it."""
+    """Return an error with a result code, as Python 3.11 raises it."""
     error = kind(message)
     error.sqlite_errorcode = code  # type: ignore[attr-defined]
     return error
@@ -122,7 +122,7 @@ REAL: dict[Callable[[Path], Exception], str] = {
 
 @pytest.mark.parametrize("make", REAL, ids=lambda make: make.__name__)
 def test_errors_of_sqlite(make: Callable[[Path], Exception], tmp_path: Path) -> None:
-    """An error that SQLite raises has its reason, from the driver and through Peewee, by code and by message."""
+    """An SQLite error has its reason, from the driver and through Peewee, by code and by message."""
     error = make(tmp_path)
     assert reason_for(error) == REAL[make]
     assert reason_for(peewee.DatabaseError(error, *error.args)) == REAL[make]
@@ -144,14 +144,14 @@ def test_errors_of_sqlite(make: Callable[[Path], Exception], tmp_path: Path) -> 
     ],
 )
 def test_a_message_that_only_contains_the_text_of_another(message: str) -> None:
-    """A message that contains the text of another error, in a name of the user's perhaps, has no reason."""
+    """A message that only contains the text of another error, perhaps in a user's name, has no reason."""
     for error in (sqlite3.OperationalError(message), coded(1, message=message), peewee.OperationalError(message)):
         assert reason_for(error) is None
 
 
 @pytest.mark.parametrize("message", ["disk I/O error", "database disk image is malformed", "database is locked"])
 def test_the_message_of_a_trigger(message: str) -> None:
-    """A trigger that raises the text of another error is a constraint, and has no reason."""
+    """A trigger that raises the text of another error is a constraint error, and has no reason."""
     error = error_of(
         ":memory:",
         "CREATE TABLE t (a)",
@@ -190,7 +190,7 @@ def test_the_message_of_a_trigger(message: str) -> None:
     ],
 )
 def test_extended_result_codes(code: int, reason: str | None) -> None:
-    """The extended result code decides, and where it says no more, the primary one; the message does not count."""
+    """The extended result code determines the reason, otherwise the primary one; the message is ignored."""
     for message in ("some text", "database disk image is malformed", "disk I/O error"):
         error = coded(code, message=message)
         assert reason_for(error) == reason
@@ -221,21 +221,21 @@ def test_errors_of_the_operating_system(name: str, reason: str | None) -> None:
 
 
 def test_other_exceptions() -> None:
-    """Too little memory has its reason; an exception of other kinds, or an OSError without a number, has none."""
+    """A MemoryError has its reason; other exceptions, and an OSError without errno, have none."""
     assert reason_for(MemoryError()) == "out_of_memory"
     assert reason_for(OSError("database is locked")) is None
     assert reason_for(ValueError("malformed")) is None
 
 
 def test_every_reason_exists() -> None:
-    """A reason that an error is given is one that has texts."""
+    """Every reason that an error can get has texts."""
     found = {reason_for(coded(code | kind << 8)) for code in range(256) for kind in range(256)}
     found |= {reason_for(OSError(number, "")) for number in errno.errorcode}
     assert found - {None} <= set(REASONS)
 
 
 def test_causes() -> None:
-    """A cause has no value from the file in it, and the exact code of an I/O error, where Python knows it."""
+    """A cause contains no value from the file, and the exact code of an I/O error if Python knows it."""
     (text,) = {
         cause_of(not_utf_8(Path())),
         cause_of(peewee.OperationalError(not_utf_8(Path()), *not_utf_8(Path()).args)),
@@ -250,7 +250,7 @@ def test_causes() -> None:
 
 
 def test_a_foreign_key_mismatch() -> None:
-    """A key that refers to columns without a unique index is recognised by the whole message."""
+    """A foreign key to columns without a unique index is recognised by the whole message."""
     error = error_of(
         ":memory:", "CREATE TABLE p (a)", "CREATE TABLE c (a REFERENCES p (a))", "PRAGMA foreign_key_check(c)"
     )
@@ -262,7 +262,7 @@ def test_a_foreign_key_mismatch() -> None:
 
 @pytest.mark.parametrize("version", [1, 18])
 def test_an_index_of_the_user_over_json(version: int, tmp_path: Path) -> None:
-    """An index whose expression cannot take a new value blocks an upgrade, and is not reported as damage."""
+    """An index whose expression cannot handle a new value blocks an upgrade, and is not reported as corruption."""
     path = make_file(tmp_path / "wallets.db", version)
     execute(
         path, "CREATE INDEX mine ON schema_version (json_extract(CASE WHEN version < 19 THEN '1' ELSE 'no' END, '$'))"
@@ -277,7 +277,7 @@ def test_an_index_of_the_user_over_json(version: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("version", [18, 19])
 def test_an_index_over_json_is_no_obstacle(version: int, tmp_path: Path) -> None:
-    """An index that uses a function which SQLite calls unsafe stops no command, as it stops no other program."""
+    """An index that uses a function which SQLite calls unsafe blocks no command."""
     path = make_file(tmp_path / "wallets.db", version)
     execute(path, "CREATE INDEX mine ON wallets (json_extract('[1]', '$[0]'))")
     codes = {command: run(command, path).exit_code for command in ("status", "plan", "upgrade", "check")}

@@ -1,4 +1,4 @@
-"""What `check` finds in files that are as they should be, and in files that are not."""
+"""What `check` finds in valid and in invalid files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from waiaas.models import MODELS
 from waiaas.models.fields import JSONText, UTCDateTime
 
 PROBLEM, NOTE = "problem", "note"
-#: The words that the pages tell about findings, the kinds among them.
+# : The words and kinds in the documentation of findings.
 DOCUMENTED = set(re.findall("`([a-z_]+)`", str(waiaas.Finding.__doc__)))
 TABLES = (
     "wallets",
@@ -49,7 +49,7 @@ def execute(path: Path, *statements: str) -> None:
 
 
 def check(path: Path) -> CheckReport:
-    """Look a file over; neither it nor its folder may change by that."""
+    """Check a file, and assert that neither it nor its folder changes."""
     before = contents(path.parent)
     database = SqliteDatabase(path)
     try:
@@ -60,19 +60,19 @@ def check(path: Path) -> CheckReport:
     return report
 
 
-def told(report: CheckReport) -> list[tuple[str, str, str, list[Any]]]:
-    """The findings of a report without their messages."""
+def without_messages(report: CheckReport) -> list[tuple[str, str, str, list[Any]]]:
+    """Return the findings of a report without their messages."""
     assert {each.kind for each in report.findings} <= DOCUMENTED
     return sorted((each.severity, each.kind, each.where, each.rows) for each in report.findings)
 
 
 def found(path: Path) -> list[tuple[str, str, str, list[Any]]]:
-    """The findings on a file without their messages."""
-    return told(check(path))
+    """Return the findings on a file without their messages."""
+    return without_messages(check(path))
 
 
 def make_edited(path: Path, edits: Iterable[tuple[str, str]]) -> Path:
-    """Make a version-19 file from the daemon's statements, in each of which a text may be replaced by another."""
+    """Make a version-19 file from the daemon's statements, with texts in them replaced."""
     statements = list(create_statements(19))
     for old, new in edits:
         (number,) = [number for number, statement in enumerate(statements) if old in statement]
@@ -96,7 +96,7 @@ def v19(tmp_path: Path) -> Path:
 
 class TestNothingToFind:
     def test_in_a_fresh_file(self, tmp_path: Path) -> None:
-        """A file that `connect` made has no findings."""
+        """A file that `connect` created has no findings."""
         path = tmp_path / "wallets.db"
         waiaas.close(waiaas.connect(path))
         report = check(path)
@@ -104,30 +104,30 @@ class TestNothingToFind:
 
     @pytest.mark.parametrize("version", [1, 5, 8, 17, 18])
     def test_in_an_upgraded_file(self, tmp_path: Path, version: int) -> None:
-        """A file of hard values of an older version has no findings once it is upgraded."""
+        """A file with difficult values of an older version has no findings after its upgrade."""
         path = make_file(tmp_path / "wallets.db", version)
         waiaas.close(waiaas.connect(path))
         report = check(path)
         assert (report.findings, report.version) == ([], 19)
 
     def test_in_a_file_of_the_daemon(self, v19: Path) -> None:
-        """A version-19 file as the daemon makes it, with rows in every table, has no findings."""
+        """A version-19 file of the daemon, with rows in every table, has no findings."""
         assert check(v19).findings == []
 
     @pytest.mark.parametrize("version", [1, 5, 8, 17, 18])
     def test_in_an_old_file(self, tmp_path: Path, version: int) -> None:
-        """A file of an older version is not measured against version 19, and has no findings."""
+        """A file of an older version is not compared with version 19, and has no findings."""
         report = check(make_file(tmp_path / "wallets.db", version))
         assert (report.findings, report.ok, report.version, report.latest_version) == ([], True, version, 19)
 
     def test_in_a_database_in_memory(self) -> None:
-        """A database in memory can be looked over as well."""
+        """An in-memory database can be checked too."""
         database = waiaas.connect(":memory:")
         assert waiaas.check(database).findings == []
         waiaas.close(database)
 
     def test_inside_a_transaction(self, v19: Path) -> None:
-        """Inside a transaction its own rows are looked at, and it stays open and can be rolled back."""
+        """Inside a transaction its own rows are checked, and it stays open and can be rolled back."""
         database = SqliteDatabase(v19)
         with database.atomic() as transaction:
             database.execute_sql("DELETE FROM session_wallets")
@@ -138,7 +138,7 @@ class TestNothingToFind:
         database.close()
 
 
-#: Definitions that differ in their text, or in what is known of migrated files, but not in what they mean.
+# : Definitions that differ in their text, or in ways known of migrated files, but not in their meaning.
 SAME: dict[str, list[tuple[str, str]]] = {
     "as-shipped": [],
     "case-of-names": [("CREATE TABLE wallets (\n  id TEXT", "create table Wallets (\n  ID text")],
@@ -171,7 +171,7 @@ SAME: dict[str, list[tuple[str, str]]] = {
             'create index IDX_WALLETS_STATUS on "wallets" ( `Status` )',
         )
     ],
-    # The three known ways in which a file that the daemon migrated to version 18 differs from a fresh one.
+    # The three known differences between a file that the daemon migrated to version 18 and a new one.
     "migrated-owner-approval-method": [
         (
             "owner_approval_method TEXT CHECK (owner_approval_method IS NULL OR owner_approval_method IN "
@@ -192,13 +192,13 @@ SAME: dict[str, list[tuple[str, str]]] = {
 
 
 @pytest.mark.parametrize("edits", SAME.values(), ids=SAME)
-def test_the_same_in_other_words_is_no_finding(tmp_path: Path, edits: list[tuple[str, str]]) -> None:
-    """Spelling, order, and the known differences of files that the daemon migrated are no findings."""
+def test_equivalent_definitions_are_not_findings(tmp_path: Path, edits: list[tuple[str, str]]) -> None:
+    """Spelling, order, and the known differences of files that the daemon migrated are not findings."""
     assert found(make_edited(tmp_path / "wallets.db", edits)) == []
 
 
 class Drift(NamedTuple):
-    """Changed definitions, statements that run afterwards, and all that must be found."""
+    """Changed definitions, statements that run afterwards, and all expected findings."""
 
     edits: list[tuple[str, str]]
     statements: list[str]
@@ -416,11 +416,11 @@ DRIFTS = {
 class TestDrift:
     @pytest.mark.parametrize("drift", DRIFTS.values(), ids=DRIFTS)
     def test_is_found_where_it_is(self, tmp_path: Path, drift: Drift) -> None:
-        """Each difference from the models is found by kind and place and named in words, and nothing else is found."""
+        """Each difference from the models is found with its kind and place, and nothing else is found."""
         path = make_edited(tmp_path / "wallets.db", drift.edits)
         execute(path, *drift.statements)
         report = check(path)
-        assert told(report) == sorted((*expected, []) for expected in drift.expected)
+        assert without_messages(report) == sorted((*expected, []) for expected in drift.expected)
         assert report.ok == all(severity == NOTE for severity, _, _ in drift.expected)
         for finding in report.findings:
             messages = [finding.message, finding.to_dict("ko")["message"]]
@@ -469,13 +469,15 @@ class TestDrift:
             ),
         ],
     )
-    def test_says_what_is_and_what_should_be(self, tmp_path: Path, drift: str, message: str) -> None:
-        """What differs is told with what it is and what it should be."""
+    def test_message_has_the_actual_and_the_expected_definition(
+        self, tmp_path: Path, drift: str, message: str
+    ) -> None:
+        """The message contains the actual and the expected definition."""
         report = check(make_edited(tmp_path / "wallets.db", DRIFTS[drift].edits))
         assert message in [finding.message for finding in report.findings]
 
-    def test_is_told_in_the_same_order_each_time(self, tmp_path: Path) -> None:
-        """Of several keys of one table each is told, in alphabetical order, whatever order a set has."""
+    def test_is_reported_in_a_fixed_order(self, tmp_path: Path) -> None:
+        """Differences in several keys of one table are reported in alphabetical order."""
         edits = [
             ("wallet_id TEXT NOT NULL REFERENCES wallets(id) ON DELETE RESTRICT", "wallet_id TEXT NOT NULL"),
             ("session_id TEXT REFERENCES sessions(id) ON DELETE SET NULL", "session_id TEXT"),
@@ -490,7 +492,7 @@ class TestDrift:
 
     @pytest.mark.parametrize("table", TABLES)
     def test_a_missing_table_is_found(self, tmp_path: Path, table: str) -> None:
-        """A table that is not there is found, whichever it is."""
+        """Every missing table is found."""
         path = make_edited(tmp_path / "wallets.db", [])
         execute(path, f"DROP TABLE {table}")
         assert found(path) == [(PROBLEM, "missing_table", table, [])]
@@ -505,8 +507,8 @@ class TestDrift:
             ("session_wallets", "session_id"),
         ],
     )
-    def test_a_missing_column_that_links_need_is_found(self, tmp_path: Path, table: str, column: str) -> None:
-        """Where the links cannot be looked at for want of a column, the missing column is still found."""
+    def test_a_missing_column_of_the_links_is_found(self, tmp_path: Path, table: str, column: str) -> None:
+        """A missing column is found even if the links cannot be checked without it."""
         path = make_edited(tmp_path / "wallets.db", [])
         execute(path, f"ALTER TABLE {table} RENAME COLUMN {column} TO renamed")
         findings = found(path)
@@ -514,7 +516,7 @@ class TestDrift:
         assert (NOTE, "extra_column", f"{table}.renamed", []) in findings
 
     def test_a_parent_without_its_key_is_found(self, tmp_path: Path) -> None:
-        """Where the foreign keys cannot be looked at because their parent lost its key, that is still found."""
+        """A parent without its key is found even if the foreign keys cannot be checked."""
         key = ("CREATE TABLE wallets (\n  id TEXT PRIMARY KEY", "CREATE TABLE wallets (\n  id TEXT")
         findings = found(make_edited(tmp_path / "wallets.db", [key]))
         assert (PROBLEM, "primary_key", "wallets.id", []) in findings
@@ -524,8 +526,8 @@ class TestDrift:
         messages = [each.message for each in check(tmp_path / "wallets.db").findings]
         assert any("foreign key mismatch" in message and '"policies"' in message for message in messages)
 
-    def test_a_table_of_a_module_that_is_not_there_is_noted(self, v19: Path) -> None:
-        """A virtual table whose module this SQLite lacks is noted as not ours, and hides nothing else."""
+    def test_a_table_of_a_missing_module_is_a_note(self, v19: Path) -> None:
+        """A virtual table whose module is missing in this SQLite is a note, and hides no other finding."""
         execute(
             v19,
             "CREATE VIEW v AS SELECT id FROM wallets",
@@ -535,8 +537,8 @@ class TestDrift:
         )
         assert found(v19) == [(NOTE, "extra_table", "ghost", []), (NOTE, "extra_view", "v", [])]
 
-    def test_is_not_looked_for_at_an_older_version(self, v18: Path) -> None:
-        """What a version-18 file has beyond or below version 19 is no finding."""
+    def test_is_not_checked_at_an_older_version(self, v18: Path) -> None:
+        """Differences of a version-18 file from version 19 are not findings."""
         execute(v18, "CREATE TABLE notes (body TEXT)", "DROP INDEX idx_wallets_status", "DROP TABLE wc_store")
         assert found(v18) == []
 
@@ -553,7 +555,7 @@ def new_session(id_: str, revoked_at: str = "NULL") -> str:
 
 
 class TestLinks:
-    """The seeded sessions have one link each; those with a number 2, 5, 8, 11 are not revoked."""
+    """The seeded sessions have one link each; those numbered 2, 5, 8 and 11 are not revoked."""
 
     ACTIVE, REVOKED = (2, 5, 8, 11), (0, 1, 3, 4)
 
@@ -571,39 +573,39 @@ class TestLinks:
     )
     @pytest.mark.parametrize("count", [1, 3])
     def test_a_session_has_a_wallet_and_one_default(self, v19: Path, kind: str, statement: str, count: int) -> None:
-        """Each session that breaks the invariant is found by its id; those that are revoked do not count."""
+        """Each session that breaks the invariant is found by its id, except revoked sessions."""
         ids = [session_id(number) for number in self.ACTIVE[:count]]
         revoked = [session_id(number) for number in self.REVOKED]
         execute(v19, *(statement.format(session=each) for each in ids + revoked))
         report = check(v19)
-        assert told(report) == [(PROBLEM, kind, "session_wallets", sorted(ids))]
+        assert without_messages(report) == [(PROBLEM, kind, "session_wallets", sorted(ids))]
         (finding,) = report.findings
         assert all(each in finding.message for each in ids)
         assert not any(each in finding.message for each in revoked)
         assert not report.ok
 
-    def test_further_wallets_beside_the_default_are_as_it_should_be(self, v19: Path) -> None:
+    def test_several_wallets_with_one_default_are_valid(self, v19: Path) -> None:
         """A session may have many links as long as one of them is its default."""
         execute(v19, *(link(session_id(2), wallet_id(number)) for number in range(5, 12)))
         assert found(v19) == []
 
     def test_any_number_but_0_is_a_default(self, v19: Path) -> None:
-        """A stored flag other than 0 counts as a default, as the models read it."""
+        """A stored flag other than 0 counts as a default, as in the models."""
         execute(v19, f"UPDATE session_wallets SET is_default = 2 WHERE session_id = '{session_id(2)}'")
         assert found(v19) == []
         execute(v19, f"UPDATE session_wallets SET is_default = 0 WHERE session_id = '{session_id(2)}'")
         execute(v19, link(session_id(2), wallet_id(9), default=-1))
         assert found(v19) == []
 
-    def test_a_revoked_session_becomes_a_finding_when_it_is_none(self, v19: Path) -> None:
-        """The same session is found or not by its `revoked_at` alone, be it 0."""
+    def test_only_the_revocation_time_decides(self, v19: Path) -> None:
+        """Only `revoked_at`, even if it is 0, decides whether the session is a finding."""
         execute(v19, new_session("'s'", revoked_at="0"))
         assert found(v19) == []
         execute(v19, "UPDATE sessions SET revoked_at = NULL WHERE id = 's'")
         assert found(v19) == [(PROBLEM, "session_without_wallet", "session_wallets", ["s"])]
 
     def test_all_three_kinds_at_once(self, v19: Path) -> None:
-        """The three kinds are told apart in one file."""
+        """The three kinds are reported separately in one file."""
         execute(
             v19,
             new_session("'a'"),
@@ -622,7 +624,7 @@ class TestLinks:
         ]
 
     def test_many_ids_are_all_in_the_rows_and_few_in_the_message(self, v19: Path) -> None:
-        """All ids are in the finding's rows, in order; the message stays short and says how many there are besides."""
+        """All ids are in the finding's rows, in order; the message is short and has the number of the others."""
         ids = [f"s-{number:03}" for number in range(40)]
         execute(v19, *(new_session(f"'{each}'") for each in reversed(ids)))
         (finding,) = check(v19).findings
@@ -632,8 +634,8 @@ class TestLinks:
         assert "+35" in finding.message
 
     @pytest.mark.parametrize("id_", ["NULL", "x'ff00'"], ids=["null", "blob"])
-    def test_a_session_whose_id_is_no_text_is_found_too(self, v19: Path, id_: str) -> None:
-        """SQLite takes NULL and BLOBs in the key; such a session is found, and the report is one that JSON takes."""
+    def test_a_session_whose_id_is_not_text_is_found_too(self, v19: Path, id_: str) -> None:
+        """SQLite allows NULL and BLOBs as keys; such a session is found, and the report can be serialized as JSON."""
         execute(v19, new_session(id_))
         report = check(v19)
         not_text = [("not_text", 1)] if id_ != "NULL" else []
@@ -642,7 +644,7 @@ class TestLinks:
         assert json.loads(json.dumps(report.to_dict()))["ok"] is False
 
     def test_an_upgraded_session_without_a_wallet_is_reported(self, v18: Path) -> None:
-        """A session that had no wallet before the upgrade has none after it, which `check` says."""
+        """A session that had no wallet before the upgrade has none after it, and `check` reports it."""
         orphan = session_id(2)
         execute(v18, f"UPDATE sessions SET wallet_id = 'nobody' WHERE id = '{orphan}'")
         waiaas.close(waiaas.connect(v18, skip_orphans=True))
@@ -665,8 +667,8 @@ class TestValues:
         ],
     )
     @pytest.mark.parametrize("column", ["sessions.expires_at", "sessions.revoked_at", "audit_log.timestamp"])
-    def test_what_is_no_time_is_found(self, v19: Path, column: str, value: str, is_time: bool) -> None:
-        """A time is Unix seconds of the years 1 to 9999, in every column of times; its rows are told."""
+    def test_values_that_are_not_times_are_found(self, v19: Path, column: str, value: str, is_time: bool) -> None:
+        """A time is Unix seconds of the years 1 to 9999, in every time column; invalid rows are reported."""
         table, name = column.split(".")
         execute(v19, f"UPDATE {table} SET {name} = {value} WHERE rowid IN (7, 4)")
         assert found(v19) == ([] if is_time else [(PROBLEM, "invalid_time", column, [4, 7])])
@@ -683,8 +685,8 @@ class TestValues:
         ],
     )
     @pytest.mark.parametrize("column", ["sessions.constraints", "policies.rules", "wc_sessions.namespaces"])
-    def test_what_is_no_json_is_found(self, v19: Path, column: str, value: str, is_json: bool) -> None:
-        """A column of JSON holds JSON text, or NULL where it may."""
+    def test_values_that_are_not_json_are_found(self, v19: Path, column: str, value: str, is_json: bool) -> None:
+        """A JSON column contains JSON text, or NULL if allowed."""
         table, name = column.split(".")
         execute(v19, f"UPDATE {table} SET {name} = {value} WHERE rowid = 3")
         kind = "invalid_limits" if column == "sessions.constraints" and "[1]" in value else "invalid_json"
@@ -706,7 +708,7 @@ class TestValues:
         ],
     )
     def test_values_of_rights_have_their_type(self, v19: Path, column: str, value: str, kind: str | None) -> None:
-        """In the tables of rights text is text, a count an integer, and constraints are an object."""
+        """In tables that grant rights, text is text, a count an integer, and constraints an object."""
         table, name = column.split(".")
         execute(v19, f"UPDATE {table} SET {name} = {value} WHERE rowid = 3")
         assert found(v19) == ([] if kind is None else [(PROBLEM, kind, column, [3])])
@@ -724,33 +726,33 @@ class TestValues:
         ],
     )
     @pytest.mark.parametrize("column", ["wallets.name", "audit_log.actor", "key_value_store.value"])
-    def test_what_is_no_utf_8_is_found(self, v19: Path, column: str, value: str, is_text: bool) -> None:
-        """Text is UTF-8, which Python's driver insists on."""
+    def test_text_that_is_not_utf_8_is_found(self, v19: Path, column: str, value: str, is_text: bool) -> None:
+        """Text must be UTF-8, because Python's driver requires it."""
         table, name = column.split(".")
         execute(v19, f"UPDATE {table} SET {name} = {value} WHERE rowid IN (9, 3)")
         assert found(v19) == ([] if is_text else [(PROBLEM, "invalid_text", column, [3, 9])])
 
-    def test_a_table_without_rowids_is_looked_at_by_its_key(self, tmp_path: Path) -> None:
-        """Where a table has no rowids, the key tells the rows."""
+    def test_a_table_without_rowids_is_reported_by_its_key(self, tmp_path: Path) -> None:
+        """If a table has no rowids, the finding contains primary keys."""
         path = make_edited(tmp_path / "wallets.db", DRIFTS["without-rowid"].edits)
         execute(
             path, "INSERT INTO wc_store (key, value) VALUES ('b', CAST(x'ff' AS TEXT)), ('a', CAST(x'ff' AS TEXT))"
         )
         assert (PROBLEM, "invalid_text", "wc_store.value", ["a", "b"]) in found(path)
 
-    def test_an_id_that_is_no_utf_8_ends_the_look_and_is_told(self, v19: Path) -> None:
-        """Where the links cannot be read for such a text, it is among the findings."""
+    def test_an_id_that_is_not_utf_8_is_found(self, v19: Path) -> None:
+        """If links cannot be read because of invalid text, that text is among the findings."""
         execute(v19, "UPDATE sessions SET id = CAST(x'ff' AS TEXT), revoked_at = NULL WHERE rowid = 2")
         assert (PROBLEM, "invalid_text", "sessions.id", [2]) in found(v19)
 
     @pytest.mark.parametrize("version", [1, 18])
-    def test_text_of_an_old_file_is_looked_at_too(self, tmp_path: Path, version: int) -> None:
-        """What an upgrade keeps, and no service could read, is found before it."""
+    def test_text_of_an_old_file_is_checked_too(self, tmp_path: Path, version: int) -> None:
+        """Text that an upgrade keeps and no service could read is found before the upgrade."""
         path = make_file(tmp_path / "wallets.db", version)
         execute(path, "UPDATE sessions SET token_hash = CAST(x'ff' AS TEXT) WHERE rowid = 5")
         assert found(path) == [(PROBLEM, "invalid_text", "sessions.token_hash", [5])]
 
-    def test_several_columns_of_one_row_are_told_apart(self, v19: Path) -> None:
+    def test_several_columns_of_one_row_are_separate_findings(self, v19: Path) -> None:
         """Each column is a finding of its own, with its own rows."""
         execute(
             v19,
@@ -762,8 +764,8 @@ class TestValues:
             (PROBLEM, "invalid_time", "sessions.created_at", [2, 5]),
         ]
 
-    def test_every_column_of_times_and_of_json_is_looked_at(self, v19: Path) -> None:
-        """None of the 16 tables has such a column that is left out."""
+    def test_every_time_and_json_column_is_checked(self, v19: Path) -> None:
+        """Every time and JSON column of the 16 tables is checked."""
         columns = {
             f"{model._meta.table_name}.{field.column_name}"
             for model in MODELS
@@ -774,8 +776,8 @@ class TestValues:
         assert {where for _, kind, where, _ in found(v19) if kind.startswith("invalid")} == columns
         assert len(columns) > 30
 
-    def test_the_other_columns_of_a_table_that_lacks_one_are_looked_at(self, v19: Path) -> None:
-        """A missing column is one finding, and the values of the others are others."""
+    def test_the_other_columns_of_an_incomplete_table_are_checked(self, v19: Path) -> None:
+        """A missing column is one finding, and the values of the other columns are still checked."""
         execute(v19, "UPDATE wc_sessions SET expiry = 'x'", "ALTER TABLE wc_sessions DROP COLUMN namespaces")
         assert [(kind, where) for _, kind, where, _ in found(v19)] == [
             ("invalid_time", "wc_sessions.expiry"),
@@ -783,8 +785,8 @@ class TestValues:
         ]
 
     @pytest.mark.parametrize("version", [1, 3, 18])
-    def test_an_old_file_is_looked_at_too(self, tmp_path: Path, version: int) -> None:
-        """What an upgrade would keep as it is, and no service could read, is found before it."""
+    def test_an_old_file_is_checked_too(self, tmp_path: Path, version: int) -> None:
+        """A value that an upgrade keeps and no service could read is found before the upgrade."""
         path = make_file(tmp_path / "wallets.db", version)
         execute(
             path,
@@ -810,25 +812,25 @@ class TestForeignKeys:
             ("wc_sessions", "wallet_id", "wallets"),
         ],
     )
-    def test_rows_that_refer_to_nothing_are_found(
+    def test_rows_that_reference_missing_rows_are_found(
         self, tmp_path: Path, version: int, table: str, column: str, parent: str
     ) -> None:
-        """At any version the rowids of rows that name a missing row are found, by table and parent."""
+        """At any version, the rowids of rows that reference a missing row are found, by table and parent."""
         path = make_file(tmp_path / "wallets.db", version)
         execute(path, f"UPDATE {table} SET {column} = 'nobody-' || rowid WHERE rowid IN (4, 7)")
         report = check(path)
-        assert told(report) == [(PROBLEM, "foreign_key_violation", table, [4, 7])]
+        assert without_messages(report) == [(PROBLEM, "foreign_key_violation", table, [4, 7])]
         (finding,) = report.findings
         assert finding.message == (
             f"foreign-key violations in {table}, rows that refer to a missing row of {parent}: 2"
         )
         assert finding.details == {"parent": parent}
 
-    def test_links_that_refer_to_nothing_are_found(self, v19: Path) -> None:
-        """A link to a missing wallet, and one of a missing session, are findings of their own."""
+    def test_links_that_reference_missing_rows_are_found(self, v19: Path) -> None:
+        """A link to a missing wallet and a link of a missing session are separate findings."""
         execute(v19, link(session_id(2), "nobody"), link("nothing", wallet_id(0)))
         report = check(v19)
-        assert told(report) == [
+        assert without_messages(report) == [
             (PROBLEM, "foreign_key_violation", "session_wallets", [13]),
             (PROBLEM, "foreign_key_violation", "session_wallets", [14]),
         ]
@@ -837,20 +839,20 @@ class TestForeignKeys:
         assert "missing row of sessions: 1" in messages
 
     def test_a_session_of_a_missing_wallet_is_found_at_version_18(self, v18: Path) -> None:
-        """What would stop the upgrade is found before it."""
+        """A session that would block the upgrade is found before it."""
         execute(v18, f"UPDATE sessions SET wallet_id = 'nobody' WHERE id = '{session_id(3)}'")
         assert found(v18) == [(PROBLEM, "foreign_key_violation", "sessions", [4])]
 
     def test_rows_of_a_dropped_parent_are_found(self, v19: Path) -> None:
-        """Where the parent itself is missing, each row that names one is found beside the missing table."""
+        """If the parent table is missing, each row that references it is found in addition to the missing table."""
         execute(v19, "DROP TABLE transactions")
         assert found(v19) == [
             (PROBLEM, "foreign_key_violation", "pending_approvals", list(range(1, 13))),
             (PROBLEM, "missing_table", "transactions", []),
         ]
 
-    def test_null_refers_to_nothing_and_is_as_it_should_be(self, v19: Path) -> None:
-        """A NULL reference is no finding."""
+    def test_a_null_reference_is_valid(self, v19: Path) -> None:
+        """A NULL reference is not a finding."""
         execute(
             v19, "UPDATE transactions SET session_id = NULL, parent_id = NULL", "UPDATE policies SET wallet_id = NULL"
         )
@@ -860,21 +862,21 @@ class TestForeignKeys:
 class TestDamage:
     @pytest.mark.parametrize("version", [18, 19])
     def test_a_row_that_breaks_its_check_is_found(self, tmp_path: Path, version: int) -> None:
-        """A value that the table's own CHECK refuses is found at any version."""
+        """A value that violates the table's own CHECK is found at any version."""
         path = make_file(tmp_path / "wallets.db", version)
         execute(path, "PRAGMA ignore_check_constraints = ON", "UPDATE wallets SET chain = 'bitcoin' WHERE rowid = 1")
         report = check(path)
-        assert told(report) == [(PROBLEM, "damage", "file", [])]
+        assert without_messages(report) == [(PROBLEM, "damage", "file", [])]
         assert "wallets" in report.findings[0].message
 
     def test_a_wrong_header_is_found(self, v19: Path) -> None:
-        """A header that counts free pages which are not there is found."""
+        """A wrong count of free pages in the header is found."""
         good = v19.read_bytes()
         v19.write_bytes(good[:36] + (7).to_bytes(4, "big") + good[40:])
         assert found(v19) == [(PROBLEM, "damage", "file", [])]
 
     def test_no_page_of_garbage_passes(self, v19: Path) -> None:
-        """A file of which one page, wherever it is, holds garbage is never called good, and is not written to."""
+        """A file with one page of garbage, at any place, is never reported as valid, and is not written to."""
         good = v19.read_bytes()
         size = int.from_bytes(good[16:18], "big")
         told_of = 0
@@ -894,7 +896,7 @@ class TestDamage:
 
 
 class TestHints:
-    """What a hint says to do, done, leaves nothing to find."""
+    """Following a hint leaves nothing to find."""
 
     @pytest.mark.parametrize(
         ("drift", "drop"),
@@ -904,8 +906,8 @@ class TestHints:
             ("index-descending", "DROP INDEX idx_audit_log_timestamp"),
         ],
     )
-    def test_an_index_as_it_is_in_a_new_database(self, tmp_path: Path, drift: str, drop: str | None) -> None:
-        """An index that is missing or differs is mended by the definition that a new database has."""
+    def test_an_index(self, tmp_path: Path, drift: str, drop: str | None) -> None:
+        """A missing or different index is repaired with the definition from a new database."""
         path, new = make_edited(tmp_path / "wallets.db", DRIFTS[drift].edits), tmp_path / "new.db"
         execute(path, *DRIFTS[drift].statements)
         ((_, _, index),) = DRIFTS[drift].expected
@@ -916,8 +918,8 @@ class TestHints:
         assert ("Drop it" in finding.hint) is bool(drop)
         assert found(path) == []
 
-    def test_a_table_as_it_is_in_a_new_database(self, tmp_path: Path) -> None:
-        """A missing table that never had a row is mended by the definitions that a new database has."""
+    def test_a_table(self, tmp_path: Path) -> None:
+        """A missing table that never had a row is repaired with the definitions from a new database."""
         path, new = make_edited(tmp_path / "wallets.db", []), tmp_path / "new.db"
         execute(path, "DROP TABLE token_registry")
         waiaas.close(waiaas.connect(new))
@@ -926,7 +928,7 @@ class TestHints:
         assert found(path) == []
 
     def test_milliseconds(self, v19: Path) -> None:
-        """Times that are 1,000 times too large are mended by the rowids that the check lists."""
+        """Times that are 1,000 times too large are repaired by the rowids in the report."""
         execute(v19, "UPDATE wallets SET created_at = created_at * 1000 WHERE rowid > 9")
         (finding,) = check(v19).to_dict()["findings"]
         assert "1,000 times" in finding["hint"]
@@ -945,7 +947,7 @@ class TestHints:
         ],
     )
     def test_a_session(self, v19: Path, kind: str, statement: str, revoke: bool) -> None:
-        """A session without a wallet or without one default is mended by the services that the hint names."""
+        """A session without a wallet, or without exactly one default, is repaired as the hint describes."""
         session, wallet = session_id(2), wallet_id(5)
         execute(v19, "UPDATE wallets SET status = 'ACTIVE'", statement.format(session=session, wallet=wallet))
         assert [finding.kind for finding in check(v19).findings] == [kind]
@@ -974,7 +976,7 @@ class TestHints:
 
     @pytest.mark.parametrize("state", ["ACTIVE", "SUSPENDED", "LOCKED"])
     def test_a_known_state_of_the_kill_switch(self, v19: Path, state: str) -> None:
-        """A state that the daemon sets is no finding."""
+        """A state that the daemon sets is not a finding."""
         execute(v19, f"INSERT OR REPLACE INTO key_value_store VALUES ('kill_switch_state', '{state}', 0)")
         assert found(v19) == []
 
@@ -993,8 +995,8 @@ class TestRefused:
         ],
         ids=["empty", "newer", "other-program", "text"],
     )
-    def test_a_file_that_is_none_of_ours(self, tmp_path: Path, make: Callable[[Path], Any], reason: str) -> None:
-        """A file that this library cannot work with is refused with its reason, and not changed."""
+    def test_a_file_that_is_not_ours(self, tmp_path: Path, make: Callable[[Path], Any], reason: str) -> None:
+        """A file that this library cannot use is refused with its reason, and not changed."""
         path = tmp_path / "wallets.db"
         make(path)
         with pytest.raises(WAIaaSError) as caught:
@@ -1002,8 +1004,8 @@ class TestRefused:
         assert caught.value.reason == reason
 
     @pytest.mark.parametrize("pragma", ["integrity_check", "foreign_key_check", "table_xinfo"])
-    def test_a_file_that_is_locked_meanwhile(self, v19: Path, pragma: str) -> None:
-        """A lock that another connection holds for a while is a refusal to be tried again, and no finding."""
+    def test_a_locked_file(self, v19: Path, pragma: str) -> None:
+        """A lock that another connection holds is a retryable refusal and not a finding."""
         with (
             closing(SqliteDatabase(v19, timeout=0.05)) as database,
             closing(sqlite3.connect(v19, isolation_level=None)) as other,
@@ -1034,41 +1036,45 @@ class TestReport:
         ("findings", "ok"), [([], True), ([NOTED], True), ([BROKEN], False), ([NOTED, BROKEN], False)]
     )
     def test_ok_is_the_absence_of_problems(self, findings: list[Finding], ok: bool) -> None:
-        """A report is good until one finding is a problem."""
+        """A report is ok unless a finding is a problem."""
         assert CheckReport(19, 19, findings).ok is ok
 
     def test_to_dict_is_json(self, v19: Path) -> None:
-        """The report as a dictionary holds everything in plain values that JSON takes."""
+        """The report as a dictionary contains everything in plain JSON values."""
         execute(
             v19, "CREATE TABLE notes (body)", "DELETE FROM session_wallets", "DELETE FROM wallets WHERE rowid = 12"
         )
         report = check(v19)
-        told = json.loads(json.dumps(report.to_dict()))
-        assert sorted(told) == ["findings", "latest_version", "ok", "version"]
-        assert (told["ok"], told["version"], told["latest_version"]) == (False, 19, 19)
-        assert [(each["severity"], each["kind"], each["where"]) for each in told["findings"]] == [
+        without_messages = json.loads(json.dumps(report.to_dict()))
+        assert sorted(without_messages) == ["findings", "latest_version", "ok", "version"]
+        assert (without_messages["ok"], without_messages["version"], without_messages["latest_version"]) == (
+            False,
+            19,
+            19,
+        )
+        assert [(each["severity"], each["kind"], each["where"]) for each in without_messages["findings"]] == [
             (PROBLEM, "foreign_key_violation", "wc_sessions"),
             (NOTE, "extra_table", "notes"),
             (PROBLEM, "session_without_wallet", "session_wallets"),
         ]
         keys = ["severity", "kind", "where", "message", "hint", "rows", "details"]
-        assert [list(each) for each in told["findings"]] == [keys] * 3
-        assert [each["message"] for each in told["findings"]] == [each.message for each in report.findings]
-        assert [each["hint"] for each in told["findings"]] == [each.hint for each in report.findings]
-        assert told["findings"][2]["rows"] == sorted(session_id(number) for number in (2, 5, 8, 11))
+        assert [list(each) for each in without_messages["findings"]] == [keys] * 3
+        assert [each["message"] for each in without_messages["findings"]] == [each.message for each in report.findings]
+        assert [each["hint"] for each in without_messages["findings"]] == [each.hint for each in report.findings]
+        assert without_messages["findings"][2]["rows"] == sorted(session_id(number) for number in (2, 5, 8, 11))
 
-    def test_to_dict_gives_copies(self) -> None:
+    def test_to_dict_returns_copies(self) -> None:
         """Changing the dictionary does not change the report."""
         report = CheckReport(19, 19, [self.BROKEN])
-        told = report.to_dict()
-        told["findings"][0]["rows"].append(4)
-        told["findings"][0]["details"].clear()
-        told["findings"].clear()
+        without_messages = report.to_dict()
+        without_messages["findings"][0]["rows"].append(4)
+        without_messages["findings"][0]["details"].clear()
+        without_messages["findings"].clear()
         assert report.findings == [self.BROKEN]
         assert (self.BROKEN.rows, self.BROKEN.details) == ([3], {"parent": "wallets"})
 
-    def test_to_dict_speaks_korean(self) -> None:
-        """Message and hint come in the language asked for; what programs decide by is the same in each."""
+    def test_to_dict_in_korean(self) -> None:
+        """Message and hint are in the requested language; the values for programs are the same in each."""
         english, korean = (CheckReport(19, 19, [self.BROKEN, self.NOTED]).to_dict(lang) for lang in ("en", "ko"))
         broken, noted = korean["findings"]
         assert broken["message"] == (
@@ -1082,12 +1088,12 @@ class TestReport:
         assert english == korean
 
     def test_to_dict_refuses_an_unknown_language(self) -> None:
-        """A language without texts is refused with the list of those that have them."""
+        """An unknown language is refused with the list of known ones."""
         with pytest.raises(ValueError, match=r"'fr'.*en, ko"):
             self.NOTED.to_dict("fr")
 
-    def test_an_id_that_is_no_text_is_spelled_as_in_sql(self) -> None:
-        """Bytes, which SQLite takes for an id, read the same in the message and in the rows."""
+    def test_an_id_that_is_not_text_is_written_as_in_sql(self) -> None:
+        """An id stored as bytes is written the same in the message and in the rows."""
         finding = Finding("problem", "session_without_wallet", "session_wallets", [b"\xff\0", "s"])
         assert finding.message.endswith(": x'ff00', s")
         assert finding.to_dict()["rows"] == ["x'ff00'", "s"]

@@ -32,12 +32,12 @@ def found(database: PostgresqlDatabase, *statements: str) -> list[Finding]:
     return report.findings
 
 
-def test_new_tables_are_as_they_should_be(postgresql: PostgresqlDatabase) -> None:
+def test_new_tables_have_no_findings(postgresql: PostgresqlDatabase) -> None:
     assert found(postgresql, *ROWS) == []
 
 
-def test_a_moved_file_is_as_it_should_be(databases: Databases, tmp_path: Path) -> None:
-    """Apart from sessions that had no default in the file."""
+def test_a_moved_file_has_no_new_findings(databases: Databases, tmp_path: Path) -> None:
+    """A moved file has no findings except sessions that had no default in the file."""
     with databases.new(empty=True) as url:
         file = make_file(tmp_path / "wallets.db", version=19, rows=6)
         import sqlite3
@@ -136,7 +136,7 @@ def test_drift_is_a_problem(
 
 
 def test_another_set_of_values_is_a_problem_and_a_note(postgresql: PostgresqlDatabase) -> None:
-    """A CHECK with other values is no longer the one that is wanted; the order of the values does not count."""
+    """A CHECK with other values differs from the expected one; the order of the values does not matter."""
     drop = "ALTER TABLE audit_log DROP CONSTRAINT audit_log_severity_check"
     add = "ALTER TABLE audit_log ADD CONSTRAINT c CHECK (severity IN ({}))"
     assert found(postgresql, drop, add.format("'critical', 'info', 'warning'")) == []
@@ -147,7 +147,7 @@ def test_another_set_of_values_is_a_problem_and_a_note(postgresql: PostgresqlDat
     ]
 
 
-def test_what_does_not_belong_to_the_library_is_a_note(postgresql: PostgresqlDatabase) -> None:
+def test_objects_of_others_are_a_note(postgresql: PostgresqlDatabase) -> None:
     findings = found(
         postgresql,
         "CREATE TABLE notes (id int)",
@@ -222,6 +222,6 @@ def test_an_empty_database_is_refused(databases: Databases) -> None:
 
 
 def test_nothing_is_changed(postgresql: PostgresqlDatabase) -> None:
-    """The check reads in a transaction that may not write, so a reader's rights are enough."""
+    """The check uses a read-only transaction, so a reader's rights are enough."""
     postgresql.execute_sql("SET default_transaction_read_only = on")
     assert check_postgresql(postgresql).ok

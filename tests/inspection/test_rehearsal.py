@@ -1,4 +1,4 @@
-"""The rehearsal: it tells what the upgrade then does, finds every difference, and leaves the file alone."""
+"""A rehearsal predicts the upgrade, finds every difference, and does not change the file."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ LATEST = waiaas.LATEST_SCHEMA_VERSION
 
 
 def state(folder: Path) -> dict[str, tuple[bytes, int]]:
-    """The files of a folder with their bytes and the time of their last change; of a log's index, that it is there.
+    """Return a folder's files with their bytes and modification times; only the presence of a log's index.
 
-    The index is shared memory in the form of a file: whoever reads notes there what is being read.
+    The index is shared memory as a file: readers write their locks to it.
     """
     return {
         path.name: (b"", 0) if path.name.endswith("-shm") else (path.read_bytes(), path.stat().st_mtime_ns)
@@ -38,13 +38,13 @@ def state(folder: Path) -> dict[str, tuple[bytes, int]]:
 
 
 def differing(told: Rehearsal) -> list[TableRows]:
-    """The tables whose rows differ, but for those that each upgrade from 18 makes so."""
+    """Return the tables whose rows differ, except those that every upgrade from 18 changes."""
     usual = ("schema_version", "session_wallets")
     return [table for table in told.rows if table.differs and table.table not in usual]
 
 
 def tamper(monkeypatch: pytest.MonkeyPatch, *statements: str) -> None:
-    """Let the last step run some statements of its own: a migration with faults."""
+    """Let the last step run additional statements, as a faulty migration."""
     step, up = MIGRATIONS[-1], MIGRATIONS[-1].up
 
     def faulty_up(migrator: Any) -> None:
@@ -58,15 +58,15 @@ def tamper(monkeypatch: pytest.MonkeyPatch, *statements: str) -> None:
 class TestTheOriginal:
     @pytest.mark.parametrize("version", [1, 11, 18, LATEST])
     @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
-    def test_is_left_alone(self, tmp_path: Path, version: int, wal: bool) -> None:
-        """No byte and no time of the file changes, and nothing stays beside it."""
+    def test_is_unchanged(self, tmp_path: Path, version: int, wal: bool) -> None:
+        """No byte or modification time of the file changes, and no other file remains."""
         path = make_file(tmp_path / "wallets.db", version, wal=wal)
         before = state(tmp_path)
         rehearse(path)
         assert state(tmp_path) == before
 
-    def test_is_left_alone_while_a_daemon_has_it_open(self, tmp_path: Path) -> None:
-        """Rows that are in the write-ahead log alone are copied too, and the log stays as it is."""
+    def test_is_unchanged_while_a_daemon_has_it_open(self, tmp_path: Path) -> None:
+        """Rows that are only in the write-ahead log are copied too, and the log is unchanged."""
         path = make_file(tmp_path / "wallets.db", wal=True)
         with closing(sqlite3.connect(path, isolation_level=None)) as daemon:
             daemon.execute("INSERT INTO settings VALUES ('new', '1', 0, 'x', 1)")
@@ -77,8 +77,8 @@ class TestTheOriginal:
         assert (settings.before, settings.after) == (13, 13)
 
     @pytest.mark.parametrize("left", [["-wal"], ["-wal", "-shm"]], ids=["log", "log and its index"])
-    def test_is_left_alone_where_a_daemon_was_killed(self, tmp_path: Path, left: list[str]) -> None:
-        """The log that it left is read, neither written back nor given an index that it did not have."""
+    def test_is_unchanged_after_a_daemon_was_killed(self, tmp_path: Path, left: list[str]) -> None:
+        """The log of a killed daemon is read, but neither checkpointed nor given a new index."""
         (tmp_path / "killed").mkdir()
         original = make_file(tmp_path / "original.db", wal=True)
         path = tmp_path / "killed" / "wallets.db"
@@ -93,7 +93,7 @@ class TestTheOriginal:
         assert (settings.before, settings.after) == (13, 13)
 
     def test_can_be_written_meanwhile(self, tmp_path: Path) -> None:
-        """A daemon writes on while the copy is upgraded; the rehearsal is of the moment of the copy."""
+        """A daemon can write while the copy is upgraded; the rehearsal shows the moment of the copy."""
         path = make_file(tmp_path / "wallets.db", wal=True)
         with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as daemon:
 
@@ -105,8 +105,8 @@ class TestTheOriginal:
         assert differing(told) == []
         assert query(path, "SELECT DISTINCT name FROM wallets") == [("comparing sessions",)]
 
-    def test_is_left_alone_where_the_upgrade_is_refused(self, v18: Path) -> None:
-        """After a refusal too nothing is changed, and nothing stays."""
+    def test_is_unchanged_if_the_upgrade_is_refused(self, v18: Path) -> None:
+        """A refusal also changes nothing and leaves nothing."""
         execute(v18, f"DELETE FROM wallets WHERE id = '{wallet_id(1)}'")
         before = state(v18.parent)
         with pytest.raises(WAIaaSError) as caught:
@@ -116,8 +116,8 @@ class TestTheOriginal:
 
     @pytest.mark.slow
     @pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
-    def test_is_left_alone_whenever_it_is_stopped(self, v18: Path, error: type[BaseException]) -> None:
-        """Stopped at a sign of life, by Ctrl-C or by a fault, the rehearsal takes its copy away."""
+    def test_is_unchanged_whenever_it_is_stopped(self, v18: Path, error: type[BaseException]) -> None:
+        """Stopped by Ctrl-C or an error during any progress report, the rehearsal removes its copy."""
         before = state(v18.parent)
         signs: list[Progress] = []
         rehearse(v18, progress=signs.append)
@@ -136,7 +136,7 @@ class TestTheOriginal:
 
 class TestTheCopy:
     def look(self, path: Path) -> list[tuple[str, int]]:
-        """The folders and files that a rehearsal of a file makes, with their modes, seen while it runs."""
+        """Return the folders and files of a running rehearsal, with their modes."""
         known, seen = {*path.resolve().parent.iterdir()}, set()
 
         def note(_: Progress) -> None:
@@ -146,8 +146,8 @@ class TestTheCopy:
         rehearse(path, progress=note)
         return sorted(seen)
 
-    def test_is_its_owners_alone(self, v18: Path) -> None:
-        """Folder and files can be read by nobody else, whatever the mode of the file and the umask."""
+    def test_is_accessible_only_by_its_owner(self, v18: Path) -> None:
+        """Only the owner can read the folder and files, whatever the mode of the file and the umask."""
         v18.chmod(0o644)
         before = os.umask(0)
         try:
@@ -159,16 +159,16 @@ class TestTheCopy:
         assert folder[1] == 0o700
         assert {("wallets.db", 0o600), ("wallets.db-wal", 0o600), ("wallets.db-shm", 0o600)} <= {*files}
 
-    def test_stands_beside_the_file_itself(self, v18: Path, tmp_path: Path) -> None:
-        """Where the path is a symbolic link, the copy stays on the file system of what it leads to."""
+    def test_is_next_to_the_file_itself(self, v18: Path, tmp_path: Path) -> None:
+        """If the path is a symbolic link, the copy is on the file system of its target."""
         (tmp_path / "elsewhere").mkdir()
         link = tmp_path / "elsewhere" / "link.db"
         link.symlink_to(v18)
         assert any(name.startswith(".waiaas-rehearsal-") for name, _ in self.look(link))
         assert [*link.parent.iterdir()] == [link]
 
-    def test_needs_room(self, v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Where the copy would fill the disk that a daemon writes to, it is not begun."""
+    def test_needs_space(self, v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """If the copy would fill the disk that a daemon writes to, it is not started."""
         before = state(v18.parent)
         size = v18.stat().st_size
         monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9 - size, size))
@@ -180,10 +180,10 @@ class TestTheCopy:
         assert state(v18.parent) == before
 
 
-class TestWhatItTells:
+class TestReport:
     @pytest.mark.parametrize("version", [1, 2, 5, 11, 18, LATEST])
-    def test_is_what_the_upgrade_then_does(self, tmp_path: Path, version: int) -> None:
-        """The report is that of the upgrade of the file, but for times and the backup."""
+    def test_equals_that_of_the_upgrade(self, tmp_path: Path, version: int) -> None:
+        """The report equals that of the upgrade, except times and the backup."""
         path = make_file(tmp_path / "wallets.db", version)
         told = rehearse(path)
         with open_to_change(path) as database:
@@ -197,13 +197,13 @@ class TestWhatItTells:
         assert {table.table: table.after for table in told.rows} == {t: len(rows) for t, rows in dump(path).items()}
 
     def test_of_a_file_at_the_latest_version(self, tmp_path: Path) -> None:
-        """There is nothing to do and nothing that differs."""
+        """A file of the latest version has nothing to upgrade and no differences."""
         told = rehearse(make_file(tmp_path / "wallets.db", LATEST))
         assert (told.report.applied, told.schema) == ([], [])
         assert [table for table in told.rows if table.differs] == []
 
     def test_the_schema_of_version_18_and_19(self, v18: Path) -> None:
-        """What comes is the junction table, and what goes is the column, each with its indexes."""
+        """The junction table is added and the column removed, each with its indexes."""
         told = rehearse(v18)
         assert [(c.kind, c.where, c.before is None, c.after is None) for c in told.schema] == [
             ("table", "session_wallets", True, False),
@@ -214,8 +214,8 @@ class TestWhatItTells:
         ]
         assert told.schema[3].before == "wallet_id TEXT NOT NULL REFERENCES wallets(id) ON DELETE CASCADE"
 
-    def test_names_what_is_renamed(self, tmp_path: Path) -> None:
-        """Agents that become wallets are one table with the same rows, not one that goes and one that comes."""
+    def test_reports_renamed_tables(self, tmp_path: Path) -> None:
+        """Agents renamed to wallets are one table with the same rows, not a removed and an added one."""
         told = rehearse(make_file(tmp_path / "wallets.db", 1))
         changes = {(change.kind, change.where): (change.before, change.after) for change in told.schema}
         assert changes["table", "wallets"] == ("agents", "wallets")
@@ -228,7 +228,7 @@ class TestWhatItTells:
         assert not any(table.removed for table in told.rows)
 
     def test_shows_each_kind_of_change(self, v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Tables, options, constraints, triggers and views that a step changes are all told."""
+        """Changes of tables, options, constraints, triggers and views are all reported."""
         execute(v18, "CREATE TABLE mine (a TEXT, b TEXT, UNIQUE (a, b))", "CREATE TABLE going (a)")
         execute(v18, "CREATE VIEW seen AS SELECT a FROM mine")
         tamper(
@@ -253,14 +253,14 @@ class TestWhatItTells:
         ]
 
     def test_counts_foreign_key_violations(self, v18: Path) -> None:
-        """Foreign-key violations before are counted, and those after as well."""
+        """Foreign-key violations are counted before and after."""
         execute(v18, "UPDATE transactions SET session_id = 'gone' WHERE rowid <= 2")
         told = rehearse(v18)
         assert told.foreign_key_violations_before == {"transactions": 2}
         assert told.foreign_key_violations_after == {"transactions": 2}
         assert {finding.kind for finding in told.check.findings} == {"foreign_key_violation"}
 
-    def test_names_what_would_be_left_out(self, v18: Path) -> None:
+    def test_names_sessions_left_without_a_wallet(self, v18: Path) -> None:
         """Sessions that would be left without a wallet are named, and found by the check of the result."""
         execute(v18, f"DELETE FROM wallets WHERE id = '{wallet_id(0)}'", "UPDATE sessions SET revoked_at = NULL")
         told = rehearse(v18, skip_orphans=True)
@@ -270,7 +270,7 @@ class TestWhatItTells:
         assert finding.rows == orphans
 
     def test_as_plain_values(self, v18: Path) -> None:
-        """The dictionary has every field, in values that JSON takes."""
+        """The dictionary has every field, in JSON values."""
         told = rehearse(v18)
         plain = told.to_dict()
         assert set(plain) == {"ok", "unexpected", *vars(told)}
@@ -326,7 +326,7 @@ class TestRows:
         expected: tuple[Any, ...],
         rows_at_once: int,
     ) -> None:
-        """One row more, less or other is told, whatever its case, type, key or place; nothing else is."""
+        """Added, removed and changed rows are reported, whatever their case, type, key or position."""
         execute(v18, *OWN_TABLES)
         monkeypatch.setattr(rehearsal, "_ROWS_AT_ONCE", rows_at_once)
         tamper(monkeypatch, statement)
@@ -336,13 +336,13 @@ class TestRows:
         assert not result.ok
 
     @pytest.mark.parametrize("version", [1, 5, 13, 18, LATEST])
-    def test_what_the_steps_change_is_expected(self, tmp_path: Path, version: int) -> None:
-        """Renamed events, filled networks, converted states, links and versions are no reason to fail."""
+    def test_changes_of_the_steps_are_expected(self, tmp_path: Path, version: int) -> None:
+        """Renamed events, filled networks, converted states, links and versions are expected changes."""
         result = rehearse(make_file(tmp_path / "wallets.db", version))
         assert (result.ok, result.unexpected) == (True, [])
 
-    def test_without_a_difference_none_is_found(self, v18: Path) -> None:
-        """Tables of any kind that the upgrade leaves alone do not differ; a virtual one shows in those behind it."""
+    def test_unchanged_tables_do_not_differ(self, v18: Path) -> None:
+        """Unchanged tables of any kind do not differ; a virtual table is compared through its shadow tables."""
         execute(v18, *OWN_TABLES, "CREATE TABLE void (a)", "CREATE VIRTUAL TABLE found USING fts5(a)")
         execute(v18, "INSERT INTO found VALUES ('a b c')")
         told = rehearse(v18)
@@ -353,13 +353,13 @@ class TestRows:
         assert tables["found_content"] == 1
 
     def test_of_tables_with_many_columns(self, v18: Path) -> None:
-        """Two thousand columns, as many as SQLite takes, are compared like two."""
+        """Tables of two thousand columns, SQLite's maximum, are compared."""
         columns = [f"c{number}" for number in range(2000)]
         execute(v18, f"CREATE TABLE wide ({', '.join(columns)})", "INSERT INTO wide (c1, c1999) VALUES (1, 2)")
         assert differing(rehearse(v18)) == []
 
-    def test_progress_tells_the_rows_behind(self, v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """While a table is compared, the rows done and in all are told."""
+    def test_progress_reports_the_rows_done(self, v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """While a table is compared, progress reports the rows done and the total."""
         monkeypatch.setattr(rehearsal, "_ROWS_AT_ONCE", 5)
         signs: list[Progress] = []
         rehearse(v18, progress=signs.append)
@@ -421,7 +421,7 @@ class TestRefusals:
     )
     @pytest.mark.parametrize("abandoned_log", [False, True], ids=["", "with a log that was left"])
     def test_are_those_of_the_upgrade(self, v18: Path, spoil: Callable[[Path], None], abandoned_log: bool) -> None:
-        """What the upgrade refuses, the rehearsal refuses in the same words, and it leaves nothing behind."""
+        """The rehearsal refuses what the upgrade refuses, with the same error, and leaves nothing."""
         spoil(v18)
         if abandoned_log and v18.exists() and v18.stat().st_size:
             Path(f"{v18}-wal").touch()
@@ -439,14 +439,14 @@ class TestRefusals:
         }
 
     def test_of_a_file_that_cannot_be_written(self, v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A file that may only be read cannot be upgraded, so that its rehearsal is refused."""
+        """A read-only file cannot be upgraded, so its rehearsal is refused."""
         monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
         with pytest.raises(WAIaaSError) as caught:
             rehearse(v18)
         assert caught.value.reason == "read_only"
 
     def test_of_a_copy_whose_pages_cannot_be_written(self, v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Where the pages of the copy cannot be written, no backup is spoken of either."""
+        """If the pages of the copy cannot be written, the error does not mention a backup."""
         before = state(v18.parent)
 
         def fail(*_: object) -> None:
@@ -463,7 +463,7 @@ class TestRefusals:
     def test_of_a_copy_that_cannot_be_written(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: bool
     ) -> None:
-        """Where no copy can be made, that is what is told, and not that a backup could be left out."""
+        """If no copy can be made, the error reports that and does not suggest omitting the backup."""
         path = make_file(tmp_path / "wallets.db")
         if log:
             Path(f"{path}-wal").touch()
@@ -480,7 +480,7 @@ class TestRefusals:
         assert [each.name for each in tmp_path.iterdir() if each.name.startswith(".")] == []
 
     def test_of_the_copy_name_the_file(self, v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """What goes wrong with the copy, a full disk here, is told of the file as its owner named it."""
+        """An error of the copy, such as a full disk, names the original file."""
         monkeypatch.chdir(v18.parent)
         before = state(v18.parent)
         tamper(monkeypatch, "PRAGMA max_page_count = 1", "CREATE TABLE more AS SELECT zeroblob(10000000) AS filler")
