@@ -140,6 +140,10 @@ class AutoIncrement(AutoField):
         return NodeList((definition, SQL("AUTOINCREMENT"))) if is_sqlite else definition
 
 
+# Made once: `json.dumps` would make one for each value.
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
+
 def to_json(value: Any) -> str:
     """Return a value as compact JSON text, with non-ASCII characters unescaped.
 
@@ -149,6 +153,6 @@ def to_json(value: Any) -> str:
     >>> to_json({"limit": 1.5, "memo": "점심"})
     '{"limit":1.5,"memo":"점심"}'
     """
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = _encode(value)
     # A lone surrogate has no UTF-8 form; its escape in Python is also its escape in JSON.
     return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import datetime
+from datetime import datetime, timezone
 from itertools import groupby
 from typing import Any, NoReturn
 
-from peewee import Field, ModelSelect
+from peewee import AutoField, Field, ModelSelect
 
 from waiaas.backends.base import Backend, Row
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.models import Session, SessionWallet, Wallet
-from waiaas.models.fields import LAST_SECOND, Integer, JSONText, UTCDateTime
+from waiaas.models.fields import LAST_SECOND, Flag, Integer, JSONText, UTCDateTime
 from waiaas.paths import file_of
 from waiaas.services.expiry import is_expired
 from waiaas.services.ids import redact_id
@@ -146,16 +146,25 @@ def read_session(database: Backend, session_id: str, now: int) -> SessionDetails
 
 def session_details(database: Backend, session: Row, links: Sequence[Row], now: int) -> SessionDetails:
     """Make a session from its `SESSION_COLUMNS` and the rows of its links."""
-    values = dict(zip(SESSION_NAMES, map(field_value, _SESSION_FIELDS, session), strict=False))
-    values["constraints"] = limits = _constraints(database, session[0], values["constraints"])
-    make = _SessionWithUnreadableLimits if isinstance(limits, WAIaaSError) else SessionDetails
-    status = _status(values["revoked_at"], session[_EXPIRES_AT], now)
-    return make(status=status, wallets=tuple(map(linked_wallet, links)), **values)
+    values = _session_values(database, session, links, now)
+    make = _SessionWithUnreadableLimits if isinstance(values["constraints"], WAIaaSError) else SessionDetails
+    return make(**values)
 
 
-def issued_session(session: SessionDetails, token: str) -> IssuedSession:
-    """Add its token to a session; limits that cannot be read are an error here, for no token is signed for them."""
-    return IssuedSession(**{**vars(session), "constraints": session.constraints}, token=token)
+def issued_session(database: Backend, session: Row, links: Sequence[Row], now: int, token: str) -> IssuedSession:
+    """Make a session with its token; limits that cannot be read are an error: no token is signed for them."""
+    values = _session_values(database, session, links, now)
+    if isinstance(values["constraints"], WAIaaSError):
+        raise values["constraints"]
+    return IssuedSession(**values, token=token)
+
+
+def _session_values(database: Backend, session: Row, links: Sequence[Row], now: int) -> dict[str, Any]:
+    values = dict(zip(SESSION_NAMES, _read(_SESSION_READERS, session), strict=True))
+    values["constraints"] = _constraints(database, session[0], values["constraints"])
+    values["status"] = _status(values["revoked_at"], session[_EXPIRES_AT], now)
+    values["wallets"] = tuple(map(linked_wallet, links))
+    return values
 
 
 def read_links(database: Backend, session_id: str) -> list[Row]:
@@ -166,18 +175,56 @@ def read_links(database: Backend, session_id: str) -> list[Row]:
 
 def linked_wallet(row: Sequence[Any]) -> LinkedWallet:
     """Make a linked wallet from its `LINK_COLUMNS`."""
-    return LinkedWallet(*map(field_value, _LINK_FIELDS, row))
+    return LinkedWallet(*_read(_LINK_READERS, row))
 
 
 def wallet_details(row: Sequence[Any]) -> WalletDetails:
     """Make a wallet from its `WALLET_COLUMNS`."""
-    return WalletDetails(*map(field_value, WALLET_FIELDS, row))
+    return WalletDetails(*_read(_WALLET_READERS, row))
 
 
 def refuse_unreadable_id(database: Backend, id_: object) -> None:
     """Refuse to decide by an id that is not UTF-8: other bytes can have the same replacement characters."""
     if isinstance(id_, ReplacedText):
         raise refusal("unreadable_value", path=file_of(database), cause=f"the id {id_!r} is not UTF-8")
+
+
+def _reader(field: Field) -> Callable[[Any], Any]:
+    """Return the function that reads the stored values of a field."""
+    if isinstance(field, JSONText):
+        return _unchanged
+    if isinstance(field, UTCDateTime):
+        return _time
+    if isinstance(field, (AutoField, Integer)):
+        return _integer
+    return _flag if isinstance(field, Flag) else _text
+
+
+def _unchanged(value: Any) -> Any:
+    return value
+
+
+def _time(value: Any) -> datetime | None:
+    if type(value) is int and 0 <= value <= LAST_SECOND:
+        return datetime.fromtimestamp(value, timezone.utc)
+    return None if value is None else _TIME.python_value(value if isinstance(value, (int, float)) else LAST_SECOND)
+
+
+def _integer(value: Any) -> int | None:
+    return value if value is None or isinstance(value, int) else 0
+
+
+def _flag(value: Any) -> bool | None:
+    return None if value is None else bool(value)
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+_TIME = UTCDateTime()
 
 
 #: The fields of `WalletDetails`, in their order.
@@ -217,6 +264,10 @@ WALLET_COLUMNS = ", ".join(field.column_name for field in WALLET_FIELDS)
 #: How the links of a session are ordered.
 LINK_ORDER = "ORDER BY l.is_default DESC, l.rowid"
 
+_SESSION_READERS, _LINK_READERS, _WALLET_READERS = (
+    tuple(map(_reader, each)) for each in (_SESSION_FIELDS, _LINK_FIELDS, WALLET_FIELDS)
+)
+
 _LINKS = f"""\
 SELECT {LINK_COLUMNS} FROM main.session_wallets AS l JOIN main.wallets AS w ON w.id = l.wallet_id
 WHERE l.session_id = ? {LINK_ORDER}"""
@@ -229,13 +280,21 @@ _BY_SESSION = "ORDER BY s.id, l.is_default DESC, l.rowid"
 _ONE_SESSION = f"{_FROM_SESSIONS} WHERE s.id = ? {_BY_SESSION}"
 
 
+def _read(readers: Sequence[Callable[[Any], Any]], row: Sequence[Any]) -> list[Any]:
+    # Most values are text, and a call for each would count.
+    return [
+        value if value is None or (reader is _text and type(value) is str) else reader(value)
+        for reader, value in zip(readers, row, strict=False)
+    ]
+
+
 def _sessions(database: Backend, query: Callable[[], list[Row]], now: int) -> tuple[SessionDetails, ...]:
     """Make sessions from the rows that join each to its links; one without links has one row without a wallet."""
     width, found = len(_SESSION_FIELDS), []
     for _, of_one in groupby(read(database, query), key=_stored_id):
         rows = list(of_one)
         links = [row[width:] for row in rows if row[width] is not None]
-        found.append(session_details(database, rows[0], links, now))
+        found.append(session_details(database, rows[0][:width], links, now))
     return tuple(found)
 
 
@@ -249,15 +308,7 @@ def field_value(field: Field, value: Any) -> Any:
 
     A time that is not a number is shown as the last second of the year 9999: SQLite orders it after every number.
     """
-    if value is None or isinstance(field, JSONText):
-        return value
-    if isinstance(field, UTCDateTime):
-        return field.python_value(value if isinstance(value, (int, float)) else LAST_SECOND)
-    if isinstance(field, Integer):
-        return value if isinstance(value, int) else 0
-    if isinstance(value, bytes):
-        return value.decode(errors="replace")
-    return field.python_value(value)
+    return _reader(field)(value)
 
 
 def _constraints(database: Backend, session_id: str, stored: Any) -> dict[str, Any] | WAIaaSError | None:

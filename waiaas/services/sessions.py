@@ -145,7 +145,7 @@ class SessionService(Service):
             journal.record(now, actor, [Event("SESSION_ISSUED", details, default, session_id)])
             stored = (session_id, now, expires_at, absolute_end, None, None, 0, renewals, limits, "api")
             rows = [(*wallets[id_], is_default, now, session_id) for _, id_, is_default, _ in _in_order(links)]
-            return issued_session(session_details(self._database, stored, rows, now), token)
+            return issued_session(self._database, stored, rows, now, token)
 
         return write(self._database, change)
 
@@ -250,7 +250,7 @@ class SessionService(Service):
             journal.record(now, actor, [event])
             refuse_undone(self._database, "sessions", lambda: run(self._database, _IS_RENEWED, *values).fetchone())
             session |= {"expires_at": expires_at, "renewal_count": count, "last_renewed_at": now}
-            return issued_session(session_details(self._database, tuple(session.values()), links, now), renewed)
+            return issued_session(self._database, tuple(session.values()), links, now, renewed)
 
         return write(self._database, change, durable=True)
 
