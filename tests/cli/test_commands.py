@@ -348,10 +348,10 @@ class TestHelp:
         result = run(command, "--help").stdout
         next_step, codes = result.split("  Next:\n")[1].split("  Exit codes:\n")
         assert next_step.strip()
-        told = [line.split(maxsplit=1) for line in codes.splitlines()]
-        assert [code for code, _ in told] == sorted((code for code, _ in told), key=int)
-        assert {"0", "2", "4"} <= {code for code, _ in told}
-        assert len({line.index(text) for line, (_, text) in zip(codes.splitlines(), told, strict=True)}) == 1
+        listed = [line.split(maxsplit=1) for line in codes.splitlines()]
+        assert [code for code, _ in listed] == sorted((code for code, _ in listed), key=int)
+        assert {"0", "2", "4"} <= {code for code, _ in listed}
+        assert len({line.index(text) for line, (_, text) in zip(codes.splitlines(), listed, strict=True)}) == 1
 
     @pytest.mark.parametrize("command", ["plan", "upgrade", "downgrade", "check"])
     def test_of_a_long_running_command_describes_interruption(self, command: str) -> None:

@@ -139,5 +139,5 @@ def test_korean_errors_are_korean_throughout(tmp_path: Path, reason: str) -> Non
         execute(path, "DELETE FROM wallets")
     result = run("--lang", "ko", "upgrade", path)
     assert result.exit_code == 1
-    told = [line for line in result.stderr.splitlines() if not line.startswith("    ")]
-    assert all(any("가" <= letter <= "힣" for letter in line) for line in told)
+    lines = [line for line in result.stderr.splitlines() if not line.startswith("    ")]
+    assert all(any("가" <= letter <= "힣" for letter in line) for line in lines)

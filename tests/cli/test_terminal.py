@@ -210,7 +210,7 @@ class TestProgressLine:
         return terminal.getvalue()
 
     @pytest.mark.parametrize(
-        ("progress", "seconds", "told"),
+        ("progress", "seconds", "expected"),
         [
             (Progress("copying", 19, 50, 200), 0.9, "version 19: copying 50 of 200"),
             (Progress("copying", 19, 50, 200), 30, "version 19: copying 50 of 200, 1:30 left"),
@@ -221,10 +221,10 @@ class TestProgressLine:
             (Progress("copying"), 0.5, "copying"),
         ],
     )
-    def test_shows_what_is_known(self, progress: Progress, seconds: float, told: str) -> None:
+    def test_shows_what_is_known(self, progress: Progress, seconds: float, expected: str) -> None:
         """It shows rows done and time left if the number of rows is known, otherwise the elapsed time."""
         written = self.line((100, progress._replace(done=0)), (100 + seconds, progress))
-        assert left_on_screen(written) == told
+        assert left_on_screen(written) == expected
 
     def test_is_drawn_at_most_ten_times_per_second(self) -> None:
         """Several updates in a tenth of a second draw one line, but the last update of a phase is drawn."""
@@ -275,12 +275,12 @@ from waiaas import progress as progress_module
 
 progress_module._INSTRUCTIONS_PER_CALL, progress_module.SECONDS_BETWEEN_REPORTS = 1, 0
 phase, number = sys.argv.pop(1), getattr(signal, sys.argv.pop(1))
-draw, told = terminal.ProgressLine.__call__, []
+draw, seen = terminal.ProgressLine.__call__, []
 
 def kill(self, progress):
     draw(self, progress)
-    told.append(progress.phase)
-    if progress.phase == phase and told.count(phase) in (1, 2):
+    seen.append(progress.phase)
+    if progress.phase == phase and seen.count(phase) in (1, 2):
         os.kill(os.getpid(), number)
 
 terminal.ProgressLine.__call__ = kill

@@ -1,4 +1,4 @@
-"""The operations of playhouse's SqliteMigrator, with LosslessMigrator in its place."""
+"""The operations of playhouse's SqliteMigrator, run with LosslessMigrator instead."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ PETS = (
 
 
 class Owner(Model):
-    """A model of the table that `pet` refers to."""
+    """A model of the table that `pet` references."""
 
     name = TextField()
 
@@ -67,7 +67,7 @@ def everything(database: SqliteDatabase) -> object:
 
 
 def refused(database: SqliteDatabase, change: Change, kind: type[Exception] = OperationalError) -> WAIaaSError:
-    """Show that an operation outside of any transaction is refused, as one of Peewee's errors, and changes nothing."""
+    """Assert that an operation outside a transaction is refused as one of Peewee's errors and changes nothing."""
     before = list(database.connection().iterdump())
     with pytest.raises(WAIaaSError) as caught:
         migrate(change(LosslessMigrator(database)))
@@ -169,8 +169,8 @@ CHANGES: dict[str, tuple[Change, str, str]] = {
 
 @pytest.mark.parametrize("how", ["alone", "context", "caller's transaction"])
 @pytest.mark.parametrize(("change", "old", "new"), CHANGES.values(), ids=CHANGES)
-def test_only_the_definition_that_is_meant_changes(change: Change, old: str, new: str, how: str) -> None:
-    """An operation changes its own part of one definition; rows, ids, triggers, indexes, views and the rest stay."""
+def test_only_the_given_definition_changes(change: Change, old: str, new: str, how: str) -> None:
+    """An operation changes only its part of one definition; rows, ids, triggers, indexes and views are kept."""
     database = made(*PETS)
     migrator = LosslessMigrator(database)
     before_schema, before_rows = (
@@ -220,7 +220,7 @@ def test_a_new_column_has_the_default_in_every_row() -> None:
 
 
 def test_a_foreign_key_column_is_added_with_its_index() -> None:
-    """A foreign-key field makes a column with REFERENCES and an index, in two statements that Peewee's log shows."""
+    """A foreign-key field adds a column with REFERENCES and an index, in two statements that Peewee logs."""
     database = made(*PETS)
     field = ForeignKeyField(Owner, Owner.id, null=True, on_delete="CASCADE")
     migrate(LosslessMigrator(database).add_column("pet", "keeper_id", field))
@@ -284,13 +284,13 @@ REFUSED: dict[str, tuple[Change, str, type[Exception], str]] = {
         OperationalError,
         "",
     ),
-    "a key that is none": (
+    "a foreign key to a column that is not a key": (
         lambda m: m.add_foreign_key_constraint("pet", "age", "owner", "name"),
         "unexpected_schema",
         OperationalError,
         "",
     ),
-    "a foreign key that is none": (
+    "a foreign key that does not exist": (
         lambda m: m.drop_foreign_key_constraint("pet", "age"),
         "unexpected_schema",
         OperationalError,
@@ -352,7 +352,7 @@ REFUSED: dict[str, tuple[Change, str, type[Exception], str]] = {
         OperationalError,
         "",
     ),
-    "a definition that is no SQL": (
+    "a definition that is not SQL": (
         lambda m: m.add_constraint("pet", "x", SQL("CHECK (((")),
         "alter_refused",
         OperationalError,
@@ -364,7 +364,7 @@ REFUSED: dict[str, tuple[Change, str, type[Exception], str]] = {
         OperationalError,
         "",
     ),
-    "SQL that is none": (lambda m: m.sql("SELECT FROM"), "sqlite_error", OperationalError, ""),
+    "invalid SQL": (lambda m: m.sql("SELECT FROM"), "sqlite_error", OperationalError, ""),
     "SQL that breaks a constraint": (
         lambda m: m.sql("INSERT INTO owner VALUES (?, 'x')", (1,)),
         "sqlite_error",
@@ -376,10 +376,10 @@ REFUSED: dict[str, tuple[Change, str, type[Exception], str]] = {
 
 @pytest.mark.parametrize(("change", "reason", "kind", "named"), REFUSED.values(), ids=REFUSED)
 @pytest.mark.parametrize("how", ["alone", "caller's transaction"])
-def test_what_cannot_be_done_is_refused(
+def test_impossible_operations_are_refused(
     change: Change, reason: str, kind: type[Exception], named: str, how: str
 ) -> None:
-    """Each refusal is a WAIaaSError and one of Peewee's, names what is in the way, and leaves everything unchanged."""
+    """Each refusal is a WAIaaSError and a Peewee error, names the obstacle, and leaves everything unchanged."""
     database = made(*PETS)
     if how == "alone":
         error = refused(database, change, kind)
@@ -398,8 +398,8 @@ def test_what_cannot_be_done_is_refused(
         assert repr(details(error, "table", "column", "rows")) == named
 
 
-def test_playhouse_s_own_mistakes_are_raised_as_playhouse_does() -> None:
-    """Arguments that make no sense raise ValueError, and what no version of SQLite has NotImplementedError."""
+def test_invalid_arguments_raise_the_same_errors_as_in_playhouse() -> None:
+    """Invalid arguments raise ValueError, and operations that SQLite does not have raise NotImplementedError."""
     database = made(*PETS)
     migrator = LosslessMigrator(database)
     before = everything(database)
@@ -417,7 +417,7 @@ def test_playhouse_s_own_mistakes_are_raised_as_playhouse_does() -> None:
 
 
 def test_a_key_that_a_foreign_key_needs_is_not_dropped() -> None:
-    """A UNIQUE index or constraint to which another table refers stays: without it each of its rows would fail."""
+    """A UNIQUE index or constraint that a foreign key references is kept, because the key would fail without it."""
     database = made(
         "CREATE TABLE owner (a INT, b INT, CONSTRAINT both UNIQUE (a, b))",
         "CREATE UNIQUE INDEX own ON owner (b)",
@@ -432,8 +432,8 @@ def test_a_key_that_a_foreign_key_needs_is_not_dropped() -> None:
     migrate(LosslessMigrator(database).drop_index("owner", "own"))
 
 
-def test_an_index_over_nothing_but_the_column_goes_with_it() -> None:
-    """The index is dropped with its column and reported; one over another column too is in the way."""
+def test_an_index_on_only_the_column_is_dropped_with_it() -> None:
+    """The index is dropped with its column and reported; an index that also has another column blocks the drop."""
     database = made("CREATE TABLE t (a, b, c)", "CREATE UNIQUE INDEX one ON t (b)", "INSERT INTO t VALUES (1, 2, 3)")
     migrator = LosslessMigrator(database)
     migrate(migrator.drop_column("t", "b"))
@@ -444,8 +444,8 @@ def test_an_index_over_nothing_but_the_column_goes_with_it() -> None:
 
 
 @pytest.mark.parametrize("change", ["table", "column"])
-def test_a_name_can_change_in_the_case_of_its_letters_alone(change: str) -> None:
-    """SQLite has no such rename; everything that names the table or the column follows all the same."""
+def test_a_rename_can_change_only_the_case(change: str) -> None:
+    """A rename that only changes the case, which SQLite does not have, changes every reference too."""
     database = made(*PETS)
     before = rows(database, "SELECT id, owner_id, name, age FROM pet")
     migrator = LosslessMigrator(database)
@@ -462,8 +462,8 @@ def test_a_name_can_change_in_the_case_of_its_letters_alone(change: str) -> None
     assert rows(database, "SELECT name FROM sqlite_master WHERE name LIKE 'waiaas%'") == []
 
 
-def test_the_type_of_a_strict_table_is_kept_to() -> None:
-    """A table that becomes STRICT names the rows that it cannot store, and one that is STRICT an unknown type."""
+def test_types_of_strict_tables_are_checked() -> None:
+    """A table that becomes STRICT names the rows that it cannot store, and a STRICT table an unknown type."""
     database = made("CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT)", "INSERT INTO t VALUES (1, 'x'), (2, x'00')")
     strict = "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT) STRICT"
     error = refused(database, lambda m: m.rebuild_table("t", strict), IntegrityError)
@@ -476,8 +476,8 @@ def test_the_type_of_a_strict_table_is_kept_to() -> None:
     assert (error.reason, *details(error, "column", "rows")) == ("value_not_allowed", "a", [1])
 
 
-def test_rows_that_a_new_primary_key_does_not_take_are_named() -> None:
-    """An INTEGER PRIMARY KEY, which has no index, names equal values and those that are no whole number."""
+def test_rows_that_violate_a_new_primary_key_are_named() -> None:
+    """An INTEGER PRIMARY KEY, which has no index, names duplicate values and values that are not whole numbers."""
     database = made("CREATE TABLE t (a INT, b TEXT)", "INSERT INTO t VALUES (1, 'x'), (1, 'y')")
     definition = "CREATE TABLE t (a INTEGER PRIMARY KEY, b TEXT)"
     error = refused(database, lambda m: m.rebuild_table("t", definition, change=["a"]), IntegrityError)
@@ -488,7 +488,7 @@ def test_rows_that_a_new_primary_key_does_not_take_are_named() -> None:
 
 
 def test_links_that_a_junction_table_does_not_allow_are_named() -> None:
-    """Two rows that would be one link, or a link without a value, are refused by their ids."""
+    """Two rows that would become the same link, or a link without a value, are refused by their ids."""
     statements = (
         "CREATE TABLE pet (id INTEGER PRIMARY KEY, tag TEXT, owner TEXT)",
         "INSERT INTO pet VALUES (1, 'a', 'Kim'), (2, 'a', 'Kim'), (3, NULL, 'Lee')",
@@ -510,8 +510,8 @@ def test_links_that_a_junction_table_does_not_allow_are_named() -> None:
         assert (error.reason, *details(error, "table", "rows")) == ("value_not_allowed", "pet", named)
 
 
-def test_operations_run_in_the_order_in_which_they_are_given() -> None:
-    """`update` waits for its turn like every other operation, and so does SQL of one's own."""
+def test_operations_run_in_order() -> None:
+    """`update` and plain SQL run in order with every other operation."""
     database = made(*PETS)
     migrator = LosslessMigrator(database)
     migrate(
@@ -524,7 +524,7 @@ def test_operations_run_in_the_order_in_which_they_are_given() -> None:
 
 
 def test_after_a_refusal_nothing_of_a_migration_is_committed() -> None:
-    """A refusal inside `migration_context` that is caught ends the migration all the same."""
+    """A refusal that is caught inside `migration_context` still ends the migration."""
     database = made(*PETS)
     before = everything(database)
     migrator = LosslessMigrator(database)
@@ -540,8 +540,8 @@ def test_after_a_refusal_nothing_of_a_migration_is_committed() -> None:
     assert everything(database) == before
 
 
-def test_a_transaction_that_was_ended_meanwhile_is_noticed() -> None:
-    """After a COMMIT of one's own inside `migration_context`, no operation runs outside of the transaction."""
+def test_a_commit_by_the_caller_is_detected() -> None:
+    """After a COMMIT of the caller inside `migration_context`, no operation runs outside the transaction."""
     database = made(*PETS)
     migrator = LosslessMigrator(database)
     with pytest.raises(WAIaaSError) as caught, migrator.migration_context():
@@ -551,7 +551,7 @@ def test_a_transaction_that_was_ended_meanwhile_is_noticed() -> None:
 
 
 def test_without_atomic_each_operation_is_a_transaction() -> None:
-    """With `atomic=False` foreign keys are off, what was done before a refusal stays, and the caller may commit."""
+    """With `atomic=False` foreign keys are off, earlier operations survive a refusal, and the caller may commit."""
     database = made(*PETS, "PRAGMA foreign_keys = ON")
     migrator = LosslessMigrator(database)
 
@@ -567,15 +567,15 @@ def test_without_atomic_each_operation_is_a_transaction() -> None:
 
 
 def test_a_parent_is_rebuilt_outside_of_a_transaction_with_foreign_keys_on() -> None:
-    """Playhouse's rebuild deletes the rows that refer to the table then; here they stay."""
+    """Playhouse's rebuild would delete the child rows in this case; here they are kept."""
     database = made(*PETS, "PRAGMA foreign_keys = ON")
     migrate(LosslessMigrator(database).drop_not_null("owner", "name"))
     assert rows(database, "SELECT id, owner_id FROM pet ORDER BY id") == [(1, 1), (2, 1), (5, None)]
     assert database.foreign_keys == 1
 
 
-def test_a_migrator_is_made_of_a_proxy() -> None:
-    """`from_database` gives a migrator of this library, not playhouse's, and takes what playhouse's takes."""
+def test_a_migrator_is_created_from_a_proxy() -> None:
+    """`from_database` returns a migrator of this library and accepts what playhouse's accepts."""
     from peewee import DatabaseProxy, PostgresqlDatabase
 
     proxy = DatabaseProxy()
@@ -590,7 +590,7 @@ def test_a_migrator_is_made_of_a_proxy() -> None:
 
 
 def test_no_operation_of_playhouse_is_inherited() -> None:
-    """Each public operation of playhouse's SqliteMigrator is one of this library's own."""
+    """Each public operation of playhouse's SqliteMigrator is overridden by this library."""
     inherited = [
         name
         for name in dir(SqliteMigrator)
@@ -605,7 +605,7 @@ def test_no_operation_of_playhouse_is_inherited() -> None:
 
 
 def test_peewee_s_log_shows_what_changes_the_database(caplog: pytest.LogCaptureFixture) -> None:
-    """What the library reads to decide is not logged as a query of the program."""
+    """Queries with which the library inspects the schema are not logged as the program's."""
     database = made(*PETS)
     with caplog.at_level("DEBUG", logger="peewee"):
         migrate(LosslessMigrator(database).add_column("owner", "at", IntegerField(null=True)))
@@ -616,8 +616,8 @@ def test_peewee_s_log_shows_what_changes_the_database(caplog: pytest.LogCaptureF
     ]
 
 
-def test_a_locked_or_read_only_file_is_told_as_such(tmp_path: Path) -> None:
-    """A file that another connection holds, or that cannot be written, is refused with that reason."""
+def test_a_locked_or_read_only_file_is_refused(tmp_path: Path) -> None:
+    """A locked or read-only file is refused with that reason."""
     path = tmp_path / "pets.db"
     database = SqliteDatabase(path, timeout=0)
     for statement in PETS:

@@ -1,4 +1,4 @@
-"""A new name or place never changes silently what a view, trigger, index, CHECK or virtual table means."""
+"""New names and column positions never silently change a view, trigger, index, CHECK or virtual table."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def run(database: SqliteDatabase, change: Change) -> None:
 
 
 def content(database: SqliteDatabase) -> list[object]:
-    """The schema and all rows; those of virtual tables are in tables of theirs."""
+    """Return the schema and all rows; rows of virtual tables are in their shadow tables."""
     schema = rows(database, "SELECT * FROM sqlite_master ORDER BY name, type")
     tables = [name for kind, name, _, root, _ in schema if kind == "table" and root]
     return [schema, *(rows(database, f'SELECT * FROM "{name}"') for name in tables)]
@@ -80,10 +80,8 @@ ADDING: dict[str, Change] = {
 
 @pytest.mark.parametrize("change", ADDING.values(), ids=ADDING)
 @pytest.mark.parametrize(("statement", "kind", "name"), TAKEN.values(), ids=TAKEN)
-def test_a_new_column_takes_no_name_that_means_something_else(
-    statement: str, kind: str, name: str, change: Change
-) -> None:
-    """An object in which the name of a new column means a text or another column is refused by name."""
+def test_a_new_column_does_not_capture_a_name(statement: str, kind: str, name: str, change: Change) -> None:
+    """An object in which the name of a new column is used as text or as another column is refused by name."""
     error = refused(made(*T, *ROWS, "CREATE VIEW all_of_t AS SELECT * FROM t", statement), change)
     details = error.details or {}
     assert (details["kind"], details["name"], details["table"]) == (kind, name, "t")
@@ -99,8 +97,8 @@ TABLE_TEXTS = {
 
 @pytest.mark.parametrize("change", ADDING.values(), ids=ADDING)
 @pytest.mark.parametrize("table", TABLE_TEXTS.values(), ids=TABLE_TEXTS)
-def test_a_new_column_takes_no_text_of_its_own_table(table: str, change: Change) -> None:
-    """A CHECK or generated column with the name of the new column as a text is refused."""
+def test_a_new_column_does_not_capture_text_of_its_table(table: str, change: Change) -> None:
+    """A CHECK or generated column that uses the name of the new column as text is refused."""
     error = refused(made(table), change)
     assert (error.reason, (error.details or {})["kind"]) == ("name_taken", "constraint")
     assert '"active"' in str(error)
@@ -118,8 +116,8 @@ HARMLESS = (
 
 
 @pytest.mark.parametrize("change", ADDING.values(), ids=ADDING)
-def test_a_name_that_stays_what_it_is_is_no_obstacle(change: Change) -> None:
-    """Objects that name another thing by the name of the new column, beyond doubt, stay and go on working."""
+def test_an_unambiguous_name_does_not_block(change: Change) -> None:
+    """Objects that unambiguously use the new column's name for something else are kept and still work."""
     database = made(*T, *ROWS, *HARMLESS)
     kept = "SELECT name, sql FROM sqlite_master WHERE type <> 'table' ORDER BY name"
     before = rows(database, kept)
@@ -148,15 +146,15 @@ RENAMES: dict[str, tuple[str, Change]] = {
 
 
 @pytest.mark.parametrize(("statement", "change"), RENAMES.values(), ids=RENAMES)
-def test_a_new_name_is_not_taken_for_something_else(statement: str, change: Change) -> None:
-    """A view in which the new name of a column or table already means something else is refused by name."""
+def test_a_new_name_does_not_capture_another_meaning(statement: str, change: Change) -> None:
+    """A view in which the new name of a column or table already has another meaning is refused by name."""
     error = refused(made(*T, *ROWS, statement), change)
     assert error.reason in ("name_taken", "dependent_object")
     assert (error.details or {})["name"] == "mine"
 
 
 def test_a_text_in_double_quotes_survives_a_rename() -> None:
-    """A text in double quotes that a renamed column would capture stays a text, in indexes, views and triggers."""
+    """A text in double quotes that a renamed column would capture stays text, in indexes, views and triggers."""
     database = made(
         *T,
         *ROWS,
@@ -206,7 +204,7 @@ def with_virtual_table(statement: str) -> SqliteDatabase:
 @pytest.mark.parametrize("change", FTS_CHANGES.values(), ids=FTS_CHANGES)
 @pytest.mark.parametrize("statement", FTS.values(), ids=FTS)
 def test_a_search_that_reads_the_table_is_not_broken(statement: str, change: Change) -> None:
-    """A virtual table that reads its texts from the table or column is refused by name, or goes on finding them."""
+    """A virtual table that reads its text from the table or column is refused by name, or still finds it."""
     database = with_virtual_table(statement)
     if "of_t" in statement and change is FTS_CHANGES["rename_table"]:
         run(database, change)
@@ -217,16 +215,16 @@ def test_a_search_that_reads_the_table_is_not_broken(statement: str, change: Cha
     assert (error.details or {})["name"] in ("f", "of_t")
 
 
-def test_a_column_that_a_search_would_take_on_is_refused() -> None:
-    """An FTS4 table that has the columns of its content table would get one more, without a text for it."""
+def test_a_column_that_an_fts4_table_would_gain_is_refused() -> None:
+    """An FTS4 table without its own columns is refused, because it would gain a column without text."""
     database = made(*T, *ROWS, 'CREATE VIRTUAL TABLE f USING fts4 (content="t")')
     for change in ADDING.values():
         error = refused(database, change)
         assert ((error.details or {})["kind"], (error.details or {})["name"]) == ("virtual table", "f")
 
 
-def test_a_search_goes_on_over_a_change_that_it_does_not_need() -> None:
-    """Other columns may come, go and be renamed beside an FTS5 table's own."""
+def test_a_search_works_after_an_unrelated_change() -> None:
+    """Other columns of an FTS5 content table may be added, dropped and renamed."""
     database = made(
         *T, "ALTER TABLE t ADD COLUMN note TEXT", *ROWS, FTS["FTS5"], "INSERT INTO f (f) VALUES ('rebuild')"
     )
@@ -260,14 +258,14 @@ POSITIONAL = {
 
 
 @pytest.mark.parametrize("statement", POSITIONAL.values(), ids=POSITIONAL)
-def test_columns_in_another_order_swap_no_values(statement: str) -> None:
-    """A trigger or view that goes by the position of the columns is refused by name when a rebuild moves them."""
+def test_reordered_columns_swap_no_values(statement: str) -> None:
+    """A trigger or view that depends on the order of the columns is refused by name if a rebuild moves them."""
     error = refused(made(*LOG, statement), lambda m: m.rebuild_table("log", REORDERED))
     assert (error.reason, (error.details or {})["name"]) == ("dependent_object", "mine")
 
 
-def test_what_goes_by_names_does_not_mind_another_order() -> None:
-    """Views and triggers that name the columns, or take all of them on both sides, go on working."""
+def test_references_by_name_allow_another_order() -> None:
+    """Views and triggers that name the columns, or select all of them on both sides, still work."""
     database = made(
         *LOG,
         "CREATE TRIGGER mine AFTER INSERT ON other BEGIN INSERT INTO log (a, b) VALUES (new.x, new.y); END",
@@ -286,7 +284,7 @@ def test_what_goes_by_names_does_not_mind_another_order() -> None:
     "change", [ADDING["append_column"], ADDING["add_column"]], ids=["append_column", "add_column"]
 )
 def test_an_added_column_breaks_no_trigger(change: Change) -> None:
-    """A trigger that inserts without a column list is refused by name, by playhouse's operation too."""
+    """A trigger that inserts without a column list is refused by name, in playhouse's operation too."""
     database = made(*T, "CREATE TRIGGER mine AFTER INSERT ON u BEGIN INSERT INTO t VALUES (NULL, 'x'); END")
     error = refused(database, change)
     assert (error.reason, (error.details or {})["name"]) == ("dependent_object", "mine")

@@ -1,4 +1,4 @@
-"""The settings of the caller's connection, and its unfinished queries, while a table is changed."""
+"""The settings and unfinished queries of the caller's connection during a table change."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def fail(migrator: LosslessMigrator) -> Operation:
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[SqliteDatabase]:
-    """A file with a table, open."""
+    """An open database with a table."""
     database = SqliteDatabase(tmp_path / "pets.db", timeout=0)
     for statement in PETS:
         database.execute_sql(statement)
@@ -44,7 +44,7 @@ def database(tmp_path: Path) -> Iterator[SqliteDatabase]:
 
 
 def content(database: SqliteDatabase) -> object:
-    """What another program reads from the file."""
+    """Return what another connection reads from the file."""
     database.close()
     other = SqliteDatabase(database.database)
     found = (
@@ -71,10 +71,8 @@ SET_ASIDE = {
 
 
 @pytest.mark.parametrize(("name", "value"), SET_ASIDE.values(), ids=SET_ASIDE)
-def test_a_change_is_safe_whatever_the_connection_is_set_to(
-    name: str, value: object, database: SqliteDatabase
-) -> None:
-    """A refused change leaves the file unchanged and whole, one that succeeds is complete; the setting is restored."""
+def test_a_change_is_safe_with_any_connection_setting(name: str, value: object, database: SqliteDatabase) -> None:
+    """A refused change leaves the file unchanged, a successful one is complete, and the setting is restored."""
     before = content(database)
     database.pragma(name, value)
     with pytest.raises(IntegrityError, match="age < 9"):
@@ -88,7 +86,7 @@ def test_a_change_is_safe_whatever_the_connection_is_set_to(
 
 
 def test_a_change_in_memory_can_be_rolled_back_without_a_journal() -> None:
-    """A database in memory without a journal gets one for the time of the change."""
+    """An in-memory database without a journal gets one for the duration of the change."""
     database = made(*PETS, "PRAGMA journal_mode = OFF")
     before = list(database.connection().iterdump())
     with pytest.raises(IntegrityError, match="age < 9"):
@@ -98,8 +96,8 @@ def test_a_change_in_memory_can_be_rolled_back_without_a_journal() -> None:
 
 
 @pytest.mark.parametrize("factory", ["row_factory", "text_factory"])
-def test_rows_and_texts_of_another_kind_make_no_difference(factory: str, database: SqliteDatabase) -> None:
-    """A connection that gives dictionaries for rows, or bytes for texts, is used like any other and stays so."""
+def test_row_and_text_factories_do_not_matter(factory: str, database: SqliteDatabase) -> None:
+    """A connection that returns dictionaries as rows, or bytes as text, works and keeps its factories."""
 
     def as_dictionary(cursor: Any, row: tuple[Any, ...]) -> dict[str, Any]:
         return {column[0]: value for column, value in zip(cursor.description, row, strict=True)}
@@ -128,7 +126,7 @@ REFUSED: dict[str, Callable[[SqliteDatabase], object]] = {
 def test_a_connection_that_cannot_be_made_safe_is_refused(
     set_up: Callable[[SqliteDatabase], object], change: Change, database: SqliteDatabase
 ) -> None:
-    """The refusal names the setting, before anything is changed."""
+    """The refusal names the setting before anything is changed."""
     before = content(database)
     set_up(database)
     with pytest.raises(OperationalError) as caught:
@@ -139,7 +137,7 @@ def test_a_connection_that_cannot_be_made_safe_is_refused(
 
 
 def test_a_queue_database_is_refused(tmp_path: Path, database: SqliteDatabase) -> None:
-    """A database that writes in another thread, without transactions, is refused by an operation and an upgrade."""
+    """A database that writes in another thread without transactions is refused by operations and upgrades."""
     database.pragma("journal_mode", "wal")
     queue = SqliteQueueDatabase(database.database)
     with pytest.raises(WAIaaSError, match="SqliteQueueDatabase"):
@@ -155,7 +153,7 @@ def test_a_queue_database_is_refused(tmp_path: Path, database: SqliteDatabase) -
 
 
 def test_a_pooled_connection_is_used_like_any_other(tmp_path: Path, database: SqliteDatabase) -> None:
-    """A connection of a pool comes back with the settings that it had."""
+    """A connection of a pool is returned with its original settings."""
     pool = PooledSqliteDatabase(database.database, pragmas={"foreign_keys": 1})
     with pool.connection_context():
         migrate(succeed(LosslessMigrator(pool)))
@@ -164,8 +162,8 @@ def test_a_pooled_connection_is_used_like_any_other(tmp_path: Path, database: Sq
 
 
 @pytest.mark.parametrize("is_held", [True, False], ids=["in a transaction", "outside of one"])
-def test_a_query_with_rows_left_is_refused(is_held: bool, database: SqliteDatabase) -> None:
-    """The change is refused before it begins, the query goes on, and after its end the change succeeds."""
+def test_an_unfinished_query_is_refused(is_held: bool, database: SqliteDatabase) -> None:
+    """The change is refused before it begins, the query continues, and after it ends the change succeeds."""
     if is_held:
         database.connection().execute("BEGIN")
     cursor = database.execute_sql("SELECT id FROM pet")
@@ -183,8 +181,8 @@ def test_a_query_with_rows_left_is_refused(is_held: bool, database: SqliteDataba
         database.execute_sql("INSERT INTO pet VALUES (3, NULL)")
 
 
-def test_an_upgrade_refuses_a_query_with_rows_left(v18: Path) -> None:
-    """An upgrade refuses it by the same reason, and leaves the file byte for byte unchanged."""
+def test_an_upgrade_refuses_an_unfinished_query(v18: Path) -> None:
+    """An upgrade is refused with the same reason, and the file is unchanged byte for byte."""
     before = v18.read_bytes()
     database = SqliteDatabase(v18)
     cursor = database.execute_sql("SELECT id FROM sessions")
@@ -197,8 +195,8 @@ def test_an_upgrade_refuses_a_query_with_rows_left(v18: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "value"), SET_ASIDE.values(), ids=SET_ASIDE)
-def test_an_upgrade_works_whatever_the_connection_is_set_to(name: str, value: object, v18: Path) -> None:
-    """An upgrade is done, with its backup, and the setting is restored."""
+def test_an_upgrade_works_with_any_connection_setting(name: str, value: object, v18: Path) -> None:
+    """An upgrade succeeds, with its backup, and the setting is restored."""
     database = SqliteDatabase(v18, timeout=0)
     database.pragma(name, value)
     report = waiaas.upgrade(database)

@@ -1,4 +1,4 @@
-"""What depends on a column or on a table is named with its kind, as the errors tell it."""
+"""Dependencies of a column or table are reported with their kind, as in the errors."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ CASES = {
         ],
         [("constraint", "UNIQUE (id, x) FOREIGN KEY (x) REFERENCES p (id)")],
     ),
-    "a CHECK behind a key to a column of its name": (
+    "a CHECK after a key to a column of its name": (
         ["CREATE TABLE p (x PRIMARY KEY)", "CREATE TABLE t (id REFERENCES p (x) CHECK (x > 0), x)"],
         [("constraint", "id REFERENCES p (x) CHECK (x > 0)")],
     ),
@@ -79,7 +79,7 @@ CASES = {
 
 @pytest.mark.parametrize(("statements", "expected"), CASES.values(), ids=CASES)
 def test_what_depends_on_a_column(statements: list[str], expected: list[tuple[str, str]]) -> None:
-    """Each thing that needs the column is named with its kind, and nothing else is."""
+    """Each object that needs the column is reported with its kind, and no other object is."""
     database = made(*statements)
     table = describe_table(database, "t")
     assert table is not None
@@ -87,7 +87,7 @@ def test_what_depends_on_a_column(statements: list[str], expected: list[tuple[st
 
 
 def test_what_depends_on_a_table() -> None:
-    """Beyond what a table should be, its columns and indexes and all that refers to it are named with their kinds."""
+    """Dependencies that do not belong to the table's own definition are reported with their kinds."""
     definition = "CREATE TABLE t (id PRIMARY KEY)"
     database = made(
         "CREATE TABLE t (id PRIMARY KEY, x)",

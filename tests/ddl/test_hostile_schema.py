@@ -1,4 +1,4 @@
-"""Schemas that would take gigabytes, hours or the signals of the process."""
+"""Schemas that would need gigabytes or hours, or block the signals of the process."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ NESTED = {
 
 
 def run_in_a_gigabyte(path: Path, command: str) -> subprocess.CompletedProcess[str]:
-    """Run a command in a process that gets no more memory than 1 GB."""
+    """Run a command in a process limited to 1 GB of memory."""
     name, *options = command.split()
     return subprocess.run(
         [sys.executable, "-m", "waiaas", name, str(path), *options, "--json"],
@@ -74,7 +74,7 @@ def test_views_that_expand_to_thousands_are_kept_and_not_compiled(v18: Path, sta
 
 
 def test_the_expansion_counts_each_name_as_often_as_sqlite_would() -> None:
-    """A view counts for as much as it expands to, wherever it is named; a name that is no view counts once."""
+    """A view counts as much as it expands to, each time it is named; a name that is not a view counts once."""
     with closing(sqlite3.connect(":memory:")) as database:
         for statement in ("CREATE TABLE sessions (id)", *DOUBLED[:4]):
             database.execute(statement)
@@ -109,7 +109,7 @@ HUGE = {
 @pytest.mark.slow
 @pytest.mark.parametrize("statements", HUGE.values(), ids=HUGE)
 def test_values_of_gigabytes_are_not_computed(v18: Path, statements: tuple[str, ...]) -> None:
-    """Every command answers or refuses within 1 GB of memory; a file that is refused is unchanged."""
+    """Every command succeeds or is refused within 1 GB of memory, and a refused file is unchanged."""
     with closing(sqlite3.connect(v18, isolation_level=None)) as database:
         database.execute("PRAGMA ignore_check_constraints = ON")
         for statement in statements[:-1]:
@@ -127,7 +127,8 @@ def test_values_of_gigabytes_are_not_computed(v18: Path, statements: tuple[str, 
             assert v18.read_bytes() == before
 
 
-# Runs `waiaas`; a thread sends a signal as soon as a function of the main thread has a local variable with a value.
+# Runs `waiaas`; a thread sends a signal as soon as a function of the main thread has a local variable with a given
+# value.
 STOP_IN_A_STATEMENT = """
 import os, signal, sys, threading
 from waiaas.cli import main
@@ -151,7 +152,7 @@ def stop():
 threading.Thread(target=stop, daemon=True).start()
 main(prog_name="waiaas")
 """
-# A few instructions of SQLite for each row, of which one takes long.
+# A few SQLite instructions per row, one of which takes long.
 SLOW = (
     "CREATE TABLE slow (a)",
     "WITH n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 5000) INSERT INTO slow SELECT i FROM n",
@@ -169,7 +170,7 @@ SLOW = (
 def test_a_signal_ends_a_statement_that_a_schema_makes_slow(
     v18: Path, command: str, variable: str, value: str, name: str, code: int
 ) -> None:
-    """Ctrl-C and SIGTERM end a statement whose few instructions would take minutes, and the file is unchanged."""
+    """Ctrl-C and SIGTERM interrupt a statement that would take minutes, and the file is unchanged."""
     execute(v18, *SLOW)
     before = v18.read_bytes()
     ended = subprocess.run(
@@ -185,7 +186,7 @@ def test_a_signal_ends_a_statement_that_a_schema_makes_slow(
 
 
 def test_limits_are_those_of_the_caller_afterwards(v18: Path) -> None:
-    """An inspection lowers the limits of a connection, never raises one, and restores what it changed."""
+    """An inspection lowers the limits of a connection, never raises one, and restores them."""
     with open_to_change(v18) as database:
         connection = database.connection()
         connection.execute("PRAGMA cell_size_check = OFF")
@@ -202,15 +203,15 @@ def test_limits_are_those_of_the_caller_afterwards(v18: Path) -> None:
 
 
 def test_a_file_is_inspected_without_trust(v18: Path) -> None:
-    """A connection that only inspects a file lets its schema use no function with side effects."""
+    """On a connection that only inspects a file, its schema cannot use functions with side effects."""
     with open_as_it_is(v18) as database:
         assert (database.pragma("trusted_schema"), database.pragma("cell_size_check")) == (0, 1)
         waiaas.check(database)
         assert database.pragma("trusted_schema") == 0
 
 
-def test_check_accepts_functions_that_are_not_here_without_trust(v18: Path) -> None:
-    """A CHECK with a function of the program's own is left out, and trust is off again afterwards."""
+def test_check_accepts_missing_functions_without_trust(v18: Path) -> None:
+    """A CHECK that uses a program's function is skipped, and trusted_schema is off again afterwards."""
     with closing(sqlite3.connect(v18, isolation_level=None)) as database:
         database.create_function("mine", 1, lambda _: 1, deterministic=True)
         database.execute("CREATE TABLE own (a CHECK (mine(a)))")
@@ -221,7 +222,7 @@ def test_check_accepts_functions_that_are_not_here_without_trust(v18: Path) -> N
 
 
 def test_a_signal_in_a_callback_of_sqlite_is_not_lost(v18: Path) -> None:
-    """An exception that a signal raises while SQLite asks the authorizer ends the work with KeyboardInterrupt."""
+    """An exception that a signal raises in SQLite's authorizer callback ends the work with KeyboardInterrupt."""
 
     def stop(*_: object) -> int:
         signal.raise_signal(signal.SIGINT)
@@ -235,7 +236,7 @@ def test_a_signal_in_a_callback_of_sqlite_is_not_lost(v18: Path) -> None:
 
 
 def test_constraints_with_thousands_of_digits_are_refused(v18: Path) -> None:
-    """A number that Python does not read stops no list, and whoever asks for it learns that it cannot be read."""
+    """A number too long for Python breaks no list, and a read of it raises the documented error."""
     execute(v18, f"UPDATE sessions SET constraints = '{{\"a\": {'9' * 5000}}}'")
     with open_to_change(v18) as database:
         waiaas.upgrade(database, backup=False)

@@ -1,4 +1,4 @@
-"""Changes that leave rows and indexes alone: other CHECKs, a column with a CHECK, another name of an index."""
+"""Changes that keep rows and indexes: other CHECKs, a new column with a CHECK, another name of an index."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_check_is_changed_without_copying_rows(database: SqliteDatabase) -> No
 
 
 def test_another_connection_obeys_the_new_check(database: SqliteDatabase) -> None:
-    """A program that has read the old definition already reads the new one after the commit."""
+    """A connection that has read the old definition reads the new one after the commit."""
     with closing(sqlite3.connect(database.database)) as other:
         other.execute("SELECT kind FROM pet").fetchall()
         database.execute_sql("DELETE FROM pet WHERE kind = 'cat'")
@@ -97,13 +97,13 @@ def test_rows_that_a_new_check_does_not_allow_are_named(database: SqliteDatabase
     ids=["a default", "a type"],
 )
 def test_anything_else_is_a_table_rebuild(database: SqliteDatabase, other: str) -> None:
-    """Where more than a CHECK differs, every row is copied."""
+    """If more than a CHECK differs, every row is copied."""
     assert run(database, "change_columns", table="pet", definitions={"kind": other}).result.rows_written == 2
 
 
 @pytest.mark.parametrize("check", ["own(kind) > 0", "kind IS NOT own(kind)"])
 def test_a_check_with_a_function_of_the_program(database: SqliteDatabase, check: str) -> None:
-    """A CHECK that needs a function which only the program has is as good as any other."""
+    """A CHECK that uses a function of the program works too."""
     database.connection().create_function("own", 1, len, deterministic=True)
     run(database, "change_columns", table="pet", definitions={"kind": f"kind TEXT NOT NULL CHECK ({check})"})
     assert check in definition(database, "pet")
@@ -126,8 +126,8 @@ def test_a_defensive_connection_rebuilds(database: SqliteDatabase) -> None:
         ("size INTEGER NOT NULL DEFAULT 1 CHECK (size > age)", False),
     ],
 )
-def test_a_column_with_a_check_is_as_sqlite_adds_it(database: SqliteDatabase, column: str, is_allowed: bool) -> None:
-    """The column is added, or refused, and the definition is the one that SQLite's own ADD COLUMN would write."""
+def test_a_column_with_a_check_equals_sqlites(database: SqliteDatabase, column: str, is_allowed: bool) -> None:
+    """The column is added, or refused, and the definition equals that of SQLite's own ADD COLUMN."""
     with closing(sqlite3.connect(":memory:")) as plain:
         plain.execute(TABLE)
         plain.execute(f"ALTER TABLE pet ADD COLUMN {column}")
@@ -144,7 +144,7 @@ def test_a_column_with_a_check_is_as_sqlite_adds_it(database: SqliteDatabase, co
 
 
 def test_an_index_is_renamed_with_its_statistics(database: SqliteDatabase) -> None:
-    """An index that is replaced by the same one under another name keeps its pages and the planner's statistics."""
+    """An index replaced by the same one under another name keeps its pages and its statistics."""
     before = pages(database)
     query = "SELECT stat FROM sqlite_stat1 WHERE idx = ?"
     statistics = database.execute_sql(query, ("by_kind",)).fetchall()
@@ -159,8 +159,8 @@ def test_an_index_is_renamed_with_its_statistics(database: SqliteDatabase) -> No
 
 
 @pytest.mark.parametrize("name", ["kinds", "by_kind"])
-def test_an_index_that_differs_is_not_renamed(database: SqliteDatabase, name: str) -> None:
-    """One over the same columns in another order is created anew, and the old one dropped."""
+def test_a_different_index_is_not_renamed(database: SqliteDatabase, name: str) -> None:
+    """An index with the same columns in another order is created, and the old one dropped."""
     before = pages(database)
     statement = f"CREATE INDEX {name} ON pet (kind, age)"
     if name == "by_kind":
@@ -172,8 +172,8 @@ def test_an_index_that_differs_is_not_renamed(database: SqliteDatabase, name: st
         assert pages(database)["kinds"] != before["by_kind"]
 
 
-def test_a_migration_that_fails_takes_the_definition_back(database: SqliteDatabase) -> None:
-    """What was changed in place is undone with the rest of the transaction, for this connection too."""
+def test_a_failed_migration_rolls_the_definition_back(database: SqliteDatabase) -> None:
+    """A definition changed in place is rolled back with the transaction, for this connection too."""
     migrator = LosslessMigrator(database)
     change, failure = migrator.change_columns("pet", {"kind": WIDER}), migrator.drop_column("pet", "nothing")
     with pytest.raises(WAIaaSError), migrator.migration_context():

@@ -1,11 +1,11 @@
-"""The schema operations know nothing of WAIaaS."""
+"""The schema operations do not depend on WAIaaS."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 
-# The package itself is replaced, for it imports the rest.
+# The package itself is replaced, because it imports the rest.
 PROGRAM = """
 import sys
 from importlib.abc import MetaPathFinder
@@ -51,6 +51,6 @@ except ImportError as error:
 
 
 def test_the_operations_work_without_the_rest_of_the_package() -> None:
-    """All modules of `waiaas.ddl` are imported and a table is rebuilt with every other module blocked."""
+    """All modules of `waiaas.ddl` can be imported, and a table rebuilt, with every other module blocked."""
     run = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True)
     assert (run.stdout.strip(), run.stderr) == ("waiaas.models is blocked", "")

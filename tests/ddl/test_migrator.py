@@ -70,7 +70,7 @@ def absorb(migrator: LosslessMigrator) -> Operation:
 
 
 def test_a_column_becomes_a_junction_table_and_back() -> None:
-    """A foreign-key column turned into a junction table keeps each link, and turned back is what it was."""
+    """A foreign-key column converted to a junction table keeps each link, and converts back to the same column."""
     database = made(*OWNERS)
     before = list(database.connection().iterdump())
     assert run(database, extract).result.links_created == 2
@@ -81,8 +81,8 @@ def test_a_column_becomes_a_junction_table_and_back() -> None:
     assert sorted(after.split("\n")) == sorted("\n".join(before).replace('"pet"', "pet").split("\n"))
 
 
-def test_links_that_get_lost_are_noticed() -> None:
-    """Where fewer links arrive than were to be made, all of it is taken back."""
+def test_lost_links_are_detected() -> None:
+    """If fewer links arrive than expected, everything is rolled back."""
     database = made(*OWNERS)
     answers = itertools.chain([1, 1], itertools.repeat(0))
     database.register_function(lambda: next(answers), "flip", 0)
@@ -92,14 +92,14 @@ def test_links_that_get_lost_are_noticed() -> None:
     assert (error.details["table"], error.details["before"], error.details["after"]) == ("pet_owner_link", 2, 0)
 
 
-def test_a_junction_table_in_the_way_is_refused() -> None:
-    """A junction table that has rows is refused, never filled further."""
+def test_an_existing_junction_table_with_rows_is_refused() -> None:
+    """A junction table that has rows is refused."""
     database = made(*OWNERS, JUNCTION, "INSERT INTO pet_owner_link VALUES (3, 2)")
     assert refused(database, extract).reason == "leftover_table"
 
 
-def test_a_column_that_is_not_there_is_named() -> None:
-    """Dropping or changing a column that the table has not is refused by its name."""
+def test_a_missing_column_is_named() -> None:
+    """Dropping or changing a missing column is refused with its name."""
     database = made(*OWNERS)
     for change in (
         lambda migrator: migrator.drop_column("pet", "colour"),
@@ -115,8 +115,8 @@ def test_a_column_that_is_not_there_is_named() -> None:
         (["CREATE TABLE tag (pet TEXT REFERENCES pet (name))", "CREATE UNIQUE INDEX u ON pet (name)"], "tag.pet"),
     ],
 )
-def test_a_column_that_is_needed_is_not_dropped(statements: list[str], named: str) -> None:
-    """What needs a column is named: an index, or another table's foreign key."""
+def test_a_needed_column_is_not_dropped(statements: list[str], named: str) -> None:
+    """A dependency of the column is named: an index, or another table's foreign key."""
     database = made(*OWNERS, *statements)
     error = refused(database, lambda migrator: migrator.drop_column("Pet", "NAME"))
     assert error.reason == "dependent_object"
@@ -127,13 +127,13 @@ def test_a_column_that_is_needed_is_not_dropped(statements: list[str], named: st
 
 @pytest.mark.parametrize("clause", ["UNIQUE", "PRIMARY KEY"])
 def test_a_key_is_not_dropped(clause: str) -> None:
-    """A column that is a key or UNIQUE by itself is refused."""
+    """A column that is a key, or UNIQUE by itself, is refused."""
     database = made(f"CREATE TABLE t (a TEXT {clause}, b)")
     assert clause in str(refused(database, lambda migrator: migrator.drop_column("t", "a")))
 
 
-def test_what_cannot_be_compiled_is_judged_by_its_text() -> None:
-    """A trigger that uses a function of the program's own is refused if it names table and column, else kept."""
+def test_a_trigger_that_cannot_be_compiled_is_checked_by_its_text() -> None:
+    """A trigger that uses a program's function is refused if it names table and column, and kept otherwise."""
     kept = "CREATE TRIGGER kept AFTER INSERT ON owner BEGIN SELECT mine(new.id); END"
     database = made(*OWNERS, kept)
     run(database, lambda migrator: migrator.drop_column("pet", "name"))
@@ -142,15 +142,15 @@ def test_what_cannot_be_compiled_is_judged_by_its_text() -> None:
         assert name in str(refused(database, lambda migrator: migrator.drop_column("pet", "name")))
 
 
-def test_a_trigger_that_cannot_be_made_here_is_judged_by_its_text() -> None:
-    """A trigger on a virtual table that is unknown here does not stop what it has nothing to do with."""
+def test_a_trigger_that_cannot_be_created_is_checked_by_its_text() -> None:
+    """A trigger on a virtual table of an unknown module does not block an unrelated change."""
     database = made(*OWNERS, "CREATE VIRTUAL TABLE f USING fts5 (name)")
     run(database, lambda migrator: migrator.drop_column("pet", "name"))
     assert rows(database, "SELECT count(*) FROM f") == [(0,)]
 
 
 def test_create_table_uses_an_empty_one_and_refuses_another() -> None:
-    """A table that stands empty in the right shape is used; one of another shape is refused."""
+    """An existing empty table with the right definition is used; one with another definition is refused."""
     statement, index = "CREATE TABLE note (id INTEGER PRIMARY KEY, body TEXT)", "CREATE INDEX note_body ON note (body)"
     for before in ([], [statement], [statement, index]):
         database = made(*before)
@@ -161,7 +161,7 @@ def test_create_table_uses_an_empty_one_and_refuses_another() -> None:
 
 
 def test_create_index_replaces_its_own_only() -> None:
-    """The index that is replaced goes if it is over the same columns; somebody's own of that name stays."""
+    """The replaced index is dropped if it has the same columns; a user's index of that name is kept."""
     statement = "CREATE INDEX new_name ON pet (name)"
     for old, stays in (("(name)", False), ("(name, id)", True)):
         database = made(*OWNERS, f"CREATE INDEX old_name ON pet {old}")
@@ -171,15 +171,15 @@ def test_create_index_replaces_its_own_only() -> None:
 
 
 def test_create_index_uses_the_same_one_and_refuses_another() -> None:
-    """An index that stands under the name is used if it is the same, and refused by name else."""
+    """An existing index of that name is used if it is equal, and refused by name otherwise."""
     statement = "CREATE INDEX taken ON pet (name)"
     run(made(*OWNERS, statement), lambda migrator: migrator.create_index("pet", statement))
     error = refused(made(*OWNERS, "CREATE INDEX taken ON pet (id)"), lambda m: m.create_index("pet", statement))
     assert depended(error) == ("index", "taken", "pet", "name")
 
 
-def test_values_are_refused_before_anything_is_done() -> None:
-    """refuse_values names the rows that satisfy its condition."""
+def test_values_are_refused_before_any_change() -> None:
+    """`refuse_values` names the rows that satisfy its condition."""
     migrator = LosslessMigrator(made(*OWNERS))
     migrator.refuse_values("pet", "name", "name = 'Rex'")
     with pytest.raises(WAIaaSError) as caught:
@@ -190,7 +190,7 @@ def test_values_are_refused_before_anything_is_done() -> None:
 
 
 def test_a_rename_that_leaves_a_foreign_key_behind_is_refused() -> None:
-    """Where SQLite does not take foreign keys along, as it did before 3.26, the rename is taken back."""
+    """If SQLite does not update foreign keys, as before 3.26, the rename is rolled back."""
     database = made(*OWNERS)
 
     def rename_as_of_old(migrator: LosslessMigrator) -> Operation:
@@ -200,15 +200,15 @@ def test_a_rename_that_leaves_a_foreign_key_behind_is_refused() -> None:
     assert refused(database, rename_as_of_old).reason == "foreign_key_elsewhere"
 
 
-def test_a_misdirected_foreign_key_is_not_mended() -> None:
-    """A foreign key that is expected to name a table, and names another existing one, is refused."""
+def test_a_misdirected_foreign_key_is_refused() -> None:
+    """A foreign key that should reference a table, but references another existing one, is refused."""
     database = made(*OWNERS, "CREATE TABLE keeper (id INTEGER PRIMARY KEY)")
     error = refused(database, lambda m: m.reconnect_foreign_keys("keeper", {"pet": ["owner_id"]}))
     assert error.reason == "foreign_key_elsewhere"
 
 
 def test_a_plan_can_be_made_inside_a_transaction(v18: Any) -> None:
-    """`plan` reads within the caller's own transaction, which stays open."""
+    """`plan` reads within the caller's transaction, which stays open."""
     import waiaas
     from waiaas.database import open_to_change
 
@@ -220,8 +220,8 @@ def test_a_plan_can_be_made_inside_a_transaction(v18: Any) -> None:
         assert waiaas.plan(database).sessions == 12
 
 
-def test_a_virtual_table_is_no_table_to_change() -> None:
-    """A virtual table, whose columns are its module's, is refused as what it is."""
+def test_a_virtual_table_is_refused() -> None:
+    """A virtual table, whose columns belong to its module, is refused as such."""
     database = made("CREATE VIRTUAL TABLE note USING fts5 (body)")
     for change in (
         lambda migrator: migrator.drop_column("note", "body"),
@@ -234,8 +234,8 @@ def test_a_virtual_table_is_no_table_to_change() -> None:
         assert "virtual" in str(error)
 
 
-def test_a_table_that_is_not_there_is_named() -> None:
-    """An operation on a table that does not exist is refused by its name."""
+def test_a_missing_table_is_named() -> None:
+    """An operation on a missing table is refused with its name."""
     error = refused(made(), lambda migrator: migrator.append_column("nowhere", "a TEXT"))
     assert error.reason == "unexpected_schema"
     assert error.details is not None
@@ -243,7 +243,7 @@ def test_a_table_that_is_not_there_is_named() -> None:
 
 
 def test_a_temporary_trigger_is_refused_on_its_own_table_only() -> None:
-    """A temporary trigger, which a rebuild would delete, is refused by name; one on another table does not matter."""
+    """A temporary trigger, which a rebuild would delete, is refused by name; one on another table is not."""
     database = made(*OWNERS, "CREATE TEMP TRIGGER mine AFTER INSERT ON owner BEGIN SELECT 1; END")
     run(database, lambda migrator: migrator.drop_column("pet", "name", legacy=True))
     error = refused(database, lambda m: m.rebuild_table("owner", "CREATE TABLE owner (id INTEGER PRIMARY KEY)"))
@@ -252,8 +252,8 @@ def test_a_temporary_trigger_is_refused_on_its_own_table_only() -> None:
     assert rows(database, "SELECT name FROM temp.sqlite_master") == [("mine",)]
 
 
-def test_an_error_after_which_sqlite_rolled_back_is_told_as_it_is() -> None:
-    """Where SQLite itself has ended the transaction, its error reaches the caller, and nothing of the change stays."""
+def test_an_error_that_rolled_back_is_raised_unchanged() -> None:
+    """If SQLite itself has rolled back, its error reaches the caller, and nothing of the change is kept."""
     database = made(*OWNERS)
     migrator = LosslessMigrator(database)
     with pytest.raises(IntegrityError, match="UNIQUE"), migrator.migration_context():
@@ -261,8 +261,8 @@ def test_an_error_after_which_sqlite_rolled_back_is_told_as_it_is() -> None:
     assert rows(database, "SELECT max(name) FROM pet") == [("stray",)]
 
 
-def test_a_trigger_on_what_would_be_no_table_is_named() -> None:
-    """Where only generated columns would be left, which make no table, the triggers on it are named."""
+def test_a_trigger_on_a_table_without_stored_columns_is_named() -> None:
+    """If only generated columns would remain, which SQLite does not allow, the triggers on the table are named."""
     database = made("CREATE TABLE t (a, b AS (1))", "CREATE TRIGGER mine AFTER DELETE ON t BEGIN SELECT 1; END")
     error = refused(database, lambda migrator: migrator.drop_column("t", "a"))
     assert error.reason == "dependent_object"
@@ -270,14 +270,14 @@ def test_a_trigger_on_what_would_be_no_table_is_named() -> None:
 
 
 def test_the_only_column_is_not_dropped() -> None:
-    """A table keeps its last column: there is no table without one."""
+    """The last column of a table cannot be dropped."""
     error = refused(made("CREATE TABLE t (a, CHECK (1))"), lambda migrator: migrator.drop_column("t", "a"))
     assert (error.reason, (error.details or {})["table"]) == ("rebuild_refused", "t")
     assert "only column" in str(error)
 
 
 def test_a_generated_column_of_the_programs_own_function_is_compiled() -> None:
-    """A trigger on a table that only the program's function completes is judged like any other."""
+    """A trigger on a table whose generated column uses a program's function is checked like any other."""
     trigger = "CREATE TRIGGER mine AFTER INSERT ON calc BEGIN UPDATE pet SET {} = new.b; END"
     for column, is_kept in (("owner_id", True), ("name", False)):
         database = made(*OWNERS)
@@ -298,7 +298,7 @@ FORMER_NAMES = (
 
 @pytest.mark.parametrize("former", [*FORMER_NAMES, "what_a_name", "ownership", "house_owner_old"])
 def test_a_dangling_key_is_reconnected_by_its_name(former: str) -> None:
-    """A dangling key whose name is the table's with more around it is reconnected, but not one of another table's."""
+    """A dangling key is reconnected if its name contains this table's name, but not if it is another table's."""
     database = made(
         OWNERS[0],
         "CREATE TABLE house_owner (id INTEGER PRIMARY KEY)",
@@ -322,7 +322,7 @@ ROWS_OF_A_DANGLING_KEY = {
 
 @pytest.mark.parametrize(("owners", "is_reconnected"), ROWS_OF_A_DANGLING_KEY.values(), ids=ROWS_OF_A_DANGLING_KEY)
 def test_a_dangling_key_of_any_name_is_reconnected_by_its_rows(owners: str, is_reconnected: bool) -> None:
-    """A key that names no table at all is reconnected if its rows refer to rows of this table and of no other."""
+    """A dangling key of another name is reconnected if its rows reference only rows of this table."""
     database = made(
         OWNERS[0],
         "CREATE TABLE house (id INTEGER PRIMARY KEY)",
@@ -336,8 +336,8 @@ def test_a_dangling_key_of_any_name_is_reconnected_by_its_rows(owners: str, is_r
     assert parent == ("owner" if is_reconnected else "gone")
 
 
-def test_a_key_that_cannot_be_the_tables_is_left_alone() -> None:
-    """A dangling key that refers to a column which is no key of the table stays, whatever its name."""
+def test_an_unrelated_dangling_key_is_kept() -> None:
+    """A dangling key to a column that is not a key of the table is kept, whatever its name."""
     database = made(OWNERS[0], "CREATE TABLE pet (name TEXT REFERENCES owner_old (name))")
     run(database, lambda migrator: migrator.reconnect_foreign_keys("owner"))
     assert rows(database, "PRAGMA foreign_key_list(pet)")[0][2] == "owner_old"
@@ -359,8 +359,8 @@ def test_a_key_that_cannot_be_the_tables_is_left_alone() -> None:
         ("REFERENCES owner (id) DEFERRABLE", "references"),
     ],
 )
-def test_a_clause_of_a_column_is_not_lost_with_its_definition(clause: str, word: str) -> None:
-    """A column gets no definition that says less than the one it has: the clause that it lacks is named."""
+def test_a_lost_clause_of_a_column_is_named(clause: str, word: str) -> None:
+    """A column's new definition must have every clause of the old one: a missing clause is named."""
     database = made(OWNERS[0], f"CREATE TABLE t (a INT {clause}, b)")
     error = refused(database, lambda migrator: migrator.change_columns("t", {"a": "a INT"}))
     assert error.reason == "rebuild_refused"
@@ -379,8 +379,8 @@ def test_a_clause_of_a_column_is_not_lost_with_its_definition(clause: str, word:
         ("INT UNIQUE ON CONFLICT IGNORE", "INT UNIQUE", "conflict"),
     ],
 )
-def test_a_part_of_a_clause_is_not_lost_either(old: str, new: str, word: str) -> None:
-    """Where the new definition has the clause but says less in it, what it lacks is named."""
+def test_a_lost_part_of_a_clause_is_named(old: str, new: str, word: str) -> None:
+    """If a clause of the new definition lacks a part of the old one, that part is named."""
     database = made(OWNERS[0], f"CREATE TABLE t (a {old}, b)")
     error = refused(database, lambda migrator: migrator.change_columns("t", {"a": f"a {new}"}))
     assert error.reason == "rebuild_refused"
@@ -388,7 +388,7 @@ def test_a_part_of_a_clause_is_not_lost_either(old: str, new: str, word: str) ->
 
 
 def test_more_than_one_clause_of_a_kind_is_counted() -> None:
-    """Of two CHECKs of a column one may not go, and a clause of a column beside it does not stand in for it."""
+    """Each of several CHECKs must be kept, and a clause of another column does not replace it."""
     database = made("CREATE TABLE t (a INT CHECK (a > 0) CHECK (a < 9), b)")
     for definition in ("a INT CHECK (a > 0)", "a INT CHECK (a > 0), c INT CHECK (c < 9)"):
         error = refused(database, lambda migrator, new=definition: migrator.change_columns("t", {"a": new}))
@@ -396,7 +396,7 @@ def test_more_than_one_clause_of_a_kind_is_counted() -> None:
 
 
 def test_a_migrator_can_be_used_again() -> None:
-    """What was wrong before a second migration does not count against it, though the first one had not seen it."""
+    """A problem from before a second migration is not attributed to it, even if the first did not see it."""
     database = made(*OWNERS)
     migrator = LosslessMigrator(database)
     for _ in range(2):
@@ -406,8 +406,8 @@ def test_a_migrator_can_be_used_again() -> None:
     assert [row[1] for row in rows(database, "PRAGMA foreign_key_check")] == [4, 5]
 
 
-def test_a_violation_that_was_not_there_is_refused() -> None:
-    """A change that leaves a child without its parent is taken back, and says in which table and how often."""
+def test_a_new_violation_is_refused() -> None:
+    """A change that leaves a child without its parent is rolled back, and the error has the table and the count."""
     database = made(*OWNERS, "INSERT INTO pet VALUES (4, 99, 'lost before')")
     error = refused(
         database,
@@ -419,7 +419,7 @@ def test_a_violation_that_was_not_there_is_refused() -> None:
 
 
 def test_an_update_fires_triggers_and_counts_its_rows() -> None:
-    """Triggers on the table fire, temporary ones too; those on other columns and tables do not."""
+    """Triggers on the table fire, including temporary ones; those on other columns and tables do not."""
     database = made(
         *OWNERS,
         "CREATE TABLE log (x)",
@@ -441,8 +441,8 @@ def test_an_update_fires_triggers_and_counts_its_rows() -> None:
     assert rows(database, "SELECT type, name, sql FROM sqlite_master ORDER BY name") == before
 
 
-def test_a_temporary_trigger_that_changes_what_was_written_is_refused() -> None:
-    """A temporary trigger after which a row is not as it was written is refused by name."""
+def test_a_temporary_trigger_that_changes_a_written_row_is_refused() -> None:
+    """A temporary trigger that changes a written row is refused by name."""
     database = made(
         *OWNERS,
         "CREATE TEMP TRIGGER passing AFTER UPDATE OF name ON main.pet WHEN new.name <> ''"
@@ -469,7 +469,7 @@ DROPS_NOTHING_NEEDED: dict[str, Callable[[LosslessMigrator], list[Operation]]] =
 def test_a_table_is_dropped_if_nothing_needs_it_in_the_end(
     drops: Callable[[LosslessMigrator], list[Operation]],
 ) -> None:
-    """What needs a table may go, or the table come back, until the end of the migration."""
+    """A needed table may be dropped if it is recreated, or no longer needed, at the end of the migration."""
     database = made(*OWNERS, "CREATE TABLE log (x)", "CREATE TRIGGER own AFTER INSERT ON owner BEGIN SELECT 1; END")
     migrator = LosslessMigrator(database)
     with migrator.migration_context():
@@ -496,8 +496,8 @@ NEEDS_THE_TABLE = {
 
 @pytest.mark.parametrize("is_held", [True, False], ids=["in the context", "outside of it"])
 @pytest.mark.parametrize(("statements", "kind", "name"), NEEDS_THE_TABLE.values(), ids=NEEDS_THE_TABLE)
-def test_a_table_that_something_needs_is_not_dropped(statements: str, kind: str, name: str, is_held: bool) -> None:
-    """What would lose the table that it needs is named, with or without rows."""
+def test_a_needed_table_is_not_dropped(statements: str, kind: str, name: str, is_held: bool) -> None:
+    """An object that would lose the table that it needs is named, with or without rows."""
     database = made(*OWNERS, "CREATE TABLE log (x)")
     database.connection().executescript(statements)
     if is_held:
@@ -514,7 +514,7 @@ def test_a_table_that_something_needs_is_not_dropped(statements: str, kind: str,
 
 @pytest.mark.parametrize("operation", ["rename_column", "rename_table", "drop_column"])
 def test_broken_views_and_triggers_are_kept_over_a_change_in_place(operation: str) -> None:
-    """What does not compile, at which SQLite's ALTER TABLE stops, is set aside and put back; what works stays too."""
+    """Broken views and triggers, which stop SQLite's ALTER TABLE, are kept, and so are the valid ones."""
     kept = (
         "CREATE VIEW works AS SELECT id FROM owner",
         "CREATE TRIGGER on_works INSTEAD OF INSERT ON works BEGIN SELECT 1; END",
@@ -534,8 +534,8 @@ def test_broken_views_and_triggers_are_kept_over_a_change_in_place(operation: st
     assert sorted(sql for (sql,) in left) == sorted(kept)
 
 
-def test_a_refused_rename_tells_the_key_that_it_left_behind() -> None:
-    """The refusal of a rename names the child, its columns, the table that they name and the one they should."""
+def test_a_refused_rename_names_the_foreign_key() -> None:
+    """A refused rename names the child, its columns, the table that they reference and the expected one."""
     database = made("CREATE TABLE owner (a, b, UNIQUE (a, b))", "CREATE TABLE pet (x, y, FOREIGN KEY (x, y) REFERENCES"
                     " owner (a, b))")  # fmt: skip
 
@@ -553,40 +553,40 @@ def test_a_refused_rename_tells_the_key_that_it_left_behind() -> None:
 
 
 @pytest.mark.parametrize("legacy", [False, True], ids=["in place", "by a rebuild"])
-def test_the_progress_of_a_dropped_column_is_told(legacy: bool) -> None:
-    """Dropping a column tells the table and the column in the file's own spelling."""
-    told: list[str] = []
-    migrator = LosslessMigrator(made(*OWNERS), progress=lambda progress: told.append(progress.phase))
+def test_the_progress_of_a_dropped_column_is_reported(legacy: bool) -> None:
+    """Dropping a column reports the table and the column as spelled in the file."""
+    reported: list[str] = []
+    migrator = LosslessMigrator(made(*OWNERS), progress=lambda progress: reported.append(progress.phase))
     with migrator.migration_context():
         migrator.migrate(migrator.drop_column("PET", "Name", legacy=legacy))
-    assert told[0] == "dropping pet.name"
-    assert ("replacing pet" in told) == legacy
-    assert told[-1] == "committing"
+    assert reported[0] == "dropping pet.name"
+    assert ("replacing pet" in reported) == legacy
+    assert reported[-1] == "committing"
 
 
 def depended(error: WAIaaSError) -> tuple[object, ...]:
-    """What the refusal of a dependent names."""
+    """Return what the refusal of a dependency names."""
     assert error.reason == "dependent_object"
     return tuple((error.details or {})[key] for key in ("kind", "name", "table", "column"))
 
 
-def test_an_added_column_tells_what_it_would_break() -> None:
-    """A trigger that copies whole rows is named with the table, and all of its columns as what it needs."""
+def test_an_added_column_names_what_it_would_break() -> None:
+    """A trigger that copies whole rows is named with the table, and with all of its columns."""
     trigger = "CREATE TRIGGER mine AFTER INSERT ON owner BEGIN INSERT INTO old SELECT * FROM pet; END"
     database = made(*OWNERS, "CREATE TABLE old AS SELECT * FROM pet WHERE 0", trigger)
     error = refused(database, lambda migrator: migrator.append_column("PET", "age INT"))
     assert depended(error) == ("trigger", "mine", "pet", "*")
 
 
-def test_a_junction_tells_its_progress_and_counts_up() -> None:
-    """What is filled, of how many links, is told in order, and the counts grow by each junction that is made."""
-    told: list[Progress] = []
+def test_a_junction_table_reports_its_progress() -> None:
+    """Filling a junction table reports the table and the number of links, in order, and adds up the counts."""
+    reported: list[Progress] = []
     database = made(*OWNERS)
-    migrator = LosslessMigrator(database, progress=told.append)
+    migrator = LosslessMigrator(database, progress=reported.append)
     migrator.result.links_created = migrator.result.rows_written = 10
     with migrator.migration_context():
         migrator.migrate(extract(migrator))
-    assert told == [
+    assert reported == [
         Progress("filling pet_owner_link", None, 0, 2),
         Progress("filling pet_owner_link", None, 2, 2),
         Progress("indexing pet_owner_link"),
@@ -597,8 +597,8 @@ def test_a_junction_tells_its_progress_and_counts_up() -> None:
     assert (migrator.result.links_created, migrator.result.rows_written) == (12, 12)
 
 
-def test_a_link_to_nothing_is_refused() -> None:
-    """A junction whose links would violate a foreign key is taken back, though the column had the same fault."""
+def test_a_link_to_a_missing_row_is_refused() -> None:
+    """A junction table whose links would violate a foreign key is refused, even if the column already did."""
     database = made(*OWNERS, "INSERT INTO pet VALUES (4, 99, 'lost before')")
     error = refused(database, extract)
     assert error.reason == "foreign_key_violations"
@@ -606,8 +606,8 @@ def test_a_link_to_nothing_is_refused() -> None:
     assert (error.details["table"], error.details["count"]) == ("pet_owner_link", 1)
 
 
-def test_what_depends_on_a_junction_is_told_with_it() -> None:
-    """The refusal to turn a junction table back names what depends on it, of which kind, and the table."""
+def test_dependencies_of_a_junction_table_are_named() -> None:
+    """The refusal to convert a junction table back names its dependencies with their kind, and the table."""
     database = made(*OWNERS)
     run(database, extract)
     database.execute_sql("CREATE VIEW mine AS SELECT pet_id FROM pet_owner_link")
@@ -621,8 +621,8 @@ def test_what_depends_on_a_junction_is_told_with_it() -> None:
     }
 
 
-def test_the_context_holds_lock_and_pragmas_and_gives_them_back(tmp_path: Path) -> None:
-    """From its start nobody else can write, and what a migration needs is set; afterwards all is as it was."""
+def test_the_context_locks_and_restores_the_pragmas(tmp_path: Path) -> None:
+    """The context locks the database and sets the pragmas, and restores them afterwards."""
     path = tmp_path / "t.db"
     database = SqliteDatabase(
         path, pragmas={"foreign_keys": 1, "synchronous": 1, "cache_size": -64000, "temp_store": 2}

@@ -1,4 +1,4 @@
-"""The table rebuild, feature by feature: carried over, or refused by name with nothing changed."""
+"""The table rebuild, feature by feature: each is kept, or refused by name with nothing changed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def schema(database: SqliteDatabase) -> list[tuple[Any, ...]]:
 
 
 def refused(database: SqliteDatabase, change: Callable[[], None]) -> WAIaaSError:
-    """Show that a change is refused and that the database is as it was, by its whole dump."""
+    """Assert that a change is refused and that the dump of the database is unchanged."""
     before = list(database.connection().iterdump())
     with pytest.raises(WAIaaSError) as caught:
         change()
@@ -46,7 +46,7 @@ def refused(database: SqliteDatabase, change: Callable[[], None]) -> WAIaaSError
     return caught.value
 
 
-# Each table has a column `gone` to drop; everything else must be as before.
+# Each table has a column `gone` to drop; everything else must stay the same.
 FEATURES = {
     "CHECK with nested parentheses and strings": (
         "CREATE TABLE t (a TEXT CHECK (a IN ('x)', '(y', 'it''s') OR (length(a) > (1 + (2)))), gone)",
@@ -167,7 +167,7 @@ FEATURES = {
         "CREATE TABLE t (a TEXT, gone)",
         "INSERT INTO t (rowid, a) VALUES (7, 'x'), (-3, 'y'), (9223372036854775807, 'z')",
     ),
-    "hidden rowids behind a column named rowid": (
+    "rowids hidden by a column named rowid": (
         "CREATE TABLE t (rowid TEXT, _rowid_ TEXT, gone)",
         "INSERT INTO t (oid, rowid) VALUES (7, 'x'), (-3, 'y')",
     ),
@@ -175,7 +175,7 @@ FEATURES = {
         "CREATE TABLE t (rowid TEXT, _rowid_ TEXT, oid TEXT, gone)",
         "INSERT INTO t VALUES ('x', 'y', 'z', 1)",
     ),
-    "a key that is no alias of the rowid": (
+    "a key that is not an alias of the rowid": (
         "CREATE TABLE t (id INTEGER PRIMARY KEY DESC, gone)",
         "INSERT INTO t (rowid, id) VALUES (7, 1), (3, 2)",
     ),
@@ -189,7 +189,7 @@ FEATURES = {
 
 
 def content(database: SqliteDatabase) -> dict[str, list[tuple[Any, ...]]]:
-    """Every table's rows with their types and rowids, and what the SQLite tables hold, without the column `gone`."""
+    """Return every table's rows with types and rowids, and SQLite's own tables, without the column `gone`."""
     found = {}
     for (name,) in rows(database, "SELECT name FROM sqlite_master WHERE type = 'table'"):
         columns = [c for _, c, *_ in rows(database, f"PRAGMA table_xinfo({quote(name)})") if c.lower() != "gone"]
@@ -223,8 +223,8 @@ def tokens_without_gone(database: SqliteDatabase) -> list[str]:
 
 
 @pytest.mark.parametrize("statements", FEATURES.values(), ids=FEATURES)
-def test_a_column_is_dropped_and_all_else_is_kept(statements: tuple[str, ...]) -> None:
-    """Rows, types, rowids, definitions, indexes, triggers, views, sequence and statistics are as they were."""
+def test_a_column_is_dropped_and_everything_else_is_kept(statements: tuple[str, ...]) -> None:
+    """Rows, types, rowids, definitions, indexes, triggers, views, sequence and statistics are unchanged."""
     database = made(*statements)
     table = table_with_gone(database)
     before = content(database), objects(database), tokens_without_gone(database)
@@ -237,15 +237,15 @@ def test_a_column_is_dropped_and_all_else_is_kept(statements: tuple[str, ...]) -
 
 @pytest.mark.parametrize("statements", FEATURES.values(), ids=FEATURES)
 def test_a_rebuild_into_the_same_definition_changes_nothing(statements: tuple[str, ...]) -> None:
-    """A table rebuilt from its own definition is, with everything around it, what it was."""
+    """A table rebuilt from its own definition is unchanged, and so is everything around it."""
     database = made(*statements)
     before = content(database), objects(database), tokens_without_gone(database)
     rebuild(database, table_with_gone(database))
     assert (content(database), objects(database), tokens_without_gone(database)) == before
 
 
-def test_the_sequence_goes_on_where_it_was() -> None:
-    """After a rebuild, AUTOINCREMENT does not give the id of a deleted row again."""
+def test_the_sequence_continues() -> None:
+    """After a rebuild, AUTOINCREMENT does not reuse the id of a deleted row."""
     database = made(*FEATURES["the AUTOINCREMENT high-water mark"])
     drop_gone(database, "t")
     database.execute_sql("INSERT INTO t DEFAULT VALUES")
@@ -253,7 +253,7 @@ def test_the_sequence_goes_on_where_it_was() -> None:
 
 
 def test_triggers_fire_as_before() -> None:
-    """After a rebuild the table's triggers fire; the copying of rows fired none."""
+    """After a rebuild the table's triggers fire; copying rows fires none."""
     database = made(*FEATURES["triggers"])
     drop_gone(database, "t")
     assert rows(database, "SELECT x FROM log") == [("ins;1",), ("ins;2",)]
@@ -276,7 +276,7 @@ LOSSES = {
 
 @pytest.mark.parametrize(("definition", "named"), LOSSES.values(), ids=LOSSES)
 def test_a_definition_that_loses_something_is_refused(definition: str, named: str) -> None:
-    """A new definition that lacks what the old one has, and is not told to, is refused and says what."""
+    """A new definition without a part of the old one, not listed to be dropped, is refused and the part named."""
     database = made(T, "INSERT INTO t VALUES (1, 'x', 2)")
     error = refused(database, lambda: rebuild(database, "t", definition))
     assert error.reason == "rebuild_refused"
@@ -298,14 +298,14 @@ def test_a_definition_that_loses_something_is_refused(definition: str, named: st
         ),
     ],
 )
-def test_options_and_comments_are_not_lost_either(statement: str, definition: str, named: str) -> None:
-    """STRICT, WITHOUT ROWID, AUTOINCREMENT, a named constraint and a comment are missed by name."""
+def test_lost_options_and_comments_are_named(statement: str, definition: str, named: str) -> None:
+    """A missing STRICT, WITHOUT ROWID, AUTOINCREMENT, named constraint or comment is reported by name."""
     database = made(statement)
     assert named in str(refused(database, lambda: rebuild(database, "t", definition)))
 
 
-def test_what_is_meant_to_go_goes() -> None:
-    """A column and a named constraint listed in `drop`, and a column in `change`, may differ."""
+def test_listed_parts_are_dropped() -> None:
+    """A column or named constraint listed in `drop`, and a column in `change`, may differ."""
     database = made("CREATE TABLE t (a INT, b TEXT, c, CONSTRAINT u UNIQUE (a))", "INSERT INTO t VALUES (1, 'x', 2)")
     rebuild(database, "t", "CREATE TABLE t (a INT, b TEXT DEFAULT 'y')", drop=["c", "u"], change=["b"])
     assert rows(database, "SELECT * FROM t") == [(1, "x")]
@@ -313,7 +313,7 @@ def test_what_is_meant_to_go_goes() -> None:
 
 
 def test_columns_can_be_computed() -> None:
-    """A column mapped to an expression is filled from the old row, which may use columns that go."""
+    """A column mapped to an expression is computed from the old row, including dropped columns."""
     database = made("CREATE TABLE t (first TEXT, last TEXT)", "INSERT INTO t VALUES ('Ada', 'Lovelace')")
     copy = {"name": "first || ' ' || last"}
     rebuild(database, "t", "CREATE TABLE t (name TEXT NOT NULL)", copy=copy, drop=["first", "last"])
@@ -327,10 +327,10 @@ def test_columns_can_be_computed() -> None:
         ("CREATE TABLE t (id TEXT PRIMARY KEY, a TEXT NOT NULL)", "a", ["None"], ["four"]),
     ],
 )
-def test_rows_that_a_constraint_does_not_allow_are_named(
+def test_rows_that_violate_a_constraint_are_named(
     definition: str, column: str, values: list[str], ids: list[str]
 ) -> None:
-    """Where a new CHECK or NOT NULL does not hold, table, column, values and row ids are told."""
+    """If rows violate a new CHECK or NOT NULL, the error contains table, column, values and row ids."""
     database = made(
         "CREATE TABLE t (id TEXT PRIMARY KEY, a TEXT)",
         "INSERT INTO t VALUES ('one', 'x'), ('two', 'z'), ('three', 'z'), ('four', NULL)",
@@ -348,7 +348,7 @@ def test_rows_that_a_constraint_does_not_allow_are_named(
 
 
 def test_values_that_a_new_type_would_change_are_refused() -> None:
-    """A column whose new type would turn '007' into 7 is refused; one whose values stay is not."""
+    """A column whose new type would convert '007' to 7 is refused, but not if all values stay the same."""
     database = made("CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT)", "INSERT INTO t VALUES (1, '007'), (2, 'x')")
     number = "CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER)"
     error = refused(database, lambda: rebuild(database, "t", number, change=["a"]))
@@ -377,23 +377,23 @@ def test_duplicates_under_a_new_key_are_refused() -> None:
         "CREATE TRIGGER mine AFTER INSERT ON other BEGIN UPDATE t SET b = 1; END",
     ],
 )
-def test_what_cannot_work_on_the_new_table_is_refused(dependent: str) -> None:
-    """An index, view or trigger that needs a column which goes is refused by its name."""
+def test_objects_that_would_break_are_refused(dependent: str) -> None:
+    """An index, view or trigger that needs a dropped column is refused by name."""
     database = made("CREATE TABLE t (a INT, b INT)", "CREATE TABLE other (x)", dependent)
     error = refused(database, lambda: rebuild(database, "t", "CREATE TABLE t (a INT)", drop=["b"]))
     assert error.reason == "dependent_object"
     assert "mine" in str(error)
 
 
-def test_what_was_broken_before_is_no_obstacle() -> None:
-    """A view that did not work before the rebuild does not stop it, and is still there."""
+def test_objects_that_were_already_broken_are_kept() -> None:
+    """A view that did not work before the rebuild does not block it, and is kept."""
     database = made("CREATE TABLE t (a INT, gone)", "CREATE TABLE x (y)", "CREATE VIEW broken AS SELECT absent FROM x")
     rebuild(database, "t")
     assert ("view", "broken", "broken", "CREATE VIEW broken AS SELECT absent FROM x") in schema(database)
 
 
 def test_foreign_keys_must_be_off() -> None:
-    """Inside a transaction of the caller with foreign keys on, a rebuild would delete children: it is refused."""
+    """In a caller's transaction with foreign keys on, a rebuild is refused, because it would delete children."""
     database = made(*FEATURES["children with rows"], "PRAGMA foreign_keys = ON")
     migrator = LosslessMigrator(database)
     before = list(database.connection().iterdump())
@@ -405,14 +405,14 @@ def test_foreign_keys_must_be_off() -> None:
     assert "foreign keys" in str(error)
 
 
-def test_a_temporary_trigger_is_not_lost() -> None:
-    """A temporary trigger on the table, which DROP TABLE would take along, is refused by name."""
+def test_a_temporary_trigger_is_refused() -> None:
+    """A temporary trigger on the table, which DROP TABLE would delete, is refused by name."""
     database = made("CREATE TABLE t (a INT)", "CREATE TEMP TRIGGER mine AFTER INSERT ON main.t BEGIN SELECT 1; END")
     assert "mine" in str(refused(database, lambda: rebuild(database, "t")))
 
 
-def test_a_table_in_the_way_is_refused() -> None:
-    """A table under the name that the new one bears meanwhile is refused, never overwritten."""
+def test_an_existing_temporary_name_is_refused() -> None:
+    """A table with the rebuild's temporary name is refused, never overwritten."""
     name = REBUILD_NAME.format("t")
     database = made("CREATE TABLE t (a INT)", f"CREATE TABLE {name} (precious)")
     error = refused(database, lambda: rebuild(database, "t"))
@@ -420,13 +420,13 @@ def test_a_table_in_the_way_is_refused() -> None:
 
 
 def test_a_missing_table_is_refused() -> None:
-    """A table that is not there is named."""
+    """A missing table is named."""
     database = made(OWNER)
     assert "nowhere" in str(refused(database, lambda: rebuild(database, "nowhere", "CREATE TABLE nowhere (a)")))
 
 
-def test_a_rename_takes_everything_along() -> None:
-    """Foreign keys of children and of itself, triggers and views follow a renamed table."""
+def test_a_rename_updates_every_reference() -> None:
+    """Foreign keys of children and of the table itself, triggers and views follow a rename."""
     database = made(
         "CREATE TABLE t (id INTEGER PRIMARY KEY, up INT REFERENCES t)",
         "CREATE TABLE child (t INT REFERENCES t ON DELETE CASCADE)",
@@ -443,7 +443,7 @@ def test_a_rename_takes_everything_along() -> None:
 
 
 def test_a_view_that_becomes_ambiguous_is_refused() -> None:
-    """A view in which a new column makes a name ambiguous would stop working: it is named, and nothing changes."""
+    """A view in which a new column makes a name ambiguous is named, and nothing changes."""
     database = made("CREATE TABLE t (a, x, y)", "CREATE TABLE u (b)", "CREATE VIEW mine AS SELECT a, b FROM t, u")
     error = refused(database, lambda: rebuild(database, "t", "CREATE TABLE t (a, b)", drop=["y", "x"]))
     assert error.reason == "dependent_object"
@@ -457,7 +457,7 @@ def test_a_view_that_becomes_ambiguous_is_refused() -> None:
 
 
 def test_an_index_that_the_new_values_break_is_refused() -> None:
-    """A unique index that the computed values do not satisfy is named, and nothing changes."""
+    """A unique index that the computed values violate is named, and nothing changes."""
     database = made("CREATE TABLE t (a, b, c)", "CREATE UNIQUE INDEX mine ON t (a)")
     database.execute_sql("INSERT INTO t VALUES (1, 1, 1), (2, 2, 2)")
     error = refused(database, lambda: rebuild(database, "t", "CREATE TABLE t (a)", copy={"a": "7"}, drop=["c", "b"]))
@@ -467,8 +467,8 @@ def test_an_index_that_the_new_values_break_is_refused() -> None:
     assert error.details["column"] == "b, c"
 
 
-def test_rows_that_do_not_arrive_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the new table has fewer rows than the old one, all of it is taken back."""
+def test_lost_rows_are_detected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the new table has fewer rows than the old one, everything is rolled back."""
     database = made("CREATE TABLE t (a)", "INSERT INTO t VALUES (1), (2)")
     count = LosslessMigrator.count
     monkeypatch.setattr(
@@ -480,8 +480,8 @@ def test_rows_that_do_not_arrive_are_noticed(monkeypatch: pytest.MonkeyPatch) ->
     assert (error.details["table"], error.details["before"], error.details["after"]) == ("t", 2, 1)
 
 
-def test_a_child_that_a_rename_takes_elsewhere_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the foreign key of an empty child no longer names the table, which no key check sees, it is refused."""
+def test_a_child_that_references_another_table_after_a_rename_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the foreign key of an empty child no longer names the table, the rename is refused."""
     database = made(OWNER, "CREATE TABLE pet (owner INT REFERENCES owner (id))")
     rename = TableRebuild._rename_without_rewriting
 
@@ -515,25 +515,25 @@ def test_a_child_that_a_rename_takes_elsewhere_is_noticed(monkeypatch: pytest.Mo
     ],
     ids=["a column", "AUTOINCREMENT", "another column's foreign key"],
 )
-def test_what_is_meant_to_change_may_not_take_more_along(
+def test_a_change_may_not_drop_more_than_listed(
     statement: str, definition: str, change: list[str], named: str
 ) -> None:
-    """A column that is meant to change may not go, nor lose AUTOINCREMENT, nor take another one's key along."""
+    """A changed column may not disappear, lose AUTOINCREMENT, or drop another column's key."""
     database = made(OWNER, statement)
     error = refused(database, lambda: rebuild(database, "t", definition, change=change))
     assert (error.reason, (error.details or {})["table"]) == ("rebuild_refused", "t")
     assert named in str(error)
 
 
-def test_a_constraint_goes_with_its_column_where_both_are_named() -> None:
-    """A constraint on a column is nothing that needs it where both are listed in `drop`."""
+def test_a_constraint_is_dropped_with_its_column() -> None:
+    """A constraint on a column does not block dropping it if both are listed in `drop`."""
     database = made("CREATE TABLE t (a, b, CONSTRAINT u UNIQUE (a, b))", "INSERT INTO t VALUES (1, 2)")
     rebuild(database, "t", "CREATE TABLE t (a)", drop=["b", "u"])
     assert rows(database, "SELECT * FROM t") == [(1,)]
 
 
-def test_a_comment_goes_with_the_column_that_it_stands_in() -> None:
-    """A comment inside the definition of a column that is dropped is no loss; one before its neighbour stays."""
+def test_a_comment_is_dropped_with_its_column() -> None:
+    """A comment inside the definition of a dropped column is dropped too; one before the next column is kept."""
     database = made("CREATE TABLE t (a, gone /* going */ TEXT, /* staying */ b)", "INSERT INTO t VALUES (1, 2, 3)")
     drop_gone(database, "t")
     ((sql,),) = rows(database, "SELECT sql FROM sqlite_master")
@@ -542,8 +542,8 @@ def test_a_comment_goes_with_the_column_that_it_stands_in() -> None:
     assert rows(database, "SELECT * FROM t") == [(1, 3)]
 
 
-def test_a_dependent_of_a_column_that_goes_is_told_with_it() -> None:
-    """The refusal of a dependent names the table and the column that it needs."""
+def test_a_dependency_of_a_dropped_column_is_named() -> None:
+    """The refusal of a dependency names the table and the column that it needs."""
     database = made("CREATE TABLE t (a, b)", "CREATE INDEX mine ON t (b)")
     details = refused(database, lambda: rebuild(database, "t", "CREATE TABLE t (a)", drop=["b"])).details or {}
     assert {key: details[key] for key in ("kind", "name", "table", "column")} == {
@@ -558,7 +558,7 @@ def test_a_dependent_of_a_column_that_goes_is_told_with_it() -> None:
     ("options", "ids"), [("", [11, 12]), (" WITHOUT ROWID", ["y", "z"])], ids=["by rowid", "by the key's first column"]
 )
 def test_rows_of_a_composite_key_are_named(options: str, ids: list[object]) -> None:
-    """Rows that a table's CHECK does not allow are named by rowid, or where there is none by the key's start."""
+    """Rows that violate a table's CHECK are named by rowid, or by the first key column if there is no rowid."""
     database = made(f"CREATE TABLE t (a TEXT, b INT, PRIMARY KEY (a, b)){options}")
     rowid, values = ("rowid, ", ["10, ", "11, ", "12, "]) if not options else ("", ["", "", ""])
     for start, name, number in zip(values, "xyz", (1, 2, 3), strict=True):
@@ -575,16 +575,16 @@ def test_rows_of_a_composite_key_are_named(options: str, ids: list[object]) -> N
     }
 
 
-def test_progress_and_rows_are_told() -> None:
-    """A rebuild tells what it copies, of how many rows, and counts them up."""
-    told: list[Progress] = []
+def test_progress_and_rows_are_reported() -> None:
+    """A rebuild reports what it copies, the number of rows, and adds up the counts."""
+    reported: list[Progress] = []
     database = made("CREATE TABLE t (a)", "CREATE TABLE u (a)", "INSERT INTO t VALUES (1), (2)")
     database.execute_sql("INSERT INTO u VALUES (1)")
-    migrator = LosslessMigrator(database, progress=told.append)
+    migrator = LosslessMigrator(database, progress=reported.append)
     with migrator.migration_context():
         for table in ("t", "u"):
             migrator.migrate(migrator.rebuild_table(table, migrator.table(table).sql))
-    assert told == [
+    assert reported == [
         Progress("copying t", None, 0, 2),
         Progress("copying t", None, 2, 2),
         Progress("replacing t"),
@@ -598,8 +598,8 @@ def test_progress_and_rows_are_told() -> None:
     assert migrator.result.rows_written == 3
 
 
-def test_a_rename_after_a_rebuild_takes_views_along() -> None:
-    """A rebuild leaves SQLite's way of renaming as it was: a later rename still rewrites what names the table."""
+def test_a_rename_after_a_rebuild_updates_views() -> None:
+    """After a rebuild SQLite's way of renaming is restored: a later rename still updates references."""
     database = made("CREATE TABLE t (a)", "CREATE VIEW v AS SELECT a FROM t")
     migrator = LosslessMigrator(database)
     with migrator.migration_context():
@@ -617,7 +617,7 @@ GENERATED = {
 @pytest.mark.parametrize("definition", GENERATED.values(), ids=GENERATED)
 @pytest.mark.parametrize("key", ["id INTEGER PRIMARY KEY", "id TEXT PRIMARY KEY", "id"])
 def test_stored_values_are_not_replaced_by_generated_ones(key: str, definition: str) -> None:
-    """A column with a value that differs from what it would be generated from is refused, and counted."""
+    """A column whose stored values differ from its generated values is refused, with their number."""
     database = made(f"CREATE TABLE t ({key}, a INT, b INT)", "INSERT INTO t VALUES (1, 5, 77), (NULL, 3, 6)")
     change = {"b": definition}
     error = refused(database, lambda: change_columns(database, change))
@@ -632,7 +632,7 @@ def change_columns(database: SqliteDatabase, definitions: dict[str, str], **opti
 
 
 def test_a_column_becomes_generated_and_stored_again() -> None:
-    """Where every stored value is what it would be generated from, nothing is lost; nor is it on the way back."""
+    """If every stored value equals its generated value, a column can become generated, and stored again."""
     database = made("CREATE TABLE t (id INTEGER PRIMARY KEY, a INT, b INT)", "INSERT INTO t VALUES (1, 5, 10)")
     change_columns(database, {"b": "b INT AS (a * 2)"})
     assert rows(database, "SELECT * FROM t") == [(1, 5, 10)]
@@ -653,13 +653,13 @@ CONVERTED = {
 
 @pytest.mark.parametrize("statement", CONVERTED.values(), ids=CONVERTED)
 def test_each_row_is_compared_with_itself(statement: str) -> None:
-    """A value that would change with its column's type is found whatever tells the rows of the table apart."""
+    """A value that the column's new type would change is found, whatever identifies the rows."""
     database = made(statement, "INSERT INTO t (v) VALUES ('7')", "INSERT INTO t (v) VALUES ('007')")
     assert "v" in str(refused(database, lambda: change_columns(database, {"v": "v INTEGER"})))
 
 
 def test_rowids_are_kept_when_the_key_changes() -> None:
-    """A full-text index goes on finding the rows of a table whose INTEGER PRIMARY KEY becomes another key."""
+    """A full-text index still finds the rows of a table whose INTEGER PRIMARY KEY becomes another key."""
     database = made(
         "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)",
         "CREATE VIRTUAL TABLE f USING fts5 (v, content='t')",
@@ -679,8 +679,8 @@ def test_rowids_are_kept_when_the_key_changes() -> None:
         "CREATE TRIGGER mine AFTER INSERT ON t BEGIN DELETE FROM log WHERE t = new._rowid_; END",
     ],
 )
-def test_what_goes_by_rowids_that_change_is_refused(statement: str) -> None:
-    """A column that becomes the rowid gives rows other rowids: what goes by these is refused by name."""
+def test_objects_that_depend_on_changed_rowids_are_refused(statement: str) -> None:
+    """A column that becomes the rowid changes the rowids: an object that depends on them is refused by name."""
     setting = ("CREATE TABLE log (t)", "CREATE TABLE t (id INT, v TEXT)", "INSERT INTO t VALUES (7, 'seven')")
     change = {"id": "id INTEGER PRIMARY KEY"}
     database = made(*setting, statement)
@@ -691,8 +691,8 @@ def test_what_goes_by_rowids_that_change_is_refused(statement: str) -> None:
     assert rows(database, "SELECT rowid, v FROM t") == [(7, "seven")]
 
 
-def test_a_trigger_that_would_not_hear_of_new_values_is_refused() -> None:
-    """A rebuild fires no trigger: one that keeps something after each update of the column is refused by name."""
+def test_a_trigger_that_would_miss_new_values_is_refused() -> None:
+    """A rebuild fires no trigger: one that must see each update of the column is refused by name."""
     table = "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT, w TEXT)"
     for head, is_refused in (("UPDATE", True), ("UPDATE OF v", True), ("UPDATE OF w", False), ("INSERT", False)):
         database = made(table, "INSERT INTO t VALUES (1, NULL, 'w')", "CREATE TABLE log (v)")

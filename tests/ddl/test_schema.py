@@ -1,4 +1,4 @@
-"""The schema as data: foreign keys with what no PRAGMA tells, and shapes that are the same or not."""
+"""The schema as data: foreign keys with clauses that no PRAGMA returns, and equal or different definitions."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ KEY = "CREATE TABLE t (x INTEGER REFERENCES p (id) {})"
         ("NOT NULL DEFERRABLE INITIALLY DEFERRED", True),
     ],
 )
-def test_a_deferred_key_is_told_from_others(clause: str, deferred: bool) -> None:
+def test_a_deferred_key_is_recognised(clause: str, deferred: bool) -> None:
     """Only DEFERRABLE INITIALLY DEFERRED defers a foreign key (https://www.sqlite.org/foreignkeys.html#fk_deferred)."""
     (key,) = described(KEY.format(clause)).foreign_keys
     assert key.deferred is deferred
 
 
-def test_each_of_several_keys_is_described_by_itself() -> None:
-    """Keys of columns and of the table, composite ones too, have their own columns, parents and actions."""
+def test_each_of_several_keys_is_described_separately() -> None:
+    """Keys of columns and of the table, including composite ones, have their own columns, parents and actions."""
     table = described(
         "CREATE TABLE t (z REFERENCES p (id) ON UPDATE CASCADE, b, a, y REFERENCES q DEFERRABLE INITIALLY DEFERRED,"
         " FOREIGN KEY (b, a) REFERENCES r (m, n) ON DELETE SET NULL)"
@@ -50,7 +50,7 @@ def test_each_of_several_keys_is_described_by_itself() -> None:
 
 
 def test_a_deferred_key_of_several_columns() -> None:
-    """A composite key that is deferred is told too, and one that is not stays so beside it."""
+    """A deferred composite key is reported as deferred, and another one next to it is not."""
     table = described(
         "CREATE TABLE t (a, b, c, FOREIGN KEY (b, a) REFERENCES r (m, n) DEFERRABLE INITIALLY DEFERRED,"
         " FOREIGN KEY (a, c) REFERENCES r (m, n))"
@@ -59,7 +59,7 @@ def test_a_deferred_key_of_several_columns() -> None:
 
 
 def test_a_column_may_have_two_keys() -> None:
-    """Each REFERENCES clause of a column is a clause of its own."""
+    """Each REFERENCES clause of a column is a separate key."""
     table = described("CREATE TABLE t (x REFERENCES p (id) REFERENCES q (id) DEFERRABLE INITIALLY DEFERRED)")
     clauses = foreign_key_clauses(table.definition)
     assert [(clause.parent.text, clause.deferred) for clause in clauses] == [("p", False), ("q", True)]
@@ -75,8 +75,8 @@ def test_a_column_may_have_two_keys() -> None:
         ("t (lower(a)) WHERE b", False),
     ],
 )
-def test_indexes_are_compared_by_what_they_hold(body: str, same: bool) -> None:
-    """Two expression indexes are the same by their whole expression, whatever their names and spelling."""
+def test_indexes_are_compared_by_their_content(body: str, same: bool) -> None:
+    """Two expression indexes are equal if their whole expressions are, whatever their names and spelling."""
     table = "CREATE TABLE t (a, b)"
     one, other = (
         index
@@ -115,18 +115,18 @@ OTHER = [
 
 @pytest.mark.parametrize(("one", "other"), SAME)
 def test_the_same_shape_in_another_spelling(one: str, other: str) -> None:
-    """Names of tables, letter case, quotes, white space and remarks make no other shape."""
+    """Table names, letter case, quotes, white space and comments do not matter."""
     assert same_shape(described(one), described(other))
 
 
 @pytest.mark.parametrize(("one", "other"), OTHER)
 def test_another_shape(one: str, other: str) -> None:
-    """A column, type, key, action, default, CHECK, collation, conflict clause or option more or less does."""
+    """A different column, type, key, action, default, CHECK, collation, conflict clause or option matters."""
     assert not same_shape(described(one), described(other))
 
 
 def test_tables_of_sqlite_and_of_modules_are_not_ordinary() -> None:
-    """What SQLite keeps for itself or leaves to a module is not taken for a user's table."""
+    """SQLite's own tables and virtual tables are not treated as a user's tables."""
     database = made(
         "CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT)", "CREATE VIRTUAL TABLE words USING fts5(x)", "ANALYZE"
     )

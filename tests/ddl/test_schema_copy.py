@@ -45,7 +45,7 @@ def names(copy: sqlite3.Connection) -> set[str]:
     "edited", [None, "CREATE TABLE other (a, a)"], ids=["read at once", "created one after the other"]
 )
 def test_a_copy_has_everything_but_triggers(edited: str | None) -> None:
-    """Tables, indexes and views are in the copy, whether SQLite reads them at once or takes one by one."""
+    """Tables, indexes and views are in the copy, whether SQLite loads them at once or one by one."""
     database = made(*OBJECTS, "CREATE TABLE other (a, b)")
     if edited:
         database.execute_sql("PRAGMA writable_schema = ON")
@@ -56,13 +56,13 @@ def test_a_copy_has_everything_but_triggers(edited: str | None) -> None:
         assert copy.execute("PRAGMA writable_schema").fetchone() == (0,)
 
 
-def test_what_does_not_compile_is_found() -> None:
-    """Only a view and a trigger that name what is not there are broken, and the copy shows it."""
+def test_broken_objects_are_found() -> None:
+    """Only views and triggers that name a missing object are reported as broken."""
     assert broken_objects(made(*OBJECTS)) == {Dependent("view", "stale"), Dependent("trigger", "broken")}
 
 
-def test_tables_can_have_another_shape() -> None:
-    """A table is left out or changed in the copy, with the indexes that then can be made."""
+def test_tables_can_have_another_definition() -> None:
+    """A table can be omitted or changed in the copy, with the indexes that can then be created."""
     database = made(*OBJECTS)
     with closing(schema_copy(database, {"p": ""})) as copy:
         assert {"p", "p_b"}.isdisjoint(names(copy))
@@ -74,7 +74,7 @@ def test_tables_can_have_another_shape() -> None:
 
 
 def file_with(path: Path, count: int) -> Path:
-    """A version-18 file with tables of a user, each with an index, a view and a trigger."""
+    """Make a version-18 file with user tables, each with an index, a view and a trigger."""
     make_file(path)
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.execute("BEGIN")
@@ -91,7 +91,7 @@ def file_with(path: Path, count: int) -> Path:
 
 @contextmanager
 def counted(counts: list[int]) -> Iterator[None]:
-    """Count the calls of Python functions, and the instructions of SQLite in hundreds, copies in memory included."""
+    """Count Python function calls, and SQLite instructions in hundreds, including those of copies in memory."""
     calls = instructions = 0
     connect = sqlite3.connect
 
@@ -125,7 +125,7 @@ def counted(counts: list[int]) -> Iterator[None]:
     ids=["plan", "upgrade", "check"],
 )  # fmt: skip
 def test_the_work_grows_linearly(tmp_path: Path, run: Callable[[SqliteDatabase], object]) -> None:
-    """Four times the tables, indexes, views and triggers take at most 4.5 times the calls and instructions."""
+    """Four times as many tables, indexes, views and triggers take at most 4.5 times the calls and instructions."""
     waiaas.upgrade(made_old := SqliteDatabase(make_file(tmp_path / "warm.db")), backup=False)
     made_old.close()
     few: list[int] = []
@@ -138,7 +138,7 @@ def test_the_work_grows_linearly(tmp_path: Path, run: Callable[[SqliteDatabase],
 
 
 def test_a_table_is_found_whatever_its_case() -> None:
-    """A table is described under the file's own spelling, with its indexes, whatever the case of the name given."""
+    """A table is found in any case, and described as spelled in the file, with its indexes."""
     table = describe_table(made("CREATE TABLE Mixed (a)", "CREATE INDEX by_a ON mixed (a)"), "MIXED")
     assert table is not None
     assert (table.name, [index.name for index in table.indexes]) == ("Mixed", ["by_a"])

@@ -18,7 +18,7 @@ from waiaas.ddl.migrator import LosslessMigrator
 
 
 def rewrite(path: Path, *statements: str) -> None:
-    """Change sqlite_master behind SQLite's back."""
+    """Edit sqlite_master directly."""
     execute(path, "PRAGMA writable_schema = ON", *statements)
 
 
@@ -49,7 +49,7 @@ STRANGE = {
 
 @pytest.fixture
 def strange(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A version-18 file with a strange row and a user's table, view and trigger."""
+    """A version-18 file with an invalid schema row and a user's table, view and trigger."""
     path = make_file(tmp_path / "wallets.db")
     execute(
         path,
@@ -76,8 +76,8 @@ def test_a_row_that_sqlite_does_not_write_is_refused(strange: Path) -> None:
 
 
 @pytest.mark.parametrize("strange", list(STRANGE.values())[:2], ids=list(STRANGE)[:2], indirect=True)
-def test_an_operation_of_ones_own_refuses_it_too(strange: Path) -> None:
-    """DROP COLUMN on such a table would rewrite the rows and leave the definition: the rows stay as they are."""
+def test_an_operation_of_a_program_refuses_it_too(strange: Path) -> None:
+    """DROP COLUMN on such a table, which would change the rows but not the definition, is refused."""
     before = dump(strange)
     with open_to_change(strange) as database:
         migrator = LosslessMigrator(database)
@@ -87,8 +87,8 @@ def test_an_operation_of_ones_own_refuses_it_too(strange: Path) -> None:
     assert dump(strange) == before
 
 
-def test_names_of_all_kinds_are_no_reason_to_refuse(tmp_path: Path) -> None:
-    """What SQLite itself has written is accepted: odd names, renamed tables, keywords, comments, virtual tables."""
+def test_names_of_all_kinds_are_accepted(tmp_path: Path) -> None:
+    """Everything that SQLite writes is accepted: odd names, renamed tables, keywords, comments, virtual tables."""
     path = make_file(tmp_path / "wallets.db")
     execute(
         path,
@@ -113,8 +113,8 @@ def test_names_of_all_kinds_are_no_reason_to_refuse(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["UTF-16le", "UTF-16be"])
-def test_a_database_in_utf_16_is_read_as_any_other(tmp_path: Path, encoding: str) -> None:
-    """The names and texts are compared in the encoding that the file has."""
+def test_a_database_in_utf_16_is_accepted(tmp_path: Path, encoding: str) -> None:
+    """Names and texts are compared in the encoding of the file."""
     path = tmp_path / "wallets.db"
     with closing(sqlite3.connect(make_file(tmp_path / "old.db"))) as old, closing(sqlite3.connect(path)) as new:
         new.execute(f"PRAGMA encoding = '{encoding}'")
@@ -123,8 +123,8 @@ def test_a_database_in_utf_16_is_read_as_any_other(tmp_path: Path, encoding: str
         assert waiaas.upgrade(database, backup=False).to_version == 19
 
 
-def test_an_alter_that_leaves_the_definition_is_refused(v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Even if the first check misses a row, a definition that an ALTER did not change is noticed before the commit."""
+def test_an_alter_that_does_not_change_the_definition_is_refused(v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If an ALTER did not change the definition, the error is raised before the commit."""
     rewrite(v18, STRANGE["NUL after a table's name"])
     before = v18.read_bytes()
     monkeypatch.setattr("waiaas.ddl.context.refuse_strange_rows", lambda _: None)
@@ -147,7 +147,7 @@ def test_an_alter_that_leaves_the_definition_is_refused(v18: Path, monkeypatch: 
     ],
 )
 def test_status_computes_nothing_that_the_file_defines(v18: Path, definition: str) -> None:
-    """A version that is an expression, a view or a module's is refused and not computed."""
+    """A version that is an expression, or comes from a view or virtual table, is refused and not computed."""
     execute(v18, "DROP TABLE schema_version", definition)
     if "number" not in definition and "VIEW" not in definition and "VIRTUAL" not in definition:
         execute(v18, "INSERT INTO schema_version (applied_at) VALUES (1)")
@@ -164,7 +164,7 @@ def test_status_computes_nothing_that_the_file_defines(v18: Path, definition: st
     ids=["rows as dictionaries", "text as bytes"],
 )
 def test_the_factories_of_the_callers_connection_do_not_matter(v18: Path, row_factory: Any, text_factory: Any) -> None:
-    """Rows as dictionaries and text as bytes do not disturb plan, upgrade, check, downgrade, and stay set."""
+    """Rows as dictionaries and text as bytes do not affect plan, upgrade, check and downgrade, and are kept."""
     with open_to_change(v18) as database:
         connection = database.connection()
         connection.row_factory, connection.text_factory = row_factory, text_factory

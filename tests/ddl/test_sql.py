@@ -26,7 +26,7 @@ HARD_TABLE = """CREATE TABLE "odd ""n"" table" (
 
 @given(st.text(alphabet=st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1))
 def test_quoting_is_what_sqlite_reads_back(name: str) -> None:
-    """A quoted identifier, whatever is in it, is one token, unquotes to itself, and names a column in SQLite."""
+    """A quoted identifier with any content is one token, unquotes to itself, and names a column in SQLite."""
     (token,) = tokens(quote(name))
     assert (unquote(token.text), token.name) == (name, fold(name))
     with closing(sqlite3.connect(":memory:")) as database:
@@ -36,7 +36,7 @@ def test_quoting_is_what_sqlite_reads_back(name: str) -> None:
 
 @given(st.text(alphabet=st.sampled_from("abc_'\"`[](),-/* \n.x0$é한")))
 def test_no_character_is_lost_between_tokens(sql: str) -> None:
-    """Tokens stand in order and do not overlap, and what lies between them is white space and comments."""
+    """Tokens are in order and do not overlap, and only white space and comments are between them."""
     end = 0
     for token in tokens(sql):
         assert token.start >= end
@@ -45,7 +45,7 @@ def test_no_character_is_lost_between_tokens(sql: str) -> None:
         end = token.end
 
 
-def test_a_hard_table_is_split_into_its_entries() -> None:
+def test_a_difficult_table_is_split_into_its_entries() -> None:
     """Commas and parentheses in strings, comments and quoted names split nothing."""
     table = parse_create_table(HARD_TABLE)
     assert [(item.kind, item.name) for item in table.items] == [
@@ -73,8 +73,8 @@ def columns_in_sqlite(sql: str, table: str) -> list[str]:
 PLAIN = "CREATE TABLE t (a INT, -- first\n b TEXT DEFAULT ',', c, UNIQUE (a, c), CHECK (c > 0) /* last */ )"
 
 
-def test_entries_can_be_taken_out_and_put_in() -> None:
-    """A definition without an entry, or with one more, or under another name, is what SQLite makes of it."""
+def test_entries_can_be_removed_and_added() -> None:
+    """SQLite accepts a definition with an entry removed or added, or under another name."""
     table = parse_create_table(PLAIN)
     unique, check = (item for item in table.items if item.kind == "constraint")
     assert columns_in_sqlite(table.without(table.column("b")).sql, "t") == ["a", "c"]
@@ -91,14 +91,14 @@ def test_entries_can_be_taken_out_and_put_in() -> None:
     "constraint",
     ["PRIMARY KEY (a)", "unique (a)", "CHECK (a)", "FOREIGN KEY (a) REFERENCES p", "CONSTRAINT c CHECK (a)"],
 )
-def test_a_table_constraint_is_no_column(constraint: str) -> None:
-    """Each kind of table constraint is told from a column, and so is a column that is named like one in quotes."""
+def test_a_table_constraint_is_not_a_column(constraint: str) -> None:
+    """Each kind of table constraint is distinguished from a column, even from one with such a quoted name."""
     table = parse_create_table(f'CREATE TABLE t (a, "{constraint.split()[0]}" TEXT, {constraint})')
     assert [item.kind for item in table.items] == ["column", "column", "constraint"]
 
 
-def test_dropping_cuts_what_sqlite_cuts() -> None:
-    """A column taken out of the text leaves what SQLite's own DROP COLUMN leaves, token by token."""
+def test_dropping_a_column_equals_sqlites() -> None:
+    """Removing a column from the text leaves the same tokens as SQLite's own DROP COLUMN."""
     for column, sql in (("b", "CREATE TABLE t (a, b TEXT, c)"), ("c", "CREATE TABLE t (a, b TEXT,\n  c -- x\n)")):
         with closing(sqlite3.connect(":memory:")) as database:
             database.execute(sql)
@@ -110,18 +110,18 @@ def test_dropping_cuts_what_sqlite_cuts() -> None:
 
 
 @pytest.mark.parametrize("sql", ["CREATE VIRTUAL TABLE t USING fts5(a)", "SELECT 1", "CREATE TABLE t (a, (b)"])
-def test_what_is_no_table_definition_is_refused(sql: str) -> None:
-    """A virtual table, another statement or an unclosed one is a ValueError."""
+def test_other_statements_are_refused(sql: str) -> None:
+    """A virtual table, another statement or an incomplete one is a ValueError."""
     with pytest.raises(ValueError, match=r"CREATE TABLE|parentheses"):
         parse_create_table(sql)
 
 
 def test_names_are_found_as_identifiers_only() -> None:
-    """A name counts in any case and quotes, but not inside strings, comments or longer names."""
+    """A name is found in any case and quotes, but not inside strings, comments or longer names."""
     assert names("SELECT [Wallet_ID] FROM t", "wallet_id")
     assert not names("SELECT 'wallet_id', wallet_id2 /* wallet_id */ FROM t -- wallet_id", "wallet_id")
 
 
 def test_only_ascii_letters_are_folded() -> None:
-    """SQLite folds A to Z and nothing else, so neither do we."""
+    """Only A to Z are folded, as in SQLite."""
     assert fold("ÄBC") == "Äbc"

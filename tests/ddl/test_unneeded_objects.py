@@ -1,4 +1,4 @@
-"""Objects of the user's that an upgrade does not need do not stop it, though only his program can use them."""
+"""User objects that an upgrade does not need do not block it, even if only the user's program can use them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def reverse(one: str, other: str) -> int:
 
 
 def as_the_program(path: Path, *statements: str) -> list[tuple[object, ...]]:
-    """Run statements as the user's program, which has a collation and a function of its own."""
+    """Run statements as the user's program, which has its own collation and function."""
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.create_collation("ICU_KO", reverse)
         database.create_function("mine", 1, lambda value: value, deterministic=True)
@@ -108,10 +108,10 @@ def problems(database: SqliteDatabase) -> list[tuple[str, str]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("version", [1, 18])
 @pytest.mark.parametrize("make", UNNEEDED.values(), ids=UNNEEDED)
-def test_an_object_that_the_upgrade_does_not_need_does_not_stop_it(
+def test_an_unneeded_object_does_not_block_the_upgrade(
     tmp_path: Path, make: Callable[[Path], None], version: int
 ) -> None:
-    """Plan, rehearsal, upgrade and check work beside it, and it is kept with its rows."""
+    """Plan, rehearsal, upgrade and check work, and the object is kept with its rows."""
     path = make_file(tmp_path / "wallets.db", version)
     make(path)
     stored = objects(path)
@@ -125,8 +125,8 @@ def test_an_object_that_the_upgrade_does_not_need_does_not_stop_it(
     assert objects(path) == stored
 
 
-def test_indexes_by_a_collation_of_the_program_are_right_after_the_upgrade(tmp_path: Path) -> None:
-    """The user's program finds its rows, and SQLite finds nothing wrong with its indexes."""
+def test_indexes_with_a_collation_of_the_program_are_correct_after_the_upgrade(tmp_path: Path) -> None:
+    """The user's program finds its rows, and SQLite finds no error in its indexes."""
     path = make_file(tmp_path / "wallets.db", 1)
     with_a_collation(path)
     rows = "SELECT a, s FROM mine_key UNION ALL SELECT a, s FROM mine_rows"
@@ -138,8 +138,8 @@ def test_indexes_by_a_collation_of_the_program_are_right_after_the_upgrade(tmp_p
     assert as_the_program(path, "SELECT a FROM mine ORDER BY a COLLATE ICU_KO") == [("c",), ("b",), ("a",)]
 
 
-def test_an_index_that_must_be_made_again_is_named(tmp_path: Path) -> None:
-    """An index on a rebuilt table by a collation that is missing is refused by name, and the file is unchanged."""
+def test_an_index_that_cannot_be_recreated_is_named(tmp_path: Path) -> None:
+    """An index on a rebuilt table with a missing collation is refused by name, and the file is unchanged."""
     path = make_file(tmp_path / "wallets.db", 9)
     as_the_program(path, "CREATE INDEX mine ON notification_logs (channel COLLATE ICU_KO)")
     before = path.read_bytes()
@@ -150,8 +150,8 @@ def test_an_index_that_must_be_made_again_is_named(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["wallets.db"]
 
 
-def test_a_table_that_is_rebuilt_with_a_collation_that_is_missing_is_refused(tmp_path: Path) -> None:
-    """A UNIQUE by a collation that only the user's program has is refused with the collation's name."""
+def test_a_rebuilt_table_with_a_missing_collation_is_refused(tmp_path: Path) -> None:
+    """A UNIQUE constraint with a missing collation is refused with the collation's name."""
     path = tmp_path / "t.db"
     as_the_program(path, "CREATE TABLE t (a TEXT COLLATE ICU_KO UNIQUE, b INT)", "INSERT INTO t VALUES ('x', 1)")
     before = path.read_bytes()
@@ -163,8 +163,8 @@ def test_a_table_that_is_rebuilt_with_a_collation_that_is_missing_is_refused(tmp
     assert path.read_bytes() == before
 
 
-def test_a_stand_in_leaves_a_connection_that_can_read_the_schema(tmp_path: Path) -> None:
-    """After functions and collations were stood in for, SQLite still reads the schema anew through the connection."""
+def test_stubs_keep_the_connection_usable(tmp_path: Path) -> None:
+    """After functions and collations were stubbed, SQLite can still reload the schema through the connection."""
     path = make_file(tmp_path / "wallets.db", 18)
     with_a_collation(path)
     with closing(sqlite3.connect(path)) as database:

@@ -37,10 +37,10 @@ def state(folder: Path) -> dict[str, tuple[bytes, int]]:
     }
 
 
-def differing(told: Rehearsal) -> list[TableRows]:
+def differing(rehearsal: Rehearsal) -> list[TableRows]:
     """Return the tables whose rows differ, except those that every upgrade from 18 changes."""
     usual = ("schema_version", "session_wallets")
-    return [table for table in told.rows if table.differs and table.table not in usual]
+    return [table for table in rehearsal.rows if table.differs and table.table not in usual]
 
 
 def tamper(monkeypatch: pytest.MonkeyPatch, *statements: str) -> None:
@@ -71,9 +71,9 @@ class TestTheOriginal:
         with closing(sqlite3.connect(path, isolation_level=None)) as daemon:
             daemon.execute("INSERT INTO settings VALUES ('new', '1', 0, 'x', 1)")
             before = state(tmp_path)
-            told = rehearse(path)
+            rehearsal = rehearse(path)
             assert state(tmp_path) == before
-        (settings,) = (table for table in told.rows if table.table == "settings")
+        (settings,) = (table for table in rehearsal.rows if table.table == "settings")
         assert (settings.before, settings.after) == (13, 13)
 
     @pytest.mark.parametrize("left", [["-wal"], ["-wal", "-shm"]], ids=["log", "log and its index"])
@@ -87,9 +87,9 @@ class TestTheOriginal:
             for suffix in ("", *left):
                 shutil.copy(f"{original}{suffix}", f"{path}{suffix}")
         before = state(path.parent)
-        told = rehearse(path)
+        rehearsal = rehearse(path)
         assert state(path.parent) == before
-        (settings,) = (table for table in told.rows if table.table == "settings")
+        (settings,) = (table for table in rehearsal.rows if table.table == "settings")
         assert (settings.before, settings.after) == (13, 13)
 
     def test_can_be_written_meanwhile(self, tmp_path: Path) -> None:
@@ -101,8 +101,8 @@ class TestTheOriginal:
                 if progress.phase in ("filling session_wallets", "comparing sessions"):
                     daemon.execute(f"UPDATE wallets SET name = '{progress.phase}'")
 
-            told = rehearse(path, progress=write)
-        assert differing(told) == []
+            rehearsal = rehearse(path, progress=write)
+        assert differing(rehearsal) == []
         assert query(path, "SELECT DISTINCT name FROM wallets") == [("comparing sessions",)]
 
     def test_is_unchanged_if_the_upgrade_is_refused(self, v18: Path) -> None:
@@ -185,47 +185,49 @@ class TestReport:
     def test_equals_that_of_the_upgrade(self, tmp_path: Path, version: int) -> None:
         """The report equals that of the upgrade, except times and the backup."""
         path = make_file(tmp_path / "wallets.db", version)
-        told = rehearse(path)
+        rehearsal = rehearse(path)
         with open_to_change(path) as database:
             done = waiaas.upgrade(database)
             checked = waiaas.check(database)
-        reports = [{**report.to_dict(), "seconds": 0, "backup": None} for report in (told.report, done)]
+        reports = [{**report.to_dict(), "seconds": 0, "backup": None} for report in (rehearsal.report, done)]
         for report in reports:
             report["steps"] = [(step["version"], step["rows"]) for step in report["steps"]]
         assert reports[0] == reports[1]
-        assert told.check == checked
-        assert {table.table: table.after for table in told.rows} == {t: len(rows) for t, rows in dump(path).items()}
+        assert rehearsal.check == checked
+        assert {table.table: table.after for table in rehearsal.rows} == {
+            t: len(rows) for t, rows in dump(path).items()
+        }
 
     def test_of_a_file_at_the_latest_version(self, tmp_path: Path) -> None:
         """A file of the latest version has nothing to upgrade and no differences."""
-        told = rehearse(make_file(tmp_path / "wallets.db", LATEST))
-        assert (told.report.applied, told.schema) == ([], [])
-        assert [table for table in told.rows if table.differs] == []
+        rehearsal = rehearse(make_file(tmp_path / "wallets.db", LATEST))
+        assert (rehearsal.report.applied, rehearsal.schema) == ([], [])
+        assert [table for table in rehearsal.rows if table.differs] == []
 
     def test_the_schema_of_version_18_and_19(self, v18: Path) -> None:
         """The junction table is added and the column removed, each with its indexes."""
-        told = rehearse(v18)
-        assert [(c.kind, c.where, c.before is None, c.after is None) for c in told.schema] == [
+        rehearsal = rehearse(v18)
+        assert [(c.kind, c.where, c.before is None, c.after is None) for c in rehearsal.schema] == [
             ("table", "session_wallets", True, False),
             ("index", "idx_session_wallets_session", True, False),
             ("index", "idx_session_wallets_wallet", True, False),
             ("column", "sessions.wallet_id", False, True),
             ("index", "idx_sessions_wallet_id", False, True),
         ]
-        assert told.schema[3].before == "wallet_id TEXT NOT NULL REFERENCES wallets(id) ON DELETE CASCADE"
+        assert rehearsal.schema[3].before == "wallet_id TEXT NOT NULL REFERENCES wallets(id) ON DELETE CASCADE"
 
     def test_reports_renamed_tables(self, tmp_path: Path) -> None:
         """Agents renamed to wallets are one table with the same rows, not a removed and an added one."""
-        told = rehearse(make_file(tmp_path / "wallets.db", 1))
-        changes = {(change.kind, change.where): (change.before, change.after) for change in told.schema}
+        rehearsal = rehearse(make_file(tmp_path / "wallets.db", 1))
+        changes = {(change.kind, change.where): (change.before, change.after) for change in rehearsal.schema}
         assert changes["table", "wallets"] == ("agents", "wallets")
         assert changes["column", "policies.wallet_id"] == (
             "agent_id TEXT REFERENCES agents(id) ON DELETE CASCADE",
             '"wallet_id" TEXT REFERENCES "wallets"(id) ON DELETE CASCADE',
         )
         assert str(changes["column", "wallets.default_network"][0]).startswith("network TEXT NOT NULL")
-        assert TableRows("wallets", 12, 12, added=0, removed=0, changed=0) in told.rows
-        assert not any(table.removed for table in told.rows)
+        assert TableRows("wallets", 12, 12, added=0, removed=0, changed=0) in rehearsal.rows
+        assert not any(table.removed for table in rehearsal.rows)
 
     def test_shows_each_kind_of_change(self, v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Changes of tables, options, constraints, triggers and views are all reported."""
@@ -241,8 +243,8 @@ class TestReport:
             "DROP TABLE old",
             "CREATE TRIGGER woken AFTER INSERT ON mine BEGIN SELECT 1; END",
         )
-        told = [c for c in rehearse(v18).schema if "session" not in c.where]
-        assert [(c.kind, c.where, c.before is None, c.after is None) for c in told] == [
+        changes = [c for c in rehearse(v18).schema if "session" not in c.where]
+        assert [(c.kind, c.where, c.before is None, c.after is None) for c in changes] == [
             ("table", "going", False, True),
             ("column", "mine.b", False, False),
             ("constraint", "mine unique ( a , b )", False, True),
@@ -255,25 +257,25 @@ class TestReport:
     def test_counts_foreign_key_violations(self, v18: Path) -> None:
         """Foreign-key violations are counted before and after."""
         execute(v18, "UPDATE transactions SET session_id = 'gone' WHERE rowid <= 2")
-        told = rehearse(v18)
-        assert told.foreign_key_violations_before == {"transactions": 2}
-        assert told.foreign_key_violations_after == {"transactions": 2}
-        assert {finding.kind for finding in told.check.findings} == {"foreign_key_violation"}
+        rehearsal = rehearse(v18)
+        assert rehearsal.foreign_key_violations_before == {"transactions": 2}
+        assert rehearsal.foreign_key_violations_after == {"transactions": 2}
+        assert {finding.kind for finding in rehearsal.check.findings} == {"foreign_key_violation"}
 
     def test_names_sessions_left_without_a_wallet(self, v18: Path) -> None:
         """Sessions that would be left without a wallet are named, and found by the check of the result."""
         execute(v18, f"DELETE FROM wallets WHERE id = '{wallet_id(0)}'", "UPDATE sessions SET revoked_at = NULL")
-        told = rehearse(v18, skip_orphans=True)
+        rehearsal = rehearse(v18, skip_orphans=True)
         orphans = sorted([session_id(0), session_id(1)])
-        assert told.report.sessions_without_wallet == orphans
-        (finding,) = (finding for finding in told.check.findings if finding.kind == "session_without_wallet")
+        assert rehearsal.report.sessions_without_wallet == orphans
+        (finding,) = (finding for finding in rehearsal.check.findings if finding.kind == "session_without_wallet")
         assert finding.rows == orphans
 
     def test_as_plain_values(self, v18: Path) -> None:
         """The dictionary has every field, in JSON values."""
-        told = rehearse(v18)
-        plain = told.to_dict()
-        assert set(plain) == {"ok", "unexpected", *vars(told)}
+        rehearsal = rehearse(v18)
+        plain = rehearsal.to_dict()
+        assert set(plain) == {"ok", "unexpected", *vars(rehearsal)}
         assert plain["rows"][0] == {
             **{"table": "api_keys", "before": 12, "after": 12},
             **{"added": 0, "removed": 0, "changed": 0},
@@ -345,9 +347,9 @@ class TestRows:
         """Unchanged tables of any kind do not differ; a virtual table is compared through its shadow tables."""
         execute(v18, *OWN_TABLES, "CREATE TABLE void (a)", "CREATE VIRTUAL TABLE found USING fts5(a)")
         execute(v18, "INSERT INTO found VALUES ('a b c')")
-        told = rehearse(v18)
-        assert differing(told) == []
-        tables = {table.table: table.before for table in told.rows}
+        rehearsal = rehearse(v18)
+        assert differing(rehearsal) == []
+        tables = {table.table: table.before for table in rehearsal.rows}
         assert (tables["own"], tables["keyed"], tables["shadowed"], tables["void"]) == (3, 3, 3, 0)
         assert "found" not in tables
         assert tables["found_content"] == 1
@@ -363,8 +365,8 @@ class TestRows:
         monkeypatch.setattr(rehearsal, "_ROWS_AT_ONCE", 5)
         signs: list[Progress] = []
         rehearse(v18, progress=signs.append)
-        told = [(sign.done, sign.total) for sign in signs if sign.phase == "comparing sessions"]
-        assert told == [(0, 12), (5, 12), (10, 12), (12, 12)]
+        reported = [(sign.done, sign.total) for sign in signs if sign.phase == "comparing sessions"]
+        assert reported == [(0, 12), (5, 12), (10, 12), (12, 12)]
 
 
 def missing(path: Path) -> None:
@@ -431,8 +433,8 @@ class TestRefusals:
         assert state(v18.parent) == before
         with pytest.raises(WAIaaSError) as refused, open_to_change(v18) as database:
             waiaas.upgrade(database)
-        told = [{**error.value.to_dict(), "details": None} for error in (rehearsed, refused)]
-        assert told[0] == told[1]
+        errors = [{**error.value.to_dict(), "details": None} for error in (rehearsed, refused)]
+        assert errors[0] == errors[1]
         ours, theirs = (error.value.details or {} for error in (rehearsed, refused))
         assert {name: ours[name] for name in ours if name != "target"} == {
             name: theirs[name] for name in theirs if name != "target"
