@@ -1,4 +1,4 @@
-"""An index that does not match its rows never decides what an upgrade writes."""
+"""An index that does not match its rows never affects what an upgrade writes."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from waiaas.files.page_check import damage
 
 
 def page_of(path: Path, index: str) -> tuple[int, int]:
-    """Where the only page of an index starts in a file, and where it ends."""
+    """Return where the only page of an index starts and ends in a file."""
     ((root,),) = query(path, "SELECT rootpage FROM sqlite_master WHERE name = ?", index)
     ((size,),) = query(path, "PRAGMA page_size")
     return (root - 1) * size, root * size
 
 
 def replace_in_index(path: Path, index: str, old: bytes, new: bytes) -> None:
-    """Change bytes in the pages of an index, which must have them once."""
+    """Replace bytes in the pages of an index, which must contain them once."""
     start, end = page_of(path, index)
     content = bytearray(path.read_bytes())
     assert content[start:end].count(old) == 1
@@ -32,13 +32,13 @@ def replace_in_index(path: Path, index: str, old: bytes, new: bytes) -> None:
 
 
 def other(id_: str) -> bytes:
-    """The bytes of an id with one bit wrong, in its last letter."""
+    """Return the bytes of an id with one bit flipped in its last letter."""
     return id_[:-1].encode() + bytes([id_[-1].encode()[0] ^ 1])
 
 
 @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
 def test_a_link_gets_the_id_of_its_session(tmp_path: Path, wal: bool) -> None:
-    """A wrong bit in the index of the sessions' ids is refused as damage; no link gets an id that no session has."""
+    """A flipped bit in the index of session ids is refused as corruption, and no link gets the wrong id."""
     path = make_file(tmp_path / "wallets.db", wal=wal)
     replace_in_index(path, "sqlite_autoindex_sessions_1", session_id(3).encode(), other(session_id(3)))
     before = path.read_bytes()
@@ -49,8 +49,8 @@ def test_a_link_gets_the_id_of_its_session(tmp_path: Path, wal: bool) -> None:
 
 
 @pytest.mark.parametrize("skip_orphans", [False, True])
-def test_a_wallet_is_not_missing_because_of_its_index(v18: Path, skip_orphans: bool) -> None:
-    """A wrong bit in the index of the wallets' ids does not make a session an orphan: the file is refused."""
+def test_a_corrupt_index_does_not_orphan_a_session(v18: Path, skip_orphans: bool) -> None:
+    """A flipped bit in the index of wallet ids does not orphan a session: the file is refused."""
     replace_in_index(v18, "sqlite_autoindex_wallets_1", wallet_id(1).encode(), other(wallet_id(1)))
     before = v18.read_bytes()
     with open_to_change(v18) as database, pytest.raises(WAIaaSError) as caught:
@@ -59,8 +59,8 @@ def test_a_wallet_is_not_missing_because_of_its_index(v18: Path, skip_orphans: b
     assert v18.read_bytes() == before
 
 
-def test_rows_are_renamed_whatever_the_index_says(tmp_path: Path) -> None:
-    """An entry that an index of the event names lacks keeps no row from being renamed by version 3."""
+def test_rows_missing_in_an_index_are_renamed(tmp_path: Path) -> None:
+    """Rows that are missing in an index of event names are still renamed by version 3."""
     path = make_file(tmp_path / "wallets.db", 2)
     execute(path, "UPDATE audit_log SET event_type = 'AGENT_CREATED' WHERE id = 5")
     replace_in_index(path, "idx_audit_log_event_type", b"AGENT_CREATED", b"AGENT_CREATEX")
@@ -86,7 +86,7 @@ def policy(path: Path) -> tuple[bytes, bytes]:
 
 
 def test_a_backup_with_a_damaged_index_of_wallets_is_not_verified(v18: Path) -> None:
-    """The verification of a backup compares the indexes by which a change finds rows."""
+    """The verification of a backup compares the indexes that a change uses."""
     replace_in_index(v18, "sqlite_autoindex_wallets_1", wallet_id(1).encode(), other(wallet_id(1)))
     with closing(sqlite3.connect(v18)) as database:
         assert damage(database, checks=False, indexes_of=()) == []
@@ -94,8 +94,8 @@ def test_a_backup_with_a_damaged_index_of_wallets_is_not_verified(v18: Path) -> 
         assert damage(database, checks=False) != []
 
 
-def test_an_index_with_a_function_of_the_program_is_left_out(v18: Path) -> None:
-    """An index whose function is not there cannot be compared; all others are."""
+def test_an_index_with_a_function_of_the_program_is_skipped(v18: Path) -> None:
+    """An index that uses a missing function cannot be compared; all others are."""
     with closing(sqlite3.connect(v18, isolation_level=None)) as database:
         database.create_function("mine", 1, lambda text: text[::-1], deterministic=True)
         database.execute("CREATE TABLE own (a TEXT UNIQUE)")

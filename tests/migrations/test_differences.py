@@ -1,4 +1,4 @@
-"""The tables of each version, and an upgrade that refuses to commit others."""
+"""The tables of each version, and an upgrade that refuses to commit any others."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from waiaas.migrations.differences import _DIGESTS, differences, digest, tables_
 
 
 def refused(path: Path) -> WAIaaSError:
-    """The error with which the upgrade of a file is refused; the file is unchanged."""
+    """Return the error with which the upgrade of a file is refused; the file is unchanged."""
     before = hashlib.sha256(path.read_bytes()).hexdigest()
     with open_to_change(path) as database, pytest.raises(WAIaaSError) as caught:
         waiaas.upgrade(database)
@@ -27,8 +27,8 @@ def refused(path: Path) -> WAIaaSError:
 
 
 @pytest.mark.parametrize("version", SHIPPED)
-def test_the_tables_of_a_version_are_those_of_a_fresh_installation(version: int) -> None:
-    """The first schema and the migrations give, for each version, the tables of a fresh installation of it."""
+def test_the_tables_of_a_version_equal_those_of_a_new_installation(version: int) -> None:
+    """For each version, the first schema and the migrations create the tables of a new installation."""
     statements: dict[str, list[str]] = {}
     for statement in create_statements(version):
         table = statement.split(" ON ")[-1].split("(")[0] if " INDEX " in statement else statement.split()[2]
@@ -40,7 +40,7 @@ def test_the_tables_of_a_version_are_those_of_a_fresh_installation(version: int)
 
 @pytest.mark.parametrize("older", [3, 5, 12, 16])
 def test_a_file_with_the_tables_of_an_older_version_is_refused(tmp_path: Path, older: int) -> None:
-    """A file that says version 18 and has an older version's tables is refused, and every difference is named."""
+    """A file marked as version 18 with an older version's tables is refused, and every difference is named."""
     path = make_file(tmp_path / "wallets.db", older)
     execute(path, *(f"INSERT INTO schema_version VALUES ({v}, 1, 'mislabelled')" for v in range(older + 1, 19)))
     error = refused(path)
@@ -64,7 +64,7 @@ def test_a_file_with_the_tables_of_an_older_version_is_refused(tmp_path: Path, o
         ),
     ],
 )
-def test_a_table_that_is_not_as_in_version_19_is_refused(tmp_path: Path, statements: list[str], named: str) -> None:
+def test_a_table_that_differs_from_version_19_is_refused(tmp_path: Path, statements: list[str], named: str) -> None:
     """A missing or different table, column or index that no migration touches is refused before the commit."""
     path = make_file(tmp_path / "wallets.db", 18)
     execute(path, *statements)
@@ -73,8 +73,8 @@ def test_a_table_that_is_not_as_in_version_19_is_refused(tmp_path: Path, stateme
     assert named in error.message
 
 
-def test_what_users_have_added_stays(tmp_path: Path) -> None:
-    """A user's own columns, tables, indexes, triggers and views do not stop an upgrade."""
+def test_additions_of_users_are_kept(tmp_path: Path) -> None:
+    """A user's own columns, tables, indexes, triggers and views do not block an upgrade."""
     path = make_file(tmp_path / "wallets.db", 18)
     execute(
         path,
@@ -91,7 +91,7 @@ def test_what_users_have_added_stays(tmp_path: Path) -> None:
 
 
 def test_a_file_at_the_latest_version_is_left_to_check(tmp_path: Path) -> None:
-    """Nothing is refused when there is nothing to upgrade: what such a file lacks is for `check` to report."""
+    """An upgrade of a file at the latest version refuses nothing; `check` reports what is missing."""
     path = make_file(tmp_path / "wallets.db", 19)
     execute(path, "DROP INDEX idx_wallets_status")
     with open_to_change(path) as database:
@@ -111,14 +111,14 @@ def test_a_downgrade_ends_with_the_tables_of_version_18(tmp_path: Path) -> None:
 
 
 def test_the_known_digests_are_those_of_the_models() -> None:
-    """Each table of the latest version has its digest, and no digest is of anything else."""
+    """Each table of the latest version has its digest, and there are no other digests."""
     tables = tables_of(waiaas.LATEST_SCHEMA_VERSION).values()
     assert " ".join(sorted(map(digest, tables))) == _DIGESTS[waiaas.LATEST_SCHEMA_VERSION]
     assert set(_DIGESTS) == {waiaas.LATEST_SCHEMA_VERSION}
 
 
-def test_an_upgrade_makes_no_table_that_it_recognises(v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only the table to which its owner has added something is compared with that of the model."""
+def test_an_upgrade_does_not_recreate_known_tables_for_comparison(v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a table that its owner has extended is compared with the model."""
     made: list[str] = []
     create_all = SchemaManager.create_all
     monkeypatch.setattr(

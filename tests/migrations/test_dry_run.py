@@ -1,4 +1,4 @@
-"""A plan lists all that would stop an upgrade, in whatever step, and changes nothing."""
+"""A plan lists everything that would block an upgrade, in any step, and changes nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from waiaas.migrations.dry_run import copy_without_rows
 
 
 def planned(path: Path, **options: bool) -> list[tuple[str, str]]:
-    """What the plan of a file lists: reasons, with what each names."""
+    """Return what the plan of a file lists: reasons, with the names in each."""
     before = contents(path.parent)
     with open_to_change(path) as database:
         obstacles = waiaas.plan(database, **options).obstacles
@@ -41,7 +41,7 @@ def _named(error: WAIaaSError) -> tuple[str, str]:
 
 @pytest.mark.parametrize("version", SHIPPED[:-1])
 def test_a_file_without_obstacles_has_none(tmp_path: Path, version: int) -> None:
-    """Nothing is listed for a file as the daemon made it."""
+    """A file from the daemon has no obstacles."""
     assert planned(make_file(tmp_path / "wallets.db", version)) == []
 
 
@@ -54,7 +54,7 @@ KINDS = {"mine_1": "VIEW", "mine_2": "TRIGGER", "mine_3": "VIEW"}
 
 
 def test_obstacles_of_all_steps_are_listed(tmp_path: Path) -> None:
-    """Each object that stops a step is on the list, and the list is complete."""
+    """Each object that blocks a step is listed, and the list is complete."""
     path = make_file(tmp_path / "wallets.db", 1)
     execute(path, "CREATE TABLE arch AS SELECT * FROM policies WHERE 0", *IN_THE_WAY)
     listed = planned(path)
@@ -66,8 +66,8 @@ def test_obstacles_of_all_steps_are_listed(tmp_path: Path) -> None:
         assert waiaas.upgrade(database, backup=False).to_version == 19
 
 
-def test_a_text_that_a_later_step_would_take_for_a_column_is_listed(tmp_path: Path) -> None:
-    """A text in double quotes is listed if no rename on the way puts it in single quotes."""
+def test_a_text_that_a_later_step_would_read_as_a_column_is_listed(tmp_path: Path) -> None:
+    """A text in double quotes is listed unless an earlier rename puts it in single quotes."""
     index = 'CREATE INDEX mine ON transactions (status) WHERE type = "network"'
     path = make_file(tmp_path / "wallets.db", 4)
     execute(path, index)
@@ -77,8 +77,8 @@ def test_a_text_that_a_later_step_would_take_for_a_column_is_listed(tmp_path: Pa
     assert planned(path) == []
 
 
-def test_what_is_not_an_object_is_listed_too(tmp_path: Path) -> None:
-    """A clause of the user's in a column and a table with the name of one to come are listed."""
+def test_clauses_and_names_are_listed_too(tmp_path: Path) -> None:
+    """A user's own clause in a column, and a table with the name of a future one, are listed."""
     path = make_file(tmp_path / "wallets.db", 3)
     execute(path, "CREATE TABLE settings (mine)", "INSERT INTO settings VALUES (1)")
     assert planned(path) == [refused(path)] == [("leftover_table", "settings")]
@@ -93,8 +93,8 @@ def test_what_is_not_an_object_is_listed_too(tmp_path: Path) -> None:
     assert planned(path) == [refused(path)] == [("rebuild_refused", "policies")]
 
 
-def test_a_table_of_the_right_shape_is_listed_if_it_has_rows(tmp_path: Path) -> None:
-    """An empty table that a step would use is no obstacle, and one with rows is."""
+def test_an_existing_table_is_listed_if_it_has_rows(tmp_path: Path) -> None:
+    """An empty table that a step would use is not an obstacle, but one with rows is."""
     path = make_file(tmp_path / "wallets.db", 4)
     later = make_file(tmp_path / "later.db", 5)
     execute(path, str(query(later, "SELECT sql FROM sqlite_master WHERE name = 'settings'")[0][0]))
@@ -104,7 +104,7 @@ def test_a_table_of_the_right_shape_is_listed_if_it_has_rows(tmp_path: Path) -> 
 
 
 def test_orphan_sessions_are_listed_for_every_version(tmp_path: Path) -> None:
-    """Sessions of a missing wallet are listed whichever step is the first, unless they are to be skipped."""
+    """Sessions of a missing wallet are listed from any version, unless they are to be skipped."""
     path = make_file(tmp_path / "wallets.db", 2)
     execute(path, "DELETE FROM agents")
     assert [reason for reason, _ in planned(path)] == ["orphan_sessions"]
@@ -113,14 +113,14 @@ def test_orphan_sessions_are_listed_for_every_version(tmp_path: Path) -> None:
 
 
 def test_a_file_with_other_tables_than_its_version_is_listed(tmp_path: Path) -> None:
-    """A file that would not end with the tables of version 19 is listed as such."""
+    """A file that would not end with the tables of version 19 is listed."""
     path = make_file(tmp_path / "wallets.db", 5)
     execute(path, "DELETE FROM schema_version", "INSERT INTO schema_version VALUES (18, 1, '')")
     assert ("unexpected_schema", refused(path)[1]) in planned(path)
 
 
-def test_what_the_connection_has_is_no_obstacle(tmp_path: Path) -> None:
-    """An index by a collation that the program has given to its connection does not stand in the way of a rebuild."""
+def test_a_registered_collation_is_not_an_obstacle(tmp_path: Path) -> None:
+    """An index with a collation registered on the connection does not block a rebuild."""
     path = make_file(tmp_path / "wallets.db", 9)
     with open_to_change(path) as database:
         database.register_collation(lambda one, other: (one > other) - (one < other), "mine")
@@ -137,8 +137,8 @@ def test_what_the_connection_has_is_no_obstacle(tmp_path: Path) -> None:
     assert planned(path) == [refused(path)] == [("dependent_object", "mine_1")]
 
 
-def test_the_steps_run_on_all_that_they_can_concern(tmp_path: Path) -> None:
-    """The copy has the tables, indexes, views and triggers of the file, those of virtual tables included."""
+def test_the_copy_has_every_object(tmp_path: Path) -> None:
+    """The copy has the tables, indexes, views and triggers of the file, including those of virtual tables."""
     path = make_file(tmp_path / "wallets.db", 18)
     execute(
         path,

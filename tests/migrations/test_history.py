@@ -1,4 +1,4 @@
-"""The whole chain: files of every version, with linked rows in every table, come out like a fresh file."""
+"""Files of every version, with linked rows in every table, are upgraded to the same schema as a new file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def upgrade(path: Path) -> waiaas.UpgradeReport:
 
 
 def expected(version: int, rows: dict[str, list[Any]]) -> dict[str, list[dict[str, Any]]]:
-    """What the rows of a version are at the latest, worked out by hand from the history of the versions."""
+    """Return the expected rows at the latest version, derived by hand from the history of the versions."""
     tables = {name: [dict(row) for row in table] for name, table in rows.items()}
     if version < 3:
         tables["wallets"] = tables.pop("agents")
@@ -76,8 +76,8 @@ def in_order(rows: list[dict[str, Any]]) -> list[Any]:
 
 
 @pytest.mark.parametrize("version", OLD)
-def test_every_row_arrives(tmp_path: Path, version: int) -> None:
-    """From each version on, every row of every table is at 19 what the history makes of it, value by value."""
+def test_every_row_is_kept(tmp_path: Path, version: int) -> None:
+    """From each version, every value of every row is upgraded as the history requires."""
     path = make_file(tmp_path / "wallets.db", version, rows=14)
     events = ["AGENT_CREATED", "AGENT_ACTIVATED", "AGENT_SUSPENDED", "AGENT_TERMINATED", "TX_AGENT_CREATED"]
     if version < 3:
@@ -96,7 +96,7 @@ def test_every_row_arrives(tmp_path: Path, version: int) -> None:
 
 
 def test_notifications_of_agents_are_of_wallets(tmp_path: Path) -> None:
-    """Of the notifications' words AGENT_SUSPENDED is renamed, and one that the daemon never wrote stays as it is."""
+    """In notifications, AGENT_SUSPENDED is renamed, and a word that the daemon never wrote is unchanged."""
     path = make_file(tmp_path / "wallets.db", 2, rows=3)
     for number, event in enumerate(("AGENT_SUSPENDED", "AGENT_CREATED", "TX_FAILED"), start=1):
         execute(path, f"UPDATE notification_logs SET event_type = '{event}' WHERE rowid = {number}")
@@ -107,7 +107,7 @@ def test_notifications_of_agents_are_of_wallets(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("version", OLD)
 def test_migrated_equals_fresh(tmp_path: Path, version: int) -> None:
-    """From each version on, the tables are those of a fresh file, columns in order, and check finds nothing."""
+    """From each version, the tables equal those of a new file, columns in order, and check finds nothing."""
     path = make_file(tmp_path / "wallets.db", version)
     upgrade(path)
     fresh = waiaas.connect(tmp_path / "fresh.db")
@@ -124,7 +124,7 @@ def test_migrated_equals_fresh(tmp_path: Path, version: int) -> None:
 
 @pytest.mark.parametrize("state", [*KILL_SWITCH, "ACTIVE", "LOCKED"])
 def test_the_kill_switch_keeps_its_meaning(tmp_path: Path, state: str) -> None:
-    """Each old state of the kill switch becomes the new one of the same meaning; others stay."""
+    """Each old state of the kill switch becomes the new one of the same meaning; others are unchanged."""
     path = make_file(tmp_path / "wallets.db", 13)
     execute(path, f"INSERT INTO key_value_store VALUES ('kill_switch_state', '{state}', 1), ('other', 'NORMAL', 1)")
     upgrade(path)
@@ -132,8 +132,8 @@ def test_the_kill_switch_keeps_its_meaning(tmp_path: Path, state: str) -> None:
     assert values == {"kill_switch_state": KILL_SWITCH.get(state, state), "other": "NORMAL"}
 
 
-def test_every_version_stands_in_the_history() -> None:
-    """The migrations go from 2 to the latest without a gap, and each says what it brings."""
+def test_every_version_is_in_the_history() -> None:
+    """The migrations go from 2 to the latest without a gap, and each has a description."""
     versions = [migration.VERSION for migration in history.MIGRATIONS]
     assert versions == list(range(2, waiaas.LATEST_SCHEMA_VERSION + 1))
     assert list(history.DESCRIPTIONS) == [1, *versions]
@@ -153,7 +153,7 @@ def test_every_version_stands_in_the_history() -> None:
 def test_a_value_that_is_not_allowed_is_named(
     tmp_path: Path, version: int, statement: str, table: str, column: str
 ) -> None:
-    """A value that a newer CHECK does not allow stops the upgrade: table, column, value and row are named."""
+    """A value that a newer CHECK does not allow blocks the upgrade: table, column, value and row are named."""
     path = make_file(tmp_path / "wallets.db", version)
     execute(path, "PRAGMA ignore_check_constraints = ON", statement)
     before = path.read_bytes()
@@ -169,8 +169,8 @@ def test_a_value_that_is_not_allowed_is_named(
     assert [file.name for file in tmp_path.iterdir()] == ["wallets.db"]
 
 
-def test_what_a_user_added_is_kept_from_version_1_on(tmp_path: Path) -> None:
-    """A user's own columns, index, trigger, view and comment go through the whole chain and still work."""
+def test_additions_of_users_are_kept_from_version_1(tmp_path: Path) -> None:
+    """A user's own columns, index, trigger, view and comment survive every upgrade and still work."""
     path = make_file(tmp_path / "wallets.db", 1)
     execute(
         path,
@@ -203,8 +203,8 @@ def test_what_a_user_added_is_kept_from_version_1_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("version", OLD)
-def test_the_plan_of_an_old_file_is_what_happens(tmp_path: Path, version: int) -> None:
-    """The plan for each version names every step and the number of links, and the upgrade then does just that."""
+def test_the_plan_of_an_old_file_matches_the_upgrade(tmp_path: Path, version: int) -> None:
+    """The plan for each version names every step and the number of links, and the upgrade matches it."""
     path = make_file(tmp_path / "wallets.db", version)
     before = path.read_bytes()
     with open_to_change(path) as database:

@@ -9,7 +9,7 @@ from waiaas.migrations.report import Options
 from waiaas.progress import Progress
 
 
-def test_nothing_is_left_out_by_default() -> None:
+def test_nothing_is_skipped_by_default() -> None:
     """Nothing may be skipped or dropped unless the caller allows it."""
     database = SqliteDatabase(":memory:")
     assert VersionMigrator(database).options == Options(skip_orphans=False, drop_links=False)
@@ -17,7 +17,7 @@ def test_nothing_is_left_out_by_default() -> None:
 
 
 def test_progress_has_the_version() -> None:
-    """Progress of an operation has the version that is being made, and None outside of a step."""
+    """Progress of an operation has the version of the current step, and None outside a step."""
     reported: list[Progress] = []
     migrator = VersionMigrator(SqliteDatabase(":memory:"), progress=reported.append)
     migrator.report_progress("outside")

@@ -1,4 +1,4 @@
-"""The schema of a PostgreSQL database: created, versioned, upgraded, by one process at a time."""
+"""The schema of a PostgreSQL database is created, versioned and upgraded by one process at a time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class BrokenVersion20(Version20):
 
 
 def catalog(database: PostgresqlDatabase) -> list[tuple[object, ...]]:
-    """Everything that the server knows about the columns, constraints and indexes of the tables."""
+    """Return what the server knows about the columns, constraints and indexes of the tables."""
     return [
         row
         for sql in (
@@ -45,7 +45,7 @@ def catalog(database: PostgresqlDatabase) -> list[tuple[object, ...]]:
 
 
 def test_the_statements_of_version_19_are_these() -> None:
-    """A change of the models does not change what version 19 is on PostgreSQL."""
+    """A change of the models does not change the PostgreSQL statements of version 19."""
     assert ";\n".join(statements()) + ";\n" == FROZEN.read_text("utf-8")
 
 
@@ -66,7 +66,7 @@ def test_an_empty_database_gets_the_tables_and_19_versions(databases: Databases)
 
 
 def test_many_processes_create_one_schema(databases: Databases) -> None:
-    """Of callers that find an empty database at one moment, one creates the tables and the others wait."""
+    """If several callers find an empty database at once, one creates the tables and the others wait."""
     with databases.new(empty=True) as url, ThreadPoolExecutor(8) as pool:
         opened = [open_database(url, pool_size=1) for _ in range(8)]
         reports = list(pool.map(create_or_upgrade, opened))
@@ -89,7 +89,7 @@ def test_an_older_database_is_upgraded_once(postgresql: PostgresqlDatabase) -> N
 
 
 def test_an_upgrade_is_all_or_nothing(postgresql: PostgresqlDatabase) -> None:
-    """If a statement fails, the database has its old version and its old tables."""
+    """If a statement fails, the database keeps its old version and its old tables."""
     before = catalog(postgresql)
     with pytest.raises(WAIaaSError) as caught:
         create_or_upgrade(postgresql, migrations=[BrokenVersion20])
@@ -98,8 +98,8 @@ def test_an_upgrade_is_all_or_nothing(postgresql: PostgresqlDatabase) -> None:
     assert read_version(postgresql) == 19
 
 
-def test_what_cannot_be_opened_is_refused(databases: Databases) -> None:
-    """A newer version, tables of another program, a missing or empty schema_version and another encoding."""
+def test_unusable_databases_are_refused(databases: Databases) -> None:
+    """A newer version, another program's tables, a missing or empty schema_version and other encodings are refused."""
 
     def reason(*sql: str, options: str = "", create: bool = True) -> str | None:
         with databases.new(empty=not any("schema_version" in each for each in sql), options=options) as url:

@@ -1,4 +1,4 @@
-"""Random views, indexes, triggers and searches of the user's: an upgrade keeps their answers, or is refused."""
+"""An upgrade keeps the results of random user views, indexes, triggers and full-text tables, or is refused."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from waiaas.database import open_to_change
 
 VERSIONS = (2, 5, 9, 17, 18)
 TABLES = ("sessions", "transactions", "policies", "notification_logs", "audit_log", "key_value_store")
-#: The columns that versions add: names that a view or trigger may have used for something else.
+# : The columns that versions add: names that a view or trigger may have used for something else.
 NEW_NAMES = ("network", "source", "message", "amount_usd", "reserved_amount_usd", "wallet_id", "approval_channel")
 RENAMED = {"agent_id": "wallet_id"}
 
 
 @st.composite
 def objects(draw: st.DrawFn, version: int) -> list[str]:
-    """CREATE statements of objects over the tables of a version; some do not compile."""
+    """Generate CREATE statements over the tables of a version; some do not compile."""
     columns = {table: [*schema_of(version)[table]["columns"]] for table in TABLES}
 
     def term(table: str) -> str:
@@ -69,7 +69,7 @@ def objects(draw: st.DrawFn, version: int) -> list[str]:
 
 
 def make(path: Path, statements: list[str]) -> None:
-    """Make those of the objects that SQLite takes and that work."""
+    """Create the objects that SQLite accepts and that work."""
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.execute("CREATE TABLE mine_log (n, x)")
         for statement in statements:
@@ -86,7 +86,7 @@ def make(path: Path, statements: list[str]) -> None:
 
 
 def answers(path: Path) -> dict[str, Any]:
-    """What each view and search answers, and what each trigger writes down, in the names of version 3 and later."""
+    """Return the result of each view and search, and what each trigger records, in the latest names."""
     found: dict[str, Any] = {}
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.execute("BEGIN")
@@ -125,13 +125,13 @@ def rows_of(database: sqlite3.Connection, query: str) -> list[dict[str, Any]]:
 
 
 def renamed(value: Any) -> Any:
-    """A value as version 3 and version 14 have renamed it."""
+    """Return a value as renamed by versions 3 and 14."""
     states = {"NORMAL": "ACTIVE", "agent_id": "wallet_id"}
     return states.get(value, value.replace("AGENT_", "WALLET_") if isinstance(value, str) else value)
 
 
 def same(before: Any, after: Any) -> bool:
-    """Whether an answer is the same in the columns that it had; `SELECT *` may have got others."""
+    """Return whether a result is the same in its old columns; `SELECT *` may have new ones."""
     if not isinstance(before, list) or not isinstance(after, list) or len(before) != len(after):
         return bool(before == after)
     names = before[0].keys() if before else ()
@@ -165,14 +165,14 @@ QUIET = {"deadline": None, "derandomize": True, "database": None, "suppress_heal
 @pytest.mark.slow
 @settings(max_examples=20, **QUIET)
 @given(st.data())
-def test_objects_of_the_users_answer_as_before(data: st.DataObject) -> None:
-    """Each view, search and trigger does what it did before the upgrade, or the file is refused and unchanged."""
+def test_user_objects_work_as_before(data: st.DataObject) -> None:
+    """Each view, search and trigger works as before the upgrade, or the file is refused and unchanged."""
     check(data)
 
 
 @pytest.mark.stress
 @settings(max_examples=1_000, **QUIET)
 @given(st.data())
-def test_many_objects_of_the_users_answer_as_before(data: st.DataObject) -> None:
+def test_many_user_objects_work_as_before(data: st.DataObject) -> None:
     """The same for many more objects."""
     check(data)

@@ -1,4 +1,4 @@
-"""Reports of upgrades and downgrades as plain values and as lines."""
+"""Reports of upgrades and downgrades as plain values and as text."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from waiaas.errors import refusal
 WARNING = refusal("io_error", path="wallets.db", cause="disk I/O error")
 
 
-def test_warnings_are_plain_values_in_the_language_asked_for(tmp_path: Path) -> None:
-    """The reports of an upgrade and of a downgrade contain each warning with code, reason, message and hint."""
+def test_warnings_are_plain_values_in_the_requested_language(tmp_path: Path) -> None:
+    """The reports of upgrades and downgrades contain each warning with code, reason, message and hint."""
     database = waiaas.connect(make_file(tmp_path / "wallets.db", 19))
     upgraded, downgraded = waiaas.upgrade(database), waiaas.downgrade(database, 18)
     waiaas.close(database)
@@ -26,15 +26,15 @@ def test_warnings_are_plain_values_in_the_language_asked_for(tmp_path: Path) -> 
         assert (warning["details"]["reason"], warning["message"]) == ("io_error", WARNING.to_dict("ko")["message"])
 
 
-def test_warnings_are_printed_with_what_to_do(tmp_path: Path) -> None:
-    """A warning ends the answer of a command, with its hint, whether or not anything was to be done."""
+def test_warnings_are_printed_with_their_hints(tmp_path: Path) -> None:
+    """A warning is printed last, with its hint, whether or not there was anything to do."""
     path = make_file(tmp_path / "wallets.db")
     database = waiaas.connect(path, upgrade=False)
     reports = [waiaas.upgrade(database), waiaas.upgrade(database)]
     downgrades = [waiaas.downgrade(database, 18), waiaas.downgrade(database, 18)]
     waiaas.close(database)
-    told = WARNING.to_dict()
-    expected = [f"Warning: {told['message']}", f"  What to do: {told['hint']}"]
+    warning = WARNING.to_dict()
+    expected = [f"Warning: {warning['message']}", f"  What to do: {warning['hint']}"]
     for report in reports:
         assert upgrade_lines(path, replace(report, warnings=[WARNING]))[-2:] == expected
     for each in downgrades:

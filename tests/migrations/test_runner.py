@@ -1,4 +1,4 @@
-"""The runner: one transaction, the lock, the pragmas, and what a fault at any moment leaves behind."""
+"""The runner: one transaction, the lock, the pragmas, and the file after a failure at any moment."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from waiaas import LATEST_SCHEMA_VERSION as LATEST
 from waiaas import Progress, WAIaaSError
 from waiaas.database import open_to_change
 
-# What an upgrade from version 18 applies.
+# The versions that an upgrade from version 18 applies.
 PENDING = list(range(19, LATEST + 1))
 
 PRAGMAS = ("foreign_keys", "synchronous", "cache_size", "temp_store", "journal_mode", "legacy_alter_table")
@@ -44,7 +44,7 @@ def pragmas(database: SqliteDatabase) -> dict[str, object]:
 
 
 def test_an_open_transaction_is_refused(v18: Path) -> None:
-    """Inside a caller's transaction, Peewee's or SQLite's own, neither upgrade nor downgrade does anything."""
+    """Inside a caller's transaction, opened by Peewee or by SQL, upgrade and downgrade are refused."""
     before = dump(v18)
     with open_to_change(v18) as database:
         for change in (waiaas.upgrade, lambda database: waiaas.downgrade(database, 18)):
@@ -61,7 +61,7 @@ def test_an_open_transaction_is_refused(v18: Path) -> None:
 
 
 def test_the_pragmas_are_restored(v18: Path) -> None:
-    """After an upgrade, and after a refused one, the connection has the PRAGMAs that it had."""
+    """After a successful and after a refused upgrade, the connection has its original PRAGMAs."""
     execute(v18, "CREATE INDEX mine ON sessions (wallet_id)")
     with open_to_change(v18) as database:
         database.pragma("synchronous", 0)
@@ -78,7 +78,7 @@ def test_the_pragmas_are_restored(v18: Path) -> None:
 
 
 def test_temporary_tables_survive(v18: Path) -> None:
-    """A program's temporary tables, which changing temp_store would delete, are there after the upgrade."""
+    """Temporary tables, which a change of temp_store would delete, survive the upgrade."""
     with open_to_change(v18) as database:
         database.execute_sql("CREATE TEMP TABLE mine AS SELECT 42 AS answer")
         waiaas.upgrade(database, backup=False)
@@ -86,7 +86,7 @@ def test_temporary_tables_survive(v18: Path) -> None:
 
 
 def test_only_sqlite_is_migrated() -> None:
-    """A database of another kind is refused before anything is asked of it."""
+    """A database of another backend is refused without a query."""
     database = peewee.PostgresqlDatabase("wallets")
     for change in (waiaas.upgrade, waiaas.plan, lambda database: waiaas.downgrade(database, 18)):
         with pytest.raises(WAIaaSError) as caught:
@@ -96,7 +96,7 @@ def test_only_sqlite_is_migrated() -> None:
 
 
 def test_a_database_without_tables_is_refused() -> None:
-    """Upgrade, downgrade and plan say of an empty database that it is one."""
+    """Upgrade, downgrade and plan report an empty database as empty."""
     database = made()
     for change in (waiaas.upgrade, waiaas.plan, lambda database: waiaas.downgrade(database, 18)):
         with pytest.raises(WAIaaSError) as caught:
@@ -105,7 +105,7 @@ def test_a_database_without_tables_is_refused() -> None:
 
 
 def test_a_database_in_memory_is_upgraded(v18: Path) -> None:
-    """A database in memory is upgraded like a file, without a backup."""
+    """An in-memory database is upgraded like a file, without a backup."""
     database = made()
     with closing(sqlite3.connect(v18)) as source:
         source.backup(database.connection())
@@ -114,7 +114,7 @@ def test_a_database_in_memory_is_upgraded(v18: Path) -> None:
 
 
 def test_the_time_comes_from_the_clock(v18: Path) -> None:
-    """The clock that is given dates the version row and names the backup."""
+    """The given clock determines the time of the version row and the name of the backup."""
     with open_to_change(v18) as database:
         report = waiaas.upgrade(database, clock=lambda: 1_767_323_045.9)
     assert report.backup == f"{v18}.v18-20260102T030405Z.backup"
@@ -122,8 +122,8 @@ def test_the_time_comes_from_the_clock(v18: Path) -> None:
 
 
 @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
-def test_a_lock_of_another_connection_is_waited_for_and_then_told(tmp_path: Path, wal: bool) -> None:
-    """Where another connection holds the write lock past the busy timeout, the error says so and nothing changes."""
+def test_a_lock_of_another_connection_is_reported_after_the_timeout(tmp_path: Path, wal: bool) -> None:
+    """If another connection holds the write lock past the busy timeout, the error reports it and nothing changes."""
     path = make_file(tmp_path / "wallets.db", wal=wal)
     before = dump(path)
     with closing(sqlite3.connect(path, isolation_level=None)) as other, open_to_change(path) as database:
@@ -139,7 +139,7 @@ def test_a_lock_of_another_connection_is_waited_for_and_then_told(tmp_path: Path
 
 
 def test_a_reader_keeps_its_snapshot(tmp_path: Path) -> None:
-    """In a file with a write-ahead log, a reader in the middle of a transaction goes on seeing version 18."""
+    """With a write-ahead log, a reader in a transaction still sees version 18."""
     path = make_file(tmp_path / "wallets.db", wal=True)
     with closing(sqlite3.connect(path, isolation_level=None)) as reader, open_to_change(path) as database:
         reader.execute("BEGIN")
@@ -152,8 +152,8 @@ def test_a_reader_keeps_its_snapshot(tmp_path: Path) -> None:
             reader.execute(count)
 
 
-def test_a_reader_of_a_rollback_journal_file_is_told_of(tmp_path: Path) -> None:
-    """Without a write-ahead log a reader that does not end keeps the commit from happening: refused, untouched."""
+def test_a_reader_of_a_rollback_journal_file_blocks_the_commit(tmp_path: Path) -> None:
+    """Without a write-ahead log, a reader that does not finish blocks the commit: the upgrade is refused."""
     v18 = make_file(tmp_path / "wallets.db")
     before = dump(v18)
     with closing(sqlite3.connect(v18, isolation_level=None)) as reader, open_to_change(v18) as database:
@@ -167,7 +167,7 @@ def test_a_reader_of_a_rollback_journal_file_is_told_of(tmp_path: Path) -> None:
     assert dump(v18) == before
 
 
-def test_two_upgrades_at_once_do_it_once(v18: Path) -> None:
+def test_of_two_concurrent_upgrades_one_runs(v18: Path) -> None:
     """Of two threads that upgrade one file at the same moment, one does it and the other finds it done."""
     start, reports = threading.Barrier(2), []
 
@@ -187,7 +187,7 @@ def test_two_upgrades_at_once_do_it_once(v18: Path) -> None:
 
 
 def phases(path: Path) -> list[str]:
-    """The phases of an upgrade of a copy of a file; one that is told again while a statement runs counts once."""
+    """Return the phases of an upgrade of a copy; a phase reported again during a statement counts once."""
     seen: list[Progress] = []
     copy = Path(shutil.copy(path, path.with_suffix(".copy")))
     with open_to_change(copy) as database:
@@ -198,12 +198,12 @@ def phases(path: Path) -> list[str]:
 
 
 class Interrupt(BaseException):
-    """What Ctrl-C is like, at a chosen moment."""
+    """Simulates Ctrl-C at a chosen moment."""
 
 
 @pytest.mark.slow
-def test_an_interruption_in_any_phase_leaves_the_file_as_it_was(v18: Path) -> None:
-    """Ctrl-C in any phase takes back all of the upgrade, the backup too."""
+def test_an_interruption_in_any_phase_leaves_the_file_unchanged(v18: Path) -> None:
+    """Ctrl-C in any phase rolls back the whole upgrade and removes the backup."""
     before = contents(v18.parent)
     seen = phases(v18)
     assert {"looking for obstacles", "filling session_wallets", "committing"} <= set(seen)
@@ -223,7 +223,7 @@ def test_an_interruption_in_any_phase_leaves_the_file_as_it_was(v18: Path) -> No
 @pytest.mark.slow
 @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
 def test_kill_9_in_any_phase_loses_nothing(tmp_path: Path, wal: bool) -> None:
-    """A process killed in any phase leaves the file wholly at 18, with every row, and the next upgrade finishes."""
+    """A process killed in any phase leaves the complete version 18, and the next upgrade succeeds."""
     original = make_file(tmp_path / "wallets.db", rows=200, wal=wal)
     trial = Trial(original)
     with Victims("phase") as victims:
@@ -239,9 +239,9 @@ def test_kill_9_in_any_phase_loses_nothing(tmp_path: Path, wal: bool) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("version", "points"), [(18, "statement"), (18, "write"), (1, "write")])
 def test_kill_9_at_any_statement_loses_nothing(tmp_path: Path, version: int, points: str) -> None:
-    """A process killed before or after any of its SQL statements leaves the file wholly at its version or at 19.
+    """A process killed before or after any SQL statement leaves the complete old version or version 19.
 
-    At each of them only if WAIAAS_STRESS is set, which takes minutes.
+    Every statement is tried only if WAIAAS_STRESS is set, which takes minutes.
     """
     trial = Trial(make_file(tmp_path / "wallets.db", version, rows=50, wal=True))
     every = 1 if os.environ.get("WAIAAS_STRESS") else {"statement": 60, "write": 8 if version == 18 else 50}[points]
@@ -260,7 +260,7 @@ def test_kill_9_at_any_statement_loses_nothing(tmp_path: Path, version: int, poi
 
 
 def faulty_upgrades(trial: Trial, fault: str, every: int) -> collections.Counter[str]:
-    """Upgrade a file with a fault from before or after each of its writes on; how it ended each time."""
+    """Upgrade a file with writes failing from each point on, and return how each upgrade ended."""
     outcomes = collections.Counter[str]()
     with Victims("write", fault) as victims:
         for number in itertools.count(0, every):
@@ -274,16 +274,16 @@ def faulty_upgrades(trial: Trial, fault: str, every: int) -> collections.Counter
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="the system does not tell which files are open")
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="the system does not list open files")
 @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
-def test_a_disk_that_takes_no_more_writes_loses_nothing(tmp_path: Path, wal: bool) -> None:
-    """Where writing fails from any point on, the error says so, and the file is wholly at 18 with every row.
+def test_failing_writes_lose_nothing(tmp_path: Path, wal: bool) -> None:
+    """If writes fail from any point on, the error reports it, and the file is the complete version 18.
 
-    From each write on only if WAIAAS_STRESS is set.
+    Every write is tried only if WAIAAS_STRESS is set.
     """
     every = 1 if os.environ.get("WAIAAS_STRESS") else 6
     outcomes = faulty_upgrades(Trial(make_file(tmp_path / "wallets.db", rows=50, wal=wal)), "io error", every)
-    # The backup, in its thread, fails before a change that is in memory yet.
+    # The backup, in its thread, fails before a change that is still in memory.
     assert outcomes["io_error"] > (0 if wal else 2)
     assert outcomes.keys() <= {"io_error", "backup_failed", "cannot_open", "done"}
 
@@ -302,10 +302,10 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
-def test_a_disk_that_is_full_at_any_stage_loses_nothing(small_disk: Path, wal: bool) -> None:
-    """Where the disk is full from any point on, the error says so, and the file is wholly at 18 with every row.
+def test_a_full_disk_at_any_stage_loses_nothing(small_disk: Path, wal: bool) -> None:
+    """If the disk is full from any point on, the error reports it, and the file is the complete version 18.
 
-    From each write on only if WAIAAS_STRESS is set.
+    Every write is tried only if WAIAAS_STRESS is set.
     """
     every = 1 if os.environ.get("WAIAAS_STRESS") else 6
     outcomes = faulty_upgrades(Trial(make_file(small_disk / "wallets.db", rows=300, wal=wal)), "full disk", every)
@@ -314,8 +314,8 @@ def test_a_disk_that_is_full_at_any_stage_loses_nothing(small_disk: Path, wal: b
 
 
 @pytest.mark.slow
-def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path) -> None:
-    """Where the file may not grow at any point of the upgrade, the error says so and no row is lost."""
+def test_a_full_disk_leaves_the_file_unchanged(tmp_path: Path) -> None:
+    """If the file may not grow at any point of the upgrade, the error reports it and no row is lost."""
     path = make_file(tmp_path / "wallets.db", rows=300, wal=True)
     before = dump(path)
     (pages,) = query(path, "PRAGMA page_count")[0]
@@ -351,8 +351,8 @@ except waiaas.WAIaaSError as error:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
-def test_a_file_size_limit_leaves_the_file_as_it_was(tmp_path: Path, wal: bool) -> None:
-    """A limit of the operating system that stops backup, journal or file leaves every row where it was."""
+def test_a_file_size_limit_leaves_the_file_unchanged(tmp_path: Path, wal: bool) -> None:
+    """A file size limit that stops backup, journal or database loses no row."""
     original = make_file(tmp_path / "wallets.db", rows=300, wal=wal)
     before, size = dump(original), original.stat().st_size
     reasons = set()
@@ -366,7 +366,7 @@ def test_a_file_size_limit_leaves_the_file_as_it_was(tmp_path: Path, wal: bool) 
         reasons.add(reason)
         assert dump(path) == before
         for copy in tmp_path.glob(f"limited-{limit}.db*.backup"):
-            # What the system calls an I/O error may be one: a good copy is kept then.
+            # What the system reports as an I/O error may be one: a valid copy is then kept.
             assert (reason, dump(copy)) == ("io_error", before)
     else:
         pytest.fail("no limit was high enough")
@@ -376,7 +376,7 @@ def test_a_file_size_limit_leaves_the_file_as_it_was(tmp_path: Path, wal: bool) 
 
 
 def test_a_step_that_fails_is_named(v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A step that meets an error of SQLite nobody foresaw is rolled back, named, and its cause told."""
+    """A step that fails with an unexpected SQLite error is rolled back and named, with its cause."""
     from waiaas.migrations.versions import v19_session_wallets as v19
 
     monkeypatch.setattr(v19, "up", lambda migrator: migrator.database.execute_sql("SELECT * FROM nowhere"))
@@ -390,7 +390,7 @@ def test_a_step_that_fails_is_named(v18: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_step_that_breaks_a_reference_is_rolled_back(v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A step that leaves a foreign-key violation that was not there is refused before the commit."""
+    """A step that causes a new foreign-key violation is refused before the commit."""
     from waiaas.migrations.versions import v19_session_wallets as v19
 
     up = v19.up
@@ -412,10 +412,10 @@ def test_a_step_that_breaks_a_reference_is_rolled_back(v18: Path, monkeypatch: p
 @pytest.mark.parametrize(
     ("message", "reason"), [("disk I/O error", "io_error"), ("database disk image is malformed", "corrupt")]
 )
-def test_a_backup_is_kept_where_the_file_is_in_danger(
+def test_a_backup_is_kept_if_the_file_is_at_risk(
     v18: Path, monkeypatch: pytest.MonkeyPatch, message: str, reason: str
 ) -> None:
-    """Where the disk or the file fails after the backup, the backup stays, whole, and the error says where it is."""
+    """If the disk or file fails after the backup, the backup is kept, and the error contains its path."""
     from waiaas.migrations.versions import v19_session_wallets as v19
 
     def fail(_: waiaas.ddl.LosslessMigrator) -> None:
@@ -432,8 +432,8 @@ def test_a_backup_is_kept_where_the_file_is_in_danger(
     assert dump(copy) == dump(v18) == before
 
 
-def test_an_error_while_references_are_counted_is_told(v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A plan that cannot look at the foreign keys, not for a mismatch, is refused and changes nothing."""
+def test_an_error_while_references_are_counted_is_raised(v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan that cannot check the foreign keys, for another reason than a mismatch, is refused."""
     before = contents(v18.parent)
     with open_to_change(v18) as database:
         execute_sql = database.execute_sql

@@ -1,4 +1,4 @@
-"""Long runs of what the other tests show once; left out unless asked for: `tox -e stress`."""
+"""Long runs of what the other tests show once, skipped by default: `tox -e stress`."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ for line in sys.stdin:
 @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
 @pytest.mark.parametrize("version", [1, 18])
 def test_kill_9_at_random_moments(tmp_path: Path, version: int, wal: bool, capsys: pytest.CaptureFixture[str]) -> None:
-    """A process killed at any moment leaves the file wholly at its version or wholly at 19, and nothing is lost.
+    """A process killed at any moment leaves the complete old version or version 19, and loses nothing.
 
-    Only kills before the upgrade was done count; they take turns in its phases, each at a random moment of it.
+    Only kills before the upgrade finished count; they are spread over its phases, each at a random moment.
     """
     trial = Trial(make_file(tmp_path / "original.db", version, rows=600, wal=wal))
     dice = random.Random(f"{version} {wal}")
@@ -66,21 +66,21 @@ def test_kill_9_at_random_moments(tmp_path: Path, version: int, wal: bool, capsy
 
 @pytest.mark.parametrize("version", [1, 18])
 def test_eight_processes_open_one_old_file(tmp_path: Path, version: int) -> None:
-    """Of eight processes that connect at once one upgrades, the others wait and go on, and none fails: 200 rounds."""
+    """Of eight processes that connect at once, one upgrades, the others wait, and none fails: 200 rounds."""
     original = make_file(tmp_path / "original.db", version, rows=30)
     path = tmp_path / "shared.db"
     processes = [
         subprocess.Popen([sys.executable, "-c", CONNECT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         for _ in range(8)
     ]
-    assert [said(process) for process in processes] == ["ready"] * 8
+    assert [next_line(process) for process in processes] == ["ready"] * 8
     for number in range(100):
         shutil.copy(original, path)
         for process in processes:
             assert process.stdin is not None
             process.stdin.write(f"{path}\n")
             process.stdin.flush()
-        assert [said(process) for process in processes] == ["ok"] * 8, number
+        assert [next_line(process) for process in processes] == ["ok"] * 8, number
         assert query(path, "SELECT count(*), max(version) FROM schema_version") == [(19, 19)]
         assert len(list(tmp_path.glob("shared.db.v*.backup"))) == 1
         for left in tmp_path.glob("shared.db*"):
@@ -89,6 +89,6 @@ def test_eight_processes_open_one_old_file(tmp_path: Path, version: int) -> None
         process.communicate()
 
 
-def said(process: subprocess.Popen[str]) -> str:
+def next_line(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
     return process.stdout.readline().strip()

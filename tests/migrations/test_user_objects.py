@@ -1,4 +1,4 @@
-"""What users' own objects and odd rows can do to an upgrade: nothing that is not told."""
+"""User objects and unusual rows never silently change or lose anything in an upgrade."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ INTERFERING = {
 
 @pytest.mark.parametrize("head", INTERFERING.values(), ids=INTERFERING)
 @pytest.mark.parametrize(("version", "event", "table", "column"), WRITTEN.values(), ids=WRITTEN)
-def test_a_trigger_that_stops_what_a_migration_writes_is_refused(
+def test_a_trigger_that_changes_what_a_migration_writes_is_refused(
     tmp_path: Path, version: int, event: str, table: str, column: str, head: str
 ) -> None:
-    """A trigger because of which the rows are not as they were to be is refused by name, and the file is unchanged."""
+    """A trigger that changes what a migration writes is refused by name, and the file is unchanged."""
     path = make_file(tmp_path / "wallets.db", version)
     if version == 13:
         execute(path, "INSERT INTO key_value_store VALUES ('kill_switch_state', 'ACTIVATED', 1)")
@@ -69,7 +69,7 @@ def test_a_trigger_that_stops_what_a_migration_writes_is_refused(
 def test_triggers_fire_for_the_rows_that_a_migration_writes(
     tmp_path: Path, version: int, event: str, table: str, column: str
 ) -> None:
-    """A trigger of the user's hears of each row that an upgrade changes, as it hears of those of other programs."""
+    """A user's trigger fires for each row that an upgrade changes, as it does for other programs."""
     path = make_file(tmp_path / "wallets.db", version)
     if version == 13:
         execute(path, "INSERT INTO key_value_store VALUES ('kill_switch_state', 'ACTIVATED', 1)")
@@ -85,8 +85,8 @@ def test_triggers_fire_for_the_rows_that_a_migration_writes(
     assert query(path, "SELECT count(DISTINCT row) FROM heard") == [(expected,)]
 
 
-def test_a_search_of_the_audit_log_goes_on(tmp_path: Path) -> None:
-    """A full-text index that triggers keep fits the rows after version 3 has renamed events."""
+def test_a_full_text_index_of_the_audit_log_is_kept(tmp_path: Path) -> None:
+    """A full-text index maintained by triggers matches the rows after version 3 has renamed events."""
     path = make_file(tmp_path / "wallets.db", 2)
     execute(
         path,
@@ -103,8 +103,8 @@ def test_a_search_of_the_audit_log_goes_on(tmp_path: Path) -> None:
     assert query(path, "SELECT count(*) FROM found WHERE found MATCH 'AGENT_CREATED'") == [(0,)]
 
 
-def test_a_stale_trigger_on_rows_that_are_written_is_no_obstacle(tmp_path: Path) -> None:
-    """A trigger that has long been broken fires for nobody: it is kept, and does not stop the upgrade."""
+def test_a_broken_trigger_on_written_rows_does_not_block(tmp_path: Path) -> None:
+    """A broken trigger that nothing fires is kept, and does not block the upgrade."""
     path = make_file(tmp_path / "wallets.db", 2)
     execute(path, "UPDATE audit_log SET event_type = 'AGENT_CREATED'")
     stale = "CREATE TRIGGER stale AFTER UPDATE ON audit_log BEGIN INSERT INTO gone VALUES (1); END"
@@ -116,8 +116,8 @@ def test_a_stale_trigger_on_rows_that_are_written_is_no_obstacle(tmp_path: Path)
 @pytest.mark.parametrize(
     ("event", "deleted"), [("BEFORE DELETE", "SELECT RAISE(IGNORE)"), ("AFTER DELETE", "SELECT RAISE(ABORT, 'no')")]
 )
-def test_a_trigger_that_keeps_the_version_row_is_refused(tmp_path: Path, event: str, deleted: str) -> None:
-    """A downgrade whose version row a trigger keeps is refused by the trigger's name, and changes nothing."""
+def test_a_trigger_that_protects_the_version_row_is_refused(tmp_path: Path, event: str, deleted: str) -> None:
+    """A downgrade whose version row a trigger protects is refused with the trigger's name, and changes nothing."""
     path = make_file(tmp_path / "wallets.db", 19)
     execute(path, f"CREATE TRIGGER mine {event} ON schema_version BEGIN {deleted}; END")
     before = path.read_bytes()
@@ -128,7 +128,7 @@ def test_a_trigger_that_keeps_the_version_row_is_refused(tmp_path: Path, event: 
 
 
 def test_a_temporary_table_of_the_same_name_is_refused(v18: Path) -> None:
-    """A connection whose temporary table hides one of the file is refused: statements would work on the wrong one."""
+    """A connection with a temporary table that hides one of the file is refused."""
     before = dump(v18)
     with open_to_change(v18) as database:
         database.execute_sql("CREATE TEMP TABLE sessions (id, wallet_id, note)")
@@ -149,7 +149,7 @@ def test_a_temporary_table_of_the_same_name_is_refused(v18: Path) -> None:
     ],
 )
 def test_an_empty_leftover_that_something_depends_on_is_refused(v18: Path, statement: str) -> None:
-    """An empty table under the name of a rebuild is removed only if nothing of the user's goes with it."""
+    """An empty table with the name of a rebuild is removed only if no user object depends on it."""
     execute(v18, "CREATE TABLE waiaas_rebuild_sessions AS SELECT * FROM sessions WHERE 0", statement)
     refused(v18, "leftover_table")
 
@@ -179,8 +179,8 @@ NEEDED = {
 
 
 @pytest.mark.parametrize("statements", NEEDED.values(), ids=NEEDED)
-def test_what_depends_on_the_column_in_a_hidden_way_is_refused(v18: Path, statements: list[str]) -> None:
-    """Dependencies that SQLite itself does not tell of are found too."""
+def test_hidden_dependencies_on_the_column_are_refused(v18: Path, statements: list[str]) -> None:
+    """Dependencies that SQLite itself does not report are found too."""
     execute(v18, *statements)
     assert "mine" in str(refused(v18, "dependent_object"))
 
@@ -193,15 +193,15 @@ NEEDED_EARLIER = {
 
 
 @pytest.mark.parametrize(("version", "statement"), NEEDED_EARLIER.values(), ids=NEEDED_EARLIER)
-def test_columns_that_earlier_versions_drop_are_looked_after_too(tmp_path: Path, version: int, statement: str) -> None:
-    """What needs wallets.network, which version 7 replaces, is refused by its name."""
+def test_columns_that_earlier_versions_drop_are_checked_too(tmp_path: Path, version: int, statement: str) -> None:
+    """An object that needs wallets.network, which version 7 replaces, is refused by its name."""
     path = make_file(tmp_path / "wallets.db", version)
     execute(path, statement)
     assert "mine" in str(refused(path, "dependent_object"))
 
 
 def test_an_added_column_that_breaks_an_insert_is_refused(tmp_path: Path) -> None:
-    """A trigger that copies whole rows into an archive, and would fail after a column is added, is named."""
+    """A trigger that copies whole rows, and would fail after a column is added, is named."""
     path = make_file(tmp_path / "wallets.db", 17)
     execute(
         path,
@@ -225,7 +225,7 @@ def test_an_added_column_that_breaks_an_insert_is_refused(tmp_path: Path) -> Non
 def test_a_clause_inside_a_column_that_changes_is_not_lost(
     tmp_path: Path, version: int, table: str, old: str, new: str, named: str
 ) -> None:
-    """A user's own clause or comment in a column that a version redefines is refused, and what it says is told."""
+    """A user's own clause or comment in a column that a version redefines is refused and quoted."""
     path = make_file(tmp_path / "wallets.db", version)
     (sql,) = query(path, "SELECT sql FROM sqlite_master WHERE name = ?", table)[0]
     assert old in sql
@@ -241,8 +241,8 @@ def test_a_clause_inside_a_column_that_changes_is_not_lost(
     assert query(path, "SELECT max(version) FROM schema_version") == [(version,)]
 
 
-def test_comments_of_the_neighbours_stay(tmp_path: Path) -> None:
-    """A comment before the column behind sessions.wallet_id is still there after the upgrade."""
+def test_comments_of_other_columns_are_kept(tmp_path: Path) -> None:
+    """A comment before the column after sessions.wallet_id is kept by the upgrade."""
     path = make_file(tmp_path / "wallets.db")
     (sql,) = query(path, "SELECT sql FROM sqlite_master WHERE name = 'sessions'")[0]
     changed = sql.replace("  token_hash", "  -- the hash of the token\n  token_hash").replace("'", "''")
@@ -253,8 +253,8 @@ def test_comments_of_the_neighbours_stay(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("version", [1, 18])
-def test_a_stale_view_is_no_obstacle(tmp_path: Path, version: int) -> None:
-    """A view or trigger that has long been broken does not stop an upgrade, and stays as it is."""
+def test_a_broken_view_does_not_block(tmp_path: Path, version: int) -> None:
+    """A broken view or trigger does not block an upgrade, and is unchanged."""
     path = make_file(tmp_path / "wallets.db", version)
     stale = (
         "CREATE VIEW stale AS SELECT * FROM gone",
@@ -270,8 +270,8 @@ def test_a_stale_view_is_no_obstacle(tmp_path: Path, version: int) -> None:
         assert waiaas.check(database).ok
 
 
-def test_a_foreign_key_mismatch_of_a_users_table_is_no_obstacle(v18: Path) -> None:
-    """A user's table whose foreign key refers to no key is reported by check, and stops neither plan nor upgrade."""
+def test_a_foreign_key_mismatch_of_a_users_table_does_not_block(v18: Path) -> None:
+    """A user's foreign key to columns that are not a key is reported by check, but does not block plan or upgrade."""
     execute(v18, "CREATE TABLE k (a REFERENCES sessions (token_hash))", "INSERT INTO k VALUES (1)")
     with open_to_change(v18) as database:
         assert waiaas.plan(database).obstacles == []
@@ -279,8 +279,8 @@ def test_a_foreign_key_mismatch_of_a_users_table_is_no_obstacle(v18: Path) -> No
     assert upgrade(v18).links_created == 12
 
 
-def test_collations_of_the_program_are_no_obstacle(v18: Path) -> None:
-    """A user's table that needs a collation only his program has is copied into the backup and kept."""
+def test_collations_of_the_program_do_not_block(v18: Path) -> None:
+    """A user's table with a collation of the user's program is copied into the backup and kept."""
     execute(v18, "CREATE TABLE mine (a TEXT)")
     execute(
         v18,
@@ -293,8 +293,8 @@ def test_collations_of_the_program_are_no_obstacle(v18: Path) -> None:
     assert dump(Path(report.backup)).keys() == dump(v18).keys() - {"session_wallets"}
 
 
-def test_a_wallet_is_found_as_its_foreign_key_finds_it(v18: Path) -> None:
-    """Where wallet ids compare without regard to case, a session with the other case has its wallet."""
+def test_a_wallet_is_found_with_the_collation_of_its_key(v18: Path) -> None:
+    """If wallet ids compare case-insensitively, a session with another case has its wallet."""
     (sql,) = query(v18, "SELECT sql FROM sqlite_master WHERE name = 'wallets'")[0]
     changed = sql.replace("id TEXT PRIMARY KEY", "id TEXT COLLATE NOCASE PRIMARY KEY").replace("'", "''")
     execute(
@@ -310,8 +310,8 @@ def test_a_wallet_is_found_as_its_foreign_key_finds_it(v18: Path) -> None:
     ]
 
 
-def test_ids_that_are_no_text_are_told_as_text(v18: Path) -> None:
-    """A session whose id is a blob is reported in JSON like any other; the exit code says what was done."""
+def test_ids_that_are_not_text_are_reported_as_text(v18: Path) -> None:
+    """A session whose id is a blob is reported in JSON like any other, and the exit code is that of the result."""
     execute(v18, f"UPDATE sessions SET id = x'0102', wallet_id = 'gone' WHERE id = '{session_id(2)}'")
     for options, code in ((["plan"], 0), (["upgrade"], 1), (["upgrade", "--skip-orphans"], 0), (["check"], 1)):
         command = [sys.executable, "-m", "waiaas", options[0], str(v18), "--json", *options[1:]]
@@ -327,20 +327,20 @@ def test_ids_that_are_no_text_are_told_as_text(v18: Path) -> None:
         ("CREATE VIEW session_wallets AS SELECT 1 AS x", "session_wallets"),
     ],
 )
-def test_a_name_that_is_taken_is_told(v18: Path, statement: str, named: str) -> None:
-    """A user's own object under a name that version 19 needs is refused, and named."""
+def test_a_name_that_is_taken_is_refused(v18: Path, statement: str, named: str) -> None:
+    """A user's own object with a name that version 19 needs is refused and named."""
     execute(v18, statement)
     assert named in str(refused(v18, "unexpected_schema"))
 
 
-def test_a_virtual_table_in_the_place_of_one_of_ours_is_told(v18: Path) -> None:
-    """A virtual table where sessions should be is refused as what it is."""
+def test_a_virtual_table_instead_of_one_of_ours_is_refused(v18: Path) -> None:
+    """A virtual table named sessions is refused as such."""
     execute(v18, "DROP TABLE sessions", "CREATE VIRTUAL TABLE sessions USING fts5 (id, wallet_id, created_at)")
     assert "virtual" in str(refused(v18, "unexpected_schema"))
 
 
-def test_white_space_is_what_sqlite_takes_for_it(tmp_path: Path) -> None:
-    """A no-break space is a letter to SQLite: a column whose name starts with one is another column."""
+def test_white_space_is_that_of_sqlite(tmp_path: Path) -> None:
+    """A no-break space is a letter in SQLite: a column whose name starts with one is another column."""
     path = make_file(tmp_path / "wallets.db", 9)
     execute(path, "ALTER TABLE notification_logs ADD COLUMN \u00a0error TEXT COLLATE NOCASE DEFAULT 'mine'")
     upgrade(path)

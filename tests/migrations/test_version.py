@@ -1,4 +1,4 @@
-"""Which schema version a file has, and what is to be done with it."""
+"""The schema version of a file, and the action it requires."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ class TestCompatibility:
             "folder",
         ],
     )
-    def test_tells_what_a_file_is(
+    def test_reports_each_kind_of_file(
         self, tmp_path: Path, make: Callable[[Path], Any], action: str, version: int | None, reason: str
     ) -> None:
-        """Each kind of file has its action, version and reason, and an error where it is refused; nothing changes."""
+        """Each kind of file has its action, version, reason and error if refused; nothing changes."""
         path = tmp_path / "wallets.db"
         make(path)
         before = files(tmp_path)
@@ -74,13 +74,13 @@ class TestCompatibility:
         )
         assert (answer.error is not None) == (action == "refuse")
         assert answer.error is None or answer.error.reason == reason
-        # A connection to a path without a file makes an empty one: that is SQLite's, not the answer's.
+        # SQLite creates an empty file when it opens a path without one; `compatibility` does not.
         assert {name: each for name, each in files(tmp_path).items() if name in before} == before
         assert path.is_dir() or path.stat().st_size == 0 or list(files(tmp_path)) == ["wallets.db"]
 
     @pytest.mark.parametrize("make", [make_file, newer, other_program], ids=["migrate", "newer", "other"])
     def test_to_dict_is_json(self, tmp_path: Path, make: Callable[[Path], Any]) -> None:
-        """The answer as a dictionary says the same in plain values that JSON takes."""
+        """The result as a dictionary contains the same as plain JSON values."""
         make(tmp_path / "wallets.db")
         answer = self.ask(tmp_path / "wallets.db")
         plain_values = json.loads(json.dumps(answer.to_dict()))
@@ -94,19 +94,19 @@ class TestCompatibility:
         assert error == (json.loads(json.dumps(answer.error.to_dict())) if answer.error else None)
 
     def test_of_a_database_in_memory(self) -> None:
-        """A database in memory answers like a file: empty at first, then at the latest version."""
+        """An in-memory database is reported like a file: empty at first, then at the latest version."""
         empty, created = SqliteDatabase(":memory:"), waiaas.connect(":memory:")
         assert (waiaas.compatibility(empty).action, waiaas.compatibility(created).action) == ("migrate", "ok")
         empty.close()
         created.close()
 
     def test_of_another_backend(self) -> None:
-        """A database that is not SQLite is refused, without being connected to."""
+        """A database that is not SQLite is refused without connecting to it."""
         answer = waiaas.compatibility(PostgresqlDatabase("wallets"))
         assert (answer.action, answer.version, answer.reason) == ("refuse", None, "not_sqlite")
 
     def test_of_a_locked_file(self, v18: Path) -> None:
-        """A file that cannot be read now is refused with a reason that may be tried again."""
+        """A locked file is refused with a retryable reason."""
         with plain(v18, "BEGIN EXCLUSIVE"):
             answer = self.ask(v18)
         assert (answer.action, answer.version, answer.reason) == ("refuse", None, "database_busy")
@@ -115,7 +115,7 @@ class TestCompatibility:
         assert self.ask(v18).action == "migrate"
 
     def test_inside_a_transaction(self, v18: Path) -> None:
-        """The question may be asked inside a transaction, which stays open and as it was."""
+        """`compatibility` can be called in a transaction, which stays open and unchanged."""
         database = SqliteDatabase(v18)
         with database.atomic() as transaction:
             database.execute_sql("INSERT INTO schema_version VALUES (?, 1, '')", (LATEST + 1,))

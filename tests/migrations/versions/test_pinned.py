@@ -1,7 +1,7 @@
-"""History does not drift: a shipped migration never changes.
+"""A shipped migration never changes.
 
-To add a version: write `waiaas/migrations/versions/vNN_name.py`, add it to `MIGRATIONS` in `history.py`,
-and pin it here with the hash that this test prints (the guide: docs/new-version.rst).
+To add a version: write `waiaas/migrations/versions/vNN_name.py`, add it to `MIGRATIONS` in `history.py`, and pin it
+here with the hash that this test prints (the guide: docs/new-version.rst).
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ PINNED = {
 
 
 def hash_of(source: str) -> str:
-    """The hash of a module's syntax tree without imports and docstrings: moving it and better prose change nothing."""
+    """Return the hash of a module's syntax tree without imports and docstrings, which may change."""
     return hashlib.sha256(repr(_plain(ast.parse(source))).encode()).hexdigest()
 
 
 def _plain(node: object) -> object:
-    """A syntax tree as tuples, without empty fields, which differ between versions of Python."""
+    """Return a syntax tree as tuples, without empty fields, which differ between versions of Python."""
     if isinstance(node, list):
         return [_plain(each) for each in node if not _is_left_out(each)]
     if isinstance(node, ast.AST):
@@ -61,12 +61,12 @@ def _is_left_out(node: object) -> bool:
 
 
 @pytest.mark.parametrize("file", sorted(FOLDER.glob("v[0-9]*.py")), ids=lambda file: file.stem)
-def test_a_shipped_migration_is_as_it_was_shipped(file: Path) -> None:
-    """Users' files were made by this very code; a correction is a new version, not an edit."""
+def test_a_shipped_migration_is_unchanged(file: Path) -> None:
+    """Users' files were migrated by exactly this code; a correction is a new version, not an edit."""
     assert hash_of(file.read_text("utf-8")) == PINNED.get(file.stem), "a shipped migration has changed"
 
 
-def test_every_pinned_migration_is_there() -> None:
+def test_every_pinned_migration_exists() -> None:
     """No shipped migration is missing, and each is in the history under its number."""
     numbers = {int(name[1:3]) for name in PINNED}
     assert numbers == {1, *(migration.VERSION for migration in history.MIGRATIONS)}

@@ -1,4 +1,4 @@
-"""Version 19 on real files: what is kept, what is reported, what is refused and leaves the file as it was."""
+"""Version 19 on real files: what is kept, what is reported, and what is refused with the file unchanged."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def upgrade(path: Path, **options: object) -> waiaas.UpgradeReport:
 
 
 def refused(path: Path, reason: str, **options: object) -> WAIaaSError:
-    """Upgrade a file that is refused, and show that not a byte of it or beside it has changed."""
+    """Upgrade a file that is refused, and assert that no byte of it or of its folder changes."""
     before = contents(path.parent)
     with pytest.raises(WAIaaSError) as caught:
         upgrade(path, **{"backup": True, **options})
@@ -51,7 +51,7 @@ def refused(path: Path, reason: str, **options: object) -> WAIaaSError:
 
 
 def replace_table(path: Path, table: str, old: str, new: str) -> None:
-    """Give a table a definition with another text in it, rows, indexes and all."""
+    """Replace text in the definition of a table, keeping its rows and indexes."""
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         (sql,) = database.execute("SELECT sql FROM sqlite_master WHERE name = ?", (table,)).fetchone()
         assert old in sql
@@ -80,7 +80,7 @@ def any_v18(request: pytest.FixtureRequest, v18: Path, monkeypatch: pytest.Monke
 
 
 def test_every_row_of_every_table_is_kept(any_v18: Path) -> None:
-    """All rows of all tables are equal before and after, but for the column that moved."""
+    """All rows of all tables are equal before and after, except the moved column."""
     before = dump(any_v18)
     upgrade(any_v18, clock=lambda: 1_800_000_000)
     after = dump(any_v18)
@@ -106,7 +106,7 @@ def test_every_row_of_every_table_is_kept(any_v18: Path) -> None:
 
 
 def test_the_schema_is_that_of_a_fresh_file(any_v18: Path, tmp_path: Path) -> None:
-    """Every way of dropping the column ends with the tables, keys and indexes of a fresh version-19 file."""
+    """Every way of dropping the column ends with the tables, keys and indexes of a new version-19 file."""
     upgrade(any_v18)
     fresh = waiaas.connect(tmp_path / "fresh.db")
     with opened(any_v18) as upgraded:
@@ -134,8 +134,8 @@ def test_the_ways_of_dropping_the_column_give_the_same_schema(tmp_path: Path, mo
             assert same_shape(table, describe(second)[name])
 
 
-def test_transactions_still_refer_to_sessions(any_v18: Path) -> None:
-    """After the upgrade a deleted session still sets its transactions' session to NULL and deletes its links."""
+def test_transactions_still_reference_sessions(any_v18: Path) -> None:
+    """After the upgrade, deleting a session still sets its transactions' session to NULL and deletes its links."""
     upgrade(any_v18)
     keys = {row[3]: (row[2], row[6]) for row in query(any_v18, "PRAGMA foreign_key_list(transactions)")}
     assert keys["session_id"] == ("sessions", "SET NULL")
@@ -145,8 +145,8 @@ def test_transactions_still_refer_to_sessions(any_v18: Path) -> None:
     assert query(any_v18, "PRAGMA foreign_key_check") == []
 
 
-def test_the_report_tells_what_was_done(v18: Path) -> None:
-    """The report names versions, step, rows, links and backup."""
+def test_the_report_describes_the_upgrade(v18: Path) -> None:
+    """The report contains versions, step, rows, links and backup."""
     report = upgrade(v18, backup=True)
     assert (report.from_version, report.to_version, report.applied) == (18, 19, [19])
     assert (report.links_created, report.sessions_without_wallet, report.orphans_skipped) == (12, [], [])
@@ -157,8 +157,8 @@ def test_the_report_tells_what_was_done(v18: Path) -> None:
     assert Path(report.backup).parent == v18.parent
 
 
-def test_a_file_at_19_is_left_alone(v18: Path) -> None:
-    """A second upgrade changes nothing, not a byte, and writes no backup."""
+def test_a_file_at_19_is_unchanged(v18: Path) -> None:
+    """A second upgrade changes no byte, and creates no backup."""
     upgrade(v18)
     before = contents(v18.parent)
     report = upgrade(v18, backup=True)
@@ -166,7 +166,7 @@ def test_a_file_at_19_is_left_alone(v18: Path) -> None:
     assert contents(v18.parent) == before
 
 
-def test_null_wallets_are_left_out_and_reported(v18: Path) -> None:
+def test_null_wallets_are_skipped_and_reported(v18: Path) -> None:
     """A session whose wallet is NULL gets no link and is named in the report."""
     replace_table(v18, "sessions", "wallet_id TEXT NOT NULL", "wallet_id TEXT")
     execute(v18, f"UPDATE sessions SET wallet_id = NULL WHERE id IN ('{session_id(3)}', '{session_id(7)}')")
@@ -180,8 +180,8 @@ def orphan(path: Path, number: int, wallet: str) -> None:
     execute(path, f"UPDATE sessions SET wallet_id = '{wallet}' WHERE id = '{session_id(number)}'")
 
 
-def test_sessions_of_missing_wallets_stop_the_upgrade(v18: Path) -> None:
-    """Sessions that name a missing wallet are refused with all their ids, in the details and in the message."""
+def test_sessions_of_missing_wallets_block_the_upgrade(v18: Path) -> None:
+    """Sessions of missing wallets are refused with all their ids, in the details and in the message."""
     orphan(v18, 4, "gone")
     orphan(v18, 5, "gone too")
     error = refused(v18, "orphan_sessions")
@@ -191,7 +191,7 @@ def test_sessions_of_missing_wallets_stop_the_upgrade(v18: Path) -> None:
 
 
 def test_sessions_of_missing_wallets_are_skipped_on_demand(v18: Path) -> None:
-    """With skip_orphans they get no link, and the report says which wallet each of them named."""
+    """With skip_orphans they get no link, and the report contains the wallet that each of them named."""
     orphan(v18, 4, "gone")
     report = upgrade(v18, skip_orphans=True)
     assert report.sessions_without_wallet == [session_id(4)]
@@ -200,8 +200,8 @@ def test_sessions_of_missing_wallets_are_skipped_on_demand(v18: Path) -> None:
     assert query(v18, "PRAGMA foreign_key_check") == []
 
 
-def test_foreign_key_violations_that_go_are_not_said_to_stay(any_v18: Path) -> None:
-    """A session of a missing wallet loses that reference with the column; the plan counts the others alone."""
+def test_dropped_foreign_key_violations_are_not_counted(any_v18: Path) -> None:
+    """A session's reference to a missing wallet is dropped with the column, and the plan counts only the others."""
     orphan(any_v18, 4, "gone")
     execute(any_v18, "UPDATE policies SET wallet_id = 'nobody' WHERE wallet_id IS NOT NULL")
     with opened(any_v18) as database:
@@ -212,8 +212,8 @@ def test_foreign_key_violations_that_go_are_not_said_to_stay(any_v18: Path) -> N
     assert {table for table, *_ in query(any_v18, "PRAGMA foreign_key_check")} == {"policies"}
 
 
-def test_old_foreign_key_violations_are_no_obstacle(any_v18: Path) -> None:
-    """Foreign-key violations that the file had before stay as they are; plan and check count them."""
+def test_old_foreign_key_violations_do_not_block(any_v18: Path) -> None:
+    """Existing foreign-key violations are kept; plan and check count them."""
     execute(any_v18, "UPDATE transactions SET session_id = 'nobody' WHERE session_id IS NOT NULL")
     execute(any_v18, "UPDATE policies SET wallet_id = 'nobody' WHERE wallet_id IS NOT NULL")
     broken = query(any_v18, "PRAGMA foreign_key_check")
@@ -230,8 +230,8 @@ def test_old_foreign_key_violations_are_no_obstacle(any_v18: Path) -> None:
 JUNCTION = [statement for statement in create_statements(19) if "session_wallets" in statement]
 
 
-def test_an_empty_junction_table_of_the_right_shape_is_used(any_v18: Path) -> None:
-    """The empty table that the daemon's own version 19 made before it failed is used."""
+def test_an_empty_junction_table_with_the_right_definition_is_used(any_v18: Path) -> None:
+    """The empty table that a failed version 19 of the daemon left is used."""
     execute(any_v18, *JUNCTION)
     report = upgrade(any_v18)
     assert report.leftovers_used == ["session_wallets"]
@@ -256,7 +256,7 @@ def test_an_empty_junction_table_of_the_right_shape_is_used(any_v18: Path) -> No
     ids=["rows", "shape", "action", "default", "key", "index", "same index name", "trigger", "letter case"],
 )
 def test_any_other_junction_table_is_refused(v18: Path, statements: list[str]) -> None:
-    """A table session_wallets with rows, or of another shape, is refused by name."""
+    """A table session_wallets with rows, or with another definition, is refused by name."""
     execute(v18, *statements)
     error = refused(v18, "leftover_table")
     assert "session_wallets" in str(error).lower()
@@ -271,7 +271,7 @@ def test_any_other_junction_table_is_refused(v18: Path, statements: list[str]) -
     ],
 )
 def test_a_table_of_the_users_is_kept_whatever_its_name(v18: Path, name: str, rows: int) -> None:
-    """A table is kept with its rows, though other tools give such names to tables that they are building."""
+    """A table is kept with its rows, even if other tools use such names for temporary tables."""
     execute(v18, f"CREATE TABLE {name} AS SELECT * FROM sessions LIMIT {rows}")
     before = query(v18, f"SELECT * FROM {name}")
     with opened(v18) as database:
@@ -280,8 +280,8 @@ def test_a_table_of_the_users_is_kept_whatever_its_name(v18: Path, name: str, ro
     assert query(v18, f"SELECT * FROM {name}") == before
 
 
-def test_what_this_library_could_have_left_is_removed_only_if_nothing_is_lost(v18: Path) -> None:
-    """A table with the name that a rebuild uses goes away if it is an empty copy; one with rows is refused."""
+def test_a_leftover_of_this_library_is_removed_only_if_it_is_empty(v18: Path) -> None:
+    """A table with the rebuild's temporary name is removed if it is an empty copy, and refused if it has rows."""
     name = "waiaas_rebuild_sessions"
     execute(v18, f"CREATE TABLE {name} AS SELECT * FROM sessions")
     error = refused(v18, "leftover_table")
@@ -293,7 +293,7 @@ def test_what_this_library_could_have_left_is_removed_only_if_nothing_is_lost(v1
 
 
 def test_a_lost_sessions_table_is_refused(v18: Path) -> None:
-    """Where a tool died between dropping sessions and renaming its copy, the file is left alone."""
+    """If a tool died between dropping sessions and renaming its copy, the file is refused and unchanged."""
     execute(v18, "PRAGMA legacy_alter_table = ON", "ALTER TABLE sessions RENAME TO sessions__tmp__")
     assert "sessions" in str(refused(v18, "unexpected_schema"))
 
@@ -320,7 +320,7 @@ NEEDS_THE_COLUMN = {
 
 
 @pytest.mark.parametrize("statement", NEEDS_THE_COLUMN.values(), ids=NEEDS_THE_COLUMN)
-def test_what_needs_the_column_is_refused_by_name(any_v18: Path, statement: str) -> None:
+def test_objects_that_need_the_column_are_refused_by_name(any_v18: Path, statement: str) -> None:
     """A user's own index, trigger (on any table) or view that needs sessions.wallet_id is refused by its name."""
     execute(any_v18, statement)
     error = refused(any_v18, "dependent_object")
@@ -330,7 +330,7 @@ def test_what_needs_the_column_is_refused_by_name(any_v18: Path, statement: str)
 
 
 def test_every_obstacle_is_in_the_plan(v18: Path) -> None:
-    """The plan names all that would be refused, not only the first, and changes no byte."""
+    """The plan names everything that would be refused, not only the first, and changes no byte."""
     for number, statement in enumerate(NEEDS_THE_COLUMN.values()):
         execute(v18, statement.replace("mine", f"mine{number}"))
     orphan(v18, 0, "gone")
@@ -355,7 +355,7 @@ COLUMNS_THAT_NEED_IT = {
 
 @pytest.mark.parametrize("clause", COLUMNS_THAT_NEED_IT.values(), ids=COLUMNS_THAT_NEED_IT)
 def test_columns_and_constraints_that_need_the_column_are_refused(tmp_path: Path, clause: str) -> None:
-    """A column or constraint of sessions that mentions wallet_id is refused, and what it says is in the error."""
+    """A column or constraint of sessions that mentions wallet_id is refused and quoted in the error."""
     path = tmp_path / "wallets.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         for statement in create_statements(18):
@@ -380,8 +380,8 @@ DOES_NOT_NEED_IT = (
 )
 
 
-def test_what_does_not_need_the_column_is_kept(any_v18: Path) -> None:
-    """A user's own table, column, index, triggers and views that do not need the column stay and go on working."""
+def test_objects_that_do_not_need_the_column_are_kept(any_v18: Path) -> None:
+    """A user's own table, column, index, triggers and views that do not need the column are kept and still work."""
     execute(any_v18, *DOES_NOT_NEED_IT, f"INSERT INTO mine_table VALUES ('{session_id(1)}', 'x')")
     mine = "SELECT name, sql FROM sqlite_master WHERE name LIKE 'mine%' ORDER BY name"
     before = query(any_v18, mine)
@@ -400,7 +400,7 @@ def test_what_does_not_need_the_column_is_kept(any_v18: Path) -> None:
 
 
 def test_names_in_another_letter_case_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tables, columns, keys and indexes spelled in another letter case are upgraded and keep their spelling."""
+    """Tables, columns, keys and indexes spelled in another case are upgraded and keep their spelling."""
     for legacy in (False, True):
         path = tmp_path / f"{legacy}.db"
         make_odd_case(path)
@@ -424,8 +424,8 @@ def make_odd_case(path: Path) -> None:
     replace_table(path, "transactions", '"Sessions"(id)', "SESSIONS(ID)")
 
 
-def test_a_dangling_foreign_key_is_mended(v18: Path) -> None:
-    """transactions.session_id, left on a temporary name by an interrupted tool, names sessions again."""
+def test_a_dangling_foreign_key_is_reconnected(v18: Path) -> None:
+    """transactions.session_id, left on a temporary name by an interrupted tool, references sessions again."""
     for former in ("sessions__tmp__", "sessions_old", "what_a_name"):
         path = make_file(v18.parent / f"{former}.db")
         replace_table(path, "transactions", "REFERENCES sessions(id)", f'REFERENCES "{former}"(id)')
@@ -438,7 +438,7 @@ def test_a_dangling_foreign_key_is_mended(v18: Path) -> None:
 
 
 def test_a_foreign_key_on_another_existing_table_is_refused(v18: Path) -> None:
-    """transactions.session_id that names another existing table is refused: we cannot know which is right."""
+    """transactions.session_id is refused if it references another existing table: we cannot know which is right."""
     execute(v18, "CREATE TABLE archive (id TEXT PRIMARY KEY)")
     replace_table(v18, "transactions", "REFERENCES sessions(id)", "REFERENCES archive(id)")
     with opened(v18) as database:
@@ -458,14 +458,14 @@ def test_a_foreign_key_on_another_existing_table_is_refused(v18: Path) -> None:
     ],
     ids=["column", "table", "session without id"],
 )  # fmt: skip
-def test_a_file_that_is_not_what_its_version_says_is_refused(v18: Path, statement: str, named: str) -> None:
+def test_a_file_that_does_not_match_its_version_is_refused(v18: Path, statement: str, named: str) -> None:
     """A missing table or column, or a session without an id, is refused and named."""
     execute(v18, "DROP INDEX idx_sessions_wallet_id", statement)
     assert named in str(refused(v18, "unexpected_schema"))
 
 
-def test_downgrade_gives_back_the_version_18_file(any_v18: Path) -> None:
-    """An upgraded file that is taken back equals the original row by row and has the version-18 schema."""
+def test_downgrade_restores_the_version_18_file(any_v18: Path) -> None:
+    """A downgraded file equals the original row by row and has the version-18 schema."""
     before = dump(any_v18)
     upgrade(any_v18)
     with opened(any_v18) as database:
@@ -503,7 +503,7 @@ def test_downgrade_refuses_to_lose_links(v18: Path) -> None:
 
 
 def test_downgrade_keeps_sessions_without_a_wallet(v18: Path) -> None:
-    """A session without a link comes back with wallet_id NULL and is reported; no session is lost."""
+    """A session without a link gets wallet_id NULL and is reported; no session is lost."""
     upgrade(v18)
     execute(v18, f"DELETE FROM session_wallets WHERE session_id = '{session_id(6)}'")
     with opened(v18) as database:
@@ -545,8 +545,8 @@ def test_downgrade_goes_to_18_only(v18: Path, target: int) -> None:
     assert caught.value.reason == "cannot_downgrade"
 
 
-def test_the_plan_tells_how_the_column_would_be_dropped(any_v18: Path, request: pytest.FixtureRequest) -> None:
-    """The plan names the way, the links to make, and what is left out."""
+def test_the_plan_reports_how_the_column_would_be_dropped(any_v18: Path, request: pytest.FixtureRequest) -> None:
+    """The plan reports how the column would be dropped, the links to create, and the skipped sessions."""
     with opened(any_v18) as database:
         planned = waiaas.plan(database)
         in_place = LosslessMigrator(database).drops_in_place(describe(database)["sessions"], "wallet_id")
@@ -556,7 +556,7 @@ def test_the_plan_tells_how_the_column_would_be_dropped(any_v18: Path, request: 
 
 
 def test_an_index_of_that_name_over_more_columns_is_refused(v18: Path) -> None:
-    """An index under the old index's name that is over more than the column is somebody's own, and refused."""
+    """An index with the old index's name that has more columns is a user's own, and is refused."""
     name = "idx_sessions_wallet_id"
     execute(v18, f"DROP INDEX {name}", f"CREATE INDEX {name} ON sessions (wallet_id, expires_at)")
     error = refused(v18, "dependent_object")
@@ -564,13 +564,13 @@ def test_an_index_of_that_name_over_more_columns_is_refused(v18: Path) -> None:
 
 
 def test_a_file_without_the_old_index_is_upgraded(v18: Path) -> None:
-    """The index that goes with the column need not be there."""
+    """The index that is dropped with the column may be missing."""
     execute(v18, "DROP INDEX idx_sessions_wallet_id")
     assert upgrade(v18).links_created == 12
 
 
-def test_an_empty_temporary_table_is_removed_beside_what_is_not_its_own(v18: Path) -> None:
-    """A view and a trigger that have nothing to do with an empty leftover do not keep it."""
+def test_an_empty_temporary_table_is_removed_next_to_unrelated_objects(v18: Path) -> None:
+    """An empty leftover is removed even if there is an unrelated view and trigger."""
     execute(
         v18,
         "CREATE TABLE waiaas_rebuild_sessions AS SELECT * FROM sessions WHERE 0",
@@ -580,15 +580,15 @@ def test_an_empty_temporary_table_is_removed_beside_what_is_not_its_own(v18: Pat
     assert upgrade(v18).leftovers_used == ["waiaas_rebuild_sessions"]
 
 
-def test_a_stale_view_that_names_the_column_is_refused(v18: Path) -> None:
-    """A view that does not compile is judged by its text: one that names table and column is refused."""
+def test_a_broken_view_that_names_the_column_is_refused(v18: Path) -> None:
+    """A view that does not compile is checked by its text: one that names table and column is refused."""
     execute(v18, "CREATE VIEW mine AS SELECT sessions.wallet_id FROM gone, sessions")
     assert (refused(v18, "dependent_object").details or {})["name"] == "mine"
 
 
 @pytest.mark.parametrize("table", ["sessions", "wallets"])
-def test_the_plan_of_a_file_without_a_table_says_so(v18: Path, table: str) -> None:
-    """Where a table is missing the plan has that obstacle alone, and nothing to forecast."""
+def test_the_plan_reports_a_missing_table(v18: Path, table: str) -> None:
+    """If a table is missing, the plan has only that obstacle and no forecast."""
     execute(v18, f"DROP TABLE {table}")
     with opened(v18) as database:
         planned = waiaas.plan(database)
@@ -599,7 +599,7 @@ def test_the_plan_of_a_file_without_a_table_says_so(v18: Path, table: str) -> No
 
 
 def test_a_session_without_a_date_is_refused(v18: Path) -> None:
-    """A session whose created_at is NULL, which its link could not take, is refused before anything changes."""
+    """A session whose created_at is NULL, which its link could not store, is refused before anything changes."""
     (sql,) = query(v18, "SELECT sql FROM sqlite_master WHERE name = 'sessions'")[0]
     changed = sql.replace("created_at INTEGER NOT NULL", "created_at INTEGER").replace("'", "''")
     execute(v18, "PRAGMA writable_schema = ON", f"UPDATE sqlite_master SET sql = '{changed}' WHERE name = 'sessions'")
@@ -607,8 +607,8 @@ def test_a_session_without_a_date_is_refused(v18: Path) -> None:
     assert "created_at" in str(refused(v18, "unexpected_schema"))
 
 
-def test_a_link_of_no_session_is_not_lost_by_a_downgrade(v18: Path) -> None:
-    """A link whose session does not exist has no place at version 18: the downgrade is refused, nothing changes."""
+def test_a_link_without_a_session_blocks_a_downgrade(v18: Path) -> None:
+    """A link without a session cannot be stored at version 18: the downgrade is refused, and nothing changes."""
     upgrade(v18)
     execute(v18, f"INSERT INTO session_wallets VALUES ('nothing', '{wallet_id(0)}', 1, 1)")
     before = contents(v18.parent)
@@ -621,8 +621,8 @@ def test_a_link_of_no_session_is_not_lost_by_a_downgrade(v18: Path) -> None:
 
 
 @pytest.mark.parametrize("version", [18, 19])
-def test_a_downgrade_to_the_version_that_it_has_does_nothing(tmp_path: Path, version: int) -> None:
-    """A file that is at the version asked for stays byte for byte, without a backup."""
+def test_a_downgrade_to_the_current_version_does_nothing(tmp_path: Path, version: int) -> None:
+    """A file that is already at the requested version is unchanged byte for byte, without a backup."""
     path = make_file(tmp_path / "wallets.db", version)
     before = contents(tmp_path)
     with opened(path) as database:
