@@ -429,6 +429,22 @@ class TestFailures:
         assert get(database, "a") is None
         assert reason_of(lambda: database.write(lambda: insert(database, "a"))) == "server_read_only"
 
+    def test_a_full_disk(self, server: Server, opened: Opened) -> None:
+        """The change is refused and can be tried again; nothing of it stays, and reads go on."""
+        ((path,),) = server.execute("SELECT pg_relation_filepath('key_value_store')", "wallets")
+        server.stop()
+        # A device that has no room for anything.
+        (server.data / path).unlink()
+        (server.data / path).symlink_to("/dev/full")
+        server.start()
+        database = opened(server.url("wallets"))
+        with pytest.raises(WAIaaSError) as caught:
+            database.write(lambda: insert(database, "a"))
+        assert (caught.value.reason, caught.value.retryable) == ("disk_full", True)
+        assert database.fetch_latest("SELECT count(*) FROM schema_version") == (19,)
+        server.execute("TRUNCATE key_value_store", "wallets")
+        assert database.write(lambda: insert(database, "a")) == "a"
+
     def test_refused_logins(self, server: Server, opened: Opened) -> None:
         server.execute("DROP ROLE IF EXISTS reader, single")
         server.execute("CREATE ROLE reader LOGIN PASSWORD 'correct-horse'")

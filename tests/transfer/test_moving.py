@@ -305,7 +305,7 @@ def test_rows_that_differ_afterwards_are_refused(
 def test_progress_names_each_table_and_can_stop_the_move(file: Path, url: str) -> None:
     phases: list[str] = []
     move(file, url, rehearse=True, progress=lambda progress: phases.append(progress.phase))
-    for phase in ("checking the values", "copying", "creating the indexes of", "comparing"):
+    for phase in ("checking the values of", "copying", "creating the indexes of", "comparing"):
         assert [each for each in phases if each == f"{phase} wallets"]
 
     def stop(progress: Progress) -> None:

@@ -31,6 +31,7 @@ from waiaas.database import close, connect, open_as_it_is, open_to_change, refus
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.driver import PsycopgError, sqlite3
 from waiaas.errors.translation import refusal_for, safe_cause, translate_errors
+from waiaas.files.background import Background
 from waiaas.files.opening import path_of
 from waiaas.inspection.rehearsal import private_copy
 from waiaas.migrations import LATEST_SCHEMA_VERSION
@@ -39,7 +40,7 @@ from waiaas.migrations.runner import upgrade
 from waiaas.migrations.version import schema_version
 from waiaas.models.postgresql import Table, tables
 from waiaas.progress import Progress, ProgressCallback, ProgressReporter
-from waiaas.transfer.obstacles import left_behind, refuse_obstacles
+from waiaas.transfer.obstacles import Obstacle, left_behind, refuse_obstacles, wrong_links, wrong_values
 from waiaas.transfer.rows import Digest, column_names, lines_of_file, lines_of_server
 
 _ROWS_AT_ONCE = 2000
@@ -153,12 +154,31 @@ def _move_to_server(
         connection = database.connection()
         connection.text_factory = bytes
         with reporter.during(connection):
-            refuse_obstacles(connection, path, _reporting(reporter, "checking the values"))
+            refuse_obstacles(_obstacles(database, connection, reporter), path)
             try:
                 moved = _fill_server(server, connection, reporter, rehearse, refuse_changed)
             except _RehearsalEnd as end:
                 (moved,) = end.args
     return MoveReport(path, server.address, version, moved, extra, rehearse, time.perf_counter() - started)
+
+
+def _obstacles(database: SqliteDatabase, connection: sqlite3.Connection, reporter: ProgressReporter) -> list[Obstacle]:
+    """Return what the server could not hold; a second processor looks for broken references meanwhile."""
+    links = Background(lambda own_reporter: _wrong_links(database, own_reporter), reporter)
+    is_done = False
+    try:
+        found = list(wrong_values(connection, lambda table: reporter(Progress(f"checking the values of {table}"))))
+        found += links.result()
+        is_done = True
+    finally:
+        links.end(stop=not is_done)
+    return found
+
+
+def _wrong_links(database: SqliteDatabase, reporter: ProgressReporter) -> list[Obstacle]:
+    reporter(Progress("checking the references"))
+    with database.connection_context(), reporter.during(database.connection()):
+        return list(wrong_links(database.connection()))
 
 
 def _refuse_filled(server: PostgresqlDatabase) -> None:
@@ -402,10 +422,10 @@ def _count(connection: sqlite3.Connection, table: Table) -> int:
     return int(connection.execute(f"SELECT count(*) FROM main.{table.name}").fetchone()[0])
 
 
-def _reporting(reporter: ProgressReporter, phase: str, total: int = 0) -> Callable[..., None]:
-    """Return a function that reports a table, how many of its rows are done, and of how many."""
+def _reporting(reporter: ProgressReporter, phase: str, total: int) -> Callable[[str, int], None]:
+    """Return a function that reports a table and how many of its rows are done."""
 
-    def report(table: str, done: int, of: int | None = None) -> None:
-        reporter(Progress(f"{phase} {table}", done=done, total=total if of is None else of))
+    def report(table: str, done: int) -> None:
+        reporter(Progress(f"{phase} {table}", done=done, total=total))
 
     return report

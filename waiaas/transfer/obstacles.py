@@ -6,7 +6,7 @@ that are not UTF-8, a reference to a row that does not exist.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -19,7 +19,11 @@ from waiaas.models.postgresql import Column, Table, tables
 # An index of PostgreSQL takes a third of a page (https://www.postgresql.org/docs/current/btree.html); a key of two
 # columns shares it.
 _LONGEST_KEY: Final = 1300
-_ROWS_AT_ONCE: Final = 2000
+_BYTES_OF_CHARACTER: Final = 4
+_ROWS_IN_BLOCK: Final = 500
+# So that the bytes of two texts are never one character.
+_BETWEEN_TEXTS: Final = "|"
+_LAST_ROWID: Final = 2**63 - 1
 _SHOWN_ROWS: Final = 20
 _TYPES: Final = {
     "text": ("text",),
@@ -49,14 +53,11 @@ class Obstacle:
         return f"{self.table}.{self.column}: {self.problem} ({self.count})"
 
 
-def refuse_obstacles(connection: sqlite3.Connection, path: str, report: Callable[[str, int, int], None]) -> None:
+def refuse_obstacles(found: Sequence[Obstacle], path: str) -> None:
     """Refuse a file with values that PostgreSQL cannot hold.
 
-    :param connection: a connection that returns text as bytes, in a transaction.
-    :param report: called with the name of a table, and how many of all rows were read.
     :raises WAIaaSError: ``move_refused``; its details have all obstacles.
     """
-    found = list(obstacles(connection, report))
     if found:
         raise refusal(
             "move_refused",
@@ -67,17 +68,23 @@ def refuse_obstacles(connection: sqlite3.Connection, path: str, report: Callable
         )
 
 
-def obstacles(connection: sqlite3.Connection, report: Callable[[str, int, int], None]) -> Iterator[Obstacle]:
-    """Yield the values that PostgreSQL cannot hold."""
-    total = sum(_scalar(connection, f"SELECT count(*) FROM main.{table.name}") for table in tables())
-    done = 0
+def wrong_values(connection: sqlite3.Connection, report: Callable[[str], None]) -> Iterator[Obstacle]:
+    """Yield the values that do not fit into their columns.
+
+    :param connection: a connection that returns text as bytes, in a transaction.
+    :param report: called with the name of each table before it is read.
+    """
     for table in tables():
+        report(table.name)
         if not _is_clean(connection, table):
             yield from _wrong_values(connection, table)
+
+
+def wrong_links(connection: sqlite3.Connection) -> Iterator[Obstacle]:
+    """Yield references to rows that do not exist, and keys that several rows have."""
+    for table in tables():
         yield from _wrong_references(connection, table)
         yield from _duplicates(connection, table)
-        done += _scalar(connection, f"SELECT count(*) FROM main.{table.name}")
-        report(table.name, done, total)
 
 
 def left_behind(connection: Any) -> list[str]:
@@ -103,17 +110,53 @@ def left_behind(connection: Any) -> list[str]:
 
 
 def _is_clean(connection: sqlite3.Connection, table: Table) -> bool:
-    """Read every value of a table once; text is checked in blocks, which takes a third of the time."""
-    texts = [f"coalesce({quote(column.name)}, '')" for column in table.columns if column.type == "text"]
-    wrong = " OR ".join(f"({condition})" for column in table.columns for _, condition in _conditions(table, column))
-    cursor = connection.execute(
-        f"SELECT CAST({' || '.join(texts) or repr('')} AS BLOB), coalesce({wrong}, 0) FROM main.{quote(table.name)}"
-    )
-    while rows := cursor.fetchmany(_ROWS_AT_ONCE):
-        block = b" ".join([text for text, _ in rows])
-        if b"\0" in block or not _is_utf_8(block) or any(is_wrong for _, is_wrong in rows):
+    """Read every value of a table once, each column of a block as one text, which is several times faster.
+
+    One that may be wrong is looked for anew, with its row.
+    """
+    texts = [
+        f"group_concat({quote(column.name)}, '{_BETWEEN_TEXTS}')" for column in table.columns if column.type == "text"
+    ]
+    wrong = " OR ".join(f"({condition})" for column in table.columns for condition in _suspicions(table, column))
+    source = f"FROM main.{quote(table.name)} WHERE rowid BETWEEN ? AND ?"
+    for block in _blocks(connection, table):
+        is_wrong, *joined = connection.execute(f"SELECT total({wrong}), {', '.join(texts)} {source}", block).fetchone()
+        if is_wrong or not all(text is None or (b"\0" not in text and _is_utf_8(text)) for text in joined):
             return False
     return True
+
+
+def _blocks(connection: sqlite3.Connection, table: Table) -> Iterator[tuple[int, int]]:
+    """Yield ranges of rowids that have all rows of a table."""
+    source = f"FROM main.{quote(table.name)}"
+    (low,) = connection.execute(f"SELECT min(rowid) {source}").fetchone()
+    while low is not None:
+        following = connection.execute(
+            f"SELECT rowid {source} WHERE rowid > ? ORDER BY rowid LIMIT 1 OFFSET {_ROWS_IN_BLOCK}", (low,)
+        ).fetchone()
+        yield low, following[0] - 1 if following else _LAST_ROWID
+        low = following and following[0]
+
+
+def _suspicions(table: Table, column: Column) -> Iterator[str]:
+    """Yield conditions that are true for each wrong value of a column, and quick to evaluate.
+
+    In SQLite's order every number comes before every text, and every text before every BLOB
+    (https://www.sqlite.org/datatype3.html#sort_order). Comparing takes half the time of `typeof`.
+    """
+    name = quote(column.name)
+    if column.type == "text":
+        yield f"{name} < '' OR {name} >= x''"
+    else:
+        yield f"{name} >= ''"
+    if "real" not in _TYPES[column.type] and column.type != "text":
+        yield f"typeof({name}) = 'real'"
+    if not column.nullable:
+        yield f"{name} IS NULL"
+    if column.values is not None:
+        yield f"{name} NOT IN ({_literals(column)})"
+    if column.type == "text" and column.name in _indexed(table):
+        yield f"length({name}) > {_LONGEST_KEY // _BYTES_OF_CHARACTER}"
 
 
 def _wrong_values(connection: sqlite3.Connection, table: Table) -> Iterator[Obstacle]:
@@ -143,13 +186,16 @@ def _conditions(table: Table, column: Column) -> Iterator[tuple[str, str]]:
     if not column.nullable:
         yield "null", f"{name} IS NULL"
     if column.values is not None:
-        values = ", ".join(f"'{value}'" if isinstance(value, str) else str(value) for value in column.values)
-        yield "value", f"typeof({name}) IN {_tuple(allowed)} AND {name} NOT IN ({values})"
+        yield "value", f"typeof({name}) IN {_tuple(allowed)} AND {name} NOT IN ({_literals(column)})"
     if column.type == "text" and column.name in _indexed(table):
         yield "length", f"length(CAST({name} AS BLOB)) > {_LONGEST_KEY}"
 
 
-def _tuple(names: tuple[str, ...]) -> str:
+def _literals(column: Column) -> str:
+    return ", ".join(f"'{value}'" if isinstance(value, str) else str(value) for value in column.values or ())
+
+
+def _tuple(names: Sequence[str]) -> str:
     return "(" + ", ".join(f"'{name}'" for name in names) + ")"
 
 
