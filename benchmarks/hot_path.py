@@ -28,6 +28,9 @@ from measure import in_a_process, is_installed, machine, remove
 from session_files import PRAGMAS, connect
 from uuid6 import uuid7
 
+from waiaas.schemas import CreateSessionRequestSchema
+from waiaas.services import SessionService, SessionWalletService
+
 OPERATIONS = ("authorize", "resolve", "resolve a named wallet", "authenticate", "create")
 _PER_BLOCK = {
     **{"authorize": 200, "resolve": 400, "resolve a named wallet": 400, "authenticate": 200, "create": 50},
@@ -139,12 +142,12 @@ class Ours:
     def __init__(self, path: Path) -> None:
         import waiaas
 
-        self.database = waiaas.connect(path)
+        self.database = waiaas.connect(path).peewee
         settings = waiaas.SessionSettings(
             ttl=_TTL, absolute_lifetime=_LIFETIME, max_renewals=_RENEWALS, sessions_per_wallet=_LIMIT
         )
-        self._sessions = waiaas.SessionService(self.database, settings=settings)
-        self.resolve = waiaas.SessionWalletService(self.database, settings=settings).resolve
+        self._sessions = SessionService(self.database, settings=settings)
+        self.resolve = SessionWalletService(self.database, settings=settings).resolve
         self.authenticate = self._sessions.authenticate
         self.authorize = self._sessions.authorize
 
@@ -496,8 +499,6 @@ def _loads(rounds: int, issued: list[Issued]) -> dict[str, Any]:
     """Loading the request that creates a session, beside a bare marshmallow schema with the same fields."""
     from marshmallow import Schema, fields, validate
 
-    import waiaas
-
     class Bare(Schema):
         wallet_id = fields.UUID(data_key="walletId")
         wallet_ids = fields.List(fields.UUID(), data_key="walletIds", validate=validate.Length(min=1))
@@ -509,7 +510,7 @@ def _loads(rounds: int, issued: list[Issued]) -> dict[str, Any]:
         {"walletIds": [each.default, each.other], "defaultWalletId": each.other, "ttl": 3600, "constraints": {"a": 1}}
         for each in issued[: _PER_BLOCK["load"]]
     ]
-    schemas: dict[str, Schema] = {"marshmallow": Bare(), "waiaas": waiaas.CreateSessionRequestSchema()}
+    schemas: dict[str, Schema] = {"marshmallow": Bare(), "waiaas": CreateSessionRequestSchema()}
     times: dict[str, list[float]] = {name: [] for name in schemas}
     for number in range(rounds + 1):
         for name in sorted(schemas, reverse=bool(number % 2)):

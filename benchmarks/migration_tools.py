@@ -48,12 +48,12 @@ def plain(path: Path, *checks: str) -> Job:
 def waiaas(path: Path, *, backup: bool = False) -> Job:
     import waiaas
 
-    database = waiaas.connect(path, upgrade=False)
+    database = waiaas.connect(path, upgrade=False).peewee
     upgrade = waiaas.upgrade  # loads the migrations, as the other tools are loaded before the job
 
     def job() -> None:
         upgrade(database, backup=backup)
-        waiaas.close(database)
+        database.close_all()
 
     return job
 

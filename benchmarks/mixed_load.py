@@ -25,6 +25,7 @@ from measure import machine, remove
 from session_files import START
 
 import waiaas
+from waiaas.services import SessionService, SessionWalletService
 
 THREADS = 8
 #: How many calls of a hundred each operation has.
@@ -64,8 +65,8 @@ class Worker(threading.Thread):
         self.errors: Counter[str] = Counter()
         self._database, self._until = database, until
         self._issued, self._wallets, self._dice = issued, wallets, random.Random(number)
-        self._sessions = waiaas.SessionService(database, settings=settings)
-        self._links = waiaas.SessionWalletService(database, settings=settings)
+        self._sessions = SessionService(database, settings=settings)
+        self._links = SessionWalletService(database, settings=settings)
 
     def run(self) -> None:
         operations, weights = list(MIX), list(MIX.values())
@@ -112,7 +113,7 @@ def run(sessions: int, seconds: float, folder: Path) -> dict[str, Any]:
     # The tokens have just passed half of their life, so that each may be renewed once.
     issued = make_issued_file(file, sessions, expires_at=START + 2 * (int(time.time()) - START) - 60)
     wallets = sorted({each.default for each in issued})
-    database = waiaas.connect(file)
+    database = waiaas.connect(file).peewee
     started = time.perf_counter()
     workers = [Worker(database, issued, wallets, number, started + seconds) for number in range(THREADS)]
     for worker in workers:
@@ -121,7 +122,7 @@ def run(sessions: int, seconds: float, folder: Path) -> dict[str, Any]:
         worker.join()
     took = time.perf_counter() - started
     report = waiaas.check(database)
-    waiaas.close(database)
+    database.close_all()
     found = {
         "machine": machine(),
         "sessions": sessions,

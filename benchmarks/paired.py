@@ -30,6 +30,8 @@ from typing import Any
 from hot_path import Plain
 from issued_sessions import Issued, make_issued_file
 
+from waiaas.services import SessionService, SessionWalletService
+
 ROOT = Path(__file__).resolve().parent.parent
 _PER_BLOCK = 50
 
@@ -81,8 +83,8 @@ def _calls(name: str, file: Path) -> dict[str, Callable[[Issued], Any]]:
 
     if Path(waiaas.__file__).parents[1] != Path(os.environ["PYTHONPATH"]):
         raise SystemExit(f"{waiaas.__file__} is not the version to measure")
-    database = waiaas.connect(file)
-    sessions, links = waiaas.SessionService(database), waiaas.SessionWalletService(database)
+    database = waiaas.connect(file).peewee
+    sessions, links = SessionService(database), SessionWalletService(database)
     return {
         "authorize": lambda each: sessions.authorize(each.token),
         "authenticate": lambda each: sessions.authenticate(each.token),

@@ -77,9 +77,9 @@ def _upgrade(file: Path, *, backup: bool = False) -> None:
     """Upgrade a file in the journal mode that it has, in which it stays, and close it."""
     import waiaas
 
-    database = waiaas.connect(file, upgrade=False)
+    database = waiaas.connect(file, upgrade=False).peewee
     waiaas.upgrade(database, backup=backup)
-    waiaas.close(database)
+    database.close_all()
 
 
 def _connects(file: Path) -> dict[str, float]:
@@ -92,7 +92,7 @@ def _connects(file: Path) -> dict[str, float]:
         database.close()
 
     def ours() -> None:
-        waiaas.connect(file).close()
+        waiaas.connect(file).peewee.close()
 
     for job in (least, ours):
         job()

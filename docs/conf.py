@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import sys
 import time
@@ -47,13 +48,14 @@ autodoc_typehints_format = "short"
 # Their pages are elsewhere, and a build needs no network.
 nitpick_ignore_regex = [("py:.*", r"(marshmallow|peewee|playhouse)\..*|waiaas\.services\.pages\.Item")]
 
-# What is loaded at its first use is looked into here.
-for _name in waiaas.__all__:
-    getattr(waiaas, _name)
-# Names that the library imports for type checkers only: with them in place, signatures show what they stand for.
+# Names that the library imports for type checkers only: with them, signatures show what they mean.
+_FOR_TYPES = {"Database": Database, "ProgressCallback": ProgressCallback}
+for _module in ("waiaas.schemas", "waiaas.services", "waiaas.transfer"):
+    importlib.import_module(_module)
 _MODULES = [module for name, module in sorted(sys.modules.items()) if name.split(".")[0] == "waiaas"]
 for _module in _MODULES:
-    vars(_module).update(Database=Database, ProgressCallback=ProgressCallback)
+    for _name, _type in _FOR_TYPES.items():
+        vars(_module).setdefault(_name, _type)
 
 _PYTHON_MODULES = ("collections.abc", "datetime", "os", "pathlib")
 _PYTHON_TYPES = {
@@ -91,7 +93,7 @@ def _comment_on(name: str, value: object) -> list[str]:
 
 def _about(field: Field) -> Iterator[str]:
     if isinstance(field, ForeignKeyField):
-        yield f"a :class:`~waiaas.{field.rel_model.__name__}`, whose ``{field.backref}`` lead back here"
+        yield f"a :class:`~waiaas.models.{field.rel_model.__name__}`, whose ``{field.backref}`` lead back here"
         yield f"column ``{field.column_name}``"
     else:
         yield _PYTHON_TYPES[type(field).__name__]

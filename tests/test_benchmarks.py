@@ -32,7 +32,7 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def upgraded(before: Path) -> bytes:
     path = before.with_name("v19.db")
     path.write_bytes(before.read_bytes())
-    waiaas.close(waiaas.connect(path, backup=False))
+    waiaas.connect(path, backup=False).close()
     return path.read_bytes()
 
 

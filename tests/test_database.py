@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
+import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -12,20 +15,21 @@ from typing import Any
 
 import pytest
 from peewee import OperationalError, SqliteDatabase
-from support.connect_results import pragmas, refused
+from support.connect_results import open_unchanged, pragmas, refused
 from support.old_files import DAEMONS_PRAGMAS, make_file, session_id
 from support.sqlite_files import dump, execute, files, killed, mode, plain, query, sha256
 
 import waiaas
 from waiaas import WAIaaSError
-from waiaas.database import open_as_it_is, open_to_change
+from waiaas.backends.sqlite import write_transaction
+from waiaas.migrations.opening import open_read_only, open_to_change
 
 
 class TestFreshFile:
     def test_is_created(self, tmp_path: Path) -> None:
         """A path without a file becomes a database at version 19 without rows but those of schema_version."""
         path = tmp_path / "wallets.db"
-        waiaas.close(waiaas.connect(path))
+        waiaas.connect(path).close()
         rows = dump(path)
         assert sorted(dict(row)["version"] for row in rows.pop("schema_version")) == list(range(1, 20))
         assert {table: len(each) for table, each in rows.items()} == dict.fromkeys(rows, 0)
@@ -34,9 +38,9 @@ class TestFreshFile:
     def test_opened_again_it_is_not_touched(self, tmp_path: Path) -> None:
         """A file at version 19 is opened and closed without a change of its bytes, and without a backup."""
         path = tmp_path / "wallets.db"
-        waiaas.close(waiaas.connect(path))
+        waiaas.connect(path).close()
         before = files(tmp_path)
-        waiaas.close(waiaas.connect(path))
+        waiaas.connect(path).close()
         assert files(tmp_path) == before
 
     @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
@@ -44,10 +48,10 @@ class TestFreshFile:
         """A new file has mode 0600 whatever the umask, and so have the log and index that SQLite puts beside it."""
         before = os.umask(umask)
         try:
-            database = waiaas.connect(tmp_path / "wallets.db")
+            database = waiaas.connect(tmp_path / "wallets.db").peewee
             database.execute_sql("INSERT INTO wc_store VALUES ('key', 'value')")
             modes = {path.name: mode(path) for path in tmp_path.iterdir()}
-            waiaas.close(database)
+            database.close_all()
         finally:
             os.umask(before)
         assert modes == dict.fromkeys(["wallets.db", "wallets.db-shm", "wallets.db-wal"], 0o600)
@@ -57,7 +61,7 @@ class TestFreshFile:
         path = tmp_path / "wallets.db"
         path.touch()
         path.chmod(0o644)
-        waiaas.close(waiaas.connect(path))
+        waiaas.connect(path).close()
         assert query(path, "SELECT max(version), count(*) FROM schema_version") == [(19, 19)]
         assert mode(path) == 0o600
         assert list(files(tmp_path)) == ["wallets.db"]
@@ -67,19 +71,19 @@ class TestFreshFile:
         path = tmp_path / "wallets.db"
         execute(path, "PRAGMA user_version = 7", "PRAGMA journal_mode = WAL")
         assert path.stat().st_size > 0
-        waiaas.close(waiaas.connect(path))
+        waiaas.connect(path).close()
         assert query(path, "SELECT max(version), count(*) FROM schema_version") == [(19, 19)]
 
     def test_in_memory_leaves_no_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """`:memory:` is a new database at version 19 each time, and no file of that name."""
         monkeypatch.chdir(tmp_path)
-        first, second = waiaas.connect(":memory:"), waiaas.connect(":memory:")
+        first, second = waiaas.connect(":memory:").peewee, waiaas.connect(":memory:").peewee
         first.execute_sql("INSERT INTO wc_store VALUES ('key', 'value')")
         assert second.execute_sql("SELECT count(*) FROM wc_store").fetchone() == (0,)
         assert second.execute_sql("SELECT max(version) FROM schema_version").fetchone() == (19,)
         assert second.pragma("foreign_keys") == 1
-        waiaas.close(first)
-        waiaas.close(second)
+        first.close_all()
+        second.close_all()
         assert list(tmp_path.iterdir()) == []
 
     @pytest.mark.parametrize("options", [{"create": False}, {"upgrade": False}], ids=str)
@@ -106,9 +110,9 @@ class TestFreshFile:
     def test_a_current_file_is_opened_all_the_same(self, tmp_path: Path, options: dict[str, bool]) -> None:
         """A file at the latest version is opened whatever `create` and `upgrade` are."""
         path = make_file(tmp_path / "wallets.db", 19)
-        database = waiaas.connect(path, **options)
+        database = waiaas.connect(path, **options).peewee
         assert database.execute_sql("SELECT max(version) FROM schema_version").fetchone() == (19,)
-        waiaas.close(database)
+        database.close_all()
 
 
 class TestPragmas:
@@ -116,32 +120,32 @@ class TestPragmas:
         "make", [None, lambda p: make_file(p), lambda p: make_file(p, 19)], ids=["new", "18", "19"]
     )
     def test_are_the_daemons_on_every_connection(self, tmp_path: Path, make: Callable[[Path], Path] | None) -> None:
-        """The first connection, another thread's and one made after a close all have the daemon's PRAGMAs."""
+        """The first connection, another thread's and one made after Peewee's close have the daemon's PRAGMAs."""
         path = tmp_path / "wallets.db"
         if make:
             make(path)
-        database = waiaas.connect(path)
+        database = waiaas.connect(path).peewee
 
         def in_a_thread() -> dict[str, Any]:
             found = pragmas(database)
-            waiaas.close(database)
+            database.close()
             return found
 
         with ThreadPoolExecutor(1) as pool:
             assert pool.submit(in_a_thread).result() == DAEMONS_PRAGMAS
         assert pragmas(database) == DAEMONS_PRAGMAS
-        waiaas.close(database)
+        database.close()
         database.connect()
         assert pragmas(database) == DAEMONS_PRAGMAS
-        waiaas.close(database)
+        database.close_all()
 
     def test_busy_timeout_is_the_one_that_was_asked_for(self, tmp_path: Path) -> None:
         """`busy_timeout` in seconds is the PRAGMA's milliseconds on every connection."""
-        database = waiaas.connect(tmp_path / "wallets.db", busy_timeout=0.25)
+        database = waiaas.connect(tmp_path / "wallets.db", busy_timeout=0.25).peewee
         with ThreadPoolExecutor(1) as pool:
             other = pool.submit(lambda: (database.pragma("busy_timeout"), database.close())).result()
         assert (database.pragma("busy_timeout"), other[0]) == (250, 250)
-        waiaas.close(database)
+        database.close_all()
 
     @pytest.mark.parametrize("given", [None, "5", [1]], ids=repr)
     def test_a_busy_timeout_that_is_no_number_is_told(self, tmp_path: Path, given: Any) -> None:
@@ -149,15 +153,6 @@ class TestPragmas:
         with pytest.raises(TypeError, match=r"^busy_timeout is a number of seconds, not "):
             waiaas.connect(tmp_path / "wallets.db", busy_timeout=given)
         assert list(tmp_path.iterdir()) == []
-
-    def test_an_older_file_opened_as_it_is_keeps_its_journal_mode(self, v18: Path) -> None:
-        """With `upgrade=False` and a rollback journal each connection syncs as that needs."""
-        database = waiaas.connect(v18, upgrade=False)
-        wanted = {**DAEMONS_PRAGMAS, "journal_mode": "delete", "synchronous": 3}
-        assert pragmas(database) == wanted
-        with ThreadPoolExecutor(1) as pool:
-            assert pool.submit(lambda: (pragmas(database), database.close())[0]).result() == wanted
-        waiaas.close(database)
 
 
 class TestArguments:
@@ -167,24 +162,20 @@ class TestArguments:
     def test_a_path_of_bytes_is_a_path(self, tmp_path: Path, name: str) -> None:
         """The bytes of a path open the file that its text does, as everywhere in Python."""
         path = os.fsencode(tmp_path / name)
-        waiaas.close(waiaas.connect(path))
-        for open_it in (open_as_it_is, open_to_change):
+        waiaas.connect(path).close()
+        for open_it in (open_read_only, open_to_change):
             with open_it(path) as database:
-                assert waiaas.compatibility(database).version == waiaas.LATEST_SCHEMA_VERSION
+                assert waiaas.status(database).version == waiaas.LATEST_SCHEMA_VERSION
         assert waiaas.rehearse(path).report.applied == []
         assert os.listdir(os.fsencode(tmp_path)) == [os.fsencode(name)]
 
     @pytest.mark.parametrize(
         "given", ["wallets.db", Path("wallets.db"), None, waiaas.connect], ids=["text", "path", "None", "function"]
     )
-    def test_what_is_no_database_is_told(self, given: Any) -> None:
-        """A path or a function in the place of a database is told with what is wanted."""
-        with pytest.raises(
-            TypeError, match=rf"^close takes the database that .* returns, not {type(given).__name__}$"
-        ):
-            waiaas.close(given)
-        transaction = waiaas.write_transaction(given)
-        with pytest.raises(TypeError, match=rf"^write_transaction takes .* returns, not {type(given).__name__}$"):
+    def test_a_transaction_takes_a_database(self, given: Any) -> None:
+        """A path or a function instead of a database is a TypeError that names what is wanted."""
+        transaction = write_transaction(given)
+        with pytest.raises(TypeError, match=rf"^write_transaction takes .*, not {type(given).__name__}$"):
             transaction.__enter__()
 
 
@@ -193,9 +184,9 @@ class TestOldFile:
         """A version-18 file is at version 19 once opened, and its rows as they were stand in a backup beside it."""
         v18.chmod(0o640)
         before, bytes_before = dump(v18), sha256(v18)
-        database = waiaas.connect(v18)
+        database = waiaas.connect(v18).peewee
         assert database.execute_sql("SELECT max(version) FROM schema_version").fetchone() == (19,)
-        waiaas.close(database)
+        database.close_all()
         original, backup = sorted(v18.parent.iterdir())
         assert (original, backup.name.startswith("wallets.db.v18-"), backup.suffix) == (v18, True, ".backup")
         assert dump(backup) == before
@@ -205,13 +196,16 @@ class TestOldFile:
         assert links == query(backup, "SELECT id, wallet_id, 1 FROM sessions WHERE wallet_id IS NOT NULL ORDER BY 1")
 
     @pytest.mark.parametrize("version", [1, 5, 8, 17])
-    def test_of_any_version_is_upgraded_or_left_alone(self, tmp_path: Path, version: int) -> None:
-        """A file of any version since the first is opened as it is, or upgraded with a backup of its own version."""
+    def test_of_any_version_is_upgraded_or_refused(self, tmp_path: Path, version: int) -> None:
+        """A file of any version since the first is upgraded with a backup of its own version, or refused unchanged."""
         path = make_file(tmp_path / "wallets.db", version)
         before, rows = files(tmp_path), dump(path)
-        waiaas.close(waiaas.connect(path, upgrade=False))
+        with pytest.raises(waiaas.UpgradePendingError) as caught:
+            waiaas.connect(path, upgrade=False)
+        details = {"reason": "upgrade_pending", "path": str(path), "version": version, "latest": 19}
+        assert caught.value.details == details
         assert files(tmp_path) == before
-        waiaas.close(waiaas.connect(path))
+        waiaas.connect(path).close()
         assert query(path, "SELECT version FROM schema_version ORDER BY 1") == [(n,) for n in range(1, 20)]
         (backup,) = tmp_path.glob(f"wallets.db.v{version}-*.backup")
         assert dump(backup) == rows
@@ -221,34 +215,17 @@ class TestOldFile:
         """`backup` names the copy's path, and False writes none."""
         first, second = make_file(tmp_path / "first.db"), make_file(tmp_path / "second.db")
         before = dump(first)
-        waiaas.close(waiaas.connect(first, backup=tmp_path / "copy.db"))
-        waiaas.close(waiaas.connect(second, backup=False))
+        waiaas.connect(first, backup=tmp_path / "copy.db").close()
+        waiaas.connect(second, backup=False).close()
         assert list(files(tmp_path)) == ["copy.db", "first.db", "second.db"]
         assert dump(tmp_path / "copy.db") == before
 
     def test_progress_is_told(self, v18: Path) -> None:
         """`progress` is called while the file is upgraded."""
         told: list[waiaas.Progress] = []
-        waiaas.close(waiaas.connect(v18, progress=told.append))
+        waiaas.connect(v18, progress=told.append).close()
         assert "backing up" in {progress.phase for progress in told}
         assert 19 in {progress.version for progress in told}
-
-    def test_upgrade_false_changes_no_byte(self, v18: Path) -> None:
-        """With `upgrade=False` a version-18 file is read and closed without a change, and nothing is put beside it."""
-        before = files(v18.parent)
-        database = waiaas.connect(v18, upgrade=False)
-        assert database.execute_sql("SELECT count(*) FROM sessions WHERE wallet_id IS NOT NULL").fetchone() == (12,)
-        assert files(v18.parent) == before
-        waiaas.close(database)
-        assert files(v18.parent) == before
-
-    def test_upgrade_false_lets_the_program_write(self, v18: Path) -> None:
-        """A file opened as it is can be written at its own version."""
-        database = waiaas.connect(v18, upgrade=False)
-        database.execute_sql("INSERT INTO wc_store VALUES ('new', 'row')")
-        waiaas.close(database)
-        assert query(v18, "SELECT value FROM wc_store WHERE key = 'new'") == [("row",)]
-        assert query(v18, "SELECT max(version) FROM schema_version") == [(18,)]
 
     def test_of_a_killed_daemon_is_upgraded_with_all_that_was_committed(self, tmp_path: Path) -> None:
         """Rows that stand in the write-ahead log alone are upgraded, and are in the backup."""
@@ -258,7 +235,7 @@ class TestOldFile:
             "INSERT INTO wc_store VALUES ('logged', 'row')",
             "-wal",
         )
-        waiaas.close(waiaas.connect(path))
+        waiaas.connect(path).close()
         (backup,) = tmp_path.glob("*.backup")
         for file, version in ((path, 19), (backup, 18)):
             assert query(file, "SELECT value FROM wc_store WHERE key = 'logged'") == [("row",)]
@@ -278,7 +255,7 @@ class TestOldFile:
                 shutil.copy(f"{original}{suffix}", f"{path}{suffix}")
         assert sha256(path) != sha256(original)
         shutil.rmtree(folder)
-        waiaas.close(waiaas.connect(path))
+        waiaas.connect(path).close()
         (backup,) = tmp_path.glob("*.backup")
         assert dump(backup) == before
         assert dump(path)["wallets"] == before["wallets"]
@@ -297,7 +274,7 @@ class TestOldFile:
     def test_skip_orphans_leaves_them_without_a_link(self, v18: Path) -> None:
         """With `skip_orphans` the session of a missing wallet stays, and has no link."""
         execute(v18, f"UPDATE sessions SET wallet_id = 'nobody' WHERE id = '{session_id(0)}'")
-        waiaas.close(waiaas.connect(v18, skip_orphans=True))
+        waiaas.connect(v18, skip_orphans=True).close()
         missing = query(v18, "SELECT id FROM sessions WHERE id NOT IN (SELECT session_id FROM session_wallets)")
         assert missing == [(session_id(0),)]
 
@@ -305,7 +282,7 @@ class TestOldFile:
 class TestOpenAsItIs:
     """What the command line looks at files with, and changes existing ones with."""
 
-    @pytest.mark.parametrize("open_it", [open_as_it_is, open_to_change])
+    @pytest.mark.parametrize("open_it", [open_read_only, open_to_change])
     def test_a_file_that_is_not_there_is_not_created(
         self, tmp_path: Path, open_it: Callable[[Path], AbstractContextManager[SqliteDatabase]]
     ) -> None:
@@ -315,7 +292,7 @@ class TestOpenAsItIs:
         assert caught.value.reason == "file_not_found"
         assert list(tmp_path.iterdir()) == []
 
-    @pytest.mark.parametrize("open_it", [open_as_it_is, open_to_change])
+    @pytest.mark.parametrize("open_it", [open_read_only, open_to_change])
     @pytest.mark.parametrize("wal", [False, True], ids=["rollback-journal", "wal"])
     @pytest.mark.parametrize("version", [18, 19])
     def test_looking_changes_no_byte(
@@ -353,7 +330,7 @@ class TestOpenAsItIs:
             "-shm",
         )
         before = {name: each for name, each in files(tmp_path).items() if name[-4:] != "-shm"}
-        with open_as_it_is(path) as database:
+        with open_read_only(path) as database:
             assert database.execute_sql("SELECT value FROM wc_store WHERE key = 'logged'").fetchone() == ("row",)
             with pytest.raises(OperationalError, match="readonly"):
                 database.execute_sql("DELETE FROM wc_store")
@@ -385,14 +362,14 @@ class TestPaths:
         monkeypatch.chdir(folder)
         before = dump(make_file(folder / "plain.db", rows=2))
         os.rename("plain.db", name)
-        waiaas.close(waiaas.connect(name, upgrade=False))
+        assert waiaas.status(name).version == 18
         assert os.listdir() == [name]
-        waiaas.close(waiaas.connect(name))
+        waiaas.connect(name).close()
         (backup,) = set(os.listdir()) - {name}
         assert backup.startswith(f"{name}.v18-")
         os.rename(backup, "backup.db")
         assert dump(folder / "backup.db") == before
-        waiaas.close(waiaas.connect(folder / name))
+        waiaas.connect(folder / name).close()
         assert sorted(os.listdir()) == sorted([name, "backup.db"])
 
     @pytest.mark.parametrize("name", ODD_NAMES)
@@ -401,9 +378,9 @@ class TestPaths:
     ) -> None:
         """A new file of any name is created under that name, and named so where it is refused."""
         monkeypatch.chdir(tmp_path)
-        database = waiaas.connect(name)
+        database = waiaas.connect(name).peewee
         database.execute_sql("INSERT INTO schema_version VALUES (20, 1, '')")
-        waiaas.close(database)
+        database.close_all()
         assert os.listdir() == [name]
         error = refused(tmp_path / name)
         assert (error.reason, (error.details or {})["path"]) == ("code_too_old", str(tmp_path / name))
@@ -415,7 +392,7 @@ class TestPaths:
         real, link = make_file(tmp_path / "real" / "wallets.db"), tmp_path / "link.db"
         link.symlink_to(real)
         before = dump(real)
-        waiaas.close(waiaas.connect(link))
+        waiaas.connect(link).close()
         assert link.is_symlink()
         assert query(real, "SELECT max(version) FROM schema_version") == [(19,)]
         (backup,) = tmp_path.rglob("*.backup")
@@ -426,7 +403,7 @@ class TestPaths:
         """A dangling symlink is where the new file is made, with mode 0600."""
         link = tmp_path / "link.db"
         link.symlink_to(tmp_path / "wallets.db")
-        waiaas.close(waiaas.connect(link))
+        waiaas.connect(link).close()
         assert link.is_symlink()
         assert mode(tmp_path / "wallets.db") == 0o600
         assert query(tmp_path / "wallets.db", "SELECT max(version) FROM schema_version") == [(19,)]
@@ -437,7 +414,7 @@ class TestPaths:
         """A relative path names a file in the working folder, and the backup stands beside it."""
         monkeypatch.chdir(tmp_path)
         make_file(tmp_path / "wallets.db")
-        waiaas.close(waiaas.connect("wallets.db"))
+        waiaas.connect("wallets.db").close()
         assert query(tmp_path / "wallets.db", "SELECT max(version) FROM schema_version") == [(19,)]
         assert len(list(tmp_path.glob("wallets.db.v18-*.backup"))) == 1
 
@@ -446,10 +423,10 @@ class TestClose:
     def test_writes_the_whole_log_back(self, tmp_path: Path) -> None:
         """After `close` the file holds every row by itself: the log is gone or empty."""
         path, copy = tmp_path / "wallets.db", tmp_path / "copy.db"
-        database = waiaas.connect(path)
+        database = waiaas.connect(path).peewee
         database.execute_sql("INSERT INTO wc_store VALUES ('key', 'value')")
         assert os.path.getsize(f"{path}-wal") > 0
-        waiaas.close(database)
+        database.close_all()
         assert database.is_closed()
         assert not os.path.exists(f"{path}-wal") or os.path.getsize(f"{path}-wal") == 0
         shutil.copy(path, copy)
@@ -458,10 +435,10 @@ class TestClose:
     def test_empties_the_log_for_connections_that_stay(self, tmp_path: Path) -> None:
         """Where another connection stays open, the log is written back all the same and is empty."""
         path, copy = tmp_path / "wallets.db", tmp_path / "copy.db"
-        database = waiaas.connect(path)
+        database = waiaas.connect(path).peewee
         with plain(path, "SELECT * FROM wallets"):
             database.execute_sql("INSERT INTO wc_store VALUES ('key', 'value')")
-            waiaas.close(database)
+            database.close_all()
             assert os.path.getsize(f"{path}-wal") == 0
             shutil.copy(path, copy)
         assert query(copy, "SELECT value FROM wc_store") == [("value",)]
@@ -472,19 +449,19 @@ class TestClose:
         path = tmp_path / "wallets.db"
         if make:
             make(path)
-        database = waiaas.connect(path, busy_timeout=0.5)
+        database = waiaas.connect(path, busy_timeout=0.5).peewee
         with plain(path, "INSERT INTO wc_store VALUES ('key', 'value')"):
-            waiaas.close(database)
+            database.close_all()
             assert os.path.getsize(f"{path}-wal") == 0
         assert query(path, "SELECT value FROM wc_store WHERE key = 'key'") == [("value",)]
 
     def test_leaves_the_log_to_a_reader(self, tmp_path: Path) -> None:
         """Where a reader needs the log, `close` leaves it to be written back later, and nothing is lost."""
         path = tmp_path / "wallets.db"
-        database = waiaas.connect(path, busy_timeout=0.1)
+        database = waiaas.connect(path, busy_timeout=0.1).peewee
         with plain(path, "BEGIN", "SELECT * FROM wc_store") as reader:
             database.execute_sql("INSERT INTO wc_store VALUES ('key', 'value')")
-            waiaas.close(database)
+            database.close_all()
             assert database.is_closed()
             assert os.path.getsize(f"{path}-wal") > 0
             assert reader.execute("SELECT * FROM wc_store").fetchall() == []
@@ -495,61 +472,110 @@ class TestClose:
     def test_may_be_called_again(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
         """Closing a closed database does nothing, not even where its file is gone."""
         monkeypatch.chdir(tmp_path)
-        database = waiaas.connect(path)
-        waiaas.close(database)
+        database = waiaas.connect(path).peewee
+        database.close_all()
         for file in tmp_path.iterdir():
             file.unlink()
-        waiaas.close(database)
+        database.close_all()
         assert database.is_closed()
         assert list(tmp_path.iterdir()) == []
 
     def test_is_refused_inside_peewees_transaction(self, tmp_path: Path) -> None:
         """Inside `atomic()` the database stays open, and the transaction can still be committed."""
-        database = waiaas.connect(tmp_path / "wallets.db")
+        database = waiaas.connect(tmp_path / "wallets.db").peewee
         with database.atomic():
             database.execute_sql("INSERT INTO wc_store VALUES ('key', 'value')")
             with pytest.raises(WAIaaSError) as caught:
-                waiaas.close(database)
+                database.close_all()
             assert not database.is_closed()
         assert caught.value.reason == "inside_transaction"
-        waiaas.close(database)
+        database.close_all()
         assert query(tmp_path / "wallets.db", "SELECT value FROM wc_store") == [("value",)]
 
     @pytest.mark.parametrize("begin", ["BEGIN", "BEGIN IMMEDIATE", "SAVEPOINT s"])
     def test_is_refused_inside_a_transaction_begun_by_hand(self, tmp_path: Path, begin: str) -> None:
         """A transaction that Peewee does not know of counts as well, and can still be rolled back."""
-        database = waiaas.connect(tmp_path / "wallets.db")
+        database = waiaas.connect(tmp_path / "wallets.db").peewee
         database.execute_sql(begin)
         database.execute_sql("INSERT INTO wc_store VALUES ('key', 'value')")
         with pytest.raises(WAIaaSError) as caught:
-            waiaas.close(database)
+            database.close_all()
         assert caught.value.reason == "inside_transaction"
         assert not database.is_closed()
         database.execute_sql("ROLLBACK")
-        waiaas.close(database)
+        database.close_all()
         assert query(tmp_path / "wallets.db", "SELECT value FROM wc_store") == []
 
-    def test_closes_this_threads_connection_alone(self, tmp_path: Path) -> None:
-        """Another thread's connection of the same database goes on working."""
-        database = waiaas.connect(tmp_path / "wallets.db", busy_timeout=0.2)
+    def test_closes_the_connections_of_all_threads(self, tmp_path: Path) -> None:
+        """A connection that another thread has used is closed at once, and no thread opens one again."""
+        database = waiaas.connect(tmp_path / "wallets.db")
         with ThreadPoolExecutor(1) as pool:
-            pool.submit(database.execute_sql, "INSERT INTO wc_store VALUES ('key', 'value')").result()
-            waiaas.close(database)
-            assert database.is_closed()
-            assert not pool.submit(database.is_closed).result()
-            rows = pool.submit(lambda: database.execute_sql("SELECT value FROM wc_store").fetchall()).result()
-            pool.submit(waiaas.close, database).result()
-        assert rows == [("value",)]
-        assert list(files(tmp_path)) == ["wallets.db"]
+            pool.submit(database.peewee.execute_sql, "INSERT INTO wc_store VALUES ('key', 'value')").result()
+            assert len(database.peewee.connections()) == 2
+            database.close()
+            assert database.peewee.connections() == []
+            assert list(files(tmp_path)) == ["wallets.db"]
+            with pytest.raises(WAIaaSError) as caught:
+                database.peewee.execute_sql("SELECT 1")
+            with pytest.raises(WAIaaSError) as caught_in_thread:
+                pool.submit(database.peewee.latest).result()
+            assert caught.value.reason == caught_in_thread.value.reason == "database_closed"
+        assert query(tmp_path / "wallets.db", "SELECT value FROM wc_store") == [("value",)]
+
+    def test_is_refused_while_another_thread_is_in_a_transaction(self, tmp_path: Path) -> None:
+        """A transaction of another thread keeps the database open, and can still be committed."""
+        database = waiaas.connect(tmp_path / "wallets.db")
+        began, goes_on = threading.Event(), threading.Event()
+
+        def write() -> None:
+            with database.transaction():
+                database.peewee.execute_sql("INSERT INTO wc_store VALUES ('key', 'value')")
+                began.set()
+                assert goes_on.wait(60)
+
+        with ThreadPoolExecutor(1) as pool:
+            writing = pool.submit(write)
+            assert began.wait(60)
+            with pytest.raises(WAIaaSError) as caught:
+                database.close()
+            goes_on.set()
+            writing.result()
+        assert caught.value.reason == "inside_transaction"
+        database.close()
+        assert query(tmp_path / "wallets.db", "SELECT value FROM wc_store") == [("value",)]
+
+    def test_leaves_a_running_query_to_its_thread(self, tmp_path: Path) -> None:
+        """Rows that another thread is reading are read to their end; then that connection is closed, too."""
+        database = waiaas.connect(tmp_path / "wallets.db")
+        for number in range(3):
+            database.peewee.execute_sql("INSERT INTO wc_store VALUES (?, '')", (str(number),))
+        with ThreadPoolExecutor(1) as pool:
+            cursor = pool.submit(database.peewee.execute_sql, "SELECT key FROM wc_store ORDER BY 1").result()
+            first = cursor.fetchone()
+            database.close()
+            assert [first, *cursor.fetchall()] == [("0",), ("1",), ("2",)]
+            connection = weakref.ref(cursor.connection)
+            del cursor
+            gc.collect()
+            assert connection() is None
+
+    def test_connections_of_threads_that_have_ended_are_closed(self, tmp_path: Path) -> None:
+        """However many threads have used a database, only those that are alive have connections."""
+        with waiaas.connect(tmp_path / "wallets.db") as database:
+            for _ in range(20):
+                thread = threading.Thread(target=lambda: (database.peewee.latest(), database.peewee.connection()))
+                thread.start()
+                thread.join()
+            assert len(database.peewee.connections()) == 1
 
     def test_of_a_file_opened_as_it_is_changes_no_byte(self, v18: Path) -> None:
         """Closing an old file twice, and from a second thread too, leaves it as it was."""
         before = files(v18.parent)
-        database = waiaas.connect(v18, upgrade=False)
+        database = open_unchanged(v18)
         with ThreadPoolExecutor(1) as pool:
             pool.submit(
-                lambda: (database.execute_sql("SELECT * FROM wallets").fetchall(), waiaas.close(database))
+                lambda: (database.execute_sql("SELECT * FROM wallets").fetchall(), database.close_all())
             ).result()
-        waiaas.close(database)
-        waiaas.close(database)
+        database.close_all()
+        database.close_all()
         assert files(v18.parent) == before

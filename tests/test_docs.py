@@ -101,7 +101,7 @@ def test_the_way_back_of_the_page_is_one_for_any_version(tmp_path: Path, version
     """The commands that put the backup in the file's place find the one of a file of another version, too."""
     path = make_file(tmp_path / "wallets.db", version)
     before = dump(path)
-    waiaas.close(waiaas.connect(path))
+    waiaas.connect(path).close()
     commands = documented_restore()
     for command in commands:
         shell(command)
@@ -146,7 +146,7 @@ def test_the_example_of_a_new_version_works() -> None:
     (source,) = blocks((DOCS / "how-to/new-version.rst").read_text("utf-8"), "python")
     module: dict[str, object] = {}
     exec(compile(source, "v20_wallet_label.py", "exec"), module)
-    database = waiaas.connect(":memory:")
+    database = waiaas.connect(":memory:").peewee
     migrator = LosslessMigrator(database)
     up = module["up"]
     assert callable(up)
@@ -154,7 +154,7 @@ def test_the_example_of_a_new_version_works() -> None:
         up(migrator)
     assert columns_of(database, "wallets")[-1] == "label"
     assert module["VERSION"] == waiaas.LATEST_SCHEMA_VERSION + 1
-    waiaas.close(database)
+    database.close_all()
 
 
 def columns_of(database: SqliteDatabase, table: str) -> list[str]:
@@ -189,7 +189,7 @@ def test_a_public_name_is_in_the_reference(name: str) -> None:
 @pytest.mark.parametrize("command", JSON_COMMANDS)
 def test_the_json_keys_of_a_command_are_on_the_page(command: str) -> None:
     """Whoever reads the JSON of a command by program finds each of its keys described."""
-    waiaas.close(waiaas.connect("wallets.db"))
+    waiaas.connect("wallets.db").close()
     path = "new.db" if command in ("init", "demo") else "wallets.db"
     result = CliRunner().invoke(main, [*command.split(), path, "--json"], catch_exceptions=False)
     page = PAGES["reference/command-line.rst"].read_text("utf-8")

@@ -10,6 +10,8 @@ import pytest
 from flask.testing import FlaskClient
 
 import waiaas
+from waiaas.schemas import CreateWalletRequestSchema
+from waiaas.services import KillSwitchService, WalletService
 
 KEY = "only for these tests"
 WALLET = {"name": "payments", "chain": "solana", "environment": "testnet", "publicKey": "7xKX"}
@@ -34,9 +36,9 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def wallet(path: Path) -> str:
     """The id of a wallet in the file."""
-    database = waiaas.connect(path)
-    created = waiaas.WalletService(database).create(**waiaas.CreateWalletRequestSchema().load(WALLET), actor="admin")
-    waiaas.close(database)
+    database = waiaas.connect(path).peewee
+    created = WalletService(database).create(**CreateWalletRequestSchema().load(WALLET), actor="admin")
+    database.close_all()
     return str(created.id)
 
 
@@ -109,9 +111,9 @@ def test_nothing_is_signed_for_a_wallet_that_is_not_active(
     agent = agent_of(client, wallet)
     answer = client.post("/v1/signatures", data=b"abc", headers=agent)
     assert (answer.status_code, answer.json) == (201, {"signature": b"cba".hex()})
-    database = waiaas.connect(path)
+    database = waiaas.connect(path).peewee
     database.execute_sql("UPDATE wallets SET status = ?", (status,))
-    waiaas.close(database)
+    database.close_all()
     answer = client.post("/v1/signatures", data=b"abc", headers=agent)
     assert (answer.status_code, answer.json and answer.json["code"]) == (409, code)
     assert answer.json is not None and "signature" not in answer.json
@@ -138,8 +140,8 @@ def test_an_agent_renews_as_with_the_daemon(client: FlaskClient, path: Path, wal
 def test_a_locked_system_answers_no_agent(client: FlaskClient, path: Path, wallet: str) -> None:
     """While the kill switch is not ACTIVE, each request of an agent is answered with 503."""
     agent = agent_of(client, wallet)
-    database = waiaas.connect(path)
-    waiaas.KillSwitchService(database).activate(actor="sam")
-    waiaas.close(database)
+    database = waiaas.connect(path).peewee
+    KillSwitchService(database).activate(actor="sam")
+    database.close_all()
     for answer in (client.get("/v1/wallet", headers=agent), client.post("/v1/signatures", data=b"a", headers=agent)):
         assert (answer.status_code, answer.json and answer.json["code"]) == (503, "SYSTEM_LOCKED")

@@ -26,26 +26,22 @@ MAY_IMPORT = {
     "files": {"ddl", "errors", "paths", "progress"},
     "backends": {"errors", "files", "models", "paths"},
     "migrations": {"backends", "ddl", "errors", "files", "models", "paths", "progress"},
-    "database": {"backends", "ddl", "errors", "files", "migrations", "models", "paths", "progress"},
-    "services": {"backends", "errors", "models", "paths", "schemas", "vocabularies"},
+    "settings": {"errors", "models"},
+    "services": {"backends", "errors", "models", "paths", "schemas", "settings", "vocabularies"},
+    "inspection": {"backends", "ddl", "errors", "files", "migrations", "models", "paths", "progress", "vocabularies"},
     "transfer": {
-        *("backends", "database", "ddl", "errors", "files", "inspection", "migrations", "models", "progress"),
+        *("backends", "ddl", "errors", "files", "inspection", "migrations", "models", "paths", "progress"),
+    },
+    "database": {
+        *("backends", "errors", "migrations", "models", "paths", "progress", "services", "settings"),
+    },
+    "maintenance": {
+        *("backends", "database", "errors", "files", "inspection", "migrations", "paths", "progress", "settings"),
+        "transfer",
     },
     "openapi": {"errors", "schemas", ""},
-    "inspection": {
-        "backends",
-        "database",
-        "ddl",
-        "errors",
-        "files",
-        "migrations",
-        "models",
-        "paths",
-        "progress",
-        "vocabularies",
-    },
     "demo": {"database", "inspection", "models", "migrations"},
-    "cli": {"database", "ddl", "demo", "errors", "files", "inspection", "migrations", "paths", "progress", ""},
+    "cli": {"ddl", "demo", "errors", "files", "inspection", "maintenance", "migrations", "paths", "progress", ""},
     "__main__": {"cli"},
     "testing": {"database", "demo"},
 }
@@ -113,53 +109,26 @@ def test_a_version_module_speaks_in_literals(file: Path) -> None:
 
 
 @pytest.mark.slow
-def test_what_only_opens_a_file_loads_no_services() -> None:
-    """Services, schemas and the rehearsal are loaded at their first use; until then nothing of them, nor of PyJWT."""
+def test_what_only_opens_a_file_loads_no_services(tmp_path: Path) -> None:
+    """Services, schemas, the upgrade and their packages are imported when they are used."""
     program = """
 import sys, waiaas
-later = ("inspection", "migrations.runner", "ddl.migrator", "schemas", "services")
-assert not {f"waiaas.{name}" for name in later} & set(sys.modules) and "jwt" not in sys.modules
-assert {*waiaas.__all__, *waiaas._LOADED_LATER} <= set(dir(waiaas))
-assert waiaas.SessionService is waiaas.services.SessionService
-assert all(hasattr(waiaas, name) for name in waiaas.__all__)
-try:
-    waiaas.no_such_name
-except AttributeError as error:
-    assert "no_such_name" in str(error)
-else:
-    raise AssertionError("an unknown name was found")
+later = ("jwt", "marshmallow", "playhouse", "waiaas.backends.postgresql", "waiaas.ddl.migrator",
+         "waiaas.inspection.check", "waiaas.migrations.runner", "waiaas.schemas", "waiaas.services")
+assert not set(later) & set(sys.modules), set(later) & set(sys.modules)
+with waiaas.connect(sys.argv[1]) as database:
+    assert not set(later) & set(sys.modules), set(later) & set(sys.modules)
+    assert database.sessions is database.sessions
+assert "marshmallow" in sys.modules
 """
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    path = str(tmp_path / "wallets.db")
+    run = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
 
 
-def test_each_public_name_is_imported_or_loaded_later() -> None:
-    """No public name is missing where it is loaded from, and type checkers find each in the same module."""
-    (unseen,) = (node for node in ast.parse(FRONT_DOOR.read_text("utf-8")).body if isinstance(node, ast.If))
-    imports = [node for node in unseen.body if isinstance(node, ast.ImportFrom)]
-    by_module = {str(node.module).removeprefix("waiaas."): {alias.name for alias in node.names} for node in imports}
-    assert by_module == {module: set(names) for module, names in waiaas._LOADED_LATER.items()}
-    at_once = set(waiaas.__all__).difference(*by_module.values())
-    assert at_once <= set(vars(waiaas))
-    assert at_once.union(*by_module.values()) == set(waiaas.__all__)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "loaded"),
-    [
-        ("rehearse", "inspection.check inspection.rehearsal migrations.runner"),
-        ("plan", "migrations.runner"),
-        ("ErrorResponseSchema", "schemas"),
-        ("SessionSettings", "schemas services"),
-    ],
-)
-def test_a_name_loads_no_more_than_it_needs(name: str, loaded: str) -> None:
-    """The first use of a name loads its own module and what that imports, and none of the others."""
-    program = """
-import sys, waiaas
-getattr(waiaas, sys.argv[1])
-print(*sorted(later for later in waiaas._LOADED_LATER if f"waiaas.{later}" in sys.modules))
-"""
-    run = subprocess.run([sys.executable, "-c", program, name], capture_output=True, text=True)
-    assert (run.stdout.strip(), run.stderr) == (loaded, "")
+def test_the_front_door_has_plain_imports() -> None:
+    """Each public name is imported by `waiaas/__init__.py` itself, where a type checker sees it."""
+    body = ast.parse(FRONT_DOOR.read_text("utf-8")).body
+    imported = {alias.name for node in body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert set(waiaas.__all__) == imported
+    assert "__getattr__" not in vars(waiaas)

@@ -18,9 +18,10 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 import waiaas
-from waiaas import SessionService, SessionWalletService, WalletService, schemas
+from waiaas import schemas
 from waiaas.errors import ALL_CODES, ERROR_CODES, OWN_CODES
 from waiaas.openapi import document
+from waiaas.services import SessionService, SessionWalletService, WalletService
 from waiaas.vocabularies import CHAIN_TYPES, ENVIRONMENT_TYPES, NETWORK_TYPES
 
 DOCUMENT = document()
@@ -462,7 +463,7 @@ def test_any_request_is_judged_alike(name: str, data: st.DataObject) -> None:
 @pytest.fixture
 def answers(tmp_path: Path) -> dict[str, list[Any]]:
     """Answers of real services, as they go over the wire, by the name of their schema."""
-    database = waiaas.connect(tmp_path / "wallets.db")
+    database = waiaas.connect(tmp_path / "wallets.db").peewee
     wallets, sessions, links = WalletService(database), SessionService(database), SessionWalletService(database)
     create = schemas.CreateWalletRequestSchema()
     made = [
@@ -492,7 +493,7 @@ def answers(tmp_path: Path) -> dict[str, list[Any]]:
         "CreatedWalletResponse": [{"wallet": made[0], "session": each} for each in (issued, None)],
         "WalletSessionResponse": [issued],
     }
-    waiaas.close(database)
+    database.close_all()
     return {name: [schema_of(name).dump(each) for each in some] for name, some in given.items()}
 
 

@@ -17,9 +17,9 @@ from support.old_files import dump, query
 import waiaas
 from waiaas import Progress
 from waiaas import progress as progress_module
-from waiaas.database import open_to_change
 from waiaas.errors import refusal
 from waiaas.migrations import run
+from waiaas.migrations.opening import open_to_change
 from waiaas.progress import ProgressReporter
 
 LONG = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000) SELECT {}(i) FROM n"

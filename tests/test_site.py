@@ -20,6 +20,7 @@ from waiaas.cli import main
 from waiaas.errors import ALL_CODES, REASONS
 from waiaas.errors.texts import texts_in
 from waiaas.migrations.history import DESCRIPTIONS
+from waiaas.models import MODELS
 
 pytestmark = pytest.mark.site
 
@@ -120,7 +121,7 @@ def test_a_message_about_a_field_is_described(name: str) -> None:
     assert f"{english} {korean}" in text_of(source_of("reference/errors-ko.html"))
 
 
-@pytest.mark.parametrize("model", waiaas.MODELS, ids=lambda model: model._meta.table_name)
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.table_name)
 def test_a_table_is_described(model: type[waiaas.models.BaseModel]) -> None:
     """Each table has every column, index and vocabulary on the page, and stands in the diagram of all columns."""
     name = model._meta.table_name

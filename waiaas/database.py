@@ -1,500 +1,244 @@
-"""Opening and closing a WAIaaS database file: created when empty, upgraded when old, refused when not ours."""
+"""The front door: `connect` opens a database, and `Database` is what a program works with."""
 
 from __future__ import annotations
 
-import os
-import stat
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
-from functools import partial
+from contextlib import AbstractContextManager
+from functools import cached_property
 from os import PathLike
+from types import TracebackType
 from typing import TYPE_CHECKING
 
-from peewee import DatabaseError, OperationalError, SchemaManager, SqliteDatabase
-
-from waiaas.backends.sqlite import IN_MEMORY, LOG, WaiaasDatabase
-from waiaas.ddl.commit import immediate_transaction
-from waiaas.ddl.connection import pragmas, read
-from waiaas.errors import WAIaaSError, refusal
-from waiaas.errors.driver import sqlite3
-from waiaas.errors.sqlite import is_unsafe_use, reason_for
-from waiaas.errors.translation import translate_errors
-from waiaas.files.leftovers import remove_leftovers
-from waiaas.files.opening import DatabaseFile, path_of
-from waiaas.files.page_check import has_log, refuse_damage
-from waiaas.files.upgrade_lock import after_upgrades, has_lock_file, upgrade_lock
-from waiaas.migrations import LATEST_SCHEMA_VERSION
-from waiaas.migrations.report import Backup
-from waiaas.migrations.version import schema_version
-from waiaas.models import MODELS, SchemaVersion
-from waiaas.paths import file_of
-from waiaas.progress import Progress, ProgressReporter
+from waiaas.backends.sqlite import WaiaasDatabase
+from waiaas.migrations.opening import BUSY_TIMEOUT, open_latest
+from waiaas.models import MODELS
+from waiaas.models.binding import bind_block
+from waiaas.paths import file_of, is_postgresql_url
+from waiaas.settings import Clock, SessionSettings
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from waiaas.backends.postgresql import PostgresqlDatabase
+    from waiaas.errors import WAIaaSError
+    from waiaas.migrations.report import Backup, UpgradeReport
     from waiaas.progress import ProgressCallback
+    from waiaas.services import (
+        AuditService,
+        KillSwitchService,
+        SessionService,
+        SessionWalletService,
+        TokenService,
+        WalletService,
+    )
 
-#: Seconds that a statement waits for another connection's lock, unless told otherwise.
-BUSY_TIMEOUT = 5.0
-# SQLite takes milliseconds as a 32-bit number.
-_LONGEST_TIMEOUT = 2_147_483
-# A mode of SQLite's URIs in which a file is read without locks, and its log is not looked for.
-_NOTHING_BUT_THE_FILE = "ro&immutable=1"
-# What the daemon sets on each connection, but for busy_timeout, which is Peewee's `timeout`, and journal_mode: that
-# one is a change of the file itself, so it waits until the file is known to be ours and at the latest version.
-_PRAGMAS: dict[str, str | int] = {
-    "synchronous": "NORMAL",
-    "foreign_keys": "ON",
-    "cache_size": -64000,
-    "mmap_size": 268435456,
-    "temp_store": "MEMORY",
-}
-# `synchronous=NORMAL` is for a write-ahead log. In rollback-journal mode a power cut could then leave a journal with a
-# missing sector that its checksum, a sum of every 200th byte, does not show (pager_cksum in SQLite's pager.c), and
-# rolling it back would destroy the file. EXTRA (3) also syncs the folder once the journal is gone, before COMMIT ends.
-_SAFE_WITH_A_JOURNAL = {"synchronous": 3}
-# A bad sector of a file that is mapped into memory ends the process with SIGBUS (https://www.sqlite.org/mmap.html). So
-# a file is mapped only to serve requests, which it makes faster, and not while it is changed or inspected.
-_WHILE_CHANGED = {**_PRAGMAS, "mmap_size": 0}
 
-# https://www.sqlite.org/security.html: what the file itself defines may use only functions without side effects, and
-# each page is checked when it is read.
-_PRAGMAS_TO_INSPECT = {"trusted_schema": "OFF", "cell_size_check": "ON"}
+class Database:
+    """An open database at the latest schema version, with the services that work on it.
+
+    :func:`connect` returns one. One object serves all threads: each has a connection of its own, which is closed when
+    the thread ends. As a context manager it is closed at the end of the block; the block is not a transaction.
+
+    :ivar peewee: the Peewee database, for queries of your own.
+    :ivar target: the path as it was given, ``:memory:``, or the URL without its password.
+    :ivar upgrade_report: what the upgrade by :func:`connect` did; None if there was nothing to upgrade.
+
+    >>> import waiaas
+    >>> with waiaas.connect(":memory:") as database:
+    ...     wallet = database.wallets.create(
+    ...         name="trading", chain="solana", environment="mainnet", public_key="an address", actor="sam"
+    ...     )
+    ...     session = database.sessions.create(wallet_ids=[wallet.id], actor="sam")
+    ...     database.sessions.authorize(session.token).wallet.name
+    'trading'
+    >>> database
+    <waiaas.Database :memory:>
+    """
+
+    def __init__(
+        self,
+        peewee: WaiaasDatabase | PostgresqlDatabase,
+        *,
+        settings: SessionSettings | None = None,
+        clock: Clock = time.time,
+        upgrade_report: UpgradeReport | None = None,
+    ) -> None:
+        """Take the Peewee database, and the settings and the clock of all services."""
+        self.peewee = peewee
+        self.target = file_of(peewee)
+        self.upgrade_report = upgrade_report
+        self._settings = settings
+        self._clock = clock
+
+    # The services are imported when they are used: a program that only opens or upgrades a file need not wait.
+
+    @cached_property
+    def sessions(self) -> SessionService:
+        """Creates, authorizes, renews, revokes and lists sessions."""
+        from waiaas.services import SessionService
+
+        return SessionService(self.peewee, settings=self._settings, clock=self._clock)
+
+    @cached_property
+    def links(self) -> SessionWalletService:
+        """Links wallets to sessions, and sets default wallets."""
+        from waiaas.services import SessionWalletService
+
+        return SessionWalletService(self.peewee, settings=self._settings, clock=self._clock)
+
+    @cached_property
+    def wallets(self) -> WalletService:
+        """Creates, suspends, resumes, terminates and lists wallets."""
+        from waiaas.services import WalletService
+
+        return WalletService(self.peewee, settings=self._settings, clock=self._clock)
+
+    @cached_property
+    def tokens(self) -> TokenService:
+        """Signs and verifies session tokens, and rotates their key."""
+        from waiaas.services import TokenService
+
+        return TokenService(self.peewee, settings=self._settings, clock=self._clock)
+
+    @cached_property
+    def audit(self) -> AuditService:
+        """Reads the audit log."""
+        from waiaas.services import AuditService
+
+        return AuditService(self.peewee, settings=self._settings, clock=self._clock)
+
+    @cached_property
+    def kill_switch(self) -> KillSwitchService:
+        """Locks the whole system, and recovers it."""
+        from waiaas.services import KillSwitchService
+
+        return KillSwitchService(self.peewee, settings=self._settings, clock=self._clock)
+
+    @property
+    def warnings(self) -> list[WAIaaSError]:
+        """What failed after the file was created or upgraded; that change is committed."""
+        return list(getattr(self.peewee, "warnings", ()))
+
+    def models(self) -> AbstractContextManager[object]:
+        """Return a context manager that binds the models of ``waiaas.models`` to this database for a block.
+
+        The binding is that of the task or thread that runs the block: others may have bound another database.
+        """
+        return bind_block(self.peewee, MODELS)
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Return a context manager for a transaction that holds its lock from the start.
+
+        What the block reads stays true until it commits. Services that are called in the block are part of the
+        transaction. If the block raises, nothing of it is kept. A transaction inside another one is a savepoint.
+
+        :raises WAIaaSError: ``database_busy`` if the lock is not free within the busy timeout; ``disk_full``,
+            ``corrupt`` or another reason if the database cannot be used.
+        """
+        return self.peewee.exclusive_transaction()
+
+    def close(self) -> None:
+        """Close the connections of all threads for good; the write-ahead log is written back into the file.
+
+        A closed database may be closed again. Any other use of it is refused (``database_closed``).
+
+        :raises WAIaaSError: ``inside_transaction`` if a thread is in a transaction: nothing is closed then. After
+            closing, ``corrupt``, ``disk_full`` or another reason if the log could not be written back.
+        """
+        self.peewee.close_all()
+
+    def __enter__(self) -> Self:
+        """Return the database."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the database."""
+        self.close()
+
+    def __repr__(self) -> str:
+        """Show which database it is, and no password."""
+        return f"<waiaas.Database {self.target}>"
 
 
 def connect(
-    path: str | bytes | PathLike[str],
+    target: str | bytes | PathLike[str],
     *,
     create: bool = True,
     upgrade: bool = True,
     backup: Backup = True,
     skip_orphans: bool = False,
+    settings: SessionSettings | None = None,
+    clock: Clock = time.time,
     busy_timeout: float = BUSY_TIMEOUT,
     progress: ProgressCallback | None = None,
-) -> WaiaasDatabase:
-    """Open a WAIaaS database file at the latest schema version.
+    pool_size: int | None = None,
+    prepared_statements: bool = True,
+) -> Database:
+    """Open a database at the latest schema version.
 
     A file that is empty or does not exist is created (mode 0600, because it will contain the key that signs session
-    tokens), unless `create` or `upgrade` is False. An older one is upgraded first, as `waiaas.upgrade` does it and
-    with its `backup`, `skip_orphans` and `progress`. While another process upgrades the file, this one waits, however
-    long that takes, and calls `progress`. With `upgrade=False` an older file is opened unchanged. `busy_timeout` is
-    how many seconds (0 to 2,147,483) a statement waits for another connection's lock. `":memory:"` is a new database
-    in memory.
+    tokens). An older one is upgraded first, as :func:`waiaas.upgrade` does it. While another process upgrades the
+    database, this one waits, however long that takes.
 
-    The path is resolved once: a later change of the working folder has no effect. A later connection (of another
-    thread, in a forked process, after `close`) opens the same file or is refused (`file_replaced`), and never creates
-    one.
+    A path is resolved once: a later change of the working folder has no effect. A later connection (of another thread
+    or a forked process) opens the same file or is refused (``file_replaced``), and never creates one.
 
-    Returns a `peewee.SqliteDatabase`. Its `warnings` are what failed after the file was created or upgraded and that
-    was committed. Every connection that it makes (one a thread) has the daemon's PRAGMAs:
-    `journal_mode=WAL`, `synchronous=NORMAL`, `foreign_keys=ON`, `busy_timeout=5000`, `cache_size=-64000`,
-    `mmap_size=268435456` (0 while the file is changed), `temp_store=MEMORY`. An older file that is opened as it is
-    keeps its journal mode; in rollback-journal mode its connections have `synchronous=EXTRA`, since NORMAL could lose
-    the file in a power cut.
-    `with database:` is Peewee's own, and makes one transaction of the whole block: what the services did in it is
-    nobody else's until its end, and undone where the block raises. End with `close` instead.
+    Every connection to a file has the daemon's settings: ``journal_mode=WAL``, ``synchronous=NORMAL``,
+    ``foreign_keys=ON``, ``cache_size=-64000``, ``mmap_size=268435456`` (0 while the file is changed),
+    ``temp_store=MEMORY``.
 
-    Raises WAIaaSError, with the file as it was; its `reason` says why, among them
-    `code_too_old` (install a newer waiaas), `not_a_database`, `other_program`, `schema_version_missing`,
-    `read_only`, `database_busy`, `sidecar_of_another_user` and `sidecar_not_a_file` (a journal or log next to the file
-    that is not to be trusted), and all that `waiaas.upgrade` refuses; with `create=False` or `upgrade=False`
-    `file_not_found` and `empty_database`. Raises ValueError for a `busy_timeout` out of
-    bounds, and for an empty `backup` where there is something to upgrade; TypeError for a `busy_timeout` that is no
-    number or a path that is none.
+    :param target: the path of a SQLite file; ``:memory:`` for a new database in memory; or the URL of a PostgreSQL
+        database, ``postgresql://user:password@host/database``.
+    :param create: False to refuse a file that is empty or does not exist.
+    :param upgrade: False to refuse an older database, and to create none.
+    :param backup: whether an upgrade of a file writes a backup; or the path of the backup, or of the folder for it.
+    :param skip_orphans: upgrade sessions that name a missing wallet; they have no wallet then.
+    :param settings: how long sessions live and how many a wallet may have; each default is the daemon's.
+    :param clock: returns the time in Unix seconds, for all services.
+    :param busy_timeout: how many seconds (0 to 2,147,483) a statement waits for another connection's lock.
+    :param progress: called with a :class:`waiaas.Progress` during an upgrade, and while this process waits for one.
+    :param pool_size: PostgreSQL only: how many connections all threads share; None: each thread has its own.
+    :param prepared_statements: PostgreSQL only: False for a pooler that gives every transaction another connection.
+    :returns: the open database.
+    :raises WAIaaSError: with the database unchanged; its ``reason`` is one of the table of reasons, among them
+        ``code_too_old`` (install a newer waiaas), ``not_a_database``, ``other_program``, ``schema_version_missing``,
+        ``read_only``, ``database_busy``, ``sidecar_of_another_user`` and ``sidecar_not_a_file`` (a journal or log next
+        to the file that is not to be trusted), and all that :func:`waiaas.upgrade` refuses. With ``create=False``
+        or ``upgrade=False``: ``file_not_found`` and ``empty_database``.
+    :raises waiaas.UpgradePendingError: ``upgrade=False`` and the database is older (``upgrade_pending``).
+    :raises ValueError: ``busy_timeout`` is out of bounds, or ``backup`` is an empty path.
+    :raises TypeError: ``busy_timeout`` is not a number, or ``target`` is not a path.
 
-    >>> database = connect(":memory:")
-    >>> database.pragma("foreign_keys")
+    >>> with connect(":memory:") as database:
+    ...     database.peewee.pragma("foreign_keys")
     1
-    >>> close(database)
     """
-    if not isinstance(busy_timeout, (int, float)):
-        raise TypeError(f"busy_timeout is a number of seconds, not {busy_timeout!r}")
-    if not 0 <= busy_timeout <= _LONGEST_TIMEOUT:
-        raise ValueError(f"busy_timeout is a number of seconds from 0 to {_LONGEST_TIMEOUT}, not {busy_timeout!r}")
-    name, reporter = path_of(path), ProgressReporter(progress)
-    if name == IN_MEMORY:
-        database = WaiaasDatabase(name, pragmas=_WHILE_CHANGED, timeout=busy_timeout)
-        return _brought_up(database, upgrade, backup, skip_orphans, progress)
-    file = DatabaseFile(name)
-    _reserve(file, create=create and upgrade)
-    version = _look_at(file, busy_timeout, reporter, to_upgrade=upgrade)
-    if version == 0 and not (create and upgrade):
-        raise refusal("empty_database", path=name)
-    if upgrade and version < LATEST_SCHEMA_VERSION and not os.access(file.real, os.W_OK):
-        raise refusal("read_only", path=name)
-    # A lock file that a killed upgrade has left is removed by taking the lock.
-    needs_lock = upgrade and (_is_old(version) or has_lock_file(file))
-    with upgrade_lock(file, _waiting(reporter)) if needs_lock else nullcontext():
-        return _brought_up(_database(file, busy_timeout), upgrade, backup, skip_orphans, progress)
+    report: UpgradeReport | None
+    if is_postgresql_url(target):
+        from waiaas.backends.postgresql import open_database
+        from waiaas.migrations.postgresql import create_or_upgrade
 
-
-def close(database: SqliteDatabase) -> None:
-    """Write the whole write-ahead log back into the file and close this thread's connections.
-
-    Where another connection is still reading, the log stays for it and is written back later; nothing is lost.
-    A closed database may be closed again. Raises WAIaaSError with the reason
-    `inside_transaction` where a transaction is open, and with `corrupt`, after closing, where file and log do not
-    fit together, and TypeError for what is no database, such as a path.
-    """
-    if not isinstance(database, SqliteDatabase):
-        raise TypeError(f"close takes the database that waiaas.connect(path) returns, not {type(database).__name__}")
-    if isinstance(database, WaiaasDatabase):
-        database.close_reader()
-    if database.is_closed():
-        return
-    if database.in_transaction() or database.connection().in_transaction:
-        raise refusal("inside_transaction")
-    try:
-        with translate_errors(database):
-            _write_log_back(database)
-    finally:
-        database.close()
-
-
-def _write_log_back(database: SqliteDatabase) -> None:
-    """Write the whole log back, unless another connection needs it: then that one writes it back later."""
-    try:
-        # A connection that has not read since another one wrote finds the log busy: it reads first.
-        database.execute_sql("SELECT count(*) FROM sqlite_master").fetchone()
-        database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    except (OperationalError, sqlite3.OperationalError) as error:
-        # Peewee's from executing a statement, and the driver's own from fetching its rows.
-        if reason_for(error) != "database_busy":
-            raise
-
-
-def create(path: str | bytes | PathLike[str]) -> list[WAIaaSError]:
-    """Create a database and close it; return what failed after the tables were committed."""
-    database = connect(path)
-    try:
-        close(database)
-    except WAIaaSError as error:
-        database.warn(_warning("log_not_written_back", file_of(database), error))
-    return database.warnings
-
-
-def refuse_existing(path: str | PathLike[str]) -> None:
-    """Refuse a path at which there is a file that is not empty.
-
-    A database without tables counts as empty: a power cut during `init` can leave one, and the next `init` fills it.
-    Raises WAIaaSError with the reason `file_exists`.
-    """
-    if os.path.isfile(path) and os.path.getsize(path) and not _has_no_tables(path):
-        raise refusal("file_exists", path=os.fspath(path))
-
-
-def is_new(path: str | PathLike[str]) -> bool:
-    """Return whether a file is exactly what `create` makes: its owner's alone, at the latest version, without rows.
-
-    A power cut can leave such a file before `init` has reported it as created.
-    """
-    try:
-        with open_as_it_is(path) as database, translate_errors(database):
-            is_private = sys.platform == "win32" or stat.S_IMODE(os.stat(path).st_mode) == 0o600
-            return is_private and _has_new_content(database)
-    except WAIaaSError:
-        return False
-
-
-def _has_new_content(database: SqliteDatabase) -> bool:
-    schema = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name"
-    versions = "SELECT version, description FROM schema_version ORDER BY version"
-    with closing(connect(IN_MEMORY)) as new:
-        objects = read(new, schema)
-        if read(database, schema) != objects or read(database, versions) != read(new, versions):
-            return False
-    tables = [name for kind, name, *_ in objects if kind == "table" and name != "schema_version"]
-    return not any(read(database, f'SELECT 1 FROM "{name}" LIMIT 1') for name in tables)
-
-
-def _has_no_tables(path: str | PathLike[str]) -> bool:
-    try:
-        with open_as_it_is(path) as database:
-            return schema_version(database) == 0
-    except WAIaaSError:
-        return False
-
-
-@contextmanager
-def open_as_it_is(
-    path: str | bytes | PathLike[str], busy_timeout: float = BUSY_TIMEOUT, progress: ProgressCallback | None = None
-) -> Iterator[SqliteDatabase]:
-    """Open a file to look at it: nothing is created in it or changed, whatever the file is.
-
-    Waits, calling `progress`, while an upgrade by another process keeps readers out.
-    Beside a file with a write-ahead log that a killed daemon left, SQLite makes the log's index (`-shm`) anew.
-    Raises WAIaaSError with the reason `file_not_found` where there is no file, and
-    `log_unreadable` where that index is needed and the folder is read-only.
-    """
-    database = _open_to_look(DatabaseFile(path_of(path)), busy_timeout, ProgressReporter(progress))
-    try:
-        yield database
-    finally:
-        database.close()
-
-
-@contextmanager
-def open_to_change(
-    path: str | bytes | PathLike[str],
-    warn: Callable[[WAIaaSError], None] | None = None,
-    progress: ProgressCallback | None = None,
-) -> Iterator[SqliteDatabase]:
-    """Open an existing file for `upgrade` or `downgrade`: not a byte changes but by what they do.
-
-    If the block ends well and the file cannot be closed without an error, the change stays. `warn` gets that error;
-    without `warn` it is raised.
-
-    Raises WAIaaSError as `connect` does, with the reason `file_not_found` where there is no file
-    and `empty_database` where there is nothing in it.
-    """
-    file, reporter = DatabaseFile(path_of(path)), ProgressReporter(progress)
-    if _look_at(file, BUSY_TIMEOUT, reporter, to_upgrade=True) == 0:
-        raise refusal("empty_database", path=file.name)
-    with upgrade_lock(file, _waiting(reporter)):
-        database = _database(file, BUSY_TIMEOUT)
+        server = open_database(
+            target, busy_timeout=busy_timeout, pool_size=pool_size, prepared_statements=prepared_statements
+        )
         try:
-            yield database
+            report = create_or_upgrade(
+                server, create=create and upgrade, upgrade=upgrade, clock=clock, progress=progress
+            )
         except BaseException:
-            with _last_reader(file):
-                database.close()
+            server.close_all()
             raise
-        try:
-            close(database)
-        except WAIaaSError as error:
-            if warn is None:
-                raise
-            warning = _warning("log_not_written_back", file.name, error)
-            LOG.warning("%s", warning)
-            warn(warning)
-
-
-@contextmanager
-def _last_reader(file: DatabaseFile) -> Iterator[None]:
-    """Keep a connection open that only reads: the last that is closed writes the log back, and this one cannot.
-
-    A file that was refused keeps its log, which may be damaged or belong to another file.
-    """
-    with ExitStack() as stack:
-        with suppress(sqlite3.Error, WAIaaSError, OSError):
-            if has_log(file.real):
-                reader = stack.enter_context(closing(file.connect("ro")))
-                reader.execute("SELECT 1 FROM sqlite_master").fetchone()
-        yield
-
-
-def is_empty(path: str | bytes | PathLike[str]) -> bool:
-    """Return whether a file exists and is empty.
-
-    :raises WAIaaSError: `SCHEMA_INCOMPATIBLE` with the reason `log_without_database` if there is a log next to it.
-    """
-    file = DatabaseFile(path_of(path))
-    return os.path.isfile(file.real) and file.inspect().st_size == 0
-
-
-def _database(file: DatabaseFile, busy_timeout: float) -> WaiaasDatabase:
-    return WaiaasDatabase(file.name, file=file, pragmas=_WHILE_CHANGED, timeout=busy_timeout)
-
-
-def _is_old(version: int) -> bool:
-    return 0 < version < LATEST_SCHEMA_VERSION
-
-
-def _waiting(reporter: ProgressReporter) -> Callable[[], None]:
-    return partial(reporter, Progress("waiting for another process that upgrades the file"))
-
-
-def _reserve(file: DatabaseFile, *, create: bool) -> None:
-    """Make sure that there is a file, and that an empty one is its owner's alone before anything is in it.
-
-    A file that may be in use is never opened here: closing it would drop every lock that this process has on it
-    (https://www.sqlite.org/howtocorrupt.html, section 2.2). So a new file is made without opening it, on Linux.
-    """
-    try:
-        if create and os.path.basename(file.name) and not os.path.exists(file.real):
-            remove_leftovers(os.path.dirname(file.real))
-            file.refuse_sidecars(None)
-            _make_private_file(file.real)
-        if file.inspect().st_size == 0 and create:
-            if not os.access(file.real, os.W_OK):
-                raise refusal("read_only", path=file.name)
-            os.chmod(file.real, 0o600)
-    except OSError as error:
-        raise file.failed(error) from error
-
-
-def _make_private_file(path: str) -> None:
-    """Make an empty file of mode 0600, or leave the one that another process has just made."""
-    with suppress(FileExistsError):
-        if sys.platform == "linux":
-            os.mknod(path, 0o600 | stat.S_IFREG)
-        else:  # only root may use mknod
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-
-
-def _open_to_look(file: DatabaseFile, busy_timeout: float, reporter: ProgressReporter) -> SqliteDatabase:
-    if file.inspect().st_size == 1:
-        # SQLite takes a file of one byte for an empty one (unixFileSize in its os_unix.c) and writes over it.
-        raise refusal("not_a_database", path=file.name)
-    return after_upgrades(file, _waiting(reporter), partial(_opened_to_look, file, busy_timeout))
-
-
-def _opened_to_look(file: DatabaseFile, busy_timeout: float) -> SqliteDatabase:
-    real = file.real
-    try:
-        return _opened(file, _mode_to_look(real), busy_timeout)
-    except WAIaaSError as error:
-        has_log, has_index = os.path.exists(f"{real}-wal"), os.path.exists(f"{real}-shm")
-        if os.access(os.path.dirname(real), os.W_OK) or os.path.exists(f"{real}-journal"):
-            raise
-        if error.reason == "read_only" and not has_log:
-            # In write-ahead-log mode SQLite reads through a log, which it would have to make. Without one there is
-            # nobody who writes.
-            return _opened(file, _NOTHING_BUT_THE_FILE, busy_timeout)
-        if error.reason == "cannot_open" and has_log and not has_index and os.access(f"{real}-wal", os.R_OK):
-            raise refusal("log_unreadable", path=file.name) from error
-        raise
-
-
-def _opened(file: DatabaseFile, mode: str, busy_timeout: float) -> SqliteDatabase:
-    database = WaiaasDatabase(file.name, file=file, mode=mode, timeout=busy_timeout, pragmas=_PRAGMAS_TO_INSPECT)
-    try:
-        with translate_errors(database):
-            _read_schema(database)
-    except BaseException:
-        database.close()
-        raise
-    return database
-
-
-def _read_schema(database: SqliteDatabase) -> None:
-    """Let SQLite read the schema: with trust if an index of the user needs it, which this connection can afford."""
-    read = "SELECT count(*) FROM sqlite_master"
-    try:
-        database.execute_sql(read)
-    except DatabaseError as error:
-        if not is_unsafe_use(error):
-            raise
-        # The connection has no function that could do harm.
-        database.pragma("trusted_schema", "ON", permanent=True)
-        database.execute_sql(read)
-
-
-def _mode_to_look(path: str) -> str:
-    """How to open a file so that closing it changes nothing.
-
-    Whoever closes a database last writes its log back into the file, so where there is one (left by a daemon that was
-    killed, or in use) the file is opened for reading only. Without one, a connection for reading only would leave an
-    empty log behind, and could not roll back what a crash left half-written; in a file that cannot be written there
-    is then nothing to roll back, nor anybody who writes.
-    """
-    if os.path.exists(f"{path}-journal"):
-        return "rw"
-    if os.path.exists(f"{path}-wal"):
-        return "ro"
-    if os.access(path, os.W_OK):
-        return "rw"
-    return _NOTHING_BUT_THE_FILE
-
-
-def _look_at(file: DatabaseFile, busy_timeout: float, reporter: ProgressReporter, *, to_upgrade: bool) -> int:
-    """Return the schema version of a file that this library can work with; refuse any other.
-
-    Nothing ties a write-ahead log to its file: one that a killed daemon left, or that stood beside another file of
-    this name, is written into the file by whoever closes it last. So before an old file with a log is opened to be
-    changed, the pages of both together are looked at.
-    """
-    with closing(_open_to_look(file, busy_timeout, reporter)) as database:
-        version = schema_version(database)
-        with translate_errors(database):
-            if to_upgrade and _is_old(version) and has_log(file.real):
-                refuse_damage(database)
-        return version
-
-
-def _brought_up(
-    database: WaiaasDatabase,
-    upgrade: bool,
-    backup: Backup,
-    skip_orphans: bool,
-    progress: ProgressCallback | None,
-) -> WaiaasDatabase:
-    try:
-        with translate_errors(database):
-            _bring_up(database, upgrade, backup, skip_orphans, progress)
-            database.pragma("mmap_size", _PRAGMAS["mmap_size"], permanent=True)
-            if database.pragma("journal_mode") not in ("wal", "memory"):
-                for name, value in _SAFE_WITH_A_JOURNAL.items():
-                    database.pragma(name, value, permanent=True)
-    except BaseException:
-        database.close()
-        raise
-    return database
-
-
-def _bring_up(
-    database: WaiaasDatabase,
-    upgrade: bool,
-    backup: Backup,
-    skip_orphans: bool,
-    progress: ProgressCallback | None,
-) -> None:
-    version = schema_version(database)
-    if version == 0:
-        with pragmas(database, _SAFE_WITH_A_JOURNAL, database.warn):
-            _create(database)
-    elif version < LATEST_SCHEMA_VERSION:
-        if not upgrade:
-            return
-        # Loaded if there is something to upgrade.
-        from waiaas.migrations import runner
-
-        report = runner.upgrade(database, backup=backup, skip_orphans=skip_orphans, progress=progress)
-        database.warnings += report.warnings
-    try:
-        with translate_errors(database), pragmas(database, _SAFE_WITH_A_JOURNAL, database.warn):
-            _use_write_ahead_log(database)
-    except WAIaaSError as error:
-        if version == LATEST_SCHEMA_VERSION:
-            raise
-        # The file is created or upgraded, and that is committed.
-        database.warn(_warning("journal_mode_kept", file_of(database), error))
-
-
-def _warning(reason: str, path: str, error: WAIaaSError) -> WAIaaSError:
-    """Return the warning that an error happened after a change was committed."""
-    return refusal(reason, path=path, cause=error.message.rstrip("."))
-
-
-def _create(database: WaiaasDatabase) -> None:
-    """Create every table and index of the latest version, unless another process did so meanwhile."""
-    from waiaas.migrations.history import DESCRIPTIONS
-
-    with immediate_transaction(database, database.warn):
-        if schema_version(database) != 0:
-            return
-        for model in MODELS:
-            SchemaManager(model, database).create_all(safe=False)
-        now = int(time.time())
-        rows = [(version, now, description) for version, description in DESCRIPTIONS.items()]
-        table = SchemaVersion._meta.table_name
-        for row in rows:
-            database.execute_sql(f"INSERT INTO {table} (version, applied_at, description) VALUES (?, ?, ?)", row)
-
-
-def _use_write_ahead_log(database: SqliteDatabase) -> None:
-    """Switch the file, and each later connection, to the write-ahead log.
-
-    The switch needs the file for itself for a moment, and SQLite does not wait for that
-    (https://www.sqlite.org/wal.html#activating_and_configuring_wal_mode), so this does.
-    """
-    deadline = time.monotonic() + database.timeout
-    while True:
-        try:
-            database.pragma("journal_mode", "wal", permanent=True)
-            return
-        except (OperationalError, sqlite3.OperationalError) as error:
-            # Peewee's from executing the statement, and the driver's own from fetching its row.
-            if reason_for(error) != "database_busy" or time.monotonic() > deadline:
-                raise
-        time.sleep(0.01)
+        return Database(server, settings=settings, clock=clock, upgrade_report=report if report.applied else None)
+    opened, report = open_latest(
+        target,
+        create=create,
+        upgrade=upgrade,
+        backup=backup,
+        skip_orphans=skip_orphans,
+        clock=clock,
+        busy_timeout=busy_timeout,
+        progress=progress,
+    )
+    return Database(opened, settings=settings, clock=clock, upgrade_report=report)

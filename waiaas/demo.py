@@ -1,4 +1,4 @@
-"""The demonstration behind `waiaas demo`: a version-18 file with example rows, upgraded before one's eyes."""
+"""The demonstration of `waiaas demo`: an example file at version 18, before and after its upgrade."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from typing import Any
 
 from peewee import SqliteDatabase
 
-from waiaas.database import close, connect, refuse_existing
-from waiaas.inspection.check import CheckReport, check
+from waiaas.database import Database
+from waiaas.inspection.check import check
+from waiaas.inspection.report import CheckReport
+from waiaas.migrations.opening import open_latest, open_to_change, refuse_existing
 from waiaas.migrations.report import Plan, UpgradeReport
 from waiaas.migrations.runner import downgrade, plan, upgrade
 from waiaas.models import MODELS, Policy, Session, SessionWallet, Transaction, Wallet
@@ -29,7 +31,7 @@ _TRANSACTIONS_A_SESSION = 5
 
 @dataclass(frozen=True)
 class Demo:
-    """What the demonstration saw: the texts `before`, `after` and `linked` list sessions and their wallets."""
+    """Each step of the demonstration; `before`, `after` and `linked` list sessions and their wallets."""
 
     path: Path
     counts: str
@@ -42,7 +44,7 @@ class Demo:
     check: CheckReport
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what was seen as plain values that `json.dumps` takes."""
+        """Return the demonstration as plain values that `json.dumps` takes."""
         return {
             "path": str(self.path),
             "before": self.before.splitlines(),
@@ -55,10 +57,9 @@ class Demo:
 
 
 def run(path: Path) -> Demo:
-    """Make the file at `path`, upgrade it, give one session a second wallet, and return what there was to see."""
+    """Write an example file, upgrade it, link a second wallet to one session, and return what it looked like."""
     make_version_18(path)
-    database = connect(path, upgrade=False)
-    try:
+    with open_to_change(path) as database:
         counts = ", ".join(f"{_count(database, table)} {table}" for table in ("wallets", "sessions", "transactions"))
         before = _listing(database, "SELECT s.id, w.name FROM sessions s JOIN wallets w ON w.id = s.wallet_id")
         planned, report = plan(database), upgrade(database)
@@ -75,25 +76,19 @@ def run(path: Path) -> Demo:
             linked=_listing(database, f"{_LINKS} WHERE s.id = '{session}'"),
             check=check(database),
         )
-    finally:
-        close(database)
 
 
 def make_version_18(path: Path) -> None:
-    """Write a file as a daemon at schema version 18 would: made at the latest version and taken back.
+    """Write an example file as a daemon at schema version 18 has it.
 
-    Raises WAIaaSError with the reason `file_exists` where a file stands at `path` already that
-    is not empty: example rows have no place among others.
+    :raises WAIaaSError: `file_exists` if `path` exists and is not empty.
     """
     refuse_existing(path)
-    database = connect(path)
-    try:
-        with database.bind_ctx(MODELS), database.atomic():
+    with Database(open_latest(path).database) as database:
+        with database.models(), database.transaction():
             for number, (name, chain, environment, network) in enumerate(_WALLETS):
                 _make_wallet(number, name=name, chain=chain, environment=environment, default_network=network)
-        downgrade(database, 18, backup=False)
-    finally:
-        close(database)
+        downgrade(database.peewee, 18, backup=False)
 
 
 def _make_wallet(number: int, **columns: str) -> None:
@@ -166,5 +161,5 @@ def _count(database: SqliteDatabase, table: str) -> int:
 
 
 def _id(kind: str, number: int) -> str:
-    """An id that is the same at each run, so that the demonstration is too."""
+    """Return an id that is the same in each run."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"waiaas demo {kind} {number}"))

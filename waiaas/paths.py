@@ -1,10 +1,10 @@
-"""The path of a SQLite database: as its owner typed it, as SQLite opens it, and as a URI."""
+"""The name of a database: a path as its owner typed it, as SQLite opens it, and as a URI; or the URL of a server."""
 
 from __future__ import annotations
 
 import os
 from os import PathLike
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from peewee import SqliteDatabase
@@ -19,6 +19,11 @@ def uri(path: str | PathLike[str], mode: str) -> str:
     A relative path stays one, so that refusals name the file as its owner did.
     """
     return f"file:{quote(os.fsencode(path))}?mode={mode}"
+
+
+def is_postgresql_url(target: object) -> TypeGuard[str]:
+    """Whether a target is the URL of a PostgreSQL database and not a path."""
+    return isinstance(target, str) and target.startswith(("postgresql://", "postgres://"))
 
 
 def real_path(database: SqliteDatabase) -> str:
@@ -43,7 +48,7 @@ def path_to_open(database: Database) -> str:
 
 
 def file_of(database: Database) -> str:
-    """Return the path of a database as its owner typed it, even if it was opened by a URI.
+    """Return the path of a database as its owner typed it, also where it was opened by a URI.
 
     A database on a server is named by its URL without the password, or else by its class alone: the name that Peewee
     has for it may be a URL with a password.

@@ -1,4 +1,4 @@
-"""Fixtures for the tests of a program that uses this library; pytest is needed, and is not a dependency.
+"""Pytest fixtures for programs that use this library; pytest is not a dependency of it.
 
 Name the module in the `conftest.py` at the root of the tests::
 
@@ -11,16 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from peewee import SqliteDatabase
 
-from waiaas.database import close, connect
+from waiaas.database import Database, connect
 from waiaas.demo import make_version_18
 
 __all__ = ["WalletClock", "old_wallet_file", "wallet_clock", "wallet_database"]
 
 
 class WalletClock:
-    """A clock that stands until it is told to move: give it to a service as its `clock`.
+    """A clock that does not move until `advance` is called.
 
     >>> clock = WalletClock(1_800_000_000)
     >>> clock.advance(60)
@@ -29,7 +28,7 @@ class WalletClock:
     """
 
     def __init__(self, seconds: int) -> None:
-        """Take the time that it shows, in Unix seconds."""
+        """Set the time, in Unix seconds."""
         self._seconds = seconds
 
     def __call__(self) -> int:
@@ -37,25 +36,24 @@ class WalletClock:
         return self._seconds
 
     def advance(self, seconds: int) -> None:
-        """Let that many seconds pass."""
+        """Add seconds to the time."""
         self._seconds += seconds
 
 
 @pytest.fixture
 def wallet_clock() -> WalletClock:
-    """A clock that stands at 1,800,000,000 (2027-01-15 08:00 UTC)."""
+    """The clock of `wallet_database`: 1,800,000,000 (2027-01-15 08:00 UTC) until a test moves it."""
     return WalletClock(1_800_000_000)
 
 
 @pytest.fixture
-def wallet_database(tmp_path: Path) -> Iterator[SqliteDatabase]:
+def wallet_database(tmp_path: Path, wallet_clock: WalletClock) -> Iterator[Database]:
     """A new, empty database at the latest schema version, in a file of the test's own.
 
-    It is closed afterwards for the thread of the test. The models are bound to nothing, as in a program.
+    Its services have the clock of `wallet_clock`. It is closed afterwards, for the threads of the test too.
     """
-    database = connect(tmp_path / "wallets.db")
-    yield database
-    close(database)
+    with connect(tmp_path / "wallets.db", clock=wallet_clock) as database:
+        yield database
 
 
 @pytest.fixture

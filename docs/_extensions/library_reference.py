@@ -24,6 +24,7 @@ from waiaas import schemas
 from waiaas.errors import ALL_CODES, REASONS, ErrorCode
 from waiaas.errors.texts import texts_in
 from waiaas.migrations.history import DESCRIPTIONS, MIGRATIONS
+from waiaas.models import MODELS
 
 _WORDS = {
     "en": {"retry": "may succeed later", "do": "What to do"},
@@ -114,16 +115,16 @@ class Tables(SphinxDirective):
     """`.. tables::`: each table with its columns, as a fresh file has them, and what each column holds."""
 
     def run(self) -> list[nodes.Node]:
-        database = waiaas.connect(":memory:")
-        text = "\n".join(line for model in waiaas.MODELS for line in _table(model, database))
-        waiaas.close(database)
+        database = waiaas.connect(":memory:").peewee
+        text = "\n".join(line for model in MODELS for line in _table(model, database))
+        database.close_all()
         return self.parse_text_to_nodes(text, allow_section_headings=True)
 
 
 def _table(model: type[Model], database: Any) -> Iterator[str]:
     name = model._meta.table_name
     yield from (f".. _table-{name}:", "", *_heading(name, "~"), str(inspect.getdoc(model)), "")
-    yield from (f"Model: :class:`waiaas.{model.__name__}`.", "")
+    yield from (f"Model: :class:`waiaas.models.{model.__name__}`.", "")
     yield from (".. list-table::", "   :header-rows: 1", "   :widths: 22 18 15 45", "   :class: columns", "")
     yield from _cells("Column", "Type", "Default", "Meaning")
     meanings = ModuleAnalyzer.for_module("waiaas.models.tables").find_attr_docs()
@@ -218,7 +219,7 @@ def _kind(name: str) -> str:
 
 
 def _documented(name: str, value: object) -> list[str]:
-    home = "waiaas" if name in waiaas.__all__ else "waiaas.schemas"
+    home = "waiaas.schemas"
     if inspect.isclass(value):
         shown = "load, validate" if value is schemas.WireSchema else None
         options = [f"   :members: {shown}"] if shown else []

@@ -13,15 +13,12 @@ from peewee import FIELD, CompositeKey, Field, ForeignKeyField, Model, SqliteDat
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-import waiaas
+from waiaas.models import MODELS
 
 # Furo shows an image of one of these classes in that mode only; the numbers are D2's themes.
 _THEMES = {"only-light": "0", "only-dark": "200"}
 _REFERENCES = [
-    (model, field)
-    for model in waiaas.MODELS
-    for field in model._meta.sorted_fields
-    if isinstance(field, ForeignKeyField)
+    (model, field) for model in MODELS for field in model._meta.sorted_fields if isinstance(field, ForeignKeyField)
 ]
 _RELATED = {model for model, _ in _REFERENCES} | {field.rel_model for _, field in _REFERENCES}
 
@@ -63,7 +60,7 @@ def _source(keys_only: bool) -> Iterator[str]:
     if keys_only:
         # It stands on the page itself; the other is opened alone, and has a ground of its own.
         yield "style.fill: transparent"
-    for model in waiaas.MODELS:
+    for model in MODELS:
         if model in _RELATED:
             yield f"{model._meta.table_name}: {{shape: sql_table"
             yield from (
@@ -80,7 +77,7 @@ def _source(keys_only: bool) -> Iterator[str]:
 def _others() -> Iterator[str]:
     """The tables without references, side by side."""
     yield from ('others: "tables without references" {', "grid-columns: 4", "style.fill: transparent")
-    for model in waiaas.MODELS:
+    for model in MODELS:
         if model not in _RELATED:
             yield f"{model._meta.table_name}: {{shape: sql_table"
             yield from (_column(model, field) for field in model._meta.sorted_fields)

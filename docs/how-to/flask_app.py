@@ -12,25 +12,28 @@ from werkzeug.exceptions import HTTPException
 
 import waiaas
 from waiaas.errors import LANGUAGES
+from waiaas.schemas import (
+    CreateSessionRequestSchema,
+    IssuedSessionResponseSchema,
+    RenewSessionRequestSchema,
+    SessionResponseSchema,
+    WalletResponseSchema,
+)
+from waiaas.services import AuthorizedWallet
 
 Answer = tuple[dict[str, Any], int]
 
 
 def create_app(
-    path: str | PathLike[str], admin_key: str, sign: Callable[[waiaas.AuthorizedWallet, bytes], bytes]
+    path: str | PathLike[str], admin_key: str, sign: Callable[[AuthorizedWallet, bytes], bytes]
 ) -> flask.Flask:
     """Make the application for one database file; whoever has the key is the administrator."""
     if not admin_key:
         raise ValueError("without a key everybody would be the administrator")
+    # One for all threads: each has connections of its own, which are closed when the thread ends.
     database = waiaas.connect(path)
-    sessions = waiaas.SessionService(database)
-    wallets = waiaas.WalletService(database)
+    sessions = database.sessions
     app = flask.Flask(__name__)
-
-    @app.teardown_request
-    def close_connection(_: BaseException | None) -> None:
-        # Each thread has a connection of its own, and the next query opens it again.
-        database.close()
 
     @app.errorhandler(waiaas.WAIaaSError)
     def answer_error(error: waiaas.WAIaaSError) -> Answer:
@@ -64,30 +67,30 @@ def create_app(
     @app.post("/v1/sessions")
     def create_session() -> Answer:
         require_administrator()
-        request = waiaas.CreateSessionRequestSchema().load(flask.request.get_json(silent=True))
-        return waiaas.IssuedSessionResponseSchema().dump(sessions.create(**request, actor="admin")), 201
+        request = CreateSessionRequestSchema().load(flask.request.get_json(silent=True))
+        return IssuedSessionResponseSchema().dump(sessions.create(**request, actor="admin")), 201
 
     @app.delete("/v1/sessions/<session_id>")
     def revoke_session(session_id: str) -> Answer:
         require_administrator()
-        return waiaas.SessionResponseSchema().dump(sessions.revoke(session_id, actor="admin")), 200
+        return SessionResponseSchema().dump(sessions.revoke(session_id, actor="admin")), 200
 
     @app.put("/v1/sessions/<session_id>/renew")
     def renew_session(session_id: str) -> Answer:
-        request = waiaas.RenewSessionRequestSchema().load(flask.request.get_json(silent=True) or {})
+        request = RenewSessionRequestSchema().load(flask.request.get_json(silent=True) or {})
         token = request.get("token", bearer())
         if sessions.authenticate(token).session_id != session_id:
             raise waiaas.WAIaaSError("SESSION_RENEWAL_MISMATCH")
-        return waiaas.IssuedSessionResponseSchema().dump(sessions.renew(token, actor="admin")), 200
+        return IssuedSessionResponseSchema().dump(sessions.renew(token, actor="admin")), 200
 
-    def wallet_of_agent(*, must_be_active: bool) -> waiaas.AuthorizedWallet:
+    def wallet_of_agent(*, must_be_active: bool) -> AuthorizedWallet:
         named = flask.request.args.get("walletId")
         return sessions.authorize(bearer(), named, must_be_active=must_be_active).wallet
 
     @app.get("/v1/wallet")
     def show_wallet() -> Answer:
         wallet = wallet_of_agent(must_be_active=False)
-        return waiaas.WalletResponseSchema().dump(wallets.get(wallet.id)), 200
+        return WalletResponseSchema().dump(database.wallets.get(wallet.id)), 200
 
     @app.post("/v1/signatures")
     def sign_message() -> Answer:

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.slow
 
 FORK = """
 import os, sys, waiaas
+from waiaas.backends.sqlite import write_transaction
 
 def in_child(do):
     child = os.fork()
@@ -26,19 +27,19 @@ def in_child(do):
     assert os.waitpid(child, 0)[1] == 0
 
 def put(key):
-    with waiaas.write_transaction(database):
+    with write_transaction(database):
         database.execute_sql("INSERT INTO wc_store VALUES (?, 'value')", (key,))
 """
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 class TestFork:
-    """A process must not use a connection opened by another (https://www.sqlite.org/howtocorrupt.html, 2.6)."""
+    """Nobody may use a connection that another process opened (https://www.sqlite.org/howtocorrupt.html, 2.6)."""
 
-    def test_the_child_opens_its_own_connection(self, tmp_path: Path) -> None:
-        """Parent and child both read and write, and the child's exit does not affect the parent's connection."""
+    def test_the_child_makes_a_connection_of_its_own(self, tmp_path: Path) -> None:
+        """Parent and child each read and write on, and the child's end leaves the parent's connection as it was."""
         code = """
-database = waiaas.connect(sys.argv[1])
+database = waiaas.connect(sys.argv[1]).peewee
 put("parent 1")
 parents = database.connection()
 
@@ -47,21 +48,21 @@ def child():
     put("child")
     assert database.connection() is not parents
     assert database.pragma("busy_timeout") == 5000
-    waiaas.close(database)
+    database.close_all()
 
 in_child(child)
 put("parent 2")
 assert database.connection() is parents
 print(*[key for (key,) in database.execute_sql("SELECT key FROM wc_store ORDER BY key")], sep=", ")
 print(waiaas.check(database).ok)
-waiaas.close(database)
+database.close_all()
 """
         assert run_python(FORK + code, tmp_path / "wallets.db") == "child, parent 1, parent 2\nTrue\n"
 
     def test_the_child_is_in_no_transaction_of_the_parent(self, tmp_path: Path) -> None:
-        """A child forked inside a transaction finds the file locked by its parent, which then commits."""
+        """A child forked inside a transaction finds the file locked by its parent, which then commits its own."""
         code = """
-database = waiaas.connect(sys.argv[1], busy_timeout=0.1)
+database = waiaas.connect(sys.argv[1], busy_timeout=0.1).peewee
 
 def child():
     try:
@@ -71,36 +72,36 @@ def child():
     else:
         raise AssertionError("the child wrote")
 
-with waiaas.write_transaction(database):
+with write_transaction(database):
     database.execute_sql("INSERT INTO wc_store VALUES ('parent', 'value')")
     in_child(child)
-waiaas.close(database)
+database.close_all()
 """
         run_python(FORK + code, tmp_path / "wallets.db")
         assert keys(tmp_path / "wallets.db") == ["parent"]
 
-    def test_the_writer_lock_of_a_missing_thread_is_free(self, tmp_path: Path) -> None:
+    def test_the_turn_of_a_thread_that_the_child_has_not_is_free(self, tmp_path: Path) -> None:
         """A child forked while another thread of the parent writes does not wait for that thread."""
         connect = """
 import warnings
 warnings.simplefilter("ignore", DeprecationWarning)
-database = waiaas.connect(sys.argv[1], busy_timeout=60)
+database = waiaas.connect(sys.argv[1], busy_timeout=60).peewee
 """
         fork = """
 in_child(lambda: put("child"))
 let_go()
-waiaas.close(database)
+database.close_all()
 """
         run_python(FORK + connect + KEEP_THE_TURN + fork, tmp_path / "wallets.db")
         assert keys(tmp_path / "wallets.db") == ["child"]
 
-    def test_an_in_memory_database_is_copied(self) -> None:
-        """The child has a copy of the parent's in-memory database, and keeps its changes to itself."""
+    def test_a_database_in_memory_is_copied(self) -> None:
+        """The child has what the parent had in memory, and keeps its changes to itself."""
         code = """
-database = waiaas.connect(":memory:")
+database = waiaas.connect(":memory:").peewee
 put("parent")
 in_child(lambda: put("child"))
 print(database.execute_sql("SELECT key FROM wc_store").fetchall())
-waiaas.close(database)
+database.close_all()
 """
         assert run_python(FORK + code) == "[('parent',)]\n"

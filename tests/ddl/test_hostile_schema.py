@@ -18,12 +18,13 @@ from support.old_files import dump, execute, query
 
 import waiaas
 from waiaas import WAIaaSError
-from waiaas.database import open_as_it_is, open_to_change
 from waiaas.ddl.dependencies import broken_objects
 from waiaas.ddl.expansion import LARGEST_EXPANSION, expansion, expansions
 from waiaas.ddl.schema import stored_objects
 from waiaas.ddl.schema_copy import schema_copy, works
 from waiaas.ddl.untrusted import INSPECTION_LIMITS, inspecting, limited
+from waiaas.migrations.opening import open_read_only, open_to_change
+from waiaas.services import SessionService
 
 DOUBLED = [
     "CREATE VIEW doubled_0 AS SELECT id FROM sessions",
@@ -78,11 +79,11 @@ def test_the_expansion_counts_each_name_as_often_as_sqlite_would() -> None:
     with closing(sqlite3.connect(":memory:")) as database:
         for statement in ("CREATE TABLE sessions (id)", *DOUBLED[:4]):
             database.execute(statement)
-        peewee = waiaas.connect(":memory:")
+        peewee = waiaas.connect(":memory:").peewee
         for statement in DOUBLED[:4]:
             peewee.execute_sql(statement)
     sizes = expansions(stored_objects(peewee, "view"))
-    waiaas.close(peewee)
+    peewee.close_all()
     ordered = [sizes[f"doubled_{n}"] for n in range(4)]
     assert all(2 * one < other < 10 * one for one, other in itertools.pairwise(ordered))
     assert expansion("SELECT 'doubled_3', doubled_3 FROM doubled_3", sizes) > 3 * sizes["doubled_3"]
@@ -181,7 +182,7 @@ def test_a_signal_ends_a_statement_that_a_schema_makes_slow(
         env=variables_of_a_program(),
     )
     assert (ended.returncode, ended.stdout) == (code, "")
-    assert ended.stderr == f"Interrupted: {v18} is unchanged.\n"
+    assert ended.stderr == f"Interrupted: {v18} is as it was.\n"
     assert v18.read_bytes() == before
 
 
@@ -204,7 +205,7 @@ def test_limits_are_those_of_the_caller_afterwards(v18: Path) -> None:
 
 def test_a_file_is_inspected_without_trust(v18: Path) -> None:
     """On a connection that only inspects a file, its schema cannot use functions with side effects."""
-    with open_as_it_is(v18) as database:
+    with open_read_only(v18) as database:
         assert (database.pragma("trusted_schema"), database.pragma("cell_size_check")) == (0, 1)
         waiaas.check(database)
         assert database.pragma("trusted_schema") == 0
@@ -216,7 +217,7 @@ def test_check_accepts_missing_functions_without_trust(v18: Path) -> None:
         database.create_function("mine", 1, lambda _: 1, deterministic=True)
         database.execute("CREATE TABLE own (a CHECK (mine(a)))")
         database.execute("INSERT INTO own VALUES (1)")
-    with open_as_it_is(v18) as database:
+    with open_read_only(v18) as database:
         assert waiaas.check(database).ok
         assert database.pragma("trusted_schema") == 0
 
@@ -241,12 +242,12 @@ def test_constraints_with_thousands_of_digits_are_refused(v18: Path) -> None:
     with open_to_change(v18) as database:
         waiaas.upgrade(database, backup=False)
     before = dump(v18)
-    database = waiaas.connect(v18)
+    database = waiaas.connect(v18).peewee
     try:
-        (session, *_) = waiaas.SessionService(database).list().items
+        (session, *_) = SessionService(database).list().items
         with pytest.raises(WAIaaSError) as caught:
             _ = session.constraints
     finally:
-        waiaas.close(database)
+        database.close_all()
     assert caught.value.reason == "unreadable_value"
     assert dump(v18) == before

@@ -210,7 +210,7 @@ def test_a_misdirected_foreign_key_is_refused() -> None:
 def test_a_plan_can_be_made_inside_a_transaction(v18: Any) -> None:
     """`plan` reads within the caller's transaction, which stays open."""
     import waiaas
-    from waiaas.database import open_to_change
+    from waiaas.migrations.opening import open_to_change
 
     with open_to_change(v18) as database:
         database.execute_sql("BEGIN")

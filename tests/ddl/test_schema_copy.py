@@ -14,11 +14,11 @@ from support.memory_databases import made
 from support.old_files import make_file
 
 import waiaas
-from waiaas.database import open_to_change
 from waiaas.ddl.dependencies import Dependent, broken_objects
 from waiaas.ddl.schema import describe_table
 from waiaas.ddl.schema_copy import schema_copy
 from waiaas.errors.driver import sqlite3
+from waiaas.migrations.opening import open_to_change
 
 OBJECTS = (
     "CREATE TABLE p (id TEXT PRIMARY KEY, a TEXT UNIQUE, b INTEGER, UNIQUE (a, b))",

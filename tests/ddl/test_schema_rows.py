@@ -13,8 +13,8 @@ from support.old_files import dump, execute, make_file, query
 
 import waiaas
 from waiaas import WAIaaSError
-from waiaas.database import open_as_it_is, open_to_change
 from waiaas.ddl.migrator import LosslessMigrator
+from waiaas.migrations.opening import open_read_only, open_to_change
 
 
 def rewrite(path: Path, *statements: str) -> None:
@@ -152,8 +152,8 @@ def test_status_computes_nothing_that_the_file_defines(v18: Path, definition: st
     if "number" not in definition and "VIEW" not in definition and "VIRTUAL" not in definition:
         execute(v18, "INSERT INTO schema_version (applied_at) VALUES (1)")
     before = query(v18, "SELECT * FROM sqlite_master")
-    with open_as_it_is(v18) as database:
-        answer = waiaas.compatibility(database)
+    with open_read_only(v18) as database:
+        answer = waiaas.status(database)
     assert (answer.action, answer.reason in ("unexpected_schema", "schema_version_missing")) == ("refuse", True)
     assert query(v18, "SELECT * FROM sqlite_master") == before
 
@@ -168,7 +168,7 @@ def test_the_factories_of_the_callers_connection_do_not_matter(v18: Path, row_fa
     with open_to_change(v18) as database:
         connection = database.connection()
         connection.row_factory, connection.text_factory = row_factory, text_factory
-        assert waiaas.compatibility(database).version == 18
+        assert waiaas.status(database).version == 18
         assert waiaas.plan(database).links_to_create == 12
         assert waiaas.upgrade(database, backup=False).links_created == 12
         assert waiaas.check(database).ok

@@ -13,9 +13,9 @@ from support.old_files import execute, make_file, query
 
 import waiaas
 from waiaas import WAIaaSError
-from waiaas.database import open_to_change
 from waiaas.ddl import LosslessMigrator
 from waiaas.ddl.stubs import with_stubs
+from waiaas.migrations.opening import open_to_change
 
 
 def reverse(one: str, other: str) -> int:

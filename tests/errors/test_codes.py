@@ -98,7 +98,8 @@ RETRYABLE_REASONS = {
     *("too_many_connections", "transaction_conflict"),
 }
 UNAVAILABLE = """
-    file_not_found not_a_database inside_transaction connection_settings unfinished_query read_only cannot_open
+    file_not_found not_a_database database_closed
+    inside_transaction connection_settings unfinished_query read_only cannot_open
     log_unreadable disk_full io_error
     too_many_files out_of_memory sqlite_error corrupt unreadable_value backup_failed token_key_unusable
     no_room_to_rehearse copy_failed copy_left no_room_for_temporary_files clock_unusable not_synced

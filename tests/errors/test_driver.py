@@ -48,14 +48,15 @@ def refuse(*args, **options):
 
 sqlite3.connect = sqlite3.dbapi2.connect = refuse
 import waiaas
+from waiaas.services import SessionService, WalletService
 
 path = sys.argv[1]
-print(waiaas.check(waiaas.connect(path, upgrade=False)).ok)
-database = waiaas.connect(path, busy_timeout=0.1)
+print(waiaas.check(path).ok)
+database = waiaas.connect(path, busy_timeout=0.1).peewee
 print(waiaas.check(database).ok)
-wallets = waiaas.WalletService(database)
+wallets = WalletService(database)
 wallet = wallets.create(name="n", chain="solana", environment="testnet", public_key="k", actor="admin")
-sessions = waiaas.SessionService(database)
+sessions = SessionService(database)
 session = sessions.create(wallet_ids=[wallet.id], actor="admin")
 assert sessions.authorize(session.token).wallet.id == wallet.id
 assert isinstance(database.latest(), other.Connection)
@@ -74,7 +75,7 @@ for call in (lambda: sessions.authorize(session.token), lambda: sessions.get(ses
         call()
     except waiaas.WAIaaSError as error:
         print(error.reason)
-waiaas.close(database)
+database.close_all()
 """
 
 

@@ -5,7 +5,7 @@ from string import Formatter
 
 import pytest
 
-import waiaas
+import waiaas.services
 from waiaas import Finding
 from waiaas.errors import ALL_CODES, LANGUAGES, REASONS
 from waiaas.errors.texts import texts_in
@@ -26,7 +26,9 @@ PLACEHOLDERS: dict[str, str] = {
     "empty_database": "path",
     "not_a_path": "",
     "not_sqlite": "backend",
+    "needs_file": "path",
     "upgrade_pending": "path",
+    "database_closed": "path",
     "inside_transaction": "",
     "connection_settings": "problem",
     "unfinished_query": "",
@@ -313,7 +315,9 @@ def test_functions_that_hints_name_exist() -> None:
     assert named == {f"SessionWalletService.{name}" for name in ("link", "set_default")} | {
         *("SessionService.revoke", "KillSwitchService.recover", "KillSwitchService.activate")
     }
-    assert all(callable(getattr(getattr(waiaas, service), name)) for service, name in (n.split(".") for n in named))
+    assert all(
+        callable(getattr(getattr(waiaas.services, service), name)) for service, name in (n.split(".") for n in named)
+    )
 
 
 def test_messages_about_fields_use_the_same_placeholders() -> None:

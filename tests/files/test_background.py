@@ -1,4 +1,4 @@
-"""Work that a thread does during a change: the backup, or the page check, of the file before the change."""
+"""What a thread does beside a change: the backup, or the look at the pages, of the file as it was before."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from support.old_files import dump, make_file
 
 import waiaas
 from waiaas import Progress, WAIaaSError
-from waiaas.database import open_to_change
 from waiaas.files import page_check as damage
 from waiaas.files.background import Background, allows_concurrent_reader
 from waiaas.files.backup import Copy
 from waiaas.files.opening import DatabaseFile
 from waiaas.migrations import run
+from waiaas.migrations.opening import open_to_change
 from waiaas.migrations.versions import v19_session_wallets as v19
 from waiaas.progress import ProgressReporter
 
@@ -38,7 +38,7 @@ def files(path: Path) -> dict[str, bytes]:
 
 
 class Held:
-    """The backup of an upgrade, which starts or ends only when the test releases it."""
+    """The backup of an upgrade, which begins, or ends, only when it is let go."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, at_the_end: bool = False) -> None:
         self.begun, self.free = threading.Event(), threading.Event()
@@ -53,7 +53,7 @@ class Held:
 
 
 def test_the_backup_is_of_the_file_before_the_change(log18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A backup that starts only when the tables are changed still contains the old file."""
+    """A backup that is begun only when the tables are changed already holds the file as it was."""
     held, before = Held(monkeypatch), dump(log18)
 
     def let_go(progress: Progress) -> None:
@@ -69,11 +69,11 @@ def test_the_backup_is_of_the_file_before_the_change(log18: Path, monkeypatch: p
 
 
 def test_nothing_is_committed_before_the_backup_has_its_name(log18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the change waits for its backup, other connections still see the old file."""
+    """While the change waits for its backup, everybody else still sees the old file."""
     held, seen = Held(monkeypatch, at_the_end=True), list[int]()
 
     def look(progress: Progress) -> None:
-        # Reported repeatedly by the change that waits.
+        # Told again and again by the change that waits.
         if progress.phase == "verifying the backup" and held.begun.is_set():
             with closing(sqlite3.connect(log18)) as reader:
                 seen.extend(reader.execute("SELECT max(version) FROM schema_version").fetchone())
@@ -85,26 +85,26 @@ def test_nothing_is_committed_before_the_backup_has_its_name(log18: Path, monkey
     assert set(seen) == {18}
 
 
-def test_progress_is_reported_by_the_upgrading_thread(log18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The callback is never called from the copying thread."""
+def test_progress_is_told_by_the_thread_that_upgrades(log18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The callback is never called from the thread that copies."""
     held, threads = Held(monkeypatch), set()
 
-    def report(progress: Progress) -> None:
+    def told(progress: Progress) -> None:
         threads.add(threading.current_thread())
         if progress.phase == "filling session_wallets":
             held.free.set()
 
     with open_to_change(log18) as database:
-        waiaas.upgrade(database, progress=report)
+        waiaas.upgrade(database, progress=told)
     assert threads == {threading.current_thread()}
 
 
 @pytest.mark.parametrize("at_the_end", [False, True], ids=["not begun", "written"])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
-def test_a_stopped_change_removes_its_backup(
+def test_a_change_that_is_stopped_takes_its_backup_along(
     log18: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException], at_the_end: bool
 ) -> None:
-    """An upgrade stopped while its backup is written, or is complete, leaves the file unchanged."""
+    """Stopped while its backup is being written, or has its name already, an upgrade leaves the file alone."""
     held, before = Held(monkeypatch, at_the_end=at_the_end), files(log18)
 
     def stop(progress: Progress) -> None:
@@ -119,8 +119,10 @@ def test_a_stopped_change_removes_its_backup(
     assert threading.active_count() == 1
 
 
-def test_a_long_page_check_is_reported_and_can_be_stopped(log18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a backup, a change waits for its page check, reports that, and can be stopped meanwhile."""
+def test_a_look_at_the_pages_that_takes_long_is_told_of_and_stopped(
+    log18: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a backup, a change waits for the look at its pages, says so, and can be stopped meanwhile."""
     before = files(log18)
 
     def look(database: sqlite3.Connection, **_: object) -> list[str]:
@@ -140,10 +142,10 @@ def test_a_long_page_check_is_reported_and_can_be_stopped(log18: Path, monkeypat
 @pytest.mark.parametrize(
     ("message", "reason"), [("disk I/O error", "io_error"), ("database disk image is malformed", "corrupt")]
 )
-def test_an_unfinished_backup_is_completed_if_the_file_is_at_risk(
+def test_a_backup_in_the_making_is_finished_where_the_file_is_in_danger(
     log18: Path, monkeypatch: pytest.MonkeyPatch, message: str, reason: str
 ) -> None:
-    """If the disk or the file fails while the backup is written, it is completed, kept and reported."""
+    """Where the disk or the file fails while the backup is being written, it is finished and kept, and told of."""
     held, before = Held(monkeypatch), dump(log18)
 
     def fail(_: waiaas.ddl.LosslessMigrator) -> None:
@@ -162,7 +164,7 @@ def test_an_unfinished_backup_is_completed_if_the_file_is_at_risk(
 def test_a_backup_that_failed_ends_a_long_upgrade_at_its_next_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An upgrade from version 1 whose backup failed does not continue to the last version."""
+    """From version 1 on, an upgrade whose backup has failed does not go on to the last version."""
     path = make_file(tmp_path / "wallets.db", version=1, wal=True)
     before, versions = files(path), set[object]()
     raise_failure = Background.raise_failure
@@ -184,7 +186,7 @@ def test_a_backup_that_failed_ends_a_long_upgrade_at_its_next_step(
 
 
 def test_a_job_that_fails_with_a_timeout_is_not_waited_for() -> None:
-    """TimeoutError, which a network file system can raise, is a failure of the job and not a reason to wait."""
+    """TimeoutError, which a network file system can raise, is the job's failure and not a reason to wait on."""
 
     def job(_: ProgressReporter) -> None:
         raise TimeoutError("Connection timed out")
@@ -195,8 +197,8 @@ def test_a_job_that_fails_with_a_timeout_is_not_waited_for() -> None:
     assert background.end(stop=True) is None
 
 
-def test_a_job_stops_at_its_next_progress_report() -> None:
-    """A job whose result is no longer needed ends at its next progress report."""
+def test_a_job_is_told_to_stop_by_its_own_pulse() -> None:
+    """A job whose result nobody wants any more ends when it next says that it lives."""
 
     def job(reporter: ProgressReporter) -> None:
         while True:
@@ -211,7 +213,7 @@ def test_a_job_stops_at_its_next_progress_report() -> None:
     [("", True), ("PRAGMA locking_mode = EXCLUSIVE", False), ("PRAGMA journal_mode = DELETE", False)],
 )
 def test_whether_another_connection_can_read_during_a_change(log18: Path, pragmas: str, expected: bool) -> None:
-    """A second connection can read during a change only with a write-ahead log and normal locking."""
+    """Only a write-ahead log that others may use lets a second connection read during a change."""
     with closing(peewee.SqliteDatabase(str(log18))) as database:
         database.connect()
         database.connection().executescript(pragmas)

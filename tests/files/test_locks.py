@@ -1,4 +1,4 @@
-"""Files that another process has locked, and the locks of this process."""
+"""Files that somebody else has locked, and the locks that this process has itself."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from pathlib import Path
 
 import pytest
 from peewee import SqliteDatabase
-from support.connect_results import refused
+from support.connect_results import open_unchanged, refused
 from support.old_files import make_file
 from support.python_processes import TRY_TO_WRITE, run_python
 from support.sqlite_files import files, plain, query
 
 import waiaas
 from waiaas import WAIaaSError
-from waiaas.database import open_to_change
+from waiaas.migrations.opening import open_to_change
 
 
 class TestBusy:
     BEGIN = ("BEGIN IMMEDIATE", "BEGIN EXCLUSIVE")
 
     @pytest.mark.parametrize("begin", BEGIN)
-    def test_a_locked_old_file_is_refused(self, v18: Path, begin: str) -> None:
-        """A file that another connection holds is refused after `busy_timeout`, unchanged, with a retryable reason."""
+    def test_a_locked_old_file_is_refused_for_now(self, v18: Path, begin: str) -> None:
+        """A file that another connection holds is refused after `busy_timeout`, unchanged, and may be tried again."""
         before = files(v18.parent)
         with plain(v18, begin):
             started = time.monotonic()
@@ -36,12 +36,12 @@ class TestBusy:
         assert error.details["seconds"] == 0.2
         assert 0.15 < waited < 2.5
         assert files(v18.parent) == before
-        waiaas.close(waiaas.connect(v18, busy_timeout=0.2))
+        waiaas.connect(v18, busy_timeout=0.2).close()
         assert query(v18, "SELECT max(version) FROM schema_version") == [(19,)]
 
     @pytest.mark.parametrize("begin", BEGIN)
-    def test_a_locked_empty_file_is_refused(self, tmp_path: Path, begin: str) -> None:
-        """An empty file in which another connection is creating something is refused."""
+    def test_a_locked_empty_file_is_refused_for_now(self, tmp_path: Path, begin: str) -> None:
+        """An empty file in which another connection is just creating something is left to it."""
         path = tmp_path / "wallets.db"
         path.touch()
         with plain(path, begin):
@@ -51,13 +51,15 @@ class TestBusy:
         assert (error.reason, error.retryable) == ("database_busy", True)
         assert waited < 2.5
         assert path.read_bytes() == b""
-        waiaas.close(waiaas.connect(path))
+        waiaas.connect(path).close()
 
     @pytest.mark.parametrize(
         "statements", [("BEGIN IMMEDIATE",), ("BEGIN", "SELECT * FROM wallets")], ids=["writer", "reader"]
     )
-    def test_a_file_in_use_that_must_be_converted_to_a_log(self, tmp_path: Path, statements: tuple[str, ...]) -> None:
-        """A version-19 file in rollback-journal mode that stays in use is refused in time, and not converted."""
+    def test_a_file_in_use_that_is_to_be_switched_to_the_log(
+        self, tmp_path: Path, statements: tuple[str, ...]
+    ) -> None:
+        """A version-19 file in rollback-journal mode that stays in use is refused in time, and not switched."""
         path = make_file(tmp_path / "wallets.db", 19)
         before = files(tmp_path)
         with plain(path, *statements):
@@ -74,12 +76,12 @@ class TestBusy:
         ids=["writer", "reader"],
     )
     def test_a_current_file_in_use_can_be_opened(self, tmp_path: Path, statements: tuple[str, ...]) -> None:
-        """In write-ahead-log mode neither a reader nor a writer blocks opening and reading."""
+        """In write-ahead-log mode neither a reader nor a writer keeps others from opening and reading."""
         path = make_file(tmp_path / "wallets.db", 19, wal=True)
         with plain(path, *statements):
-            database = waiaas.connect(path, busy_timeout=0.2)
+            database = waiaas.connect(path, busy_timeout=0.2).peewee
             assert database.execute_sql("SELECT count(*) FROM wc_store").fetchone() == (12,)
-            waiaas.close(database)
+            database.close_all()
 
     @pytest.mark.parametrize(
         "change", [waiaas.upgrade, lambda database: waiaas.downgrade(database, 18)], ids=["upgrade", "downgrade"]
@@ -87,9 +89,9 @@ class TestBusy:
     def test_a_locked_file_with_a_log_is_waited_for_once(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[SqliteDatabase], object]
     ) -> None:
-        """After a refusal, a file in write-ahead-log mode is closed without waiting for the lock again."""
+        """Once refused, a file in write-ahead-log mode is closed without waiting for the same lock again."""
         path = make_file(tmp_path / "wallets.db", wal=True)
-        monkeypatch.setattr("waiaas.database.BUSY_TIMEOUT", 0.1)
+        monkeypatch.setattr("waiaas.migrations.opening.BUSY_TIMEOUT", 0.1)
         statements: list[str] = []
 
         def change_traced(database: SqliteDatabase) -> None:
@@ -104,20 +106,20 @@ class TestBusy:
         assert database.is_closed()
         assert query(path, "SELECT max(version) FROM schema_version") == [(18,)]
 
-    def test_an_old_file_in_use_can_be_opened_without_an_upgrade(self, v18: Path) -> None:
-        """With `upgrade=False`, a writer in another process does not block reading."""
+    def test_an_old_file_in_use_can_be_opened_as_it_is(self, v18: Path) -> None:
+        """With `upgrade=False` a writer elsewhere does not keep anyone from reading."""
         with plain(v18, "BEGIN IMMEDIATE"):
-            database = waiaas.connect(v18, upgrade=False, busy_timeout=0.2)
+            database = open_unchanged(v18, busy_timeout=0.2)
             assert database.execute_sql("SELECT count(*) FROM sessions").fetchone() == (12,)
-            waiaas.close(database)
+            database.close_all()
 
-    def test_waits_for_a_lock_to_be_released(self, v18: Path) -> None:
-        """A file that is unlocked within `busy_timeout` is upgraded."""
-        is_waiting = threading.Event()
+    def test_waits_for_a_lock_that_is_let_go(self, v18: Path) -> None:
+        """A file that is let go within `busy_timeout` is upgraded."""
+        told = threading.Event()
         with plain(v18) as other, ThreadPoolExecutor(1) as pool:
             other.execute("BEGIN IMMEDIATE")
-            opening = pool.submit(lambda: waiaas.close(waiaas.connect(v18, progress=lambda _: is_waiting.set())))
-            assert is_waiting.wait(10)
+            opening = pool.submit(lambda: waiaas.connect(v18, progress=lambda _: told.set()).close())
+            assert told.wait(10)
             assert not opening.done()
             other.execute("ROLLBACK")
             opening.result(10)
@@ -139,7 +141,7 @@ class TestLocksOfThisProcess:
     """
 
     def test_are_kept_by_a_refused_connect(self, v18: Path) -> None:
-        """A write lock of this process is still held after `connect` was refused because of it."""
+        """A write lock that this process holds is still held after `connect` was refused because of it."""
         with plain(v18, "BEGIN IMMEDIATE"):
             assert run_python(TRY_TO_WRITE, v18) == "database is locked\n"
             assert refused(v18, busy_timeout=0.1).reason == "database_busy"
@@ -147,14 +149,14 @@ class TestLocksOfThisProcess:
         assert run_python(TRY_TO_WRITE, v18) == "taken\n"
 
     def test_are_kept_by_a_second_connect(self, tmp_path: Path) -> None:
-        """Other processes see what this process writes, even if it has connected to the file a second time."""
+        """What this process writes, another process sees, though a second `connect` of the file came between."""
         path = tmp_path / "wallets.db"
-        first = waiaas.connect(path)
+        first = waiaas.connect(path).peewee
         first.execute_sql("INSERT INTO wc_store VALUES ('first', '1')")
-        second = waiaas.connect(path)
+        second = waiaas.connect(path).peewee
         run_python(RUN, path, "INSERT INTO wc_store VALUES ('theirs', '2')")
         first.execute_sql("INSERT INTO wc_store VALUES ('second', '3')")
         assert run_python(RUN, path, "SELECT value FROM wc_store ORDER BY value") == "[('1',), ('2',), ('3',)]\n"
-        waiaas.close(second)
-        waiaas.close(first)
+        second.close_all()
+        first.close_all()
         assert query(path, "SELECT value FROM wc_store ORDER BY value") == [("1",), ("2",), ("3",)]

@@ -1,4 +1,4 @@
-"""With mutated files, success loses nothing, a refusal changes nothing, and every command ends."""
+"""Mutated files: "done" means that nothing is lost, "refused" that nothing changed, and every command ends."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SEEDS = int(os.environ.get("WAIAAS_MUTATIONS", "210"))
 
 
 class Worker:
-    """A process that tries one file after another, and is killed if it takes too long."""
+    """A process that tries one file after the other; it is killed if it takes too long over one."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -43,7 +43,7 @@ class Worker:
         assert self._process.stdout is not None
         self._process.stdin.write(f"{json.dumps(case)}\n")
         self._process.stdin.flush()
-        # The limit for four commands; a machine under load gets twice as long.
+        # Four commands, of which each may take its time; a machine under load gets as much again.
         ready, _, _ = select.select([self._process.stdout], [], [], 8 * SECONDS)
         line = self._process.stdout.readline() if ready else ""
         if not line:
@@ -59,7 +59,7 @@ class Worker:
 
 
 def tried(cases: Iterable[Case], processes: int) -> Iterator[tuple[Case, dict[str, Any]]]:
-    """Return each case with its results."""
+    """Each case with what was seen."""
     workers = [Worker() for _ in range(processes)]
     every = list(cases)
 
@@ -76,7 +76,7 @@ def tried(cases: Iterable[Case], processes: int) -> Iterator[tuple[Case, dict[st
 
 
 def wrong_in(results: Iterable[tuple[Case, dict[str, Any]]]) -> tuple[list[str], dict[str, Any]]:
-    """Return the failures with their cases, the counts of outcomes, the longest time and the most memory."""
+    """What must not be, with the case; and how often each outcome was seen, the longest time, the most memory."""
     wrong: list[str] = []
     outcomes: Counter[str] = Counter()
     longest, memory, count = 0.0, 0, 0
@@ -89,7 +89,7 @@ def wrong_in(results: Iterable[tuple[Case, dict[str, Any]]]) -> tuple[list[str],
 
 
 def test_a_few_mutated_files() -> None:
-    """For fixed seeds, one file of each version and kind: no traceback, no loss, no change by a refusal."""
+    """With fixed seeds, one file of each version and kind: no traceback, no loss, no change by a refusal."""
     pairs = enumerate(itertools.product(VERSIONS, KINDS))
     cases = [(version, kind, 1000 + number) for number, (version, kind) in pairs]
     wrong, _ = wrong_in(tried(cases, 1))

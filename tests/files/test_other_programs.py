@@ -1,4 +1,4 @@
-"""Other programs that have a database open during its upgrade."""
+"""Other programs that have a database file open while it is upgraded."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.command_line import only_object, run
+from support.connect_results import open_unchanged
 from support.old_files import make_file
 
 import waiaas
@@ -27,7 +28,7 @@ sys.stdin.read()
 
 @contextmanager
 def another_program(path: Path) -> Iterator[int]:
-    """Start a process that has read the file and keeps its connection; yield its id."""
+    """A process that has read the file and keeps its connection; its id."""
     with subprocess.Popen(
         [sys.executable, "-c", OPEN, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -39,12 +40,12 @@ def another_program(path: Path) -> Iterator[int]:
 
 @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
 def test_an_upgrade_warns_of_them(tmp_path: Path, caplog: pytest.LogCaptureFixture, wal: bool) -> None:
-    """The report and the log name the process that has the file open, with or without a lock."""
+    """The report and the log name the process that has the file open, with or without a lock of its own."""
     path = make_file(tmp_path / "wallets.db", wal=wal)
-    database = waiaas.connect(path, upgrade=False)
+    database = open_unchanged(path)
     with another_program(path) as process, caplog.at_level(logging.WARNING, "waiaas"):
         report = waiaas.upgrade(database)
-    waiaas.close(database)
+    database.close_all()
     assert report.applied == [19]
     (warning,) = report.warnings
     assert warning.reason == "file_in_use"
@@ -55,17 +56,17 @@ def test_an_upgrade_warns_of_them(tmp_path: Path, caplog: pytest.LogCaptureFixtu
 
 
 def test_a_downgrade_warns_of_them(tmp_path: Path) -> None:
-    """The report of a downgrade does so too."""
+    """So does the report of a downgrade."""
     path = make_file(tmp_path / "wallets.db", 19, wal=True)
-    database = waiaas.connect(path)
+    database = waiaas.connect(path).peewee
     with another_program(path):
         report = waiaas.downgrade(database, 18)
-    waiaas.close(database)
+    database.close_all()
     assert [warning.reason for warning in report.warnings] == ["file_in_use"]
 
 
 def test_the_command_prints_them(tmp_path: Path) -> None:
-    """The terminal shows the warning with its hint, and --json includes the programs."""
+    """The terminal shows the warning with what to do, and --json has it with the programs."""
     path = make_file(tmp_path / "wallets.db", wal=True)
     with another_program(path) as process:
         result = run("upgrade", path)
@@ -77,10 +78,10 @@ def test_the_command_prints_them(tmp_path: Path) -> None:
 
 
 def test_without_them_there_is_no_warning(tmp_path: Path) -> None:
-    """If only this process has the file open, even with several connections, there is no warning."""
+    """An upgrade of a file that only this process has open, by several connections, warns of nothing."""
     path = make_file(tmp_path / "wallets.db", wal=True)
-    first, second = (waiaas.connect(path, upgrade=False) for _ in range(2))
+    first, second = (open_unchanged(path) for _ in range(2))
     second.execute_sql("SELECT * FROM wallets").fetchall()
     assert waiaas.upgrade(first).warnings == []
-    waiaas.close(second)
-    waiaas.close(first)
+    second.close_all()
+    first.close_all()

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from support.connect_results import refused
+from support.connect_results import open_unchanged, refused
 from support.interrupted_upgrades import NOW, Trial, Victims
 from support.old_files import make_file
 from support.python_processes import environment
@@ -25,9 +25,9 @@ pytestmark = pytest.mark.slow
 START = """
 import sys, waiaas
 sys.stdin.readline()
-database = waiaas.connect(sys.argv[1], busy_timeout=0.05)
+database = waiaas.connect(sys.argv[1], busy_timeout=0.05).peewee
 print("open")
-waiaas.close(database)
+database.close_all()
 """
 HOLD = """
 import sys
@@ -72,7 +72,7 @@ def test_workers_that_start_at_once_all_open_the_file(tmp_path: Path, wal: bool)
 
 @pytest.mark.parametrize("upgrade", [True, False])
 def test_progress_is_reported_while_waiting(tmp_path: Path, upgrade: bool) -> None:
-    """A waiting process, to upgrade or only to read, calls `progress`, and opens the file afterwards."""
+    """A process that waits, to upgrade or only to read, calls `progress`, and opens the file when it may."""
     path = make_file(tmp_path / "wallets.db")
     waited = threading.Event()
 
@@ -81,7 +81,10 @@ def test_progress_is_reported_while_waiting(tmp_path: Path, upgrade: bool) -> No
             waited.set()
 
     def open_it() -> None:
-        waiaas.close(waiaas.connect(path, upgrade=upgrade, busy_timeout=0, progress=progress))
+        if upgrade:
+            waiaas.connect(path, busy_timeout=0, progress=progress).close()
+        else:
+            assert waiaas.plan(path, progress=progress).from_version == 18
 
     with ThreadPoolExecutor(1) as pool:
         with upgrade_lock(DatabaseFile(str(path)), nothing):
@@ -94,7 +97,7 @@ def test_progress_is_reported_while_waiting(tmp_path: Path, upgrade: bool) -> No
 
 @pytest.mark.parametrize("version", [18, 19])
 def test_a_killed_process_holds_nothing(tmp_path: Path, version: int) -> None:
-    """The lock file of a killed process has no effect; `connect` removes it, with or without an upgrade."""
+    """The lock file of a process that was killed means nothing; `connect` removes it, upgrade or not."""
     path = make_file(tmp_path / "wallets.db", version)
     holder = start(HOLD, path)
     assert holder.stdout is not None
@@ -104,13 +107,13 @@ def test_a_killed_process_holds_nothing(tmp_path: Path, version: int) -> None:
     holder.communicate()
     assert (tmp_path / ".wallets.db.upgrading").exists()
     assert not is_being_upgraded(DatabaseFile(str(path)))
-    waiaas.close(waiaas.connect(path, backup=False))
+    waiaas.connect(path, backup=False).close()
     assert list(files(tmp_path)) == ["wallets.db"]
 
 
 @pytest.mark.parametrize("kind", ["fifo", "link", "folder", "another user's"])
-def test_an_untrusted_lock_file_is_refused(tmp_path: Path, kind: str) -> None:
-    """A lock file that another user may have replaced is refused by name, and nothing hangs."""
+def test_a_lock_file_that_is_not_to_be_trusted_is_refused(tmp_path: Path, kind: str) -> None:
+    """What another user may have put in the place of the lock file is refused by name, and nothing hangs."""
     path = make_file(tmp_path / "wallets.db")
     lock = tmp_path / ".wallets.db.upgrading"
     if kind == "another user's":
@@ -128,7 +131,7 @@ def test_an_untrusted_lock_file_is_refused(tmp_path: Path, kind: str) -> None:
 
 
 def test_three_kills_leave_one_backup(tmp_path: Path) -> None:
-    """An upgrade reuses the backup of a killed one if the file has not changed since."""
+    """An upgrade reuses the backup that one which was killed has left, if the file has not changed since."""
     trial = Trial(make_file(tmp_path / "wallets.db"))
     path = trial.begin()
     with Victims("phase") as victims:
@@ -139,18 +142,18 @@ def test_three_kills_leave_one_backup(tmp_path: Path) -> None:
         content = first.read_bytes()
         for _ in range(2):
             assert victims.upgrade(path, number).how == "killed"
-    database = waiaas.connect(path, upgrade=False)
+    database = open_unchanged(path)
     report = waiaas.upgrade(database, clock=lambda: NOW)
-    waiaas.close(database)
+    database.close_all()
     assert report.backup == str(first)
     assert [each.read_bytes() for each in tmp_path.glob("killed.db.v18-*")] == [content]
     assert dump(path) == trial.after
 
 
-def test_a_reused_backup_is_kept_if_the_upgrade_fails(tmp_path: Path) -> None:
-    """An existing backup is kept if the upgrade that would have reused it fails."""
+def test_a_reused_backup_is_kept_when_the_upgrade_is_taken_back(tmp_path: Path) -> None:
+    """A backup that was there before stays, although the upgrade that would have reused it fails."""
     path = make_file(tmp_path / "wallets.db")
-    database = waiaas.connect(path, upgrade=False)
+    database = open_unchanged(path)
 
     def stop(progress: waiaas.Progress) -> None:
         if progress.version == 19:
@@ -158,10 +161,10 @@ def test_a_reused_backup_is_kept_if_the_upgrade_fails(tmp_path: Path) -> None:
 
     backup = tmp_path / "mine.db"
     waiaas.upgrade(database, backup=backup)
-    waiaas.close(database)
+    database.close_all()
     path.write_bytes(backup.read_bytes())
     content = backup.read_bytes()
-    database = waiaas.connect(path, upgrade=False)
+    database = open_unchanged(path)
     with pytest.raises(KeyboardInterrupt):
         waiaas.upgrade(database, backup=backup, progress=stop)
     database.close()

@@ -18,6 +18,7 @@ import waiaas
 from waiaas import CheckReport, Finding, WAIaaSError
 from waiaas.models import MODELS
 from waiaas.models.fields import JSONText, UTCDateTime
+from waiaas.services import KillSwitchService, SessionService, SessionWalletService
 
 PROBLEM, NOTE = "problem", "note"
 # : The words and kinds in the documentation of findings.
@@ -98,7 +99,7 @@ class TestNothingToFind:
     def test_in_a_fresh_file(self, tmp_path: Path) -> None:
         """A file that `connect` created has no findings."""
         path = tmp_path / "wallets.db"
-        waiaas.close(waiaas.connect(path))
+        waiaas.connect(path).close()
         report = check(path)
         assert (report.findings, report.ok, report.version, report.latest_version) == ([], True, 19, 19)
 
@@ -106,7 +107,7 @@ class TestNothingToFind:
     def test_in_an_upgraded_file(self, tmp_path: Path, version: int) -> None:
         """A file with difficult values of an older version has no findings after its upgrade."""
         path = make_file(tmp_path / "wallets.db", version)
-        waiaas.close(waiaas.connect(path))
+        waiaas.connect(path).close()
         report = check(path)
         assert (report.findings, report.version) == ([], 19)
 
@@ -122,9 +123,9 @@ class TestNothingToFind:
 
     def test_in_a_database_in_memory(self) -> None:
         """An in-memory database can be checked too."""
-        database = waiaas.connect(":memory:")
+        database = waiaas.connect(":memory:").peewee
         assert waiaas.check(database).findings == []
-        waiaas.close(database)
+        database.close_all()
 
     def test_inside_a_transaction(self, v19: Path) -> None:
         """Inside a transaction its own rows are checked, and it stays open and can be rolled back."""
@@ -647,7 +648,7 @@ class TestLinks:
         """A session that had no wallet before the upgrade has none after it, and `check` reports it."""
         orphan = session_id(2)
         execute(v18, f"UPDATE sessions SET wallet_id = 'nobody' WHERE id = '{orphan}'")
-        waiaas.close(waiaas.connect(v18, skip_orphans=True))
+        waiaas.connect(v18, skip_orphans=True).close()
         assert found(v18) == [(PROBLEM, "session_without_wallet", "session_wallets", [orphan])]
 
 
@@ -912,7 +913,7 @@ class TestHints:
         execute(path, *DRIFTS[drift].statements)
         ((_, _, index),) = DRIFTS[drift].expected
         (finding,) = check(path).findings
-        waiaas.close(waiaas.connect(new))
+        waiaas.connect(new).close()
         (definition,) = query(new, "SELECT sql FROM sqlite_master WHERE name = ?", index)[0]
         execute(path, *([drop] if drop else []), definition)
         assert ("Drop it" in finding.hint) is bool(drop)
@@ -922,7 +923,7 @@ class TestHints:
         """A missing table that never had a row is repaired with the definitions from a new database."""
         path, new = make_edited(tmp_path / "wallets.db", []), tmp_path / "new.db"
         execute(path, "DROP TABLE token_registry")
-        waiaas.close(waiaas.connect(new))
+        waiaas.connect(new).close()
         definitions = query(new, "SELECT sql FROM sqlite_master WHERE tbl_name = 'token_registry' AND sql IS NOT NULL")
         execute(path, *(definition for (definition,) in definitions))
         assert found(path) == []
@@ -951,15 +952,15 @@ class TestHints:
         session, wallet = session_id(2), wallet_id(5)
         execute(v19, "UPDATE wallets SET status = 'ACTIVE'", statement.format(session=session, wallet=wallet))
         assert [finding.kind for finding in check(v19).findings] == [kind]
-        database = waiaas.connect(v19)
-        links = waiaas.SessionWalletService(database)
+        database = waiaas.connect(v19).peewee
+        links = SessionWalletService(database)
         if revoke:
-            waiaas.SessionService(database).revoke(session, actor="admin")
+            SessionService(database).revoke(session, actor="admin")
         elif kind == "session_without_wallet":
             links.link(session, wallet, actor="admin")
         else:
             links.set_default(session, links.list(session)[0].id, actor="admin")
-        waiaas.close(database)
+        database.close_all()
         assert found(v19) == []
 
     @pytest.mark.parametrize("value", ["''", "'active'", "'NORMAL'", "X'414354495645'", "7"])
@@ -969,9 +970,9 @@ class TestHints:
         execute(v19, f"INSERT OR REPLACE INTO key_value_store VALUES ('kill_switch_state', {value}, 0)")
         kinds = ["kill_switch_state", *(["not_text"] if value.startswith("X") else [])]
         assert [(each.severity, each.kind) for each in check(v19).findings] == [("problem", kind) for kind in kinds]
-        database = waiaas.connect(v19)
-        getattr(waiaas.KillSwitchService(database), method)(actor="sam")
-        waiaas.close(database)
+        database = waiaas.connect(v19).peewee
+        getattr(KillSwitchService(database), method)(actor="sam")
+        database.close_all()
         assert found(v19) == []
 
     @pytest.mark.parametrize("state", ["ACTIVE", "SUSPENDED", "LOCKED"])

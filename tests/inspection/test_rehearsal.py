@@ -17,11 +17,11 @@ from support.old_files import dump, execute, make_file, query, session_id, walle
 
 import waiaas
 from waiaas import Progress, Rehearsal, WAIaaSError, rehearse
-from waiaas.database import open_to_change
 from waiaas.files import backup
 from waiaas.inspection import rehearsal
 from waiaas.inspection.rehearsal import TableRows
 from waiaas.migrations.history import MIGRATIONS
+from waiaas.migrations.opening import open_to_change
 
 LATEST = waiaas.LATEST_SCHEMA_VERSION
 

@@ -11,8 +11,8 @@ from support.old_files import dump, execute, make_file, query, session_id, walle
 
 import waiaas
 from waiaas import WAIaaSError
-from waiaas.database import open_to_change
 from waiaas.files.page_check import damage
+from waiaas.migrations.opening import open_to_change
 
 
 def page_of(path: Path, index: str) -> tuple[int, int]:

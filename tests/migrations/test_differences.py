@@ -11,9 +11,9 @@ from support.old_files import SHIPPED, create_statements, execute, make_file
 
 import waiaas
 from waiaas import WAIaaSError
-from waiaas.database import open_to_change
 from waiaas.ddl.schema import described
 from waiaas.migrations.differences import _DIGESTS, differences, digest, tables_of
+from waiaas.migrations.opening import open_to_change
 
 
 def refused(path: Path) -> WAIaaSError:

@@ -9,9 +9,9 @@ from support.old_files import SHIPPED, contents, execute, make_file, query
 
 import waiaas
 from waiaas import WAIaaSError
-from waiaas.database import open_to_change
 from waiaas.errors import UpgradeRefusedError
 from waiaas.migrations.dry_run import copy_without_rows
+from waiaas.migrations.opening import open_to_change
 
 
 def planned(path: Path, **options: bool) -> list[tuple[str, str]]:

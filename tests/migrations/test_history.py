@@ -11,9 +11,9 @@ from support.old_files import SHIPPED, dump, execute, make_file, query, schema_o
 
 import waiaas
 from waiaas import WAIaaSError
-from waiaas.database import open_to_change
 from waiaas.ddl.schema import describe, same_index, same_shape
-from waiaas.migrations import history
+from waiaas.migrations import MIN_COMPATIBLE_SCHEMA_VERSION, history
+from waiaas.migrations.opening import open_to_change
 
 LATEST = waiaas.LATEST_SCHEMA_VERSION
 OLD = [version for version in SHIPPED if version < LATEST]
@@ -110,11 +110,11 @@ def test_migrated_equals_fresh(tmp_path: Path, version: int) -> None:
     """From each version, the tables equal those of a new file, columns in order, and check finds nothing."""
     path = make_file(tmp_path / "wallets.db", version)
     upgrade(path)
-    fresh = waiaas.connect(tmp_path / "fresh.db")
+    fresh = waiaas.connect(tmp_path / "fresh.db").peewee
     with open_to_change(path) as upgraded:
         assert waiaas.check(upgraded).findings == []
         wanted, actual = describe(fresh), describe(upgraded)
-    waiaas.close(fresh)
+    fresh.close_all()
     assert wanted.keys() == actual.keys()
     for name, table in wanted.items():
         assert same_shape(table, actual[name]), name
@@ -138,7 +138,7 @@ def test_every_version_is_in_the_history() -> None:
     assert versions == list(range(2, waiaas.LATEST_SCHEMA_VERSION + 1))
     assert list(history.DESCRIPTIONS) == [1, *versions]
     assert len(set(history.DESCRIPTIONS.values())) == len(versions) + 1
-    assert waiaas.MIN_COMPATIBLE_SCHEMA_VERSION == 1
+    assert MIN_COMPATIBLE_SCHEMA_VERSION == 1
 
 
 @pytest.mark.parametrize(

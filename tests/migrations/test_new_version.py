@@ -41,7 +41,7 @@ def down(migrator):
 PROGRAM = """
 import sys
 import waiaas
-from waiaas.database import open_to_change
+from waiaas.migrations.opening import open_to_change
 from waiaas.demo import make_version_18
 
 path = sys.argv[1]
@@ -51,7 +51,7 @@ with open_to_change(path) as database:
     try:
         waiaas.upgrade(database)
     except waiaas.WAIaaSError as error:
-        print(error.details["problem"], waiaas.compatibility(database).version)
+        print(error.details["problem"], waiaas.status(database).version)
     database.execute_sql("UPDATE wallets SET name = 'main' WHERE name = 'nameless'")
     plan = waiaas.plan(database)
     print([step.version for step in plan.steps], plan.sessions, plan.details, plan.obstacles)

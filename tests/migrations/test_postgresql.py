@@ -12,7 +12,7 @@ from waiaas import WAIaaSError
 from waiaas.backends.postgresql import PostgresqlDatabase, open_database
 from waiaas.migrations.history import DESCRIPTIONS
 from waiaas.migrations.postgresql import create_or_upgrade, plan, read_version
-from waiaas.migrations.version import compatibility
+from waiaas.migrations.version import status
 from waiaas.models.postgresql import statements, tables
 
 FROZEN = Path(__file__).parents[1] / "support" / "frozen" / "postgresql_v19.sql"
@@ -52,14 +52,14 @@ def test_the_statements_of_version_19_are_these() -> None:
 def test_an_empty_database_gets_the_tables_and_19_versions(databases: Databases) -> None:
     with databases.new(empty=True) as url:
         database = open_database(url)
-        assert compatibility(database).action == "migrate"
+        assert status(database).action == "migrate"
         report = create_or_upgrade(database, clock=lambda: 1_800_000_000.9)
         assert (report.from_version, report.to_version, report.applied) == (19, 19, [])
         rows = database.execute_sql(
             "SELECT version, applied_at, description FROM schema_version ORDER BY 1"
         ).fetchall()
         assert rows == [(version, 1_800_000_000, text) for version, text in sorted(DESCRIPTIONS.items())]
-        assert compatibility(database).action == "ok"
+        assert status(database).action == "ok"
         assert plan(database).steps == []
         assert {row[0] for row in catalog(database)} == {table.name for table in tables()}
         database.close_all()

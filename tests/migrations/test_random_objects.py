@@ -15,7 +15,7 @@ from support.old_files import contents, make_file, schema_of
 
 import waiaas
 from waiaas import WAIaaSError
-from waiaas.database import open_to_change
+from waiaas.migrations.opening import open_to_change
 
 VERSIONS = (2, 5, 9, 17, 18)
 TABLES = ("sessions", "transactions", "policies", "notification_logs", "audit_log", "key_value_store")

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+from support.connect_results import open_unchanged
 from support.old_files import make_file
 
 import waiaas
@@ -17,9 +18,9 @@ WARNING = refusal("io_error", path="wallets.db", cause="disk I/O error")
 
 def test_warnings_are_plain_values_in_the_requested_language(tmp_path: Path) -> None:
     """The reports of upgrades and downgrades contain each warning with code, reason, message and hint."""
-    database = waiaas.connect(make_file(tmp_path / "wallets.db", 19))
+    database = waiaas.connect(make_file(tmp_path / "wallets.db", 19)).peewee
     upgraded, downgraded = waiaas.upgrade(database), waiaas.downgrade(database, 18)
-    waiaas.close(database)
+    database.close_all()
     for report in (upgraded, downgraded):
         assert report.warnings == []
         (warning,) = json.loads(json.dumps(replace(report, warnings=[WARNING]).to_dict("ko")))["warnings"]
@@ -29,10 +30,10 @@ def test_warnings_are_plain_values_in_the_requested_language(tmp_path: Path) -> 
 def test_warnings_are_printed_with_their_hints(tmp_path: Path) -> None:
     """A warning is printed last, with its hint, whether or not there was anything to do."""
     path = make_file(tmp_path / "wallets.db")
-    database = waiaas.connect(path, upgrade=False)
+    database = open_unchanged(path)
     reports = [waiaas.upgrade(database), waiaas.upgrade(database)]
     downgrades = [waiaas.downgrade(database, 18), waiaas.downgrade(database, 18)]
-    waiaas.close(database)
+    database.close_all()
     warning = WARNING.to_dict()
     expected = [f"Warning: {warning['message']}", f"  What to do: {warning['hint']}"]
     for report in reports:

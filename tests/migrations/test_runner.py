@@ -18,6 +18,7 @@ from pathlib import Path
 import peewee
 import pytest
 from peewee import SqliteDatabase
+from support.connect_results import open_unchanged
 from support.interrupted_upgrades import Trial, Victims
 from support.memory_databases import made
 from support.old_files import contents, dump, execute, make_file, query
@@ -25,7 +26,7 @@ from support.old_files import contents, dump, execute, make_file, query
 import waiaas
 from waiaas import LATEST_SCHEMA_VERSION as LATEST
 from waiaas import Progress, WAIaaSError
-from waiaas.database import open_to_change
+from waiaas.migrations.opening import open_to_change
 
 # The versions that an upgrade from version 18 applies.
 PENDING = list(range(19, LATEST + 1))
@@ -92,7 +93,7 @@ def test_only_sqlite_is_migrated() -> None:
         with pytest.raises(WAIaaSError) as caught:
             change(database)
         assert caught.value.reason == "not_sqlite"
-    assert waiaas.compatibility(database).action == "refuse"
+    assert waiaas.status(database).action == "refuse"
 
 
 def test_a_database_without_tables_is_refused() -> None:
@@ -172,10 +173,10 @@ def test_of_two_concurrent_upgrades_one_runs(v18: Path) -> None:
     start, reports = threading.Barrier(2), []
 
     def run() -> None:
-        database = waiaas.connect(v18, upgrade=False)
+        database = open_unchanged(v18)
         start.wait()
         reports.append(waiaas.upgrade(database, backup=False))
-        waiaas.close(database)
+        database.close_all()
 
     threads = [threading.Thread(target=run) for _ in range(2)]
     for thread in threads:
@@ -338,7 +339,7 @@ def test_a_full_disk_leaves_the_file_unchanged(tmp_path: Path) -> None:
 
 FILE_SIZE_LIMITED = """
 import resource, signal, sys, waiaas
-from waiaas.database import open_to_change
+from waiaas.migrations.opening import open_to_change
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
 try:

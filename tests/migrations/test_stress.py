@@ -22,9 +22,9 @@ CONNECT = """
 import sys, waiaas
 print("ready", flush=True)
 for line in sys.stdin:
-    database = waiaas.connect(line.rstrip("\\n"))
-    action = waiaas.compatibility(database).action
-    waiaas.close(database)
+    database = waiaas.connect(line.rstrip("\\n")).peewee
+    action = waiaas.status(database).action
+    database.close_all()
     print(action, flush=True)
 """
 

@@ -13,7 +13,7 @@ from support.old_files import dump, execute, make_file, query, session_id, walle
 
 import waiaas
 from waiaas import WAIaaSError
-from waiaas.database import open_to_change
+from waiaas.migrations.opening import open_to_change
 
 
 def upgrade(path: Path, **options: bool) -> waiaas.UpgradeReport:

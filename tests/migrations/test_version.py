@@ -18,10 +18,10 @@ from waiaas import LATEST_SCHEMA_VERSION as LATEST
 
 class TestCompatibility:
     @staticmethod
-    def ask(path: Path) -> waiaas.Compatibility:
+    def ask(path: Path) -> waiaas.Status:
         database = SqliteDatabase(path, timeout=0.1)
         try:
-            return waiaas.compatibility(database)
+            return waiaas.status(database)
         finally:
             database.close()
 
@@ -95,14 +95,14 @@ class TestCompatibility:
 
     def test_of_a_database_in_memory(self) -> None:
         """An in-memory database is reported like a file: empty at first, then at the latest version."""
-        empty, created = SqliteDatabase(":memory:"), waiaas.connect(":memory:")
-        assert (waiaas.compatibility(empty).action, waiaas.compatibility(created).action) == ("migrate", "ok")
+        empty, created = SqliteDatabase(":memory:"), waiaas.connect(":memory:").peewee
+        assert (waiaas.status(empty).action, waiaas.status(created).action) == ("migrate", "ok")
         empty.close()
         created.close()
 
     def test_of_another_backend(self) -> None:
         """A database that is not SQLite is refused without connecting to it."""
-        answer = waiaas.compatibility(PostgresqlDatabase("wallets"))
+        answer = waiaas.status(PostgresqlDatabase("wallets"))
         assert (answer.action, answer.version, answer.reason) == ("refuse", None, "not_sqlite")
 
     def test_of_a_locked_file(self, v18: Path) -> None:
@@ -119,7 +119,7 @@ class TestCompatibility:
         database = SqliteDatabase(v18)
         with database.atomic() as transaction:
             database.execute_sql("INSERT INTO schema_version VALUES (?, 1, '')", (LATEST + 1,))
-            assert waiaas.compatibility(database).reason == "code_too_old"
+            assert waiaas.status(database).reason == "code_too_old"
             transaction.rollback()
-        assert waiaas.compatibility(database).reason == "older_version"
+        assert waiaas.status(database).reason == "older_version"
         database.close()

@@ -17,8 +17,7 @@ from peewee import InterfaceError, Model, SqliteDatabase, TextField
 from support.old_files import query
 
 import waiaas
-from waiaas import MODELS, KeyValue, Wallet
-from waiaas.models import BaseModel
+from waiaas.models import MODELS, BaseModel, KeyValue, Wallet
 
 OWNERS = ("mina", "jun")
 
@@ -26,13 +25,13 @@ OWNERS = ("mina", "jun")
 @pytest.fixture
 def databases(tmp_path: Path) -> Iterator[dict[str, SqliteDatabase]]:
     """One database per owner, each with one row that names its owner."""
-    made = {owner: waiaas.connect(tmp_path / f"{owner}.db") for owner in OWNERS}
+    made = {owner: waiaas.connect(tmp_path / f"{owner}.db").peewee for owner in OWNERS}
     for owner, database in made.items():
         database.execute_sql("INSERT INTO key_value_store VALUES ('owner', ?, 0)", (owner,))
     yield made
     assert [model for model in MODELS if model._meta.database is not None] == []
     for database in made.values():
-        waiaas.close(database)
+        database.close_all()
 
 
 def owner_seen() -> str | None:
@@ -100,7 +99,7 @@ class TestTasks:
         try:
             return owner_seen()
         finally:
-            waiaas.close(database)
+            database.close()
 
     def test_a_task_that_outlives_the_block_is_bound_to_nothing(self, databases: dict[str, SqliteDatabase]) -> None:
         """A task started in a block keeps the block's binding until the block ends, and is then unbound."""

@@ -22,7 +22,7 @@ from peewee import SQL, IntegrityError, PeeweeException, PostgresqlDatabase, Sch
 from support.old_files import HARD_TEXTS, query, schema_of, value_of
 
 import waiaas
-from waiaas import MODELS, AuditLog, Policy, SchemaVersion, Session, SessionWallet, Transaction, Wallet
+from waiaas.models import MODELS, AuditLog, Policy, SchemaVersion, Session, SessionWallet, Transaction, Wallet
 
 FROZEN = schema_of(19)
 TABLES = sorted(FROZEN)
@@ -56,7 +56,7 @@ BY_TABLE = {model._meta.table_name: model for model in MODELS}
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file that `connect` created, closed again."""
     path = tmp_path_factory.mktemp("fresh") / "wallets.db"
-    waiaas.close(waiaas.connect(path))
+    waiaas.connect(path).close()
     return path
 
 
@@ -74,10 +74,10 @@ def sqlite(fresh: Path) -> Iterator[sqlite3.Connection]:
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[SqliteDatabase]:
     """A fresh database to which the models are bound in this thread."""
-    database = waiaas.connect(tmp_path / "wallets.db")
+    database = waiaas.connect(tmp_path / "wallets.db").peewee
     with database.bind_ctx(MODELS):
         yield database
-    waiaas.close(database)
+    database.close_all()
 
 
 def read_table(connection: sqlite3.Connection, table: str) -> dict[str, Any]:
@@ -226,7 +226,7 @@ def test_only_the_audit_log_never_reuses_an_id(sqlite: sqlite3.Connection) -> No
 def test_a_fresh_file_records_every_version(tmp_path: Path) -> None:
     """A fresh file's schema_version has one row per version from 1 to 19, dated now, each with its description."""
     started = int(time.time())
-    waiaas.close(waiaas.connect(tmp_path / "wallets.db"))
+    waiaas.connect(tmp_path / "wallets.db").close()
     rows = query(tmp_path / "wallets.db", "SELECT version, applied_at, description FROM schema_version ORDER BY rowid")
     assert [version for version, _, _ in rows] == list(range(1, 20))
     assert all(isinstance(applied, int) and started <= applied <= time.time() for _, applied, _ in rows)
@@ -237,7 +237,9 @@ def test_every_table_has_one_model() -> None:
     """`MODELS` contains one model per table, and the package exports each by name."""
     assert sorted(BY_TABLE) == TABLES
     assert len(MODELS) == len(TABLES)
-    assert all(getattr(waiaas, model.__name__) is model and model.__name__ in waiaas.__all__ for model in MODELS)
+    names = {model.__name__ for model in MODELS}
+    assert all(getattr(waiaas.models, model.__name__) is model for model in MODELS)
+    assert names <= set(waiaas.models.__all__)
 
 
 def test_models_come_in_foreign_key_order() -> None:
@@ -430,7 +432,7 @@ class TestBinding:
 
         def work(number: int) -> None:
             path = tmp_path / f"{number}.db"
-            database = waiaas.connect(path)
+            database = waiaas.connect(path).peewee
             with database.bind_ctx(MODELS):
                 for step in range(rounds):
                     barrier.wait()
@@ -444,7 +446,7 @@ class TestBinding:
                     assert [each.to_address for each in joined] == [f"of {number}"] * (step + 1)
                     assert Wallet.alias("other").select().count() == step + 1
                     assert Wallet.table_exists()
-            waiaas.close(database)
+            database.close_all()
 
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(work, range(threads)))
@@ -459,7 +461,7 @@ class TestBinding:
     @pytest.mark.parametrize("bind", ["bind_ctx", "bind"])
     def test_an_unbound_thread_gets_an_error(self, tmp_path: Path, operation: Callable[[], Any], bind: str) -> None:
         """Every operation fails in a thread that bound no database, even if another thread has bound one."""
-        database = waiaas.connect(tmp_path / "wallets.db")
+        database = waiaas.connect(tmp_path / "wallets.db").peewee
         block = getattr(database, bind)(MODELS) or nullcontext()
         with block:
             session("s-1", wallet("w-1"))
@@ -467,24 +469,24 @@ class TestBinding:
                 error = pool.submit(operation).exception()
             kept = [(each.id, each.name) for each in Wallet.select()]
             assert AuditLog.table_exists()
-        waiaas.close(database)
+        database.close_all()
         assert isinstance(error, PeeweeException)
         assert kept == [("w-1", "w")]
 
     @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
     def test_nothing_is_bound_after_the_block(self, tmp_path: Path, operation: Callable[[], Any]) -> None:
         """After the block the models are unbound again, even if the block raised."""
-        database = waiaas.connect(tmp_path / "wallets.db")
+        database = waiaas.connect(tmp_path / "wallets.db").peewee
         with pytest.raises(IntegrityError), database.bind_ctx(MODELS):
             session("s-1", wallet("w-1"), Wallet(id="nobody"))
         with pytest.raises(PeeweeException):
             operation()
-        waiaas.close(database)
+        database.close_all()
         assert query(tmp_path / "wallets.db", "SELECT id, name FROM wallets") == [("w-1", "w")]
 
     def test_blocks_may_be_nested(self, tmp_path: Path) -> None:
         """An inner block binds its own database, and the outer binding is restored after it, even after an error."""
-        outer, inner = (waiaas.connect(tmp_path / name) for name in ("outer.db", "inner.db"))
+        outer, inner = (waiaas.connect(tmp_path / name).peewee for name in ("outer.db", "inner.db"))
         with outer.bind_ctx(MODELS):
             wallet("w-outer")
             with inner.bind_ctx(MODELS):
@@ -497,35 +499,35 @@ class TestBinding:
             with pytest.raises(KeyError), inner.bind_ctx(MODELS):
                 raise KeyError
             session("s-outer", wallet("w-again"))
-        waiaas.close(outer)
-        waiaas.close(inner)
+        outer.close_all()
+        inner.close_all()
         assert query(tmp_path / "outer.db", "SELECT id FROM wallets ORDER BY id") == [("w-again",), ("w-outer",)]
         assert query(tmp_path / "inner.db", "SELECT id FROM wallets") == [("w-inner",)]
         assert query(tmp_path / "inner.db", "SELECT count(*) FROM sessions") == [(0,)]
 
     def test_a_query_keeps_the_database_of_its_block(self, tmp_path: Path) -> None:
         """A query created in one block and run in another reads the database of its own block."""
-        first, second = (waiaas.connect(tmp_path / name) for name in ("first.db", "second.db"))
+        first, second = (waiaas.connect(tmp_path / name).peewee for name in ("first.db", "second.db"))
         with first.bind_ctx(MODELS):
             wallet("w-first")
             made = Wallet.select()
         with second.bind_ctx(MODELS):
             assert [each.id for each in made] == ["w-first"]
             assert Wallet.select().count() == 0
-        waiaas.close(first)
-        waiaas.close(second)
+        first.close_all()
+        second.close_all()
 
     def test_the_table_of_a_model_is_bound_like_the_model(self, tmp_path: Path) -> None:
         """Peewee's table object of a model reads the database of the block in which it is used."""
-        first, second = (waiaas.connect(tmp_path / name) for name in ("first.db", "second.db"))
+        first, second = (waiaas.connect(tmp_path / name).peewee for name in ("first.db", "second.db"))
         for database, expected in ((first, 1), (second, 0), (first, 1)):
             with database.bind_ctx(MODELS):
                 if expected:
                     Wallet.delete().execute()
                     wallet("w-1")
                 assert Wallet._meta.table.select().count() == expected
-        waiaas.close(first)
-        waiaas.close(second)
+        first.close_all()
+        second.close_all()
 
     def test_importing_binds_nothing(self) -> None:
         """After an import the models are not bound to a database, not even in the importing thread."""

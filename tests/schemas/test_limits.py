@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 import waiaas
-from waiaas import CreateSessionRequestSchema, CreateWalletRequestSchema, schemas
+from waiaas import schemas
+from waiaas.schemas import CreateSessionRequestSchema, CreateWalletRequestSchema
 
 WALLET = "0190a3f0-1111-7abc-8def-0123456789ab"
 SMALLEST = {"name": "payments", "chain": "solana", "environment": "testnet", "publicKey": "7xKX"}

@@ -15,6 +15,7 @@ from waiaas import WAIaaSError, schemas
 from waiaas.errors import FieldMessage
 from waiaas.errors.texts import texts_in, translate
 from waiaas.schemas import RequestValidationError, WireSchema
+from waiaas.services import AuditService, WalletService
 
 SCHEMAS = {
     name: value
@@ -115,8 +116,8 @@ def test_every_refusal_of_a_request_is_in_korean(name, data):
 
 def provoked():
     """Return the messages, in English and in Korean, for an invalid value of every kind."""
-    database = waiaas.connect(":memory:")
-    wallets = waiaas.WalletService(database)
+    database = waiaas.connect(":memory:").peewee
+    wallets = WalletService(database)
     good = schemas.CreateWalletRequestSchema().load(SMALLEST)
     wallets.create(**good, actor="admin")
     session, wallet, time = REQUESTS["CreateSessionRequestSchema"], REQUESTS["CreateWalletRequestSchema"], Measured()
@@ -147,7 +148,7 @@ def provoked():
         (schemas.SessionWalletListResponseSchema().load, {"wallets": "x"}),
         (schemas.check_create_session_request, session.load({"walletId": WALLET}) | {"ttl": 300.0}),
         (lambda request: wallets.create(**request, actor="admin"), good),
-        (lambda since: waiaas.AuditService(database).list(since=since), 5),
+        (lambda since: AuditService(database).list(since=since), 5),
         (lambda after: wallets.list(after=after), 5),
         (wallets.get, 5),
         (wallets.get, "\0"),
@@ -159,7 +160,7 @@ def provoked():
         english, korean = (caught.value.to_dict(lang)["details"]["fields"] for lang in ("en", "ko"))
         assert keys(english) == keys(korean)
         told |= dict(zip(leaves(english), leaves(korean), strict=True))
-    waiaas.close(database)
+    database.close_all()
     return told
 
 

@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from marshmallow import EXCLUDE, ValidationError
 
-from waiaas import IssuedSession, LinkedWallet, Page, SessionDetails
 from waiaas.errors import WAIaaSError
 from waiaas.schemas import (
     MAX_TTL_SECONDS,
@@ -29,6 +28,7 @@ from waiaas.schemas import (
     SessionResponseSchema,
     check_create_session_request,
 )
+from waiaas.services import IssuedSession, LinkedWallet, Page, SessionDetails
 from waiaas.vocabularies import SESSION_STATUSES
 
 A = "0190a3f0-aaaa-7abc-8def-0123456789ab"

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from marshmallow import ValidationError
 
-from waiaas import LinkedWallet
 from waiaas.schemas import (
     DefaultWalletResponseSchema,
     LinkWalletRequest,
@@ -18,6 +17,7 @@ from waiaas.schemas import (
     SetDefaultWalletRequest,
     SetDefaultWalletRequestSchema,
 )
+from waiaas.services import LinkedWallet
 
 WALLET = "0190a3f0-aaaa-7abc-8def-0123456789ab"
 SESSION = "0190a3f0-cccc-7abc-8def-0123456789ab"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from marshmallow import ValidationError
 
-from waiaas import Page, Wallet
+from waiaas.models import Wallet
 from waiaas.schemas import (
     CreateWalletRequest,
     CreateWalletRequestSchema,
@@ -22,6 +22,7 @@ from waiaas.schemas import (
     WalletResponseSchema,
     check_create_wallet_request,
 )
+from waiaas.services import Page
 from waiaas.vocabularies import EVM_NETWORK_TYPES, NETWORK_TYPES, SOLANA_NETWORK_TYPES, WALLET_STATUSES
 
 ID = "0190a3f0-aaaa-7abc-8def-0123456789ab"

@@ -14,7 +14,7 @@ import waiaas
 def new_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A new file to copy, because creating one takes longer than most tests."""
     path = tmp_path_factory.mktemp("new") / "wallets.db"
-    waiaas.close(waiaas.connect(path))
+    waiaas.connect(path).close()
     return path
 
 
@@ -39,7 +39,7 @@ def first_scene(tmp_path_factory: pytest.TempPathFactory, new_file: Path) -> Sce
     path = tmp_path_factory.mktemp("scene") / "wallets.db"
     shutil.copy(new_file, path)
     scene = Scene(Application(path))
-    waiaas.close(scene.app.database)
+    scene.app.database.close_all()
     return scene
 
 
@@ -50,7 +50,7 @@ def app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Application]
     source = request.getfixturevalue("first_scene").app.path if with_scene else request.getfixturevalue("new_file")
     application = Application(Path(shutil.copy(source, tmp_path / "wallets.db")))
     yield application
-    waiaas.close(application.database)
+    application.database.close_all()
 
 
 @pytest.fixture

@@ -8,9 +8,8 @@ import pytest
 from support.application import Scene, expect_refusal
 from support.service_parameters import ServiceParameter, call, name_of, prepare, service_parameters
 
-import waiaas
-from waiaas import SuspendWalletRequestSchema
-from waiaas.schemas import MAX_REASON_LENGTH
+from waiaas.models import Wallet
+from waiaas.schemas import MAX_REASON_LENGTH, SuspendWalletRequestSchema
 from waiaas.services.ids import MAX_ACTOR_LENGTH
 
 TOLD = [
@@ -26,7 +25,7 @@ INVALID: dict[str, tuple[object, str]] = {
     "bool": (True, "Must be "),
     "bytes": (b"x", "Must be "),
     "object": ({"a": 1}, "Must be "),
-    "column": (waiaas.Wallet.name, "Must be "),
+    "column": (Wallet.name, "Must be "),
     "surrogate": ("a\ud800", "Must be "),
     "nul": ("a\0", "Must be "),
     "empty": ("", "Must not be blank."),

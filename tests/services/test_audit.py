@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from support.application import CHANGES, NOBODY, NOW, Application, Scene, expect_refusal, sha256
 
-from waiaas import AuditEntry, WAIaaSError
+from waiaas import WAIaaSError
+from waiaas.services import AuditEntry
 from waiaas.vocabularies import AUDIT_ACTIONS, SESSION_AUDIT_ACTIONS
 
 _EMERGENCY = {"reason": "Kill switch activated"}

@@ -8,7 +8,7 @@ import pytest
 from support.application import NOBODY, NOW, Application, Scene, expect_refusal, make_token
 
 import waiaas
-from waiaas import Authorization, AuthorizedWallet
+from waiaas.services import Authorization, AuthorizedWallet
 
 
 def test_the_default_wallet_is_used_if_the_request_names_none(app: Application) -> None:

@@ -76,7 +76,7 @@ def start() -> tuple[bytes, Names]:
                 " VALUES (?, ?, ?, 'solana', 'TRANSFER', ?, ?)",
                 (f"tx {number}", a, one.id, status, NOW),
             )
-        waiaas.close(services.database)
+        services.database.close_all()
         return path.read_bytes(), Names(a, b, c, d, one.id, two.id, three.id, two.token)
 
 
@@ -236,7 +236,7 @@ def check_tokens(path: Path, outcomes: list[list[Outcome]]) -> None:
         said = services.ask(("sessions", "authenticate", token)).said
         details = services.sessions.get(session_id)
         assert said == ("SESSION_REVOKED" if details.status == "REVOKED" else f"reaches {details.default_wallet_id}")
-    waiaas.close(services.database)
+    services.database.close_all()
 
 
 def remove(path: Path) -> None:
@@ -284,7 +284,7 @@ def serial_outcomes(race: str) -> set[str]:
             said: list[list[str]] = [[] for _ in calls]
             for caller in order:
                 said[caller].append(services.ask(next(left[caller])).said)
-            waiaas.close(services.database)
+            services.database.close_all()
             found.add(str((said, after(path, content))))
             remove(path)
     return found
@@ -417,9 +417,9 @@ def test_no_writer_is_starved(racers: Threads | Processes, tmp_path: Path) -> No
 
 def assert_no_findings(path: Path) -> None:
     """Assert that `waiaas.check` finds nothing."""
-    database = waiaas.connect(path)
+    database = waiaas.connect(path).peewee
     assert waiaas.check(database).findings == []
-    waiaas.close(database)
+    database.close_all()
 
 
 def test_random_concurrent_changes(racers: Threads | Processes, tmp_path: Path) -> None:
@@ -519,7 +519,7 @@ def check_reported(path: Path, reported: Reported, tokens: dict[str, str]) -> No
             assert state.sessions[session_id][1] > 0
         else:
             assert said == f"reaches {services.links.resolve(session_id)}"
-    waiaas.close(services.database)
+    services.database.close_all()
 
 
 def claims_of(token: str) -> dict[str, Any]:
@@ -531,7 +531,7 @@ def claims_of(token: str) -> dict[str, Any]:
 def kill_writers(folder: Path, rounds: int) -> None:
     """Kill one writing process after another on the same file, and check the file after each."""
     path = folder / "wallets.db"
-    waiaas.close(waiaas.connect(path))
+    waiaas.connect(path).close()
     dice = random.Random("kill -9")
     tokens: dict[str, str] = {}
     lost: set[str] = set()

@@ -10,8 +10,9 @@ from support.application import NOBODY, Scene, expect_refusal
 from support.service_parameters import ServiceParameter, call, name_of, right_id, service_parameters
 
 import waiaas
-from waiaas import Page
+from waiaas.models import Wallet
 from waiaas.schemas import MAX_KEY_LENGTH
+from waiaas.services import AuditService, Page
 
 # : The parameters of the services' methods that are ids, each with the key under which it is refused.
 IDS = {"session_id": "sessionId", "wallet_id": "walletId", "after": "after"}
@@ -41,8 +42,8 @@ NO_ID: dict[str, Callable[[str], object]] = {
     "bool": lambda right: True,
     "bytes": str.encode,
     "list": lambda right: [right],
-    "model": lambda right: waiaas.Wallet(id=right),
-    "column": lambda right: waiaas.Wallet.id,
+    "model": lambda right: Wallet(id=right),
+    "column": lambda right: Wallet.id,
     "surrogate": lambda right: f"{right}\ud800",
     "nul": lambda right: f"{right}\0",
 }
@@ -95,7 +96,7 @@ UNKNOWN = {"SESSION_NOT_FOUND", "WALLET_NOT_FOUND", "WALLET_ACCESS_DENIED"}
 
 def is_filter(parameter: ServiceParameter) -> bool:
     """Return whether an unknown id is a filter that selects nothing instead of being refused."""
-    return parameter.method == "list" and (parameter.name == "wallet_id" or parameter.service is waiaas.AuditService)
+    return parameter.method == "list" and (parameter.name == "wallet_id" or parameter.service is AuditService)
 
 
 def is_unknown(scene: Scene, parameter: ServiceParameter, value: str) -> bool:

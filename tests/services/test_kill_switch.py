@@ -10,7 +10,9 @@ import pytest
 from support.application import NOW, Application, Scene, expect_refusal
 from support.line_process import Remote
 
-from waiaas import CreateSessionRequestSchema, CreateWalletRequestSchema, KillSwitch, WAIaaSError
+from waiaas import WAIaaSError
+from waiaas.schemas import CreateSessionRequestSchema, CreateWalletRequestSchema
+from waiaas.services import KillSwitch
 
 # : Requests of agents, and calls that grant rights.
 LOCKED: dict[str, Callable[[Scene], Any]] = {
@@ -232,14 +234,15 @@ def test_stored_values_that_are_not_utf_8_do_not_block_an_administrator(scene: S
 ACTIVATE = """
 import sys
 import waiaas
-database = waiaas.connect(sys.argv[1], busy_timeout=60)
+from waiaas.services import KillSwitchService
+database = waiaas.connect(sys.argv[1], busy_timeout=60).peewee
 print("ready", flush=True)
 for line in sys.stdin:
     try:
-        print(waiaas.KillSwitchService(database).activate(actor="sam").state, flush=True)
+        print(KillSwitchService(database).activate(actor="sam").state, flush=True)
     except waiaas.WAIaaSError as error:
         print(error.code, flush=True)
-waiaas.close(database)
+database.close_all()
 """
 
 

@@ -25,15 +25,16 @@ from waiaas.backends.sqlite import WaiaasDatabase
 ADMINISTRATOR = """
 import sys
 import waiaas
-database = waiaas.connect(sys.argv[1], busy_timeout=60)
+from waiaas.services import KillSwitchService, SessionService, SessionWalletService, TokenService, WalletService
+database = waiaas.connect(sys.argv[1], busy_timeout=60).peewee
 now = [float(sys.argv[2])]
 clock = lambda: now[0]
 settings = waiaas.SessionSettings(sessions_per_wallet=2**31 - 1)
-sessions = waiaas.SessionService(database, settings=settings, clock=clock)
-links = waiaas.SessionWalletService(database, settings=settings, clock=clock)
-wallets = waiaas.WalletService(database, clock=clock)
-tokens = waiaas.TokenService(database, clock=clock)
-kill_switch = waiaas.KillSwitchService(database, clock=clock)
+sessions = SessionService(database, settings=settings, clock=clock)
+links = SessionWalletService(database, settings=settings, clock=clock)
+wallets = WalletService(database, clock=clock)
+tokens = TokenService(database, clock=clock)
+kill_switch = KillSwitchService(database, clock=clock)
 print("ready", flush=True)
 for line in sys.stdin:
     what, *ids = line.split()
@@ -61,7 +62,7 @@ for line in sys.stdin:
     elif what == "unlock":
         kill_switch.recover(actor="sam")
     print("done", flush=True)
-waiaas.close(database)
+database.close_all()
 """
 
 
@@ -236,7 +237,7 @@ class TestSecondConnection:
             app.sessions.authorize(session.token)
         assert self.open_files(app.path) == before + 2
 
-    @pytest.mark.parametrize("close", [waiaas.close, lambda database: database.close()])
+    @pytest.mark.parametrize("close", [lambda database: database.close_all(), lambda database: database.close()])
     def test_closing_closes_both(self, app: Application, close: Callable[[Any], None]) -> None:
         """Both ways to close the database close both connections, even if only the second is open."""
         session = app.session(app.wallet())
@@ -279,10 +280,10 @@ class TestSecondConnection:
 
     def test_an_in_memory_database_has_one_connection(self) -> None:
         """An in-memory database has one connection, which sees its own changes."""
-        database = waiaas.connect(":memory:")
+        database = waiaas.connect(":memory:").peewee
         assert isinstance(database, WaiaasDatabase)
         assert database.latest() is database.connection()
-        waiaas.close(database)
+        database.close_all()
 
     @pytest.mark.slow
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
@@ -290,9 +291,10 @@ class TestSecondConnection:
         """A forked child neither uses nor closes the second connection of its parent."""
         code = """
 import os, sys, waiaas
-database = waiaas.connect(sys.argv[1])
+from waiaas.services import SessionService
+database = waiaas.connect(sys.argv[1]).peewee
 clock = lambda: float(sys.argv[3])
-sessions = waiaas.SessionService(database, clock=clock)
+sessions = SessionService(database, clock=clock)
 sessions.authorize(sys.argv[2])
 parents = database.latest()
 child = os.fork()
@@ -300,7 +302,7 @@ if child == 0:
     sessions.authorize(sys.argv[2])
     assert database.latest() is not parents
     sessions.revoke(sessions.authorize(sys.argv[2]).session_id, actor="admin")
-    waiaas.close(database)
+    database.close_all()
     os._exit(0)
 assert os.waitpid(child, 0)[1] == 0
 assert database.latest() is parents
@@ -308,7 +310,7 @@ try:
     sessions.authorize(sys.argv[2])
 except waiaas.WAIaaSError as error:
     print(error.code)
-waiaas.close(database)
+database.close_all()
 """
         app = scene.app
         assert run_python(code, app.path, scene.session.token, app.clock.now) == "SESSION_REVOKED\n"
@@ -345,7 +347,7 @@ def ask_in_a_loop(path: Path, rounds: int) -> tuple[int, int]:
                 clock.now += 600
             elif name in UNDO:
                 assert other.ask(UNDO[name].format(second=second)) == "done"
-    waiaas.close(app.database)
+    app.database.close_all()
     return answers, stale
 
 

@@ -61,9 +61,9 @@ class TestReplacedFile:
         copy = folder / "restored.db"
         scene.app.database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         shutil.copy(scene.app.path, copy)
-        database = waiaas.connect(copy)
+        database = waiaas.connect(copy).peewee
         ServiceSet(database, scene.app.clock).sessions.revoke(scene.session.id, actor="admin")
-        waiaas.close(database)
+        database.close_all()
         os.replace(copy, scene.app.path)
 
     @pytest.mark.parametrize("name", CALLS)
@@ -161,7 +161,7 @@ class TestTemporaryTables:
     def test_an_attached_database_is_not_read(self, scene: Scene, tmp_path: Path) -> None:
         """Tables of an attached database are not read, even if they have the same names."""
         other = Application(tmp_path / "other.db", scene.app.clock)
-        waiaas.close(other.database)
+        other.database.close_all()
         scene.app.execute("ATTACH ? AS other", str(other.path))
         scene.app.execute("INSERT INTO other.key_value_store VALUES ('kill_switch_state', 'LOCKED', 0)")
         with scene.app.database.atomic("IMMEDIATE"):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support.application import NOBODY, NOW, Application, expect_refusal
 
-from waiaas import Page
+from waiaas.services import Page
 
 
 def pages(read: Callable[..., Page[Any]], limit: int, **filters: Any) -> Iterator[Page[Any]]:

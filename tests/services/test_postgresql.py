@@ -17,8 +17,10 @@ from peewee import PostgresqlDatabase, SchemaManager
 from support.concurrent_callers import new_session, new_wallet
 from support.service_set import ServiceSet
 
-import waiaas
 from waiaas import WAIaaSError
+from waiaas.backends.sqlite import write_transaction
+from waiaas.models import MODELS
+from waiaas.services import IssuedSession
 
 NOW = 1_800_000_000
 URL = os.environ.get("WAIAAS_POSTGRESQL")
@@ -32,7 +34,7 @@ def database() -> Iterator[PostgresqlDatabase]:
     database = PostgresqlDatabase(URL, options="-c search_path=waiaas_test")
     database.execute_sql("DROP SCHEMA IF EXISTS waiaas_test CASCADE")
     database.execute_sql("CREATE SCHEMA waiaas_test")
-    for model in waiaas.MODELS:
+    for model in MODELS:
         SchemaManager(model, database).create_all(safe=False)
     yield database
     database.execute_sql("DROP SCHEMA waiaas_test CASCADE")
@@ -49,7 +51,7 @@ class Services(ServiceSet):
     def wallet(self, key: str) -> str:
         return str(self.wallets.create(**new_wallet(key)[2], actor="admin").id)
 
-    def session(self, *wallet_ids: str) -> waiaas.IssuedSession:
+    def session(self, *wallet_ids: str) -> IssuedSession:
         return self.sessions.create(**new_session(*wallet_ids)[2], actor="admin")
 
 
@@ -159,13 +161,13 @@ def test_an_error_rolls_back_its_own_block(services: Services) -> None:
     """An error rolls back its own `write_transaction` block; changes of the outer block remain."""
 
     def write_and_fail(key: str) -> None:
-        with waiaas.write_transaction(services.database):
+        with write_transaction(services.database):
             services.wallet(key)
             raise KeyError
 
     with pytest.raises(KeyError):
         write_and_fail("alone")
-    with waiaas.write_transaction(services.database):
+    with write_transaction(services.database):
         services.wallet("around")
         with pytest.raises(KeyError):
             write_and_fail("inside")

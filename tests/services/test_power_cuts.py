@@ -31,7 +31,7 @@ def cut(
     disk, after = folder / "disk", folder / "after"
     for each in (disk, after):
         each.mkdir()
-    waiaas.close(waiaas.connect(disk / "wallets.db"))
+    waiaas.connect(disk / "wallets.db").close()
     if journal != "wal":
         with closing(sqlite3.connect(disk / "wallets.db")) as database:
             database.execute(f"PRAGMA journal_mode = {journal}")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from support.application import NOBODY, NOW, Application, expect_refusal
 
-from waiaas import LinkedWallet
+from waiaas.services import LinkedWallet
 
 
 @pytest.fixture

@@ -18,14 +18,11 @@ from support.application import NOBODY, NOW, Application, Clock, expect_refusal,
 from support.old_files import make_file, query, session_id, wallet_id
 
 import waiaas
-from waiaas import (
-    AuthenticatedSession,
-    CreateSessionRequestSchema,
-    LinkedWallet,
-    SessionDetails,
-    SessionSettings,
-)
+from waiaas import SessionSettings
+from waiaas.models import Session
+from waiaas.schemas import CreateSessionRequestSchema, SessionListResponseSchema
 from waiaas.schemas.base import wire_key
+from waiaas.services import AuthenticatedSession, LinkedWallet, SessionDetails
 from waiaas.services.expiry import has_expired, has_not_expired
 from waiaas.vocabularies import SESSION_STATUSES
 
@@ -509,7 +506,7 @@ class TestMigrated:
                 " VALUES (?, ?, ?, ?, ?, ?)",
                 (session, wallet or NOBODY, sha256(token), NOW + 2000, NOW + 9000, NOW - 2000),
             )
-        waiaas.close(waiaas.connect(path, backup=False, skip_orphans=True))
+        waiaas.connect(path, backup=False, skip_orphans=True).close()
         return Application(path), session, token
 
     def test_the_old_token_is_valid(self, tmp_path: Path) -> None:
@@ -610,7 +607,7 @@ class TestTime:
         text = (
             "import sys, waiaas\n"
             "path, session, wallet, token = sys.argv[1:]\n"
-            f"service = waiaas.SessionService(waiaas.connect(path), clock=lambda: {NOW + 500}.25)\n"
+            f"service = SessionService(waiaas.connect(path).peewee, clock=lambda: {NOW + 500}.25)\n"
             "print(service.get(session).expires_at.isoformat(), service.authenticate(token).expires_at.isoformat())\n"
             "print(service.renew(token, actor='admin').expires_at.isoformat())\n"
         )
@@ -641,7 +638,7 @@ class TestTime:
         assert getattr(found, column) == found.wallets[0].linked_at == utc(nearest)
         page = app.sessions.list()
         assert page.items == (found, app.sessions.get(good.id))
-        (sent, _) = waiaas.SessionListResponseSchema().dump(page)["sessions"]
+        (sent, _) = SessionListResponseSchema().dump(page)["sessions"]
         assert sent[wire_key(column)] == sent["wallets"][0]["linkedAt"] == nearest
         assert bad.id in [each.id for each in app.sessions.list(status=found.status).items]
         assert app.query(f"SELECT {column} FROM sessions WHERE id = ?", bad.id) == [(stored,)]
@@ -728,7 +725,7 @@ class TestTime:
     def test_a_page_of_active_sessions_uses_the_id_index(self, app: Application) -> None:
         """Sessions of a status are read in the order of the id index, without sorting."""
         for condition in (has_not_expired(NOW), has_expired(NOW)):
-            query = waiaas.Session.select(waiaas.Session.id).where(condition).order_by(waiaas.Session.id).limit(51)
+            query = Session.select(Session.id).where(condition).order_by(Session.id).limit(51)
             sql, parameters = app.database.get_sql_context().sql(query).query()
             plan = [row[3] for row in app.query(f"EXPLAIN QUERY PLAN {sql}", *parameters)]
             assert all("TEMP B-TREE" not in step and "idx_sessions_expires_at" not in step for step in plan), plan
@@ -778,4 +775,4 @@ def test_services_on_separate_connections_see_each_others_changes(app: Applicati
     other.sessions.revoke(session.id, actor="admin")
     with expect_refusal(app, "SESSION_REVOKED"):
         app.sessions.authenticate(session.token)
-    waiaas.close(other.database)
+    other.database.close_all()

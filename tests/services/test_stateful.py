@@ -31,17 +31,11 @@ from support.old_files import create_statements
 from support.service_set import ServiceSet
 
 import waiaas
-from waiaas import (
-    CreateSessionRequestSchema,
-    CreateWalletRequestSchema,
-    IssuedSession,
-    KillSwitch,
-    LinkedWallet,
-    SessionDetails,
-    WAIaaSError,
-    Wallet,
-)
+from waiaas import WAIaaSError
 from waiaas.backends.sqlite import WaiaasDatabase
+from waiaas.models import Wallet
+from waiaas.schemas import CreateSessionRequestSchema, CreateWalletRequestSchema
+from waiaas.services import IssuedSession, KillSwitch, LinkedWallet, Page, SessionDetails
 
 pytestmark = pytest.mark.slow
 
@@ -157,7 +151,7 @@ def fresh() -> bytes:
     """Return a new file of version 19 without rows."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "wallets.db"
-        waiaas.close(waiaas.connect(path))
+        waiaas.connect(path).close()
         return path.read_bytes()
 
 
@@ -218,10 +212,10 @@ class Machine(RuleBasedStateMachine):
     def open(self, old: bool) -> None:
         """Start with a new file, or with one of version 18 that has a session without a wallet."""
         self.path.write_bytes(version_18() if old else fresh())
-        first = waiaas.connect(self.path, backup=False)
+        first = waiaas.connect(self.path, backup=False).peewee
         self.databases = [
             first,
-            waiaas.connect(self.path),
+            waiaas.connect(self.path).peewee,
             WaiaasDatabase(str(self.path), pragmas={"foreign_keys": "ON", "synchronous": "NORMAL"}),
         ]
         self.recreate_the_services()
@@ -974,7 +968,7 @@ class Machine(RuleBasedStateMachine):
         wallet = self.wallets[link.id]
         assert (link.name, link.status) == (wallet.name, wallet.status)
 
-    def pages(self, ask: Callable[[str | None], waiaas.Page[Any]], limit: int) -> list[Any]:
+    def pages(self, ask: Callable[[str | None], Page[Any]], limit: int) -> list[Any]:
         """Return all items, page by page."""
         found: list[Any] = []
         after = None

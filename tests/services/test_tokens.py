@@ -18,8 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.application import NOBODY, NOW, Application, b64, expect_refusal, make_token, sha256, unb64
 
-import waiaas
-from waiaas import AuthenticatedSession, IssuedSession, TokenClaims, WAIaaSError, services
+from waiaas import WAIaaSError, services
+from waiaas.services import AuthenticatedSession, IssuedSession, TokenClaims
 from waiaas.services.changes import write
 from waiaas.services.tokens import TokenKeys
 
@@ -596,7 +596,7 @@ def test_two_concurrent_callers_create_one_key(app: Application, monkeypatch: py
     token = app.tokens.sign("s-1", "w-1", issued_at=NOW, expires_at=NOW + 300)
     assert token == make_token(app.key(), {"sub": "s-1", "wlt": "w-1", "iat": NOW, "exp": NOW + 300})
     assert other.tokens.verify(token).session_id == "s-1"
-    waiaas.close(other.database)
+    other.database.close_all()
 
 
 def test_hashes_are_compared_in_constant_time() -> None:

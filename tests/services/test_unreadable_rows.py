@@ -10,7 +10,8 @@ from support.application import NOW, Application, Scene
 from support.service_set import ServiceSet
 
 import waiaas
-from waiaas import SessionResponseSchema, WAIaaSError, WalletResponseSchema
+from waiaas import WAIaaSError
+from waiaas.schemas import SessionResponseSchema, WalletResponseSchema
 
 ADMINISTRATION: dict[str, Callable[[Scene], Any]] = {
     "list sessions": lambda scene: scene.app.sessions.list(),

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from support.application import NOBODY, NOW, Application, expect_refusal
 
-from waiaas import CreateWalletRequestSchema, WalletListResponseSchema, WalletResponseSchema
+from waiaas.schemas import CreateWalletRequestSchema, WalletListResponseSchema, WalletResponseSchema
 from waiaas.schemas.base import wire_key
 from waiaas.vocabularies import CHAIN_TYPES, ENVIRONMENT_TYPES, TRANSACTION_STATUSES, WALLET_STATUSES
 

@@ -18,7 +18,9 @@ from support.old_files import dump, query
 from support.service_set import ServiceSet
 
 import waiaas
-from waiaas import CreateSessionRequestSchema, CreateWalletRequestSchema, IssuedSession, WAIaaSError
+from waiaas import WAIaaSError
+from waiaas.schemas import CreateSessionRequestSchema, CreateWalletRequestSchema
+from waiaas.services import IssuedSession
 
 #: 2027-01-15T08:00:00Z
 NOW = 1_800_000_000
@@ -44,7 +46,7 @@ class Application(ServiceSet):
     ) -> None:
         self.path = path
         self.clock = clock or Clock()
-        super().__init__(database or waiaas.connect(path, backup=False), self.clock, **settings)
+        super().__init__(database or waiaas.connect(path, backup=False).peewee, self.clock, **settings)
         self._made = 0
 
     def wallet(self, **changes: Any) -> str:

@@ -16,13 +16,9 @@ from typing import Any, NamedTuple
 from support.service_set import ServiceSet
 
 import waiaas
-from waiaas import (
-    AuthenticatedSession,
-    CreateSessionRequestSchema,
-    CreateWalletRequestSchema,
-    IssuedSession,
-    WAIaaSError,
-)
+from waiaas import WAIaaSError
+from waiaas.schemas import CreateSessionRequestSchema, CreateWalletRequestSchema
+from waiaas.services import AuthenticatedSession, IssuedSession
 
 #: How many callers there are; a race may have fewer.
 CALLERS = 4
@@ -60,7 +56,7 @@ class Services(ServiceSet):
 
     def __init__(self, path: Path, now: float) -> None:
         self.now = now
-        super().__init__(waiaas.connect(path), lambda: self.now, sessions_per_wallet=SESSIONS_PER_WALLET)
+        super().__init__(waiaas.connect(path).peewee, lambda: self.now, sessions_per_wallet=SESSIONS_PER_WALLET)
 
     def make(self, call: Call) -> Any:
         """Make a call, as the administrator if it changes something."""
@@ -105,8 +101,8 @@ class Threads:
     def close(self) -> None:
         services, self._services = self._services, None
         if services is not None:
-            self._all(lambda _: waiaas.close(services.database))
-            waiaas.close(services.database)
+            self._all(lambda _: services.database.close_all())
+            services.database.close_all()
 
     def stop(self) -> None:
         self.close()
@@ -181,7 +177,7 @@ def serve(line: Any, barrier: Any) -> None:
             barrier.wait()
             answer = [services.ask(call) for call in said[0]]
         elif services is not None:
-            waiaas.close(services.database)
+            services.database.close_all()
             services = None
         line.send(answer)
         if word == "stop":

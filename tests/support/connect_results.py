@@ -1,4 +1,4 @@
-"""What `connect` gives: a connection with its PRAGMAs, or a refusal."""
+"""Databases as `connect` opens them or refuses them, and files opened at the version that they have."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from support.old_files import DAEMONS_PRAGMAS
 
 import waiaas
 from waiaas import WAIaaSError
+from waiaas.backends.sqlite import WaiaasDatabase
+from waiaas.files.opening import DatabaseFile
 
 
 def pragmas(database: SqliteDatabase) -> dict[str, Any]:
@@ -23,3 +25,11 @@ def refused(path: str | Path, **options: Any) -> WAIaaSError:
         waiaas.connect(path, **options)
     assert caught.value.reason is not None
     return caught.value
+
+
+def open_unchanged(path: str | Path, *, busy_timeout: float = 5.0) -> WaiaasDatabase:
+    """Open a file with the library's own connections, at the version that it has."""
+    file = DatabaseFile(str(path))
+    database = WaiaasDatabase(file.name, file=file, timeout=busy_timeout, pragmas={"foreign_keys": "ON"})
+    database.connect()
+    return database

@@ -23,7 +23,7 @@ from support.power_cuts import Log, Model, State, record_disk, states
 from support.sqlite_files import killed
 
 import waiaas
-from waiaas.database import open_as_it_is, open_to_change
+from waiaas.migrations.opening import open_read_only, open_to_change
 
 MODELS: tuple[Model, ...] = ("weak", "ordered")
 _NAME = "wallets.db"
@@ -33,15 +33,15 @@ _LATEST = waiaas.LATEST_SCHEMA_VERSION
 _LOGGED = "INSERT INTO wc_store VALUES ('logged', 'in the log alone')"
 _CONNECT = """
 import sys, waiaas
-database = waiaas.connect(sys.argv[1])
+database = waiaas.connect(sys.argv[1]).peewee
 print("done", flush=True)
-waiaas.close(database)
+database.close_all()
 """
 _WITH_BACKUP_ELSEWHERE = """
 import sys, waiaas
-database = waiaas.connect(sys.argv[1], backup=sys.argv[1] + "-backups/")
+database = waiaas.connect(sys.argv[1], backup=sys.argv[1] + "-backups/").peewee
 print("done", flush=True)
-waiaas.close(database)
+database.close_all()
 """
 _WITH_JOURNAL_MODE = """
 import peewee, sys, waiaas
@@ -210,8 +210,8 @@ class _Trial:
         return outcome
 
     def _look_with_library(self, path: Path, outcome: str) -> None:
-        with open_as_it_is(path) as database:
-            version = waiaas.compatibility(database).version
+        with open_read_only(path) as database:
+            version = waiaas.status(database).version
         expected = _version(self._after if outcome == "new" else self._before)
         if version != expected:
             raise WrongError(f"the version is {expected}, and the library finds {version}")
@@ -347,9 +347,9 @@ def _downgrade(path: Path) -> None:
 
 
 def _connect(path: Path) -> None:
-    database = waiaas.connect(path)
+    database = waiaas.connect(path).peewee
     assert database.pragma("journal_mode") == "wal"
-    waiaas.close(database)
+    database.close_all()
 
 
 def _init(path: Path) -> None:

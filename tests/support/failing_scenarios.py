@@ -23,12 +23,12 @@ _SIDECARS = ("-wal", "-shm", "-journal")
 _CONNECT = f"""
 import sys, waiaas
 try:
-    database = waiaas.connect({NAME!r})
+    database = waiaas.connect({NAME!r}).peewee
 except waiaas.WAIaaSError as error:
     print(f"{{error.reason}}: {{error}}", file=sys.stderr)
     sys.exit(1)
 try:
-    waiaas.close(database)
+    database.close_all()
 except waiaas.WAIaaSError as error:
     print(f"close: {{error.reason}}: {{error}}", file=sys.stderr)
 """

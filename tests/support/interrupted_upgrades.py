@@ -25,8 +25,8 @@ from support.old_files import dump
 from support.python_processes import environment
 
 import waiaas
-from waiaas.database import open_to_change
 from waiaas.files import backup, private_folder
+from waiaas.migrations.opening import open_to_change
 
 NOW = 1_800_000_000
 _READING = re.compile(
@@ -63,7 +63,7 @@ class Trial:
         """The version that the file is wholly at; its backups are whole, and the next upgrade finishes."""
         self.path.with_name("filler").unlink(missing_ok=True)
         with open_to_change(self.path) as database:
-            version = waiaas.compatibility(database).version
+            version = waiaas.status(database).version
         assert version is not None
         assert dump(self.path) == (self.after if version == waiaas.LATEST_SCHEMA_VERSION else self.before)
         for copy in self.path.parent.glob("killed.db.v*.backup"):

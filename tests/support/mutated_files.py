@@ -25,8 +25,8 @@ from support.old_files import make_file
 
 import waiaas
 from waiaas import WAIaaSError
-from waiaas.database import open_as_it_is, open_to_change
 from waiaas.ddl.untrusted import limit_heap
+from waiaas.migrations.opening import open_read_only, open_to_change
 
 VERSIONS = (1, 12, 18, 19)
 ROWS = 12
@@ -320,20 +320,20 @@ def try_commands(folder: Path, version: int, kind: str, seed: int) -> dict[str, 
 
 
 def _status(path: Path) -> object:
-    with open_as_it_is(path) as database:
-        answer = waiaas.compatibility(database)
+    with open_read_only(path) as database:
+        answer = waiaas.status(database)
         if answer.error:
             raise answer.error
         return answer
 
 
 def _plan(path: Path) -> object:
-    with open_as_it_is(path) as database:
+    with open_read_only(path) as database:
         return waiaas.plan(database)
 
 
 def _check(path: Path) -> set[tuple[str, str]]:
-    with open_as_it_is(path) as database:
+    with open_read_only(path) as database:
         report = waiaas.check(database)
         json.dumps(report.to_dict())
         names = (("agents", "wallets"), ("agent_id", "wallet_id"), ("wallets.network", "wallets.default_network"))

@@ -54,9 +54,9 @@ print(json.dumps("ready"), flush=True)
 for line in sys.stdin:
     path, options = json.loads(line)
     try:
-        database = waiaas.connect(path, **options)
+        database = waiaas.connect(path, **options).peewee
         answer = database.execute_sql("SELECT count(*), max(version) FROM schema_version").fetchone()
-        waiaas.close(database)
+        database.close_all()
     except waiaas.WAIaaSError as error:
         answer = error.reason
     except Exception as error:

@@ -15,7 +15,17 @@ from hashlib import sha256
 from typing import Any
 
 import waiaas
-from waiaas.backends.sqlite import WaiaasDatabase
+from waiaas.backends.sqlite import WaiaasDatabase, write_transaction
+from waiaas.schemas import CreateSessionRequestSchema, CreateWalletRequestSchema
+from waiaas.services import (
+    IssuedSession,
+    KillSwitchService,
+    SessionDetails,
+    SessionService,
+    SessionWalletService,
+    TokenService,
+    WalletService,
+)
 
 START = 1_800_000_000
 _TTL = 300
@@ -28,15 +38,15 @@ class Load:
     def __init__(self, path: str, seed: str, journal: str) -> None:
         self.dice = random.Random(seed)
         self.now = START
-        self.database: Any = waiaas.connect(path) if journal == "wal" else _with_a_journal(path)
+        self.database: Any = waiaas.connect(path).peewee if journal == "wal" else _with_a_journal(path)
         clock = lambda: float(self.now)  # noqa: E731
-        self.sessions = waiaas.SessionService(self.database, settings=_SETTINGS, clock=clock)
-        self.links = waiaas.SessionWalletService(self.database, settings=_SETTINGS, clock=clock)
-        self.wallets = waiaas.WalletService(self.database, clock=clock)
-        self.tokens = waiaas.TokenService(self.database, clock=clock)
-        self.kill_switch = waiaas.KillSwitchService(self.database, clock=clock)
+        self.sessions = SessionService(self.database, settings=_SETTINGS, clock=clock)
+        self.links = SessionWalletService(self.database, settings=_SETTINGS, clock=clock)
+        self.wallets = WalletService(self.database, clock=clock)
+        self.tokens = TokenService(self.database, clock=clock)
+        self.kill_switch = KillSwitchService(self.database, clock=clock)
         self.made = 0
-        self.newest: waiaas.IssuedSession | None = None
+        self.newest: IssuedSession | None = None
         self.unlinked: set[tuple[str, str]] = set()
 
     def run(self, steps: int) -> None:
@@ -58,19 +68,19 @@ class Load:
                 self.use_the_kill_switch()
             else:
                 self.dice.choice(changes)()
-        waiaas.close(self.database)
+        self.database.close_all()
 
     def create_wallet(self) -> None:
         self.made += 1
         wallet = {"name": "w", "chain": "solana", "environment": "testnet", "publicKey": f"{self.now} {self.made}"}
-        request = waiaas.CreateWalletRequestSchema().load(wallet)
+        request = CreateWalletRequestSchema().load(wallet)
         self.say("begin", "create wallet")
         self.wallets.create(**request, actor="admin")
 
     def create(self) -> None:
         active = self.wallet_ids("ACTIVE")
         wallets = self.dice.sample(active, self.dice.randint(1, 3))
-        request = waiaas.CreateSessionRequestSchema().load({"walletIds": wallets})
+        request = CreateSessionRequestSchema().load({"walletIds": wallets})
         self.say("begin", "create")
         self.newest = self.sessions.create(**request, actor="admin")
 
@@ -174,7 +184,7 @@ class Load:
 
     def reconnect(self) -> None:
         """Close the database, which removes the log, and let the next call, or a request's, make it again."""
-        waiaas.close(self.database)
+        self.database.close_all()
         if self.newest is not None:
             with suppress(waiaas.WAIaaSError):
                 self.sessions.authorize(self.newest.token)
@@ -184,12 +194,12 @@ class Load:
         kind = self.dice.random()
         if kind < 0.2:
             return self.database.atomic()  # type: ignore[no-any-return]
-        return waiaas.write_transaction(self.database) if kind < 0.4 else nullcontext()
+        return write_transaction(self.database) if kind < 0.4 else nullcontext()
 
     def wallet_ids(self, status: str) -> list[str]:
         return [wallet.id for wallet in self.wallets.list(status=status, limit=200).items]
 
-    def live_session(self, links: int = 1) -> waiaas.SessionDetails | None:
+    def live_session(self, links: int = 1) -> SessionDetails | None:
         """A session that is not revoked and has at least so many links."""
         found = [
             each

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from support.application import NOW, Scene
 
-from waiaas import CreateSessionRequestSchema, CreateWalletRequestSchema, services
+from waiaas import services
+from waiaas.schemas import CreateSessionRequestSchema, CreateWalletRequestSchema
 
 _WALLET = {"name": "new", "chain": "solana", "environment": "testnet", "publicKey": "new-key"}
 

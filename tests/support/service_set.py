@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from peewee import Database
 
-from waiaas import (
+from waiaas import SessionSettings
+from waiaas.services import (
     AuditService,
     KillSwitchService,
     SessionService,
-    SessionSettings,
     SessionWalletService,
     TokenService,
     WalletService,

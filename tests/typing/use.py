@@ -9,44 +9,50 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-import peewee
+from peewee import SqliteDatabase
 
 import waiaas
 from waiaas.ddl import LosslessMigrator
-from waiaas.schemas import CreateSessionRequest, CreateWalletRequest
+from waiaas.schemas import (
+    CreateSessionRequest,
+    CreateSessionRequestSchema,
+    CreateWalletRequest,
+    CreateWalletRequestSchema,
+)
+from waiaas.services import IssuedSession, LinkedWallet, Page, SessionDetails, WalletDetails
 
 
-def make_wallet(database: peewee.SqliteDatabase, name: str) -> str:
+def make_wallet(database: waiaas.Database, name: str) -> str:
     """Create a wallet and return its id."""
-    request: CreateWalletRequest = waiaas.CreateWalletRequestSchema().load(
+    request: CreateWalletRequest = CreateWalletRequestSchema().load(
         {"name": name, "chain": "solana", "environment": "mainnet", "publicKey": f"address of {name}"}
     )
-    wallet: waiaas.WalletDetails = waiaas.WalletService(database).create(**request, actor="admin")
+    wallet: WalletDetails = database.wallets.create(**request, actor="admin")
     return wallet.id
 
 
 def work(path: Path) -> list[str]:
-    """Use a file from its creation to its upgrade, and return what there was to tell."""
-    database: peewee.SqliteDatabase = waiaas.connect(path, busy_timeout=1.5, progress=show)
-    one, other = (make_wallet(database, name) for name in ("trading", "payments"))
+    """Use a file from its creation to its upgrade, and return what was seen."""
     settings = waiaas.SessionSettings(sessions_per_wallet=2)
-    sessions = waiaas.SessionService(database, settings=settings, clock=lambda: 1_800_000_000.0)
-    request: CreateSessionRequest = waiaas.CreateSessionRequestSchema().load({"walletIds": [one, other]})
-    issued: waiaas.IssuedSession = sessions.create(**request, actor="somebody")
-    token: str = issued.token
-    expires_at: datetime = sessions.authenticate(token).expires_at
-    links = waiaas.SessionWalletService(database)
-    linked: tuple[waiaas.LinkedWallet, ...] = links.list(issued.id)
-    page: waiaas.Page[waiaas.SessionDetails] = sessions.list(one, status="ACTIVE", limit=10)
-    listed: list[str | None] = [session.default_wallet_id for session in page.items]
-    downgraded: waiaas.DowngradeReport = waiaas.downgrade(database, 18, drop_links=True, backup=False)
-    planned: waiaas.Plan = waiaas.plan(database)
-    upgraded: waiaas.UpgradeReport = waiaas.upgrade(database, backup=path.with_suffix(".backup"))
-    checked: waiaas.CheckReport = waiaas.check(database)
-    migrator = LosslessMigrator(database)
-    with migrator.migration_context():
-        migrator.migrate(migrator.append_column("wallets", "label TEXT"))
-    waiaas.close(database)
+    with waiaas.connect(
+        path, settings=settings, clock=lambda: 1_800_000_000.0, busy_timeout=1.5, progress=show
+    ) as database:
+        one, other = (make_wallet(database, name) for name in ("trading", "payments"))
+        request: CreateSessionRequest = CreateSessionRequestSchema().load({"walletIds": [one, other]})
+        issued: IssuedSession = database.sessions.create(**request, actor="somebody")
+        token: str = issued.token
+        expires_at: datetime = database.sessions.authenticate(token).expires_at
+        linked: tuple[LinkedWallet, ...] = database.links.list(issued.id)
+        page: Page[SessionDetails] = database.sessions.list(one, status="ACTIVE", limit=10)
+        listed: list[str | None] = [session.default_wallet_id for session in page]
+        assert isinstance(database.peewee, SqliteDatabase)
+        migrator = LosslessMigrator(database.peewee)
+        with migrator.migration_context():
+            migrator.migrate(migrator.append_column("wallets", "label TEXT"))
+    downgraded: waiaas.DowngradeReport = waiaas.downgrade(path, 18, drop_links=True, backup=False)
+    planned: waiaas.Plan = waiaas.plan(path)
+    upgraded: waiaas.UpgradeReport = waiaas.upgrade(path, backup=path.with_suffix(".backup"))
+    checked: waiaas.CheckReport = waiaas.check(path)
     return [
         expires_at.isoformat(),
         ", ".join(wallet.name for wallet in linked),

@@ -126,11 +126,6 @@ class _PoolExhaustedError(OperationalError):
     reason = "pool_exhausted"
 
 
-def is_url(target: object) -> bool:
-    """Whether a target is the URL of a PostgreSQL database and not a path."""
-    return isinstance(target, str) and target.startswith(("postgresql://", "postgres://"))
-
-
 def parse_url(url: str) -> dict[str, Any]:
     """Return the parameters of a URL for libpq.
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import logging
 import os
 import random
@@ -57,8 +58,37 @@ class _ThreadState(threading.local):
 
     #: The second connection, which reads the latest commit.
     reader: sqlite3.Connection | None = None
+    #: What closes both connections when the thread ends.
+    closer: _Closer | None = None
+    reader_closer: _Closer | None = None
     #: Whether the transaction is known to hold the write lock.
     holds_lock: bool = False
+
+
+class _Connection(sqlite3.Connection):
+    """A connection that is closed before it is destroyed: Python warns of any other."""
+
+    def __del__(self) -> None:
+        with suppress(sqlite3.Error):  # a connection that could not be opened
+            self.close()
+
+
+class _Closer:
+    """Closes the connection of a thread when the values of the thread go, because it ends.
+
+    Python would do so when its garbage collector finds the connection, which refers to itself.
+    """
+
+    __slots__ = ("__weakref__", "connection", "process")
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection: sqlite3.Connection | None = connection
+        self.process = os.getpid()
+
+    def __del__(self) -> None:
+        # A child process may not close a connection of its parent.
+        if self.connection is not None and self.process == os.getpid():
+            self.connection.close()
 
 
 class _RolledBackError(OperationalError):
@@ -90,9 +120,13 @@ class WaiaasDatabase(SqliteDatabase, Backend):
         """
         self.file = file
         self._mode = mode
-        super().__init__(database, **options)
+        # Any thread may close the connections of all threads: see `close_all`.
+        super().__init__(database, factory=_Connection, check_same_thread=False, **options)
         self._write_turn = threading.Lock()
         self._thread = _ThreadState()
+        self._closers: WeakSet[_Closer] = WeakSet()
+        self._closers_lock = threading.Lock()
+        self._is_shut = False
         #: What failed after the file was created or upgraded; the change is committed.
         self.warnings: list[WAIaaSError] = []
         _databases.add(self)
@@ -174,6 +208,7 @@ class WaiaasDatabase(SqliteDatabase, Backend):
     def begin(self, lock_type: str | None = None) -> None:
         """Begin a transaction; one that takes the write lock at once waits for it up to the busy timeout."""
         self.refuse_replaced()
+        self.connection()
         if lock_type == "IMMEDIATE":
             self._begin_immediate()
         else:
@@ -208,13 +243,18 @@ class WaiaasDatabase(SqliteDatabase, Backend):
     def connect(self, reuse_if_open: bool = False) -> bool:
         """Open this thread's connection."""
         try:
-            return bool(super().connect(reuse_if_open))
+            is_new = bool(super().connect(reuse_if_open))
         except PeeweeException as error:
             _raise_refusal(error)
             raise
+        if is_new:
+            self._thread.closer = self._closer_of(self._state.conn)
+        return is_new
 
     def _connect(self) -> sqlite3.Connection:
         """Open a connection, as Peewee does, but to the file that was found at first and without creating one."""
+        if self._is_shut:
+            raise refusal("database_closed", path=file_of(self))
         if self.file is None:
             of_peewee: sqlite3.Connection = super()._connect()  # type: ignore[misc]
             return of_peewee
@@ -225,6 +265,12 @@ class WaiaasDatabase(SqliteDatabase, Backend):
             connection.close()
             raise
         return connection
+
+    def _closer_of(self, connection: sqlite3.Connection) -> _Closer:
+        closer = _Closer(connection)
+        with self._closers_lock:
+            self._closers.add(closer)
+        return closer
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
         """Run a statement, but not where the transaction is gone that the caller believes to be in.
@@ -299,11 +345,69 @@ class WaiaasDatabase(SqliteDatabase, Backend):
     def close(self) -> bool:
         """Close this thread's connections; returns whether Peewee's was open."""
         self.close_reader()
-        return bool(super().close())
+        was_open = bool(super().close())
+        self._thread.closer = None
+        return was_open
+
+    def connections(self) -> list[sqlite3.Connection]:
+        """Return the open connections of all threads."""
+        with self._closers_lock:
+            closers = list(self._closers)
+        return [closer.connection for closer in closers if closer.connection is not None]
+
+    def close_all(self) -> None:
+        """Write the whole write-ahead log back into the file, and close the connections of all threads for good.
+
+        A connection on which a thread runs a statement is closed when the statement ends. If another process still
+        reads, the log stays for it and is written back later. A closed database may be closed again.
+
+        :raises WAIaaSError: ``inside_transaction`` if a thread is in a transaction: nothing is closed then; after
+            closing, ``corrupt`` if file and log do not fit together, or ``disk_full`` or another reason.
+        """
+        if self._is_shut:
+            return
+        if self.in_transaction() or any(connection.in_transaction for connection in self.connections()):
+            raise refusal("inside_transaction")
+        try:
+            with translate_errors(self):
+                if self.connections():
+                    self._write_log_back()
+        finally:
+            self._is_shut = True
+            self.close()
+            self._close_unused()
+
+    def _close_unused(self) -> None:
+        """Close the connections of all threads, but leave each on which a statement runs until it ends.
+
+        Closing that one here could crash the process. So all connections are only forgotten, and the garbage
+        collector closes what nothing refers to.
+        """
+        with self._closers_lock:
+            closers = list(self._closers)
+            self._closers.clear()
+        for closer in closers:
+            closer.connection = None
+        del closers
+        self._state = type(self._state)()
+        self._thread = _ThreadState()
+        gc.collect()
+
+    def _write_log_back(self) -> None:
+        """Write the whole log back, unless another connection needs it: then that one writes it back later."""
+        try:
+            # A connection that has not read since another one wrote finds the log busy: it reads first.
+            self.execute_sql("SELECT count(*) FROM sqlite_master").fetchone()
+            self.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except (OperationalError, sqlite3.OperationalError) as error:
+            # Peewee's from executing a statement, and the driver's own from fetching its rows.
+            if reason_for(error) != "database_busy":
+                raise
 
     def close_reader(self) -> None:
         """Close this thread's second connection, if there is one."""
         reader, self._thread.reader = self._thread.reader, None
+        self._thread.reader_closer = None
         if reader is not None:
             reader.close()
 
@@ -342,20 +446,19 @@ class WaiaasDatabase(SqliteDatabase, Backend):
         finally:
             self._write_turn.release()
 
-    def leave_to_parent(self) -> None:
-        """Forget, in a forked process, the connection of the parent: this process makes its own when it needs one.
+    def reset_after_fork(self) -> None:
+        """Forget, in a forked process, the connections of the parent: this process opens its own when it needs one.
 
-        Neither may the child use it, nor close it (https://www.sqlite.org/howtocorrupt.html, section 2.6). A
-        database in memory is the child's own copy and stays.
+        A database in memory is the child's own copy and stays.
         """
         self._lock = threading.Lock()
+        self._closers_lock = threading.Lock()
         self._write_turn = threading.Lock()
-        if self._thread.reader is not None:
-            _connections_of_parent.append(self._thread.reader)
         self._thread = _ThreadState()
-        if self.database != IN_MEMORY and not self.is_closed():
-            _connections_of_parent.append(self.connection())
-            self.dispose()
+        if self.database != IN_MEMORY:
+            self._closers = WeakSet()
+            if not self.is_closed():
+                self.dispose()
 
     def _open_reader(self) -> sqlite3.Connection:
         if self.database == IN_MEMORY:
@@ -367,6 +470,7 @@ class WaiaasDatabase(SqliteDatabase, Backend):
             reader.close()
             raise
         self._thread.reader = reader
+        self._thread.reader_closer = self._closer_of(reader)
         return reader
 
     def _wait_for_locks(self, seconds: float) -> None:
@@ -402,16 +506,29 @@ class _Savepoint(_savepoint):
 
 
 _databases: WeakSet[WaiaasDatabase] = WeakSet()
+# A child may neither use nor close a connection of its parent (https://www.sqlite.org/howtocorrupt.html, section 2.6).
+# The child has no other threads, and Python drops what they had: so all connections are held from before the fork.
+_held_for_fork: list[sqlite3.Connection] = []
 _connections_of_parent: list[sqlite3.Connection] = []
 
 
-def _leave_all_to_parent() -> None:
-    for database in _databases:
-        database.leave_to_parent()
+def _hold_connections() -> None:
+    for database in list(_databases):
+        if database.database != IN_MEMORY:
+            _held_for_fork.extend(database.connections())
+
+
+def _reset_all_after_fork() -> None:
+    _connections_of_parent.extend(_held_for_fork)
+    _held_for_fork.clear()
+    for database in list(_databases):
+        database.reset_after_fork()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_all_to_parent)
+    os.register_at_fork(
+        before=_hold_connections, after_in_parent=_held_for_fork.clear, after_in_child=_reset_all_after_fork
+    )
 
 
 @contextmanager
@@ -437,7 +554,7 @@ def write_transaction(database: Database, *, durable: bool = False) -> Iterator[
     """
     if not isinstance(database, Database):
         kind = type(database).__name__
-        raise TypeError(f"write_transaction takes a Peewee database, such as waiaas.connect(path) returns, not {kind}")
+        raise TypeError(f"write_transaction takes a Peewee database, such as waiaas.connect(path).peewee, not {kind}")
     mode = "IMMEDIATE" if isinstance(database, SqliteDatabase) else "SERIALIZABLE"
     turn = database.write_turn() if isinstance(database, WaiaasDatabase) else nullcontext()
     is_nested = database.in_transaction()

@@ -13,7 +13,7 @@ import click
 from click.shell_completion import get_completion_class
 from peewee import SqliteDatabase
 
-from waiaas import __version__, database, demo
+from waiaas import __version__, demo, maintenance
 from waiaas.cli.group import AS_JSON, PATH, PENDING, PROBLEMS_FOUND, REFUSED, ErrorReportingGroup
 from waiaas.cli.messages import language
 from waiaas.cli.output import (
@@ -28,12 +28,10 @@ from waiaas.cli.output import (
 )
 from waiaas.cli.terminal import interrupted_by_signals, print_answer, progress_line, until_the_commit
 from waiaas.ddl.untrusted import limit_heap
-from waiaas.errors import LANGUAGES, WAIaaSError, refusal
+from waiaas.errors import LANGUAGES, refusal
 from waiaas.files.opening import is_url
 from waiaas.inspection.check import check
-from waiaas.inspection.rehearsal import rehearse
-from waiaas.migrations import LATEST_SCHEMA_VERSION, runner
-from waiaas.migrations.version import compatibility
+from waiaas.migrations import LATEST_SCHEMA_VERSION, opening, runner, version
 from waiaas.progress import Progress, ProgressReporter
 
 if TYPE_CHECKING:
@@ -187,9 +185,9 @@ def init(ctx: click.Context, path: Path, as_json: bool) -> None:
     Only you can read and write the file (mode 0600). An existing file that is not empty is refused and unchanged,
     unless it is exactly what this command creates.
     """
-    if not database.is_new(path):
-        database.refuse_existing(path)
-    warnings, lang = database.create(path), ctx.find_root().params["lang"]
+    if not opening.is_new(path):
+        opening.refuse_existing(path)
+    warnings, lang = opening.create(path), ctx.find_root().params["lang"]
     answer = {
         "path": str(path),
         "version": LATEST_SCHEMA_VERSION,
@@ -215,8 +213,8 @@ def init(ctx: click.Context, path: Path, as_json: bool) -> None:
 @click.pass_context
 def status(ctx: click.Context, path: Path, as_json: bool) -> None:
     """Show the schema version of the file at PATH, and whether it can be used without an upgrade (read-only)."""
-    with progress_line() as line, database.open_as_it_is(path, progress=line) as opened:
-        answer = compatibility(opened)
+    with progress_line() as line, opening.open_read_only(path, progress=line) as opened:
+        answer = version.status(opened)
     if answer.error is not None:
         raise answer.error
     colour = "yellow" if answer.action == "migrate" else "green"
@@ -299,18 +297,13 @@ def upgrade(ctx: click.Context, path: Path, as_json: bool, no_backup: bool, skip
     Stop the daemon first, because it works only with its own version. Sessions that are left without a wallet are
     listed. In an empty file the tables of the latest version are created.
     """
-    is_empty = database.is_empty(path)
-    lang, late = ctx.find_root().params["lang"], list[WAIaaSError]()
-    if is_empty:
-        report = runner.nothing_to_do(database.create(path))
-        lines = created_lines(path, report.warnings, lang)
-    else:
-        with progress_line() as line, database.open_to_change(path, late.append, line) as opened:
-            report = runner.upgrade(
-                opened, backup=not no_backup, skip_orphans=skip_orphans, progress=until_the_commit(line)
-            )
-        report.warnings.extend(late)
-        lines = upgrade_lines(path, report, lang)
+    is_empty = opening.is_empty(path)
+    lang = ctx.find_root().params["lang"]
+    with progress_line() as line:
+        report = maintenance.upgrade(
+            path, backup=not no_backup, skip_orphans=skip_orphans, progress=until_the_commit(line)
+        )
+    lines = created_lines(path, report.warnings, lang) if is_empty else upgrade_lines(path, report, lang)
     print_answer({"path": str(path), "created": is_empty, **report.to_dict(lang)}, lines, as_json=as_json)
 
 
@@ -334,9 +327,9 @@ def rehearse_command(ctx: click.Context, path: Path, as_json: bool, skip_orphans
     read it (mode 0600). It is on the same file system. After kill -9 or a power cut, remove the folder
     .waiaas-rehearsal-… next to the file yourself.
     """
-    is_empty = database.is_empty(path)
+    is_empty = opening.is_empty(path)
     with progress_line() as line:
-        rehearsal = None if is_empty else rehearse(path, skip_orphans=skip_orphans, progress=line)
+        rehearsal = None if is_empty else maintenance.rehearse(path, skip_orphans=skip_orphans, progress=line)
     lang = ctx.find_root().params["lang"]
     answer = {"path": str(path), "created": is_empty, "rehearsal": rehearsal.to_dict(lang) if rehearsal else None}
     lines = rehearsal_lines(path, rehearsal, skip_orphans, lang)
@@ -371,12 +364,11 @@ def downgrade(
     Each session keeps its default wallet. If a session has more wallets, the file is refused without --drop-links.
     To go back to the file from before an upgrade, restore its backup instead.
     """
-    lang, late = ctx.find_root().params["lang"], list[WAIaaSError]()
-    with progress_line() as line, database.open_to_change(path, late.append, line) as opened:
-        report = runner.downgrade(
-            opened, to_version, drop_links=drop_links, backup=not no_backup, progress=until_the_commit(line)
+    lang = ctx.find_root().params["lang"]
+    with progress_line() as line:
+        report = maintenance.downgrade(
+            path, to_version, drop_links=drop_links, backup=not no_backup, progress=until_the_commit(line)
         )
-    report.warnings.extend(late)
     answer = {"path": str(path), **report.to_dict(lang)}
     print_answer(answer, downgrade_lines(path, report, lang), as_json=as_json)
 
@@ -466,7 +458,7 @@ def _temporary_folder() -> Iterator[Path]:
 @contextmanager
 def _open_to_read(path: Path, phase: str) -> Iterator[SqliteDatabase]:
     """Open a file to read it, with progress, until Ctrl-C."""
-    with progress_line() as line, database.open_as_it_is(path, progress=line) as opened:
+    with progress_line() as line, opening.open_read_only(path, progress=line) as opened:
         reporter = ProgressReporter(line)
         reporter(Progress(phase))
         with reporter.during(opened.connection()), interrupted_by_signals(opened.connection()):

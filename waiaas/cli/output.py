@@ -11,11 +11,10 @@ from waiaas.cli.messages import MESSAGES
 from waiaas.cli.terminal import quoted
 from waiaas.demo import Demo
 from waiaas.errors import WAIaaSError
-from waiaas.inspection.check import CheckReport
-from waiaas.inspection.rehearsal import Rehearsal, SchemaChange, TableRows
+from waiaas.inspection.report import CheckReport, Rehearsal, SchemaChange, TableRows
 from waiaas.migrations import LATEST_SCHEMA_VERSION
 from waiaas.migrations.report import DowngradeReport, Plan, UpgradeReport
-from waiaas.migrations.version import Compatibility
+from waiaas.migrations.version import Status
 
 _SHOWN_AT_MOST = 20
 _WIDTH = 78
@@ -29,7 +28,7 @@ def created_lines(path: Path, warnings: Sequence[WAIaaSError], lang: str = "en")
     return [created, *_warning_lines(warnings, lang)]
 
 
-def status_lines(path: Path, answer: Compatibility) -> list[str]:
+def status_lines(path: Path, answer: Status) -> list[str]:
     """Return the version of a file, and what to do if it is not the latest."""
     if answer.action == "ok":
         return [f"{path} is at schema version {answer.version}, the latest."]

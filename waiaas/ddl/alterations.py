@@ -6,7 +6,7 @@ tokens, and what SQLite cannot alter in place is done by the lossless table rebu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 
 from peewee import SQL, Field, ForeignKeyField, Node, ValueLiterals
@@ -14,11 +14,10 @@ from playhouse.migrate import SchemaMigrator
 
 from waiaas.ddl.column_text import ColumnText, column_text
 from waiaas.ddl.connection import read
-from waiaas.ddl.dependencies import foreign_keys_of
 from waiaas.ddl.operation import Statement, operation
 from waiaas.ddl.row_checks import value_not_allowed
-from waiaas.ddl.schema import ForeignKey, Table, canonical
-from waiaas.ddl.sql import CreateTable, fold, parse_create_table, quote, unquote
+from waiaas.ddl.schema import ForeignKey, Table, canonical, foreign_key_clauses
+from waiaas.ddl.sql import CreateTable, Item, fold, parse_create_table, quote, unquote
 from waiaas.ddl.tables import TableOperations
 from waiaas.errors import refusal
 
@@ -35,14 +34,11 @@ class Alterations(TableOperations):
 
         A column that may be NULL is added in place, or by a table rebuild if SQLite's ADD COLUMN cannot
         (https://www.sqlite.org/lang_altertable.html#altertabaddcol). One that is NOT NULL gets the field's default in
-        every row; the schema has no default then, as with playhouse. An index is created if the field asks for one.
+        every row; it has none in the schema, as with playhouse. With `allow_not_null` the field's own
+        `constraints` have to give the rows a value (`DEFAULT 0`). An index is made if the field asks for one.
 
-        :param table: the table.
-        :param column_name: the name of the column.
-        :param field: the Peewee field.
-        :param allow_not_null: whether the field's own `constraints` give the rows a value (`DEFAULT 0`).
         :raises ValueError: if the field is NOT NULL and has no default, and `allow_not_null` is not set.
-        :raises WAIaaSError: ``name_exists``; ``value_not_allowed`` if rows would have no value.
+        :raises WAIaaSError: `name_exists` if there is such a column; `value_not_allowed` if rows would have no value.
         """
         if not field.null and field.default is None and not allow_not_null:
             raise ValueError(f"{column_name} is not null but has no default")
@@ -61,7 +57,7 @@ class Alterations(TableOperations):
 
     @operation
     def alter_add_column(self, table: str, column_name: str, field: Field, allow_not_null: bool = False) -> None:
-        """Add a column without its index; it may be NULL, unless `allow_not_null` leaves that to the field."""
+        """Add a column that may be NULL, or with `allow_not_null` one as the field says, without its index."""
         found = self.table(table)
         definition = self._definition(column_name, field, null=field.null or not allow_not_null)
         text = column_text(parse_create_table(f"CREATE TABLE entries ({definition})"), column_name)
@@ -81,7 +77,7 @@ class Alterations(TableOperations):
     def add_not_null(self, table: str, column: str, legacy: bool = False) -> None:
         """Make a column NOT NULL, by a table rebuild; `legacy` is playhouse's and changes nothing here.
 
-        :raises WAIaaSError: ``value_not_allowed`` with the rows that have no value.
+        :raises WAIaaSError: `value_not_allowed` if rows have no value there.
         """
         text = self._text(table, column)
         if not text.has("not null"):
@@ -95,7 +91,7 @@ class Alterations(TableOperations):
 
     @operation
     def add_column_default(self, table: str, column: str, default: object) -> None:
-        """Give a column another default, by a table rebuild; no row changes.
+        """Give a column a default, in place of the one that it has, by a table rebuild; no row changes.
 
         As with playhouse, a text that ends with `)` is an SQL expression and one that ends with `'` is an SQL literal;
         a text of digits is a number.
@@ -110,7 +106,7 @@ class Alterations(TableOperations):
 
     @operation
     def drop_column_default(self, table: str, column: str) -> None:
-        """Drop the default of a column, by a table rebuild; no row changes."""
+        """Take the default of a column away, by a table rebuild; no row changes."""
         text = self._text(table, column)
         self._redefine(table, text.without(lambda clause: clause.kind == "default"), column)
 
@@ -118,8 +114,8 @@ class Alterations(TableOperations):
     def alter_column_type(self, table: str, column: str, field: Field, cast: object = None) -> None:
         """Give a column the type of a field, by a table rebuild; its constraints and its default stay.
 
-        :raises ValueError: if `cast` is given, as with playhouse; `change_columns` takes an expression.
-        :raises WAIaaSError: ``rebuild_refused`` if a value would change with the type, as '007' would in an INTEGER.
+        :raises ValueError: if `cast` is given, as playhouse does; `change_columns` takes an expression.
+        :raises WAIaaSError: `rebuild_refused` if a value would change with the type, as '007' would in an INTEGER.
         """
         if cast is not None:
             raise ValueError("alter_column_type() does not support cast with Sqlite: use change_columns(copy=...)")
@@ -131,7 +127,7 @@ class Alterations(TableOperations):
     def add_constraint(self, table: str, name: str, constraint: Node) -> None:
         """Add a named constraint to a table, by a table rebuild, such as `Check("price >= 0")`.
 
-        :raises WAIaaSError: ``name_exists``; ``value_not_allowed`` with the rows that violate it.
+        :raises WAIaaSError: `value_not_allowed` with the rows that violate it, `name_exists` if there is such a one.
         """
         found = self.table(table)
         if any(fold(name) == fold(taken) for taken in _constraint_names(found.definition)):
@@ -143,7 +139,7 @@ class Alterations(TableOperations):
 
     @operation
     def add_unique(self, table: str, *column_names: str) -> None:
-        """Make columns UNIQUE together, by a table rebuild; the constraint is `uniq_` and the columns' names."""
+        """Make columns UNIQUE together, by a table rebuild; the constraint is named `uniq_` and the columns' names."""
         columns = ", ".join(quote(self.column_of(self.table(table), name)) for name in column_names)
         self.add_constraint(table, f"uniq_{'_'.join(column_names)}", SQL(f"UNIQUE ({columns})")).run()
 
@@ -151,8 +147,8 @@ class Alterations(TableOperations):
     def drop_constraint(self, table: str, name: str) -> None:
         """Drop a named constraint of a table or of one of its columns, by a table rebuild.
 
-        :raises WAIaaSError: ``unexpected_schema`` if there is no constraint of this name, ``dependent_object`` for a
-            key that another table's foreign key needs.
+        :raises WAIaaSError: `unexpected_schema` if there is none of this name, `dependent_object` for a key that
+            another table's foreign key needs.
         """
         found = self.table(table)
         new, columns = _without_constraint(found.definition, name)
@@ -175,8 +171,8 @@ class Alterations(TableOperations):
     ) -> None:
         """Make a column a foreign key to a column of another table, by a table rebuild.
 
-        :raises WAIaaSError: ``foreign_key_violations`` if rows refer to a missing row, ``unexpected_schema`` if the
-            other column is not a key.
+        :raises WAIaaSError: `foreign_key_violations` if rows refer to nothing, `unexpected_schema` if the other
+            column is not a key.
         """
         found, parent = self.table(table), self.table(rel)
         column, key = self.column_of(found, column_name), self.column_of(parent, rel_column)
@@ -191,21 +187,21 @@ class Alterations(TableOperations):
 
     @operation
     def drop_foreign_key_constraint(self, table: str, column_name: str) -> None:
-        """Drop the foreign key of a column, by a table rebuild.
+        """Make a column no foreign key any more, by a table rebuild.
 
-        :raises WAIaaSError: ``unexpected_schema`` if the column alone is not a foreign key.
+        :raises WAIaaSError: `unexpected_schema` if it is none by itself.
         """
         found = self.table(table)
         column = self.column_of(found, column_name)
         new = column_text(found.definition, column).without(lambda c: c.kind in ("references", "deferrable"))
-        for item in foreign_keys_of(new, column):
+        for item in _foreign_keys_of(new, column):
             new = new.without(item)
         if new.sql == found.sql:
             raise refusal("unexpected_schema", table=found.name, problem=f"its column {column} is not a foreign key")
         self._redefine(found.name, new, column)
 
     def sql(self, sql: str, params: Sequence[object] | None = None) -> Statement:
-        """Run SQL of your own among the operations, unchecked.
+        """Run SQL of your own, in its place among the operations; what it does is your own affair.
 
         Outside of `migration_context` it is in no transaction, so that it may be a VACUUM or a PRAGMA.
         """
@@ -294,3 +290,13 @@ def _without_constraint(definition: CreateTable, name: str) -> tuple[CreateTable
         elif item.tokens[0].is_word("constraint") and fold(unquote(item.tokens[1].text)) == fold(name):
             return definition.without(item), ()
     return definition, ()
+
+
+def _foreign_keys_of(definition: CreateTable, column: str) -> Iterable[Item]:
+    """The table constraints that are a foreign key of one column alone, the last one first."""
+    clauses = [clause for clause in foreign_key_clauses(definition) if clause.columns == (fold(column),)]
+    return [
+        item
+        for item in reversed(definition.items)
+        if item.kind == "constraint" and any(clause.parent in item.tokens for clause in clauses)
+    ]

@@ -28,7 +28,7 @@ from waiaas.ddl.dependencies import (
     compiles,
     dependents,
     dependents_on_table,
-    foreign_keys_of,
+    in_table_constraint,
     objects_over,
     without_column,
 )
@@ -313,7 +313,7 @@ class TableOperations(IndexOperations):
 
         It can since 3.35, but not if the column is in a table-level foreign key.
         """
-        if self.sqlite_version < _DROP_COLUMN_SINCE or foreign_keys_of(table.definition, column):
+        if self.sqlite_version < _DROP_COLUMN_SINCE or in_table_constraint(table, column):
             return False
         definition = table.definition
         item = definition.column(column)
@@ -477,7 +477,7 @@ class TableOperations(IndexOperations):
 
 
 def _refuse_lost_clauses(table: str, old: str, new: str) -> None:
-    """Refuse a new definition of a column that lacks a clause or comment of the old one, such as the user's own."""
+    """Refuse to replace a column's definition that says more than the new one: a user's own clause or comment."""
     entries = parse_create_table(f"CREATE TABLE entries ({new})").items
     column = next(tokens(old)).name
     same = [entry for entry in entries if entry.name == column] or entries

@@ -255,12 +255,16 @@ empty_database: {path} has no tables yet, so there is nothing to upgrade.
   > Create the tables with connect() or `waiaas init`.
 not_a_path: This is a URL or a connection string, but the path of a database file is needed.
   > Use the path of an SQLite file. Pass a PostgreSQL database to the services as a Peewee `PostgresqlDatabase`.
-not_sqlite: This needs an open SQLite database, not a {backend}.
-  > Open the file with connect(path, upgrade=False), and pass the result.
+not_sqlite: A {backend} is not a database that this library works with.
+  > Use the path of a SQLite file, the URL of a PostgreSQL database, or what connect() returns.
+needs_file: {path} is not a file, and this works on SQLite files only.
+  > Use the tools of PostgreSQL for a database on a server, such as pg_dump and pg_restore.
 upgrade_pending: {path} is older than schema version 19: it has no table session_wallets, so sessions cannot be
     served.
   > Upgrade it with connect() or `waiaas upgrade`. `waiaas plan` shows what an upgrade would do.
 
+database_closed: {path} was closed by this program.
+  > Open it again with connect(), and close it only after the last use.
 inside_transaction: A transaction is open on this connection, but this change needs a transaction of its own.
   > Commit it or roll it back, then try again.
 connection_settings: This connection cannot change tables safely: {problem}.

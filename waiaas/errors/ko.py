@@ -255,13 +255,17 @@ empty_database: {path} 데이터베이스에 아직 테이블이 없어 업그�
 not_a_path: 데이터베이스 파일 경로가 필요한 자리에 URL 또는 연결 문자열이 지정되었습니다.
   > SQLite 파일의 경로를 지정하십시오. PostgreSQL 데이터베이스는 Peewee의 `PostgresqlDatabase`로 서비스에
     전달하십시오.
-not_sqlite: 열린 SQLite 데이터베이스가 필요합니다. 전달된 값의 형식: {backend}.
-  > connect(path, upgrade=False) 함수로 파일을 열고 그 반환값을 전달하십시오.
+not_sqlite: 이 라이브러리로 다룰 수 없는 데이터베이스입니다. 형식: {backend}.
+  > SQLite 파일 경로, PostgreSQL 데이터베이스 URL 또는 connect() 함수의 반환값을 사용하십시오.
+needs_file: {path} 데이터베이스는 파일이 아닙니다. 이 작업은 SQLite 파일에만 사용할 수 있습니다.
+  > 서버에 있는 데이터베이스에는 pg_dump, pg_restore 등 PostgreSQL 도구를 사용하십시오.
 upgrade_pending: {path} 파일에 session_wallets 테이블이 없어 세션을 처리할 수 없습니다. 스키마 버전 19보다 낮은
     파일에는 이 테이블이 없습니다.
   > connect() 함수나 `waiaas upgrade` 명령으로 업그레이드하십시오. `waiaas plan` 명령은 업그레이드할 내용을 미리 알려
     줍니다.
 
+database_closed: 이 프로그램에서 {path} 데이터베이스를 이미 닫았습니다.
+  > connect() 함수로 다시 열고, 마지막으로 사용한 뒤에만 닫으십시오.
 inside_transaction: 이 연결에 열려 있는 트랜잭션이 있어 이 변경에 필요한 새 트랜잭션을 시작할 수 없습니다.
   > 먼저 트랜잭션을 커밋하거나 롤백한 후 다시 실행하십시오.
 connection_settings: 이 연결로는 테이블을 안전하게 변경할 수 없습니다. 문제: {problem}.

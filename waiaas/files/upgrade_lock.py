@@ -9,6 +9,7 @@ work with it, removes it.
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sys
 import threading
@@ -24,6 +25,7 @@ from waiaas.files.rights import has_access_list, share_like
 if sys.platform != "win32":
     import fcntl
 
+_LOG = logging.getLogger("waiaas")
 _Result = TypeVar("_Result")
 
 _SECONDS_BETWEEN_LOOKS = 0.05
@@ -72,6 +74,7 @@ def after_upgrades(file: DatabaseFile, waiting: Callable[[], None], look: Callab
     An upgrade of a database in rollback-journal mode keeps readers out, so `look` is called again if the file was
     locked because another upgrade had begun.
     """
+    waiting = _logged_once(file, waiting)
     while True:
         while is_being_upgraded(file):
             waiting()
@@ -111,7 +114,22 @@ def _is_own(path: str) -> bool:
     return path in _held and _held[path][0] == threading.get_ident()
 
 
+def _logged_once(file: DatabaseFile, waiting: Callable[[], None]) -> Callable[[], None]:
+    """Return a function that calls another one, and writes one line to the log at its first call."""
+    is_logged = False
+
+    def wait() -> None:
+        nonlocal is_logged
+        if not is_logged:
+            _LOG.info("Waiting for another process that upgrades %s", file.name)
+            is_logged = True
+        waiting()
+
+    return wait
+
+
 def _take(file: DatabaseFile, path: str, waiting: Callable[[], None]) -> int | None:
+    waiting = _logged_once(file, waiting)
     while True:
         descriptor = _open(file, path, os.O_CREAT)
         if descriptor is None:

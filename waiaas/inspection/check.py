@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from peewee import DatabaseError, Field, ForeignKeyField, OperationalError, SqliteDatabase
@@ -16,9 +15,9 @@ from waiaas.ddl.untrusted import inspecting
 from waiaas.errors import refusal
 from waiaas.errors.driver import sqlite3
 from waiaas.errors.sqlite import is_mismatch, reason_for
-from waiaas.errors.texts import fill, texts_in
 from waiaas.errors.translation import translate_errors
 from waiaas.files.page_check import damage, refuse_unreadable
+from waiaas.inspection.report import CheckReport, Finding
 from waiaas.migrations import LATEST_SCHEMA_VERSION
 from waiaas.migrations.differences import differences, tables_of
 from waiaas.migrations.version import schema_version
@@ -49,89 +48,6 @@ _NOT_LIMITS = (
     "invalid_limits",
     "(CASE WHEN json_valid({0}) THEN json_type({0}) NOT IN ('object', 'null') ELSE 0 END)",
 )
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that is not as it should be.
-
-    `severity` is `problem`, or `note` for what is merely not the library's own (an index that a user added).
-    `kind` says what it is in one word, `where` the table, column or object, and `rows` the rows concerned: ids of
-    sessions, or rowids for `foreign_key_violation` and for values. `details` holds what else the message speaks of.
-
-    The kinds: `damage` of the pages; `foreign_key_violation`, and `foreign_key_mismatch` where SQLite cannot check the
-    key; `session_without_wallet`, `session_without_default` and `session_with_many_defaults`; `kill_switch_state`;
-    `sequence_behind` (on PostgreSQL: the next number of the audit log is not a new one);
-    `invalid_text` (no UTF-8), `invalid_time` (no Unix seconds of the years 1 to 9999) and `invalid_json`;
-    in the tables that decide who may use which wallet, `not_text` (a BLOB), `invalid_count` (no integer) and
-    `invalid_limits` (constraints that are JSON, but no object);
-    `missing_table`, `missing_column`, `missing_foreign_key`, `missing_unique`, `missing_index` and `missing_check`;
-    `column_type`, `not_null`, `column_default`, `primary_key`, `generated_column`, `autoincrement`, `table_options`,
-    `index_differs` for what is not as in the models; `extra_table`, `extra_column`, `extra_foreign_key`,
-    `extra_index`, `extra_check`, `extra_trigger` and `extra_view`, which are notes; `unsafe_trigger` (on a table that
-    decides who may use which wallet, or writing to one), which is a problem.
-
-    >>> finding = Finding("problem", "missing_index", "idx_wallets_status", details={"table": "wallets"})
-    >>> finding.message
-    'index idx_wallets_status of wallets is missing'
-    >>> finding.to_dict("ko")["message"]
-    'wallets 테이블의 idx_wallets_status 인덱스가 없습니다.'
-    """
-
-    severity: Literal["problem", "note"]
-    kind: str
-    where: str
-    rows: list[Any] = field(default_factory=list)
-    details: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def message(self) -> str:
-        """What is found, in English."""
-        return self._told("en")[0]
-
-    @property
-    def hint(self) -> str:
-        """What to do next, in English; findings of one kind have one hint."""
-        return self._told("en")[1]
-
-    def to_dict(self, lang: str = "en") -> dict[str, Any]:
-        """Return the finding as plain values that `json.dumps` takes.
-
-        `lang` is the language of message and hint, one of `waiaas.errors.LANGUAGES`; any other is a ValueError.
-        """
-        message, hint = self._told(lang)
-        return {
-            "severity": self.severity,
-            "kind": self.kind,
-            "where": self.where,
-            "message": message,
-            "hint": hint,
-            "rows": _plain(self.rows),
-            "details": dict(self.details),
-        }
-
-    def _told(self, lang: str) -> tuple[str, str]:
-        template, hint = texts_in(lang).findings[self.kind]
-        values = {"where": self.where, "rows": _plain(self.rows), "count": len(self.rows)}
-        return fill(template, {**values, **self.details}), hint
-
-
-@dataclass(frozen=True)
-class CheckReport:
-    """What `check` found. `ok` is False as soon as one finding is a problem."""
-
-    version: int
-    latest_version: int
-    findings: list[Finding]
-
-    @property
-    def ok(self) -> bool:
-        """Whether there is no problem; notes do not count."""
-        return not any(finding.severity == "problem" for finding in self.findings)
-
-    def to_dict(self, lang: str = "en") -> dict[str, Any]:
-        """Return the report as plain values that `json.dumps` takes; `lang` is the language of the findings."""
-        return {"ok": self.ok, **vars(self), "findings": [finding.to_dict(lang) for finding in self.findings]}
 
 
 def check(database: Database) -> CheckReport:
@@ -176,11 +92,6 @@ def _beside_damage(database: SqliteDatabase, version: int) -> Iterator[Finding]:
             yield from _links(database)
             yield from _kill_switch(database)
     yield from _values(database, tables)
-
-
-def _plain(rows: list[Any]) -> list[Any]:
-    """Spell bytes, which an id in a damaged file may be, as SQL does."""
-    return [f"x'{row.hex()}'" if isinstance(row, bytes) else row for row in rows]
 
 
 def _problem(kind: str, where: str, rows: list[Any] | None = None, **details: Any) -> Finding:

@@ -14,7 +14,7 @@ from typing import Any
 from waiaas.backends.postgresql import PostgresqlDatabase
 from waiaas.errors import refusal
 from waiaas.errors.translation import translate_errors
-from waiaas.inspection.check import CheckReport, Finding
+from waiaas.inspection.report import CheckReport, Finding
 from waiaas.migrations import LATEST_SCHEMA_VERSION
 from waiaas.migrations.postgresql import read_version
 from waiaas.models import MODELS

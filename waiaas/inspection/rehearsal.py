@@ -8,12 +8,10 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from waiaas.database import open_as_it_is, open_to_change
 from waiaas.ddl.schema import Column, StoredObject, Table, canonical, describe, foreign_key_violations, stored_objects
 from waiaas.ddl.sql import fold, quote
 from waiaas.ddl.stubs import with_stubs
@@ -25,8 +23,9 @@ from waiaas.files.backup import write_backup
 from waiaas.files.leftovers import REHEARSAL, folder_in_use, remove_leftovers
 from waiaas.files.opening import DatabaseFile, path_of
 from waiaas.files.page_check import damage_of
-from waiaas.inspection.check import CheckReport, check
-from waiaas.migrations.report import UpgradeReport
+from waiaas.inspection.check import check
+from waiaas.inspection.report import CheckReport, Rehearsal, SchemaChange, TableRows
+from waiaas.migrations.opening import open_read_only, open_to_change
 from waiaas.migrations.runner import upgrade
 from waiaas.migrations.version import schema_version
 from waiaas.paths import uri
@@ -36,8 +35,6 @@ if TYPE_CHECKING:
     from peewee import SqliteDatabase
 
     from waiaas.progress import ProgressCallback
-
-__all__ = ["Rehearsal", "SchemaChange", "TableRows", "rehearse"]
 
 # What the migrations rename: to compare it, the old name must be known beside the new one.
 _RENAMED_TABLES = {"agents": "wallets"}
@@ -49,103 +46,6 @@ _ROWS_AT_ONCE = 50_000
 _FIRST_ROWID, _LAST_ROWID = -(2**63), 2**63 - 1
 _ROWID_NAMES = ("rowid", "_rowid_", "oid")
 _TYPES_THAT_CONVERT = ("int", "char", "clob", "text", "real", "floa", "doub")
-
-
-@dataclass(frozen=True)
-class SchemaChange:
-    """One difference between the schemas before and after an upgrade.
-
-    `kind` is `table`, `column`, `constraint`, `options` (of a table, such as STRICT), `index`, `trigger` or `view`,
-    `where` says which one. `before` and `after` are its SQL, None where it does not exist; of a table that was
-    renamed, the names.
-    """
-
-    kind: str
-    where: str
-    before: str | None
-    after: str | None
-
-
-@dataclass(frozen=True)
-class TableRows:
-    """How many rows a table has before and after an upgrade, None where there is no such table, and what differs.
-
-    A row is `changed` where a value, or its type, differs in a column that both have. Rows are told apart by
-    SQLite's rowid, which the migrations keep; in a table without one, a changed row counts as removed and added.
-    """
-
-    table: str
-    before: int | None
-    after: int | None
-    added: int
-    removed: int
-    changed: int
-
-    @property
-    def differs(self) -> bool:
-        """Whether any row was added, removed or changed."""
-        return bool(self.added or self.removed or self.changed)
-
-
-@dataclass(frozen=True)
-class Rehearsal:
-    """What an upgrade would do to a file.
-
-    `report` is what `upgrade` would return, sessions that would be left without a wallet included; its `backup` is
-    None. `schema` holds the differences of the schema, `rows` each table with its rows, SQLite's own tables left
-    out. `foreign_key_violations_before` and `foreign_key_violations_after` count by table what `PRAGMA
-    foreign_key_check` finds, and `check` is what `waiaas.check` says of the result. `copy_seconds` is what the copy
-    took, as long as a backup takes, and `upgrade_seconds` what the upgrade took without one, its write-ahead log
-    written back; `seconds` is all of it.
-    """
-
-    report: UpgradeReport
-    schema: list[SchemaChange]
-    rows: list[TableRows]
-    foreign_key_violations_before: dict[str, int]
-    foreign_key_violations_after: dict[str, int]
-    check: CheckReport
-    copy_seconds: float
-    upgrade_seconds: float
-    seconds: float
-
-    @property
-    def unexpected(self) -> list[TableRows]:
-        """The tables in which rows differ that no step of the upgrade is meant to add, remove or change.
-
-        A step changes the rows that `report.rows_changed` counts, adds the links and records the versions. In tables
-        of your own, triggers of your own may change rows besides.
-        """
-        added = {"schema_version": len(self.report.applied), "session_wallets": self.report.links_created}
-        has_triggers = any(finding.kind in ("extra_trigger", "unsafe_trigger") for finding in self.check.findings)
-        own = {fold(finding.where) for finding in self.check.findings if finding.kind == "extra_table"}
-        return [
-            table
-            for table in self.rows
-            if not (has_triggers and fold(table.table) in own)
-            and (
-                table.removed > 0
-                or table.added > added.get(fold(table.table), 0)
-                or table.changed > self.report.rows_changed.get(fold(table.table), 0)
-            )
-        ]
-
-    @property
-    def ok(self) -> bool:
-        """Whether the upgrade changed only the rows that it is meant to change: see `unexpected`."""
-        return not self.unexpected
-
-    def to_dict(self, lang: str = "en") -> dict[str, Any]:
-        """Return the rehearsal as plain values that `json.dumps` takes; `lang` is the language of the findings."""
-        return {
-            "ok": self.ok,
-            **vars(self),
-            "unexpected": [asdict(table) for table in self.unexpected],
-            "report": self.report.to_dict(lang),
-            "schema": [asdict(change) for change in self.schema],
-            "rows": [asdict(table) for table in self.rows],
-            "check": self.check.to_dict(lang),
-        }
 
 
 def rehearse(
@@ -220,7 +120,7 @@ def _refuse_at_first_sight(path: str) -> None:
 
 
 def _refuse_what_is_not_ours(path: str) -> None:
-    with open_as_it_is(path) as database:
+    with open_read_only(path) as database:
         if schema_version(database) == 0:
             raise refusal("empty_database", path=path)
 
@@ -297,7 +197,7 @@ def _copy(file: DatabaseFile, folder: Path, reporter: ProgressReporter) -> Path:
         _copy_with_log(path, copy, reporter)
     else:
         # As long as this connection is open, the one that copies is not the last, which would leave an empty log.
-        with open_as_it_is(path):
+        with open_read_only(path):
             write_backup(file, copy, reporter)
     os.chmod(copy, 0o600)
     return copy

@@ -73,10 +73,10 @@ def create_or_upgrade(
     While another process does so, this one waits and calls ``progress``.
 
     :param create: whether to create the tables if there are none; else that is refused.
-    :param upgrade: whether to upgrade an older database; else it stays as it is.
+    :param upgrade: whether to upgrade an older database; else it is refused.
     :returns: the report of the upgrade; its ``applied`` is empty if there was nothing to do.
-    :raises WAIaaSError: ``empty_database``, ``unsuitable_database``, what `read_version` refuses, or what the server
-        refuses, such as ``insufficient_privilege``. Nothing was changed then.
+    :raises WAIaaSError: ``empty_database``, ``upgrade_pending``, ``unsuitable_database``, what `read_version` refuses,
+        or what the server refuses, such as ``insufficient_privilege``. Nothing was changed then.
     """
     pending = postgresql_migrations() if migrations is None else migrations
     latest = pending[-1].VERSION if pending else FIRST_VERSION
@@ -84,7 +84,9 @@ def create_or_upgrade(
     version = read_version(database, latest)
     if version == 0 and not create:
         raise refusal("empty_database", path=database.address)
-    if version == latest or (version and not upgrade):
+    if 0 < version < latest and not upgrade:
+        raise refusal("upgrade_pending", path=database.address, version=version, latest=latest)
+    if version == latest:
         return _report(version, version, [], started)
     with translate_errors(database), upgrade_alone(database, ProgressReporter(progress)):
         # Another process may have done it meanwhile.

@@ -21,7 +21,6 @@ from waiaas.services.kill_switch import KillSwitch, KillSwitchService
 from waiaas.services.pages import Page
 from waiaas.services.session_wallets import SessionWalletService
 from waiaas.services.sessions import AuthenticatedSession, Authorization, AuthorizedWallet, SessionService
-from waiaas.services.settings import SessionSettings
 from waiaas.services.tokens import TokenClaims, TokenService
 from waiaas.services.wallets import WalletService
 
@@ -38,7 +37,6 @@ __all__ = [
     "Page",
     "SessionDetails",
     "SessionService",
-    "SessionSettings",
     "SessionWalletService",
     "TokenClaims",
     "TokenService",

@@ -47,12 +47,10 @@ class AuditService(Service):
     """Reads the audit log.
 
     >>> import waiaas
-    >>> database = waiaas.connect(":memory:")
-    >>> tokens = waiaas.TokenService(database, clock=lambda: 1_800_000_000)
-    >>> tokens.rotate(actor="sam@example.org")
-    >>> [(entry.actor, entry.event_type) for entry in waiaas.AuditService(database).list()]
+    >>> with waiaas.connect(":memory:") as database:
+    ...     database.tokens.rotate(actor="sam@example.org")
+    ...     [(entry.actor, entry.event_type) for entry in database.audit.list()]
     [('sam@example.org', 'KEY_ROTATED')]
-    >>> waiaas.close(database)
     """
 
     def list(

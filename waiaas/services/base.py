@@ -7,13 +7,13 @@ import time
 from peewee import Database
 
 from waiaas.backends.base import Backend
-from waiaas.services.settings import Clock, SessionSettings
+from waiaas.settings import Clock, SessionSettings
 
 
 class Service:
     """Takes a database at the latest schema version, the settings of sessions, and a clock.
 
-    :param database: the Peewee database that ``waiaas.connect`` returns.
+    :param database: the Peewee database of what ``waiaas.connect`` returns: ``connect(path).peewee``.
     :param settings: how long sessions live and how many a wallet may have; the daemon's if None.
     :param clock: returns the time in Unix seconds.
     :raises TypeError: ``database`` is anything else, such as a path.
@@ -38,8 +38,8 @@ def require_database(database: Database) -> Backend:
     >>> require_database("wallets.db")
     Traceback (most recent call last):
       ...
-    TypeError: a service takes the database that waiaas.connect returns, not str
+    TypeError: a service takes waiaas.connect(...).peewee, not str
     """
     if not isinstance(database, Backend):
-        raise TypeError(f"a service takes the database that waiaas.connect returns, not {type(database).__name__}")
+        raise TypeError(f"a service takes waiaas.connect(...).peewee, not {type(database).__name__}")
     return database

@@ -18,8 +18,8 @@ from waiaas.models.fields import to_json
 from waiaas.services.base import Service
 from waiaas.services.changes import Event, Journal, refuse_undone, write
 from waiaas.services.ids import check_actor
-from waiaas.services.settings import seconds_of
 from waiaas.services.statements import STORE, fetch_latest, run
+from waiaas.settings import seconds_of
 
 #: SQL that is true while the kill switch locks the system: for any value but `ACTIVE`; a missing row locks nothing.
 IS_LOCKED = (
@@ -66,14 +66,13 @@ class KillSwitchService(Service):
     suspend, terminate, rotate and list. Of two callers that make the same change, one succeeds.
 
     >>> import waiaas
-    >>> database = waiaas.connect(":memory:")
-    >>> kill_switch = waiaas.KillSwitchService(database, clock=lambda: 1_800_000_000)
-    >>> kill_switch.activate(actor="sam@example.org")  # doctest: +NORMALIZE_WHITESPACE
+    >>> database = waiaas.connect(":memory:", clock=lambda: 1_800_000_000)
+    >>> database.kill_switch.activate(actor="sam@example.org")  # doctest: +NORMALIZE_WHITESPACE
     KillSwitch(state='SUSPENDED', activated_at=datetime.datetime(2027, 1, 15, 8, 0, tzinfo=datetime.timezone.utc),
                activated_by='sam@example.org')
-    >>> kill_switch.recover(actor="sam@example.org").state
+    >>> database.kill_switch.recover(actor="sam@example.org").state
     'ACTIVE'
-    >>> waiaas.close(database)
+    >>> database.close()
     """
 
     def state(self) -> KillSwitch:

@@ -19,8 +19,8 @@ from waiaas.services.details import LINK_COLUMNS, LINK_ORDER, LinkedWallet, link
 from waiaas.services.expiry import IS_ALIVE, is_expired
 from waiaas.services.ids import check_actor, check_id, redact_id
 from waiaas.services.kill_switch import IS_LOCKED, refuse_locked_now
-from waiaas.services.settings import Clock, SessionSettings, seconds_of
 from waiaas.services.statements import fetch_latest, marks, read, run, shown
+from waiaas.settings import Clock, SessionSettings, seconds_of
 
 
 class SessionWalletService(Service):

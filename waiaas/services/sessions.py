@@ -39,9 +39,9 @@ from waiaas.services.ids import check_actor, check_id, new_id, redact_id
 from waiaas.services.kill_switch import IS_LOCKED
 from waiaas.services.pages import Page, check_page, is_after, page_of
 from waiaas.services.session_wallets import default_of, insert_links, refuse_unusable
-from waiaas.services.settings import Clock, SessionSettings, seconds_of
 from waiaas.services.statements import fetch_latest, marks, run, shown
 from waiaas.services.tokens import STORED_KEYS, TokenClaims, TokenKeys, hash_of, is_hash_of, make_first_key
+from waiaas.settings import Clock, SessionSettings, seconds_of
 from waiaas.vocabularies import SESSION_STATUSES
 
 

@@ -24,8 +24,8 @@ from waiaas.schemas import MAX_TOKEN_LENGTH, Secret
 from waiaas.services.base import Service
 from waiaas.services.changes import Event, Journal, lock, refuse_undone, write
 from waiaas.services.ids import TOKEN_PREFIX, check_actor, check_id
-from waiaas.services.settings import Clock, SessionSettings, seconds_of
 from waiaas.services.statements import STORE, fetch_latest, run
+from waiaas.settings import Clock, SessionSettings, seconds_of
 
 if TYPE_CHECKING:
     from jwt import InvalidTokenError, PyJWS
@@ -144,12 +144,11 @@ class TokenService(Service):
     `DATABASE_UNAVAILABLE` with the reason `token_key_unusable` if a key is not in the daemon's form.
 
     >>> import waiaas
-    >>> database = waiaas.connect(":memory:")
-    >>> tokens = TokenService(database, clock=lambda: 1_800_000_000)
-    >>> token = tokens.sign("s-1", "w-1", issued_at=1_800_000_000, expires_at=1_800_000_300)
-    >>> tokens.verify(token)
+    >>> database = waiaas.connect(":memory:", clock=lambda: 1_800_000_000)
+    >>> token = database.tokens.sign("s-1", "w-1", issued_at=1_800_000_000, expires_at=1_800_000_300)
+    >>> database.tokens.verify(token)
     TokenClaims(session_id='s-1', wallet_id='w-1', issued_at=1800000000, expires_at=1800000300)
-    >>> waiaas.close(database)
+    >>> database.close()
     """
 
     def __init__(

@@ -29,8 +29,8 @@ from waiaas.services.details import (
 from waiaas.services.ids import check_actor, check_id, new_id, redact_id
 from waiaas.services.kill_switch import refuse_locked
 from waiaas.services.pages import Page, check_page, is_after, page_of
-from waiaas.services.settings import seconds_of
 from waiaas.services.statements import batched, read, run, shown
+from waiaas.settings import seconds_of
 from waiaas.vocabularies import MAINNET_NETWORK_TYPES, WALLET_STATUSES
 
 _TRUE = SQL("1")

@@ -24,10 +24,8 @@ from waiaas.backends.postgresql import (
     SERVICES_LOCK,
     CommitUnknownError,
     PostgresqlDatabase,
-    is_url,
     open_database,
 )
-from waiaas.database import close, connect, open_as_it_is, open_to_change, refuse_existing
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.driver import PsycopgError, sqlite3
 from waiaas.errors.translation import refusal_for, safe_cause, translate_errors
@@ -35,10 +33,12 @@ from waiaas.files.background import Background
 from waiaas.files.opening import path_of
 from waiaas.inspection.rehearsal import private_copy
 from waiaas.migrations import LATEST_SCHEMA_VERSION
+from waiaas.migrations.opening import open_latest, open_read_only, open_to_change, refuse_existing
 from waiaas.migrations.postgresql import read_version, refuse_unsuitable, upgrade_alone
 from waiaas.migrations.runner import upgrade
 from waiaas.migrations.version import schema_version
 from waiaas.models.postgresql import Table, tables
+from waiaas.paths import is_postgresql_url
 from waiaas.progress import Progress, ProgressCallback, ProgressReporter
 from waiaas.transfer.obstacles import Obstacle, left_behind, refuse_obstacles, wrong_links, wrong_values
 from waiaas.transfer.rows import Digest, column_names, lines_of_file, lines_of_server
@@ -119,13 +119,13 @@ def move(
         ``file_exists``, ``source_changed`` (something was written to the source meanwhile), ``copy_differs``.
     :raises ValueError: if not exactly one of both is a URL.
     """
-    if is_url(source) == is_url(target):
+    if is_postgresql_url(source) == is_postgresql_url(target):
         raise ValueError("move takes the path of a file and the URL of a PostgreSQL database, in either order")
     reporter = ProgressReporter(progress)
-    url = source if is_url(source) else target
+    url = source if is_postgresql_url(source) else target
     server = open_database(str(url))
     with _closing_all(server), _server_errors(server):
-        if is_url(source):
+        if is_postgresql_url(source):
             return _move_to_file(server, path_of(target), rehearse, reporter)
         return _move_to_server(path_of(source), server, rehearse, skip_orphans, reporter)
 
@@ -189,7 +189,7 @@ def _refuse_filled(server: PostgresqlDatabase) -> None:
 @contextmanager
 def _unchanged(path: str) -> Iterator[Callable[[], None]]:
     """Give a function that refuses a file to which another connection has written since the block began."""
-    with open_as_it_is(path) as watcher:
+    with open_read_only(path) as watcher:
         before = watcher.pragma("data_version")
 
         def refuse_changed() -> None:
@@ -202,7 +202,7 @@ def _unchanged(path: str) -> Iterator[Callable[[], None]]:
 @contextmanager
 def _latest(path: str, skip_orphans: bool, reporter: ProgressReporter) -> Iterator[tuple[SqliteDatabase, int]]:
     """Open a file at the latest version to read it, or a copy that is upgraded; give the file's own version, too."""
-    with open_as_it_is(path) as database:
+    with open_read_only(path) as database:
         version = schema_version(database)
         if version == 0:
             raise refusal("empty_database", path=path)
@@ -212,7 +212,7 @@ def _latest(path: str, skip_orphans: bool, reporter: ProgressReporter) -> Iterat
     with private_copy(path, reporter) as copy:
         with open_to_change(copy) as old:
             upgrade(old, backup=False, skip_orphans=skip_orphans, progress=reporter)
-        with open_as_it_is(copy) as database:
+        with open_read_only(copy) as database:
             yield database, version
 
 
@@ -351,10 +351,10 @@ def _new_file(path: str, rehearse: bool) -> Iterator[Any]:
         tempfile.mkdtemp(prefix=".waiaas-move-", dir=os.path.dirname(os.path.realpath(path))) if rehearse else None
     )
     created = str(Path(folder) / "wallets.db") if folder else path
-    database = connect(created)
+    database, _ = open_latest(created)
     try:
         yield database
-        close(database)
+        database.close_all()
     except BaseException:
         database.close()
         for suffix in ("", "-wal", "-shm"):

@@ -7,13 +7,13 @@ import waiaas
 
 @pytest.fixture
 def wallet(wallet_database):
-    return waiaas.WalletService(wallet_database).create(
+    return wallet_database.wallets.create(
         name="trading", chain="solana", environment="mainnet", public_key="an example's address", actor="admin"
     )
 
 
 def test_a_token_ends_with_its_time_to_live(wallet_database, wallet_clock, wallet):
-    sessions = waiaas.SessionService(wallet_database, clock=wallet_clock)
+    sessions = wallet_database.sessions
     token = sessions.create(wallet_ids=[wallet.id], ttl=3600, actor="admin").token
     wallet_clock.advance(3600)
     with pytest.raises(waiaas.WAIaaSError) as caught:
@@ -22,6 +22,5 @@ def test_a_token_ends_with_its_time_to_live(wallet_database, wallet_clock, walle
 
 
 def test_an_old_file_is_upgraded(old_wallet_file):
-    database = waiaas.connect(old_wallet_file, backup=False)
-    assert waiaas.check(database).ok
-    waiaas.close(database)
+    waiaas.upgrade(old_wallet_file, backup=False)
+    assert waiaas.check(old_wallet_file).ok

@@ -23,10 +23,10 @@ from support.old_files import (
 
 import waiaas
 from waiaas import WAIaaSError
-from waiaas.database import open_to_change
 from waiaas.ddl import LosslessMigrator
 from waiaas.ddl.schema import describe, same_index, same_shape
 from waiaas.migrations import history
+from waiaas.migrations.opening import open_to_change
 
 
 @contextmanager
@@ -108,11 +108,11 @@ def test_every_row_of_every_table_is_kept(any_v18: Path) -> None:
 def test_the_schema_is_that_of_a_fresh_file(any_v18: Path, tmp_path: Path) -> None:
     """Every way of dropping the column ends with the tables, keys and indexes of a new version-19 file."""
     upgrade(any_v18)
-    fresh = waiaas.connect(tmp_path / "fresh.db")
+    fresh = waiaas.connect(tmp_path / "fresh.db").peewee
     with opened(any_v18) as upgraded:
         wanted, actual = describe(fresh), describe(upgraded)
         assert waiaas.check(upgraded).findings == []
-    waiaas.close(fresh)
+    fresh.close_all()
     assert wanted.keys() == actual.keys()
     for name, table in wanted.items():
         assert [c.name for c in table.columns] == [c.name for c in actual[name].columns]

@@ -1,0 +1,195 @@
+"""What a check and a rehearsal found."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from waiaas.ddl.sql import fold
+from waiaas.errors.texts import fill, texts_in
+from waiaas.migrations.report import UpgradeReport
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is not as it should be.
+
+    `severity` is `problem`, or `note` for what is merely not the library's own (an index that a user added).
+    `kind` says what it is in one word, `where` the table, column or object, and `rows` the rows concerned: ids of
+    sessions, or rowids for `foreign_key_violation` and for values. `details` holds what else the message speaks of.
+
+    The kinds: `damage` of the pages; `foreign_key_violation`, and `foreign_key_mismatch` where SQLite cannot check the
+    key; `session_without_wallet`, `session_without_default` and `session_with_many_defaults`; `kill_switch_state`;
+    `sequence_behind` (on PostgreSQL: the next number of the audit log is not a new one);
+    `invalid_text` (no UTF-8), `invalid_time` (no Unix seconds of the years 1 to 9999) and `invalid_json`;
+    in the tables that decide who may use which wallet, `not_text` (a BLOB), `invalid_count` (no integer) and
+    `invalid_limits` (constraints that are JSON, but no object);
+    `missing_table`, `missing_column`, `missing_foreign_key`, `missing_unique`, `missing_index` and `missing_check`;
+    `column_type`, `not_null`, `column_default`, `primary_key`, `generated_column`, `autoincrement`, `table_options`,
+    `index_differs` for what is not as in the models; `extra_table`, `extra_column`, `extra_foreign_key`,
+    `extra_index`, `extra_check`, `extra_trigger` and `extra_view`, which are notes; `unsafe_trigger` (on a table that
+    decides who may use which wallet, or writing to one), which is a problem.
+
+    >>> finding = Finding("problem", "missing_index", "idx_wallets_status", details={"table": "wallets"})
+    >>> finding.message
+    'index idx_wallets_status of wallets is missing'
+    >>> finding.to_dict("ko")["message"]
+    'wallets 테이블의 idx_wallets_status 인덱스가 없습니다.'
+    """
+
+    severity: Literal["problem", "note"]
+    kind: str
+    where: str
+    rows: list[Any] = field(default_factory=list)
+    details: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def message(self) -> str:
+        """What is found, in English."""
+        return self._told("en")[0]
+
+    @property
+    def hint(self) -> str:
+        """What to do next, in English; findings of one kind have one hint."""
+        return self._told("en")[1]
+
+    def to_dict(self, lang: str = "en") -> dict[str, Any]:
+        """Return the finding as plain values that `json.dumps` takes.
+
+        `lang` is the language of message and hint, one of `waiaas.errors.LANGUAGES`; any other is a ValueError.
+        """
+        message, hint = self._told(lang)
+        return {
+            "severity": self.severity,
+            "kind": self.kind,
+            "where": self.where,
+            "message": message,
+            "hint": hint,
+            "rows": _plain(self.rows),
+            "details": dict(self.details),
+        }
+
+    def _told(self, lang: str) -> tuple[str, str]:
+        template, hint = texts_in(lang).findings[self.kind]
+        values = {"where": self.where, "rows": _plain(self.rows), "count": len(self.rows)}
+        return fill(template, {**values, **self.details}), hint
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What `check` found. `ok` is False as soon as one finding is a problem."""
+
+    version: int
+    latest_version: int
+    findings: list[Finding]
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is no problem; notes do not count."""
+        return not any(finding.severity == "problem" for finding in self.findings)
+
+    def to_dict(self, lang: str = "en") -> dict[str, Any]:
+        """Return the report as plain values that `json.dumps` takes; `lang` is the language of the findings."""
+        return {"ok": self.ok, **vars(self), "findings": [finding.to_dict(lang) for finding in self.findings]}
+
+
+@dataclass(frozen=True)
+class SchemaChange:
+    """One difference between the schemas before and after an upgrade.
+
+    `kind` is `table`, `column`, `constraint`, `options` (of a table, such as STRICT), `index`, `trigger` or `view`,
+    `where` says which one. `before` and `after` are its SQL, None where it does not exist; of a table that was
+    renamed, the names.
+    """
+
+    kind: str
+    where: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True)
+class TableRows:
+    """How many rows a table has before and after an upgrade, None where there is no such table, and what differs.
+
+    A row is `changed` where a value, or its type, differs in a column that both have. Rows are told apart by
+    SQLite's rowid, which the migrations keep; in a table without one, a changed row counts as removed and added.
+    """
+
+    table: str
+    before: int | None
+    after: int | None
+    added: int
+    removed: int
+    changed: int
+
+    @property
+    def differs(self) -> bool:
+        """Whether any row was added, removed or changed."""
+        return bool(self.added or self.removed or self.changed)
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What an upgrade would do to a file.
+
+    `report` is what `upgrade` would return, sessions that would be left without a wallet included; its `backup` is
+    None. `schema` holds the differences of the schema, `rows` each table with its rows, SQLite's own tables left
+    out. `foreign_key_violations_before` and `foreign_key_violations_after` count by table what `PRAGMA
+    foreign_key_check` finds, and `check` is what `waiaas.check` says of the result. `copy_seconds` is what the copy
+    took, as long as a backup takes, and `upgrade_seconds` what the upgrade took without one, its write-ahead log
+    written back; `seconds` is all of it.
+    """
+
+    report: UpgradeReport
+    schema: list[SchemaChange]
+    rows: list[TableRows]
+    foreign_key_violations_before: dict[str, int]
+    foreign_key_violations_after: dict[str, int]
+    check: CheckReport
+    copy_seconds: float
+    upgrade_seconds: float
+    seconds: float
+
+    @property
+    def unexpected(self) -> list[TableRows]:
+        """The tables in which rows differ that no step of the upgrade is meant to add, remove or change.
+
+        A step changes the rows that `report.rows_changed` counts, adds the links and records the versions. In tables
+        of your own, triggers of your own may change rows besides.
+        """
+        added = {"schema_version": len(self.report.applied), "session_wallets": self.report.links_created}
+        has_triggers = any(finding.kind in ("extra_trigger", "unsafe_trigger") for finding in self.check.findings)
+        own = {fold(finding.where) for finding in self.check.findings if finding.kind == "extra_table"}
+        return [
+            table
+            for table in self.rows
+            if not (has_triggers and fold(table.table) in own)
+            and (
+                table.removed > 0
+                or table.added > added.get(fold(table.table), 0)
+                or table.changed > self.report.rows_changed.get(fold(table.table), 0)
+            )
+        ]
+
+    @property
+    def ok(self) -> bool:
+        """Whether the upgrade changed only the rows that it is meant to change: see `unexpected`."""
+        return not self.unexpected
+
+    def to_dict(self, lang: str = "en") -> dict[str, Any]:
+        """Return the rehearsal as plain values that `json.dumps` takes; `lang` is the language of the findings."""
+        return {
+            "ok": self.ok,
+            **vars(self),
+            "unexpected": [asdict(table) for table in self.unexpected],
+            "report": self.report.to_dict(lang),
+            "schema": [asdict(change) for change in self.schema],
+            "rows": [asdict(table) for table in self.rows],
+            "check": self.check.to_dict(lang),
+        }
+
+
+def _plain(rows: list[Any]) -> list[Any]:
+    """Spell bytes, which an id in a damaged file may be, as SQL does."""
+    return [f"x'{row.hex()}'" if isinstance(row, bytes) else row for row in rows]

@@ -1,0 +1,282 @@
+"""The functions that mirror the commands: each takes a path, a URL, or an open database.
+
+What they need is imported when they are called, so that a program that only opens a database need not wait for it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike
+from typing import TYPE_CHECKING
+
+from peewee import Database as PeeweeDatabase
+from peewee import SqliteDatabase
+
+from waiaas.backends.sqlite import IN_MEMORY
+from waiaas.database import Database
+from waiaas.errors import WAIaaSError, refusal
+from waiaas.files.opening import path_of
+from waiaas.migrations import LATEST_SCHEMA_VERSION, version
+from waiaas.migrations.opening import create, is_empty, open_read_only, open_to_change
+from waiaas.paths import file_of, is_postgresql_url, path_to_open
+from waiaas.progress import Progress, ProgressReporter
+
+if TYPE_CHECKING:
+    from waiaas.backends.postgresql import PostgresqlDatabase
+    from waiaas.inspection.report import CheckReport, Rehearsal
+    from waiaas.migrations.report import Backup, DowngradeReport, Plan, UpgradeReport
+    from waiaas.migrations.version import Status
+    from waiaas.progress import ProgressCallback
+    from waiaas.settings import Clock
+    from waiaas.transfer.moving import MoveReport
+
+#: What names a database: the path of a SQLite file, the URL of a PostgreSQL database, or an open database.
+Target = str | bytes | PathLike[str] | Database | PeeweeDatabase
+
+
+def status(target: Target) -> Status:
+    """Return which schema version a database has, and whether this library can work with it; nothing is changed.
+
+    :returns: its ``action`` is ``ok`` at the latest version, ``migrate`` at an older one or for an empty database,
+        and ``refuse`` for one that is newer than this library, is not a WAIaaS database or cannot be read; then
+        ``error`` is the refusal.
+    """
+    try:
+        with _opened_to_read(target) as database:
+            return version.status(database)
+    except WAIaaSError as error:
+        return version.refused(error)
+
+
+def plan(target: Target, *, skip_orphans: bool = False, progress: ProgressCallback | None = None) -> Plan:
+    """Return what :func:`upgrade` would do to a database, and what blocks it; nothing is changed.
+
+    The obstacles are all that the schema causes in any step, and what rows cause in the first. A value that a later
+    step does not allow shows in a rehearsal.
+
+    :param skip_orphans: plan for an upgrade with ``skip_orphans``.
+    :param progress: called while the plan is made; an exception of it ends that.
+    :raises WAIaaSError: this library cannot upgrade the database at all: see :func:`status`.
+    """
+    with _opened_to_read(target, progress) as database, _reported(database, "planning", progress):
+        if isinstance(database, SqliteDatabase):
+            from waiaas.migrations import runner
+
+            return runner.plan(database, skip_orphans=skip_orphans)
+        from waiaas.migrations import postgresql
+
+        return postgresql.plan(_on_server(database))
+
+
+def upgrade(
+    target: Target,
+    *,
+    backup: Backup = True,
+    skip_orphans: bool = False,
+    progress: ProgressCallback | None = None,
+    clock: Clock = time.time,
+) -> UpgradeReport:
+    """Upgrade a database to the latest schema version, all or nothing.
+
+    The path of a file that is empty creates the tables there.
+
+    :param target: an open database must not be in a transaction.
+    :param backup: whether to write a verified backup next to the file before anything is committed
+        (``FILE.v18-20260102T030405Z.backup``); or the path of the backup, or of the folder for it. There is none for
+        a database in memory or on a server.
+    :param skip_orphans: upgrade sessions that name a missing wallet, instead of refusing; they have no wallet then,
+        and the report names them.
+    :param progress: called with a :class:`waiaas.Progress` again and again; an exception of it stops the upgrade. It
+        replaces the progress handler of an open database.
+    :param clock: returns the time in Unix seconds, for ``schema_version`` and the name of the backup.
+    :returns: the report; its ``applied`` is empty if the database was at the latest version.
+    :raises WAIaaSError: with the database unchanged; its ``reason`` is, among others, ``inside_transaction``,
+        ``database_busy``, ``code_too_old``, ``orphan_sessions`` (ids in ``details["sessions"]``), ``leftover_table``,
+        ``dependent_object``, ``backup_failed`` or ``disk_full``.
+    :raises ValueError: ``backup`` is an empty path.
+    """
+    from waiaas.migrations import runner
+
+    with _resolved(target) as found:
+        if isinstance(found, SqliteDatabase):
+            return runner.upgrade(found, backup=backup, skip_orphans=skip_orphans, progress=progress, clock=clock)
+        if isinstance(found, PeeweeDatabase):
+            from waiaas.migrations import postgresql
+
+            return postgresql.create_or_upgrade(_on_server(found), create=False, progress=progress, clock=clock)
+        if is_empty(found):
+            return runner.nothing_to_do(create(found))
+        late: list[WAIaaSError] = []
+        with open_to_change(found, late.append, progress) as database:
+            report = runner.upgrade(database, backup=backup, skip_orphans=skip_orphans, progress=progress, clock=clock)
+        report.warnings.extend(late)
+        return report
+
+
+def downgrade(
+    target: Target,
+    to: int = LATEST_SCHEMA_VERSION - 1,
+    *,
+    drop_links: bool = False,
+    backup: Backup = True,
+    progress: ProgressCallback | None = None,
+    clock: Clock = time.time,
+) -> DowngradeReport:
+    """Take a file back to schema version 18, for a daemon that knows no later one; all or nothing.
+
+    Each session keeps its default wallet. Version 18 does not record when a link was made. A session without a wallet
+    still has none: its ``wallet_id`` is NULL, and the report names it.
+
+    :param target: an open database must not be in a transaction.
+    :param to: the version to go back to. A database that has it already is left alone.
+    :param drop_links: drop the links that version 18 cannot hold (all but each session's default wallet), instead of
+        refusing; the report names each.
+    :param backup: as for :func:`upgrade`, and so are ``progress`` and ``clock``.
+    :raises WAIaaSError: with the database unchanged; its ``reason`` is, among others, ``links_lost`` (ids in
+        ``details["sessions"]``), ``cannot_downgrade`` for any other version, ``dependent_on_table`` if a view,
+        trigger, index or column of your own needs the table ``session_wallets``, ``needs_file`` for a database on a
+        server, and what :func:`upgrade` refuses.
+    """
+    from waiaas.migrations import runner
+
+    with _resolved(target) as found:
+        if isinstance(found, PeeweeDatabase):
+            opened = _sqlite(found)
+            return runner.downgrade(opened, to, drop_links=drop_links, backup=backup, progress=progress, clock=clock)
+        late: list[WAIaaSError] = []
+        with open_to_change(found, late.append, progress) as database:
+            report = runner.downgrade(
+                database, to, drop_links=drop_links, backup=backup, progress=progress, clock=clock
+            )
+        report.warnings.extend(late)
+        return report
+
+
+def check(target: Target, *, progress: ProgressCallback | None = None) -> CheckReport:
+    """Check a database for corruption, schema drift and broken links; nothing is changed.
+
+    Pages, indexes, foreign keys, text, times and JSON are checked at any schema version. At the latest one, every
+    table is also compared with the models (columns, types, NOT NULL, defaults, keys, actions, indexes, CHECKs,
+    AUTOINCREMENT, objects that are not the library's), and a session that is not revoked must have at least one
+    wallet and exactly one default.
+
+    :param progress: called while the check runs; an exception of it ends the check.
+    :raises WAIaaSError: this library cannot work with the database: see :func:`status`.
+    """
+    from waiaas.inspection.check import check as check_open
+
+    with _opened_to_read(target, progress) as database, _reported(database, "checking the file", progress):
+        return check_open(database)
+
+
+def rehearse(target: Target, *, skip_orphans: bool = False, progress: ProgressCallback | None = None) -> Rehearsal:
+    """Upgrade a copy of a file, compare it with the file, and remove it; the file itself is not changed.
+
+    The file may be in use. The copy is in a folder next to the file that only you can enter (mode 0700, the copy
+    0600): the content stays on the file system that it is on, and an upgrade needs as much room there. The folder is
+    removed at the end, also after an error or Ctrl-C.
+
+    A file of the latest version is copied and checked too. A write-ahead log that a killed daemon left stays
+    unchanged; a rollback journal that a crash left is rolled back, as by any program that opens the file.
+
+    :param skip_orphans: as for :func:`upgrade`, and so is ``progress``.
+    :raises WAIaaSError: as :func:`upgrade` refuses; ``no_room_to_rehearse`` or ``copy_failed`` if the copy cannot be
+        made; ``needs_file`` for a database in memory or on a server.
+    """
+    from waiaas.inspection.rehearsal import rehearse as rehearse_file
+
+    with _resolved(target) as found:
+        path = found if isinstance(found, str) else _path_of_open(found)
+        return rehearse_file(path, skip_orphans=skip_orphans, progress=progress)
+
+
+def move(
+    source: str | PathLike[str],
+    target: str | PathLike[str],
+    *,
+    rehearse: bool = False,
+    skip_orphans: bool = False,
+    progress: ProgressCallback | None = None,
+) -> MoveReport:
+    """Move a database from a SQLite file to an empty PostgreSQL database, or back into a new file.
+
+    Stop the service first: what it writes meanwhile would stay in the source. The source is not changed. A file of an
+    older version is upgraded on the way, in a copy. The target is filled in one transaction, which is committed only
+    if every row that is read back from it equals that of the source.
+
+    :param source: the path of a file, or the URL of a PostgreSQL database.
+    :param target: the other of both: a database without the library's tables, or a path without a file.
+    :param rehearse: do everything except the commit.
+    :param skip_orphans: as for :func:`upgrade`, and so is ``progress``.
+    :raises WAIaaSError: with the target empty; its ``reason`` is, among others, ``move_refused`` (values that
+        PostgreSQL cannot hold, with table, column and rows in ``details["obstacles"]``), ``target_not_empty``,
+        ``file_exists``, ``source_changed`` (something was written to the source meanwhile) or ``copy_differs``.
+    :raises ValueError: not exactly one of both is a URL.
+    """
+    from waiaas.transfer.moving import move as move_rows
+
+    return move_rows(source, target, rehearse=rehearse, skip_orphans=skip_orphans, progress=progress)
+
+
+@contextmanager
+def _resolved(target: Target) -> Iterator[str | PeeweeDatabase]:
+    """Return the path of a file, or an open database: the one given, or that of a URL, closed at the end."""
+    if isinstance(target, Database):
+        yield target.peewee
+    elif isinstance(target, PeeweeDatabase):
+        yield target
+    elif is_postgresql_url(target):
+        from waiaas.backends.postgresql import open_database
+
+        server = open_database(target)
+        try:
+            yield server
+        finally:
+            server.close_all()
+    else:
+        yield path_of(target)
+
+
+@contextmanager
+def _opened_to_read(target: Target, progress: ProgressCallback | None = None) -> Iterator[PeeweeDatabase]:
+    with _resolved(target) as found:
+        if isinstance(found, PeeweeDatabase):
+            yield found
+        else:
+            with open_read_only(found, progress=progress) as database:
+                yield database
+
+
+@contextmanager
+def _reported(database: PeeweeDatabase, phase: str, progress: ProgressCallback | None) -> Iterator[None]:
+    """Report progress while the statements of a block run."""
+    if progress is None or not isinstance(database, SqliteDatabase):
+        yield
+        return
+    reporter = ProgressReporter(progress)
+    reporter(Progress(phase))
+    with reporter.during(database.connection()):
+        yield
+
+
+def _sqlite(database: PeeweeDatabase) -> SqliteDatabase:
+    if not isinstance(database, SqliteDatabase):
+        raise refusal("needs_file", path=file_of(database))
+    return database
+
+
+def _on_server(database: PeeweeDatabase) -> PostgresqlDatabase:
+    from waiaas.backends.postgresql import PostgresqlDatabase
+
+    if not isinstance(database, PostgresqlDatabase):
+        raise refusal("not_sqlite", backend=type(database).__name__)
+    return database
+
+
+def _path_of_open(database: PeeweeDatabase) -> str:
+    path = path_to_open(_sqlite(database))
+    if path == IN_MEMORY:
+        raise refusal("needs_file", path=path)
+    return path
