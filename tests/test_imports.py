@@ -41,7 +41,21 @@ MAY_IMPORT = {
     },
     "openapi": {"errors", "schemas", ""},
     "demo": {"database", "inspection", "models", "migrations"},
-    "cli": {"ddl", "demo", "errors", "files", "inspection", "maintenance", "migrations", "paths", "progress", ""},
+    "cli": {
+        *(
+            "database",
+            "ddl",
+            "demo",
+            "errors",
+            "files",
+            "inspection",
+            "maintenance",
+            "migrations",
+            "paths",
+            "progress",
+        ),
+        *("schemas", "services", "vocabularies", ""),
+    },
     "__main__": {"cli"},
     "testing": {"database", "demo"},
 }

@@ -21,15 +21,15 @@ from waiaas.cli import main
 
 # click 8.1 mixes standard error into standard output unless told otherwise; 8.2 knows no such option any more.
 _SEPARATE = {"mix_stderr": False} if "mix_stderr" in inspect.signature(CliRunner).parameters else {}
-_OF_THE_USER = ("WAIAAS_LANG", "NO_COLOR", "FORCE_COLOR", "TERM", "COLUMNS")
+_OF_THE_USER = ("WAIAAS_LANG", "WAIAAS_DATABASE", "NO_COLOR", "FORCE_COLOR", "TERM", "COLUMNS")
 _END = b"<end>"
 
 
-def run(*arguments: str | Path, **environment: str) -> Result:
+def run(*arguments: str | Path, typed: str | None = None, **environment: str) -> Result:
     """Run the command in this process."""
     variables = {**dict.fromkeys(_OF_THE_USER), **environment}
     runner, words = CliRunner(**_SEPARATE), [*map(str, arguments)]
-    return runner.invoke(main, words, env=variables, catch_exceptions=False, prog_name="waiaas")
+    return runner.invoke(main, words, env=variables, catch_exceptions=False, input=typed, prog_name="waiaas")
 
 
 def program(*arguments: str | Path, code: str | None = None, **environment: Any) -> Any:

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.shell_completion import get_completion_class
 from peewee import SqliteDatabase
 
 from waiaas import __version__, demo, maintenance
-from waiaas.cli.group import AS_JSON, PATH, PENDING, PROBLEMS_FOUND, REFUSED, ErrorReportingGroup
-from waiaas.cli.messages import language
+from waiaas.cli.audit import audit
+from waiaas.cli.emergency import kill_switch, tokens
+from waiaas.cli.group import PENDING, PROBLEMS_FOUND, REFUSED, ErrorReportingGroup
+from waiaas.cli.links import links
+from waiaas.cli.options import (
+    INTERRUPTED,
+    LANGUAGE_HELP,
+    Language,
+    common_options,
+    database_file,
+    epilog,
+    language_option,
+    new_path_argument,
+    no_backup_option,
+    path_argument,
+)
 from waiaas.cli.output import (
     check_lines,
     created_lines,
@@ -26,21 +38,17 @@ from waiaas.cli.output import (
     status_lines,
     upgrade_lines,
 )
+from waiaas.cli.sessions import sessions
 from waiaas.cli.terminal import interrupted_by_signals, print_answer, progress_line, until_the_commit
+from waiaas.cli.wallets import wallets
 from waiaas.ddl.untrusted import limit_heap
 from waiaas.errors import LANGUAGES, refusal
-from waiaas.files.opening import is_url
 from waiaas.inspection.check import check
 from waiaas.migrations import LATEST_SCHEMA_VERSION, opening, runner, version
 from waiaas.progress import Progress, ProgressReporter
 
-if TYPE_CHECKING:
-    _Choice = click.Choice[str]
-else:  # generic since click 8.2
-    _Choice = click.Choice
-
 _COMPLETION_VARIABLE = "_WAIAAS_COMPLETE"
-_Command = TypeVar("_Command", bound=Callable[..., Any])
+
 
 _EXIT_CODES = """\b
 Exit codes:
@@ -54,38 +62,6 @@ Exit codes:
   130  interrupted by Ctrl-C: nothing was changed"""
 
 
-_INTERRUPTED = {130: "interrupted by Ctrl-C, and nothing was changed"}
-_EVERY_COMMAND = {2: "wrong usage", 4: "done, but the answer could not be written"}
-
-
-def _epilog(examples: str, then: str, exit_codes: dict[int, str]) -> str:
-    """Return the end of a command's help: examples, what to do next, and the exit codes."""
-    title = "Examples" if "\n" in examples else "Example"
-    all_codes = sorted({**exit_codes, **_EVERY_COMMAND}.items())
-    width = max(len(str(code)) for code, _ in all_codes) + 2
-    codes = "\n".join(f"{code:<{width}}{text}" for code, text in all_codes)
-    parts = ((title, examples), ("Next", then), ("Exit codes", codes))
-    indented = ((title, text.replace("\n", "\n  ")) for title, text in parts)
-    return "\n\n".join(f"\b\n{title}:\n  {text}" for title, text in indented)
-
-
-_LANGUAGE_HELP = "The language of errors and findings. Answers, help and usage errors are in English."
-
-
-class _Language(_Choice):
-    """A language, or a locale of it."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the code of the language."""
-        return super().convert(language(value), param, ctx)
-
-
-def _set_language(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
-    """Let the option of a command replace that of the program."""
-    if value is not None:
-        ctx.find_root().params["lang"] = value
-
-
 @click.group(
     cls=ErrorReportingGroup,
     epilog=_EXIT_CODES,
@@ -93,7 +69,7 @@ def _set_language(ctx: click.Context, _: click.Parameter, value: str | None) -> 
 )
 @click.version_option(__version__, prog_name="waiaas")
 @click.option(
-    "--lang", type=_Language(LANGUAGES), default="en", envvar="WAIAAS_LANG", show_envvar=True, help=_LANGUAGE_HELP
+    "--lang", type=Language(LANGUAGES), default="en", envvar="WAIAAS_LANG", show_envvar=True, help=LANGUAGE_HELP
 )
 def main(lang: str) -> None:
     """Manage the database file of a WAIaaS wallet service.
@@ -114,70 +90,20 @@ def main(lang: str) -> None:
     limit_heap()
 
 
-def _file(_: click.Context, __: click.Parameter, path: str | None) -> Path | None:
-    if path is None:
-        return None
-    if not path:
-        raise click.BadParameter("The path is empty.")
-    if path == ":memory:":
-        raise click.BadParameter("A database in memory ends with the command.")
-    if is_url(path):
-        raise click.BadParameter("A URL or a connection string is not the path of a database file.")
-    if not os.path.basename(path):  # pathlib would remove the slash at the end.
-        raise click.BadParameter("This is the path of a folder.")
-    return Path(path)
-
-
-def _existing_file(ctx: click.Context, parameter: click.Parameter, path: str) -> Path | None:
-    """Keep the path for the message of an interruption."""
-    ctx.meta[PATH] = path
-    return _file(ctx, parameter, path)
-
-
-_path = click.argument("path", type=click.Path(readable=False), callback=_existing_file)
-_new_path = click.argument("path", type=click.Path(readable=False), callback=_file)
-
-
-def _remember_json(ctx: click.Context, _: click.Parameter, value: bool) -> bool:
-    ctx.meta[AS_JSON] = value
-    return value
-
-
-def _common(command: _Command) -> _Command:
-    """Add the options of every command."""
-    for option in (
-        click.option(
-            "--json",
-            "as_json",
-            is_flag=True,
-            callback=_remember_json,
-            is_eager=True,
-            help="Print one JSON object on standard output, and nothing else.",
-        ),
-        _lang,
-    ):
-        command = option(command)
-    return command
-
-
-_lang = click.option(
-    "--lang", type=_Language(LANGUAGES), callback=_set_language, is_eager=True, expose_value=False, help=_LANGUAGE_HELP
-)
-_no_backup = click.option(
-    "--no-backup", is_flag=True, help="Write no backup. Use this only if you have your own: the change is final."
-)
+for _command in (audit, kill_switch, links, sessions, tokens, wallets):
+    main.add_command(_command)
 
 
 @main.command(
     short_help="Create a new, empty database.",
-    epilog=_epilog(
+    epilog=epilog(
         "waiaas init wallets.db",
         "waiaas check wallets.db",
         {0: "created", 1: "refused: PATH already exists, or cannot be written"},
     ),
 )
-@_new_path
-@_common
+@new_path_argument
+@common_options
 @click.pass_context
 def init(ctx: click.Context, path: Path, as_json: bool) -> None:
     """Create a new, empty database at PATH, at the latest schema version.
@@ -198,7 +124,7 @@ def init(ctx: click.Context, path: Path, as_json: bool) -> None:
 
 @main.command(
     short_help="Show the schema version of a file.",
-    epilog=_epilog(
+    epilog=epilog(
         "waiaas status wallets.db && echo up to date",
         "waiaas plan wallets.db     if an upgrade is pending\nwaiaas check wallets.db    if not",
         {
@@ -208,8 +134,8 @@ def init(ctx: click.Context, path: Path, as_json: bool) -> None:
         },
     ),
 )
-@_path
-@_common
+@path_argument
+@common_options
 @click.pass_context
 def status(ctx: click.Context, path: Path, as_json: bool) -> None:
     """Show the schema version of the file at PATH, and whether it can be used without an upgrade (read-only)."""
@@ -227,18 +153,18 @@ def status(ctx: click.Context, path: Path, as_json: bool) -> None:
 
 @main.command(
     short_help="Show what an upgrade would do.",
-    epilog=_epilog(
+    epilog=epilog(
         "waiaas plan wallets.db",
         "waiaas rehearse wallets.db    try it on a copy",
         {
             0: "nothing blocks an upgrade",
             1: "an upgrade would be refused, or the file was",
-            **_INTERRUPTED,
+            **INTERRUPTED,
         },
     ),
 )
-@_path
-@_common
+@path_argument
+@common_options
 @click.option("--skip-orphans", is_flag=True, help="Plan for an upgrade with --skip-orphans.")
 @click.pass_context
 def plan(ctx: click.Context, path: Path, as_json: bool, skip_orphans: bool) -> None:
@@ -262,19 +188,19 @@ def _point_to_rehearse(_: click.Context, __: click.Parameter, value: bool) -> No
 
 @main.command(
     short_help="Upgrade a file to the latest version.",
-    epilog=_epilog(
+    epilog=epilog(
         "waiaas upgrade wallets.db\nwaiaas upgrade wallets.db --json --skip-orphans",
         "waiaas check wallets.db",
         {
             0: "upgraded, or nothing to do",
             1: "refused or failed, and nothing was changed",
-            **_INTERRUPTED,
+            **INTERRUPTED,
         },
     ),
 )
-@_path
-@_common
-@_no_backup
+@path_argument
+@common_options
+@no_backup_option
 @click.option(
     "--skip-orphans",
     is_flag=True,
@@ -310,14 +236,14 @@ def upgrade(ctx: click.Context, path: Path, as_json: bool, no_backup: bool, skip
 @main.command(
     "rehearse",
     short_help="Try an upgrade on a copy.",
-    epilog=_epilog(
+    epilog=epilog(
         "waiaas rehearse wallets.db",
         "waiaas upgrade wallets.db",
-        {0: "the upgrade would succeed, or nothing to do", 1: "it would be refused or fail", **_INTERRUPTED},
+        {0: "the upgrade would succeed, or nothing to do", 1: "it would be refused or fail", **INTERRUPTED},
     ),
 )
-@_path
-@_common
+@path_argument
+@common_options
 @click.option("--skip-orphans", is_flag=True, help="Try an upgrade with --skip-orphans.")
 @click.pass_context
 def rehearse_command(ctx: click.Context, path: Path, as_json: bool, skip_orphans: bool) -> None:
@@ -340,15 +266,15 @@ def rehearse_command(ctx: click.Context, path: Path, as_json: bool, skip_orphans
 
 @main.command(
     short_help="Downgrade a file to version 18.",
-    epilog=_epilog(
+    epilog=epilog(
         "waiaas downgrade wallets.db --to 18",
         "waiaas status wallets.db",
-        {0: "downgraded, or nothing to do", 1: "refused or failed, and nothing was changed", **_INTERRUPTED},
+        {0: "downgraded, or nothing to do", 1: "refused or failed, and nothing was changed", **INTERRUPTED},
     ),
 )
-@_path
-@_common
-@_no_backup
+@path_argument
+@common_options
+@no_backup_option
 @click.option("--to", "to_version", type=int, default=18, show_default=True, help="The version to downgrade to.")
 @click.option(
     "--drop-links",
@@ -376,14 +302,14 @@ def downgrade(
 @main.command(
     "check",
     short_help="Check for corruption and broken links.",
-    epilog=_epilog(
+    epilog=epilog(
         "waiaas check wallets.db && echo no problems",
         "waiaas check wallets.db --json    lists every row that has a problem",
-        {0: "no problems", 1: "refused: the file could not be checked", 5: "problems were found", **_INTERRUPTED},
+        {0: "no problems", 1: "refused: the file could not be checked", 5: "problems were found", **INTERRUPTED},
     ),
 )
-@_path
-@_common
+@path_argument
+@common_options
 @click.pass_context
 def check_command(ctx: click.Context, path: Path, as_json: bool) -> None:
     """Check the file at PATH for corruption, schema drift, broken links, foreign-key violations and invalid values.
@@ -404,14 +330,14 @@ def check_command(ctx: click.Context, path: Path, as_json: bool) -> None:
 @main.command(
     "demo",
     short_help="See an upgrade of an example file.",
-    epilog=_epilog(
+    epilog=epilog(
         "waiaas demo\nwaiaas demo keep-it-here.db",
         "waiaas status wallets.db    with your own file",
         {0: "shown", 1: "refused: PATH already exists, or cannot be written"},
     ),
 )
-@click.argument("path", type=click.Path(readable=False), callback=_file, required=False)
-@_common
+@click.argument("path", type=click.Path(readable=False), callback=database_file, required=False)
+@common_options
 def demo_command(path: Path | None, as_json: bool) -> None:
     """Create a file of version 18 with example rows, upgrade it, and show before, plan, report and after.
 
@@ -427,7 +353,7 @@ def demo_command(path: Path | None, as_json: bool) -> None:
 
 @main.command(
     short_help="Print a completion script for a shell.",
-    epilog=_epilog(
+    epilog=epilog(
         "waiaas completion bash >> ~/.bashrc\n"
         "waiaas completion zsh >> ~/.zshrc\n"
         "waiaas completion fish > ~/.config/fish/completions/waiaas.fish",
@@ -436,7 +362,7 @@ def demo_command(path: Path | None, as_json: bool) -> None:
     ),
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-@_lang
+@language_option
 def completion(shell: str) -> None:
     """Print a script for SHELL that completes the commands, options and paths of waiaas."""
     found = get_completion_class(shell)

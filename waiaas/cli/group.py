@@ -36,21 +36,8 @@ _STOPPED_BY_SIGNAL = 128
 AS_JSON, PATH = "waiaas.json", "waiaas.path"
 
 
-class ErrorReportingGroup(click.Group):
-    """A group of commands that reports errors in the chosen language; errors of usage are click's own, in English."""
-
-    def main(self, *args: Any, **extra: Any) -> Any:
-        """Run the program and exit."""
-        try:
-            code = super().main(*args, **{**extra, "standalone_mode": False})
-        except click.UsageError as error:
-            shown = io.StringIO()
-            error.show(shown)
-            click.echo(without_passwords(shown.getvalue().rstrip("\n")), err=True)
-            code = WRONG_USAGE
-        except click.Abort:
-            code = _STOPPED_BY_SIGNAL + signal.SIGINT
-        sys.exit(code)
+class CommandGroup(click.Group):
+    """A group of commands that shows its help without arguments, and suggests a command for an unknown one."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Show the help if there are no arguments."""
@@ -67,10 +54,28 @@ class ErrorReportingGroup(click.Group):
         name = args[0]
         if not ctx.resilient_parsing and self.get_command(ctx, name) is None:
             close = get_close_matches(name, self.list_commands(ctx), n=1)
-            meant = f"status {quoted(name)}" if os.path.isfile(name) else next(iter(close), None)
+            is_file = ctx.parent is None and os.path.isfile(name)
+            meant = f"status {quoted(name)}" if is_file else next(iter(close), None)
             suggestion = f" Did you mean: {ctx.command_path} {meant}" if meant else ""
             ctx.fail(f"No such command {name!r}.{suggestion}")
         return super().resolve_command(ctx, args)
+
+
+class ErrorReportingGroup(CommandGroup):
+    """A group of commands that reports errors in the chosen language; errors of usage are click's own, in English."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run the program and exit."""
+        try:
+            code = super().main(*args, **{**extra, "standalone_mode": False})
+        except click.UsageError as error:
+            shown = io.StringIO()
+            error.show(shown)
+            click.echo(without_passwords(shown.getvalue().rstrip("\n")), err=True)
+            code = WRONG_USAGE
+        except click.Abort:
+            code = _STOPPED_BY_SIGNAL + signal.SIGINT
+        sys.exit(code)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""

@@ -42,6 +42,21 @@ class AuditEntry:
     severity: str
     ip_address: str | None
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the entry as `json.dumps` takes it, with the keys and times (Unix seconds) of the wire."""
+        return {
+            "id": self.id,
+            "timestamp": int(self.timestamp.timestamp()),
+            "eventType": self.event_type,
+            "actor": self.actor,
+            "walletId": self.wallet_id,
+            "sessionId": self.session_id,
+            "txId": self.tx_id,
+            "details": None if self.details is None else dict(self.details),
+            "severity": self.severity,
+            "ipAddress": self.ip_address,
+        }
+
 
 class AuditService(Service):
     """Reads the audit log.

@@ -1,0 +1,391 @@
+"""The commands on an open database: sessions, wallets, links, tokens, the kill switch and the audit log."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.command_line import only_object, run
+from support.old_files import contents, make_file
+
+import waiaas
+from waiaas.cli import target
+
+UNKNOWN = "0190a3f0-9999-7abc-8def-0123456789ab"
+# The commands that change something, with the ids of a session and its default and other wallet.
+ASKING = [
+    "sessions revoke {session}",
+    "sessions revoke --wallet {wallet}",
+    "sessions revoke --all",
+    "wallets terminate {wallet}",
+    "links remove {session} {other}",
+    "tokens rotate",
+    "kill-switch activate",
+]
+OTHERS = [
+    "sessions list",
+    "sessions show {session}",
+    "wallets list",
+    "wallets show {wallet}",
+    "wallets suspend {wallet}",
+    "links list {session}",
+    "links add {session} {third}",
+    "links default {session} {other}",
+    "kill-switch status",
+]
+ALL = ASKING + OTHERS
+
+
+class Scene:
+    """A database of three wallets; `session` has two of them, and the audit log has each change of `admin`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        # An hour ago: the key that signs tokens can be replaced again.
+        with waiaas.connect(path, clock=lambda: _an_hour_ago()) as database:
+            names = ("trading", "payments", "savings")
+            options: dict[str, Any] = {"chain": "solana", "environment": "mainnet", "actor": "admin"}
+            wallets = [database.wallets.create(name=name, public_key=name, **options).id for name in names]
+            session = database.sessions.create(wallet_ids=wallets[:2], actor="admin")
+            single = database.sessions.create(wallet_ids=wallets[:1], actor="admin")
+        self.token, self.session, self.single = session.token, session.id, single.id
+        self.wallet, self.other, self.third = wallets
+
+    def words(self, command: str) -> list[str | Path]:
+        """Return the arguments of a command, with the target in its place."""
+        names = {name: value for name, value in vars(self).items() if isinstance(value, str)}
+        words = command.format(**names).split()
+        groups = 1 if words[0] == "audit" else 2
+        return [*words[:groups], self.path, *words[groups:]]
+
+    def run(self, command: str, **environment: str) -> Any:
+        """Run a command on the database."""
+        return run(*self.words(command), **environment)
+
+    def code_of(self, token: str) -> str | None:
+        """Return the code with which a token is refused now."""
+        with waiaas.connect(self.path) as database:
+            try:
+                database.sessions.authorize(token)
+            except waiaas.WAIaaSError as error:
+                return error.code
+        return None
+
+
+def _an_hour_ago() -> float:
+    import time
+
+    return time.time() - 3600
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    return Scene(tmp_path_factory.mktemp("scene") / "wallets.db")
+
+
+@pytest.fixture
+def scene(original: Scene, tmp_path: Path) -> Iterator[Scene]:
+    path, original_path = tmp_path / "wallets.db", original.path
+    shutil.copy(original_path, path)
+    original.path = path
+    yield original
+    original.path = original_path
+
+
+class TestEveryCommand:
+    @pytest.mark.parametrize("command", ALL)
+    def test_prints_one_object_with_json(self, scene: Scene, command: str) -> None:
+        """With --json there is one object on standard output, and nothing on standard error."""
+        result = scene.run(f"{command} --json{' --yes' if command in ASKING else ''}")
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert only_object(result.stdout)
+
+    @pytest.mark.parametrize("command", [*ALL, "audit"])
+    def test_finds_its_database_in_the_environment(self, scene: Scene, command: str) -> None:
+        """WAIAAS_DATABASE names the database of a command that is given none."""
+        words = [word for word in scene.words(command) if word != scene.path]
+        yes = ["--yes"] if command in ASKING else []
+        result = run(*words, *yes, WAIAAS_DATABASE=str(scene.path))
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert result.stdout
+
+    @pytest.mark.parametrize("command", [*ALL, "audit"])
+    @pytest.mark.parametrize(("version", "reason"), [(None, "file_not_found"), (18, "upgrade_pending")])
+    def test_neither_creates_nor_upgrades(
+        self, original: Scene, tmp_path: Path, command: str, version: int | None, reason: str
+    ) -> None:
+        """A missing file is not created, and an older one is refused and unchanged."""
+        path = tmp_path / "wallets.db"
+        if version is not None:
+            make_file(path, version)
+        before = contents(tmp_path)
+        words = [path if word == original.path else word for word in original.words(command)]
+        yes = ["--yes"] if command in ASKING else []
+        result = run(*words, *yes, "--json")
+        assert result.exit_code == 1
+        assert only_object(result.stdout)["error"]["details"]["reason"] == reason
+        assert contents(tmp_path) == before
+
+    @pytest.mark.parametrize("path", ["", ":memory:", "mysql://app:secret@host/wallets"])
+    def test_refuses_what_is_not_a_target(self, path: str) -> None:
+        """A target that cannot be one is wrong usage, and a password in it is not printed."""
+        result = run("sessions", "list", path)
+        assert result.exit_code == 2
+        assert "Invalid value for 'TARGET'" in result.stderr
+        assert "secret" not in result.stderr
+
+    @pytest.mark.parametrize(
+        ("command", "code"),
+        [
+            (f"sessions show {UNKNOWN}", "SESSION_NOT_FOUND"),
+            (f"sessions revoke {UNKNOWN}", "SESSION_NOT_FOUND"),
+            (f"sessions revoke --wallet {UNKNOWN}", "WALLET_NOT_FOUND"),
+            (f"wallets suspend {UNKNOWN}", "WALLET_NOT_FOUND"),
+            ("wallets resume {wallet}", "INVALID_STATE_TRANSITION"),
+            (f"links list {UNKNOWN}", "SESSION_NOT_FOUND"),
+            ("links add {session} {wallet}", "WALLET_ALREADY_LINKED"),
+            ("links remove {session} {wallet} --yes", "CANNOT_REMOVE_DEFAULT_WALLET"),
+            ("links default {session} {third}", "WALLET_ACCESS_DENIED"),
+            ("kill-switch recover", "KILL_SWITCH_NOT_ACTIVE"),
+            ("sessions list --after \u007f", "ACTION_VALIDATION_FAILED"),
+        ],
+    )
+    @pytest.mark.parametrize("lang", ["en", "ko"])
+    def test_refuses_as_python_does(self, scene: Scene, command: str, code: str, lang: str) -> None:
+        """A refusal has the code, the text and the hint of the exception, and the exit code 1."""
+        result = run(*scene.words(command), "--json", "--lang", lang)
+        error = only_object(result.stdout)["error"]
+        expected = waiaas.WAIaaSError(code).to_dict(lang)
+        assert (result.exit_code, error["code"], error["hint"]) == (1, code, expected["hint"])
+        assert error["message"] in result.stderr
+
+
+class TestQuestions:
+    @pytest.mark.parametrize("command", ASKING)
+    def test_without_a_terminal_are_wrong_usage(self, scene: Scene, command: str) -> None:
+        """Nothing is removed without a question: where nobody can answer, the command needs --yes."""
+        before = scene.path.read_bytes()
+        result = scene.run(command)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "add --yes" in result.stderr
+        assert scene.path.read_bytes() == before
+
+    @pytest.mark.parametrize("command", ASKING)
+    @pytest.mark.parametrize(("answer", "exit_code"), [("y\n", 0), ("n\n", 1), ("\n", 1), ("", 130)])
+    def test_on_a_terminal_are_answered(
+        self, scene: Scene, monkeypatch: pytest.MonkeyPatch, command: str, answer: str, exit_code: int
+    ) -> None:
+        """Only `y` goes on; everything else, and the end of the input, changes nothing."""
+        monkeypatch.setattr(target, "is_interactive", lambda: True)
+        before = scene.path.read_bytes()
+        result = run(*scene.words(command), "--json", typed=answer)
+        assert result.exit_code == exit_code
+        assert result.stderr.count("[y/N]") == 1
+        assert (scene.path.read_bytes() == before) == (exit_code != 0)
+        assert (result.stdout == "") == (exit_code != 0)
+
+    def test_name_what_is_removed(self, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Before many sessions are revoked, the question counts them and names the wallet."""
+        monkeypatch.setattr(target, "is_interactive", lambda: True)
+        asked = run(*scene.words("sessions revoke --wallet {wallet}"), typed="n\n").stderr
+        assert "of the wallet trading: 2?" in asked
+
+
+class TestSessionCommands:
+    def test_revoke_ends_the_token(self, scene: Scene) -> None:
+        """A token of a revoked session is refused, and the audit log has who revoked it."""
+        result = scene.run("sessions revoke {session} --yes --actor alice")
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert re.search("^status: +REVOKED$", result.stdout, re.MULTILINE)
+        assert scene.code_of(scene.token) == "SESSION_REVOKED"
+        assert "SESSION_REVOKED  alice" in scene.run("audit --session {session}").stdout
+
+    def test_the_actor_is_the_user_of_the_system(self, scene: Scene) -> None:
+        """Without --actor the audit log has the operating system's user, not what a variable claims."""
+        scene.run("sessions revoke {session} --yes", LOGNAME="mallory", USER="mallory")
+        with waiaas.connect(scene.path) as database:
+            (entry,) = database.audit.list(event_type="SESSION_REVOKED")
+        assert entry.actor == f"cli:{pwd.getpwuid(os.getuid()).pw_name}"
+
+    def test_a_user_without_a_name_is_a_number(self, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+        """In a container the user may have no name."""
+
+        def unknown(_: int) -> None:
+            raise KeyError
+
+        monkeypatch.setattr(pwd, "getpwuid", unknown)
+        assert scene.run("sessions revoke {session} --yes").exit_code == 0
+        with waiaas.connect(scene.path) as database:
+            (entry,) = database.audit.list(event_type="SESSION_REVOKED")
+        assert entry.actor == f"cli:{os.getuid()}"
+
+    @pytest.mark.parametrize("which", ["--all", "--wallet {wallet}"])
+    def test_revoke_many(self, scene: Scene, which: str) -> None:
+        """All active sessions of a wallet, or of all wallets, are revoked, and each is printed once."""
+        result = scene.run(f"sessions revoke {which} --yes")
+        assert result.stdout.splitlines() == [*sorted([scene.session, scene.single]), "Sessions revoked: 2"]
+        assert scene.run("sessions list --status ACTIVE").stdout == "There are no sessions.\n"
+
+    def test_revoke_of_a_wallet_leaves_the_others(self, scene: Scene) -> None:
+        """A session that is not linked to the wallet stays active."""
+        answer = only_object(scene.run("sessions revoke --wallet {other} --yes --json").stdout)
+        assert answer == {"revoked": [scene.session]}
+        listed = only_object(scene.run("sessions list --status ACTIVE --json").stdout)
+        assert [session["id"] for session in listed["sessions"]] == [scene.single]
+
+    @pytest.mark.parametrize("ways", ["{session} --all", "--all --wallet {wallet}", "{session} --wallet {wallet}"])
+    def test_revoke_takes_one_way_to_name_sessions(self, scene: Scene, ways: str) -> None:
+        """Two ways to name the sessions are wrong usage, and nothing is revoked."""
+        result = scene.run(f"sessions revoke {ways} --yes")
+        assert result.exit_code == 2
+        assert "only one of them" in result.stderr
+        assert scene.code_of(scene.token) is None
+
+    def test_revoke_needs_a_way_to_name_sessions(self, scene: Scene) -> None:
+        """`sessions revoke TARGET` alone does not mean all of them."""
+        result = scene.run("sessions revoke --yes")
+        assert result.exit_code == 2
+        assert "Missing argument" in result.stderr
+        assert scene.code_of(scene.token) is None
+
+    def test_list_comes_in_pages(self, scene: Scene) -> None:
+        """The end of a page names where the next one begins."""
+        first = scene.run("sessions list --limit 1").stdout
+        assert first.splitlines()[-1] == f"There are more: --after {min(scene.session, scene.single)}"
+        rest = scene.run(f"sessions list --limit 1 --after {min(scene.session, scene.single)}").stdout.splitlines()
+        assert [line.split()[0] for line in rest] == ["SESSION", max(scene.session, scene.single)]
+
+    def test_list_names_the_wallets(self, scene: Scene) -> None:
+        """Each session is one line with its wallets, the default marked."""
+        lines = scene.run("sessions list").stdout.splitlines()
+        (line,) = (line for line in lines if line.startswith(scene.session))
+        assert line.endswith("  trading (default), payments")
+
+
+class TestWallets:
+    def test_suspend_and_resume(self, scene: Scene) -> None:
+        """A suspended wallet is refused, with its reason shown, until it is resumed."""
+        suspended = run(*scene.words("wallets suspend {wallet}"), "--reason", "key may be stolen").stdout
+        assert re.search("^status: +SUSPENDED since .*Z: key may be stolen$", suspended, re.MULTILINE)
+        assert scene.code_of(scene.token) == "WALLET_SUSPENDED"
+        assert re.search("^status: +ACTIVE$", scene.run("wallets resume {wallet}").stdout, re.MULTILINE)
+        assert scene.code_of(scene.token) is None
+
+    def test_terminate(self, scene: Scene) -> None:
+        """A session with another wallet keeps it, one without is revoked, and the list shows the status."""
+        scene.run("wallets terminate {wallet} --yes")
+        sessions = only_object(scene.run("sessions list --json").stdout)["sessions"]
+        assert {session["id"]: session["status"] for session in sessions} == {
+            scene.session: "ACTIVE",
+            scene.single: "REVOKED",
+        }
+        lines = scene.run("wallets list --status TERMINATED").stdout.splitlines()
+        assert [line.split() for line in lines[1:]] == [[scene.wallet, "TERMINATED", "solana", "mainnet", "trading"]]
+
+
+class TestLinks:
+    def test_add_default_remove(self, scene: Scene) -> None:
+        """A session gets a wallet, makes it the default, and loses its first one."""
+        scene.run("links add {session} {third}")
+        scene.run("links default {session} {third}")
+        answer = only_object(scene.run("links remove {session} {wallet} --yes --json").stdout)
+        assert [(link["id"], link["isDefault"]) for link in answer["wallets"]] == [
+            (scene.third, True),
+            (scene.other, False),
+        ]
+        lines = scene.run("links list {session}").stdout.splitlines()
+        assert [line.split() for line in lines[1:]] == [
+            [scene.third, "ACTIVE", "default", "savings"],
+            [scene.other, "ACTIVE", "payments"],
+        ]
+
+
+class TestTokens:
+    def test_rotate(self, scene: Scene) -> None:
+        """After a rotation, old tokens still work for a while, and a second rotation has to wait."""
+        assert scene.run("tokens rotate --yes").exit_code == 0
+        assert scene.code_of(scene.token) is None
+        again = scene.run("tokens rotate --yes --json")
+        assert only_object(again.stdout)["error"]["code"] == "ROTATION_TOO_RECENT"
+
+
+class TestKillSwitch:
+    def test_from_activation_to_recovery(self, scene: Scene) -> None:
+        """Each step changes the state, and the tokens are void for good."""
+        states = {}
+        for step in ("activate --yes", "escalate", "recover"):
+            states[step] = only_object(scene.run(f"kill-switch {step} --actor alice --json").stdout)["state"]
+            assert (scene.code_of(scene.token) == "SYSTEM_LOCKED") == (step != "recover")
+        assert states == {"activate --yes": "SUSPENDED", "escalate": "LOCKED", "recover": "ACTIVE"}
+        assert scene.code_of(scene.token) == "SESSION_REVOKED"
+
+    def test_status(self, scene: Scene) -> None:
+        """The state is shown with its meaning: when it was set, and by whom."""
+        assert scene.run("kill-switch status").stdout == "The kill switch is off (ACTIVE): tokens work.\n"
+        scene.run("kill-switch activate --yes --actor alice")
+        shown = scene.run("kill-switch status").stdout
+        assert re.fullmatch(r"The kill switch is on \(SUSPENDED\) since .*Z, by alice: no token works\.\n", shown)
+
+
+class TestAudit:
+    @pytest.mark.parametrize(
+        ("conditions", "events"),
+        [
+            ("--event SESSION_ISSUED --session {single}", ["SESSION_ISSUED"]),
+            ("--wallet {third}", ["WALLET_CREATED"]),
+            ("--actor nobody", []),
+            ("--actor admin --event WALLET_CREATED", ["WALLET_CREATED"] * 3),
+            ("--since 90m --event SESSION_ISSUED", ["SESSION_ISSUED"] * 2),
+            ("--since 30m", []),
+            ("--until 2020-01-01", []),
+            ("--until 2020-01-01T09:30:00Z", []),
+            ("--since 2020-01-01T09:30+09:00 --event SESSION_ISSUED", ["SESSION_ISSUED"] * 2),
+        ],
+    )
+    def test_conditions(self, scene: Scene, conditions: str, events: list[str]) -> None:
+        """Each condition leaves out the entries for which it is not true; with --json an entry is a line."""
+        lines = scene.run(f"audit {conditions} --json").stdout.splitlines()
+        assert [json.loads(line)["eventType"] for line in lines] == events
+
+    def test_text(self, scene: Scene) -> None:
+        """An entry is what happened, when, by whom, and below what it is about."""
+        when, *about = scene.run("audit --event SESSION_ISSUED --session {single}").stdout.splitlines()
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ  SESSION_ISSUED  admin", when)
+        assert about[:2] == [f"  wallet {scene.wallet}", f"  session {scene.single}"]
+        assert scene.run("audit --actor nobody").stdout == "There are no entries.\n"
+
+    def test_pages(self, scene: Scene) -> None:
+        """The newest entries come first; --after goes on, and --all prints what the pages have together."""
+        ids = [json.loads(line)["id"] for line in scene.run("audit --all --json").stdout.splitlines()]
+        assert ids == sorted(ids, reverse=True)
+        assert len(ids) == 5
+        page = scene.run("audit --limit 2").stdout.splitlines()
+        assert page[-1] == f"There are more: --after {ids[1]}"
+        rest = scene.run(f"audit --limit 200 --after {ids[1]} --json").stdout.splitlines()
+        assert [json.loads(line)["id"] for line in rest] == ids[2:]
+
+    @pytest.mark.parametrize("time", ["yesterday", "2026-13-01", "99999999d", "999999d", ""])
+    def test_what_is_not_a_time(self, scene: Scene, time: str) -> None:
+        """A time that cannot be read is wrong usage that shows how to write one."""
+        result = run(*scene.words("audit"), "--since", time)
+        assert result.exit_code == 2
+        assert "2026-11-27T09:30" in result.stderr
+
+
+def test_commands_work_on_a_server(postgresql_url: str) -> None:
+    """A URL in the place of a path is a PostgreSQL database."""
+    with waiaas.connect(postgresql_url) as database:
+        wallet = database.wallets.create(
+            name="trading", chain="solana", environment="mainnet", public_key="k", actor="admin"
+        )
+        session = database.sessions.create(wallet_ids=[wallet.id], actor="admin")
+    assert session.id in run("sessions", "list", postgresql_url).stdout
+    assert run("sessions", "revoke", "--all", "--yes", WAIAAS_DATABASE=postgresql_url).exit_code == 0
+    assert "SESSION_REVOKED" in run("audit", postgresql_url, "--session", session.id).stdout

@@ -1,0 +1,109 @@
+"""What commands share: options, arguments, the end of their help, and how they open a database."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from waiaas.cli.group import AS_JSON, PATH
+from waiaas.cli.messages import language
+from waiaas.errors import LANGUAGES
+from waiaas.files.opening import is_url
+
+if TYPE_CHECKING:
+    _Choice = click.Choice[str]
+else:  # generic since click 8.2
+    _Choice = click.Choice
+
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+INTERRUPTED = {130: "interrupted by Ctrl-C, and nothing was changed"}
+_EVERY_COMMAND = {2: "wrong usage", 4: "done, but the answer could not be written"}
+
+
+def epilog(examples: str, then: str, exit_codes: dict[int, str]) -> str:
+    """Return the end of a command's help: examples, what to do next, and the exit codes."""
+    title = "Examples" if "\n" in examples else "Example"
+    all_codes = sorted({**exit_codes, **_EVERY_COMMAND}.items())
+    width = max(len(str(code)) for code, _ in all_codes) + 2
+    codes = "\n".join(f"{code:<{width}}{text}" for code, text in all_codes)
+    parts = ((title, examples), ("Next", then), ("Exit codes", codes))
+    indented = ((title, text.replace("\n", "\n  ")) for title, text in parts)
+    return "\n\n".join(f"\b\n{title}:\n  {text}" for title, text in indented)
+
+
+LANGUAGE_HELP = "The language of errors and findings. Answers, help and usage errors are in English."
+
+
+class Language(_Choice):
+    """A language, or a locale of it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the code of the language."""
+        return super().convert(language(value), param, ctx)
+
+
+def _set_language(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    """Let the option of a command replace that of the program."""
+    if value is not None:
+        ctx.find_root().params["lang"] = value
+
+
+def database_file(_: click.Context, __: click.Parameter, path: str | None) -> Path | None:
+    """Return the path of a database file; refuse an argument that cannot be one."""
+    if path is None:
+        return None
+    if not path:
+        raise click.BadParameter("The path is empty.")
+    if path == ":memory:":
+        raise click.BadParameter("A database in memory ends with the command.")
+    if is_url(path):
+        raise click.BadParameter("A URL or a connection string is not the path of a database file.")
+    if not os.path.basename(path):  # pathlib would remove the slash at the end.
+        raise click.BadParameter("This is the path of a folder.")
+    return Path(path)
+
+
+def _existing_file(ctx: click.Context, parameter: click.Parameter, path: str) -> Path | None:
+    """Keep the path for the message of an interruption."""
+    ctx.meta[PATH] = path
+    return database_file(ctx, parameter, path)
+
+
+path_argument = click.argument("path", type=click.Path(readable=False), callback=_existing_file)
+new_path_argument = click.argument("path", type=click.Path(readable=False), callback=database_file)
+
+
+def _remember_json(ctx: click.Context, _: click.Parameter, value: bool) -> bool:
+    ctx.meta[AS_JSON] = value
+    return value
+
+
+def common_options(command: _Command) -> _Command:
+    """Add the options of every command."""
+    for option in (
+        click.option(
+            "--json",
+            "as_json",
+            is_flag=True,
+            callback=_remember_json,
+            is_eager=True,
+            help="Print one JSON object on standard output, and nothing else.",
+        ),
+        language_option,
+    ):
+        command = option(command)
+    return command
+
+
+language_option = click.option(
+    "--lang", type=Language(LANGUAGES), callback=_set_language, is_eager=True, expose_value=False, help=LANGUAGE_HELP
+)
+no_backup_option = click.option(
+    "--no-backup", is_flag=True, help="Write no backup. Use this only if you have your own: the change is final."
+)

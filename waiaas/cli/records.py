@@ -1,0 +1,116 @@
+"""What the commands print of sessions, wallets, links and the audit log, as lines for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from waiaas.services import AuditEntry, KillSwitch, LinkedWallet, Page, SessionDetails, WalletDetails
+
+
+def table(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return rows in columns.
+
+    >>> table([("WALLET", "NAME"), ("a", "trading")])
+    ['WALLET  NAME', 'a       trading']
+    """
+    found = list(rows)
+    widths = [max(map(len, column)) for column in zip(*found, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in found]
+
+
+def session_list(page: Page[SessionDetails]) -> list[str]:
+    """Return a session per line."""
+    rows = [(each.id, each.status, moment(each.expires_at), _names(each.wallets)) for each in page]
+    return _list("sessions", ("SESSION", "STATUS", "EXPIRES", "WALLETS"), rows, page)
+
+
+def session_lines(session: SessionDetails, limits: Mapping[str, Any] | None) -> list[str]:
+    """Return all of a session; its limits are as the response schema shows them."""
+    wallets = [f"{_name(wallet)}  {wallet.id}  {wallet.status}" for wallet in session.wallets] or ["none"]
+    return table(
+        [
+            ("session:", session.id),
+            ("status:", session.status),
+            *(("wallets:" if not number else "", line) for number, line in enumerate(wallets)),
+            ("created:", f"{moment(session.created_at)} ({session.source})"),
+            ("expires:", moment(session.expires_at)),
+            ("ends:", f"{moment(session.absolute_expires_at)}, whatever its renewals"),
+            ("renewals:", f"{session.renewal_count} of {session.max_renewals}"),
+            ("revoked:", moment(session.revoked_at) if session.revoked_at else "no"),
+            ("limits:", "none" if limits is None else json.dumps(limits, ensure_ascii=False)),
+        ]
+    )
+
+
+def wallet_list(page: Page[WalletDetails]) -> list[str]:
+    """Return a wallet per line."""
+    rows = [(each.id, each.status, each.chain, each.default_network or each.environment, each.name) for each in page]
+    return _list("wallets", ("WALLET", "STATUS", "CHAIN", "NETWORK", "NAME"), rows, page)
+
+
+def wallet_lines(wallet: WalletDetails) -> list[str]:
+    """Return all of a wallet."""
+    is_suspended = wallet.status == "SUSPENDED"
+    since = f" since {moment(wallet.suspended_at)}" if is_suspended and wallet.suspended_at else ""
+    reason = f": {wallet.suspension_reason}" if is_suspended and wallet.suspension_reason else ""
+    return table(
+        [
+            ("wallet:", wallet.id),
+            ("name:", wallet.name),
+            ("status:", f"{wallet.status}{since}{reason}"),
+            ("chain:", wallet.chain),
+            ("network:", f"{wallet.default_network or 'no default'} ({wallet.environment})"),
+            ("public key:", wallet.public_key),
+            ("owner:", f"{wallet.owner_address or 'none'} ({wallet.owner_state})"),
+            ("created:", moment(wallet.created_at)),
+        ]
+    )
+
+
+def link_list(links: Sequence[LinkedWallet]) -> list[str]:
+    """Return a link per line, the default wallet first."""
+    if not links:
+        return ["The session has no wallet."]
+    rows = [(each.id, each.status, "default" if each.is_default else "", each.name) for each in links]
+    return table([("WALLET", "STATUS", "", "NAME"), *rows])
+
+
+def kill_switch_lines(switch: KillSwitch) -> list[str]:
+    """Return the state of the kill switch and what it means."""
+    if not switch.is_locked:
+        return ["The kill switch is off (ACTIVE): tokens work."]
+    since = f" since {moment(switch.activated_at)}" if switch.activated_at else ""
+    by = f", by {switch.activated_by}" if switch.activated_by else ""
+    return [f"The kill switch is on ({switch.state}){since}{by}: no token works."]
+
+
+def audit_lines(entry: AuditEntry) -> list[str]:
+    """Return an entry of the audit log: when, what and who, and below what it is about."""
+    about = {"wallet": entry.wallet_id, "session": entry.session_id, "transaction": entry.tx_id}
+    lines = [f"  {name} {id_}" for name, id_ in about.items() if id_ is not None]
+    details = [f"  {json.dumps(dict(entry.details), ensure_ascii=False)}"] if entry.details else []
+    return [f"{moment(entry.timestamp)}  {entry.event_type}  {entry.actor}", *lines, *details]
+
+
+def moment(time: datetime) -> str:
+    """Return a time (UTC) to the second."""
+    return f"{time:%Y-%m-%d %H:%M:%S}Z"
+
+
+def _names(wallets: Sequence[LinkedWallet]) -> str:
+    return ", ".join(map(_name, wallets)) or "none"
+
+
+def _name(wallet: LinkedWallet) -> str:
+    return f"{wallet.name} (default)" if wallet.is_default else wallet.name
+
+
+def _list(what: str, header: Sequence[str], rows: Sequence[Sequence[str]], page: Page[Any]) -> list[str]:
+    if not rows:
+        return [f"There are no {what}."]
+    more = [f"There are more: --after {page.next_after}"] if page.next_after else []
+    return [*table([header, *rows]), *more]
