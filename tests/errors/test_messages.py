@@ -3,10 +3,11 @@
 import re
 from string import Formatter
 
+import click
 import pytest
 
-import waiaas.services
 from waiaas import Finding
+from waiaas.cli import main
 from waiaas.errors import ALL_CODES, LANGUAGES, REASONS
 from waiaas.errors.texts import texts_in
 from waiaas.vocabularies import POLICY_TYPES
@@ -309,15 +310,31 @@ def test_languages_name_the_same_things_to_type_about_findings(kind: str) -> Non
     assert sorted(english) == sorted(korean)
 
 
-def test_functions_that_hints_name_exist() -> None:
-    """The service methods that hints name exist."""
-    named = {name for _, hint in EN.findings.values() for name in re.findall(r"`(\w+\.\w+)`", hint)}
-    assert named == {f"SessionWalletService.{name}" for name in ("link", "set_default")} | {
-        *("SessionService.revoke", "KillSwitchService.recover", "KillSwitchService.activate")
-    }
-    assert all(
-        callable(getattr(getattr(waiaas.services, service), name)) for service, name in (n.split(".") for n in named)
-    )
+def commands_in_hints(language: str) -> set[str]:
+    """Return the commands that the hints of a language name, without their arguments."""
+    catalogue = CATALOGUES[language]
+    hints = " ".join(text.hint for texts in (catalogue.codes, catalogue.reasons) for text in texts.values())
+    hints += " ".join(hint for _, hint in catalogue.findings.values())
+    return {command.strip() for command in re.findall("`waiaas ([a-z-]+(?: [a-z-]+)*)", hints)}
+
+
+@pytest.mark.parametrize("language", CATALOGUES)
+def test_commands_in_hints_exist(language: str) -> None:
+    """An operator can type the commands that a hint names."""
+    named = commands_in_hints(language)
+    assert {"check", "init", "sessions revoke", "links add", "links default", "kill-switch recover"} <= named
+    for words in map(str.split, named):
+        command: click.Command = main
+        for word in words:
+            assert isinstance(command, click.Group), words
+            command = command.commands[word]
+        assert not isinstance(command, click.Group), words
+
+
+@pytest.mark.parametrize("language", CATALOGUES)
+def test_hints_of_findings_name_no_python(language: str) -> None:
+    """The problems that `check` finds are repaired with commands."""
+    assert not [hint for _, hint in CATALOGUES[language].findings.values() if "Service" in hint]
 
 
 def test_messages_about_fields_use_the_same_placeholders() -> None:

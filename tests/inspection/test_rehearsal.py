@@ -295,7 +295,6 @@ OWN_TABLES = (
 
 
 class TestRows:
-    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("statement", "expected"),
         [

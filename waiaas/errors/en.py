@@ -453,14 +453,13 @@ foreign_key_mismatch: {cause}
   > Restore the database from a backup, or rebuild the referenced table with the missing PRIMARY KEY or UNIQUE.
 
 session_without_wallet: a session that is not revoked has no wallet: {rows}
-  > Link a wallet to it (`SessionWalletService.link`), or revoke it (`SessionService.revoke`).
+  > Link a wallet to it with `waiaas links add`, or revoke it with `waiaas sessions revoke`.
 session_without_default: a session that is not revoked has no default wallet: {rows}
-  > Make one of its wallets the default (`SessionWalletService.set_default`), or revoke it (`SessionService.revoke`).
+  > Make one of its wallets the default with `waiaas links default`, or revoke it with `waiaas sessions revoke`.
 session_with_many_defaults: a session that is not revoked has more than one default wallet: {rows}
-  > Make one of its wallets the only default (`SessionWalletService.set_default`), or revoke it
-    (`SessionService.revoke`).
+  > Make one of its wallets the only default with `waiaas links default`, or revoke it with `waiaas sessions revoke`.
 kill_switch_state: {where} has a value that is not a state of the kill switch; it locks the system
-  > Unlock the system (`KillSwitchService.recover`), or activate the kill switch (`KillSwitchService.activate`).
+  > Unlock the system with `waiaas kill-switch recover`, or revoke all rights with `waiaas kill-switch activate`.
 
 invalid_text: values of {where} that are not UTF-8 text: {count}
   > Correct them, or restore them from a backup: the services refuse such a row. `--json` lists the rowids, and SQL's

@@ -453,15 +453,16 @@ foreign_key_mismatch: 외래 키를 검사할 수 없습니다: {cause}.
     되살리십시오.
 
 session_without_wallet: 취소되지 않은 세션에 연결된 지갑이 없습니다: {rows}.
-  > 세션에 지갑을 연결하거나(`SessionWalletService.link`) 세션을 취소하십시오(`SessionService.revoke`).
+  > `waiaas links add` 명령으로 지갑을 연결하거나 `waiaas sessions revoke` 명령으로 세션을 취소하십시오.
 session_without_default: 취소되지 않은 세션에 기본 지갑이 없습니다: {rows}.
-  > 연결된 지갑 중 하나를 기본 지갑으로 지정하거나(`SessionWalletService.set_default`) 세션을
-    취소하십시오(`SessionService.revoke`).
+  > `waiaas links default` 명령으로 연결된 지갑 중 하나를 기본 지갑으로 지정하거나 `waiaas sessions revoke` 명령으로
+    세션을 취소하십시오.
 session_with_many_defaults: 취소되지 않은 세션에 기본 지갑이 둘 이상 있습니다: {rows}.
-  > 연결된 지갑 중 하나만 기본 지갑으로 지정하거나(`SessionWalletService.set_default`) 세션을
-    취소하십시오(`SessionService.revoke`).
+  > `waiaas links default` 명령으로 연결된 지갑 중 하나만 기본 지갑으로 지정하거나 `waiaas sessions revoke` 명령으로
+    세션을 취소하십시오.
 kill_switch_state: {where}의 값이 킬 스위치 상태가 아니어서 시스템이 잠겨 있습니다.
-  > 시스템 잠금을 해제하거나(`KillSwitchService.recover`) 킬 스위치를 작동하십시오(`KillSwitchService.activate`).
+  > `waiaas kill-switch recover` 명령으로 시스템 잠금을 해제하거나 `waiaas kill-switch activate` 명령으로 모든 권한을
+    취소하십시오.
 
 invalid_text: {where} 열에 UTF-8 텍스트가 아닌 값이 있습니다. 행 수: {count}.
   > 값을 바로잡거나 백업에서 되살리십시오. 서비스는 이런 행을 거부합니다. 해당 행의 rowid는 `--json` 옵션으로, 저장된
