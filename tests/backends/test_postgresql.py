@@ -18,6 +18,8 @@ from waiaas.backends.postgresql import PostgresqlDatabase, open_database
 from waiaas.migrations.postgresql import create_or_upgrade
 from waiaas.paths import is_postgresql_url
 
+pytestmark = pytest.mark.slow
+
 # The message of the protocol with this statement.
 COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
 INSERT = "INSERT INTO key_value_store VALUES (%s, %s, 1)"

@@ -139,6 +139,7 @@ NAMES = ("wallets.db", "./wallets.db", "../{folder}/wallets.db", "{parent}/walle
 ODD_NAMES = ("a?mode=rw#b%41.db", "지갑 1.db")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 @pytest.mark.parametrize("name", [*NAMES, *ODD_NAMES])
 def test_damage_is_reported_with_the_path_that_was_given(
@@ -241,6 +242,7 @@ FOREIGN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
 @pytest.mark.parametrize(("make", "statement"), FOREIGN.values(), ids=FOREIGN)

@@ -295,6 +295,7 @@ OWN_TABLES = (
 
 
 class TestRows:
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("statement", "expected"),
         [

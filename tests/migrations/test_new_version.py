@@ -9,7 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import waiaas
+
+pytestmark = pytest.mark.slow
 
 VERSION_20 = """
 from waiaas.errors import refusal

@@ -194,6 +194,7 @@ class TestUTCDateTime:
         assert read.created_at == datetime(1, 1, 1, tzinfo=UTC)
         assert read.absolute_expires_at == datetime(1970, 1, 1, 0, 0, 2, tzinfo=UTC)
 
+    @pytest.mark.slow
     def test_timezone_of_the_process_does_not_matter(self, tmp_path: Path) -> None:
         """Stored seconds and read datetimes do not depend on the TZ of the process."""
         code = """

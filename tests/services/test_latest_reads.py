@@ -139,6 +139,7 @@ def code_of(call: Callable[[], Any]) -> str | None:
     return None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_open", OPEN)
 @pytest.mark.parametrize("name", TAKEN)
 def test_a_right_removed_by_another_process_is_refused(scene: Scene, name: str, has_open: Callable[..., Any]) -> None:
@@ -250,6 +251,7 @@ class TestSecondConnection:
         assert self.open_files(app.path) == before == 0
         assert not Path(f"{app.path}-wal").exists()
 
+    @pytest.mark.slow
     def test_ended_threads_leave_no_connection(self, app: Application) -> None:
         """No connection remains after threads that use and close the database end."""
         session = app.session(app.wallet())

@@ -262,6 +262,7 @@ def test_any_other_junction_table_is_refused(v18: Path, statements: list[str]) -
     assert "session_wallets" in str(error).lower()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [0, 12])
 @pytest.mark.parametrize(
     "name",
