@@ -16,34 +16,34 @@ from support.postgresql_server import Databases
 
 from waiaas.backends.postgresql import PostgresqlDatabase, open_database
 
-# Temporary files are in memory if there is room: most tests commit, and would wait for the disk. That a commit is on
+# Temporary files are in memory if there is space: most tests commit, and would wait for the disk. That a commit is on
 # the disk is shown by recorded file calls (test_power_cuts.py), which are the same for every file system.
 if "TMPDIR" not in os.environ and Path("/dev/shm").is_dir() and shutil.disk_usage("/dev/shm").free > 2 << 30:
     os.environ["TMPDIR"] = tempfile.tempdir = "/dev/shm"
 
-# Whoever runs the tests may ignore signals (nohup, a job in the background), and child processes would inherit that.
+# The parent of the tests may ignore signals (nohup, a job in the background), and child processes would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 for _name in ("SIGTERM", "SIGHUP"):
     if hasattr(signal, _name):
         signal.signal(getattr(signal, _name), signal.SIG_DFL)
 
-# A program of its own, which needs packages of its own: tox -e mutation.
+# A separate program with its own requirements: tox -e mutation.
 collect_ignore = ["support/mutation_testing.py"]
 
 
 def pytest_sessionstart() -> None:
-    """Run no test in `tox -e sqlite` if the Python has its SQLite built in: it cannot be given another."""
+    """Skip all tests in `tox -e sqlite` if the Python has SQLite built in, because another cannot be loaded."""
     if os.environ.get("WAIAAS_NEWER_SQLITE") and sqlite3.sqlite_version_info < (3, 53):
         pytest.exit(f"skipped: this Python has SQLite {sqlite3.sqlite_version} built in", returncode=0)
 
 
-#: What makes a test slow: a server of its own, and what only some environments of tox run.
+#: What makes a test slow: its own server, and tests that only some tox environments run.
 _SLOW_FIXTURES, _SLOW_MARKERS = {"databases"}, {"package", "site", "stress"}
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as slow what needs a PostgreSQL server, and what has an environment of tox to itself."""
+    """Mark tests as slow that need a PostgreSQL server or have their own tox environment."""
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
         if _SLOW_FIXTURES & fixtures or any(item.get_closest_marker(name) for name in _SLOW_MARKERS):
@@ -51,13 +51,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Leave the thousands of collected tests out of every later collection of garbage."""
+    """Exclude the thousands of collected tests from garbage collections."""
     gc.collect()
     gc.freeze()
 
 
 def pytest_report_header() -> str:
-    """Name the SQLite that the tests run with."""
+    """Show the SQLite version of the tests."""
     return f"SQLite {sqlite3.sqlite_version}"
 
 
@@ -67,21 +67,21 @@ settings.load_profile("stress" if os.environ.get("WAIAAS_STRESS") else "repeatab
 
 
 @pytest.fixture(autouse=True, scope="session")
-def no_limit_of_the_whole_process() -> Iterator[None]:
-    """Leave SQLite's memory alone where a test runs a command in this process: the limit can never be raised again."""
+def no_memory_limit() -> Iterator[None]:
+    """Do not limit SQLite's memory if a test runs a command in this process: the limit cannot be raised again."""
     with patch("waiaas.cli.commands.limit_heap"):
         yield
 
 
 @pytest.fixture
 def v18(tmp_path: Path) -> Path:
-    """A version-18 file with linked rows of hard values in every table, alone in its folder."""
+    """A version-18 file with linked rows of difficult values in every table, alone in its folder."""
     return make_file(tmp_path / "wallets.db")
 
 
 @pytest.fixture(autouse=True)
-def no_database_stays_open() -> Iterator[None]:
-    """Close the databases that a test made in memory."""
+def close_memory_databases() -> Iterator[None]:
+    """Close the in-memory databases of a test."""
     yield
     while OPEN:
         OPEN.pop().close()
@@ -89,7 +89,7 @@ def no_database_stays_open() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def databases() -> Iterator[Databases]:
-    """The PostgreSQL server of this test process, on which each test gets a database of its own."""
+    """The PostgreSQL server of this test process, on which each test gets its own database."""
     with Databases.start() as databases:
         yield databases
 

@@ -1,4 +1,4 @@
-"""The judges of the benchmarks see what is lost, and this library loses nothing before them."""
+"""The checks of the benchmarks detect losses, and find none in this library."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import waiaas
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "benchmarks"))
 
-# What is not in the source distribution cannot be tested from it.
+# The source distribution contains only a part of the benchmarks.
 fidelity = pytest.importorskip("fidelity")
 faults = pytest.importorskip("migration_verifier").faults
 make_file = pytest.importorskip("session_files").make_file
@@ -50,7 +50,7 @@ def change(path: Path, *statements: str) -> None:
 
 
 def test_the_upgrade_is_right(before: Path, after: Path) -> None:
-    """The judge of the version-19 change has nothing to say against this library's upgrade."""
+    """The check of the version-19 change accepts this library's upgrade."""
     assert faults(before, after) == []
 
 
@@ -68,7 +68,7 @@ def test_the_upgrade_is_right(before: Path, after: Path) -> None:
     ],
 )
 def test_a_wrong_result_is_found(before: Path, after: Path, statements: list[str], fault: str) -> None:
-    """The judge of the version-19 change names what another tool lost."""
+    """The check of the version-19 change names what another tool lost."""
     change(after, *statements)
     assert fault in faults(before, after)
 
@@ -102,7 +102,7 @@ def test_this_library_keeps_or_refuses(name: str, tool: str, tmp_path: Path) -> 
     ],
 )
 def test_a_loss_is_found(name: str, statements: list[str], word: str, tmp_path: Path) -> None:
-    """The judge of the cases has the right word for what went wrong, with an error and without."""
+    """The check of the cases has the right word for each loss, with and without an error."""
     path, case = tmp_path / "case.db", fidelity.CASES[name]
     fidelity.make(path, case)
     before = fidelity.state(path, case)

@@ -1,4 +1,4 @@
-"""The example file: made where nothing stands, and nowhere else."""
+"""The example file is created only if there is no other."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from waiaas.demo import make_version_18
 
 @pytest.mark.parametrize("version", [17, 18, LATEST_SCHEMA_VERSION])
 def test_a_file_that_is_in_use_gets_no_example_rows(tmp_path: Path, version: int) -> None:
-    """Whoever names a file with rows in it keeps its bytes and its version, and is told."""
+    """A file with rows is refused, and keeps its bytes and its version."""
     path = make_file(tmp_path / "wallets.db", version)
     before = path.read_bytes()
     with pytest.raises(WAIaaSError) as caught:

@@ -50,7 +50,7 @@ def client(flask_app: ModuleType, path: Path, wallet: str) -> FlaskClient:
 
 
 def agent_of(client: FlaskClient, wallet: str) -> dict[str, str]:
-    """The headers of an agent with a session for a wallet."""
+    """Return the headers of an agent with a session for a wallet."""
     answer = client.post("/v1/sessions", json={"walletId": wallet}, headers={"Authorization": f"Bearer {KEY}"})
     assert answer.json is not None
     return {"Authorization": f"Bearer {answer.json['token']}"}
@@ -58,7 +58,7 @@ def agent_of(client: FlaskClient, wallet: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER ", "Bearer   "])
 def test_a_scheme_may_be_in_any_case(client: FlaskClient, wallet: str, scheme: str) -> None:
-    """The administrator and the agent are known however their clients write the scheme, and one blank or more."""
+    """The administrator and the agent are recognised with any case of the scheme, and one space or more."""
     answer = client.post("/v1/sessions", json={"walletId": wallet}, headers={"Authorization": f"{scheme}{KEY}"})
     assert answer.status_code == 201 and answer.json is not None
     agent = {"Authorization": f"{scheme}{answer.json['token']}"}
@@ -68,18 +68,18 @@ def test_a_scheme_may_be_in_any_case(client: FlaskClient, wallet: str, scheme: s
 @pytest.mark.parametrize(
     "header", [None, "", KEY, f"Basic {KEY}", f"Bearer{KEY}", "Bearer", "Bearer x", f"Bearer {KEY}é"]
 )
-def test_who_is_not_the_administrator_is_told_what_to_send(
+def test_an_unauthenticated_administrator_gets_instructions(
     client: FlaskClient, wallet: str, header: str | None
 ) -> None:
-    """Without the key, or with a wrong one, no session is made, and nothing is said of a lock that is not there."""
+    """Without the key, or with a wrong one, no session is created, and the error asks for the key."""
     headers = {} if header is None else {"Authorization": header}
     answer = client.post("/v1/sessions", json={"walletId": wallet}, headers=headers)
     assert (answer.status_code, answer.json and answer.json["code"]) == (401, "INVALID_MASTER_PASSWORD")
     assert "bearer token" in answer.text and "lock" not in answer.text
 
 
-def test_nobody_is_the_administrator_of_an_application_without_a_key(flask_app: ModuleType, path: Path) -> None:
-    """An empty key, which every request without one would match, is refused before the file is made."""
+def test_an_application_without_a_key_is_refused(flask_app: ModuleType, path: Path) -> None:
+    """An empty key, which every request without one would match, is refused before the file is created."""
     with pytest.raises(ValueError, match="without a key"):
         flask_app.create_app(path, "", lambda wallet, message: message)
     assert not path.exists()
@@ -88,8 +88,8 @@ def test_nobody_is_the_administrator_of_an_application_without_a_key(flask_app: 
 @pytest.mark.parametrize(
     ("method", "where", "status"), [("GET", "/v1/nothing", 404), ("PUT", "/v1/wallet", 405), ("POST", "/", 404)]
 )
-def test_what_flask_refuses_is_json_too(client: FlaskClient, method: str, where: str, status: int) -> None:
-    """A client that reads JSON can read each answer, and finds the methods that there are in the header."""
+def test_errors_of_flask_are_json_too(client: FlaskClient, method: str, where: str, status: int) -> None:
+    """Every response is JSON, and the header lists the allowed methods."""
     answer = client.open(where, method=method)
     assert (answer.status_code, answer.mimetype) == (status, "application/json")
     assert answer.json is not None and answer.json["http_status"] == status and answer.json["message"]
@@ -104,10 +104,10 @@ def test_what_flask_refuses_is_json_too(client: FlaskClient, method: str, where:
         ("TERMINATING", "INVALID_STATE_TRANSITION"),
     ],
 )
-def test_nothing_is_signed_for_a_wallet_that_is_not_active(
+def test_an_inactive_wallet_does_not_sign(
     client: FlaskClient, path: Path, wallet: str, status: str, code: str
 ) -> None:
-    """Only for an active wallet there is a signature; the wallet is shown whatever its status is."""
+    """Only an active wallet signs; the wallet is shown in any status."""
     agent = agent_of(client, wallet)
     answer = client.post("/v1/signatures", data=b"abc", headers=agent)
     assert (answer.status_code, answer.json) == (201, {"signature": b"cba".hex()})
@@ -138,7 +138,7 @@ def test_an_agent_renews_as_with_the_daemon(client: FlaskClient, path: Path, wal
 
 
 def test_a_locked_system_answers_no_agent(client: FlaskClient, path: Path, wallet: str) -> None:
-    """While the kill switch is not ACTIVE, each request of an agent is answered with 503."""
+    """While the kill switch is not ACTIVE, each request of an agent gets status 503."""
     agent = agent_of(client, wallet)
     database = waiaas.connect(path).peewee
     KillSwitchService(database).activate(actor="sam")

@@ -1,4 +1,4 @@
-"""The wheel and the source distribution: built, installed in environments of their own, and used there.
+"""The wheel and the source distribution are built, installed in new environments, and used there.
 
 `tox -e package` runs these tests.
 """
@@ -18,13 +18,13 @@ import pytest
 pytestmark = pytest.mark.package
 
 ROOT = Path(__file__).resolve().parent.parent
-#: What is quick and needs files of every folder that the source distribution must have.
+#: Quick tests that need files of every folder of the source distribution.
 SOME_TESTS = ("tests/errors", "tests/schemas", "tests/typing", "tests/test_docs.py", "tests/models")
 GENERATED = {"_build", "__pycache__"}
 
 
 def run(*command: str | Path, cwd: Path) -> str:
-    """Run a command that must succeed, and return what it printed."""
+    """Run a command that must succeed, and return its output."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "TOX"))}
     done = subprocess.run(
         command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"
@@ -34,7 +34,7 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 
 def environment_with(folder: Path, *packages: str) -> Path:
-    """Make a virtual environment with some packages, and return the folder of its programs."""
+    """Create a virtual environment with some packages, and return the folder of its programs."""
     venv.create(folder, with_pip=True)
     programs = folder / ("Scripts" if os.name == "nt" else "bin")
     run(programs / "python", "-m", "pip", "install", "-q", *packages, cwd=folder)
@@ -43,7 +43,7 @@ def environment_with(folder: Path, *packages: str) -> Path:
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with the source distribution, and the wheel that was built from it."""
+    """The folder with the source distribution, and the wheel built from it."""
     folder = tmp_path_factory.mktemp("dist")
     run(sys.executable, "-m", "build", "--outdir", folder, ROOT, cwd=folder)
     return folder
@@ -57,7 +57,7 @@ def wheel(built: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def with_wheel(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs of an environment with the wheel and what a user has beside it."""
+    """The programs of an environment with the wheel and a user's other packages."""
     return environment_with(tmp_path_factory.mktemp("wheel"), str(wheel), "mypy")
 
 
@@ -80,38 +80,38 @@ def files_below(folder: Path) -> set[str]:
     }
 
 
-def test_the_wheel_holds_the_package_alone(wheel: Path) -> None:
-    """The wheel has every file of the package, the mark that it is typed among them, and nothing beside it."""
+def test_the_wheel_contains_only_the_package(wheel: Path) -> None:
+    """The wheel has every file of the package, including py.typed, and nothing else."""
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
     assert names == {f"waiaas/{name}" for name in files_below(ROOT / "waiaas")}
     assert "waiaas/py.typed" in names
 
 
-def test_the_demonstration_runs_from_the_wheel(with_wheel: Path, tmp_path: Path) -> None:
-    """Whoever installs the wheel and nothing else sees an upgrade work."""
-    told = run(with_wheel / "waiaas", "demo", cwd=tmp_path)
-    assert "Upgraded" in told
+def test_the_demo_runs_from_the_wheel(with_wheel: Path, tmp_path: Path) -> None:
+    """The demo works from the wheel alone."""
+    output = run(with_wheel / "waiaas", "demo", cwd=tmp_path)
+    assert "Upgraded" in output
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_wheel_is_typed(with_wheel: Path, tmp_path: Path) -> None:
-    """A user's program passes mypy in strict mode against the installed wheel, without any configuration."""
+    """A user's program passes mypy in strict mode against the installed wheel, without configuration."""
     program = tmp_path / "use.py"
     program.write_bytes((ROOT / "tests/typing/use.py").read_bytes())
     assert "Success" in run(with_wheel / "mypy", "--strict", program, cwd=tmp_path)
 
 
-def test_the_source_distribution_holds_everything(unpacked: Path) -> None:
-    """Tests, pages and benchmarks are in it, as they are in the repository."""
+def test_the_source_distribution_contains_everything(unpacked: Path) -> None:
+    """Tests, pages and benchmarks are in it, as in the repository."""
     for folder in ("benchmarks", "docs", "tests", "waiaas"):
         assert files_below(ROOT / folder) == files_below(unpacked / folder)
     assert {"CHANGELOG.md", "LICENSE", "README.md", "setup.cfg", "pyproject.toml", "tox.ini"} <= files_below(unpacked)
 
 
 def test_tests_pass_from_the_source_distribution(unpacked: Path, tmp_path: Path) -> None:
-    """Whoever has the source distribution alone can install and test it."""
+    """The source distribution alone can be installed and tested."""
     programs = environment_with(tmp_path / "environment", f"{unpacked}[test]")
-    told = run(programs / "python", "-m", "pytest", "-q", *SOME_TESTS, cwd=unpacked)
-    assert " passed" in told
-    assert " failed" not in told
+    output = run(programs / "python", "-m", "pytest", "-q", *SOME_TESTS, cwd=unpacked)
+    assert " passed" in output
+    assert " failed" not in output

@@ -1,4 +1,4 @@
-"""Progress that is reported again and again while one statement runs, and Ctrl-C that stops it."""
+"""Progress that is reported repeatedly during one statement, and Ctrl-C that stops it."""
 
 from __future__ import annotations
 
@@ -32,8 +32,10 @@ def connection() -> Iterator[sqlite3.Connection]:
         yield made
 
 
-def test_a_long_statement_gives_signs_of_life(connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The last progress is reported again while one statement runs."""
+def test_progress_is_reported_during_a_long_statement(
+    connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last progress is reported again during one statement."""
     monkeypatch.setattr(progress_module, "SECONDS_BETWEEN_REPORTS", 0)
     reported: list[Progress] = []
     reporter = ProgressReporter(reported.append)
@@ -44,8 +46,8 @@ def test_a_long_statement_gives_signs_of_life(connection: sqlite3.Connection, mo
     assert {*reported} == {SIGN}
 
 
-def test_there_is_nothing_to_tell_again_before_the_first_progress(connection: sqlite3.Connection) -> None:
-    """A statement that runs before any progress was reported is no reason to make one up."""
+def test_nothing_is_reported_before_the_first_progress(connection: sqlite3.Connection) -> None:
+    """A statement that runs before any progress was reported reports none."""
     reported: list[Progress] = []
     with ProgressReporter(reported.append).during(connection):
         connection.execute(LONG.format("count")).fetchone()
@@ -53,10 +55,10 @@ def test_there_is_nothing_to_tell_again_before_the_first_progress(connection: sq
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, ZeroDivisionError])
-def test_what_the_callback_raises_stops_the_statement(
+def test_an_exception_of_the_callback_stops_the_statement(
     connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
 ) -> None:
-    """The exception comes out as it is, not as SQLite's "interrupted", and the connection works on."""
+    """The callback's exception is raised instead of SQLite's "interrupted", and the connection still works."""
     monkeypatch.setattr(progress_module, "SECONDS_BETWEEN_REPORTS", 0)
     signs = iter([None])
 
@@ -73,10 +75,10 @@ def test_what_the_callback_raises_stops_the_statement(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="C's raise is found elsewhere there")
-def test_a_signal_is_heard_in_the_middle_of_a_statement(connection: sqlite3.Connection) -> None:
-    """Ctrl-C that comes while no Python code runs stops the statement when the handler is called next.
+def test_a_signal_stops_a_statement(connection: sqlite3.Connection) -> None:
+    """Ctrl-C stops a statement at the next call of the handler, even if no Python code runs.
 
-    C's own `raise` is called by the statement itself, so that the signal is there before the handler's first line.
+    The statement itself calls C's `raise`, so that the signal is pending before the handler's first line.
     """
     connection.create_function("send", 1, ctypes.CDLL(None)["raise"])
     reporter = ProgressReporter(lambda _: None)
@@ -85,8 +87,8 @@ def test_a_signal_is_heard_in_the_middle_of_a_statement(connection: sqlite3.Conn
     assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
-def test_without_a_callback_the_connection_is_left_alone(connection: sqlite3.Connection) -> None:
-    """A program's own progress handler goes on being called if there is no callback."""
+def test_without_a_callback_the_connection_is_unchanged(connection: sqlite3.Connection) -> None:
+    """Without a callback, a program's own progress handler is still called."""
     called: list[int] = []
     connection.set_progress_handler(lambda: called.append(1), 1000)
     with ProgressReporter(None).during(connection):
@@ -94,8 +96,8 @@ def test_without_a_callback_the_connection_is_left_alone(connection: sqlite3.Con
     assert called
 
 
-def test_an_error_of_the_statement_is_raised_as_it_is(connection: sqlite3.Connection) -> None:
-    """What is wrong with a statement is not taken for a wish to stop."""
+def test_an_error_of_the_statement_is_raised_unchanged(connection: sqlite3.Connection) -> None:
+    """An error of a statement is not treated as an interruption."""
     with pytest.raises(sqlite3.OperationalError, match="no such table"), ProgressReporter(print).during(connection):
         connection.execute("SELECT * FROM nowhere")
 
@@ -123,7 +125,7 @@ def test_an_upgrade_stops_within_a_statement(v18: Path, monkeypatch: pytest.Monk
 
 
 class InterruptedAtCommit(SqliteDatabase):
-    """A database whose commit takes so long that Ctrl-C comes meanwhile: Python hears of it behind the commit."""
+    """A database with a long commit that Ctrl-C interrupts: Python handles the signal after the commit."""
 
     def commit(self) -> None:
         super().commit()
@@ -131,7 +133,7 @@ class InterruptedAtCommit(SqliteDatabase):
 
 
 def test_ctrl_c_during_the_commit_leaves_the_backup(v18: Path) -> None:
-    """What is committed stands, and then the backup of the file from before stands as well."""
+    """The commit is kept, and so is the backup of the original file."""
     before = dump(v18)
     database = InterruptedAtCommit(str(v18))
     with closing(database.connection()), pytest.raises(KeyboardInterrupt):
@@ -141,8 +143,8 @@ def test_ctrl_c_during_the_commit_leaves_the_backup(v18: Path) -> None:
     assert dump(backup) == before
 
 
-def test_a_file_that_cannot_be_read_any_more_keeps_its_backup(v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nobody can say whether the upgrade was taken back, the good copy is not thrown away."""
+def test_an_unreadable_file_keeps_its_backup(v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the file can no longer be read after a failed upgrade, the backup is kept."""
     read = iter([18])
 
     def version(_: object) -> int:

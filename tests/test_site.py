@@ -1,6 +1,6 @@
-"""The built pages: nothing public is missing from them, and every link within them leads somewhere.
+"""The built pages describe everything public, and every internal link has a target.
 
-The site is built by `tox -e docs`, which then runs these tests.
+`tox -e docs` builds the site and then runs these tests.
 """
 
 from __future__ import annotations
@@ -40,19 +40,19 @@ def source_of(page: str) -> str:
 
 
 def text_of(source: str) -> str:
-    """What a reader sees of a page or of a part of it, with single blanks."""
+    """Return the visible text of a page or part of it, with single spaces."""
     return " ".join(html.unescape(re.sub(r"<[^>]+>", "", source)).split())
 
 
 def section(page: str, target: str) -> str:
-    """The source of a section, from its target to the next heading of the same kind."""
+    """Return the source of a section, from its target to the next heading of the same kind."""
     found = re.search(rf'<section id="{target}">.*?(?=<section |</article>)', source_of(page), re.DOTALL)
     assert found, f"{page} has no section {target}"
     return found[0]
 
 
 def described(page: str, name: str) -> str:
-    """The text of the description of an error code, a refusal or a finding."""
+    """Return the description of an error code, a refusal or a finding."""
     names = r'<span class="sig-name descname"><span class="pre">'
     found = re.search(rf"<dt [^>]*>\s*{names}{name}</span>.*?</dd>", source_of(page), re.DOTALL)
     assert found, f"{page} does not describe {name}"
@@ -64,7 +64,7 @@ def plain(text: str) -> str:
 
 
 def test_the_site_was_built() -> None:
-    """Without pages there would be nothing to test."""
+    """The site was built, so that the other tests run on something."""
     assert {"index.html", "tutorial/index.html", "reference/tables.html"} <= set(PAGES)
 
 
@@ -83,7 +83,7 @@ def test_a_schema_is_described(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in vars(enums) if name.isupper()])
 def test_a_vocabulary_is_described(name: str) -> None:
-    """Each closed vocabulary has an entry with its words."""
+    """Each vocabulary has an entry with its values."""
     source = source_of("reference/vocabularies.html")
     assert f'id="waiaas.vocabularies.{name}"' in source
     assert all(f"'{word}'" in text_of(source) for word in vars(enums)[name])
@@ -92,7 +92,7 @@ def test_a_vocabulary_is_described(name: str) -> None:
 @pytest.mark.parametrize("code", ALL_CODES)
 @pytest.mark.parametrize(("page", "lang"), [("errors", "en"), ("errors-ko", "ko")])
 def test_an_error_code_is_described(code: str, page: str, lang: str) -> None:
-    """Each error code has its status, its message and what to do, in both languages."""
+    """Each error code has its status, its message and its hint, in both languages."""
     shown = described(f"reference/{page}.html", code)
     assert all(plain(text) in shown for text in texts_in(lang).codes[code])
     assert f"HTTP {ALL_CODES[code].http_status}" in shown
@@ -101,7 +101,7 @@ def test_an_error_code_is_described(code: str, page: str, lang: str) -> None:
 @pytest.mark.parametrize("reason", REASONS)
 @pytest.mark.parametrize(("page", "lang"), [("errors", "en"), ("errors-ko", "ko")])
 def test_a_refusal_is_described(reason: str, page: str, lang: str) -> None:
-    """Each reason to refuse a file has its message and what to do, in both languages."""
+    """Each reason to refuse a file has its message and its hint, in both languages."""
     shown = described(f"reference/{page}.html", reason)
     assert all(plain(text) in shown for text in (REASONS[reason].code, *texts_in(lang).reasons[reason]))
 
@@ -109,7 +109,7 @@ def test_a_refusal_is_described(reason: str, page: str, lang: str) -> None:
 @pytest.mark.parametrize("kind", texts_in("en").findings)
 @pytest.mark.parametrize(("page", "lang"), [("findings", "en"), ("errors-ko", "ko")])
 def test_a_kind_of_finding_is_described(kind: str, page: str, lang: str) -> None:
-    """Each kind of what the check finds has its message and what to do, in both languages."""
+    """Each kind of finding has its message and its hint, in both languages."""
     shown = described(f"reference/{page}.html", kind)
     assert all(plain(text) in shown for text in texts_in(lang).findings[kind])
 
@@ -123,7 +123,7 @@ def test_a_message_about_a_field_is_described(name: str) -> None:
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.table_name)
 def test_a_table_is_described(model: type[waiaas.models.BaseModel]) -> None:
-    """Each table has every column, index and vocabulary on the page, and stands in the diagram of all columns."""
+    """Each table has every column, index and vocabulary on the page, and is in the diagram of all columns."""
     name = model._meta.table_name
     shown = text_of(section("reference/tables.html", f"{name.replace('_', '-')}"))
     columns = [field.column_name for field in model._meta.sorted_fields]
@@ -136,14 +136,14 @@ def test_a_table_is_described(model: type[waiaas.models.BaseModel]) -> None:
 
 @pytest.mark.parametrize("version", DESCRIPTIONS)
 def test_a_schema_version_is_described(version: int) -> None:
-    """Each schema version says what it brought."""
+    """Each schema version has its description."""
     shown = text_of(section("reference/schema-versions.html", f"version-{version}"))
     assert DESCRIPTIONS[version] in shown
 
 
 @pytest.mark.parametrize(("command", "option"), OPTIONS)
 def test_an_option_is_described(command: str, option: str) -> None:
-    """Each option of each command is described where the command is."""
+    """Each option of each command is described with the command."""
     assert f'id="cmdoption-waiaas-{command}-{option.lstrip("-")}"' in source_of("reference/command-line.html")
 
 
@@ -162,14 +162,14 @@ def test_a_command_is_described(command: str) -> None:
 
 
 def test_exit_codes_are_described() -> None:
-    """The page of the commands lists the exit codes that `--help` lists."""
+    """The page of the commands lists the same exit codes as `--help`."""
     shown = text_of(source_of("reference/command-line.html"))
     assert all(" ".join(line.split()) in shown for line in str(main.epilog).splitlines()[1:])
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page: str) -> None:
-    """Each link and picture that a page takes from the site is there, and so is the place on the page it leads to."""
+    """Each internal link and picture exists, and so does the fragment it points to."""
     missing = []
     for link in re.findall(r'(?:href|src)="([^"]+)"', source_of(page)):
         parts = urlsplit(html.unescape(link))
@@ -189,7 +189,7 @@ def test_links_lead_somewhere(page: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_signatures_are_code(page: str) -> None:
-    """Each signature was read as code: its types are links and short names, its defaults what a program would say."""
+    """Each signature is rendered as code: its types are links and short names, its defaults Python expressions."""
     signatures = re.findall(r'<dt class="sig sig-object py"[^>]*>.*?</dt>', source_of(page), re.DOTALL)
     assert [text for text in map(text_of, signatures) if "<" in text or "~" in text] == []
     assert signatures or "reference/python" not in page

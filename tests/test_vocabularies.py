@@ -1,10 +1,10 @@
-"""The closed vocabularies, compared with a table of their own."""
+"""The vocabularies, compared with a separate table."""
 
 import pytest
 
 from waiaas import vocabularies as enums
 
-#: Constant -> its words, in order.
+#: Constant -> its values, in order.
 EXPECTED: dict[str, str] = {
     "APPROVAL_METHODS": "sdk_ntfy sdk_telegram walletconnect telegram_bot rest",
     "AUDIT_ACTIONS": """
@@ -71,23 +71,23 @@ def test_module_holds_these_vocabularies_and_no_other() -> None:
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_words_and_their_order(name: str) -> None:
-    """A vocabulary is a tuple that holds the daemon's words in the daemon's order."""
+    """A vocabulary is a tuple with the daemon's values in the daemon's order."""
     assert getattr(enums, name) == tuple(EXPECTED[name].split())
 
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_words_are_distinct(name: str) -> None:
-    """A vocabulary holds no word twice."""
+    """A vocabulary contains no value twice."""
     words = getattr(enums, name)
     assert len(set(words)) == len(words)
 
 
 def test_every_network_belongs_to_one_chain() -> None:
-    """The networks of Solana and of the EVM chains share no name and are all networks."""
+    """The networks of Solana and of the EVM chains are disjoint and are all networks."""
     assert set(enums.SOLANA_NETWORK_TYPES).isdisjoint(enums.EVM_NETWORK_TYPES)
     assert enums.NETWORK_TYPES == enums.SOLANA_NETWORK_TYPES + enums.EVM_NETWORK_TYPES
 
 
-def test_every_mainnet_is_called_one() -> None:
-    """The networks of the environment `mainnet` are those whose name ends so."""
+def test_every_mainnet_ends_with_mainnet() -> None:
+    """The networks of the environment `mainnet` are those whose name ends with it."""
     assert tuple(name for name in enums.NETWORK_TYPES if name.endswith("mainnet")) == enums.MAINNET_NETWORK_TYPES

@@ -18,7 +18,7 @@ from waiaas.errors import driver
 
 PACKAGE = Path(waiaas.__file__).parent
 
-# : A `pysqlite3` that is newer than any `sqlite3`: a second copy of the extension, with its own exceptions.
+#: A `pysqlite3` that is newer than any `sqlite3`: a second copy of the extension, with its own exceptions.
 PYSQLITE3 = """
 import sqlite3.dbapi2
 from importlib.machinery import ExtensionFileLoader
@@ -32,7 +32,7 @@ globals().update(vars(sqlite3.dbapi2) | {name: value for name, value in vars(_co
 sqlite_version_info = (99, 0, 0)
 """
 
-# : Uses every function that touches SQLite, in a program in which the standard library's module opens nothing.
+#: Uses every function that touches SQLite, in a program in which the standard library's module opens nothing.
 PROGRAM = """
 import sqlite3, sys, threading
 import peewee

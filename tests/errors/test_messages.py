@@ -15,7 +15,7 @@ from waiaas.vocabularies import POLICY_TYPES
 CATALOGUES = {lang: texts_in(lang) for lang in ("en", "ko")}
 EN, KO = CATALOGUES["en"], CATALOGUES["ko"]
 
-# : Reason -> the details in its message and hint.
+#: Reason -> the details in its message and hint.
 PLACEHOLDERS: dict[str, str] = {
     "file_not_found": "path",
     "file_exists": "path",
@@ -100,7 +100,7 @@ PLACEHOLDERS: dict[str, str] = {
     "settings_not_restored": "path settings cause",
 }
 
-# : Kind of finding -> the details in its message.
+#: Kind of finding -> the details in its message.
 FINDINGS: dict[str, str] = {
     "damage": "cause",
     "foreign_key_violation": "where parent count",
@@ -135,7 +135,7 @@ FINDINGS: dict[str, str] = {
     "extra_view": "where",
 }
 
-# : What a reason's hint asks the reader to type, in every language.
+#: What a reason's hint asks the reader to type, in every language.
 WORDS_TO_TYPE = {
     "file_not_found": "`waiaas init PATH`",
     "file_exists": "`waiaas upgrade`",
@@ -152,7 +152,7 @@ WORDS_TO_TYPE = {
 }
 
 HANGUL = re.compile("[가-힣]")
-# : Korean particles whose form depends on the last sound of the word before them.
+#: Korean particles whose form depends on the last sound of the word before them.
 UNSAFE_PARTICLE = re.compile(r"\}(을|를|이|가|은|는|과|와|로|으로|나|라)(?![가-힣])|\}이[가-힣]")
 
 

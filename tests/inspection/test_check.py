@@ -21,7 +21,7 @@ from waiaas.models.fields import JSONText, UTCDateTime
 from waiaas.services import KillSwitchService, SessionService, SessionWalletService
 
 PROBLEM, NOTE = "problem", "note"
-# : The words and kinds in the documentation of findings.
+#: The words and kinds in the documentation of findings.
 DOCUMENTED = set(re.findall("`([a-z_]+)`", str(waiaas.Finding.__doc__)))
 TABLES = (
     "wallets",
@@ -139,7 +139,7 @@ class TestNothingToFind:
         database.close()
 
 
-# : Definitions that differ in their text, or in ways known of migrated files, but not in their meaning.
+#: Definitions that differ in their text, or in ways known of migrated files, but not in their meaning.
 SAME: dict[str, list[tuple[str, str]]] = {
     "as-shipped": [],
     "case-of-names": [("CREATE TABLE wallets (\n  id TEXT", "create table Wallets (\n  ID text")],
@@ -165,7 +165,7 @@ SAME: dict[str, list[tuple[str, str]]] = {
             "  FOREIGN KEY (tx_id) REFERENCES transactions(id) ON DELETE CASCADE\n)",
         ),
     ],
-    "unique-beside-its-column": [("topic TEXT NOT NULL", "topic TEXT NOT NULL UNIQUE"), (",\n  UNIQUE (topic)", "")],
+    "unique-in-the-table": [("topic TEXT NOT NULL", "topic TEXT NOT NULL UNIQUE"), (",\n  UNIQUE (topic)", "")],
     "index-in-another-spelling": [
         (
             "CREATE INDEX idx_wallets_status ON wallets(status)",

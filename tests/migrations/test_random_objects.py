@@ -19,7 +19,7 @@ from waiaas.migrations.opening import open_to_change
 
 VERSIONS = (2, 5, 9, 17, 18)
 TABLES = ("sessions", "transactions", "policies", "notification_logs", "audit_log", "key_value_store")
-# : The columns that versions add: names that a view or trigger may have used for something else.
+#: The columns that versions add: names that a view or trigger may have used for something else.
 NEW_NAMES = ("network", "source", "message", "amount_usd", "reserved_amount_usd", "wallet_id", "approval_channel")
 RENAMED = {"agent_id": "wallet_id"}
 

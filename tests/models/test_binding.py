@@ -64,7 +64,7 @@ class TestTasks:
                 if seen != {owner}:
                     wrong.append((number, seen))
             if owner_seen() is not None:
-                wrong.append((number, {"left behind"}))
+                wrong.append((number, {"still bound"}))
 
         async def run() -> None:
             everybody_is_inside = asyncio.Event()

@@ -27,7 +27,7 @@ UTC = timezone.utc
 KOREA = timezone(timedelta(hours=9))
 OLD_NEW_YORK = timezone(-timedelta(hours=4, minutes=56, seconds=2))
 
-# : A time, and the whole Unix seconds that it is stored as (`date -u -d … +%s`).
+#: A time, and the whole Unix seconds that it is stored as (`date -u -d … +%s`).
 MOMENTS = {
     "epoch": (datetime(1970, 1, 1, tzinfo=UTC), 0),
     "usual": (datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC), 1_700_000_000),
@@ -46,7 +46,7 @@ MOMENTS = {
     "microseconds-in-year-9999": (datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC), 253_402_300_799),
 }
 
-# : A Python value, and its JSON text in the file.
+#: A Python value, and its JSON text in the file.
 JSON_TEXTS = {
     "object": ({"limit": 1.5, "memo": "점심"}, '{"limit":1.5,"memo":"점심"}'),
     "nested": ({"a": [{"b": [1, [2, {}]]}, []]}, '{"a":[{"b":[1,[2,{}]]},[]]}'),

@@ -12,7 +12,7 @@ from waiaas.schemas import RequestValidationError
 A, B = (f"0190a3f0-{group}-7abc-8def-0123456789ab" for group in ("1111", "2222"))
 NEW_WALLET = {"name": "payments", "chain": "solana", "environment": "testnet", "publicKey": "7xKX"}
 
-# : The keys of the daemon's responses, by schema; keys of nested objects are in parentheses.
+#: The keys of the daemon's responses, by schema; keys of nested objects are in parentheses.
 ANSWERS: dict[str, str] = {
     "IssuedSessionResponseSchema": "id token expiresAt walletId renewalCount wallets(id name isDefault)",
     "SessionResponseSchema": "id walletId walletName status renewalCount maxRenewals expiresAt absoluteExpiresAt"

@@ -12,14 +12,14 @@ from waiaas.models import Wallet
 from waiaas.schemas import MAX_REASON_LENGTH, SuspendWalletRequestSchema
 from waiaas.services.ids import MAX_ACTOR_LENGTH
 
-TOLD = [
+PARAMETERS = [
     parameter
     for parameter in service_parameters()
     if parameter.name in ("actor", "reason") and parameter.method != "list"
 ]
-every_parameter = pytest.mark.parametrize("parameter", TOLD, ids=map(name_of, TOLD))
+every_parameter = pytest.mark.parametrize("parameter", PARAMETERS, ids=map(name_of, PARAMETERS))
 
-# : Invalid actors and reasons, and the message for each.
+#: Invalid actors and reasons, and the message for each.
 INVALID: dict[str, tuple[object, str]] = {
     "int": (5, "Must be "),
     "bool": (True, "Must be "),
@@ -42,7 +42,7 @@ def test_every_method_that_changes_something_takes_an_actor() -> None:
         *("KillSwitchService.activate", "KillSwitchService.escalate", "KillSwitchService.recover"),
         *("WalletService.create", "WalletService.resume", "WalletService.suspend", "WalletService.terminate"),
     }
-    assert {name_of(parameter) for parameter in TOLD} == {
+    assert {name_of(parameter) for parameter in PARAMETERS} == {
         *(f"{name}-actor" for name in changes),
         "WalletService.suspend-reason",
     }
@@ -55,11 +55,11 @@ def test_invalid_actors_and_reasons_are_refused(scene: Scene, parameter: Service
     value, message = INVALID[kind]
     with expect_refusal(scene.app, "ACTION_VALIDATION_FAILED") as caught:
         call(scene, parameter, value)
-    ((key, (said,)),) = caught.value.details["fields"].items()  # type: ignore[index, union-attr]
-    assert (key, said[: len(message)]) == (parameter.name, message)
-    assert len(said) < 100
+    ((key, (shown,)),) = caught.value.details["fields"].items()  # type: ignore[index, union-attr]
+    assert (key, shown[: len(message)]) == (parameter.name, message)
+    assert len(shown) < 100
     korean: Any = caught.value.to_dict("ko")["details"]
-    assert korean["fields"][key] != [said]
+    assert korean["fields"][key] != [shown]
 
 
 @every_parameter
@@ -81,8 +81,8 @@ def test_valid_text_is_stored_unchanged(scene: Scene, parameter: ServiceParamete
         text = "지" * (MAX_ACTOR_LENGTH if parameter.name == "actor" else MAX_REASON_LENGTH)
     prepare(scene, parameter)
     call(scene, parameter, text)
-    said = [event[5]["reason"] if parameter.name == "reason" else event[1] for event in scene.app.events()]
-    assert set(said) == {text}
+    stored = [event[5]["reason"] if parameter.name == "reason" else event[1] for event in scene.app.events()]
+    assert set(stored) == {text}
 
 
 def test_the_actor_is_validated_even_if_nothing_changes(scene: Scene) -> None:

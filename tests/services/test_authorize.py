@@ -37,8 +37,8 @@ def test_the_authorization_is_frozen(scene: Scene) -> None:
         authorized.session_id = NOBODY  # type: ignore[misc]
 
 
-# : In the order of the checks: the change to the scene, the requested wallet, and the refusal. Each refusal remains
-# when the later changes are made too.
+#: In the order of the checks: the change to the scene, the requested wallet, and the refusal. Each refusal remains
+#: when the later changes are made too.
 CHECKS = {
     "SYSTEM_LOCKED": "INSERT INTO key_value_store VALUES ('kill_switch_state', 'SUSPENDED', 0)",
     "INVALID_TOKEN": "token",

@@ -26,7 +26,7 @@ from waiaas.errors import ALL_CODES
 from waiaas.errors.translation import refusal_for
 from waiaas.services import SessionService, SessionWalletService
 
-# : Codes that this library never raises: they are reserved for the rest of WAIaaS.
+#: Codes that this library never raises: they are reserved for the rest of WAIaaS.
 RESERVED = """
     INVALID_SIGNATURE INVALID_NONCE INVALID_MASTER_PASSWORD MASTER_PASSWORD_LOCKED CONSTRAINT_VIOLATED
     PIPELINE_HALTED INSUFFICIENT_BALANCE INVALID_ADDRESS TX_NOT_FOUND TX_EXPIRED TX_ALREADY_PROCESSED CHAIN_ERROR

@@ -14,9 +14,9 @@ from waiaas.models import Wallet
 from waiaas.schemas import MAX_KEY_LENGTH
 from waiaas.services import AuditService, Page
 
-# : The parameters of the services' methods that are ids, each with the key under which it is refused.
+#: The parameters of the services' methods that are ids, each with the key under which it is refused.
 IDS = {"session_id": "sessionId", "wallet_id": "walletId", "after": "after"}
-# : The parameters that are not ids.
+#: The parameters that are not ids.
 NO_IDS = {
     *("actor", "expires_at", "issued_at", "limit", "reason", "status", "token", "must_be_active"),
     *("chain", "constraints", "default_network", "environment", "name", "owner_address", "public_key", "ttl"),
@@ -34,7 +34,7 @@ PARAMETERS = [
 ]
 every_parameter = pytest.mark.parametrize("parameter", PARAMETERS, ids=map(name_of, PARAMETERS))
 
-# : Values that a caller may pass instead of a valid id.
+#: Values that a caller may pass instead of a valid id.
 NO_ID: dict[str, Callable[[str], object]] = {
     "uuid": uuid.UUID,
     "int": lambda right: 7,

@@ -14,7 +14,7 @@ from waiaas import WAIaaSError
 from waiaas.schemas import CreateSessionRequestSchema, CreateWalletRequestSchema
 from waiaas.services import KillSwitch
 
-# : Requests of agents, and calls that grant rights.
+#: Requests of agents, and calls that grant rights.
 LOCKED: dict[str, Callable[[Scene], Any]] = {
     "authorize": lambda scene: scene.app.sessions.authorize(scene.session.token),
     "authorize a wallet": lambda scene: scene.app.sessions.authorize(scene.session.token, scene.second),
@@ -36,7 +36,7 @@ LOCKED: dict[str, Callable[[Scene], Any]] = {
     "link": lambda scene: scene.app.links.link(scene.session.id, scene.third, actor="admin"),
     "resume": lambda scene: scene.app.wallets.resume(scene.suspended, actor="admin"),
 }
-# : Calls that remove rights, and reads.
+#: Calls that remove rights, and reads.
 UNLOCKED: dict[str, Callable[[Scene], Any]] = {
     "revoke": lambda scene: scene.app.sessions.revoke(scene.session.id, actor="admin"),
     "unlink": lambda scene: scene.app.links.unlink(scene.session.id, scene.second, actor="admin"),
@@ -52,7 +52,7 @@ UNLOCKED: dict[str, Callable[[Scene], Any]] = {
     "verify": lambda scene: scene.app.tokens.verify(scene.session.token),
     "state": lambda scene: scene.app.kill_switch.state(),
 }
-# : Stored values that lock, as SQL; `key_value_store.value` accepts any of them except NULL.
+#: Stored values that lock, as SQL; `key_value_store.value` accepts any of them except NULL.
 LOCKING = [
     *("'SUSPENDED'", "'LOCKED'", "''", "'active'", "'ACTIVE '", "'RECOVERING'"),
     *("X'414354495645'", "1", "'ACTIVE' || char(0)"),

@@ -21,7 +21,7 @@ import waiaas
 from waiaas import WAIaaSError
 from waiaas.backends.sqlite import WaiaasDatabase
 
-# : Removes rights in another process: reads one call per line, and answers when the call has returned.
+#: Removes rights in another process: reads one call per line, and answers when the call has returned.
 ADMINISTRATOR = """
 import sys
 import waiaas
@@ -117,8 +117,8 @@ OPEN: list[Callable[[SqliteDatabase], Any]] = [
     transaction_that_wrote_elsewhere,
 ]
 
-# : What the other process does, and the code with which each call is then refused: `authorize`, and `authenticate` and
-# `resolve` with the session's second wallet; None if it is allowed.
+#: What the other process does, and the code with which each call is then refused: `authorize`, and `authenticate` and
+#: `resolve` with the session's second wallet; None if it is allowed.
 TAKEN: dict[str, tuple[str, tuple[str | None, str | None, str | None]]] = {
     "revoke": ("revoke {session}", ("SESSION_REVOKED", "SESSION_REVOKED", "SESSION_REVOKED")),
     "unlink": ("unlink {session} {second}", ("WALLET_ACCESS_DENIED", None, "WALLET_ACCESS_DENIED")),
@@ -127,7 +127,7 @@ TAKEN: dict[str, tuple[str, tuple[str | None, str | None, str | None]]] = {
     "rotate": ("rotate", ("INVALID_TOKEN", "INVALID_TOKEN", None)),
     "lock": ("lock", ("SYSTEM_LOCKED", "SYSTEM_LOCKED", "SYSTEM_LOCKED")),
 }
-# : How the other process restores what outlives the session of one round.
+#: How the other process restores what outlives the session of one round.
 UNDO = {"suspend": "resume {second}", "lock": "unlock"}
 
 

@@ -98,7 +98,7 @@ class TestReplacedFile:
         assert scene.app.sessions.authorize(scene.session.token).session_id == scene.session.id
 
 
-# : Temporary objects with the names of the library's tables.
+#: Temporary objects with the names of the library's tables.
 SHADOWS = {
     "sessions": "CREATE TEMP TABLE sessions AS SELECT * FROM main.sessions",
     "Sessions": "CREATE TEMP TABLE Sessions AS SELECT * FROM main.sessions",

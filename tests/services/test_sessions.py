@@ -395,7 +395,7 @@ class TestRenew:
         app.execute("DELETE FROM session_wallets")
         app.execute("UPDATE sessions SET renewal_count = 12, absolute_expires_at = ?", NOW)
         end = "UPDATE sessions SET absolute_expires_at = ?"
-        for code, token, mend in (
+        for code, token, repair in (
             ("SESSION_RENEWAL_MISMATCH", other, ("SELECT 1",)),
             ("RENEWAL_LIMIT_REACHED", session.token, ("UPDATE sessions SET renewal_count = 11",)),
             ("SESSION_ABSOLUTE_LIFETIME_EXCEEDED", session.token, (end, NOW + 1)),
@@ -403,7 +403,7 @@ class TestRenew:
         ):
             with expect_refusal(app, code):
                 app.sessions.renew(token, actor="admin")
-            app.execute(*mend)
+            app.execute(*repair)
         app.clock.now = NOW + 500
         with expect_refusal(app, "SESSION_REQUIRES_WALLET") as caught:
             app.sessions.renew(session.token, actor="admin")
@@ -643,7 +643,7 @@ class TestTime:
         assert bad.id in [each.id for each in app.sessions.list(status=found.status).items]
         assert app.query(f"SELECT {column} FROM sessions WHERE id = ?", bad.id) == [(stored,)]
 
-    # : Invalid expiries of a session: values that a clock in milliseconds or in text would write, and others.
+    #: Invalid expiries of a session: values that a clock in milliseconds or in text would write, and others.
     NO_END = {
         "milliseconds": (NOW + 1000) * 1000,
         "microseconds": (NOW + 1000) * 1_000_000,

@@ -1,4 +1,4 @@
-"""All services on a file at a clock that a test moves, and tokens made by hand, apart from the library."""
+"""All services on a file with a clock that a test sets, and tokens made without the library."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HEADER = {"alg": "HS256", "typ": "JWT"}
 
 
 class Clock:
-    """A clock that stands still until a test moves it; `now` is in Unix seconds."""
+    """A clock that stops until a test moves it; `now` is in Unix seconds."""
 
     def __init__(self, now: float = NOW) -> None:
         self.now = now
@@ -39,7 +39,7 @@ class Clock:
 
 
 class Application(ServiceSet):
-    """A database file with all services on it, at a clock that a test moves."""
+    """A database file with all services on it, with a clock that a test sets."""
 
     def __init__(
         self, path: Path, clock: Clock | None = None, database: SqliteDatabase | None = None, **settings: int
@@ -56,7 +56,7 @@ class Application(ServiceSet):
         return str(self.wallets.create(**CreateWalletRequestSchema().load(request | changes), actor="admin").id)
 
     def session(self, *wallet_ids: str, **more: Any) -> IssuedSession:
-        """Create a session for wallets; `more` are further wire keys of the request."""
+        """Create a session for wallets; `more` are additional wire keys of the request."""
         return self.sessions.create(
             **CreateSessionRequestSchema().load({"walletIds": list(wallet_ids), **more}), actor="admin"
         )
@@ -66,19 +66,19 @@ class Application(ServiceSet):
         return self.sessions.renew(token, actor="admin")
 
     def execute(self, statement: str, *parameters: Any) -> None:
-        """Change the file behind the services' back."""
+        """Change the file directly, without the services."""
         self.database.execute_sql(statement, parameters)
 
     def query(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        """Read the file by a connection of its own."""
+        """Read the file through a separate connection."""
         return query(self.path, statement, *parameters)
 
     def rows(self) -> dict[str, list[tuple[Any, ...]]]:
-        """All rows of all tables."""
+        """Return all rows of all tables."""
         return dump(self.path)
 
     def key(self, name: str = "jwt_secret_current") -> bytes:
-        """A token key as it stands in the file, decoded."""
+        """Return a token key as stored in the file, decoded."""
         ((value,),) = self.query("SELECT value FROM key_value_store WHERE key = ?", name)
         return bytes.fromhex(json.loads(value)["secret"])
 
@@ -91,14 +91,14 @@ class Application(ServiceSet):
         self.tokens.rotate(actor="admin")
 
     def events(self) -> list[tuple[Any, ...]]:
-        """The audit log in its order: event, actor, wallet, session, transaction, details."""
+        """Return the audit log in order: event, actor, wallet, session, transaction, details."""
         rows = self.query(
             "SELECT event_type, actor, wallet_id, session_id, tx_id, details FROM audit_log ORDER BY id",
         )
         return [(*row[:5], json.loads(row[5])) for row in rows]
 
     def default_links(self) -> dict[str, list[str]]:
-        """The default wallets of each session that has links."""
+        """Return the default wallets of each session that has links."""
         found: dict[str, list[str]] = {}
         for session, wallet, is_default in self.query(
             "SELECT session_id, wallet_id, is_default FROM session_wallets ORDER BY session_id, wallet_id"
@@ -111,7 +111,7 @@ class Application(ServiceSet):
 def expect_refusal(
     app: Application, code: str, reason: str | None = None
 ) -> Iterator[pytest.ExceptionInfo[WAIaaSError]]:
-    """Expect a refusal that leaves every row of every table as it was."""
+    """Expect a refusal that changes no row of any table."""
     before = app.rows()
     with pytest.raises(WAIaaSError) as caught:
         yield caught
@@ -125,12 +125,12 @@ def b64(data: bytes) -> str:
 
 
 def unb64(text: str) -> bytes:
-    """The bytes that such base64 stands for."""
+    """Decode such base64."""
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
 def make_token(key: bytes, claims: Any, header: Any = HEADER, digest: str = "sha256") -> str:
-    """A token by the daemon's rules; claims and header are JSON values, or the bytes to be signed as they are."""
+    """Return a token in the daemon's format; claims and header are JSON values, or bytes to sign unchanged."""
     signed = ".".join(b64(_json(each)) for each in (header, claims))
     return f"wai_sess_{signed}.{b64(hmac.new(key, signed.encode(), digest).digest())}"
 
@@ -140,12 +140,12 @@ def _json(value: Any) -> bytes:
 
 
 def sha256(text: str) -> str:
-    """The SHA-256 of a text as hexadecimal digits."""
+    """Return the SHA-256 of a text as hexadecimal digits."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 class Scene:
-    """An application in which each change can be made: linked wallets, one that is not, a suspended one."""
+    """An application in which each change can be made: linked wallets, an unlinked one, a suspended one."""
 
     def __init__(self, app: Application) -> None:
         self.app = app
@@ -169,7 +169,7 @@ class Scene:
         return copied
 
 
-#: Each change that the services can make, for a scene and the actor who asks for it.
+#: Each change that the services can make, for a scene and an actor.
 CHANGES: dict[str, Callable[[Scene, str], Any]] = {
     "create a wallet": lambda scene, actor: scene.app.wallets.create(
         **{

@@ -1,4 +1,4 @@
-"""What the audit log says that there is: the log replayed, to be compared with the tables."""
+"""The state that results from replaying the audit log, to be compared with the tables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 
 class State(NamedTuple):
-    """Sessions (revoked, renewals), links (is it the default), and wallets' statuses."""
+    """Sessions (revoked, renewals), links (whether it is the default), and wallets' statuses."""
 
     sessions: dict[str, tuple[bool, int]]
     links: dict[tuple[str, str], bool]
@@ -28,7 +28,7 @@ _STATUS = {
 
 
 def stored(path: Path) -> State:
-    """What the tables say."""
+    """Return the state in the tables."""
     with closing(sqlite3.connect(path)) as database:
         return State(
             {
@@ -48,7 +48,7 @@ def stored(path: Path) -> State:
 
 
 def replayed(path: Path) -> State:
-    """What the audit log says, taken for the only truth: no row may be missing, double or of another's change."""
+    """Return the state according to the audit log; no row may be missing, duplicate or of another change."""
     state = State({}, {}, {}, set(), False)
     with closing(sqlite3.connect(path)) as database:
         for event, wallet, session, tx, details in database.execute(
@@ -83,7 +83,7 @@ def _replay(state: State, event: str, wallet: str, session: str, tx: str, detail
         assert (session, wallet) not in links
         links[session, wallet] = details["isDefault"]
     elif event == "SESSION_WALLET_UNLINKED":
-        # Where the wallet was terminated its last row, WALLET_TERMINATED, takes the link.
+        # If the wallet was terminated, its last row, WALLET_TERMINATED, removes the link.
         links.pop((session, wallet), None) if not details else None
     elif event == "SESSION_DEFAULT_WALLET_SET":
         assert (session, wallet) in links
@@ -96,6 +96,6 @@ def _replay(state: State, event: str, wallet: str, session: str, tx: str, detail
     elif event == "KEY_ROTATED":
         return state._replace(rotated=True)
     else:
-        # Each session, wallet and transaction that it is about has a row of its own.
+        # Each affected session, wallet and transaction has a row of its own.
         assert event.startswith("KILL_SWITCH_")
     return state

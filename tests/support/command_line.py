@@ -1,4 +1,4 @@
-"""The command `waiaas` as tests run it: in this process, as a process of its own, and on a terminal."""
+"""The command `waiaas` as tests run it: in this process, as a separate process, and on a terminal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from support.python_processes import environment
 
 from waiaas.cli import main
 
-# click 8.1 mixes standard error into standard output unless told otherwise; 8.2 knows no such option any more.
+# click 8.1 mixes standard error into standard output by default; 8.2 no longer has the option.
 _SEPARATE = {"mix_stderr": False} if "mix_stderr" in inspect.signature(CliRunner).parameters else {}
 _OF_THE_USER = ("WAIAAS_LANG", "WAIAAS_DATABASE", "NO_COLOR", "FORCE_COLOR", "TERM", "COLUMNS")
 _END = b"<end>"
@@ -33,9 +33,9 @@ def run(*arguments: str | Path, typed: str | None = None, **environment: str) ->
 
 
 def program(*arguments: str | Path, code: str | None = None, **environment: Any) -> Any:
-    """Run the real program, or a text of Python in its place; `stdout` and `stderr` are as for `subprocess`.
+    """Run the real program, or Python code instead; `stdout` and `stderr` are as for `subprocess`.
 
-    What it wrote is text in UTF-8, or bytes with `binary`.
+    Its output is UTF-8 text, or bytes with `binary`.
     """
     encoding = None if environment.pop("binary", False) else "utf-8"
     streams = {name: environment.pop(name, subprocess.PIPE) for name in ("stdout", "stderr")}
@@ -50,13 +50,13 @@ def program(*arguments: str | Path, code: str | None = None, **environment: Any)
 
 
 def on_a_terminal(*arguments: str | Path, columns: int = 80, **environment: Any) -> tuple[Any, str]:
-    """Run the real program with a terminal as its standard error; what was written there comes second."""
+    """Run the real program with a terminal as its standard error, and return the terminal's output second."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     written = b""
     try:
         result = program(*arguments, stderr=slave, **{"TERM": "xterm", **environment})
-        # A terminal that is closed may forget what nobody has read yet, so it is read up to a mark first.
+        # A closed terminal may discard unread output, so it is first read up to a mark.
         os.write(slave, _END)
         while not written.endswith(_END):
             written += os.read(master, 4096)
@@ -67,7 +67,7 @@ def on_a_terminal(*arguments: str | Path, columns: int = 80, **environment: Any)
 
 
 def left_on_screen(written: str, columns: int = 80) -> str:
-    """What a terminal shows in the end: it goes back to overwrite, erases the rest of a line and does not wrap."""
+    """Return what a terminal shows at the end, with overwritten and erased lines, without wrapping."""
     lines = []
     for line in written.split("\r\n"):
         shown = ""
@@ -79,13 +79,13 @@ def left_on_screen(written: str, columns: int = 80) -> str:
 
 
 def variables_of_a_program(**variables: str) -> dict[str, str]:
-    """The environment of a program that finds this library, and nothing that its user has set."""
+    """Return the environment of a program that finds this library, without settings of the user."""
     inherited = {name: value for name, value in environment().items() if name not in _OF_THE_USER}
     return {**inherited, "PYTHONUTF8": "1", **variables}
 
 
 def only_object(stdout: str) -> dict[str, Any]:
-    """The one JSON object that a standard output is made of, on one line."""
+    """Return the one JSON object in a standard output, which must be on one line."""
     assert stdout.endswith("}\n")
     assert stdout.count("\n") == 1
     found = json.loads(stdout)

@@ -1,7 +1,7 @@
-"""Callers that ask the services for something at one moment: threads on one database object, or processes on one file.
+"""Concurrent callers of the services: threads on one database object, or processes on one file.
 
-A call is plain text, so that another process can be told of it: service, method, arguments. What comes of it is an
-`Outcome`: the code of a refusal, or what was answered, and the token where there is a new one.
+A call is plain data, so that it can be sent to another process: service, method, arguments. Its result is an
+`Outcome`: the code of a refusal, or the returned value, and the token if there is a new one.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from waiaas import WAIaaSError
 from waiaas.schemas import CreateSessionRequestSchema, CreateWalletRequestSchema
 from waiaas.services import AuthenticatedSession, IssuedSession
 
-#: How many callers there are; a race may have fewer.
+#: The number of callers; a race may have fewer.
 CALLERS = 4
-#: How many sessions a wallet may have.
+#: The maximum number of sessions of a wallet.
 SESSIONS_PER_WALLET = 3
 # No test waits on purpose: this only ends a run in which callers wait for each other.
 _DEADLOCK_AFTER = 120
@@ -45,14 +45,14 @@ def new_session(*wallet_ids: str) -> Call:
 
 
 class Outcome(NamedTuple):
-    """What came of a call."""
+    """The result of a call."""
 
-    said: str
+    result: str
     token: str | None = None
 
 
 class Services(ServiceSet):
-    """The services on a file, at a clock that stands still until `now` is set."""
+    """The services on a file, with a clock that stops until `now` is set."""
 
     def __init__(self, path: Path, now: float) -> None:
         self.now = now
@@ -67,7 +67,7 @@ class Services(ServiceSet):
         return getattr(getattr(self, service), method)(*arguments, **options)
 
     def ask(self, call: Call) -> Outcome:
-        """Make a call and tell what came of it."""
+        """Make a call and return its outcome."""
         try:
             answer = self.make(call)
         except WAIaaSError as error:
@@ -92,7 +92,7 @@ class Threads:
         self._all(lambda _: services.database.execute_sql("SELECT count(*) FROM wallets").fetchone())
 
     def race(self, calls: Sequence[Sequence[Call]]) -> list[list[Outcome]]:
-        """Let each caller make its calls, one after another, beginning together."""
+        """Let each caller make its calls in sequence, starting together."""
         services = self._services
         assert services is not None
         todo = [*calls, *[()] * (CALLERS - len(calls))]
@@ -109,7 +109,7 @@ class Threads:
         self._pool.shutdown()
 
     def _all(self, do: Callable[[int], Any]) -> list[Any]:
-        """Do something in every thread; each waits for the others, so that each is asked once."""
+        """Run something in every thread; each waits for the others, so that every thread runs it once."""
 
         def one(number: int) -> Any:
             self._barrier.wait()
@@ -120,11 +120,11 @@ class Threads:
 
 
 class Processes:
-    """Processes that share a file, each with a database object and services of its own."""
+    """Processes that share a file, each with its own database object and services."""
 
     def __init__(self) -> None:
         context = multiprocessing.get_context("spawn")
-        # Kept, for with the object its semaphores would go before the processes have found them.
+        # Kept, because without the object its semaphores would be deleted before the processes have opened them.
         self._barrier = barrier = context.Barrier(CALLERS, timeout=_DEADLOCK_AFTER)
         self._lines = []
         self._processes = []
@@ -140,7 +140,7 @@ class Processes:
         self._ask([("open", path, now)] * CALLERS)
 
     def race(self, calls: Sequence[Sequence[Call]]) -> list[list[Outcome]]:
-        """Let each caller make its calls, one after another, beginning together."""
+        """Let each caller make its calls in sequence, starting together."""
         todo = [*calls, *[()] * (CALLERS - len(calls))]
         return self._ask([("race", each) for each in todo])[: len(calls)]
 
@@ -166,16 +166,16 @@ class Processes:
 
 
 def serve(line: Any, barrier: Any) -> None:
-    """Do in a process of its own what its parent asks for, until it says to stop."""
+    """Run the parent's requests in a separate process until it sends the end."""
     services: Services | None = None
     while True:
-        word, *said = line.recv()
+        word, *arguments = line.recv()
         answer = None
         if word == "open":
-            services = Services(*said)
+            services = Services(*arguments)
         elif word == "race" and services is not None:
             barrier.wait()
-            answer = [services.ask(call) for call in said[0]]
+            answer = [services.ask(call) for call in arguments[0]]
         elif services is not None:
             services.database.close_all()
             services = None

@@ -1,4 +1,4 @@
-"""What is done to a database file while the power fails, and what the file must be afterwards."""
+"""Commands on a database file during a power cut, and checks of the file afterwards."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MODELS: tuple[Model, ...] = ("weak", "ordered")
 _NAME = "wallets.db"
 _PAGE = Path(__file__).parents[2] / "docs/how-to/upgrade-a-file.rst"
 _LATEST = waiaas.LATEST_SCHEMA_VERSION
-# A row that is in the write-ahead log alone.
+# A row that is only in the write-ahead log.
 _LOGGED = "INSERT INTO wc_store VALUES ('logged', 'in the log alone')"
 _CONNECT = """
 import sys, waiaas
@@ -74,7 +74,7 @@ _Rows = dict[str, list[Any]]
 
 @dataclass(frozen=True)
 class Scenario:
-    """A command on a file, and how it is done again afterwards."""
+    """A command on a file, and how it is repeated afterwards."""
 
     name: str
     make: Callable[[Path], object]
@@ -94,7 +94,7 @@ class Scenario:
 
 @dataclass
 class Result:
-    """What a scenario's power cuts left."""
+    """The result of a scenario's power cuts."""
 
     scenario: str
     model: Model
@@ -110,7 +110,7 @@ class Result:
 def cut(name: str, *, count: int, seed: object, finish_every: int = 1) -> list[Result]:
     """Check up to `count` states that a power cut can leave of a scenario, in each model.
 
-    :param finish_every: the command is done again in one of so many states only.
+    :param finish_every: repeat the command in one of so many states only.
     """
     trial = _trial(name)
     return [trial.cut(model, count=count, seed=seed, finish_every=finish_every) for model in MODELS]
@@ -123,13 +123,13 @@ def cut_by_name(job: tuple[str, int]) -> list[Result]:
 
 
 def log_of(name: str) -> Log:
-    """Return what the command of a scenario did."""
+    """Return the recorded calls of a scenario's command."""
     return _trial(name).log
 
 
 @cache
 def _trial(name: str) -> _Trial:
-    """A scenario, recorded once for all tests."""
+    """Return a scenario, recorded once for all tests."""
     (scenario,) = (each for each in SCENARIOS if each.name == name)
     with _folder() as folder:
         return _Trial(scenario, folder)
@@ -149,7 +149,7 @@ class WrongError(Exception):
 
 
 class _Trial:
-    """A scenario that was recorded."""
+    """A recorded scenario."""
 
     def __init__(self, scenario: Scenario, folder: Path) -> None:
         self._scenario = scenario
@@ -177,7 +177,7 @@ class _Trial:
         return result
 
     def _check(self, state: State, finish_every: int) -> str:
-        """Check what a power cut left, each time as it was left; returns `old` or `new`, or raises."""
+        """Check a state, each time from its original files; returns `old` or `new`, or raises."""
         with _placed(state) as path:
             names = frozenset((each.name, each.stat().st_size > 0) for each in path.parent.iterdir())
             outcome = self._look_plainly(state, path)
@@ -185,7 +185,7 @@ class _Trial:
         if recovered is not None and not self._is_partial(state):
             with _placed(state) as path:
                 self._look_with_library(path, outcome)
-        # Once for what SQLite makes of the database and its journal or log; and in some states more than once.
+        # Once for each different result of SQLite's recovery, and in some states more than once.
         files = (names, hash(recovered))
         self._checked += 1
         is_to_finish = files not in self._finished or self._scenario.is_quick or self._checked % 50 == 0
@@ -196,7 +196,7 @@ class _Trial:
         return outcome
 
     def _look_plainly(self, state: State, path: Path) -> str:
-        """With plain SQLite: the rows and the backups."""
+        """Read the rows and the backups with plain SQLite."""
         outcome = "old" if self._is_partial(state) else self._outcome(_rows(path))
         if outcome == "old" and (state.is_end or state.printed):
             raise WrongError("the command had ended, and its change is gone")
@@ -217,16 +217,16 @@ class _Trial:
             raise WrongError(f"the version is {expected}, and the library finds {version}")
 
     def _finish(self, path: Path) -> None:
-        """Do the command's work again, and look again."""
+        """Repeat the command, and check again."""
         self._scenario.finish(path)
         if _without_times(_rows(path)) != _without_times(self._after):
             raise WrongError("doing it again did not end with the same rows")
         unknown = [each.name for each in path.parent.iterdir() if not each.name.startswith(_NAME)]
         if unknown:
-            raise WrongError(f"{', '.join(unknown)} is left behind")
+            raise WrongError(f"{', '.join(unknown)} remains")
 
     def _is_partial(self, state: State) -> bool:
-        """Whether the file can be without its log: it is not yet the backup that is to replace it."""
+        """Return whether the file is incomplete without its log, because the backup has not yet replaced it."""
         contents = [content for name, (_, content) in state.files.items() if name == _NAME or ".backup" in name]
         return self._scenario.loses_log and len(set(contents)) > 1
 
@@ -240,7 +240,7 @@ class _Trial:
 
 
 def _rows(path: Path) -> _Rows:
-    """The rows of all tables as plain SQLite reads them; none where there is no file. Raises if it is damaged."""
+    """Return the rows of all tables with plain SQLite, or none without a file; raises if it is corrupt."""
     if not path.exists():
         return {}
     with closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True, isolation_level=None)) as database:
@@ -256,14 +256,14 @@ def _version(rows: _Rows) -> int:
 
 
 def _without_times(rows: _Rows) -> _Rows:
-    """When versions were applied is not the same in another run."""
+    """Omit the times at which versions were applied, which differ between runs."""
     applied = [(version, description) for version, _, description in rows.get("schema_version", ())]
     return {**rows, "schema_version": applied}
 
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """An empty folder, in memory where the system has such a place."""
+    """An empty folder, in memory if possible."""
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="power-cuts-", dir=memory) as name:
         yield Path(name)
@@ -271,7 +271,7 @@ def _folder() -> Iterator[Path]:
 
 @contextmanager
 def _placed(state: State) -> Iterator[Path]:
-    """The files of a state in a folder of their own; gives the path of the database."""
+    """Write the files of a state to a new folder, and yield the path of the database."""
     with _folder() as folder:
         state.write(folder)
         yield folder / _NAME
@@ -282,7 +282,7 @@ def _file(version: int, *, wal: bool = False) -> Callable[[Path], object]:
 
 
 def _with_table_level_key(path: Path) -> None:
-    """A file of version 18 whose column SQLite cannot drop in place."""
+    """Make a file of version 18 whose column SQLite cannot drop in place."""
     make_file(path, 18, rows=4)
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         (sql,) = database.execute("SELECT sql FROM sqlite_master WHERE name = 'sessions'").fetchone()
@@ -304,7 +304,7 @@ def _with_folder_for_backups(path: Path) -> None:
 
 
 def _with_hot_journal(path: Path) -> None:
-    """A file as a power cut leaves it in the middle of a transaction."""
+    """Make a file as a power cut leaves it in the middle of a transaction."""
     with _folder() as elsewhere:
         original = make_file(elsewhere / _NAME, 18, rows=4)
         with closing(sqlite3.connect(original, isolation_level=None)) as database:
@@ -318,7 +318,7 @@ def _with_hot_journal(path: Path) -> None:
 
 
 def _upgraded(path: Path, *, with_log: bool = False) -> None:
-    """A file at the latest version, with the backup that its upgrade made."""
+    """Make a file at the latest version, with the backup of its upgrade."""
     make_file(path, 18, rows=4, wal=True)
     with open_to_change(path) as database:
         waiaas.upgrade(database, clock=lambda: 1_800_000_000)
@@ -358,7 +358,7 @@ def _init(path: Path) -> None:
 
 
 def documented_restore() -> list[str]:
-    """The commands that the page on upgrades gives to put a backup in the place of the file."""
+    """Return the documented commands that restore a backup."""
     text = _PAGE.read_text("utf-8").partition("Roll back")[2]
     block = text.partition(".. code-block:: console\n\n")[2].partition("\n\n")[0]
     commands = [line.strip().removeprefix("$ ") for line in block.splitlines() if line.strip().startswith("$ ")]

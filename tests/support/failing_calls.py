@@ -1,7 +1,7 @@
-"""Commands of waiaas in processes of their own in which a chosen file call fails, by the library of `file_calls.c`.
+"""Commands of waiaas in separate processes in which a chosen file call fails, by the library of `file_calls.c`.
 
-Run as a program this file is the parent of those processes: for each line it forks, and the fork runs the command with
-the failure. Forking takes a tenth of the time that a new Python takes.
+Run as a program, this file is the parent of those processes: for each line it forks, and the fork runs the command
+with the failure. Forking takes a tenth of the time that a new Python takes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ KINDS = {
 NOW = 1_800_000_000.0
 #: The exit code of a command that ended with an exception.
 TRACEBACK = 70
-# A command that hangs is ended by SIGALRM, and so shows as one that a signal killed.
+# A command that hangs is ended by SIGALRM, and so appears as killed by a signal.
 _LONGEST = 60
 
 
@@ -41,7 +41,7 @@ class Failure(NamedTuple):
     kinds: tuple[str, ...]
     """Names of `KINDS`."""
     pattern: str
-    """Of paths below the folder, as a shell has it; `*` stands for `/` too, and the folder itself is empty."""
+    """A shell pattern of paths below the folder; `*` also matches `/`, and the folder itself is empty."""
     number: int = 0
     """Which of these calls of the process, from 1; 0 lets all happen and counts them."""
     error: str = "EIO"
@@ -50,7 +50,7 @@ class Failure(NamedTuple):
     """All calls that follow fail too."""
 
     def __str__(self) -> str:
-        """Name the failure for the message of a test."""
+        """Describe the failure for the message of a test."""
         since = "from" if self.is_lasting else "at"
         return f"{self.error} {since} {'/'.join(self.kinds)} {self.number} of {self.pattern!r}"
 
@@ -87,7 +87,7 @@ class Commands:
         self._parent.communicate()
 
     def run(self, folder: Path, arguments: Sequence[object], failure: Failure | None = None) -> Ended:
-        """Run `waiaas` with arguments in a folder; temporary files are made in `tmp` there.
+        """Run `waiaas` with arguments in a folder; temporary files are created in `tmp` there.
 
         If the first argument is `-c`, the second is a Python program and the others are its arguments.
         """
@@ -126,7 +126,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _become(folder: str, arguments: list[str], elsewhere: str, fail: str = "") -> int:
-    """Run a command in this process, which is a fork, to its exit code."""
+    """Run a command in this forked process, up to its exit code."""
     for number, name in ((1, "printed"), (2, "errors")):
         os.dup2(os.open(f"{elsewhere}/{name}", os.O_WRONLY | os.O_CREAT, 0o600), number)
     os.chdir(folder)

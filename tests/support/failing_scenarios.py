@@ -1,4 +1,4 @@
-"""Commands whose file calls fail, and what must hold of the file and the answer after each failure."""
+"""Commands with failing file calls, and what must hold of the file and the result after each failure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import waiaas
 LATEST = waiaas.LATEST_SCHEMA_VERSION
 NAME = "wallets.db"
 _SIDECARS = ("-wal", "-shm", "-journal")
-# What a command is asked to do in Python: to open the file, upgrade it if it is old, and close it.
+# A command as Python code: open the file, upgrade it if it is old, and close it.
 _CONNECT = f"""
 import sys, waiaas
 try:
@@ -35,7 +35,7 @@ except waiaas.WAIaaSError as error:
 
 
 class Scenario(NamedTuple):
-    """A command and the file that it is given."""
+    """A command and its file."""
 
     name: str
     make: Callable[[Path], object]
@@ -46,7 +46,7 @@ class Scenario(NamedTuple):
 
 
 class State(NamedTuple):
-    """What is in a file: its schema version, tables, and rows but for the moments at which versions were applied."""
+    """The content of a file: its schema version, tables, and rows without the times at which versions were applied."""
 
     version: int
     content: frozenset[Any]
@@ -60,7 +60,7 @@ def _old(version: int, *, wal: bool = False) -> Callable[[Path], object]:
 
 
 def _killed(version: int, *suffixes: str) -> Callable[[Path], object]:
-    """A file whose last rows are in the log that a killed daemon left."""
+    """Make a file whose last rows are in the log of a killed daemon."""
     statement = "INSERT INTO key_value_store (key, value, updated_at) VALUES ('left', 'in the log', 1)"
     return lambda path: killed(path, lambda original: make_file(original, version, wal=True), statement, *suffixes)
 
@@ -93,14 +93,14 @@ SCENARIOS = {scenario.name: scenario for scenario in _scenarios()}
 
 
 class Trial:
-    """One scenario, run again and again with other failures."""
+    """One scenario, run repeatedly with different failures."""
 
     def __init__(self, scenario: Scenario, folder: Path, commands: Commands) -> None:
         self.scenario = scenario
         self._folder = folder
         self._commands = commands
         self._path = folder / NAME
-        # What was found out about files that came out the same, and what the next upgrade makes of a state.
+        # Cached findings about equal files, and the result of the next upgrade of a state.
         self._known: dict[tuple[bytes, ...], tuple[State, list[str]]] = {}
         self._newest: dict[State, State] = {}
         self._begin()
@@ -115,17 +115,17 @@ class Trial:
         self._newest[self.before] = state_of(self._path)
 
     def count(self, kind: str, pattern: str) -> int:
-        """How many calls of a kind the command makes if none fails."""
+        """Return how many calls of a kind the command makes if none fails."""
         self._begin()
         return self._commands.run(self._folder, self.scenario.arguments, Failure((kind,), pattern)).failed
 
     def counts(self) -> dict[str, int]:
-        """How many calls of each kind the command makes if none fails."""
+        """Return how many calls of each kind the command makes if none fails."""
         self._begin()
         return self._commands.run(self._folder, self.scenario.arguments, Failure(tuple(KINDS), "*")).counts
 
     def run(self, failure: Failure) -> tuple[Ended, list[str]]:
-        """Run the command with a failure; return how it ended and what is wrong with that."""
+        """Run the command with a failure; return how it ended and the problems."""
         self._begin()
         ended = self._commands.run(self._folder, self.scenario.arguments, failure)
         wrong = list(self._wrong(ended))
@@ -152,7 +152,7 @@ class Trial:
         yield from wrong_afterwards
 
     def _found(self) -> tuple[State, list[str]]:
-        """The state of the file, and what does not hold after the next run; once for files that are the same."""
+        """Return the state of the file, and the problems after the next run; cached for equal files."""
         key = tuple(
             path.read_bytes() if path.exists() else b""
             for path in (Path(f"{self._path}{suffix}") for suffix in ("", "-wal", "-journal"))
@@ -163,7 +163,7 @@ class Trial:
         return self._known[key]
 
     def _wrong_afterwards(self, state: State) -> Iterator[str]:
-        """What does not hold after the next run without failures."""
+        """Return the problems after the next run without failures."""
         command = ("upgrade", NAME) if state.version else ("init", NAME)
         ended = self._commands.run(self._folder, command)
         if ended.code:
@@ -183,7 +183,7 @@ class Trial:
 
 
 def state_of(path: Path) -> State:
-    """Read a file by plain SQLite as the next program would, from a copy that is recovered if it has to be."""
+    """Read a file with plain SQLite as the next program would, from a copy that is recovered if necessary."""
     if not path.exists() or not path.stat().st_size:
         return EMPTY
     with tempfile.TemporaryDirectory() as folder:

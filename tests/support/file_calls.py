@@ -1,7 +1,7 @@
 """The file calls of a process, recorded with their data by a preloaded library (`file_calls.c`).
 
-`file_calls_library()` compiles the library once for each test run and skips the test where that cannot be done.
-`record(command, folder)` runs a command and returns the `Call`s that it made in a folder, in their order.
+`file_calls_library()` compiles the library once per test run, and skips the test if that is impossible.
+`record(command, folder)` runs a command and returns the `Call`s that it made in a folder, in order.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _HEADER = struct.Struct("<6I2Qq")
 
 
 class Kind(IntEnum):
-    """What a call does; the numbers are those of `file_calls.c`."""
+    """The kind of a call; the numbers are those of `file_calls.c`."""
 
     OPEN = 1
     WRITE = 2
@@ -66,7 +66,7 @@ class Call(NamedTuple):
 
 
 class Recording(NamedTuple):
-    """A command that has ended, and its calls."""
+    """A finished command and its calls."""
 
     code: int
     printed: bytes
@@ -76,7 +76,7 @@ class Recording(NamedTuple):
 
 @cache
 def file_calls_library() -> Path:
-    """Compile the library, and return its path; skip the test where there is no Linux, compiler or preloading."""
+    """Compile the library and return its path, or skip the test without Linux, a compiler or preloading."""
     if not sys.platform.startswith("linux") or sys.maxsize < 2**32:
         pytest.skip("file calls are recorded on 64-bit Linux only")
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
@@ -101,16 +101,16 @@ def file_calls_library() -> Path:
 
 
 def preloaded(folder: Path, log: Path) -> dict[str, str]:
-    """The environment of a process whose file calls in a folder go to a log."""
+    """Return the environment of a process whose file calls in a folder are logged."""
     return _environment(file_calls_library(), folder, log)
 
 
 def record(command: Sequence[str | Path], folder: Path, **options: Any) -> Recording:
-    """Run a command to its end and record its file calls in a folder, its children's too.
+    """Run a command to its end and record its file calls in a folder, including its children's.
 
     :param command: the program and its arguments.
-    :param folder: the folder whose files are watched; it exists.
-    :param options: of `subprocess.run`, such as `cwd`, `input` or `env`.
+    :param folder: the watched folder, which must exist.
+    :param options: options of `subprocess.run`, such as `cwd`, `input` or `env`.
     """
     with tempfile.TemporaryDirectory() as elsewhere:
         log = Path(elsewhere) / "log"
@@ -121,7 +121,7 @@ def record(command: Sequence[str | Path], folder: Path, **options: Any) -> Recor
 
 
 def read_log(log: Path) -> Iterator[Call]:
-    """The calls of a log, in their order."""
+    """Return the calls of a log, in order."""
     text, at = log.read_bytes(), 0
 
     def part(length: int) -> bytes:

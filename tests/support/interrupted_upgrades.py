@@ -1,7 +1,7 @@
-"""Upgrades that are killed with -9, or whose disk fails, at a chosen point, in processes of their own.
+"""Upgrades that are killed with -9, or whose disk fails, at a chosen point, in separate processes.
 
-Run as a program this file is the parent of those processes: for each line `[path, number, delay]` it forks, the fork
-upgrades the file and meets the fault when it has come so far, and what became of it is printed.
+Run as a program, this file is the parent of those processes: for each line `[path, number, delay]` it forks, the fork
+upgrades the file until it reaches the fault, and the result is printed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _READING = re.compile(
 
 
 def upgraded(path: Path) -> dict[str, list[Any]]:
-    """Finish the upgrade of a file; the rows that it then has."""
+    """Finish the upgrade of a file, and return its rows."""
     with open_to_change(path) as database:
         waiaas.upgrade(database, backup=False, clock=lambda: NOW)
         assert waiaas.check(database).findings == []
@@ -43,7 +43,7 @@ def upgraded(path: Path) -> dict[str, list[Any]]:
 
 
 class Trial:
-    """A file that is upgraded over and over, each time with a fault, and looked at."""
+    """A file that is upgraded repeatedly, each time with a fault, and checked."""
 
     def __init__(self, original: Path) -> None:
         self.path = original.with_name("killed.db")
@@ -52,7 +52,7 @@ class Trial:
         self._original = original
 
     def begin(self) -> Path:
-        """Put the file as it was in place, alone."""
+        """Restore the original file, alone in its folder."""
         for left in [*self.path.parent.glob("killed.db*"), *self.path.parent.glob(".killed.db*")]:
             shutil.rmtree(left) if left.is_dir() else left.unlink()
         self.path.with_name("filler").unlink(missing_ok=True)
@@ -60,7 +60,7 @@ class Trial:
         return self.path
 
     def version_afterwards(self) -> int:
-        """The version that the file is wholly at; its backups are whole, and the next upgrade finishes."""
+        """Return the version that the file completely has; its backups are complete, and the next upgrade finishes."""
         self.path.with_name("filler").unlink(missing_ok=True)
         with open_to_change(self.path) as database:
             version = waiaas.status(database).version
@@ -80,11 +80,11 @@ class Ended(NamedTuple):
 
 
 class Victims:
-    """Processes whose upgrade meets a fault at a point.
+    """Processes whose upgrade has a fault at a chosen point.
 
     The points are counted: each `phase`, each `statement`, before and after each `write`, each `line of the backup`.
-    The fault is `kill`, or from that point on `io error` (no write to the file or what stands beside it succeeds) or
-    `full disk`; or it is `kill from outside`, by another process and some time after the point.
+    The fault is `kill`, or from that point on `io error` (every write to the file or its neighbours fails) or `full
+    disk`; or `kill from outside`, by another process some time after the point.
     """
 
     def __init__(self, points: str, fault: str = "kill") -> None:
@@ -113,11 +113,11 @@ class Victims:
 
 
 def _at_each_phase(_: Callable[[], None]) -> None:
-    """Progress is told in any case."""
+    """Do nothing, because progress is reported in any case."""
 
 
 def _at_each_statement(arrive: Callable[[], None], only_around_writes: bool = False) -> None:
-    """Every statement on the file or its copy, just before it runs; those in memory change nothing."""
+    """Visit every statement on the file or its copy, just before it runs; those in memory change nothing."""
     connect, wrote = sqlite3.connect, True
 
     def visit(statement: str) -> None:
@@ -136,12 +136,12 @@ def _at_each_statement(arrive: Callable[[], None], only_around_writes: bool = Fa
 
 
 def _around_each_write(arrive: Callable[[], None]) -> None:
-    """Before and after every statement that writes: between two that only read, the file stays what it is."""
+    """Visit every writing statement, before and after it; reads in between do not change the file."""
     _at_each_statement(arrive, only_around_writes=True)
 
 
 def _at_each_line_of_the_backup(arrive: Callable[[], None]) -> None:
-    """Every line of its modules, just before it runs, and every few pages that SQLite has copied."""
+    """Visit every line of the backup's modules, just before it runs, and every few pages that SQLite has copied."""
     modules = {backup.__file__, private_folder.__file__}
 
     def trace(frame: Any, event: str, _: object) -> Any:
@@ -161,7 +161,7 @@ def _kill(_: Path) -> None:
 
 
 def _let_no_write_succeed(folder: Path) -> None:
-    """Put a descriptor that can only read in the place of each open one of the files in a folder."""
+    """Replace the open descriptor of each file in a folder with a read-only one."""
     for number in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):
             file = os.readlink(f"/proc/self/fd/{number}")
@@ -194,7 +194,7 @@ _FAULTS = {
 }
 
 
-def _upgrade(points: str, fault: str, path: Path, number: int, tell: Callable[[str], None]) -> str:
+def _upgrade(points: str, fault: str, path: Path, number: int, write_line: Callable[[str], None]) -> str:
     passed = 0
     last: waiaas.Progress | None = None
 
@@ -204,18 +204,18 @@ def _upgrade(points: str, fault: str, path: Path, number: int, tell: Callable[[s
             _FAULTS[fault](path.parent)
         passed += 1
 
-    def progress(told: waiaas.Progress) -> None:
+    def progress(report: waiaas.Progress) -> None:
         nonlocal last
-        if told == last:  # a statement takes long
+        if report == last:  # a statement takes long
             return
-        last = told
-        tell(f"{time.monotonic()} {told.version or ''} {told.phase}")
+        last = report
+        write_line(f"{time.monotonic()} {report.version or ''} {report.phase}")
         if points == "phase":
             arrive()
 
     _POINTS[points](arrive)
     try:
-        # What fails when the file is closed does not undo the upgrade.
+        # A failure when the file is closed does not undo the upgrade.
         with open_to_change(path, warn=lambda _: None) as database:
             waiaas.upgrade(database, clock=lambda: NOW, progress=progress)
     except waiaas.WAIaaSError as error:
@@ -224,24 +224,24 @@ def _upgrade(points: str, fault: str, path: Path, number: int, tell: Callable[[s
 
 
 def _fork(points: str, fault: str, path: Path, number: int, delay: float) -> Ended:
-    """Let a fork do it, kill it where that is asked for, and read what it told up to its end."""
+    """Run the upgrade in a fork, kill it if requested, and read its report to the end."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        with os.fdopen(writing, "w", buffering=1) as told:
+        with os.fdopen(writing, "w", buffering=1) as pipe:
             try:
-                told.write(_upgrade(points, fault, path, number, lambda line: print(line, file=told)) + "\n")
+                pipe.write(_upgrade(points, fault, path, number, lambda line: print(line, file=pipe)) + "\n")
             finally:
-                told.flush()
+                pipe.flush()
                 os._exit(0)
     os.close(writing)
-    with os.fdopen(reading) as told:
+    with os.fdopen(reading) as pipe:
         lines = []
         if fault == "kill from outside":
-            lines = [told.readline() for _ in range(number + 1)]
+            lines = [pipe.readline() for _ in range(number + 1)]
             time.sleep(delay)
             os.kill(child, signal.SIGKILL)
-        lines += told.read().splitlines()
+        lines += pipe.read().splitlines()
     os.waitpid(child, 0)
     phases = [line.split(maxsplit=1) for line in lines if line[:1].isdigit()]
     ended = [line for line in lines if line and not line[:1].isdigit()]

@@ -1,4 +1,4 @@
-"""A program in a process of its own that answers one line for each line it reads."""
+"""A separate process that answers one line for each line it reads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from support.python_processes import environment
 
 
 class Remote:
-    """Runs Python code that prints one line when it is ready and one for each line that it reads, until they end."""
+    """Runs Python code that prints one line when it is ready and one for each line that it reads."""
 
     def __init__(self, code: str, *arguments: object) -> None:
         self._process = subprocess.Popen(
@@ -30,7 +30,7 @@ class Remote:
         self._process.__exit__(None, None, None)
 
     def send(self, line: str) -> None:
-        """Send a line and do not wait for the answer."""
+        """Send a line without waiting for the answer."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{line}\n")
         self._process.stdin.flush()

@@ -1,4 +1,4 @@
-"""Databases in memory for tests of single operations, closed when the test ends."""
+"""In-memory databases for tests of single operations, closed when the test ends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ OPEN: list[SqliteDatabase] = []
 
 
 def made(*statements: str) -> SqliteDatabase:
-    """Make a database in memory by these statements."""
+    """Create an in-memory database with these statements."""
     database = SqliteDatabase(":memory:")
     OPEN.append(database)
     for statement in statements:

@@ -1,7 +1,7 @@
-"""Files with a few wrong bits, pages, logs or rows of sqlite_master, and what each command does with them.
+"""Files with mutated bits, pages, logs or rows of sqlite_master, and the result of each command on them.
 
-Run as a program this file is the worker of such a run: for each line `[version, kind, seed]` it makes the file, runs
-status, plan, check and upgrade on copies of it, and prints what it saw. The parent watches over time and memory.
+Run as a program, this file is the worker of such a run: for each line `[version, kind, seed]` it makes the file, runs
+status, plan, check and upgrade on copies of it, and prints the results. The parent watches time and memory.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _WORDS = (
     "/*",
     "x",
 )
-# Tables, an index, a view and a trigger of a user's own.
+# Tables, an index, a view and a trigger of a user.
 _OWN = (
     "CREATE TABLE mine (id INTEGER PRIMARY KEY, wallet TEXT, size INTEGER CHECK (size > 0))",
     "INSERT INTO mine VALUES (1, 'a', 1), (2, 'b', 2)",
@@ -59,7 +59,7 @@ _OWN = (
 
 
 def original(folder: Path, version: int, *, wal: bool) -> Path:
-    """Make a file of a version with objects of a user's own, in journal mode or with a full write-ahead log."""
+    """Make a file of a version with user objects, in journal mode or with a full write-ahead log."""
     path = make_file(folder / "wallets.db", version, ROWS, wal=wal)
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         for statement in _OWN:
@@ -75,7 +75,7 @@ def original(folder: Path, version: int, *, wal: bool) -> Path:
 
 
 def flip_bits(path: Path, dice: random.Random) -> None:
-    """Turn some bits of the file, most of them where something is stored."""
+    """Flip some bits of the file, most of them in used parts."""
     content = bytearray(path.read_bytes())
     for _ in range(dice.choice((1, 1, 1, 2, 4, 16))):
         places = [place for place in (dice.randrange(len(content)) for _ in range(8)) if content[place]]
@@ -92,7 +92,7 @@ def change_header(path: Path, dice: random.Random) -> None:
 
 
 def change_page(path: Path, dice: random.Random) -> None:
-    """Put zeros, noise or another page in the place of a page or of a part of it."""
+    """Replace a page or a part of it with zeros, noise or another page."""
     content = bytearray(path.read_bytes())
     pages = len(content) // 4096
     start, other = dice.randrange(pages) * 4096, dice.randrange(pages) * 4096
@@ -105,14 +105,14 @@ def change_page(path: Path, dice: random.Random) -> None:
 
 
 def truncate(path: Path, dice: random.Random) -> None:
-    """Cut the file off, at a page or anywhere, or add to it."""
+    """Truncate the file, at a page or anywhere, or extend it."""
     content = path.read_bytes()
     at = dice.choice((dice.randrange(len(content)), dice.randrange(len(content) // 4096) * 4096))
     path.write_bytes(dice.choice((content[:at], content[:at], content + dice.randbytes(dice.randrange(1, 9000)))))
 
 
 def change_log(path: Path, dice: random.Random) -> None:
-    """Damage the write-ahead log, cut it off, or put noise, or another file's pages, in the place of a log."""
+    """Corrupt or truncate the write-ahead log, or replace it with noise or another file's pages."""
     log = Path(f"{path}-wal")
     content = bytearray(log.read_bytes()) if log.exists() else bytearray(dice.randbytes(5000))
     match dice.randrange(5):
@@ -133,7 +133,7 @@ def change_log(path: Path, dice: random.Random) -> None:
 
 
 def change_row(path: Path, dice: random.Random) -> None:
-    """Change rows of sqlite_master as SQLite itself would not: other types, names, texts, pages, rows."""
+    """Change rows of sqlite_master as SQLite would not: other types, names, texts, pages, rows."""
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.text_factory = lambda value: value.decode("utf-8", "replace")
         database.execute("PRAGMA writable_schema = ON")
@@ -175,7 +175,7 @@ def _change_value(database: sqlite3.Connection, dice: random.Random, rowid: int,
 
 
 def _edited(sql: str, dice: random.Random) -> str:
-    """A definition with a word left out, doubled, exchanged or inserted."""
+    """Return a definition with a word omitted, duplicated, replaced or inserted."""
     words = sql.split(" ")
     place = dice.randrange(len(words))
     match dice.randrange(4):
@@ -201,7 +201,7 @@ KINDS: dict[str, Callable[[Path, random.Random], None]] = {
 
 
 def make_mutated(folder: Path, version: int, kind: str, seed: int) -> Path:
-    """Make a mutated file: the same numbers give the same bytes."""
+    """Make a mutated file: the same arguments give the same bytes."""
     dice = random.Random(f"{version} {kind} {seed}")
     path = original(folder, version, wal=kind == "logs" or (kind == "bits" and seed % 4 == 0))
     KINDS[kind](path, dice)
@@ -212,7 +212,7 @@ Rows = dict[str, dict[int, dict[str, Any]]]
 
 
 def rows_of(path: Path) -> Rows:
-    """Every row of every table that has rowids, by plain SQLite, from the rows and not from an index."""
+    """Return every row of every table that has rowids, with plain SQLite, from the table and not from an index."""
     found: Rows = {}
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
         database.text_factory = lambda value: value.decode("utf-8", "surrogateescape")
@@ -226,7 +226,7 @@ def rows_of(path: Path) -> Rows:
 
 
 def misplaced(before: Rows, after: Rows) -> list[str]:
-    """The tables in which a row is missing, or a value is not the one that it should be, after an upgrade."""
+    """Return the tables in which a row is missing, or a value is wrong, after an upgrade."""
     wrong = []
     links = {row["session_id"]: row["wallet_id"] for row in after["session_wallets"].values()}
     for table, rows in before.items():
@@ -260,7 +260,7 @@ def _is_meant(column: str, before: object, after: object) -> bool:
 
 
 def contents(path: Path) -> dict[str, str]:
-    """The bytes of a file, its log and its journal."""
+    """Return the bytes of a file, its log and its journal."""
     files = [path, *(Path(f"{path}{suffix}") for suffix in ("-wal", "-journal"))]
     return {
         file.name: hashlib.sha256(file.read_bytes()).hexdigest()
@@ -270,7 +270,7 @@ def contents(path: Path) -> dict[str, str]:
 
 
 def as_sqlite_opens_it(path: Path, folder: Path) -> Rows | None:
-    """The rows that plain SQLite finds in a copy; None if it cannot read all of them."""
+    """Return the rows that plain SQLite finds in a copy, or None if it cannot read all of them."""
     folder.mkdir()
     for suffix in ("", "-wal", "-journal"):
         if Path(f"{path}{suffix}").exists():
@@ -286,7 +286,7 @@ def as_sqlite_opens_it(path: Path, folder: Path) -> Rows | None:
 
 
 def try_commands(folder: Path, version: int, kind: str, seed: int) -> dict[str, Any]:
-    """Run every command on a mutated file; what each ended with, and everything that must not be."""
+    """Run every command on a mutated file, and return how each ended, and every problem."""
     path = make_mutated(folder, version, kind, seed)
     before, plain = contents(path), as_sqlite_opens_it(path, folder / "plain")
     seen: dict[str, Any] = {"wrong": [], "seconds": 0.0, "outcomes": {}}
@@ -306,7 +306,7 @@ def try_commands(folder: Path, version: int, kind: str, seed: int) -> dict[str, 
         except WAIaaSError as error:
             seen["outcomes"][name] = str(error.reason)
             after = contents(path)
-            # To roll a journal back is what every program does that opens the file; it must then be what SQLite reads.
+            # Every program that opens the file rolls a journal back; the result must be what SQLite reads.
             if after != before and (
                 f"{path.name}-journal" not in before or as_sqlite_opens_it(path, folder / "now") != plain
             ):
@@ -357,9 +357,9 @@ COMMANDS: dict[str, Callable[[Path], Any]] = {
 
 
 def _damage_without_views(path: Path, folder: Path) -> set[tuple[str, str]]:
-    """What `integrity_check` finds in a copy without views.
+    """Return the result of `integrity_check` on a copy without views.
 
-    SQLite 3.40 looks for unused pages only if the first object in its own table of names is not a view.
+    SQLite 3.40 looks for unused pages only if the first object in its hash table of names is not a view.
     """
     folder.mkdir()
     for suffix in ("", "-wal"):

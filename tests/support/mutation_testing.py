@@ -2,13 +2,12 @@
 
     python tests/support/mutation_testing.py waiaas/ddl/rebuild.py waiaas/inspection/check.py
 
-Prints each change that no test noticed, and how many were noticed. The changes are mutmut's, made inside decorated
-functions too (mutmut itself leaves those out, and the schema operations are all decorated), and some of our own: a
-statement left out, a condition turned round. Each is tried in a fork of one pytest session, put into the modules that
-are loaded, by the tests that ran through its line. Tests that start processes do not count, since
-those would run the code unchanged. `--seconds` bounds what is spent on one change; `--results FILE` keeps what was
-tried, and a second run goes on from there. Delete the lines of a file of results that say `survived`, and a second run
-tries those again.
+Prints each change that no test detected, and the number of detected ones. The changes are mutmut's, also inside
+decorated functions (mutmut itself skips those, and the schema operations are all decorated), and two additional ones:
+a statement omitted, a condition negated. Each is tried in a fork of one pytest session, patched into the loaded
+modules, with the tests that ran through its line. Tests that start processes do not count, because those would run the
+unchanged code. `--seconds` limits the time for one change; `--results FILE` stores the results, and a second run
+continues from there. Delete the lines of a file of results with `survived`, and a second run tries those again.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ from libcst.metadata import MetadataWrapper, PositionProvider
 from mutmut.mutation.mutators import mutation_operators
 
 ROOT = Path(__file__).resolve().parents[2]
-# test_pinned compares the text itself: it notices every change, and says nothing of what the code does.
+# test_pinned compares the text itself: it detects every change, and does not test what the code does.
 TESTS = (
     "tests/ddl",
     "tests/files",
@@ -49,7 +48,7 @@ TESTS = (
     "tests/test_progress.py",
 )
 LEFT_OUT = ("tests/migrations/versions/test_pinned.py", "tests/migrations/test_stress.py")
-# These start processes over and over, which would only be found out by waiting for them.
+# These start processes repeatedly, which would only be noticed by waiting for them.
 SLOW = "kill_9 or disk_that or crash or bit_that or file_size_limit"
 MEMORY = 3 << 30
 
@@ -64,7 +63,7 @@ class Mutant(NamedTuple):
 
 
 class Mutator(cst.CSTVisitor):
-    """Gathers the changes of a module, each with the lines of the innermost statement that holds it."""
+    """Collects the changes of a module, each with the lines of the innermost statement around it."""
 
     METADATA_DEPENDENCIES = (PositionProvider,)
 
@@ -113,15 +112,15 @@ def _is_docstring(node: cst.CSTNode) -> bool:
 def _changes_of(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
     for kind, operator in mutation_operators:
         if isinstance(node, kind):
-            yield from (changed for changed in operator(node) if not _says_the_same(node, changed))
+            yield from (changed for changed in operator(node) if not _means_the_same(node, changed))
     if isinstance(node, (cst.Expr, cst.Raise)):
         yield cst.Pass()
     if isinstance(node, (cst.If, cst.While, cst.CompIf)):
         yield node.with_changes(test=cst.UnaryOperation(cst.Not(), _in_parentheses(node.test)))
 
 
-def _says_the_same(node: cst.CSTNode, changed: cst.CSTNode) -> bool:
-    """A text in another letter case, the same to SQLite, or prose, of which no test should hold every word."""
+def _means_the_same(node: cst.CSTNode, changed: cst.CSTNode) -> bool:
+    """Return whether a text only differs in case, which SQLite ignores, or is prose, which tests need not pin."""
     if not (isinstance(node, cst.SimpleString) and isinstance(changed, cst.SimpleString)):
         return False
     words = node.value.strip("'\"").split()
@@ -147,7 +146,7 @@ def mutants(path: str) -> Iterator[Mutant]:
 
 
 class Session:
-    """A pytest plugin: once the tests are collected it forks for each change instead of running them."""
+    """A pytest plugin: after collection it forks for each change instead of running the tests."""
 
     def __init__(self, options: argparse.Namespace, folder: Path) -> None:
         self._options = options
@@ -181,7 +180,7 @@ class Session:
         return True
 
     def _measure(self) -> None:
-        """Run all tests unchanged: how long each takes, which start processes, through which lines each goes."""
+        """Run all tests unchanged: how long each takes, which start processes, and through which lines each goes."""
         kept = self._folder / "measured"
         measuring = coverage.Coverage(source=["waiaas"], data_file=str(self._folder / "coverage"))
 
@@ -211,7 +210,7 @@ class Session:
         self._tests_of = {path: {int(line): tests for line, tests in each.items()} for path, each in tests_of.items()}
 
     def _tests_for(self, mutant: Mutant) -> list[str]:
-        """The tests for a change: those through its lines, else those through its module; the module's own first."""
+        """Return the tests for a change: those through its lines, else those through its module, its own first."""
         lines = self._tests_of.get(mutant.path, {})
         through = {test for line in mutant.lines for test in lines.get(line, ())} - {""}
         found = through or {test for tests in lines.values() for test in tests} - {""}
@@ -225,7 +224,7 @@ class Session:
         return chosen
 
     def _try(self, mutant: Mutant) -> str:
-        """Return `survived`, or how the change was noticed: `killed`, `timeout`; `no tests` where none runs there."""
+        """Return `survived`, or how the change was detected: `killed`, `timeout`; `no tests` if none runs there."""
         tests = self._tests_for(mutant)
         started = time.monotonic()
 
@@ -256,7 +255,7 @@ def _run(item: pytest.Item, following: pytest.Item | None) -> None:
 
 
 def _in_a_fork(work: Callable[[], None], seconds: float) -> int:
-    """Do work in a fork and return its exit status, negative where a signal ended it; it has so many seconds."""
+    """Run work in a fork with a time limit, and return its exit status, negative if a signal ended it."""
     child = os.fork()
     if child == 0:
         try:
@@ -274,7 +273,7 @@ def _in_a_fork(work: Callable[[], None], seconds: float) -> int:
 
 
 def put_in(mutant: Mutant) -> None:
-    """Make the module that is loated run the changed text: same functions and classes, other code in them."""
+    """Patch the loaded module with the changed text: same functions and classes, other code in them."""
     name = mutant.path.removesuffix(".py").replace("/", ".")
     module = sys.modules[name]
     changed = ModuleType(name)
@@ -287,7 +286,7 @@ def put_in(mutant: Mutant) -> None:
 
 
 def _graft(old: Any, new: Any, module: str) -> bool:
-    """Give a function or the methods of a class the code of another; False for what is neither."""
+    """Give a function or the methods of a class the code of another; return False for anything else."""
     if getattr(new, "__module__", None) != module:
         return False
     if isinstance(new, FunctionType):
@@ -315,7 +314,7 @@ def _graft_member(old: Any, new: Any, module: str) -> bool:
 
 
 def _replace_everywhere(key: str, old: Any, new: Any) -> None:
-    """Give a constant its new value wherever it was imported from its module."""
+    """Give a constant its new value in every module that imported it."""
     for module in list(sys.modules.values()):
         ours = str(getattr(module, "__file__", "")).startswith(str(ROOT))
         if ours and vars(module).get(key) is old:

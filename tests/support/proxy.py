@@ -11,13 +11,13 @@ CHUNK = 65536
 
 
 class Proxy:
-    """Passes bytes between clients and a server, until it is told otherwise."""
+    """Forwards bytes between clients and a server, until a test changes that."""
 
     def __init__(self, server_port: int) -> None:
         self.server_port = server_port
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self.listener.getsockname()[1]
-        #: Set while bytes pass; what arrives meanwhile is kept.
+        #: Set while bytes are forwarded; otherwise they are buffered.
         self.flows = threading.Event()
         self.flows.set()
         #: A connection ends when its client sends this, or when the server has answered it.
@@ -74,7 +74,7 @@ class Proxy:
                 each.shutdown(socket.SHUT_RDWR)
 
     def cut(self) -> None:
-        """End all connections that are open; new ones pass."""
+        """Close all open connections; new ones are forwarded."""
         while self.sockets:
             each = self.sockets.pop()
             with suppress(OSError):
@@ -82,11 +82,11 @@ class Proxy:
             each.close()
 
     def freeze(self) -> None:
-        """Pass nothing on, as a network does that swallows all packets."""
+        """Forward nothing, like a network that drops all packets."""
         self.flows.clear()
 
     def stop(self) -> None:
-        """End all connections and refuse new ones."""
+        """Close all connections and refuse new ones."""
         with suppress(OSError):
             self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()

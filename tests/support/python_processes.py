@@ -1,4 +1,4 @@
-"""Python in processes of their own."""
+"""Python in separate processes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ else:
     print("taken")
 connection.close()
 """
-#: In a program with a database: a thread takes the turn to write, and keeps it until `let_go` is called.
+#: In a program with a database: a thread takes the writer lock, and keeps it until `let_go` is called.
 KEEP_THE_TURN = """
 import threading
 taken, free = threading.Event(), threading.Event()
@@ -41,7 +41,8 @@ keeper = threading.Thread(target=keep)
 keeper.start()
 taken.wait()
 """
-#: Opens each path that it reads, and says what it found there or why not. As root it becomes nobody if told to.
+#: Opens each path that it reads, and reports what it found or why it could not. As root it becomes nobody if
+#: requested.
 WORKER = """
 import json, os, sys
 import waiaas
@@ -66,13 +67,13 @@ for line in sys.stdin:
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """The variables of this process, with a PYTHONPATH on which a child finds the library and `support`."""
+    """Return the variables of this process, with a PYTHONPATH to the library and `support`."""
     path = [*_FOLDERS, os.environ.get("PYTHONPATH", "")]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path)), **variables}
 
 
 def run_python(code: str, *arguments: object) -> str:
-    """Run code in a process of its own and return what it printed."""
+    """Run code in a separate process and return its output."""
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
         env=environment(),
@@ -84,7 +85,7 @@ def run_python(code: str, *arguments: object) -> str:
 
 
 class Worker:
-    """A process of its own that opens files on demand."""
+    """A separate process that opens files on demand."""
 
     def __init__(self, *arguments: str) -> None:
         self.process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""The parameters of the services' methods: each can be given a value, in a call that would succeed without it."""
+"""The parameters of the services' methods: each can be given a value in a call that otherwise succeeds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ServiceParameter(NamedTuple):
 
 
 def service_parameters() -> Iterator[ServiceParameter]:
-    """Every parameter of every public method of every service."""
+    """Return every parameter of every public method of every service."""
     for service in (getattr(services, name) for name in services.__all__):
         if "database" not in inspect.signature(service).parameters:
             continue
@@ -45,7 +45,7 @@ def prepare(scene: Scene, parameter: ServiceParameter) -> None:
 
 
 def call(scene: Scene, parameter: ServiceParameter, value: object) -> Any:
-    """Call the method with a value in one parameter, and in the others with what would let it succeed."""
+    """Call the method with a value in one parameter, and valid values in the others."""
     function = getattr(parameter.service, parameter.method)
     right: dict[str, object] = {
         "issued_at": NOW,
@@ -65,14 +65,14 @@ def call(scene: Scene, parameter: ServiceParameter, value: object) -> Any:
 
 
 def right_id(scene: Scene, parameter: ServiceParameter) -> str:
-    """The id with which the method succeeds."""
+    """Return the id with which the method succeeds."""
     if parameter.name == "session_id":
         return scene.session.id
     return {"link": scene.third, "resume": scene.suspended}.get(parameter.method, scene.second)
 
 
 def _request(scene: Scene, service: type[Any]) -> Any:
-    """A request with which the service's `create` succeeds."""
+    """Return a request with which the service's `create` succeeds."""
     if service is services.WalletService:
         return CreateWalletRequestSchema().load(_WALLET)
     return CreateSessionRequestSchema().load({"walletId": scene.third})

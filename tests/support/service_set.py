@@ -1,4 +1,4 @@
-"""All services on one database object, as a program has them."""
+"""All services on one database object, as in a program."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from waiaas.services import (
 
 
 class ServiceSet:
-    """The services on one database object, at one clock and with one set of settings."""
+    """The services on one database object, with one clock and one set of settings."""
 
     def __init__(self, database: Database, clock: Callable[[], float], **settings: int) -> None:
         self.database = database

@@ -1,7 +1,7 @@
-"""A process whose two threads change a file through the services, and tell of each change before and after it.
+"""A process whose two threads change a file through the services, and report each change before and after it.
 
-Run as `python writing_until_killed.py FILE SEED`. Each line is `THREAD WORD JSON`: `asks` with the session or wallet
-that a call is about, then what came of it.
+Run as `python service_writer.py FILE SEED`. Each line is `THREAD WORD JSON`: `asks` with the session or wallet of a
+call, then its outcome.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from support.concurrent_callers import Call, Services, new_session, new_wallet
 
 from waiaas import WAIaaSError
 
-#: When the first process begins, and how long each has for itself, in seconds.
+#: When the first process begins, and how long each runs alone, in seconds.
 START, SPAN = 1_800_000_000, 50_000_000
 _STEP = 200_000
 _OVER = {"SESSION_NOT_FOUND", "SESSION_REVOKED", "TOKEN_EXPIRED", "RENEWAL_LIMIT_REACHED"}
@@ -26,7 +26,7 @@ THREADS = 2
 
 
 class Writer:
-    """One thread's changes, which follow from the seed and from what the other one has done."""
+    """The changes of one thread, determined by the seed and by the other thread's changes."""
 
     def __init__(self, services: Services, name: str) -> None:
         self.services = services
@@ -45,9 +45,9 @@ class Writer:
         session = self.dice.choice([*self.tokens] or ["none"])
         if kind < 0.15:
             wallets = self.dice.sample(self.wallets, self.dice.randint(1, 3))
-            self.told_token(self.call("session", None, new_session(*wallets)))
+            self.report_token(self.call("session", None, new_session(*wallets)))
         elif kind < 0.5:
-            self.told_token(self.call("session", session, ("sessions", "renew", self.tokens.get(session, ""))))
+            self.report_token(self.call("session", session, ("sessions", "renew", self.tokens.get(session, ""))))
         elif kind < 0.53:
             self.call("revoked", session, ("sessions", "revoke", session))
         elif kind < 0.56:
@@ -61,31 +61,31 @@ class Writer:
         wallet: str = self.call("wallet", None, new_wallet(f"{self.name} {self.dice.random()}")).id
         return wallet
 
-    def told_token(self, issued: Any) -> None:
+    def report_token(self, issued: Any) -> None:
         if issued is not None:
             self.tokens[issued.id] = issued.token
 
     def call(self, word: str, about: str | None, call: Call) -> Any:
-        """Make a call; its outcome is told once it has returned."""
-        self.tell("asks", about)
+        """Make a call, and report its outcome once it has returned."""
+        self.report("asks", about)
         try:
             made = self.services.make(call)
         except WAIaaSError as error:
-            self.tell("refused", error.code)
+            self.report("refused", error.code)
             if error.code in _OVER:
                 self.tokens.pop(str(about), None)
             return None
         known = {"wallet": lambda: made.id, "session": lambda: [made.id, made.token]}
-        self.tell(word, known.get(word, lambda: about)())
+        self.report(word, known.get(word, lambda: about)())
         return made
 
-    def tell(self, word: str, said: Any) -> None:
-        # In one write: a line arrives whole or not at all.
-        os.write(1, f"{self.name} {word} {json.dumps(said)}\n".encode())
+    def report(self, word: str, value: Any) -> None:
+        # One write, so that a line arrives all or nothing.
+        os.write(1, f"{self.name} {word} {json.dumps(value)}\n".encode())
 
 
 def main() -> None:
-    """Write until somebody ends it."""
+    """Write until the process is killed."""
     path, seed = Path(sys.argv[1]), int(sys.argv[2])
     services = Services(path, START + seed * SPAN)
     for number in range(THREADS):

@@ -23,7 +23,7 @@ def sha256(path: Path) -> str:
 
 
 def files(folder: Path) -> dict[str, str]:
-    """What stands in a folder: each name with the hash of its bytes."""
+    """Return the contents of a folder: each name with the hash of its bytes."""
     return {path.name: sha256(path) if path.is_file() else "folder" for path in sorted(folder.iterdir())}
 
 
@@ -33,7 +33,7 @@ def mode(path: Path) -> int:
 
 @contextmanager
 def plain(path: Path, *statements: str) -> Iterator[sqlite3.Connection]:
-    """Another program's connection, on which some statements have run."""
+    """Open another program's connection, and run statements on it."""
     with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as connection:
         for statement in statements:
             connection.execute(statement).fetchall()
@@ -41,7 +41,7 @@ def plain(path: Path, *statements: str) -> Iterator[sqlite3.Connection]:
 
 
 def query(path: Path, statement: str) -> list[tuple[Any, ...]]:
-    """The rows of a query, through a connection that leaves no log behind."""
+    """Return the rows of a query, through a connection that leaves no log."""
     with plain(path) as connection:
         return connection.execute(statement).fetchall()
 
@@ -53,13 +53,13 @@ def execute(path: Path, *statements: str) -> None:
 
 
 def dump(path: Path) -> dict[str, Any]:
-    """All rows of a file that is not in use, whatever its name; nothing is put beside it."""
+    """Return all rows of an unused file, whatever its name, without creating a file next to it."""
     with tempfile.TemporaryDirectory() as folder:
         return old_files.dump(Path(shutil.copy(path, Path(folder) / "copy.db")))
 
 
 def keys(path: Path) -> list[str]:
-    """The keys that stand in the file, as another program sees them."""
+    """Return the keys in the file, as another program sees them."""
     return [key for (key,) in query(path, "SELECT key FROM wc_store ORDER BY key")]
 
 
@@ -90,7 +90,7 @@ def newer(path: Path, *, wal: bool = False) -> Path:
 
 
 def killed(path: Path, make: Callable[[Path], Path], statement: str, *suffixes: str) -> Path:
-    """Make a file as a killed daemon leaves it: a committed statement stands in the write-ahead log alone."""
+    """Make a file as a killed daemon leaves it: a committed statement is only in the write-ahead log."""
     folder = path.parent / "daemon"
     folder.mkdir()
     original = make(folder / "wallets.db")

@@ -56,7 +56,7 @@ def answers(printed: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("kind", sorted(KINDS.keys() - {"allocate"}))
 def test_the_calls_of_one_kind_fail(kind: str, commands: Commands, tmp_path: Path) -> None:
-    """A call of the chosen kind fails with the chosen error, and all others are made."""
+    """A call of the chosen kind fails with the chosen error, and all others succeed."""
     counted = commands.run(tmp_path, ["-c", _PROGRAM], Failure((kind,), "*"))
     assert (counted.code, answers(counted.printed)) == (0, _ALL_HAPPEN)
     (tmp_path / "w.db").write_bytes(b"12345678")
@@ -67,7 +67,7 @@ def test_the_calls_of_one_kind_fail(kind: str, commands: Commands, tmp_path: Pat
 
 
 def test_lasting_failures_and_patterns(commands: Commands, tmp_path: Path) -> None:
-    """A failure can last, and concerns the files of its pattern alone."""
+    """A failure can persist, and only affects the files of its pattern."""
     once = commands.run(tmp_path, ["-c", _PROGRAM], Failure(("write",), "w.db", 1, "ENOSPC"))
     assert (answers(once.printed)["write"], answers(once.printed)["again"]) == ("failed: No space left on device", "8")
     lasting = commands.run(tmp_path, ["-c", _PROGRAM], Failure(("write",), "w.*", 1, "EDQUOT", is_lasting=True))
@@ -78,14 +78,14 @@ def test_lasting_failures_and_patterns(commands: Commands, tmp_path: Path) -> No
 
 
 def test_short_counts(commands: Commands, tmp_path: Path) -> None:
-    """A short write or read takes half of what it was given."""
+    """A short write or read transfers half of its bytes."""
     ended = commands.run(tmp_path, ["-c", _PROGRAM], Failure(("write", "read"), "*", 1, "short", is_lasting=True))
     found = answers(ended.printed)
     assert (found["write"], found["again"], found["read"]) == ("4", "4", "b'1234'")
 
 
 def test_how_a_command_ends(commands: Commands, tmp_path: Path) -> None:
-    """The exit code, an exception and a signal are told apart."""
+    """The exit code, an exception and a signal are distinguished."""
     assert commands.run(tmp_path, ["status", "missing.db"]).code == 1
     raised = commands.run(tmp_path, ["-c", "raise ValueError('no')"])
     assert (raised.code, raised.errors.splitlines()[-1]) == (TRACEBACK, "ValueError: no")

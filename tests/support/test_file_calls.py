@@ -32,7 +32,7 @@ os.write(1, b"done")
 
 
 def test_every_call_that_changes_a_file_or_name_is_recorded_in_order(tmp_path: Path) -> None:
-    """The log has each change of a file in the folder, with its data, and what was printed."""
+    """The log has each change of a file in the folder, with its data, and the output."""
     (tmp_path / "folder").mkdir()
     recording = record([sys.executable, "-c", _COMMAND], tmp_path, cwd=tmp_path)
     assert recording.code == 0, recording.errors
@@ -70,7 +70,7 @@ def test_every_call_that_changes_a_file_or_name_is_recorded_in_order(tmp_path: P
     assert [call.created for call in recording.calls if call.kind == Kind.OPEN] == [True, True, False]
 
 
-def test_what_cp_copies_is_recorded(tmp_path: Path) -> None:
+def test_copies_by_cp_are_recorded(tmp_path: Path) -> None:
     """The data of a copy that the kernel could make by itself is in the log."""
     content = bytes(range(256)) * 1000
     (tmp_path / "old").write_bytes(content)

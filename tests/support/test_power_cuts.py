@@ -39,7 +39,7 @@ def content(state: State, name: str) -> bytes | None:
 
 
 @pytest.mark.parametrize("model", ["weak", "ordered"])
-def test_what_was_synced_stays(tmp_path: Path, model: Model) -> None:
+def test_synced_data_is_kept(tmp_path: Path, model: Model) -> None:
     """A file that was synced, and whose folder was synced after it got its name, is on the disk."""
     code = "write('new', b'n' * 5000); sync('new'); os.rename('new', 'named'); sync('.')"
     (state,) = after_the_end(tmp_path, code, model)
@@ -48,28 +48,28 @@ def test_what_was_synced_stays(tmp_path: Path, model: Model) -> None:
 
 
 def test_a_name_can_be_missing_until_its_folder_is_synced(tmp_path: Path) -> None:
-    """Syncing a new file keeps its data, and in the weak model not its name; a removed name can still be there."""
+    """Syncing a new file keeps its data, but not its name in the weak model; a removed name can remain."""
     found = after_the_end(tmp_path, "write('new', b'n'); sync('new'); os.unlink('old')", "weak")
     assert {(content(state, "new"), content(state, "old")) for state in found} == {
         (new, old) for new in (None, b"n") for old in (None, OLD)
     }
 
 
-def test_with_ordered_data_names_reach_the_disk_in_their_order(tmp_path: Path) -> None:
-    """Syncing a new file commits its name and every name made or removed before, and none after."""
+def test_with_ordered_data_names_reach_the_disk_in_order(tmp_path: Path) -> None:
+    """Syncing a new file commits its name and every earlier change of names, and no later one."""
     code = "os.unlink('old'); write('new', b'n'); sync('new'); os.rename('new', 'named')"
     found = after_the_end(tmp_path, code, "ordered")
     assert sorted(tuple(state.files) for state in found) == [("named",), ("new",)]
 
 
 def test_a_renamed_file_has_one_of_its_names_or_both(tmp_path: Path) -> None:
-    """A rename is never seen as a file without a name."""
+    """A renamed file always has at least one of its names."""
     found = after_the_end(tmp_path, "os.rename('old', 'new')", "weak")
     assert sorted(tuple(sorted(state.files)) for state in found) == [("new",), ("new", "old"), ("old",)]
 
 
 def test_a_write_that_was_not_synced_is_torn_into_sectors(tmp_path: Path) -> None:
-    """Of data that replaces old data any sectors can be on the disk: whole ones of 512 or 4,096 bytes."""
+    """Of overwritten data, any sectors of 512 or 4,096 bytes can be on the disk."""
     found = after_the_end(tmp_path, "write('old', b'n' * 8192)", "weak", count=200)
     contents = {content(state, "old") or b"" for state in found}
     sectors = [{text[at : at + 512] for at in range(0, 8192, 512)} for text in contents]
@@ -79,7 +79,7 @@ def test_a_write_that_was_not_synced_is_torn_into_sectors(tmp_path: Path) -> Non
 
 
 def test_a_new_size_can_be_on_the_disk_without_the_data(tmp_path: Path) -> None:
-    """In the weak model zeros or garbage can be where data is missing; with ordered data there is none of that."""
+    """Missing data can be zeros or garbage in the weak model, and never with ordered data."""
     code = "write('old', b'n' * 4096, at=8192)"
     weak = {content(state, "old") or b"" for state in after_the_end(tmp_path, code, "weak")}
     assert OLD + bytes(4096) in weak
@@ -88,21 +88,21 @@ def test_a_new_size_can_be_on_the_disk_without_the_data(tmp_path: Path) -> None:
     assert ordered == {OLD, OLD + b"n" * 4096}
 
 
-def test_with_ordered_data_a_size_brings_the_data_that_was_written_before(tmp_path: Path) -> None:
-    """A sync of another file that commits a new size leaves no data behind that is older than it."""
+def test_with_ordered_data_a_size_commits_older_data(tmp_path: Path) -> None:
+    """A sync of another file that commits a new size also commits all older data."""
     code = "write('old', b'n' * 8192); os.pwrite(descriptor, b'm', 8192); write('new', b'n'); sync('new')"
     found = after_the_end(tmp_path, code, "ordered")
     assert {content(state, "old") for state in found} == {b"n" * 8192 + b"m"}
 
 
 def test_a_truncation_can_be_missing(tmp_path: Path) -> None:
-    """A file that was cut off can still have its end, whatever was written to it afterwards."""
+    """A truncated file can still have its end, whatever was written to it afterwards."""
     found = after_the_end(tmp_path, "write('old', b'n' * 512, flags=os.O_RDWR | os.O_TRUNC)", "weak")
     assert {content(state, "old") for state in found} >= {OLD, b"", b"n" * 512, b"n" * 512 + OLD[512:]}
 
 
 def test_files_below_folders_and_links_are_followed(tmp_path: Path) -> None:
-    """A file in a new folder is there once both folders and the file were synced."""
+    """A file in a new folder exists once both folders and the file were synced."""
     code = (
         "os.mkdir('f'); write('f/new', b'n'); sync('f/new'); os.link('f/new', 'linked')\n"
         "os.symlink('old', 'symbolic'); sync('f'); sync('.'); os.unlink('f/new'); os.rmdir('f')"
@@ -122,7 +122,7 @@ def test_files_below_folders_and_links_are_followed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("model", ["weak", "ordered"])
 def test_a_cut_before_the_end_knows_what_was_printed(tmp_path: Path, model: Model) -> None:
-    """Each state carries what the command had printed by then; the same seed gives the same states."""
+    """Each state has the command's output at that moment; the same seed gives the same states."""
     log = run(tmp_path, "write('new', b'n'); os.write(1, b'written'); sync('new'); sync('.'); os.write(1, b'synced')")
     found = list(states(log, model, seed=1, count=100))
     assert {state.printed for state in found} == {b"", b"written", b"writtensynced"}
@@ -133,8 +133,8 @@ def test_a_cut_before_the_end_knows_what_was_printed(tmp_path: Path, model: Mode
 
 
 @pytest.mark.parametrize(("synchronous", "is_whole"), [("OFF", False), ("EXTRA", True)])
-def test_a_database_that_does_not_sync_is_damaged(tmp_path: Path, synchronous: str, is_whole: bool) -> None:
-    """The states show what `PRAGMA synchronous` is for: without it some power cuts destroy a database."""
+def test_a_database_that_does_not_sync_is_corrupted(tmp_path: Path, synchronous: str, is_whole: bool) -> None:
+    """Without `PRAGMA synchronous`, some power cuts corrupt a database."""
     with closing(sqlite3.connect(tmp_path / "a.db")) as database:
         database.executescript("CREATE TABLE t (a); INSERT INTO t SELECT hex(randomblob(9000)) FROM (VALUES (1), (2))")
     code = f"""
