@@ -1,4 +1,4 @@
-"""Opening and closing files: created, upgraded, opened as they are; whatever they are called."""
+"""Opening and closing files: created, upgraded, or opened without an upgrade, with any name."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from waiaas.migrations.opening import open_read_only, open_to_change
 
 class TestFreshFile:
     def test_is_created(self, tmp_path: Path) -> None:
-        """A path without a file becomes a database at version 19 without rows but those of schema_version."""
+        """A missing file becomes a database at version 19 with no rows except those of schema_version."""
         path = tmp_path / "wallets.db"
         waiaas.connect(path).close()
         rows = dump(path)
@@ -35,7 +35,7 @@ class TestFreshFile:
         assert {table: len(each) for table, each in rows.items()} == dict.fromkeys(rows, 0)
         assert list(files(tmp_path)) == ["wallets.db"]
 
-    def test_opened_again_it_is_not_touched(self, tmp_path: Path) -> None:
+    def test_is_unchanged_when_opened_again(self, tmp_path: Path) -> None:
         """A file at version 19 is opened and closed without a change of its bytes, and without a backup."""
         path = tmp_path / "wallets.db"
         waiaas.connect(path).close()
@@ -44,8 +44,8 @@ class TestFreshFile:
         assert files(tmp_path) == before
 
     @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
-    def test_belongs_to_its_owner_alone(self, tmp_path: Path, umask: int) -> None:
-        """A new file has mode 0600 whatever the umask, and so have the log and index that SQLite puts beside it."""
+    def test_is_accessible_only_by_its_owner(self, tmp_path: Path, umask: int) -> None:
+        """A new file has mode 0600 whatever the umask, and so have its log and index."""
         before = os.umask(umask)
         try:
             database = waiaas.connect(tmp_path / "wallets.db").peewee
@@ -57,7 +57,7 @@ class TestFreshFile:
         assert modes == dict.fromkeys(["wallets.db", "wallets.db-shm", "wallets.db-wal"], 0o600)
 
     def test_an_empty_file_becomes_one(self, tmp_path: Path) -> None:
-        """An empty file becomes a database at version 19, and loses the rights that others had to it."""
+        """An empty file becomes a database at version 19, and others lose their permissions."""
         path = tmp_path / "wallets.db"
         path.touch()
         path.chmod(0o644)
@@ -75,7 +75,7 @@ class TestFreshFile:
         assert query(path, "SELECT max(version), count(*) FROM schema_version") == [(19, 19)]
 
     def test_in_memory_leaves_no_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """`:memory:` is a new database at version 19 each time, and no file of that name."""
+        """`:memory:` is a new database at version 19 each time, and creates no file of that name."""
         monkeypatch.chdir(tmp_path)
         first, second = waiaas.connect(":memory:").peewee, waiaas.connect(":memory:").peewee
         first.execute_sql("INSERT INTO wc_store VALUES ('key', 'value')")
@@ -88,7 +88,7 @@ class TestFreshFile:
 
     @pytest.mark.parametrize("options", [{"create": False}, {"upgrade": False}], ids=str)
     def test_is_not_created_unless_asked_for(self, tmp_path: Path, options: dict[str, bool]) -> None:
-        """With `create=False` or `upgrade=False` a path without a file is refused, and no file appears."""
+        """With `create=False` or `upgrade=False` a missing file is refused and not created."""
         assert refused(tmp_path / "walets.db", **options).reason == "file_not_found"
         assert list(tmp_path.iterdir()) == []
 
@@ -107,8 +107,8 @@ class TestFreshFile:
         assert (files(tmp_path), mode(path)) == (before, 0o644)
 
     @pytest.mark.parametrize("options", [{"create": False}, {"upgrade": False}], ids=str)
-    def test_a_current_file_is_opened_all_the_same(self, tmp_path: Path, options: dict[str, bool]) -> None:
-        """A file at the latest version is opened whatever `create` and `upgrade` are."""
+    def test_a_current_file_is_always_opened(self, tmp_path: Path, options: dict[str, bool]) -> None:
+        """A file at the latest version is opened for any `create` and `upgrade`."""
         path = make_file(tmp_path / "wallets.db", 19)
         database = waiaas.connect(path, **options).peewee
         assert database.execute_sql("SELECT max(version) FROM schema_version").fetchone() == (19,)
@@ -139,7 +139,7 @@ class TestPragmas:
         assert pragmas(database) == DAEMONS_PRAGMAS
         database.close_all()
 
-    def test_busy_timeout_is_the_one_that_was_asked_for(self, tmp_path: Path) -> None:
+    def test_busy_timeout_is_the_given_one(self, tmp_path: Path) -> None:
         """`busy_timeout` in seconds is the PRAGMA's milliseconds on every connection."""
         database = waiaas.connect(tmp_path / "wallets.db", busy_timeout=0.25).peewee
         with ThreadPoolExecutor(1) as pool:
@@ -148,19 +148,19 @@ class TestPragmas:
         database.close_all()
 
     @pytest.mark.parametrize("given", [None, "5", [1]], ids=repr)
-    def test_a_busy_timeout_that_is_no_number_is_told(self, tmp_path: Path, given: Any) -> None:
-        """What is no number of seconds is refused by its name before a file is made."""
+    def test_a_busy_timeout_that_is_not_a_number_is_refused(self, tmp_path: Path, given: Any) -> None:
+        """A timeout that is not a number is refused by name before a file is created."""
         with pytest.raises(TypeError, match=r"^busy_timeout is a number of seconds, not "):
             waiaas.connect(tmp_path / "wallets.db", busy_timeout=given)
         assert list(tmp_path.iterdir()) == []
 
 
 class TestArguments:
-    """What is given in the place of a path or of a database."""
+    """Arguments for paths and databases."""
 
     @pytest.mark.parametrize("name", ["wallets.db", "지갑.db", "\udcff.db"])
     def test_a_path_of_bytes_is_a_path(self, tmp_path: Path, name: str) -> None:
-        """The bytes of a path open the file that its text does, as everywhere in Python."""
+        """A path as bytes opens the same file as its text, as everywhere in Python."""
         path = os.fsencode(tmp_path / name)
         waiaas.connect(path).close()
         for open_it in (open_read_only, open_to_change):
@@ -180,8 +180,8 @@ class TestArguments:
 
 
 class TestOldFile:
-    def test_is_upgraded_with_a_backup_beside(self, v18: Path) -> None:
-        """A version-18 file is at version 19 once opened, and its rows as they were stand in a backup beside it."""
+    def test_is_upgraded_with_a_backup(self, v18: Path) -> None:
+        """A version-18 file is at version 19 once opened, and a backup next to it has its original rows."""
         v18.chmod(0o640)
         before, bytes_before = dump(v18), sha256(v18)
         database = waiaas.connect(v18).peewee
@@ -211,8 +211,8 @@ class TestOldFile:
         assert dump(backup) == rows
         assert sorted(files(tmp_path)) == [path.name, backup.name]
 
-    def test_backup_can_be_put_elsewhere_or_left_out(self, tmp_path: Path) -> None:
-        """`backup` names the copy's path, and False writes none."""
+    def test_backup_can_be_elsewhere_or_omitted(self, tmp_path: Path) -> None:
+        """`backup` is the path of the copy, and False creates none."""
         first, second = make_file(tmp_path / "first.db"), make_file(tmp_path / "second.db")
         before = dump(first)
         waiaas.connect(first, backup=tmp_path / "copy.db").close()
@@ -220,15 +220,15 @@ class TestOldFile:
         assert list(files(tmp_path)) == ["copy.db", "first.db", "second.db"]
         assert dump(tmp_path / "copy.db") == before
 
-    def test_progress_is_told(self, v18: Path) -> None:
+    def test_progress_is_reported(self, v18: Path) -> None:
         """`progress` is called while the file is upgraded."""
-        told: list[waiaas.Progress] = []
-        waiaas.connect(v18, progress=told.append).close()
-        assert "backing up" in {progress.phase for progress in told}
-        assert 19 in {progress.version for progress in told}
+        reported: list[waiaas.Progress] = []
+        waiaas.connect(v18, progress=reported.append).close()
+        assert "backing up" in {progress.phase for progress in reported}
+        assert 19 in {progress.version for progress in reported}
 
-    def test_of_a_killed_daemon_is_upgraded_with_all_that_was_committed(self, tmp_path: Path) -> None:
-        """Rows that stand in the write-ahead log alone are upgraded, and are in the backup."""
+    def test_of_a_killed_daemon_is_upgraded_with_every_commit(self, tmp_path: Path) -> None:
+        """Rows that are only in the write-ahead log are upgraded, and are in the backup."""
         path = killed(
             tmp_path / "wallets.db",
             lambda p: make_file(p, wal=True),
@@ -243,7 +243,7 @@ class TestOldFile:
         assert sorted(files(tmp_path)) == [path.name, backup.name]
 
     def test_with_a_hot_journal_is_rolled_back_and_upgraded(self, tmp_path: Path) -> None:
-        """What a daemon had half written when it was killed is taken back before the upgrade."""
+        """An unfinished transaction of a killed daemon is rolled back before the upgrade."""
         folder = tmp_path / "daemon"
         folder.mkdir()
         original, path = make_file(folder / "wallets.db"), tmp_path / "wallets.db"
@@ -261,8 +261,8 @@ class TestOldFile:
         assert dump(path)["wallets"] == before["wallets"]
         assert sorted(files(tmp_path)) == [path.name, backup.name]
 
-    def test_that_cannot_be_upgraded_stays_as_it_was(self, v18: Path) -> None:
-        """A session of a missing wallet stops the upgrade: same bytes, same journal mode, no backup."""
+    def test_that_cannot_be_upgraded_is_unchanged(self, v18: Path) -> None:
+        """A session of a missing wallet blocks the upgrade: same bytes, same journal mode, no backup."""
         execute(v18, f"UPDATE sessions SET wallet_id = 'nobody' WHERE id = '{session_id(0)}'")
         before = files(v18.parent)
         error = refused(v18)
@@ -272,21 +272,21 @@ class TestOldFile:
         assert files(v18.parent) == before
 
     def test_skip_orphans_leaves_them_without_a_link(self, v18: Path) -> None:
-        """With `skip_orphans` the session of a missing wallet stays, and has no link."""
+        """With `skip_orphans` the session of a missing wallet is kept without a link."""
         execute(v18, f"UPDATE sessions SET wallet_id = 'nobody' WHERE id = '{session_id(0)}'")
         waiaas.connect(v18, skip_orphans=True).close()
         missing = query(v18, "SELECT id FROM sessions WHERE id NOT IN (SELECT session_id FROM session_wallets)")
         assert missing == [(session_id(0),)]
 
 
-class TestOpenAsItIs:
-    """What the command line looks at files with, and changes existing ones with."""
+class TestOpenWithoutUpgrade:
+    """How the command line opens existing files, to inspect or to change them."""
 
     @pytest.mark.parametrize("open_it", [open_read_only, open_to_change])
-    def test_a_file_that_is_not_there_is_not_created(
+    def test_a_missing_file_is_not_created(
         self, tmp_path: Path, open_it: Callable[[Path], AbstractContextManager[SqliteDatabase]]
     ) -> None:
-        """Where there is no file, there is none afterwards."""
+        """A missing file is not created."""
         with pytest.raises(WAIaaSError) as caught, open_it(tmp_path / "wallets.db"):
             pass
         assert caught.value.reason == "file_not_found"
@@ -295,14 +295,14 @@ class TestOpenAsItIs:
     @pytest.mark.parametrize("open_it", [open_read_only, open_to_change])
     @pytest.mark.parametrize("wal", [False, True], ids=["rollback-journal", "wal"])
     @pytest.mark.parametrize("version", [18, 19])
-    def test_looking_changes_no_byte(
+    def test_reading_changes_no_byte(
         self,
         tmp_path: Path,
         open_it: Callable[[Path], AbstractContextManager[SqliteDatabase]],
         wal: bool,
         version: int,
     ) -> None:
-        """Opened, read and closed, a file of either version and journal mode is as it was, alone in its folder."""
+        """Opened, read and closed, a file of either version and journal mode is unchanged, alone in its folder."""
         path = make_file(tmp_path / "wallets.db", version, wal=wal)
         before = files(tmp_path)
         with open_it(path) as database:
@@ -311,7 +311,7 @@ class TestOpenAsItIs:
         assert files(tmp_path) == before
 
     def test_an_empty_file_is_not_filled(self, tmp_path: Path) -> None:
-        """An empty file is not one to upgrade: it is refused, and stays empty with its mode."""
+        """An empty file is refused instead of upgraded, and stays empty with its mode."""
         path = tmp_path / "wallets.db"
         path.touch()
         path.chmod(0o644)
@@ -320,8 +320,8 @@ class TestOpenAsItIs:
         assert caught.value.reason == "empty_database"
         assert (path.read_bytes(), mode(path)) == (b"", 0o644)
 
-    def test_only_reading_is_possible_beside_a_log(self, tmp_path: Path) -> None:
-        """Beside a killed daemon's log a file is opened for reading only: nobody can write it back by mistake."""
+    def test_is_read_only_with_a_log(self, tmp_path: Path) -> None:
+        """A file with a killed daemon's log is opened read-only, so that the log is not checkpointed."""
         path = killed(
             tmp_path / "wallets.db",
             lambda path: make_file(path, wal=True),
@@ -355,8 +355,8 @@ ODD_NAMES = (
 
 class TestPaths:
     @pytest.mark.parametrize("name", ODD_NAMES)
-    def test_any_file_name_is_taken_as_it_is(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-        """Characters that mean something in a URI are part of the name: this file is upgraded, and no other."""
+    def test_any_file_name_is_used_literally(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+        """Characters with a meaning in URIs are part of the name: this file is upgraded, and no other."""
         folder = tmp_path / f"in {name}"
         folder.mkdir()
         monkeypatch.chdir(folder)
@@ -376,7 +376,7 @@ class TestPaths:
     def test_any_file_name_can_be_created_and_refused(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
     ) -> None:
-        """A new file of any name is created under that name, and named so where it is refused."""
+        """A new file of any name is created under that name, and shown so in a refusal."""
         monkeypatch.chdir(tmp_path)
         database = waiaas.connect(name).peewee
         database.execute_sql("INSERT INTO schema_version VALUES (20, 1, '')")
@@ -387,7 +387,7 @@ class TestPaths:
         assert os.listdir() == [name]
 
     def test_a_symlink_leads_to_its_file(self, tmp_path: Path) -> None:
-        """A file behind a symlink is upgraded where it stands; the link stays one."""
+        """The target of a symbolic link is upgraded in place, and the link is kept."""
         (tmp_path / "real").mkdir()
         real, link = make_file(tmp_path / "real" / "wallets.db"), tmp_path / "link.db"
         link.symlink_to(real)
@@ -400,7 +400,7 @@ class TestPaths:
         assert sorted(path.name for path in tmp_path.rglob("*.db*")) == sorted(["link.db", "wallets.db", backup.name])
 
     def test_a_symlink_to_nothing_yet_creates_its_file(self, tmp_path: Path) -> None:
-        """A dangling symlink is where the new file is made, with mode 0600."""
+        """The new file is created at the target of a dangling symbolic link, with mode 0600."""
         link = tmp_path / "link.db"
         link.symlink_to(tmp_path / "wallets.db")
         waiaas.connect(link).close()
@@ -411,7 +411,7 @@ class TestPaths:
     def test_a_relative_path_is_taken_from_the_working_folder(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A relative path names a file in the working folder, and the backup stands beside it."""
+        """A relative path names a file in the working folder, and the backup is next to it."""
         monkeypatch.chdir(tmp_path)
         make_file(tmp_path / "wallets.db")
         waiaas.connect("wallets.db").close()
@@ -420,8 +420,8 @@ class TestPaths:
 
 
 class TestClose:
-    def test_writes_the_whole_log_back(self, tmp_path: Path) -> None:
-        """After `close` the file holds every row by itself: the log is gone or empty."""
+    def test_checkpoints_the_whole_log(self, tmp_path: Path) -> None:
+        """After `close` the file contains every row: the log is gone or empty."""
         path, copy = tmp_path / "wallets.db", tmp_path / "copy.db"
         database = waiaas.connect(path).peewee
         database.execute_sql("INSERT INTO wc_store VALUES ('key', 'value')")
@@ -433,7 +433,7 @@ class TestClose:
         assert query(copy, "SELECT value FROM wc_store") == [("value",)]
 
     def test_empties_the_log_for_connections_that_stay(self, tmp_path: Path) -> None:
-        """Where another connection stays open, the log is written back all the same and is empty."""
+        """If another connection stays open, the log is checkpointed and truncated."""
         path, copy = tmp_path / "wallets.db", tmp_path / "copy.db"
         database = waiaas.connect(path).peewee
         with plain(path, "SELECT * FROM wallets"):
@@ -444,8 +444,8 @@ class TestClose:
         assert query(copy, "SELECT value FROM wc_store") == [("value",)]
 
     @pytest.mark.parametrize("make", [None, make_file], ids=["created", "upgraded"])
-    def test_writes_back_what_others_wrote(self, tmp_path: Path, make: Callable[[Path], Path] | None) -> None:
-        """Where another connection wrote last and nobody reads, the log is written back all the same."""
+    def test_checkpoints_writes_of_others(self, tmp_path: Path, make: Callable[[Path], Path] | None) -> None:
+        """If another connection wrote last and nobody reads, the log is checkpointed too."""
         path = tmp_path / "wallets.db"
         if make:
             make(path)
@@ -456,7 +456,7 @@ class TestClose:
         assert query(path, "SELECT value FROM wc_store WHERE key = 'key'") == [("value",)]
 
     def test_leaves_the_log_to_a_reader(self, tmp_path: Path) -> None:
-        """Where a reader needs the log, `close` leaves it to be written back later, and nothing is lost."""
+        """If a reader needs the log, `close` leaves it for a later checkpoint, and nothing is lost."""
         path = tmp_path / "wallets.db"
         database = waiaas.connect(path, busy_timeout=0.1).peewee
         with plain(path, "BEGIN", "SELECT * FROM wc_store") as reader:
@@ -470,7 +470,7 @@ class TestClose:
 
     @pytest.mark.parametrize("path", ["wallets.db", ":memory:"])
     def test_may_be_called_again(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
-        """Closing a closed database does nothing, not even where its file is gone."""
+        """Closing a closed database does nothing, even if its file is gone."""
         monkeypatch.chdir(tmp_path)
         database = waiaas.connect(path).peewee
         database.close_all()
@@ -493,8 +493,8 @@ class TestClose:
         assert query(tmp_path / "wallets.db", "SELECT value FROM wc_store") == [("value",)]
 
     @pytest.mark.parametrize("begin", ["BEGIN", "BEGIN IMMEDIATE", "SAVEPOINT s"])
-    def test_is_refused_inside_a_transaction_begun_by_hand(self, tmp_path: Path, begin: str) -> None:
-        """A transaction that Peewee does not know of counts as well, and can still be rolled back."""
+    def test_is_refused_inside_a_transaction_begun_by_sql(self, tmp_path: Path, begin: str) -> None:
+        """A transaction without Peewee counts too, and can still be rolled back."""
         database = waiaas.connect(tmp_path / "wallets.db").peewee
         database.execute_sql(begin)
         database.execute_sql("INSERT INTO wc_store VALUES ('key', 'value')")
@@ -568,8 +568,8 @@ class TestClose:
                 thread.join()
             assert len(database.peewee.connections()) == 1
 
-    def test_of_a_file_opened_as_it_is_changes_no_byte(self, v18: Path) -> None:
-        """Closing an old file twice, and from a second thread too, leaves it as it was."""
+    def test_of_an_old_file_changes_no_byte(self, v18: Path) -> None:
+        """Closing an old file twice, even from a second thread, does not change it."""
         before = files(v18.parent)
         database = open_unchanged(v18)
         with ThreadPoolExecutor(1) as pool:

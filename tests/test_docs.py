@@ -1,4 +1,4 @@
-"""The pages say what is true: their examples run, and nothing public is left out of them."""
+"""The documentation is correct: its examples run, and everything public is described."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PAGES = {str(page.relative_to(DOCS)): page for page in sorted(DOCS.rglob("*.rst"
 PAGES_WITH_EXAMPLES = [
     name for name, page in PAGES.items() if re.search(r"^ *(>>>|\$) ", page.read_text("utf-8"), re.MULTILINE)
 ]
-#: What must stand in the folder before the first example of a page.
+#: Files that must exist before the first example of a page.
 PREPARED: dict[str, Callable[[], None]] = {
     "how-to/upgrade-a-file.rst": lambda: make_version_18(Path("wallets.db")),
 }
@@ -48,12 +48,12 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def run_examples(text: str, name: str) -> None:
-    """Run the examples of a text, Python's and the shell's, in the order in which they stand."""
-    told: list[str] = []
+    """Run the examples of a text, in Python and shell, in order."""
+    output: list[str] = []
     python = re.sub(r"^( *)\$ (.*)$", lambda line: f"{line[1]}>>> shell({line[2]!r})", text, flags=re.MULTILINE)
     test = doctest.DocTestParser().get_doctest(python, {"shell": shell}, name, name, 0)
-    results = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=told.append)
-    assert results.failed == 0, "".join(told)
+    results = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=output.append)
+    assert results.failed == 0, "".join(output)
     assert results.attempted > 0
 
 
@@ -68,7 +68,7 @@ def shell(command: str) -> None:
 
 
 def blocks(text: str, language: str) -> list[str]:
-    """The code blocks of a page that are in a language."""
+    """Return the code blocks of a page in a language."""
     found = re.findall(rf"^( *)\.\. code-block:: {language}\n\n((?:\1   .*\n|\n)+)", text, re.MULTILINE)
     return ["\n".join(line[len(indent) + 3 :] for line in block.splitlines()) for indent, block in found]
 
@@ -78,27 +78,27 @@ def python_blocks(markdown: str) -> list[str]:
 
 
 def test_the_examples_of_the_readme_run() -> None:
-    """Whoever pastes the README's Python line by line sees what it says."""
+    """The README's Python, pasted line by line, has the documented output."""
     run_examples("\n".join(python_blocks(README.read_text("utf-8"))), "README.md")
 
 
 def test_every_python_block_of_the_readme_is_an_example() -> None:
-    """No Python stands in the README that nothing runs."""
+    """Every Python block of the README is run."""
     assert all(block.startswith(">>> ") for block in python_blocks(README.read_text("utf-8")))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PAGES_WITH_EXAMPLES)
 def test_the_examples_of_a_page_run(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever types a page's examples, in Python or in a shell, line by line sees what it says."""
+    """A page's examples, in Python or shell, have the documented output line by line."""
     monkeypatch.syspath_prepend(PAGES[name].parent)
     PREPARED.get(name, lambda: None)()
     run_examples(PAGES[name].read_text("utf-8"), name)
 
 
 @pytest.mark.parametrize("version", [5, 17])
-def test_the_way_back_of_the_page_is_one_for_any_version(tmp_path: Path, version: int) -> None:
-    """The commands that put the backup in the file's place find the one of a file of another version, too."""
+def test_the_documented_restore_works_for_any_version(tmp_path: Path, version: int) -> None:
+    """The documented commands that restore a backup work for any version."""
     path = make_file(tmp_path / "wallets.db", version)
     before = dump(path)
     waiaas.connect(path).close()
@@ -110,7 +110,7 @@ def test_the_way_back_of_the_page_is_one_for_any_version(tmp_path: Path, version
 
 
 def test_pages_with_examples_are_found() -> None:
-    """A page that lost its prompts would go untested in silence."""
+    """Pages with examples are recognised, so that a page without prompts is not silently skipped."""
     assert {
         "index.rst",
         "tutorial/index.rst",
@@ -128,7 +128,7 @@ def test_pages_with_examples_are_found() -> None:
 
 
 def test_no_page_has_code_that_nothing_runs() -> None:
-    """A block of Python is an example or has a test of its own; a block of shell installs or runs the benchmarks."""
+    """A block of Python is an example or has its own test; a block of shell installs or runs the benchmarks."""
     python = [name for name, page in PAGES.items() if blocks(page.read_text("utf-8"), "python")]
     assert python == ["how-to/new-version.rst"]
     lines = [
@@ -142,7 +142,7 @@ def test_no_page_has_code_that_nothing_runs() -> None:
 
 
 def test_the_example_of_a_new_version_works() -> None:
-    """The module that the page on a new version shows does to a file what the page says."""
+    """The module on the page about a new version changes a file as documented."""
     (source,) = blocks((DOCS / "how-to/new-version.rst").read_text("utf-8"), "python")
     module: dict[str, object] = {}
     exec(compile(source, "v20_wallet_label.py", "exec"), module)
@@ -163,7 +163,7 @@ def columns_of(database: SqliteDatabase, table: str) -> list[str]:
 
 @pytest.mark.slow
 def test_the_example_of_tests_passes(tmp_path: Path) -> None:
-    """The tests that the page on tests shows pass with the fixtures of this library, without a warning."""
+    """The tests on the page about testing pass with the fixtures of this library, without a warning."""
     folder = DOCS / "how-to/testing_example"
     command = [sys.executable, "-m", "pytest", "-W", "error", "-p", "no:cacheprovider", f"--basetemp={tmp_path / 't'}"]
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
@@ -174,7 +174,7 @@ def test_the_example_of_tests_passes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", NEWCOMER_COMMANDS)
 def test_the_readme_begins_with_the_newcomers_command(command: str) -> None:
-    """A newcomer finds each of the two commands near the top, alone in a block to copy."""
+    """Each of the two commands for newcomers is near the top, alone in a block to copy."""
     top = "\n".join(README.read_text("utf-8").splitlines()[:25])
     assert f"\n```sh\n{command}\n```\n" in top
 
@@ -188,7 +188,7 @@ def test_a_public_name_is_in_the_reference(name: str) -> None:
 
 @pytest.mark.parametrize("command", JSON_COMMANDS)
 def test_the_json_keys_of_a_command_are_on_the_page(command: str) -> None:
-    """Whoever reads the JSON of a command by program finds each of its keys described."""
+    """Each key of a command's JSON is described on its page."""
     with waiaas.connect("wallets.db") as database:
         database.tokens.rotate(actor="sam")  # an entry for `audit`
     path = "new.db" if command in ("init", "demo") else "wallets.db"
@@ -201,7 +201,7 @@ def test_the_json_keys_of_a_command_are_on_the_page(command: str) -> None:
 
 
 def test_every_page_can_be_reached() -> None:
-    """Each page stands in the table of contents of the start page, or of one that does."""
+    """Each page is in the table of contents of the start page, or of another page in it."""
     reached = {"index.rst"}
     waiting = ["index.rst"]
     while waiting:

@@ -1,4 +1,4 @@
-"""Imports run one way: from what knows little to what knows more."""
+"""Imports run one way: from specific modules to general ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import waiaas
 
 PACKAGE = Path(__file__).parent.parent / "waiaas"
 FRONT_DOOR = PACKAGE / "__init__.py"
-# What each part may import of the others; itself and the standard library go without saying.
+# What each part may import of the others, besides itself and the standard library.
 MAY_IMPORT = {
     "vocabularies": set(),
     "paths": set(),
@@ -62,12 +62,12 @@ MAY_IMPORT = {
 
 
 def part_of(module: str) -> str:
-    """`waiaas.errors.codes` belongs to `errors`; the package itself is the empty part."""
+    """Return the part of a module: `waiaas.errors.codes` is in `errors`, and the package itself is the empty part."""
     return [*module.split("."), ""][1]
 
 
 def imports_of(file: Path) -> set[str]:
-    """Every module of the package that a file imports, in functions and under TYPE_CHECKING too."""
+    """Return every module of the package that a file imports, including those in functions and under TYPE_CHECKING."""
     found = set()
     for node in ast.walk(ast.parse(file.read_text("utf-8"))):
         if isinstance(node, ast.Import):
@@ -87,7 +87,7 @@ def is_module(name: str) -> bool:
 
 @pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=lambda file: str(file.relative_to(PACKAGE)))
 def test_imports_run_one_way(file: Path) -> None:
-    """A module imports only what stands below it; the package's front door may import everything."""
+    """A module imports only from lower parts; the package's front door may import everything."""
     part = file.relative_to(PACKAGE).parts[0].removesuffix(".py")
     if part == "__init__":
         return
@@ -95,11 +95,11 @@ def test_imports_run_one_way(file: Path) -> None:
 
 
 @pytest.mark.slow
-def test_no_import_circle() -> None:
-    """No module imports itself by way of others, not for types nor inside of a function either."""
+def test_no_import_cycle() -> None:
+    """No module imports itself through others, even for types or inside a function."""
     files = {name_of(file): file for file in PACKAGE.rglob("*.py")}
     graph = {name: imports_of(file) & files.keys() - {name} for name, file in files.items()}
-    # graphlib raises CycleError, which has the circle.
+    # graphlib raises CycleError, which contains the cycle.
     assert set(TopologicalSorter(graph).static_order()) == files.keys()
 
 
@@ -117,13 +117,13 @@ def test_only_the_history_names_a_version_module() -> None:
 
 
 @pytest.mark.parametrize("file", sorted(PACKAGE.glob("migrations/versions/v[0-9]*.py")), ids=lambda file: file.stem)
-def test_a_version_module_speaks_in_literals(file: Path) -> None:
-    """A shipped migration knows nothing of models, vocabularies or schemas: those are of today."""
+def test_a_version_module_uses_literals(file: Path) -> None:
+    """A shipped migration does not import models, vocabularies or schemas, because those change."""
     assert {part_of(name) for name in imports_of(file)} <= {"ddl", "errors", "migrations"}
 
 
 @pytest.mark.slow
-def test_what_only_opens_a_file_loads_no_services(tmp_path: Path) -> None:
+def test_opening_a_file_loads_no_services(tmp_path: Path) -> None:
     """Services, schemas, the upgrade and their packages are imported when they are used."""
     program = """
 import sys, waiaas

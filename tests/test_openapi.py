@@ -1,4 +1,4 @@
-"""The OpenAPI document says what the schemas and the services do."""
+"""The OpenAPI document matches the schemas and the services."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ TEXTS = [
 IDS = [A, A.upper(), f"{A}\n", f" {A}", A.replace("-", ""), f"{{{A}}}", "", "\uff10" + A[1:], f"{A}0", A[:-1]]
 NO_TEXTS: list[Any] = [None, 1, True, [A], {"id": A}]
 
-#: Operation -> method, path, status and schema of the answer, schema of the request.
+#: Operation -> method, path, status and schema of the response, schema of the request.
 EXPECTED = {
     "createSession": ("post", "/v1/sessions", 201, "IssuedSessionResponse", "CreateSessionRequest"),
     "listSessions": ("get", "/v1/sessions", 200, None, None),
@@ -79,7 +79,7 @@ EXPECTED = {
     "resumeWallet": ("post", "/v1/wallets/{walletId}/resume", 200, "WalletResponse", None),
 }
 
-#: Operation -> the method of a service that does it.
+#: Operation -> the method of a service that implements it.
 DONE_BY = {
     "createSession": SessionService.create,
     "listSessions": SessionService.list,
@@ -102,23 +102,23 @@ REQUESTS: list[str] = [name for name in SCHEMAS if name.endswith("Request")]
 
 
 def schema_of(name: str) -> schemas.WireSchema:
-    """Give the marshmallow schema that a component was made from."""
+    """Return the marshmallow schema of a component."""
     schema: schemas.WireSchema = getattr(schemas, f"{name}Schema")()
     return schema
 
 
 def validator_of(name: str) -> Draft202012Validator:
-    """Give a JSON Schema validator of a component, which may refer to others."""
+    """Return a JSON Schema validator of a component, which may refer to others."""
     return Draft202012Validator({**DOCUMENT, "$ref": f"#/components/schemas/{name}"})
 
 
 def changes(key: str, values: list[Any]) -> list[dict[str, Any]]:
-    """Give a dictionary of one key for each value."""
+    """Return a dictionary of one key for each value."""
     return [{key: value} for value in values]
 
 
 def codes_of(operation: dict[str, Any]) -> dict[str, set[str]]:
-    """Give the error codes that an operation names, by HTTP status."""
+    """Return the error codes of an operation, by HTTP status."""
     found = {}
     for status, answer in operation["responses"].items():
         if status >= "400":
@@ -143,12 +143,12 @@ class TestDocument:
 
     @pytest.mark.slow
     def test_is_valid(self) -> None:
-        """The document is an OpenAPI 3.1 document, its defaults among them."""
+        """The document is valid OpenAPI 3.1, including its defaults."""
         assert DOCUMENT["openapi"] == "3.1.0"
         assert list(OpenAPIV31SpecValidator(DOCUMENT).iter_errors()) == []
 
     def test_is_json(self) -> None:
-        """The document can be written as JSON, as it is."""
+        """The document can be serialized as JSON."""
         assert json.loads(json.dumps(DOCUMENT, allow_nan=False)) == DOCUMENT
 
     def test_is_of_this_version(self) -> None:
@@ -156,7 +156,7 @@ class TestDocument:
         assert DOCUMENT["info"]["version"] == waiaas.__version__
 
     def test_is_new_each_time(self) -> None:
-        """What an application puts into its document stands in no other."""
+        """Each call returns a new document, so that an application can change it."""
         changed = document()
         changed["components"]["securitySchemes"]["admin"]["scheme"] = "basic"
         changed["components"]["schemas"]["CreateSessionRequest"]["examples"][0]["walletId"] = "x"
@@ -164,7 +164,7 @@ class TestDocument:
         assert document() == DOCUMENT
 
     def test_every_component_is_used(self) -> None:
-        """No schema and no example is described that nothing refers to."""
+        """Every schema and example is referenced."""
         components = {
             f"#/components/{kind}/{name}" for kind in ("schemas", "examples") for name in DOCUMENT["components"][kind]
         }
@@ -172,7 +172,7 @@ class TestDocument:
 
     @pytest.mark.slow
     def test_without_apispec(self) -> None:
-        """Where apispec is missing, the library works, and the document says what to install."""
+        """Without apispec the library works, and the error names what to install."""
         program = "import sys; sys.modules['apispec'] = None; import waiaas; print('works'); import waiaas.openapi"
         run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
         assert run.stdout == "works\n"
@@ -180,10 +180,10 @@ class TestDocument:
 
 
 class TestOperations:
-    """What can be asked of the service."""
+    """The operations of the service."""
 
-    def test_are_all_there(self) -> None:
-        """Each operation has its method, its path, its answer and its request; no two have one id."""
+    def test_are_complete(self) -> None:
+        """Each operation has its method, path, response and request, and a unique id."""
         found = {}
         for name, (method, path, operation) in OPERATIONS.items():
             ((status, answer),) = ((int(s), a) for s, a in operation["responses"].items() if s < "400")
@@ -196,13 +196,13 @@ class TestOperations:
 
     @pytest.mark.parametrize("name", EXPECTED)
     def test_parameters_of_the_path(self, name: str) -> None:
-        """Each name in a path is a parameter that must be given."""
+        """Each name in a path is a required parameter."""
         _, path, operation = OPERATIONS[name]
         declared = [part["name"] for part in operation["parameters"] if part["in"] == "path" and part["required"]]
         assert declared == re.findall(r"{(\w+)}", path)
 
     def test_an_id_in_a_path(self) -> None:
-        """An id in a path is in lower case, since the services compare ids as they are."""
+        """An id in a path is in lower case, because the services compare ids exactly."""
         _, _, operation = OPERATIONS["getWallet"]
         (parameter,) = operation["parameters"]
         validator = Draft202012Validator(parameter["schema"])
@@ -219,7 +219,7 @@ class TestOperations:
         ]
         assert found == [("listSessions", "walletId", False, True)]
 
-    def test_a_parameter_is_judged_alike(self) -> None:
+    def test_a_parameter_has_the_same_validity(self) -> None:
         """A wallet id is valid in the document if it is valid in the schema."""
         (parameter,) = OPERATIONS["listSessions"][2]["parameters"]
         for value in IDS:
@@ -236,7 +236,7 @@ class TestOperations:
 
     @pytest.mark.parametrize("name", EXPECTED)
     def test_errors(self, name: str) -> None:
-        """An operation names the codes of its service's docstring, of its input, of its caller and of the database."""
+        """An operation has the codes of its service's docstring, of its input, of its caller and of the database."""
         _, _, operation = OPERATIONS[name]
         of_service = set(re.findall(r"`([A-Z_]+)`", str(DONE_BY[name].__doc__))) & set(ERROR_CODES)
         takes_input = "requestBody" in operation or operation["parameters"]
@@ -262,19 +262,19 @@ class TestOperations:
             ("suspendWallet", schemas.SuspendWalletRequest),
         ],
     )
-    def test_a_request_fits_its_service(self, name: str, request_type: type) -> None:
-        """What a schema gives is what the service's method takes, name by name."""
+    def test_a_request_matches_its_service(self, name: str, request_type: type) -> None:
+        """The result of a schema has exactly the parameters of the service's method."""
         assert set(request_type.__annotations__) <= set(inspect.signature(DONE_BY[name]).parameters)
 
     @pytest.mark.parametrize("name", EXPECTED)
     def test_security(self, name: str) -> None:
-        """An agent renews its own session, by its token; everything else is the administrator's."""
+        """An agent renews its own session, by its token; everything else requires the administrator."""
         _, _, operation = OPERATIONS[name]
         assert operation["security"] == [{"sessionToken" if name == "renewSession" else "admin": []}]
         assert set(DOCUMENT["components"]["securitySchemes"]) == {"admin", "sessionToken"}
 
-    def test_an_error_is_judged_by_its_code(self) -> None:
-        """An answer with a code that the operation does not have breaks the document."""
+    def test_an_unknown_error_code_is_invalid(self) -> None:
+        """A response with a code that the operation does not have is invalid in the document."""
         _, _, operation = OPERATIONS["getSession"]
         schema = operation["responses"]["404"]["content"]["application/json"]["schema"]
         validator = Draft202012Validator({**DOCUMENT, **schema})
@@ -283,11 +283,11 @@ class TestOperations:
 
 
 class TestSchemas:
-    """What goes over the wire."""
+    """Requests and responses."""
 
     @pytest.mark.parametrize("name", SCHEMAS)
     def test_examples(self, name: str) -> None:
-        """Each example is good in the document and in the schema that it is an example of."""
+        """Each example is valid in the document and in its schema."""
         examples = SCHEMAS[name]["examples"]
         assert examples
         for example in examples:
@@ -303,19 +303,19 @@ class TestSchemas:
 
     @pytest.mark.parametrize("name", SCHEMAS)
     def test_keys(self, name: str) -> None:
-        """The keys are those of the schema, in camelCase but for the one that errors always had."""
+        """The keys are those of the schema, in camelCase except one that errors always had."""
         properties = SCHEMAS[name]["properties"]
         assert set(properties) == {field.data_key for field in schema_of(name).fields.values()}
         assert {key for key in properties if not re.fullmatch("[a-z]+([A-Z][a-z]+)*", key)} <= {"http_status"}
 
     @pytest.mark.parametrize("name", SCHEMAS)
     def test_unknown_keys(self, name: str) -> None:
-        """A request has no unknown keys; an answer may get some in a later version."""
+        """A request has no unknown keys; a response may have some in a later version."""
         assert SCHEMAS[name].get("additionalProperties", True) == (name not in REQUESTS)
 
     @pytest.mark.parametrize("name", sorted(set(SCHEMAS) - set(REQUESTS)))
-    def test_every_key_of_an_answer_is_there(self, name: str) -> None:
-        """An answer has every key, always, in the document and in the schema."""
+    def test_every_key_of_a_response_is_required(self, name: str) -> None:
+        """A response always has every key, in the document and in the schema."""
         schema = schema_of(name)
         read = {field.data_key for field in schema.dump_fields.values() if not field.dump_only}
         assert set(SCHEMAS[name]["required"]) == set(SCHEMAS[name]["properties"])
@@ -323,19 +323,19 @@ class TestSchemas:
 
     @pytest.mark.parametrize("name", REQUESTS)
     def test_every_key_of_a_request_is_described(self, name: str) -> None:
-        """The document says of each key what the docstring says."""
+        """The document describes each key as the docstring does."""
         assert [key for key, value in SCHEMAS[name]["properties"].items() if "description" not in value] == []
         assert SCHEMAS[name]["description"].endswith(".")
 
     def test_times(self) -> None:
-        """A time is an integer of 64 bits."""
+        """A time is a 64-bit integer."""
         found = SCHEMAS["SessionResponse"]["properties"]
         time = {"format": "int64", "description": "Unix seconds (UTC)."}
         assert found["expiresAt"] == {"type": "integer", **time}
         assert found["revokedAt"] == {"type": ["integer", "null"], **time}
 
-    def test_a_token_is_not_to_be_shown(self) -> None:
-        """A tool that shows forms hides the token."""
+    def test_a_token_is_hidden(self) -> None:
+        """Tools that show forms hide the token."""
         for name in ("RenewSessionRequest", "IssuedSessionResponse"):
             assert SCHEMAS[name]["properties"]["token"]["format"] == "password"
 
@@ -383,15 +383,15 @@ class TestSchemas:
             ("SuspendWalletRequest", [{}, *changes("reason", [*TEXTS, *NO_TEXTS]), {"Reason": "x"}]),
         ],
     )
-    def test_a_request_is_judged_alike(self, name: str, payloads: list[Any]) -> None:
-        """A request is good in the document where it is good in the schema, and nowhere else."""
+    def test_a_request_has_the_same_validity(self, name: str, payloads: list[Any]) -> None:
+        """A request is valid in the document if and only if it is valid in the schema."""
         schema, validator = schema_of(name), validator_of(name)
         verdicts = [schema.validate(payload) == {} for payload in [*payloads, None, [], "x", 1]]
         assert [validator.is_valid(payload) for payload in [*payloads, None, [], "x", 1]] == verdicts
         assert {True, False} == set(verdicts)
 
-    def test_what_only_the_schema_can_judge(self) -> None:
-        """The rules that the document tells in words alone are these, and the schema has them."""
+    def test_rules_that_only_the_schema_has(self) -> None:
+        """The rules that the document describes in words only are these, and the schema has them."""
         only_in_words: list[tuple[str, dict[str, Any]]] = [
             ("CreateSessionRequest", {"walletIds": [A, A.upper()]}),
             ("CreateSessionRequest", {"walletId": A, "defaultWalletId": B}),
@@ -436,7 +436,7 @@ ONLY_IN_WORDS = (
 
 
 def likely_requests(name: str) -> st.SearchStrategy[Any]:
-    """Make requests that are often good, sometimes bad in one key, and sometimes anything."""
+    """Make requests that are often valid, sometimes invalid in one key, and sometimes anything."""
     required = {key: LIKELY[key] for key in SCHEMAS[name].get("required", [])}
     optional = {key: LIKELY[key] for key in SCHEMAS[name]["properties"] if key not in required}
     good = st.fixed_dictionaries(required, optional=optional)
@@ -449,8 +449,8 @@ def likely_requests(name: str) -> st.SearchStrategy[Any]:
 @pytest.mark.parametrize("name", REQUESTS)
 @given(data=st.data())
 @settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
-def test_any_request_is_judged_alike(name: str, data: st.DataObject) -> None:
-    """What loads is good in the document; what is good there loads, or breaks a rule told in words."""
+def test_any_request_has_the_same_validity(name: str, data: st.DataObject) -> None:
+    """A request that loads is valid in the document; a valid one loads, or breaks a rule described in words."""
     request = data.draw(likely_requests(name))
     errors = schema_of(name).validate(request)
     if validator_of(name).is_valid(request):
@@ -462,7 +462,7 @@ def test_any_request_is_judged_alike(name: str, data: st.DataObject) -> None:
 
 @pytest.fixture
 def answers(tmp_path: Path) -> dict[str, list[Any]]:
-    """Answers of real services, as they go over the wire, by the name of their schema."""
+    """Responses of real services, serialized, by the name of their schema."""
     database = waiaas.connect(tmp_path / "wallets.db").peewee
     wallets, sessions, links = WalletService(database), SessionService(database), SessionWalletService(database)
     create = schemas.CreateWalletRequestSchema()
@@ -497,8 +497,8 @@ def answers(tmp_path: Path) -> dict[str, list[Any]]:
     return {name: [schema_of(name).dump(each) for each in some] for name, some in given.items()}
 
 
-def test_answers_of_the_services(answers: dict[str, list[Any]]) -> None:
-    """What the services give goes over the wire as the document says, with every key that it names."""
+def test_responses_of_the_services(answers: dict[str, list[Any]]) -> None:
+    """Results of the services are serialized as documented, with every key."""
     assert set(answers) | {"ErrorResponse"} == {name for name in SCHEMAS if name.endswith("Response")}
     for name, some in answers.items():
         for answer in some:

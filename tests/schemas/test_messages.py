@@ -24,15 +24,15 @@ SCHEMAS = {
 }
 REQUESTS = {name: schema() for name, schema in SCHEMAS.items() if name.endswith("RequestSchema")}
 
-# : Messages of marshmallow that no field of these schemas can return: they override `_deserialize`, no validator
-# returns False, and no nested schema is one of many.
+#: Messages of marshmallow that no field of these schemas can return: they override `_deserialize`, no validator
+#: returns False, and no nested schema is one of many.
 NEVER_SAID = {"validator_failed", "invalid_utf8", "too_large"}
 
 HANGUL = re.compile("[가-힣]")
 WALLET, OTHER = "0190a3f0-1111-7abc-8def-0123456789ab", "0190a3f0-2222-7abc-8def-0123456789ab"
 SMALLEST = {"name": "payments", "chain": "solana", "environment": "testnet", "publicKey": "7xKX"}
 
-# : Messages with placeholders, in English and in Korean.
+#: Messages with placeholders, in English and in Korean.
 FILLED = {
     "Must be printable text, not int.": "출력할 수 있는 문자로만 된 문자열이어야 합니다. int 값은 쓸 수 없습니다.",
     "Must have at most 100 characters.": "최대 100자까지 쓸 수 있습니다.",
@@ -82,9 +82,9 @@ def messages_of(field):
 def test_every_message_of_every_field_has_a_translation(name):
     """Every message of a field, its validators or its schema has a Korean translation."""
     schema = SCHEMAS[name]()
-    said = [text for field in schema.fields.values() for text in messages_of(field)]
-    said += schema.error_messages.values()
-    assert [text for text in said if not isinstance(text, FieldMessage)] == []
+    texts = [text for field in schema.fields.values() for text in messages_of(field)]
+    texts += schema.error_messages.values()
+    assert [text for text in texts if not isinstance(text, FieldMessage)] == []
 
 
 VALUES = st.recursive(
@@ -153,15 +153,15 @@ def provoked():
         (wallets.get, 5),
         (wallets.get, "\0"),
     ]
-    told = {}
+    translations = {}
     for call, argument in calls:
         with pytest.raises(RequestValidationError) as caught:
             call(argument)
         english, korean = (caught.value.to_dict(lang)["details"]["fields"] for lang in ("en", "ko"))
         assert keys(english) == keys(korean)
-        told |= dict(zip(leaves(english), leaves(korean), strict=True))
+        translations |= dict(zip(leaves(english), leaves(korean), strict=True))
     database.close_all()
-    return told
+    return translations
 
 
 class Measured(WireSchema):
@@ -174,14 +174,14 @@ class Measured(WireSchema):
 
 def test_each_translation_is_used():
     """Each Korean text is used, and only for its own English text."""
-    told = provoked()
+    translations = provoked()
     english, korean = ([text.message for text in texts_in(lang).fields.values()] for lang in ("en", "ko"))
     texts = dict(zip(english, korean, strict=True))
     plain = {english: korean for english, korean in texts.items() if "{" not in english}
-    assert {english: korean for english, korean in told.items() if english in plain} == plain
-    assert {english: korean for english, korean in told.items() if english in FILLED} == FILLED
+    assert {english: korean for english, korean in translations.items() if english in plain} == plain
+    assert {english: korean for english, korean in translations.items() if english in FILLED} == FILLED
     assert len(plain) + len(FILLED) == len(texts)
-    assert [korean for korean in told.values() if not HANGUL.search(korean)] == []
+    assert [korean for korean in translations.values() if not HANGUL.search(korean)] == []
 
 
 class TestOwnRules:

@@ -123,7 +123,7 @@ RACES: dict[str, Race] = {
         [new_session(n.d, n.c)],
         [("links", "link", n.one, n.d)],
     ],
-    "create where one place gets free": lambda n: [
+    "create if one session expires": lambda n: [
         [new_session(n.a)],
         [new_session(n.c, n.a)],
         [("sessions", "revoke", n.one)],
@@ -233,9 +233,9 @@ def check_tokens(path: Path, outcomes: list[list[Outcome]]) -> None:
     sessions = [services.tokens.verify(token).session_id for token in tokens]
     assert len(tokens) == len(set(tokens))
     for token, session_id in zip(tokens, sessions, strict=True):
-        said = services.ask(("sessions", "authenticate", token)).said
+        result = services.ask(("sessions", "authenticate", token)).result
         details = services.sessions.get(session_id)
-        assert said == ("SESSION_REVOKED" if details.status == "REVOKED" else f"reaches {details.default_wallet_id}")
+        assert result == ("SESSION_REVOKED" if details.status == "REVOKED" else f"reaches {details.default_wallet_id}")
     services.database.close_all()
 
 
@@ -281,11 +281,11 @@ def serial_outcomes(race: str) -> set[str]:
             path.write_bytes(content)
             services = Services(path, LATER)
             left = [iter(each) for each in calls]
-            said: list[list[str]] = [[] for _ in calls]
+            results: list[list[str]] = [[] for _ in calls]
             for caller in order:
-                said[caller].append(services.ask(next(left[caller])).said)
+                results[caller].append(services.ask(next(left[caller])).result)
             services.database.close_all()
-            found.add(str((said, after(path, content))))
+            found.add(str((results, after(path, content))))
             remove(path)
     return found
 
@@ -301,7 +301,7 @@ def run_race(racers: Threads | Processes, folder: Path, race: str, rounds: int) 
         racers.open(path, LATER)
         outcomes = racers.race(calls)
         racers.close()
-        outcome = str(([[each.said for each in of_caller] for of_caller in outcomes], after(path, content)))
+        outcome = str(([[each.result for each in of_caller] for of_caller in outcomes], after(path, content)))
         assert outcome in possible, number
         seen.add(outcome)
         check_invariants(path)
@@ -344,7 +344,7 @@ def test_concurrent_callers_create_one_first_key(racers: Threads | Processes, tm
             ]
         )
         racers.close()
-        assert [[each.said for each in of_caller] for of_caller in outcomes] == [
+        assert [[each.result for each in of_caller] for of_caller in outcomes] == [
             ["done"],
             ["done"],
             ["INVALID_TOKEN", "done"],
@@ -372,9 +372,9 @@ def test_a_reader_never_sees_half_a_change(racers: Threads | Processes, tmp_path
     readings = [("links", "resolve", names.three), ("sessions", "authenticate", names.token)]
     outcomes = racers.race([changes * 20, readings * 100, readings * 100])
     racers.close()
-    assert {outcome.said for outcome in outcomes[0]} == {"done"}
-    resolved = {outcome.said for of_caller in outcomes[1:] for outcome in of_caller[::2]}
-    known = {outcome.said for of_caller in outcomes[1:] for outcome in of_caller[1::2]}
+    assert {outcome.result for outcome in outcomes[0]} == {"done"}
+    resolved = {outcome.result for of_caller in outcomes[1:] for outcome in of_caller[::2]}
+    known = {outcome.result for of_caller in outcomes[1:] for outcome in of_caller[1::2]}
     assert resolved <= {f"reaches {wallet}" for wallet in (names.a, names.b, names.c)}
     assert known == {f"reaches {names.a}"}
     check_invariants(path)
@@ -400,7 +400,7 @@ def test_no_writer_is_starved(racers: Threads | Processes, tmp_path: Path) -> No
         ]
     )
     racers.close()
-    assert {outcome.said for of_caller in outcomes for outcome in of_caller} == {"done"}
+    assert {outcome.result for of_caller in outcomes for outcome in of_caller} == {"done"}
     with closing(sqlite3.connect(path)) as database:
         assert database.execute(
             "SELECT event_type, count(*) FROM audit_log WHERE timestamp = ? GROUP BY 1 ORDER BY 1", (LATER,)
@@ -433,7 +433,7 @@ def test_random_concurrent_changes(racers: Threads | Processes, tmp_path: Path) 
         racers.open(path, LATER)
         outcomes = racers.race([[any_call(dice, wallets, sessions) for _ in range(40)] for _ in range(4)])
         racers.close()
-        assert not any("DATABASE_" in outcome.said for of_caller in outcomes for outcome in of_caller)
+        assert not any("DATABASE_" in outcome.result for of_caller in outcomes for outcome in of_caller)
         check_invariants(path)
         check_limit(path)
         check_tokens(path, outcomes)
@@ -485,12 +485,12 @@ def write_and_kill(path: Path, seed: int, lines: int) -> Reported:
     for line in reported:
         assert line.endswith("\n")
         thread, word, text = line.split(" ", 2)
-        said = json.loads(text)
+        value = json.loads(text)
         if word == "asks":
-            asked[thread] = said
+            asked[thread] = value
         else:
             del asked[thread]
-            outcomes.append((word, said))
+            outcomes.append((word, value))
     return Reported(outcomes, {about for about in asked.values() if about is not None})
 
 
@@ -499,26 +499,26 @@ def check_reported(path: Path, reported: Reported, tokens: dict[str, str]) -> No
     assert_no_findings(path)
     check_invariants(path)
     state = stored(path)
-    for word, said in reported.outcomes:
+    for word, value in reported.outcomes:
         if word == "session":
-            tokens[said[0]] = said[1]
+            tokens[value[0]] = value[1]
         elif word == "wallet":
-            assert said in state.wallets
+            assert value in state.wallets
         elif word == "terminated":
-            assert state.wallets[said] == "TERMINATED"
+            assert state.wallets[value] == "TERMINATED"
         elif word == "revoked":
-            assert state.sessions[said][0]
+            assert state.sessions[value][0]
     services = Services(path, 0)
     for session_id, token in tokens.items():
         services.now = claims_of(token)["iat"]
-        said = services.ask(("sessions", "authenticate", token)).said
+        value = services.ask(("sessions", "authenticate", token)).result
         if state.sessions[session_id][0]:
-            assert said == "SESSION_REVOKED"
-        elif session_id in reported.in_flight and said == "INVALID_TOKEN":
+            assert value == "SESSION_REVOKED"
+        elif session_id in reported.in_flight and value == "INVALID_TOKEN":
             # Its renewal was committed, and the process was killed before it could report the new token.
             assert state.sessions[session_id][1] > 0
         else:
-            assert said == f"reaches {services.links.resolve(session_id)}"
+            assert value == f"reaches {services.links.resolve(session_id)}"
     services.database.close_all()
 
 

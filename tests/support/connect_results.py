@@ -20,7 +20,7 @@ def pragmas(database: SqliteDatabase) -> dict[str, Any]:
 
 
 def refused(path: str | Path, **options: Any) -> WAIaaSError:
-    """The error with which `connect` refuses a path."""
+    """Return the error with which `connect` refuses a path."""
     with pytest.raises(WAIaaSError) as caught:
         waiaas.connect(path, **options)
     assert caught.value.reason is not None

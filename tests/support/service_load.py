@@ -1,8 +1,8 @@
 """A program that changes sessions, links, wallets, keys and the kill switch, for tests of power cuts.
 
 Run as `python service_load.py FILE SEED STEPS JOURNAL`. Each line that it prints is a JSON list: `begin` or `done`,
-what it does, and to what. After a removal of a right is `done`, it must hold whatever happens, unless a line that
-gives the same right `begin`s after it.
+the change, and its object. Once a removal of a right is `done`, it must persist, unless a later line `begin`s to grant
+the same right.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _SETTINGS = waiaas.SessionSettings(ttl=_TTL, sessions_per_wallet=1000, max_renew
 
 
 class Load:
-    """The services on one file, and what is known to be there."""
+    """The services on one file, and the known rows in it."""
 
     def __init__(self, path: str, seed: str, journal: str) -> None:
         self.dice = random.Random(seed)
@@ -50,13 +50,13 @@ class Load:
         self.unlinked: set[tuple[str, str]] = set()
 
     def run(self, steps: int) -> None:
-        """Change something so many times."""
+        """Make a number of changes."""
         changes = [
             *(self.create, self.create, self.create, self.link, self.link, self.link, self.unlink, self.unlink),
             *(self.set_default, self.renew, self.renew, self.revoke, self.suspend, self.resume, self.terminate),
             *(self.rotate, self.reconnect, self.reconnect),
         ]
-        # Makes the first key, too.
+        # Creates the first key, too.
         for _ in range(4):
             self.create_wallet()
         self.create()
@@ -74,14 +74,14 @@ class Load:
         self.made += 1
         wallet = {"name": "w", "chain": "solana", "environment": "testnet", "publicKey": f"{self.now} {self.made}"}
         request = CreateWalletRequestSchema().load(wallet)
-        self.say("begin", "create wallet")
+        self.report("begin", "create wallet")
         self.wallets.create(**request, actor="admin")
 
     def create(self) -> None:
         active = self.wallet_ids("ACTIVE")
         wallets = self.dice.sample(active, self.dice.randint(1, 3))
         request = CreateSessionRequestSchema().load({"walletIds": wallets})
-        self.say("begin", "create")
+        self.report("begin", "create")
         self.newest = self.sessions.create(**request, actor="admin")
 
     def link(self) -> None:
@@ -93,7 +93,7 @@ class Load:
             if session and wallet not in linked and (session.id, wallet) not in self.unlinked
         ]
         if session and free:
-            self.say("begin", "link", session.id, free[0])
+            self.report("begin", "link", session.id, free[0])
             self.links.link(session.id, free[0], actor="admin")
 
     def unlink(self) -> None:
@@ -101,19 +101,19 @@ class Load:
         if session:
             wallet = session.wallets[-1].id
             self.unlinked.add((session.id, wallet))
-            self.say("begin", "unlink", session.id, wallet)
+            self.report("begin", "unlink", session.id, wallet)
             with self.maybe_inside_a_transaction():
                 self.links.unlink(session.id, wallet, actor="admin")
-            self.say("done", "unlink", session.id, wallet)
+            self.report("done", "unlink", session.id, wallet)
 
     def set_default(self) -> None:
         session = self.live_session(2)
         if session:
             wallet = self.dice.choice(session.wallets).id
-            self.say("begin", "set default", session.id, wallet)
+            self.report("begin", "set default", session.id, wallet)
             with self.maybe_inside_a_transaction():
                 self.links.set_default(session.id, wallet, actor="admin")
-            self.say("done", "set default", session.id, wallet)
+            self.report("done", "set default", session.id, wallet)
 
     def renew(self) -> None:
         if self.newest is None or self.sessions.get(self.newest.id).status != "ACTIVE":
@@ -122,75 +122,75 @@ class Load:
         old, self.now = self.newest, self.now + _TTL // 2
         if self.sessions.get(old.id).status != "ACTIVE":
             return
-        self.say("begin", "renew", old.id)
+        self.report("begin", "renew", old.id)
         with self.maybe_inside_a_transaction():
             self.newest = self.sessions.renew(old.token, actor="admin")
-        self.say("done", "renew", old.id, sha256(old.token.encode()).hexdigest())
+        self.report("done", "renew", old.id, sha256(old.token.encode()).hexdigest())
 
     def revoke(self) -> None:
-        # Now and then one that is revoked.
+        # Occasionally one that is already revoked.
         sessions = [each.id for each in self.sessions.list(limit=200).items]
         if sessions:
             session = self.dice.choice(sessions)
-            self.say("begin", "revoke", session)
+            self.report("begin", "revoke", session)
             with self.maybe_inside_a_transaction():
                 self.sessions.revoke(session, actor="admin")
-            self.say("done", "revoke", session)
+            self.report("done", "revoke", session)
 
     def suspend(self) -> None:
         wallet = self.dice.choice(self.wallet_ids("ACTIVE"))
-        self.say("begin", "suspend", wallet)
+        self.report("begin", "suspend", wallet)
         with self.maybe_inside_a_transaction():
             self.wallets.suspend(wallet, actor="admin")
-        self.say("done", "suspend", wallet)
+        self.report("done", "suspend", wallet)
 
     def resume(self) -> None:
         suspended = self.wallet_ids("SUSPENDED")
         if suspended:
             wallet = self.dice.choice(suspended)
-            self.say("begin", "resume", wallet)
+            self.report("begin", "resume", wallet)
             self.wallets.resume(wallet, actor="admin")
 
     def terminate(self) -> None:
         wallet = self.dice.choice(self.wallet_ids("ACTIVE"))
-        self.say("begin", "terminate", wallet)
+        self.report("begin", "terminate", wallet)
         with self.maybe_inside_a_transaction():
             self.wallets.terminate(wallet, actor="admin")
-        self.say("done", "terminate", wallet)
+        self.report("done", "terminate", wallet)
 
     def rotate(self) -> None:
         self.now += 300
         (old,) = self.database.execute_sql(
             "SELECT value FROM key_value_store WHERE key = 'jwt_secret_current'"
         ).fetchone() or ("",)
-        self.say("begin", "rotate")
+        self.report("begin", "rotate")
         with self.maybe_inside_a_transaction():
             self.tokens.rotate(actor="admin")
-        self.say("done", "rotate", sha256(old.encode()).hexdigest())
+        self.report("done", "rotate", sha256(old.encode()).hexdigest())
 
     def use_the_kill_switch(self) -> None:
         sessions = [each.id for each in self.sessions.list(limit=200).items]
-        self.say("begin", "activate")
+        self.report("begin", "activate")
         with self.maybe_inside_a_transaction():
             self.kill_switch.activate(actor="sam")
-        self.say("done", "activate", *sessions)
+        self.report("done", "activate", *sessions)
         if self.dice.random() < 0.5:
-            self.say("begin", "escalate")
+            self.report("begin", "escalate")
             self.kill_switch.escalate(actor="sam")
-            self.say("done", "escalate")
+            self.report("done", "escalate")
         self.revoke()
-        self.say("begin", "recover")
+        self.report("begin", "recover")
         self.kill_switch.recover(actor="sam")
 
     def reconnect(self) -> None:
-        """Close the database, which removes the log, and let the next call, or a request's, make it again."""
+        """Close the database, which removes the log, and let the next call or request recreate it."""
         self.database.close_all()
         if self.newest is not None:
             with suppress(waiaas.WAIaaSError):
                 self.sessions.authorize(self.newest.token)
 
     def maybe_inside_a_transaction(self) -> AbstractContextManager[Any]:
-        """A transaction of the caller's own around a call, now and then."""
+        """Occasionally open a transaction of the caller around a call."""
         kind = self.dice.random()
         if kind < 0.2:
             return self.database.atomic()  # type: ignore[no-any-return]
@@ -200,7 +200,7 @@ class Load:
         return [wallet.id for wallet in self.wallets.list(status=status, limit=200).items]
 
     def live_session(self, links: int = 1) -> SessionDetails | None:
-        """A session that is not revoked and has at least so many links."""
+        """Return a session that is not revoked and has at least this number of links."""
         found = [
             each
             for each in self.sessions.list(limit=200).items
@@ -209,12 +209,12 @@ class Load:
         return self.dice.choice(found) if found else None
 
     @staticmethod
-    def say(*line: str) -> None:
+    def report(*line: str) -> None:
         print(json.dumps(line), flush=True)
 
 
 def _with_a_journal(path: str) -> WaiaasDatabase:
-    """A file in rollback-journal mode, which `connect` would switch, with SQLite's own level of synchronisation."""
+    """Make a file in rollback-journal mode, which `connect` would convert, with SQLite's default `synchronous`."""
     return WaiaasDatabase(path, pragmas={"journal_mode": "delete", "synchronous": "full", "foreign_keys": 1})
 
 

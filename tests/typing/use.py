@@ -1,6 +1,6 @@
-"""A program that uses the library as its users do; mypy reads it in strict mode, and a test runs it.
+"""A program that uses the library as its users do; mypy checks it in strict mode, and a test runs it.
 
-What a name is to a type checker is part of what it promises: the annotations here are those that a user would write.
+The types of public names are part of the interface: the annotations here are those that a user would write.
 """
 
 from __future__ import annotations
@@ -65,12 +65,12 @@ def work(path: Path) -> list[str]:
 
 
 def show(progress: waiaas.Progress) -> None:
-    """Tell how far a step is."""
+    """Print how far a step is."""
     sys.stderr.write(f"{progress.phase}: {progress.done} of {progress.total}\n")
 
 
 def refused(path: Path) -> str:
-    """Return what is said of a file that is not there."""
+    """Return the message for a missing file."""
     try:
         waiaas.connect(path / "no such folder" / "wallets.db")
     except waiaas.WAIaaSError as error:
