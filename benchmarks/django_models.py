@@ -24,7 +24,7 @@ def connection(path: Path) -> Any:
 
 
 def session_model() -> Any:
-    """The table `sessions` of version 18 with all that Django's models can say of it."""
+    """Return the table `sessions` of version 18 with everything that Django's models can express."""
     from django.db import models
     from django.db.models.functions import Length
 
@@ -73,9 +73,9 @@ def session_model() -> Any:
 
 
 def inspected_models(database: Any) -> dict[str, Any]:
-    """Models as `inspectdb` writes them, made managed as its own comments say, by table.
+    """Return models as `inspectdb` writes them, made managed as its comments advise, by table.
 
-    The plain indexes, which `inspectdb` leaves out, are added as an owner of the models would.
+    The plain indexes, which `inspectdb` omits, are added as an owner of the models would.
     """
     from django.core.management.commands.inspectdb import Command
     from django.db.models import Index, Model
@@ -104,7 +104,7 @@ _ALL_TABLES = {"table": [], "include_partitions": False, "include_views": False}
 
 
 def _is_plain(cursor: Any, index: str) -> bool:
-    """Whether an index is of whole columns, all rows, in ascending order, with a collation of its own nowhere."""
+    """Return whether an index has whole columns and all rows, in ascending order, with the columns' collations."""
     cursor.execute("SELECT sql FROM sqlite_master WHERE type = 'index' AND name = %s", [index])
     row = cursor.fetchone()
     text = row[0].lower() if row and row[0] else " where "

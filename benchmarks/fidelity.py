@@ -3,7 +3,7 @@
     python benchmarks/run.py --only fidelity
 
 `python benchmarks/fidelity.py drop TOOL FILE TABLE COLUMN` is one run; with a number at its end, the process ends
-before the statement of that number, as if the power went.
+before the statement of that number, as in a power cut.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from schema_facts import Facts, difference, facts, quote
 
 INDEX = "t_owner"
 _KILLED = 9
-#: The table on which every tool is killed: what each of them has to keep together.
+#: The table on which every tool is killed, with every feature that they must keep.
 KILL_CASE = Case(
     (
         "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT NOT NULL, owner_id INTEGER REFERENCES owner (id))",
@@ -37,7 +37,7 @@ KILL_CASE = Case(
 
 
 class State(NamedTuple):
-    """All that a file holds: its schema as facts, its rows by table, the outcome of each probe."""
+    """The contents of a file: its schema as facts, its rows by table, the outcome of each probe."""
 
     schema: Facts
     rows: dict[str, list[Any]]
@@ -58,7 +58,7 @@ def run(folder: Path) -> dict[str, Any]:
 
 
 def make(path: Path, case: Case) -> None:
-    """Make the file of a case, with the index of the column that is to go."""
+    """Make the file of a case, with the index of the column to drop."""
     remove(path)
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.execute("PRAGMA synchronous = OFF")
@@ -70,7 +70,7 @@ def make(path: Path, case: Case) -> None:
 
 
 def state(path: Path, case: Case) -> State:
-    """Look at a file without changing it."""
+    """Read a file without changing it."""
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.execute("PRAGMA foreign_keys = ON")
         tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
@@ -86,7 +86,7 @@ def _broken(case: Case) -> bool:
 
 
 def _rows(database: sqlite3.Connection, table: str, case: Case) -> list[Any]:
-    """The rows with the type of each value; the column that is to go does not count."""
+    """Return the rows with the type of each value, without the column to drop."""
     columns = [
         quote(row[1])
         for row in database.execute(f"PRAGMA table_xinfo({quote(table)})").fetchall()
@@ -97,7 +97,7 @@ def _rows(database: sqlite3.Connection, table: str, case: Case) -> list[Any]:
 
 
 def _probe(database: sqlite3.Connection, statements: tuple[str, ...]) -> list[Any]:
-    """The outcome of each statement, in a transaction that is taken back: rows, or the kind of error."""
+    """Return the outcome of each statement, in a transaction that is rolled back: rows, or the kind of error."""
     outcome: list[Any] = []
     database.execute("BEGIN")
     database.execute("SAVEPOINT probe")
@@ -114,7 +114,7 @@ def _probe(database: sqlite3.Connection, statements: tuple[str, ...]) -> list[An
 
 
 def _expected(before: State, case: Case) -> State:
-    """The state without the column, its foreign key and its index."""
+    """Return the state without the column, its foreign key and its index."""
     table, column = case.table.lower(), case.column.lower()
     gone = {
         f"column {table}.{column}",
@@ -129,7 +129,7 @@ def _expected(before: State, case: Case) -> State:
 
 
 def differences(expected: State, found: State) -> tuple[list[str], list[str]]:
-    """Say in words what a file has lost or has otherwise in its schema, and what is wrong with rows and behaviour."""
+    """Describe what a file has lost or changed in its schema, and what is wrong with rows and behaviour."""
     schema = difference(expected.schema, found.schema)
     lost = [f"lost {name}" for name in schema.lost] + [f"changed {name}" for name in schema.changed]
     wrong = [
@@ -143,15 +143,15 @@ def differences(expected: State, found: State) -> tuple[list[str], list[str]]:
 
 
 def verdict(before: State, after: State, case: Case, error: str | None) -> tuple[str, list[str]]:
-    """One word for what a tool did, and its particulars.
+    """Return one word for what a tool did, and the details.
 
-    `keeps`: all is there but the column; `refuses`: an error, and the file as it was; `loses`: something of the
-    schema; `corrupts`: rows or behaviour; `breaks`: an error, and the file is not as it was (the index of the
-    column may be gone, where the tool is documented to be used after a DROP INDEX).
+    `keeps`: everything except the column; `refuses`: an error, and the file is unchanged; `loses`: a part of the
+    schema; `corrupts`: rows or behaviour; `breaks`: an error, and the file is changed (the index of the column may be
+    dropped if the tool's documentation asks for a DROP INDEX first).
     """
     if error is not None:
         lost, wrong = differences(before, after)
-        # That one was dropped by a statement of its own before the tool began.
+        # The index was dropped by a separate statement before the tool began.
         index_only = not wrong and set(lost) <= {f"lost index {INDEX}", f"lost statistics of {INDEX}"}
         return ("refuses", [error, *lost]) if index_only else ("breaks", [error, *wrong, *lost])
     lost, wrong = differences(_expected(before, case), after)
@@ -170,7 +170,7 @@ def _verdict(tool: str, case: Case, path: Path) -> tuple[str, list[str]]:
 
 
 def _kills(tool: str, path: Path) -> dict[str, Any]:
-    """Kill a tool before each of its statements in turn; how often the file was as before, done, or between."""
+    """Kill a tool before each of its statements, and count how often the file was unchanged, done, or in between."""
     make(path, KILL_CASE)
     before = state(path, KILL_CASE)
     statements = in_a_process(__file__, "drop", tool, path, KILL_CASE.table, KILL_CASE.column)["statements"]
@@ -215,8 +215,8 @@ def _drop(tool: str, path: Path, table: str, column: str, kill_before: int) -> d
     try:
         TOOLS[tool].drop(path, table, column, INDEX)
     except Exception as error:
-        said = (str(error).splitlines() or [""])[0]
-        return {"error": f"{type(error).__name__}: {said}", "statements": statements}
+        message = (str(error).splitlines() or [""])[0]
+        return {"error": f"{type(error).__name__}: {message}", "statements": statements}
     return {"error": None, "statements": statements}
 
 

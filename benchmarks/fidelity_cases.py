@@ -1,6 +1,6 @@
-"""Tables with one feature each, from which the column `owner_id`, an indexed foreign key, is to be dropped.
+"""Tables with one feature each, from which the column `owner_id`, an indexed foreign key, is dropped.
 
-A probe is what a program does later: SQL whose outcome (rows, or the kind of error) must be the same before and after.
+A probe is SQL that a program runs later, whose outcome (rows, or the kind of error) must be the same before and after.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ KEY = "owner_id INTEGER REFERENCES owner (id)"
 
 
 class Case(NamedTuple):
-    """The statements that make the table `table` with its rows, and probes by what they show.
+    """The statements that create the table `table` with its rows, and probes by what they show.
 
-    `must_refuse` marks a case in which something needs the column, so that dropping it cannot be right.
+    `must_refuse` marks a case in which something needs the column, so that it must not be dropped.
     """
 
     statements: tuple[str, ...]
@@ -61,7 +61,7 @@ CASES = {
             "INSERT INTO t VALUES (1, 'A', 'b  ', 1), (2, 'c', 'd', 2)",
         ),
         {
-            "comparing without case": ("SELECT id FROM t WHERE a = 'C'", "SELECT id FROM t WHERE b = 'b'"),
+            "case-insensitive comparison": ("SELECT id FROM t WHERE a = 'C'", "SELECT id FROM t WHERE b = 'b'"),
             "uniqueness without case": ("INSERT INTO t (id, a) VALUES (9, 'a')",),
         },
     ),
@@ -199,7 +199,7 @@ CASES = {
                 "SELECT t_id FROM child ORDER BY id",
                 "SELECT t_id FROM guest",
             ),
-            "a child of nobody": ("INSERT INTO child (id, t_id) VALUES (9, 99)",),
+            "a child without a parent": ("INSERT INTO child (id, t_id) VALUES (9, 99)",),
         },
     ),
     "comments in the definition": Case(

@@ -1,10 +1,10 @@
-"""What every request takes: `authorize`, `resolve`, `authenticate`, `create`, and the loading of a request.
+"""The cost of the calls of every request: `authorize`, `resolve`, `authenticate`, `create`, and loading a request.
 
     python benchmarks/run.py --only hot_path
 
 In one process, on copies of one file of 100,000 sessions: this library, plain `sqlite3` with one prepared statement
 (and PyJWT for the token), and Peewee and SQLAlchemy as their documentation uses them. They take turns by blocks of
-calls; what counts is the median of the ratios, block by block.
+calls, and the result is the median of the ratios, block by block.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _TTL, _LIFETIME, _RENEWALS = 2_592_000, 31_536_000, 12
 
 
 class Contender(Protocol):
-    """One way to do what every request takes; each raises where the session or a wallet is not as it must be."""
+    """One implementation of the calls of every request; each raises if the session or a wallet is not in order."""
 
     def authorize(self, token: str) -> Any: ...
 
@@ -55,7 +55,7 @@ class Contender(Protocol):
 
 
 class Plain:
-    """The least: one prepared statement, its answer looked at, PyJWT with a key that it holds."""
+    """The minimum: one prepared statement, a check of its result, PyJWT with a cached key."""
 
     _BY_DEFAULT = (
         "SELECT l.wallet_id, s.revoked_at, s.expires_at FROM sessions AS s"
@@ -157,7 +157,7 @@ class Ours:
 
 
 class Peewee:
-    """Models and `get`, as Peewee's documentation has them."""
+    """Models and `get`, as in Peewee's documentation."""
 
     def __init__(self, path: Path) -> None:
         import peewee as pw
@@ -282,7 +282,7 @@ class Peewee:
 
 
 class SQLAlchemy:
-    """Declarative models and a `Session` for each request, as SQLAlchemy's documentation has them."""
+    """Declarative models and a `Session` per request, as in SQLAlchemy's documentation."""
 
     def __init__(self, path: Path) -> None:
         import sqlalchemy as sa
@@ -410,7 +410,7 @@ class SQLAlchemy:
 
 
 def _issued(session: str, wallets: list[str], now: int) -> dict[str, Any]:
-    """The row of the audit log that says that a session was created, as the daemon writes it."""
+    """Return the audit row of a new session, as the daemon writes it."""
     return {
         **{"timestamp": now, "event_type": "SESSION_ISSUED", "actor": "admin"},
         **{"wallet_id": wallets[0], "session_id": session},
@@ -427,7 +427,7 @@ CONTENDERS: dict[str, Callable[[Path], Contender]] = {
 
 
 def run(sessions: int, rounds: int, folder: Path) -> dict[str, Any]:
-    """Measure in a process of its own; see `_measure`."""
+    """Measure in a separate process; see `_measure`."""
     return {"machine": machine(), "sessions": sessions, **in_a_process(__file__, sessions, rounds, folder)}
 
 
@@ -452,7 +452,7 @@ def _measure(sessions: int, rounds: int, folder: Path) -> dict[str, Any]:
 def _blocks(
     operation: str, contenders: dict[str, Contender], issued: list[Issued], rounds: int, dice: random.Random
 ) -> dict[str, Any]:
-    """Let the contenders take turns on the same sessions, another one first each time."""
+    """Let the contenders take turns on the same sessions, starting with another one each time."""
     names, calls = list(contenders), _PER_BLOCK[operation]
     times: dict[str, list[float]] = {name: [] for name in names}
     for number in range(rounds + 1):
@@ -496,7 +496,7 @@ def _compared(times: dict[str, list[float]]) -> dict[str, Any]:
 
 
 def _loads(rounds: int, issued: list[Issued]) -> dict[str, Any]:
-    """Loading the request that creates a session, beside a bare marshmallow schema with the same fields."""
+    """Load the request that creates a session, compared with a plain marshmallow schema of the same fields."""
     from marshmallow import Schema, fields, validate
 
     class Bare(Schema):
@@ -523,7 +523,7 @@ def _loads(rounds: int, issued: list[Issued]) -> dict[str, Any]:
 
 
 def _scans(ours: Any, issued: list[Issued]) -> list[str]:
-    """The steps of this library's statements that read a table without an index; there should be none."""
+    """Return the steps of this library's statements that scan a table; there should be none."""
     statements: list[str] = []
     connection: sqlite3.Connection = ours.database.connection()
     connections = (connection, ours.database.latest())

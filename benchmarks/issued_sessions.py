@@ -1,6 +1,6 @@
-"""A file of version 19 with sessions that agents hold tokens of.
+"""A file of version 19 with sessions whose tokens are known.
 
-Each session reaches two wallets, and each wallet has four sessions on average.
+Each session has two wallets, and each wallet has four sessions on average.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from support.old_files import create_statements
 
 PREFIX = "wai_sess_"
 KEY = bytes(range(32))
-#: All tokens end then; no run of a benchmark sees it.
+#: All tokens expire then, after every benchmark.
 END = 4_000_000_000
 _AT_ONCE = 10_000
 
@@ -38,7 +38,7 @@ class Issued(NamedTuple):
 
 
 def make_issued_file(path: Path, sessions: int, expires_at: int = END) -> list[Issued]:
-    """Make the file, and return its sessions in the order of their ids; `expires_at` is their tokens' end."""
+    """Make the file, and return its sessions in the order of their ids; `expires_at` is the expiry of their tokens."""
     dice = random.Random(2)
     wallets = [new_id(number, dice) for number in range(max(2, sessions // 2))]
     issued = []
@@ -78,10 +78,10 @@ def make_issued_file(path: Path, sessions: int, expires_at: int = END) -> list[I
 
 
 def sign(session: str, wallet: str, issued_at: int, expires_at: int = END) -> str:
-    """A token as the daemon signs it."""
+    """Return a token signed as by the daemon."""
     return PREFIX + jwt.encode({"sub": session, "wlt": wallet, "iat": issued_at, "exp": expires_at}, KEY, "HS256")
 
 
 def hash_of(token: str) -> str:
-    """What is stored of a token."""
+    """Return the stored hash of a token."""
     return sha256(token.encode()).hexdigest()

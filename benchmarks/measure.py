@@ -1,4 +1,4 @@
-"""Time and memory of one piece of work, and the machine on which they were measured."""
+"""Time and memory of one job, and the machine on which they were measured."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-#: The packages whose versions a result names.
+#: The packages whose versions a result contains.
 PACKAGES = ("peewee", "marshmallow", "SQLAlchemy", "alembic", "Django", "sqlite-utils", "PyJWT")
 
 
 def work(job: Callable[[], object]) -> dict[str, Any]:
-    """Do a job in this process; seconds, those of the processor among them, and the peaks of memory in MB meanwhile.
+    """Run a job in this process, and return seconds, processor seconds, and the peaks of memory in MB.
 
-    `anonymous` is RssAnon, sampled every 2 ms: the memory of the process's own. `resident` is VmHWM, the peak of all
-    that was resident since the process began, pages of the mapped file among it.
+    `anonymous` is RssAnon, sampled every 2 ms: the process's private memory. `resident` is VmHWM, the peak of all
+    resident memory since the process began, including pages of the mapped file.
     """
     with _PeakMemory() as memory:
         started, processor = time.perf_counter(), time.thread_time()
         job()
         seconds, processor = time.perf_counter() - started, time.thread_time() - processor
-    # Not ru_maxrss: that starts from what the parent had when it forked.
+    # Not ru_maxrss: that starts with the parent's value at the fork.
     return {"seconds": seconds, "processor": processor, "anonymous": memory.peak, "resident": _status("VmHWM")}
 
 
 def is_installed(module: str | None) -> bool:
-    """Whether a tool can be measured here; what is not installed is left out."""
+    """Return whether a tool can be measured here; a missing tool is skipped."""
     return module is None or find_spec(module) is not None
 
 
 def in_a_process(script: str, *arguments: object) -> Any:
-    """Run one of these scripts in a process of its own and return what it prints as JSON."""
+    """Run one of these scripts in a separate process and return its JSON output."""
     command = [sys.executable, str(Path(script).resolve()), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
@@ -57,10 +57,10 @@ def warm(path: Path) -> None:
 
 
 def fetch_memory(path: Path) -> None:
-    """Fill, for a moment, the memory that work with copies of a file needs.
+    """Allocate, for a moment, the memory that work with copies of a file needs.
 
-    A virtual machine returns free memory to its host. If it must get that back first, a copy takes up to eight times
-    as long.
+    A virtual machine returns free memory to its host. If it must first get it back, a copy takes up to eight times as
+    long.
     """
     ballast, block = path.with_name("ballast"), bytes(1 << 20)
     with ballast.open("wb", buffering=0) as stream:
@@ -70,13 +70,13 @@ def fetch_memory(path: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a database file and all that stands beside it under its name."""
+    """Remove a database file and all files named after it."""
     for found in path.parent.glob(f"{path.name}*"):
         found.unlink()
 
 
 def machine() -> dict[str, Any]:
-    """The machine and the versions, in words that name no host and no path."""
+    """Return the machine and the versions, without names of hosts and paths."""
     lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines() if sys.platform == "linux" else []
     models = {line.partition(":")[2].strip() for line in lines if line.startswith("model name")}
     return {
@@ -123,6 +123,6 @@ class _PeakMemory:
 
 
 def _status(name: str) -> float:
-    """A figure of this process, in MB (https://man7.org/linux/man-pages/man5/proc_pid_status.5.html)."""
+    """Return a figure of this process, in MB (https://man7.org/linux/man-pages/man5/proc_pid_status.5.html)."""
     status = Path("/proc/self/status").read_text("ascii")
     return int(next(line for line in status.splitlines() if line.startswith(name)).split()[1]) / 1000

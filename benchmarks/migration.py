@@ -1,4 +1,4 @@
-"""The version-19 change by each tool, on the same generated files, each run in a process of its own, in turn.
+"""The version-19 change by each tool, on the same generated files, each run in a separate process, in turn.
 
     python benchmarks/run.py --only migration --sizes 10000,100000,1000000 --rounds 5
 
@@ -20,15 +20,15 @@ from migration_verifier import faults
 from session_files import TRANSACTIONS_A_SESSION, make_file
 
 BASE = "plain-whole"
-# A file with so many sessions needs no warming up, and what differs by a setting alone need not be run on it.
+# A file of this size needs no warm-up, and variants that differ in one setting are not run on it.
 _MANY_SESSIONS = 300_000
 _NOT_ON_MANY = {"plain-unchecked", "playhouse-context", "alembic-keys"}
 
 
 def run(sizes: list[int], rounds: int, folder: Path, before: dict[str, Any]) -> dict[str, Any]:
-    """Measure every tool at every size; the file of each first run goes before the judge.
+    """Measure every tool at every size, and verify the file of each first run.
 
-    The sizes of an earlier result `before` are kept where they are not measured again.
+    The sizes of an earlier result `before` are kept unless they are measured again.
     """
     found = {size["sessions"]: size for size in before.get("sizes", ())}
     for size in sizes:
@@ -66,7 +66,7 @@ def _rounds(file: Path, rounds: int) -> dict[str, Any]:
 
 
 def _in_turn(tools: list[str], number: int) -> list[str]:
-    """Another tool begins each round."""
+    """Return the tools in turn, starting with another one each round."""
     start = number % len(tools)
     return tools[start:] + tools[:start]
 

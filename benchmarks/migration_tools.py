@@ -1,8 +1,8 @@
-"""The version-19 change, as each tool's documentation shows it.
+"""The version-19 change, as in each tool's documentation.
 
 Each function takes the path of a version-18 file, opens it and returns the job, which ends with the file closed and
-the write-ahead log written back. What the tools have no operation for, filling the junction table from the old
-column, is plain SQL in all of them but Peewee's.
+the write-ahead log checkpointed. No tool has an operation that fills the junction table from the old column, so all
+except Peewee use plain SQL for it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CHECKPOINT = "PRAGMA wal_checkpoint(TRUNCATE)"
 
 
 def plain(path: Path, *checks: str) -> Job:
-    """The least statements that give the tables, in one transaction, and these checks before the commit."""
+    """The minimum of statements that create the tables, in one transaction, and these checks before the commit."""
     database = connect(path, foreign_keys=0)
 
     def job() -> None:
@@ -130,7 +130,7 @@ def _default_zero() -> object:
 
 
 def alembic(path: Path, *, foreign_keys: int = 0) -> Job:
-    """`op` in a migration context as `env.py` makes it, the column dropped in batch mode."""
+    """`op` in a migration context as in `env.py`, with the column dropped in batch mode."""
     import sqlalchemy as sa
     from alembic.migration import MigrationContext
     from alembic.operations import Operations
@@ -172,7 +172,7 @@ def alembic(path: Path, *, foreign_keys: int = 0) -> Job:
 
 
 def django(path: Path) -> Job:
-    """SQL for the junction table, `remove_field` on a model with all that Django can say of the table."""
+    """SQL for the junction table, `remove_field` on a model with everything that Django can express."""
     from django_models import connection, session_model
 
     database = connection(path)
@@ -212,7 +212,7 @@ def sqlite_utils(path: Path) -> Job:
 
 
 class Tool(NamedTuple):
-    """How a tool is named in a table, its job, and the module that it needs beside the library's own."""
+    """How a tool is named in a table, its job, and the module that it needs in addition to the library's own."""
 
     title: str
     make: Callable[[Path], Job]

@@ -1,4 +1,4 @@
-"""Is the file what the version-19 change should have made of it? The same judge for every tool."""
+"""Verifies the result of the version-19 change, in the same way for every tool."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _GONE = {
 
 
 def faults(before: Path, after: Path) -> list[str]:
-    """Say in words what is wrong with a file after the change; nothing where it is right."""
+    """Describe what is wrong with a file after the change, or return nothing if it is correct."""
     with closing(sqlite3.connect(f"file:{after}?mode=ro", uri=True)) as database:
         database.execute("ATTACH ? AS old", (f"file:{before}?mode=ro&immutable=1",))
         database.execute("PRAGMA cache_size = -200000")

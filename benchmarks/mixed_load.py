@@ -1,10 +1,10 @@
-"""Eight threads on one file: what every request takes, and every change, at once.
+"""Eight threads on one file that mix the calls of requests and every change.
 
     python benchmarks/run.py --only mixed_load --seconds 60
 
-Throughput, and for each operation how long it took (the median, and what one call in a hundred exceeded). A refusal
-that the rules demand (a wallet that is linked already, a token that another thread has just renewed) is counted apart;
-anything else is an error, and there must be none. At the end `waiaas.check` looks the file over.
+Prints the throughput, and the duration of each operation (median and 99th percentile). A refusal that the rules
+require (a wallet that is already linked, a token that another thread has just renewed) is counted separately; anything
+else is an error, and there must be none. At the end `waiaas.check` checks the file.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import waiaas
 from waiaas.services import SessionService, SessionWalletService
 
 THREADS = 8
-#: How many calls of a hundred each operation has.
+#: The share of each operation, in percent.
 MIX = {
     "authenticate": 38,
     "resolve": 38,
@@ -39,7 +39,7 @@ MIX = {
     "renew": 4,
     "revoke": 2,
 }
-#: What the rules refuse when threads meet on the same sessions.
+#: Refusals that the rules require when threads use the same sessions.
 EXPECTED = {
     "authenticate": {"INVALID_TOKEN", "SESSION_REVOKED"},
     "resolve": {"WALLET_ACCESS_DENIED", "SESSION_REVOKED"},
@@ -55,7 +55,7 @@ EXPECTED = {
 
 
 class Worker(threading.Thread):
-    """One thread with its own dice, that calls at random until the time is over."""
+    """One thread with its own random generator that makes random calls until the end of the time."""
 
     def __init__(self, database: Any, issued: list[Issued], wallets: list[str], number: int, until: float) -> None:
         super().__init__()
@@ -108,9 +108,9 @@ class Worker(threading.Thread):
 
 
 def run(sessions: int, seconds: float, folder: Path) -> dict[str, Any]:
-    """Let the threads loose on one file for so many seconds."""
+    """Run the threads on one file for this number of seconds."""
     file = folder / "mixed.db"
-    # The tokens have just passed half of their life, so that each may be renewed once.
+    # The tokens have just passed half of their lifetime, so that each may be renewed once.
     issued = make_issued_file(file, sessions, expires_at=START + 2 * (int(time.time()) - START) - 60)
     wallets = sorted({each.default for each in issued})
     database = waiaas.connect(file).peewee
@@ -152,7 +152,7 @@ def _by_operation(workers: list[Worker]) -> dict[str, dict[str, float]]:
 
 
 def _without_one_default(file: Path) -> int:
-    """Count the living sessions that have not exactly one default wallet, by plain SQL."""
+    """Count the active sessions that do not have exactly one default wallet, with plain SQL."""
     with closing(sqlite3.connect(file)) as database:
         (count,) = database.execute(
             "SELECT count(*) FROM sessions WHERE revoked_at IS NULL AND 1 <>"

@@ -2,10 +2,10 @@
 
     python benchmarks/paired.py [--before FOLDER] [--sessions 20000] [--rounds 200]
 
-`FOLDER` has the source of the other version (`git worktree add FOLDER REVISION`). Each contender has a process and a
-copy of the file of its own. They take turns by blocks of calls, and each measures the processor time of its block, so
-that other programs on the machine matter little. Prints one line per comparison: the median of the ratios, block by
-block, and the medians in microseconds per call.
+`FOLDER` has the source of the other version (`git worktree add FOLDER REVISION`). Each contender has its own process
+and copy of the file. They take turns by blocks of calls, and each measures the processor time of its block, so that
+other programs on the machine matter little. Prints one line per comparison: the median of the ratios, block by block,
+and the medians in microseconds per call.
 
 `authorize` is compared with `Plain` of `hot_path.py`: one prepared statement, PyJWT, the hash, the times, the kill
 switch, the link and the status. It does not read the keys and does not check that the path leads to the same file.
@@ -51,7 +51,7 @@ class _Contender:
         )
 
     def measure(self, operation: str, seed: int) -> float:
-        """Return the processor seconds of a block of calls; the seed decides which sessions."""
+        """Return the processor seconds of a block of calls; the seed selects the sessions."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         print(json.dumps([operation, seed]), file=self._process.stdin, flush=True)
@@ -94,7 +94,7 @@ def _calls(name: str, file: Path) -> dict[str, Callable[[Issued], Any]]:
 
 
 def _work(name: str, file: Path) -> None:
-    """Run blocks as the parent asks for them, until it closes the pipe."""
+    """Run blocks as the parent requests them, until it closes the pipe."""
     issued = [Issued(*each) for each in json.loads(file.with_name("issued.json").read_text("utf-8"))]
     calls = _calls(name, file)
     for line in sys.stdin:

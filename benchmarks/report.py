@@ -26,7 +26,7 @@ _COLOURS = {
     "peewee": "#2563eb",
     "sqlalchemy": "#16a34a",
 }
-# What is as it should be stands out less than what is not, and makes the table narrow enough for a page.
+# Good results are less prominent than bad ones, which also makes the table narrow enough for a page.
 _MARKS = {"keeps": "✓", "refuses": "○"}
 _CONTENDERS = {
     "sqlite3": "plain sqlite3",
@@ -37,7 +37,7 @@ _CONTENDERS = {
 
 
 def write(results: Path) -> None:
-    """Write what the page includes, of every result that is there."""
+    """Write the files that the page includes, for every existing result."""
     DOCS.mkdir(exist_ok=True)
     makers = {
         "migration": _migration,
@@ -69,7 +69,7 @@ def _machine(machine: dict[str, Any]) -> str:
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]], widths: str = "auto") -> str:
-    """A table in reStructuredText; the first column names the row."""
+    """Return a table in reStructuredText; the first column names the row."""
     lines = [".. list-table::", "   :header-rows: 1", "   :stub-columns: 1", f"   :widths: {widths}", ""]
     for row in (header, *rows):
         lines += [f"   {'* -' if number == 0 else '  -'} {cell}".rstrip() for number, cell in enumerate(row)]
@@ -86,7 +86,9 @@ def _migration(result: dict[str, Any]) -> list[str]:
         for tool, of_tool in runs.items()
     ]
     processor = [[migration_tools.TOOLS[tool].title, *map(_processor, of_tool)] for tool, of_tool in runs.items()]
-    wrong = [f"- {migration_tools.TOOLS[tool].title}: {'; '.join(said)}." for tool, said in faults.items() if said]
+    wrong = [
+        f"- {migration_tools.TOOLS[tool].title}: {'; '.join(wrongs)}." for tool, wrongs in faults.items() if wrongs
+    ]
     _plot_migration(sizes)
     return [
         "Seconds, and in brackets the ratio:",
@@ -141,7 +143,7 @@ def _fidelity(result: dict[str, Any]) -> list[str]:
 
 
 def _particulars(cases: dict[str, Any]) -> str:
-    """What exactly each tool did in each case, keeping left out."""
+    """Return what exactly each tool did in each case, without the cases that it keeps."""
     parts = []
     for case, verdicts in cases.items():
         lines = [
@@ -155,7 +157,7 @@ def _particulars(cases: dict[str, Any]) -> str:
 
 
 def _literal(text: str) -> str:
-    """Text as code: it may hold any sign."""
+    """Return text as code, with any characters."""
     return f"``{text.strip().replace('`', chr(39))}``"
 
 
@@ -183,7 +185,7 @@ def _startup(result: dict[str, Any]) -> list[str]:
             for journal_mode, having in (("wal", "with a write-ahead log"), ("delete", "with a rollback journal"))
         ),
     ]
-    return [_table(["What", "Beside", "That takes", "This library", "Ratio"], rows)]
+    return [_table(["What", "Compared with", "That takes", "This library", "Ratio"], rows)]
 
 
 def _hot_path(result: dict[str, Any]) -> list[str]:
@@ -286,7 +288,7 @@ def _plain(title: str) -> str:
 def _save(figure: Any, name: str) -> None:
     import matplotlib
 
-    # Texts stay texts, and the same figures give the same file.
+    # Text stays text, and the same figures give the same file.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "waiaas"}):
         figure.savefig(DOCS / name, metadata={"Date": None})
 

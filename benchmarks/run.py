@@ -3,7 +3,7 @@
     pip install -r benchmarks/requirements.txt
     python benchmarks/run.py
 
-With `--only` and smaller `--sizes` it takes a minute instead of an hour. A tool that is not installed is left out.
+With `--only` and smaller `--sizes` it takes a minute instead of an hour. A tool that is not installed is skipped.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=["migration", "fidelity", "startup", "hot_path", "mixed_load"])
     parser.add_argument("--sizes", type=_numbers, default=[10_000, 100_000, 1_000_000], help="sessions of `migration`")
-    parser.add_argument("--rounds", type=int, default=5, help="runs of each tool, beside one to warm up")
+    parser.add_argument("--rounds", type=int, default=5, help="runs of each tool, after one to warm up")
     parser.add_argument("--sessions", type=int, default=100_000, help="sessions of the other benchmarks")
     parser.add_argument("--seconds", type=float, default=60, help="how long `mixed_load` takes")
-    parser.add_argument("--folder", type=Path, help="where the files are made (default: the temporary folder)")
+    parser.add_argument("--folder", type=Path, help="folder of the generated files (default: the temporary folder)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         folder = Path(name)
@@ -55,7 +55,7 @@ def _numbers(text: str) -> list[int]:
 
 
 def _read(name: str) -> dict[str, Any]:
-    """The result of an earlier run, empty where there is none."""
+    """Return the result of an earlier run, or an empty one."""
     file = RESULTS / f"{name}.json"
     return json.loads(file.read_text("utf-8")) if file.exists() else {}
 

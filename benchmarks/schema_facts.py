@@ -1,7 +1,7 @@
-"""What a SQLite file promises, as a flat dictionary of facts, so that two files can be compared.
+"""The schema of a SQLite file as a flat dictionary of facts, so that two files can be compared.
 
-Written apart from the library, from SQLite's own PRAGMAs and, for what no PRAGMA tells, from the stored SQL: a judge
-must not be a party. Spelling (case of names, quotes, white space) makes no difference, meaning does.
+It is independent of the library, to be neutral: it uses SQLite's PRAGMAs and, for what they do not return, the stored
+SQL. Spelling (case of names, quotes, white space) does not matter, meaning does.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Token(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """What the later file lacks, has beyond the earlier one, or has otherwise; each in words."""
+    """What the later file has lost, gained or changed; each described in words."""
 
     lost: list[str]
     changed: list[str]
@@ -39,7 +39,7 @@ class Difference(NamedTuple):
 
 
 def facts(database: sqlite3.Connection) -> Facts:
-    """Everything in the schema of a file that a program may rely on, by a name for people."""
+    """Return everything in a file's schema that a program may rely on, by a readable name."""
     found: Facts = {}
     rows = database.execute("SELECT type, name, tbl_name, sql FROM main.sqlite_master ORDER BY rowid").fetchall()
     for kind, name, table, sql in rows:
@@ -66,12 +66,12 @@ def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> Differenc
 
 
 def canonical(sql: str) -> str:
-    """SQL in one spelling: neither white space, comments and quotes count nor the case of names."""
+    """Return SQL in a canonical spelling, without white space, comments, quotes and the case of names."""
     return " ".join(_spelling(token) for token in _tokens(sql))
 
 
 def checks(sql: str) -> Iterator[str]:
-    """The CHECK expressions of a CREATE TABLE statement, in one spelling."""
+    """Return the CHECK expressions of a CREATE TABLE statement in canonical spelling."""
     tokens = _tokens(sql)
     for at, token in enumerate(tokens[:-1]):
         if token == Token("word", "check") and tokens[at + 1].text == "(":
@@ -88,7 +88,7 @@ def _table(database: sqlite3.Connection, table: str, sql: str) -> Iterator[tuple
     yield f"order of the columns of {name}", [column[1].lower() for column in columns]
     for _, column, type_, not_null, default, key, hidden in columns:
         affinity = _affinity(type_)
-        # A rowid is never NULL, whether its column says so or not.
+        # A rowid is never NULL, even if its column is declared otherwise.
         never_null = bool(not_null) or (bool(key) and affinity == "integer")
         yield f"column {name}.{column.lower()}", (affinity, never_null, _default(default, affinity), key, hidden)
     yield from _clauses(name, tokens, {column[1].lower() for column in columns})
@@ -113,12 +113,12 @@ def _table(database: sqlite3.Connection, table: str, sql: str) -> Iterator[tuple
     for _, index, _unique, origin, _ in database.execute(f"PRAGMA main.index_list({quote(table)})").fetchall():
         if origin != "c":
             columns_of = _index_columns(database, index)
-            said = ", ".join(str(column) for column, *_ in columns_of)
-            yield f"{'PRIMARY KEY' if origin == 'pk' else 'UNIQUE'} ({said}) of {name}", columns_of
+            names = ", ".join(str(column) for column, *_ in columns_of)
+            yield f"{'PRIMARY KEY' if origin == 'pk' else 'UNIQUE'} ({names}) of {name}", columns_of
 
 
 def _clauses(name: str, tokens: list[Token], columns: set[str]) -> Iterator[tuple[str, Any]]:
-    """What no PRAGMA tells about a table: collations, conflict clauses, generated expressions, constraints' names."""
+    """Return what no PRAGMA returns: collations, conflict clauses, generated expressions, constraints' names."""
     opening = next((i for i, token in enumerate(tokens) if token.text == "("), None)
     if opening is None:
         return
@@ -151,7 +151,7 @@ def _items(tokens: list[Token]) -> Iterator[list[Token]]:
 
 
 def _inside(tokens: list[Token], opening: int) -> list[Token]:
-    """The tokens inside the parenthesis that opens there."""
+    """Return the tokens inside the parenthesis that opens there."""
     depth = 0
     for at in range(opening, len(tokens)):
         depth += {"(": 1, ")": -1}.get(tokens[at].text, 0)
@@ -170,14 +170,14 @@ def _index_columns(database: sqlite3.Connection, index: str) -> list[tuple[Any, 
 
 
 def _after(sql: str, word: str) -> str:
-    """What stands behind the column list's opening, in one spelling: names, expressions and the condition."""
+    """Return the canonical text after the start of the column list: names, expressions and the condition."""
     tokens = _tokens(sql)
     on = next(i for i, token in enumerate(tokens) if token == Token("word", word))
     return " ".join(map(_spelling, tokens[on + 2 :]))
 
 
 def _affinity(type_: str) -> str:
-    """How SQLite takes a type (https://www.sqlite.org/datatype3.html#determination_of_column_affinity)."""
+    """Return the affinity of a type (https://www.sqlite.org/datatype3.html#determination_of_column_affinity)."""
     name = type_.lower()
     parts = (
         ("integer", ("int",)),
@@ -190,7 +190,7 @@ def _affinity(type_: str) -> str:
 
 
 def _default(default: str | None, affinity: str) -> str | None:
-    """A default in one spelling; in a column of numbers, one in quotes is the number that SQLite stores."""
+    """Return a canonical default; in a numeric column, a quoted one is the number that SQLite stores."""
     if default is None:
         return None
     spelt = canonical(default)
@@ -224,5 +224,5 @@ def _spelling(token: Token) -> str:
 
 
 def quote(name: str) -> str:
-    """A name as SQL spells it."""
+    """Return a quoted name."""
     return '"' + name.replace('"', '""') + '"'

@@ -1,7 +1,7 @@
-"""The generated files: version 18 as the daemon makes it, with what operators add.
+"""The generated files: version 18 as the daemon makes it, with additions of an operator.
 
-Sessions, and 2.5 times as many transactions, over 100 wallets; ids of UUID version 7. Beside the daemon's own tables
-and indexes, the table `sessions` has what schema tools are known to lose: a column of the operator's own with a CHECK,
+Sessions, and 2.5 times as many transactions, over 100 wallets; ids of UUID version 7. In addition to the daemon's
+tables and indexes, the table `sessions` has what schema tools are known to lose: an operator's column with a CHECK,
 and a trigger.
 """
 
@@ -21,7 +21,7 @@ from support.old_files import DAEMONS_PRAGMAS, create_statements
 
 TRANSACTIONS_A_SESSION = 2.5
 WALLETS = 100
-#: What the daemon sets on each connection; every tool gets the same.
+#: The daemon's settings of each connection, which every tool gets too.
 PRAGMAS = DAEMONS_PRAGMAS
 START = 1_700_000_000
 _OPERATORS_OWN = (
@@ -33,7 +33,7 @@ _OPERATORS_OWN = (
 
 
 def make_file(path: Path, sessions: int) -> None:
-    """Make a version-18 file; the same numbers give the same bytes."""
+    """Make a version-18 file; the same arguments give the same bytes."""
     dice = random.Random(1)
     wallets = [new_id(number, dice) for number in range(WALLETS)]
     ids = [new_id(1000 + number, dice) for number in range(sessions)]
@@ -50,7 +50,7 @@ def make_file(path: Path, sessions: int) -> None:
 
 @contextmanager
 def filled(path: Path, version: int, *afterwards: str) -> Iterator[sqlite3.Connection]:
-    """A new file of a version that the block fills before its indexes are made, and statements after these."""
+    """Yield a new file of a version, to be filled before its indexes are created and further statements run."""
     statements = list(create_statements(version))
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.execute("PRAGMA journal_mode = WAL")
@@ -70,7 +70,7 @@ def filled(path: Path, version: int, *afterwards: str) -> Iterator[sqlite3.Conne
 def add_sessions(
     database: sqlite3.Connection, owner: str, owners: Sequence[str], ids: Sequence[str], dice: random.Random
 ) -> None:
-    """Add a session for each id; `owner` is the column that names one of the owners, by the version's word."""
+    """Add a session for each id; `owner` is the column that references the owner, named as in the version."""
     database.executemany(
         f"INSERT INTO sessions (id, {owner}, token_hash, expires_at, constraints, absolute_expires_at, created_at)"
         """ VALUES (?, ?, ?, 1800000000, '{"maxAmount":"1000000"}', 1900000000, ?)""",
@@ -89,7 +89,7 @@ def add_transactions(
     count: int,
     dice: random.Random,
 ) -> None:
-    """Add transactions of the owners' and the sessions'."""
+    """Add transactions of the owners and the sessions."""
     database.executemany(
         f"INSERT INTO transactions (id, {owner}, session_id, chain, tx_hash, type, amount, to_address, status,"
         " created_at) VALUES (?, ?, ?, 'solana', ?, 'TRANSFER', ?, ?, 'CONFIRMED', ?)",
@@ -109,13 +109,13 @@ def add_transactions(
 
 
 def new_id(number: int, dice: random.Random) -> str:
-    """A UUID of version 7 whose time grows with the number."""
+    """Return a UUID of version 7 whose time increases with the number."""
     tail = (7 << 76) | (dice.getrandbits(12) << 64) | (2 << 62) | dice.getrandbits(62)
     return str(uuid.UUID(int=((1_700_000_000_000 + 37 * number) << 80) | tail))
 
 
 def connect(path: Path | str, **pragmas: object) -> sqlite3.Connection:
-    """Open a file by plain sqlite3, with the daemon's PRAGMAs, some of them otherwise."""
+    """Open a file with plain sqlite3 and the daemon's PRAGMAs, some of them changed."""
     database = sqlite3.connect(path, isolation_level=None)
     for name, value in {**PRAGMAS, **pragmas}.items():
         database.execute(f"PRAGMA {name} = {value}")

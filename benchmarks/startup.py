@@ -1,4 +1,4 @@
-"""What it costs to import the library, to open a file, and to have a backup; each beside the least that there is.
+"""The cost of importing the library, opening a file, and making a backup, compared with the minimum of each.
 
     python benchmarks/run.py --only startup
 
@@ -47,7 +47,7 @@ def run(sessions: int, rounds: int, folder: Path) -> dict[str, Any]:
 
 
 def compared(least: list[float], ours: list[float]) -> dict[str, float]:
-    """The medians of two series that took turns, and of their ratios pair by pair."""
+    """Return the medians of two series that took turns, and of their ratios pair by pair."""
     return {
         "least": statistics.median(least),
         "ours": statistics.median(ours),
@@ -62,7 +62,7 @@ def timed(job: Callable[[], object]) -> float:
 
 
 def _imports(rounds: int) -> dict[str, float]:
-    """Whole processes, with compiled modules as an installed package has them."""
+    """Measure whole processes, with compiled modules as in an installed package."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
     def start(code: str) -> float:
@@ -74,7 +74,7 @@ def _imports(rounds: int) -> dict[str, float]:
 
 
 def _upgrade(file: Path, *, backup: bool = False) -> None:
-    """Upgrade a file in the journal mode that it has, in which it stays, and close it."""
+    """Upgrade a file in its journal mode, which is kept, and close it."""
     import waiaas
 
     database = waiaas.connect(file, upgrade=False).peewee
@@ -83,7 +83,7 @@ def _upgrade(file: Path, *, backup: bool = False) -> None:
 
 
 def _connects(file: Path) -> dict[str, float]:
-    """Opening a file of the latest version, its schema read, and closing it."""
+    """Measure opening a file of the latest version, reading its schema, and closing it."""
     import waiaas
 
     def least() -> None:
@@ -101,7 +101,7 @@ def _connects(file: Path) -> dict[str, float]:
 
 
 def _backups(file: Path, rounds: int) -> dict[str, dict[str, float]]:
-    """What a backup adds to an upgrade, by journal mode, beside copying the file and flushing it to the disk."""
+    """Measure what a backup adds to an upgrade, by journal mode, compared with copying and syncing the file."""
     copy, changed = file.with_name("startup.copy"), file.with_name("startup-changed.db")
 
     def copying() -> float:

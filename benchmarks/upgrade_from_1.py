@@ -1,12 +1,12 @@
-"""How long each version takes on the way from version 1 to 19, and how much memory.
+"""The time and memory of each version on the way from version 1 to 19.
 
     python benchmarks/upgrade_from_1.py --sessions 100000
 
-The file has three transactions for each session. The seconds are those of the report that `waiaas.upgrade` gives
-(`report.steps`), without a backup; memory is the peak of RssAnon (the mapped file does not count).
+The file has three transactions for each session. The seconds are those of `report.steps` of `waiaas.upgrade`, without
+a backup; memory is the peak of RssAnon (the mapped file does not count).
 
-The slowest is version 13: it puts columns in the middle of `transactions`, which SQLite does only by a table rebuild,
-so all rows are copied and nine indexes are created. Versions 9 and 12 change CHECKs of it: its rows are checked
+The slowest is version 13: it adds columns in the middle of `transactions`, which SQLite can only do by a table
+rebuild, so all rows are copied and nine indexes are created. Versions 9 and 12 change its CHECKs: its rows are checked
 and its definition is written. Version 3 renames an index in place. So no row is copied twice. Version 6 is next: it
 writes the network into every transaction.
 """
@@ -48,7 +48,7 @@ def make_file(path: Path, sessions: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sessions", type=int, default=100_000)
-    parser.add_argument("--folder", type=Path, help="where the file is made (default: the temporary folder)")
+    parser.add_argument("--folder", type=Path, help="folder of the generated file (default: the temporary folder)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         path = Path(name) / "wallets.db"
