@@ -8,6 +8,7 @@ import pytest
 from peewee import SqliteDatabase, TextField
 from playhouse.migrate import Operation
 from support.memory_databases import made, rows
+from support.refusals import refusal_of
 
 from waiaas import WAIaaSError
 from waiaas.ddl import LosslessMigrator
@@ -29,11 +30,7 @@ def content(database: SqliteDatabase) -> list[object]:
 
 
 def refused(database: SqliteDatabase, change: Change) -> WAIaaSError:
-    before = content(database)
-    with pytest.raises(WAIaaSError) as caught:
-        run(database, change)
-    assert content(database) == before
-    return caught.value
+    return refusal_of(lambda: run(database, change), lambda: content(database))
 
 
 T = (

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from peewee import IntegrityError, SqliteDatabase
 from support.memory_databases import made, rows
+from support.refusals import refused
 
 from waiaas import Progress, WAIaaSError
 from waiaas.ddl import LosslessMigrator
@@ -34,16 +34,6 @@ def drop_gone(database: SqliteDatabase, table: str) -> None:
 
 def schema(database: SqliteDatabase) -> list[tuple[Any, ...]]:
     return rows(database, "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name")
-
-
-def refused(database: SqliteDatabase, change: Callable[[], None]) -> WAIaaSError:
-    """Assert that a change is refused and that the dump of the database is unchanged."""
-    before = list(database.connection().iterdump())
-    with pytest.raises(WAIaaSError) as caught:
-        change()
-    assert list(database.connection().iterdump()) == before
-    assert not database.in_transaction()
-    return caught.value
 
 
 # Each table has a column `gone` to drop; everything else must stay the same.

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import pytest
 from peewee import SchemaManager
 from support.old_files import SHIPPED, create_statements, execute, make_file
+from support.refusals import refused_upgrade
 
 import waiaas
 from waiaas import WAIaaSError
 from waiaas.ddl.schema import described
 from waiaas.migrations.differences import _DIGESTS, differences, digest, tables_of
 from waiaas.migrations.opening import open_to_change
-
-
-def refused(path: Path) -> WAIaaSError:
-    """Return the error with which the upgrade of a file is refused; the file is unchanged."""
-    before = hashlib.sha256(path.read_bytes()).hexdigest()
-    with open_to_change(path) as database, pytest.raises(WAIaaSError) as caught:
-        waiaas.upgrade(database)
-    assert hashlib.sha256(path.read_bytes()).hexdigest() == before
-    assert [file.name for file in path.parent.iterdir()] == [path.name]
-    return caught.value
 
 
 @pytest.mark.parametrize("version", SHIPPED)
@@ -43,7 +33,7 @@ def test_a_file_with_the_tables_of_an_older_version_is_refused(tmp_path: Path, o
     """A file marked as version 18 with an older version's tables is refused, and every difference is named."""
     path = make_file(tmp_path / "wallets.db", older)
     execute(path, *(f"INSERT INTO schema_version VALUES ({v}, 1, 'mislabelled')" for v in range(older + 1, 19)))
-    error = refused(path)
+    error = refused_upgrade(path)
     assert error.reason == "unexpected_schema"
     assert "column sessions.source is missing" in (error.details or {})["differences"]
 
@@ -68,7 +58,7 @@ def test_a_table_that_differs_from_version_19_is_refused(tmp_path: Path, stateme
     """A missing or different table, column or index that no migration touches is refused before the commit."""
     path = make_file(tmp_path / "wallets.db", 18)
     execute(path, *statements)
-    error = refused(path)
+    error = refused_upgrade(path)
     assert error.reason == "unexpected_schema"
     assert named in error.message
 

@@ -20,6 +20,7 @@ from support.old_files import (
     session_id,
     wallet_id,
 )
+from support.refusals import refusal_of
 
 import waiaas
 from waiaas import WAIaaSError
@@ -42,12 +43,9 @@ def upgrade(path: Path, **options: object) -> waiaas.UpgradeReport:
 
 def refused(path: Path, reason: str, **options: object) -> WAIaaSError:
     """Upgrade a file that is refused, and assert that no byte of it or of its folder changes."""
-    before = contents(path.parent)
-    with pytest.raises(WAIaaSError) as caught:
-        upgrade(path, **{"backup": True, **options})
-    assert contents(path.parent) == before
-    assert caught.value.reason == reason
-    return caught.value
+    error = refusal_of(lambda: upgrade(path, **{"backup": True, **options}), lambda: contents(path.parent))
+    assert error.reason == reason
+    return error
 
 
 def replace_table(path: Path, table: str, old: str, new: str) -> None:
