@@ -92,7 +92,7 @@ class Backend(Database, ABC):
         """
 
     @abstractmethod
-    def lock(self, table: str, columns: str, ids: Sequence[str]) -> list[Row]:
+    def lock(self, table: str, columns: str, ids: Sequence[str], *, will_change: bool = False) -> list[Row]:
         """Lock rows until the transaction ends and return their columns as they are now, in the order of their ids.
 
         No other service changes anything that depends on a locked row: the links of a session, the sessions that are
@@ -101,6 +101,7 @@ class Backend(Database, ABC):
 
         :param table: ``wallets``, ``sessions``, or ``key_value_store``, whose rows have a key for an id.
         :param columns: names, separated by commas, such as ``"id, status"``.
+        :param will_change: whether the caller writes these rows itself in this transaction, unless it changes nothing.
         """
 
     @abstractmethod

@@ -276,42 +276,37 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
                     raise refusal_for(error, self) from safe_cause(error)
                 return found
 
-    def lock(self, table: str, columns: str, ids: Sequence[str]) -> list[Row]:
-        """Lock rows in the order of their ids; in a transaction of the caller, write them.
+    def lock(self, table: str, columns: str, ids: Sequence[str], *, will_change: bool = False) -> list[Row]:
+        """Lock rows in the order of their ids, by writing those that the caller does not write itself.
 
-        In a transaction under REPEATABLE READ or SERIALIZABLE, waiting for a row that was locked and not changed
-        raises nothing, and the later one decides from an old snapshot
-        (https://www.postgresql.org/docs/current/transaction-iso.html). A row that was changed raises a serialization
-        failure there, whatever the new values are. So a caller's transaction writes each row that it locks, and the
-        library's own, which are READ COMMITTED, only need the lock.
+        Under REPEATABLE READ or SERIALIZABLE, waiting for a row that was locked and not changed raises nothing, and
+        the later one decides from an old snapshot (https://www.postgresql.org/docs/current/transaction-iso.html). A
+        row that was changed raises a serialization failure there, whatever the new values are. A caller can begin its
+        transaction at any level, so the library's own transactions, which are READ COMMITTED, write the rows, too.
         """
         key, untouched = LOCKED[table]
         locked = f"SELECT {{}} FROM {table} WHERE {key} = ANY(%s) ORDER BY {key} FOR NO KEY UPDATE"
-        parameters = (list(ids),)
-        if not self._thread.has_changed:
-            return list(self.execute_sql(locked.format(columns), parameters).fetchall())
-        qualified = ", ".join(f"t.{column.strip()}" for column in columns.split(","))
-        cursor = self.execute_sql(
-            f"WITH locked AS ({locked.format(f'{key} AS locked_key')}),"
-            f" written AS (UPDATE {table} AS t SET {untouched} = t.{untouched} FROM locked WHERE t.{key} = locked_key"
-            f" RETURNING locked_key, {qualified}) SELECT {columns} FROM written ORDER BY locked_key",
-            parameters,
-        )
-        return list(cursor.fetchall())
+        if will_change:
+            sql = locked.format(columns)
+        else:
+            qualified = ", ".join(f"t.{column.strip()}" for column in columns.split(","))
+            sql = (
+                f"WITH locked AS ({locked.format(f'{key} AS locked_key')}), written AS (UPDATE {table} AS t"
+                f" SET {untouched} = t.{untouched} FROM locked WHERE t.{key} = locked_key"
+                f" RETURNING locked_key, {qualified}) SELECT {columns} FROM written ORDER BY locked_key"
+            )
+        return list(self.execute_sql(sql, (list(ids),)).fetchall())
 
     def lock_link(
         self, wallet_id: str, wallet_columns: str, session_id: str, session_columns: str
     ) -> tuple[Row | None, Row | None]:
-        """Lock a wallet and then a session, in one statement if the transaction is the library's own."""
-        if self._thread.has_changed:
-            wallets = self.lock("wallets", wallet_columns, [wallet_id])
-            sessions = self.lock("sessions", session_columns, [session_id]) if wallets else []
-            return next(iter(wallets), None), next(iter(sessions), None)
-        # The lateral part runs for a row that the first part has returned, and locked.
+        """Lock a wallet and then a session in one statement."""
+        # The condition on the first part decides whether the second runs at all, so the wallet is written first.
         row = self.execute_sql(
-            f"WITH w AS (SELECT {wallet_columns} FROM wallets WHERE id = %s FOR NO KEY UPDATE)"
-            f" SELECT s.*, w.* FROM w LEFT JOIN LATERAL (SELECT {session_columns} FROM sessions"
-            " WHERE id = %s AND w.id IS NOT NULL FOR NO KEY UPDATE) AS s ON true",
+            "WITH w AS (UPDATE wallets SET created_at = created_at WHERE id = %s"
+            f" RETURNING {wallet_columns}), s AS (UPDATE sessions SET created_at = created_at"
+            f" WHERE id = %s AND EXISTS (SELECT 1 FROM w) RETURNING {session_columns})"
+            " SELECT s.*, w.* FROM w LEFT JOIN s ON true",
             (wallet_id, session_id),
         ).fetchone()
         if row is None:

@@ -178,7 +178,7 @@ class WaiaasDatabase(SqliteDatabase, Backend):
         finally:
             self._end_turn()
 
-    def lock(self, table: str, columns: str, ids: Sequence[str]) -> list[Row]:
+    def lock(self, table: str, columns: str, ids: Sequence[str], *, will_change: bool = False) -> list[Row]:
         """Return the columns of rows in the order of their ids; the write lock is on the whole file."""
         return list(self.execute_sql(_locking(table, columns, len(ids)), ids).fetchall())
 

@@ -14,6 +14,14 @@ from waiaas.services.statements import batched, marks, refuse_hidden_tables, run
 
 _Result = TypeVar("_Result")
 
+# Of a row that is inserted.
+_COLUMNS = 8
+_SAME_ROW = (
+    "SELECT 1 FROM main.audit_log WHERE id = ? AND timestamp = ? AND event_type = ? AND actor = ?"
+    " AND coalesce(wallet_id, '') = coalesce(?, '') AND coalesce(session_id, '') = coalesce(?, '')"
+    " AND coalesce(tx_id, '') = coalesce(?, '') AND details = ? AND severity = ?"
+)
+
 
 class Event(NamedTuple):
     """A row for the audit log: what happened, to which wallet, session or transaction; never a secret."""
@@ -32,11 +40,11 @@ class Journal:
     def __init__(self, database: Backend) -> None:
         """Take the database of the change."""
         self._database = database
-        self._last_id: int | None = None
+        self._last: tuple[object, ...] | None = None
 
     def begin(self) -> None:
         """Forget the rows of an attempt that was rolled back."""
-        self._last_id = None
+        self._last = None
 
     def record(self, now: int, actor: str, events: Sequence[Event]) -> None:
         """Write events of one moment (Unix seconds) and one actor."""
@@ -47,11 +55,15 @@ class Journal:
                 values += (to_json(event.details), event.severity)
             cursor = run(self._database, _insert(len(some), self._database.returning_id), *values)
             if self._database.returning_id:
-                (self._last_id,) = cursor.fetchall()[-1]
+                self._last = (*cursor.fetchall()[-1], *values[-_COLUMNS:])
 
     def is_committed(self) -> bool:
-        """Return whether the change is in the database; one that wrote no row has changed nothing."""
-        return self._last_id is None or _is_stored(self._database, self._last_id)
+        """Return whether the change is in the database; one that wrote no row has changed nothing.
+
+        The id alone would not show it: after a crash or a failover, the server may give the ids of transactions that
+        were lost to others.
+        """
+        return self._last is None or run(self._database, _SAME_ROW, *self._last).fetchone() is not None
 
 
 def write(
@@ -77,9 +89,9 @@ def write(
     return result
 
 
-def lock(database: Backend, table: str, columns: str, ids: Sequence[str]) -> list[Row]:
+def lock(database: Backend, table: str, columns: str, ids: Sequence[str], *, will_change: bool = False) -> list[Row]:
     """Lock rows and return their columns, in the order of their ids; see `Backend.lock`."""
-    return shown(database, lambda: database.lock(table, columns, ids))
+    return shown(database, lambda: database.lock(table, columns, ids, will_change=will_change))
 
 
 def refuse_undone(database: Backend, table: str, is_kept: Callable[[], object]) -> None:
@@ -96,13 +108,9 @@ def refuse_undone(database: Backend, table: str, is_kept: Callable[[], object]) 
 
 @cache
 def _insert(rows: int, returning: str) -> str:
-    values = ", ".join([f"({marks(8)})"] * rows)
+    values = ", ".join([f"({marks(_COLUMNS)})"] * rows)
     return (
         "INSERT INTO main.audit_log"
         " (timestamp, event_type, actor, wallet_id, session_id, tx_id, details, severity)"
         f" VALUES {values}{returning}"
     )
-
-
-def _is_stored(database: Backend, id_: int) -> bool:
-    return run(database, "SELECT 1 FROM main.audit_log WHERE id = ?", id_).fetchone() is not None

@@ -223,7 +223,7 @@ class SessionService(Service):
         session_id = self._verify(token).session_id
 
         def change(journal: Journal) -> IssuedSession:
-            found = lock(self._database, "sessions", f"{SESSION_COLUMNS}, token_hash", [session_id])
+            found = lock(self._database, "sessions", f"{SESSION_COLUMNS}, token_hash", [session_id], will_change=True)
             now = seconds_of(self._clock)
             is_locked, keys, links = self._read_keys_and_links(session_id)
             if is_locked:
@@ -268,7 +268,7 @@ class SessionService(Service):
         check_actor(actor)
 
         def change(journal: Journal) -> SessionDetails:
-            found = lock(self._database, "sessions", SESSION_COLUMNS, [session_id])
+            found = lock(self._database, "sessions", SESSION_COLUMNS, [session_id], will_change=True)
             if not found:
                 raise WAIaaSError("SESSION_NOT_FOUND", details={"sessionId": redact_id(session_id)})
             now = seconds_of(self._clock)

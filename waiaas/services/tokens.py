@@ -208,7 +208,7 @@ class TokenService(Service):
         check_actor(actor)
 
         def change(journal: Journal) -> None:
-            lock(self._database, "key_value_store", "key", [CURRENT_KEY])
+            lock(self._database, "key_value_store", "key", [CURRENT_KEY], will_change=True)
             now = seconds_of(self._clock)
             keys = self._stored()
             if keys is None:

@@ -233,7 +233,7 @@ class WalletService(Service):
 
     def _lock(self, wallet_id: str) -> WalletDetails:
         """Lock a wallet; refuse one that is unknown or terminated."""
-        for row in lock(self._database, "wallets", WALLET_COLUMNS, [wallet_id]):
+        for row in lock(self._database, "wallets", WALLET_COLUMNS, [wallet_id], will_change=True):
             wallet = wallet_details(row)
             if wallet.status == "TERMINATED":
                 raise WAIaaSError("WALLET_TERMINATED", details={"walletId": wallet_id})
