@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 
@@ -11,9 +13,9 @@ from flask.testing import FlaskClient
 
 import waiaas
 from waiaas.schemas import CreateWalletRequestSchema
-from waiaas.services import KillSwitchService, WalletService
 
-KEY = "only for these tests"
+PASSWORD = "only for these tests"
+ADMIN = {"X-Master-Password": PASSWORD}
 WALLET = {"name": "payments", "chain": "solana", "environment": "testnet", "publicKey": "7xKX"}
 
 
@@ -36,53 +38,65 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def wallet(path: Path) -> str:
     """The id of a wallet in the file."""
-    database = waiaas.connect(path).peewee
-    created = WalletService(database).create(**CreateWalletRequestSchema().load(WALLET), actor="admin")
-    database.close_all()
-    return str(created.id)
+    with waiaas.connect(path) as database:
+        return database.wallets.create(**CreateWalletRequestSchema().load(WALLET), actor="admin").id
 
 
 @pytest.fixture
-def client(flask_app: ModuleType, path: Path, wallet: str) -> FlaskClient:
-    made = flask_app.create_app(path, KEY, lambda wallet, message: message[::-1]).test_client()
-    assert isinstance(made, FlaskClient)
-    return made
+def client(flask_app: ModuleType, path: Path, wallet: str) -> Iterator[FlaskClient]:
+    app = flask_app.create_app(path, PASSWORD, lambda wallet, message: message[::-1])
+    yield app.test_client()
+    app.extensions["waiaas"].close()
 
 
 def agent_of(client: FlaskClient, wallet: str) -> dict[str, str]:
     """Return the headers of an agent with a session for a wallet."""
-    answer = client.post("/v1/sessions", json={"walletId": wallet}, headers={"Authorization": f"Bearer {KEY}"})
+    answer = client.post("/v1/sessions", json={"walletId": wallet}, headers=ADMIN)
     assert answer.json is not None
     return {"Authorization": f"Bearer {answer.json['token']}"}
 
 
 @pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER ", "Bearer   "])
 def test_a_scheme_may_be_in_any_case(client: FlaskClient, wallet: str, scheme: str) -> None:
-    """The administrator and the agent are recognised with any case of the scheme, and one space or more."""
-    answer = client.post("/v1/sessions", json={"walletId": wallet}, headers={"Authorization": f"{scheme}{KEY}"})
-    assert answer.status_code == 201 and answer.json is not None
-    agent = {"Authorization": f"{scheme}{answer.json['token']}"}
-    assert client.get("/v1/wallet", headers=agent).status_code == 200
+    """The agent is recognised with any case of the scheme, and one space or more."""
+    token = agent_of(client, wallet)["Authorization"].partition(" ")[2]
+    assert client.get("/v1/wallet", headers={"Authorization": f"{scheme}{token}"}).status_code == 200
 
 
-@pytest.mark.parametrize(
-    "header", [None, "", KEY, f"Basic {KEY}", f"Bearer{KEY}", "Bearer", "Bearer x", f"Bearer {KEY}é"]
-)
+@pytest.mark.parametrize("password", [None, "", "x", PASSWORD[:-1], f"{PASSWORD}é"])
 def test_an_unauthenticated_administrator_gets_instructions(
-    client: FlaskClient, wallet: str, header: str | None
+    client: FlaskClient, wallet: str, password: str | None
 ) -> None:
-    """Without the key, or with a wrong one, no session is created, and the error asks for the key."""
-    headers = {} if header is None else {"Authorization": header}
+    """Without the password, or with a wrong one, no session is created, and the error asks for it."""
+    headers = {"Authorization": f"Bearer {PASSWORD}"} if password is None else {"X-Master-Password": password}
     answer = client.post("/v1/sessions", json={"walletId": wallet}, headers=headers)
     assert (answer.status_code, answer.json and answer.json["code"]) == (401, "INVALID_MASTER_PASSWORD")
-    assert "bearer token" in answer.text and "lock" not in answer.text
+    assert "X-Master-Password" in answer.text and "lock" not in answer.text
 
 
-def test_an_application_without_a_key_is_refused(flask_app: ModuleType, path: Path) -> None:
-    """An empty key, which every request without one would match, is refused before the file is created."""
-    with pytest.raises(ValueError, match="without a key"):
+def test_an_application_without_a_password_is_refused(flask_app: ModuleType, path: Path) -> None:
+    """An empty password, which every request without one would match, is refused before the file is created."""
+    with pytest.raises(ValueError, match="without a password"):
         flask_app.create_app(path, "", lambda wallet, message: message)
     assert not path.exists()
+
+
+def test_a_thread_keeps_its_connections(client: FlaskClient, path: Path, wallet: str) -> None:
+    """No request opens a connection but the first of its thread, and the end of a thread closes them."""
+
+    def connections() -> int:
+        return len(client.application.extensions["waiaas"].peewee.connections())
+
+    agent = agent_of(client, wallet)
+    client.get("/v1/wallet", headers=agent)
+    before = client.application.extensions["waiaas"].peewee.connection(), connections()
+    assert {client.get("/v1/wallet", headers=agent).status_code for _ in range(20)} == {200}
+    assert (client.application.extensions["waiaas"].peewee.connection(), connections()) == before
+    with ThreadPoolExecutor(4) as threads:
+        asked = [threads.submit(client.application.test_client().get, "/v1/wallet", headers=agent) for _ in range(40)]
+        assert {each.result().status_code for each in asked} == {200}
+        assert connections() <= before[1] + 4 * 2
+    assert connections() == before[1]
 
 
 @pytest.mark.parametrize(
@@ -111,9 +125,8 @@ def test_an_inactive_wallet_does_not_sign(
     agent = agent_of(client, wallet)
     answer = client.post("/v1/signatures", data=b"abc", headers=agent)
     assert (answer.status_code, answer.json) == (201, {"signature": b"cba".hex()})
-    database = waiaas.connect(path).peewee
-    database.execute_sql("UPDATE wallets SET status = ?", (status,))
-    database.close_all()
+    with waiaas.connect(path) as database:
+        database.peewee.execute_sql("UPDATE wallets SET status = ?", (status,))
     answer = client.post("/v1/signatures", data=b"abc", headers=agent)
     assert (answer.status_code, answer.json and answer.json["code"]) == (409, code)
     assert answer.json is not None and "signature" not in answer.json
@@ -123,9 +136,8 @@ def test_an_inactive_wallet_does_not_sign(
 
 def test_an_agent_renews_as_with_the_daemon(client: FlaskClient, path: Path, wallet: str) -> None:
     """An empty body renews the token of the header, a token in the body that one, and never another session's."""
-    admin = {"Authorization": f"Bearer {KEY}"}
     first, second = (
-        client.post("/v1/sessions", json={"walletId": wallet, "ttl": 300, "expiresIn": 5}, headers=admin).json
+        client.post("/v1/sessions", json={"walletId": wallet, "ttl": 300, "expiresIn": 5}, headers=ADMIN).json
         for _ in range(2)
     )
     assert first is not None and second is not None
@@ -140,8 +152,7 @@ def test_an_agent_renews_as_with_the_daemon(client: FlaskClient, path: Path, wal
 def test_a_locked_system_answers_no_agent(client: FlaskClient, path: Path, wallet: str) -> None:
     """While the kill switch is not ACTIVE, each request of an agent gets status 503."""
     agent = agent_of(client, wallet)
-    database = waiaas.connect(path).peewee
-    KillSwitchService(database).activate(actor="sam")
-    database.close_all()
+    with waiaas.connect(path) as database:
+        database.kill_switch.activate(actor="sam")
     for answer in (client.get("/v1/wallet", headers=agent), client.post("/v1/signatures", data=b"a", headers=agent)):
         assert (answer.status_code, answer.json and answer.json["code"]) == (503, "SYSTEM_LOCKED")
