@@ -114,6 +114,8 @@ def test_pages_with_examples_are_found() -> None:
     assert {
         "index.rst",
         "tutorial/index.rst",
+        "how-to/deployment.rst",
+        "how-to/fastapi.rst",
         "how-to/flask.rst",
         "how-to/junction.rst",
         "how-to/korean.rst",
