@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 
 class ErrorCode(NamedTuple):
-    """What is fixed for an error code, in every language."""
+    """The properties of an error code that are the same in every language."""
 
     code: str
     domain: str

@@ -94,7 +94,7 @@ def sqlstate(error: BaseException) -> str | None:
 
 
 def reason_for(error: BaseException) -> str | None:
-    """Return the reason (one of `waiaas.errors.REASONS`) that an error's code stands for.
+    """Return the reason (one of `waiaas.errors.REASONS`) for an error's code.
 
     :param error: an exception of psycopg, or one of Peewee (it keeps the driver's in `orig`).
     :returns: None for an error that is about a statement and not about the database, such as a violated constraint.
@@ -112,7 +112,7 @@ def reason_for(error: BaseException) -> str | None:
 
 
 def cause_of(error: BaseException) -> str:
-    """Return what an error of PostgreSQL says, without any value that a row or a parameter has.
+    """Return the message of a PostgreSQL error, without any value of a row or a parameter.
 
     Messages about values (class 22) quote them, and a message's DETAIL quotes rows.
     """

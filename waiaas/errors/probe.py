@@ -24,7 +24,7 @@ if sys.platform != "win32":
 
 _CHUNK: Final = 1 << 20
 _ROOM: Final = 1 << 16
-# A limit that is many times the size of the file is not what stopped it.
+# A limit that is many times the size of the file did not stop it.
 _TIMES_THE_SIZE: Final = 10
 # https://www.sqlite.org/fileformat2.html#the_database_header
 _HEADER: Final = 100
@@ -135,7 +135,7 @@ def _open_reader(path: str) -> int:
 
 
 def _has_no_memory() -> bool:
-    """Whether a part of the log's index, which SQLite maps into memory, is too much for this process."""
+    """Return whether a part of the log's index, which SQLite maps into memory, is too much for this process."""
     try:
         mmap.mmap(-1, _ROOM).close()
     except (OSError, MemoryError):
@@ -167,8 +167,8 @@ def _error_of_opening() -> OSError | None:
 
 
 def _is_full(folder: str) -> bool:
-    """Whether a few bytes have no room in a folder: its disk is full, or a quota."""
-    # Not by tempfile: a process that has given up its rights may not be able to import it now.
+    """Return whether a few bytes do not fit into a folder: its disk is full, or a quota."""
+    # Not with tempfile: a process that has given up its rights may not be able to import it now.
     name = os.path.join(folder, f".waiaas-{secrets.token_hex(8)}")
     try:
         probe = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
@@ -184,7 +184,7 @@ def _is_full(folder: str) -> bool:
 
 
 def _is_at_size_limit(path: str) -> bool:
-    """Whether this process may not write files (`ulimit -f`) that are much larger than the database is."""
+    """Return whether this process may not write files (`ulimit -f`) much larger than the database."""
     if sys.platform == "win32":
         return False
     limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -199,7 +199,7 @@ def temporary_folder() -> str | None:
 
 
 def _has_less_room(folder: str, other: str) -> bool:
-    """Whether a folder has less free room than another: after an error, what had filled the disk may be gone."""
+    """Return whether a folder has less free space than another: after an error, the space may be free again."""
     try:
         return shutil.disk_usage(folder).free < shutil.disk_usage(other).free
     except OSError:

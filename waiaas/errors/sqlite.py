@@ -84,7 +84,7 @@ _ERRNO_REASONS: Final[dict[int, str]] = {
     getattr(errno, name): reason
     for reason, names in {
         "disk_full": ("ENOSPC", "EDQUOT", "EFBIG"),
-        # Damage that a file system detects in its own blocks included: EUCLEAN, EBADMSG.
+        # Includes corruption that a file system detects in its own blocks: EUCLEAN, EBADMSG.
         "io_error": ("EIO", "ENXIO", "EREMOTEIO", "ESTALE", "EUCLEAN", "EBADMSG", "ETIMEDOUT"),
         "read_only": ("EROFS",),
         "too_many_files": ("EMFILE", "ENFILE"),
@@ -144,7 +144,7 @@ def result_code(error: BaseException) -> int | None:
 
 
 def is_failed_read(error: BaseException) -> bool:
-    """Whether SQLite reports that a read from a file failed, rather than a write."""
+    """Return whether SQLite reports that a read from a file failed, rather than a write."""
     return result_code(error) in _FAILED_READS
 
 
@@ -157,7 +157,7 @@ def is_mismatch(error: BaseException) -> bool:
 
 
 def is_unsafe_use(error: BaseException) -> bool:
-    """Whether SQLite refuses an untrusted schema because an index uses a function that is unsafe.
+    """Return whether SQLite refuses an untrusted schema because an index uses a function that is unsafe.
 
     In SQLite 3.40 `json_extract` is one (https://www.sqlite.org/pragma.html#pragma_trusted_schema).
     """
@@ -165,7 +165,7 @@ def is_unsafe_use(error: BaseException) -> bool:
 
 
 def contains_stored_text(error: BaseException) -> bool:
-    """Whether the message contains a value from the file, which may be the key that signs session tokens."""
+    """Return whether the message contains a value from the file, which may be the key that signs session tokens."""
     return str(error).startswith(_NOT_UTF_8)
 
 

@@ -83,7 +83,7 @@ class FieldMessage(str):
         return message
 
     def format(self, *_: object, **values: object) -> FieldMessage:
-        """Return the message with more values; those that it has stay."""
+        """Return the message with additional values; the existing ones are kept."""
         return FieldMessage(self.key, **{**values, **self.values})
 
     def in_language(self, lang: str) -> str:
@@ -124,7 +124,7 @@ class _Values(dict[str, str]):
 
 
 def fill(template: str, details: Mapping[str, object]) -> str:
-    """Fill the placeholders of a template; one without a value becomes ``?``.
+    """Fill the placeholders of a template; a missing value becomes ``?``.
 
     >>> fill("table {table} lacks {columns} ({count})", {"table": "sessions", "columns": ["id", "source"]})
     'table sessions lacks id, source (?)'

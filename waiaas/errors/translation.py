@@ -58,7 +58,7 @@ def safe_cause(error: Exception) -> Exception:
     """Remove values of the database from an exception's message, and return it to be the cause of a refusal.
 
     Such a value may be the key that signs session tokens, and tracebacks go into logs. Python keeps the exception in
-    the context of the refusal, whatever its cause is, so its own message has to change.
+    the context of the refusal, even with another cause, so its own message has to change.
     """
     remove_stored_text(error)
     postgresql.remove_values(error)

@@ -24,7 +24,7 @@ def submit(
     *arguments: _Arguments.args,
     **more: _Arguments.kwargs,
 ) -> Future[_Result]:
-    """Let a thread do a job, or do it now if this process cannot start a thread."""
+    """Let a thread run a job, or run it now if this process cannot start a thread."""
     try:
         return threads.submit(job, *arguments, **more)
     except RuntimeError:  # "can't start new thread": too little memory for its stack, or a limit of the system
@@ -37,7 +37,7 @@ def submit(
 
 
 class Background(Generic[_Result]):
-    """A job that a thread does during a change of the database, and that ends before the change is committed.
+    """A job that a thread runs during a change of the database, and that ends before the change is committed.
 
     With a second processor the change takes a quarter less time than if it came after the job. The progress of the job
     is reported only while the change waits for it, and by the thread of the change: a callback gets the progress of
@@ -45,7 +45,7 @@ class Background(Generic[_Result]):
     """
 
     def __init__(self, job: Callable[[ProgressReporter], _Result], reporter: ProgressReporter) -> None:
-        """Begin the job, which must report progress to a reporter of its own: that stops it."""
+        """Start the job, which must use its own progress reporter, because that stops it."""
         self._reporter = reporter
         self._last: Progress | None = None
         self._stopped = threading.Event()
@@ -82,9 +82,9 @@ class _StoppedError(Exception):
 
 
 def allows_concurrent_reader(database: SqliteDatabase) -> bool:
-    """Whether another connection can read the unchanged database until a change is committed.
+    """Return whether another connection can read the unchanged database until a change is committed.
 
     It can with a write-ahead log (https://www.sqlite.org/wal.html#concurrency). With a rollback journal a reader
-    prevents that the change is written, and a rollback restores single pages, so these must be sound from the start.
+    blocks the writing of the change, and a rollback restores single pages, so these must be intact from the start.
     """
     return (database.pragma("journal_mode"), database.pragma("locking_mode")) == ("wal", "normal")

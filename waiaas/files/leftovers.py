@@ -1,6 +1,6 @@
-"""What a process that was killed, or stopped by a power cut, has left next to a database.
+"""Leftovers of processes that were killed, or stopped by a power cut, next to a database.
 
-The folder of a rehearsal contains a copy of the database, the signing key included, so it must not stay. While a
+The folder of a rehearsal contains a copy of the database, including the signing key, so it must not remain. While a
 process uses its folder it holds a lock on it (`flock`), which the operating system releases when the process ends.
 """
 
@@ -15,15 +15,15 @@ from contextlib import contextmanager, suppress
 if sys.platform != "win32":
     import fcntl
 
-#: How the name of a rehearsal's folder begins.
+#: The prefix of the names of rehearsals' folders.
 REHEARSAL = ".waiaas-rehearsal-"
-# Version 0.1.0 made an empty file of such a name first, and then a link to it as the database.
+# Version 0.1.0 created an empty file with such a name first, and then a link to it as the database.
 _NEW_DATABASE = re.compile(r"\.waiaas-[0-9a-f]{16}")
 
 
 @contextmanager
 def folder_in_use(path: str) -> Iterator[None]:
-    """Keep other processes from removing a folder of this one for the time of a block."""
+    """Keep other processes from removing a folder of this one during a block."""
     if sys.platform == "win32":
         yield
         return
@@ -36,7 +36,7 @@ def folder_in_use(path: str) -> Iterator[None]:
 
 
 def remove_leftovers(folder: str) -> None:
-    """Remove what processes of this user have left in a folder and no process uses, as far as that is possible."""
+    """Remove leftovers of this user's processes from a folder unless a process uses them, as far as possible."""
     if sys.platform == "win32":
         return
     with suppress(OSError), os.scandir(folder) as entries:

@@ -28,8 +28,8 @@ SIDECARS = ("-journal", "-wal", "-shm")
 # Also with one slash, as `pathlib` writes it. A scheme of one letter is a drive of Windows, and names of files may
 # begin with `file:`.
 _URL = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+:/|.*\bpassword\s*=", re.IGNORECASE | re.DOTALL)
-# https://www.sqlite.org/fileformat.html#the_rollback_journal: the magic number, and where the number of pages begins
-# that the database had.
+# https://www.sqlite.org/fileformat.html#the_rollback_journal: the magic number, and the offset of the database's
+# original number of pages.
 _JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
 _PAGES_BEFORE = slice(16, 20)
 
@@ -47,20 +47,20 @@ def path_of(path: str | bytes | PathLike[str]) -> str:
 
 
 def is_url(text: str) -> bool:
-    """Whether a text is a URL or a PostgreSQL connection string with a password, and not a path."""
+    """Return whether a text is a URL or a PostgreSQL connection string with a password, and not a path."""
     return _URL.match(text) is not None
 
 
 class DatabaseFile:
     """A database file: its name as its owner typed it, and the one file that this name meant at first.
 
-    :ivar name: the path as it was given, for messages.
+    :ivar name: the given path, for messages.
     :ivar path: the absolute path; backups are written next to it.
     :ivar real: the absolute path without symbolic links, which SQLite opens.
     """
 
     def __init__(self, name: str, real: str | None = None) -> None:
-        """Resolve a path now; `real` is for a file that is open already."""
+        """Resolve a path now; `real` is for a file that is already open."""
         self.name = name
         self.real = os.path.realpath(name) if real is None else real
         path = os.path.abspath(name)
@@ -102,7 +102,7 @@ class DatabaseFile:
         return database
 
     def refuse_sidecars(self, database: os.stat_result | None) -> None:
-        """Check the files that SQLite would read with the database; None stands for a database that does not exist."""
+        """Check the files that SQLite would read with the database; None means a database that does not exist."""
         for suffix in SIDECARS:
             sidecar, name = f"{self.real}{suffix}", f"{self.name}{suffix}"
             try:
@@ -116,12 +116,12 @@ class DatabaseFile:
                 raise refusal("log_without_database", path=self.name, sidecar=name)
 
     def refuse_replaced(self) -> None:
-        """Refuse if the path leads to another file than the one that was opened, or to none (`file_replaced`)."""
+        """Refuse if the path leads to no file, or to another one than the one that was opened (`file_replaced`)."""
         identity = self._identity
         if identity is None:
             return
         try:
-            # Each request of an agent comes here, so that a call more would count.
+            # Each request of an agent comes here, so one more call would matter.
             status = os.stat(self.real)
         except OSError:
             status = self._status()
@@ -137,7 +137,7 @@ class DatabaseFile:
         """Take the file that the path leads to now as the one that a connection of this process has open.
 
         :raises WAIaaSError: `SCHEMA_INCOMPATIBLE` with the reason `file_replaced` if no descriptor of this process
-            leads to it (known where the system lists descriptors), and with what `inspect` refuses.
+            leads to it (known if the system lists descriptors), and with what `inspect` refuses.
         """
         if not os.path.exists(self.real):
             raise refusal("file_replaced", path=self.name)
@@ -166,8 +166,8 @@ class DatabaseFile:
             raise self.failed(error) from error
 
 
-def file_behind(database: SqliteDatabase, name: str) -> DatabaseFile | None:
-    """Return the file that the connection of this thread has open, checked; None for a database in memory.
+def file_of_connection(database: SqliteDatabase, name: str) -> DatabaseFile | None:
+    """Return the file that this thread's connection has open, checked; None for an in-memory database.
 
     `name` is the path as its owner typed it.
 
@@ -196,7 +196,7 @@ def refuse_untrusted(status: os.stat_result, database: os.stat_result | None, *,
 
 
 def descriptors_of(identity: tuple[int, int]) -> int | None:
-    """Count the descriptors of this process that lead to a file; None where the system does not list them.
+    """Count the descriptors of this process that lead to a file; None if the system does not list them.
 
     None of them is opened or closed: closing one would drop the locks of this process on the file
     (https://www.sqlite.org/howtocorrupt.html, section 2.2).
@@ -220,7 +220,7 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
 
 
 def _may_write(user: int, database: os.stat_result) -> bool:
-    """Whether permissions let a user write the database, as when a service and an operator share a group."""
+    """Return whether permissions let a user write the database, as when a service and an operator share a group."""
     if database.st_mode & stat.S_IWOTH:
         return True
     if not database.st_mode & stat.S_IWGRP:
@@ -235,10 +235,10 @@ def _may_write(user: int, database: os.stat_result) -> bool:
 
 
 def _has_content(sidecar: str, status: os.stat_result) -> bool:
-    """Whether SQLite would lose something by deleting a file next to an empty database, as it does.
+    """Return whether SQLite would lose content by deleting a file next to an empty database, as it does.
 
-    It deletes any such log, and any such journal (hasHotJournal in its pager.c). What a crash left while the first
-    tables were made is a journal of a database without pages: there is nothing to lose.
+    It deletes any such log, and any such journal (hasHotJournal in its pager.c). The journal of a crash while the
+    first tables were created belongs to a database without pages: there is nothing to lose.
     """
     if sidecar.endswith("-shm"):
         return False

@@ -39,7 +39,7 @@ def _holders_of_locks(file: DatabaseFile, own: int) -> set[int]:
 
 
 def _locks() -> Iterator[tuple[int, str]]:
-    """The process of each lock, and its file as `major:minor:inode`; see proc_locks(5)."""
+    """Return the process of each lock, and its file as `major:minor:inode`; see proc_locks(5)."""
     with suppress(OSError), open(f"{_PROCESSES}/locks", "rb") as lines:
         for line in lines:
             # UTF-8 needs no module: a process that gave up its rights may not be able to import another codec.
@@ -54,7 +54,7 @@ def _holders_of_descriptors(file: DatabaseFile) -> Iterator[int]:
         for process in filter(str.isdigit, os.listdir(_PROCESSES)):
             with suppress(OSError):
                 folder = f"{_PROCESSES}/{process}/fd"
-                # The link's text, and no call to the file: that could wait for a network share.
+                # Read the link's text without a call to the file, which could wait for a network share.
                 if any(_target(f"{folder}/{number}") in paths for number in os.listdir(folder)):
                     yield int(process)
 

@@ -32,13 +32,14 @@ _FUNCTION_FAILED = "user-defined function raised exception"
 _IOERR = 10
 # checkTreePage in SQLite's btree.c; the code is the extended result code.
 _FAILED_READ = re.compile(r".*unable to get the page\. error code=(\d+)")
-# SQLite tells what is wrong with the pages all in one row, below this title (integrityCk in its pragma.c).
+# SQLite returns all problems of the pages in one row, below this title (integrityCk in its pragma.c).
 _TITLE_OF_PAGES = "*** in database main ***\n"
 
 
 #: The small tables in which a migration finds rows by an index. Their indexes are compared with their rows before a
-#: change is committed: through a damaged one a session would get another's wallet. All else is read from the rows, and
-#: to compare every index (`integrity_check`) takes ten times as long as `quick_check`, more than the upgrade itself.
+#: change is committed: with a corrupt one a session would get another's wallet. Everything else is read from the rows,
+#: and comparing every index (`integrity_check`) takes ten times as long as `quick_check`, longer than the upgrade
+#: itself.
 LOOKED_UP: Final = ("agents", "wallets", "session_wallets", "key_value_store", "schema_version")
 
 
@@ -58,12 +59,12 @@ def damage(database: sqlite3.Connection, *, checks: bool, indexes_of: Collection
             try:
                 return _found(database, "integrity_check")
             except sqlite3.DatabaseError as error:
-                # What stops it in one table must not hide what is to be found in the others.
+                # A problem in one table must not hide those in others.
                 if not _is_of_one_table(error) and (reason_for(error) or not _has_virtual_tables(database)):
                     raise
         found = _quick_check(database)
         if not checks:
-            # SQLite 3.44 and later also lets virtual tables check what they keep, which is no damage of the pages.
+            # SQLite 3.44 and later also lets virtual tables check their content, which is not corruption of the pages.
             found = [fact for fact in found if not _OF_VIRTUAL_TABLES.match(fact)]
         for table in _names_of_tables(database):
             if indexes_of is None or fold(table) in indexes_of:
@@ -74,7 +75,7 @@ def damage(database: sqlite3.Connection, *, checks: bool, indexes_of: Collection
 
 
 def _quick_check(database: sqlite3.Connection) -> list[str]:
-    """Check the pages and rows, with stand-ins for functions and collations that only the user's program has."""
+    """Check the pages and rows, with stubs for functions and collations that only the user's program has."""
     stand_ins = []
     try:
         while True:
@@ -87,7 +88,7 @@ def _quick_check(database: sqlite3.Connection) -> list[str]:
                 if reason_for(error) or not _has_virtual_tables(database):
                     raise
                 found = _each_table(database)
-            # Only the keys of a WITHOUT ROWID table are compared, and a stand-in collation orders them otherwise.
+            # Only the keys of a WITHOUT ROWID table are compared, and a stub collation orders them differently.
             misjudged = ("PRIMARY KEY order",) if stand_ins else ()
             return [fact for fact in found if not any(text in fact for text in misjudged)]
     finally:
@@ -96,9 +97,10 @@ def _quick_check(database: sqlite3.Connection) -> list[str]:
 
 
 def _each_table(database: sqlite3.Connection) -> list[str]:
-    """Check the pages of each table by itself, since SQLite stops at a virtual table that it cannot open.
+    """Check the pages of each table by itself, because SQLite stops at a virtual table that it cannot open.
 
-    Its tokenizer may be the user's program's. That a page belongs to no table, or to two, is not seen so.
+    Its tokenizer may belong to the user's program. Pages that belong to no table, or to two, are not detected in this
+    way.
     """
     return [
         fact
@@ -113,7 +115,7 @@ def _has_virtual_tables(database: sqlite3.Connection) -> bool:
 
 
 def _compared(database: sqlite3.Connection, table: str) -> list[str]:
-    """Compare the indexes of a table with its rows; one with a function that only the user's program has cannot be."""
+    """Compare the indexes of a table with its rows; an index with a function of the user's program is skipped."""
     try:
         return _found(database, f"integrity_check({quote(table)})")
     except sqlite3.DatabaseError as error:
@@ -138,7 +140,7 @@ def _names_of_tables(database: sqlite3.Connection) -> list[str]:
 
 
 def _facts(line: str) -> list[str]:
-    """What one row of SQLite's answer tells; only what it tells of pages is more than one fact."""
+    """Split one row of SQLite's result into facts; only a row about pages contains several."""
     return line.removeprefix(_TITLE_OF_PAGES).splitlines() if line.startswith(_TITLE_OF_PAGES) else [line]
 
 
@@ -154,7 +156,7 @@ def damage_of(path: Path, mode: str, reporter: ProgressReporter) -> list[str]:
 
 
 def refuse_damage(database: SqliteDatabase) -> None:
-    """Raise WAIaaSError with the reason `corrupt` where pages of a database are damaged."""
+    """Raise WAIaaSError with the reason `corrupt` if pages of a database are corrupt."""
     wrong = damage(database.connection(), checks=False, indexes_of=LOOKED_UP)
     _refuse(path_to_open(database), file_of(database), wrong)
 
@@ -165,19 +167,19 @@ def refuse_damaged_indexes(database: SqliteDatabase) -> None:
 
 
 def refuse_damaged_file(path: Path, name: str, reporter: ProgressReporter) -> None:
-    """Raise what `refuse_damage` raises, after a look by a connection of its own, which any thread may take.
+    """Raise what `refuse_damage` raises, checked on a separate connection, which any thread may open.
 
-    The refusal calls the file by `name`, as its owner does.
+    The refusal shows the file as `name`, the name that its owner uses.
     """
     reporter(Progress("checking the pages"))
     _refuse(path, name, damage_of(path, "ro", reporter))
 
 
-def refuse_cut_off(database: SqliteDatabase, path: Path) -> None:
-    """Raise WAIaaSError `corrupt` where a file is shorter than its own page count says.
+def refuse_truncated(database: SqliteDatabase, path: Path) -> None:
+    """Raise WAIaaSError `corrupt` if a file is shorter than its own page count.
 
-    SQLite itself does so only where a whole page is missing, and takes the missing end of one for zeros. The rest of a
-    shorter file may stand in its write-ahead log.
+    SQLite itself only does so if a whole page is missing, and treats the missing end of one as zeros. The rest of a
+    shorter file may be in its write-ahead log.
     """
     size, whole = path.stat().st_size, database.pragma("page_count") * database.pragma("page_size")
     if size < whole and not has_log(path):
@@ -185,7 +187,7 @@ def refuse_cut_off(database: SqliteDatabase, path: Path) -> None:
 
 
 def has_log(path: str | PathLike[str]) -> bool:
-    """Tell whether a file has a write-ahead log that is not empty."""
+    """Return whether a file has a write-ahead log that is not empty."""
     try:
         return os.path.getsize(f"{os.path.realpath(path)}-wal") > 0
     except FileNotFoundError:
@@ -199,7 +201,7 @@ def _refuse(path: str | PathLike[str], name: str, wrong: list[str]) -> None:
 
 
 def refuse_unreadable(path: str | PathLike[str], name: str, wrong: Sequence[str]) -> None:
-    """Raise WAIaaSError with the reason `io_error` if a file cannot be read, which SQLite reports as damage.
+    """Raise WAIaaSError with the reason `io_error` if a file cannot be read, which SQLite reports as corruption.
 
     `wrong` is what SQLite has found: a read that failed once has its code in it.
     """

@@ -16,9 +16,9 @@ def share_like(
 ) -> None:
     """Give an open file the group and the permissions of another file, never more.
 
-    Where the group cannot be given, or the original has an access control list, so that its mode does not show what
-    its group may do, only the owner keeps permissions. Root also gives the owner, as SQLite does with its own files.
-    The bits setuid, setgid, sticky and execute are never copied.
+    Only the owner keeps permissions if the group cannot be given, or if the original has an access control list, whose
+    mode does not show what its group may do. Root also gives the owner, as SQLite does with its own files. The bits
+    setuid, setgid, sticky and execute are never copied.
 
     :param original: the status of the other file.
     :param mask: the permissions that may be given.
@@ -37,7 +37,7 @@ def share_like(
 
 
 def has_access_list(path: str) -> bool:
-    """Whether a file has a POSIX access control list: its group's permissions are then the list's mask (acl(5))."""
+    """Return whether a file has a POSIX access control list: its group's permissions are then the mask (acl(5))."""
     if not hasattr(os, "listxattr"):
         return False
     try:

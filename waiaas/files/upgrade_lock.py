@@ -1,9 +1,9 @@
-"""The lock of an upgrade: other processes wait for as long as it takes, and not only for the busy timeout.
+"""The lock of an upgrade: other processes wait until it ends, and not only for the busy timeout.
 
-SQLite's own locks do not say what they are held for. So an upgrade holds a second one, by `flock`, on the file
+SQLite's own locks do not show their purpose. So an upgrade holds a second one, by `flock`, on the file
 `.NAME.upgrading` next to the database. The operating system releases it when the process ends, however it ends. The
-file that a killed process leaves means nothing, and the next upgrade, or the next process that opens the database to
-work with it, removes it.
+file of a killed process has no meaning, and the next upgrade, or the next process that opens the database to work with
+it, removes it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _Result = TypeVar("_Result")
 
 _SECONDS_BETWEEN_LOOKS = 0.05
 _NEVER_A_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
-# Who may write the database may hold its lock, and nobody else.
+# Only users who may write the database may hold its lock.
 _WHO_MAY_LOCK = 0o660
 
 #: The lock files that this process holds: the thread that took it, and its descriptor.
@@ -41,13 +41,12 @@ _held: dict[str, tuple[int, int]] = {}
 def upgrade_lock(file: DatabaseFile, waiting: Callable[[], None]) -> Iterator[None]:
     """Hold the lock for a block, after waiting for the process or thread that holds it.
 
-    A thread that holds it already enters at once. Where no lock can be made (a folder without write permission, a
-    system without `flock`) the block runs without one: SQLite's lock still keeps upgrades apart.
+    A thread that already holds it enters at once. If no lock can be made (a folder without write permission, a system
+    without `flock`), the block runs without one: SQLite's lock still keeps upgrades apart.
 
-    :param waiting: called again and again while another one holds the lock; what it raises ends the wait.
+    :param waiting: called repeatedly while another one holds the lock; what it raises ends the wait.
     :raises WAIaaSError: `SCHEMA_INCOMPATIBLE` with the reason `sidecar_not_a_file` or `sidecar_of_another_user` if the
-        lock file is not to be trusted, and with `io_error`, `cannot_open` or another reason if that cannot be found
-        out.
+        lock file cannot be trusted, and with `io_error`, `cannot_open` or another reason if it cannot be read.
     """
     path = _lock_path(file)
     if _is_own(path):
@@ -87,7 +86,7 @@ def after_upgrades(file: DatabaseFile, waiting: Callable[[], None], look: Callab
 
 
 def is_being_upgraded(file: DatabaseFile) -> bool:
-    """Whether another process, or another thread of this one, holds the lock."""
+    """Return whether another process, or another thread of this one, holds the lock."""
     path = _lock_path(file)
     if _is_own(path):
         return False
@@ -101,7 +100,7 @@ def is_being_upgraded(file: DatabaseFile) -> bool:
 
 
 def has_lock_file(file: DatabaseFile) -> bool:
-    """Whether there is a lock file: a process holds the lock, or one that was killed has left it."""
+    """Return whether there is a lock file: a process holds the lock, or a killed one has left it."""
     return os.path.exists(_lock_path(file))
 
 
@@ -147,7 +146,7 @@ def _take(file: DatabaseFile, path: str, waiting: Callable[[], None]) -> int | N
 
 
 def _open(file: DatabaseFile, path: str, create: int) -> int | None:
-    """Open the lock file; None where there is none, or where it cannot be made."""
+    """Open the lock file; None if it does not exist or cannot be created."""
     if sys.platform == "win32":
         return None
     try:
@@ -172,13 +171,13 @@ def _refuse_or_share(file: DatabaseFile, path: str, descriptor: int) -> None:
     if status.st_nlink:  # else the upgrade that held it has just ended
         refuse_untrusted(status, database, path=file.name, name=path)
     if status.st_uid == os.geteuid():
-        # Other users who cannot open it still have SQLite's lock to wait for.
+        # Other users who cannot open it still wait for SQLite's lock.
         with suppress(OSError):
             share_like(descriptor, database, _WHO_MAY_LOCK, has_list=has_access_list(file.real))
 
 
 def try_lock(descriptor: int, *, shared: bool = False) -> bool:
-    """Take the lock if it is free; a file system without `flock` has no locks that could be held."""
+    """Take the lock if it is free; a file system without `flock` has no locks."""
     if sys.platform != "win32":
         try:
             fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
@@ -190,7 +189,7 @@ def try_lock(descriptor: int, *, shared: bool = False) -> bool:
 
 
 def _is_at(file: DatabaseFile, path: str, descriptor: int) -> bool:
-    """Whether the lock is that of the file which has the name now, and not of one that was removed meanwhile."""
+    """Return whether the lock is on the file with the current name, and not on one that was removed."""
     try:
         return os.path.samestat(os.lstat(path), os.fstat(descriptor))
     except FileNotFoundError:
@@ -199,12 +198,12 @@ def _is_at(file: DatabaseFile, path: str, descriptor: int) -> bool:
         raise file.failed(error) from error
 
 
-def _leave_to_parent() -> None:
-    """Close, in a forked process, the descriptors of the parent: its locks should not outlive it."""
+def _reset_after_fork() -> None:
+    """Close, in a forked process, the descriptors of the parent, so that its locks do not outlive it."""
     for _, descriptor in _held.values():
         os.close(descriptor)
     _held.clear()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_to_parent)
+    os.register_at_fork(after_in_child=_reset_after_fork)

@@ -19,9 +19,9 @@ from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.translation import translate_errors
 from waiaas.files.background import Background, allows_concurrent_reader
 from waiaas.files.backup import Copy, remove, write_backup
-from waiaas.files.opening import DatabaseFile, file_behind
+from waiaas.files.opening import DatabaseFile, file_of_connection
 from waiaas.files.other_programs import programs_with
-from waiaas.files.page_check import refuse_cut_off, refuse_damage, refuse_damaged_file, refuse_damaged_indexes
+from waiaas.files.page_check import refuse_damage, refuse_damaged_file, refuse_damaged_indexes, refuse_truncated
 from waiaas.files.upgrade_lock import upgrade_lock
 from waiaas.migrations.differences import refuse_other_tables
 from waiaas.migrations.migrator import VersionMigrator
@@ -77,7 +77,7 @@ class MigrationRun:
         if self._file is not None:
             self._file.refuse_replaced()
             self._programs = programs_with(self._file)
-            refuse_cut_off(self._database, Path(self._file.real))
+            refuse_truncated(self._database, Path(self._file.real))
         has_readers = self._file is not None and allows_concurrent_reader(self._database)
         job = self._job(self._file, backup, now, has_readers)
         if has_readers:
@@ -155,7 +155,7 @@ def migration_run(migrator: VersionMigrator, reporter: ProgressReporter) -> Iter
 @contextmanager
 def _only_upgrade(database: SqliteDatabase, reporter: ProgressReporter) -> Iterator[DatabaseFile | None]:
     """Wait until no other process upgrades the file of a database, and keep others waiting."""
-    file = file_behind(database, file_of(database))
+    file = file_of_connection(database, file_of(database))
     if file is None:
         yield None
         return

@@ -17,12 +17,12 @@ from peewee import Database, Metadata, Model, Table
 
 
 class _Block:
-    """A `with` block that binds models. Where its binding was copied to, it ends together with the block."""
+    """A `with` block that binds models; copies of its binding in other contexts end with it."""
 
     ended = False
 
 
-#: What no block bound, but `Model.bind`: it holds until another call of it.
+#: The binding of `Model.bind` outside of a block: it remains until the next call.
 _OUTSIDE = _Block()
 
 _Bindings = tuple[tuple[_Block, "Database | None"], ...]
@@ -35,15 +35,16 @@ class TaskMetadata(Metadata):
     """
 
     def __init__(self, model: type[Model], **options: Any) -> None:
-        """Take what Peewee takes."""
-        # The blocks that the task is in, the innermost last. Blocks of generators can end in any order.
+        """Take the arguments of Peewee's class."""
+        # The blocks around the running code of the task, the innermost last. Blocks of generators can end in any
+        # order.
         self._bindings: ContextVar[_Bindings] = ContextVar(f"{model.__name__}.database", default=())
         self._shared_table: _ModelTable | None = None
         super().__init__(model, **options)
 
     @property
     def database(self) -> Database | None:
-        """The database of the innermost block. If that block ended in another task, there is none."""
+        """The database of the innermost block, or None if that block ended in another task."""
         bindings = self._bindings.get()
         if not bindings:
             return None
@@ -70,7 +71,7 @@ class TaskMetadata(Metadata):
         self._shared_table = None
 
     def set_database(self, database: Any) -> None:
-        """Bind the model in this task; the schema manager, which tasks share, asks here each time."""
+        """Bind the model in this task; the schema manager, shared by all tasks, reads the binding each time."""
         self.database = database
 
     def enter(self, block: _Block, database: Database) -> None:
@@ -78,12 +79,12 @@ class TaskMetadata(Metadata):
         self._bindings.set((*self._bindings.get(), (block, database)))
 
     def is_covered(self, block: _Block) -> bool:
-        """Whether another block that began after this one has not ended in this task."""
+        """Return whether a later block has not ended in this task."""
         blocks = [other for other, _ in self._bindings.get()]
         return block in blocks[:-1]
 
     def leave(self, block: _Block) -> None:
-        """Remove the binding of a block, wherever it is: what is left are the blocks that the task is still in."""
+        """Remove the binding of a block at any position; the blocks that have not ended remain."""
         left = tuple(binding for binding in self._bindings.get() if binding[0] is not block)
         self._bindings.set(() if all(other.ended for other, _ in left) else left)
 
@@ -100,7 +101,7 @@ class _ModelTable(Table):
 
     @_database.setter
     def _database(self, database: Database | None) -> None:
-        """Peewee sets this when it makes a table, and when it binds one together with its model."""
+        """Ignore the database, which Peewee sets when it creates a table or binds one with its model."""
 
 
 @contextmanager

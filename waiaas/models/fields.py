@@ -29,7 +29,7 @@ def _literal(value: object) -> str:
 
 
 class _ColumnClauses(Field):
-    """A field that writes its Python default and its closed set of values into the DDL."""
+    """A field that writes its Python default and its set of values into the DDL."""
 
     def __init__(self, *args: Any, values: Sequence[str | int] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -126,7 +126,7 @@ class JSONText(TextField):
 
 
 class AutoIncrement(AutoField):
-    """An INTEGER PRIMARY KEY AUTOINCREMENT: no id is used twice, not even that of a deleted row."""
+    """An INTEGER PRIMARY KEY AUTOINCREMENT: no id is reused, not even that of a deleted row."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -140,7 +140,7 @@ class AutoIncrement(AutoField):
         return NodeList((definition, SQL("AUTOINCREMENT"))) if is_sqlite else definition
 
 
-# Made once: `json.dumps` would make one for each value.
+# Created once, because `json.dumps` would create one per value.
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 

@@ -1,8 +1,8 @@
 """The tables for PostgreSQL, as statements made from the models: the same columns, defaults, CHECKs, keys and indexes.
 
-What differs from a SQLite file: numbers have 64 bits, flags are 0 or 1 everywhere, a number that the database gives is
-an identity column, and an index guards that a session has at most one default wallet. Text compares byte by byte
-(``COLLATE "C"``), as SQLite compares it, whatever language the database was created for.
+The differences from a SQLite file: numbers have 64 bits, flags are always 0 or 1, an autoincrement id is an identity
+column, and an index ensures that a session has at most one default wallet. As in SQLite, text is
+compared byte by byte (``COLLATE "C"``), in any locale of the database.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Column:
 
     @property
     def definition(self) -> str:
-        """The column as CREATE TABLE takes it; its CHECK has the name that PostgreSQL would give it."""
+        """The column definition for CREATE TABLE; its CHECK has the name that PostgreSQL would choose."""
         collation = ' COLLATE "C"' if self.type == "text" else ""
         null = "" if self.nullable else " NOT NULL"
         default = "" if self.default is None else f" DEFAULT {self.default}"
@@ -72,14 +72,14 @@ class Index:
     where: str | None = None
 
     def __str__(self) -> str:
-        """Return what of the index is the same on every table: columns and condition."""
+        """Return the part of the index that is the same on every table: columns and condition."""
         unique = "UNIQUE " if self.unique else ""
         return f"{unique}({', '.join(self.columns)}){f' WHERE {self.where}' if self.where else ''}"
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table with all that belongs to it, by the names that PostgreSQL and the file have for it."""
+    """A table with its keys and indexes, by their names in PostgreSQL and in the file."""
 
     name: str
     columns: tuple[Column, ...]
@@ -89,7 +89,7 @@ class Table:
     indexes: tuple[Index, ...]
 
     def create(self) -> str:
-        """Return the statement that creates the table without keys and indexes: rows are copied fastest into that."""
+        """Return the statement that creates the table without keys and indexes, into which rows are copied fastest."""
         return f"CREATE TABLE {self.name} (\n  " + ",\n  ".join(each.definition for each in self.columns) + "\n)"
 
     def add_keys(self) -> Iterator[str]:
@@ -103,7 +103,7 @@ class Table:
             yield f"CREATE {unique}INDEX {index.name} ON {self.name} ({', '.join(index.columns)}){where}"
 
     def add_foreign_keys(self) -> Iterator[str]:
-        """Yield the statements for the foreign keys; every parent has its primary key by then."""
+        """Yield the statements for the foreign keys; every parent must have its primary key by then."""
         for key in self.foreign_keys:
             yield f"ALTER TABLE {self.name} ADD {key}"
 

@@ -25,7 +25,7 @@ _ModelType = TypeVar("_ModelType", bound="type[BaseModel]")
 
 
 class BaseModel(Model):
-    """The base class of the models; derive your own from it if they are to be bound like these."""
+    """The base class of the models; derive your own models from it to bind them in the same way."""
 
     class Meta:
         """One binding per task; names as in the file; `save` writes only the fields that were changed."""
@@ -43,7 +43,7 @@ class BaseModel(Model):
 
 
 def _index(name: str, *columns: str, unique: bool = False) -> Callable[[_ModelType], _ModelType]:
-    """Give a model an index under the name that it has in the file."""
+    """Give a model an index with its name in the file."""
 
     def add(model: _ModelType) -> _ModelType:
         fields = [model._meta.columns[column] for column in columns]
@@ -54,12 +54,12 @@ def _index(name: str, *columns: str, unique: bool = False) -> Callable[[_ModelTy
 
 
 def _key(**options: Any) -> Text:
-    # SQLite's TEXT PRIMARY KEY is not NOT NULL by itself, and the daemon's tables do not say it.
+    # In SQLite a TEXT PRIMARY KEY allows NULL, and so do the daemon's tables.
     return Text(primary_key=True, null=True, **options)
 
 
 def _reference(model: Any, column: str, on_delete: str, **options: Any) -> ForeignKeyField:
-    """A foreign key without an index of its own: the file's indexes are named one by one."""
+    """A foreign key without an index of its own: the file's indexes are defined by name."""
     return ForeignKeyField(model, column_name=column, on_delete=on_delete, index=False, **options)
 
 
@@ -68,23 +68,23 @@ def _reference(model: Any, column: str, on_delete: str, **options: Any) -> Forei
 @_index("idx_wallets_public_key", "public_key", unique=True)
 @_index("idx_wallets_status", "status")
 class Wallet(BaseModel):
-    """An agent's wallet on one chain; `owner_address` belongs to the human who keeps control of the funds."""
+    """An agent's wallet on one chain; `owner_address` is the address of the human who controls the funds."""
 
     id = _key()  #: UUID.
-    name = Text()  #: What its owner calls it.
-    chain = Text(values=enums.CHAIN_TYPES)  #: The chain whose keys and addresses it has.
-    environment = Text(values=enums.ENVIRONMENT_TYPES)  #: Test networks or main networks; never both.
-    #: The network where a request names none; NULL: it must name one.
+    name = Text()  #: The name that its owner gave it.
+    chain = Text(values=enums.CHAIN_TYPES)  #: The chain of its keys and addresses.
+    environment = Text(values=enums.ENVIRONMENT_TYPES)  #: Test networks or main networks, never both.
+    #: The network of requests that name none; NULL: a request must name one.
     default_network = Text(null=True, values=enums.NETWORK_TYPES)
-    public_key = Text()  #: Its address on the chain; no two wallets share one.
-    status = Text(default="CREATING", values=enums.WALLET_STATUSES)  #: Where it is in its life.
-    owner_address = Text(null=True)  #: The address of the human who keeps control of the funds; NULL: none yet.
+    public_key = Text()  #: Its address on the chain, unique among wallets.
+    status = Text(default="CREATING", values=enums.WALLET_STATUSES)  #: Its status.
+    owner_address = Text(null=True)  #: The address of the human who controls the funds; NULL: not set.
     owner_verified = Flag(default=False, values=(0, 1))  #: Whether the owner has signed with that address.
-    created_at = UTCDateTime()  #: When it was made.
+    created_at = UTCDateTime()  #: When it was created.
     updated_at = UTCDateTime()  #: When it last changed.
-    suspended_at = UTCDateTime(null=True)  #: When it was suspended; NULL: it is not.
+    suspended_at = UTCDateTime(null=True)  #: When it was suspended; NULL: not suspended.
     suspension_reason = Text(null=True)  #: Why it was suspended.
-    #: How the owner is asked to approve; NULL: no choice made.
+    #: How the owner is asked for approval; NULL: not chosen.
     owner_approval_method = Text(null=True, values=enums.APPROVAL_METHODS)
 
     class Meta:
@@ -94,7 +94,7 @@ class Wallet(BaseModel):
 
     @property
     def owner_state(self) -> str:
-        """How far the owner is set up: ``NONE`` without an address, ``GRACE`` with one, ``LOCKED`` once verified."""
+        """The owner's state: ``NONE`` without an address, ``GRACE`` with one, ``LOCKED`` once verified."""
         if not self.owner_address:
             return "NONE"
         return "LOCKED" if self.owner_verified else "GRACE"
@@ -103,19 +103,19 @@ class Wallet(BaseModel):
 @_index("idx_sessions_expires_at", "expires_at")
 @_index("idx_sessions_token_hash", "token_hash")
 class Session(BaseModel):
-    """An agent's session; `token_hash` is the SHA-256 (hex) of its token, which is stored nowhere."""
+    """An agent's session; `token_hash` is the SHA-256 (hex) of its token, which is not stored."""
 
     id = _key()  #: UUID.
-    #: SHA-256 (hex) of the current token, `wai_sess_` included; the token itself is stored nowhere.
+    #: SHA-256 (hex) of the current token, including `wai_sess_`; the token itself is not stored.
     token_hash = Text()
-    expires_at = UTCDateTime()  #: When the current token ends.
-    constraints = JSONText(null=True)  #: Limits that the session was created with; NULL: none.
-    usage_stats = JSONText(null=True)  #: What the daemon counts against the constraints.
-    revoked_at = UTCDateTime(null=True)  #: When it was revoked; NULL: it was not.
-    renewal_count = Integer(default=0)  #: How often it was renewed.
-    max_renewals = Integer(default=30)  #: How often it may be renewed.
+    expires_at = UTCDateTime()  #: When the current token expires.
+    constraints = JSONText(null=True)  #: The session's limits; NULL: none.
+    usage_stats = JSONText(null=True)  #: The daemon's counters for the constraints.
+    revoked_at = UTCDateTime(null=True)  #: When it was revoked; NULL: not revoked.
+    renewal_count = Integer(default=0)  #: The number of renewals.
+    max_renewals = Integer(default=30)  #: The maximum number of renewals.
     last_renewed_at = UTCDateTime(null=True)  #: When it was last renewed; NULL: never.
-    absolute_expires_at = UTCDateTime()  #: When it ends, whatever renewals are left.
+    absolute_expires_at = UTCDateTime()  #: When it expires, even with renewals left.
     created_at = UTCDateTime()  #: When it was created.
     source = Text(default="api")  #: What created it, such as `api`.
 
@@ -131,8 +131,8 @@ class SessionWallet(BaseModel):
     """A link: the session may use the wallet; one link of each session is its default."""
 
     session = _reference(Session, "session_id", "CASCADE", backref="links")  #: The session.
-    wallet = _reference(Wallet, "wallet_id", "CASCADE", backref="links")  #: A wallet that it may use.
-    #: 1 for the wallet that is meant where a request names none; one link of a session.
+    wallet = _reference(Wallet, "wallet_id", "CASCADE", backref="links")  #: A wallet that the session may use.
+    #: 1 for the default wallet, used by requests that name none; one link per session.
     is_default = Flag(default=False)
     created_at = UTCDateTime()  #: When the wallet was linked.
 
@@ -155,34 +155,34 @@ class Transaction(BaseModel):
     """A transaction of a wallet, or one entry (`batch_index`) of a batch (`parent`); amounts are decimal strings."""
 
     id = _key()  #: UUID.
-    wallet = _reference(Wallet, "wallet_id", "RESTRICT", backref="transactions")  #: The wallet that it spends from.
-    #: The session that asked for it; NULL: none, or one that is gone.
+    wallet = _reference(Wallet, "wallet_id", "RESTRICT", backref="transactions")  #: The wallet that pays.
+    #: The session that requested it; NULL: none, or a deleted one.
     session = _reference(Session, "session_id", "SET NULL", null=True, backref="transactions")
     chain = Text()  #: The chain, as the daemon wrote it.
-    tx_hash = Text(null=True)  #: Its hash on the chain; NULL until it was submitted.
-    type = Text(values=enums.TRANSACTION_TYPES)  #: What it does.
-    amount = Text(null=True)  #: How much, as a decimal string.
-    to_address = Text(null=True)  #: Who receives it.
-    token_mint = Text(null=True)  #: The token's address; NULL: the chain's own coin.
+    tx_hash = Text(null=True)  #: Its hash on the chain; NULL: not submitted.
+    type = Text(values=enums.TRANSACTION_TYPES)  #: Its type.
+    amount = Text(null=True)  #: The amount, as a decimal string.
+    to_address = Text(null=True)  #: The recipient's address.
+    token_mint = Text(null=True)  #: The token's address; NULL: the chain's native coin.
     contract_address = Text(null=True)  #: The contract that is called.
     method_signature = Text(null=True)  #: The contract's method that is called.
-    spender_address = Text(null=True)  #: Who may spend, in a token approval.
-    approved_amount = Text(null=True)  #: How much they may spend, as a decimal string.
-    #: The batch that this is an entry of.
+    spender_address = Text(null=True)  #: The spender of a token approval.
+    approved_amount = Text(null=True)  #: The approved amount, as a decimal string.
+    #: The batch of this entry.
     parent = _reference("self", "parent_id", "CASCADE", null=True, backref="entries")
-    batch_index = Integer(null=True)  #: Which entry of the batch, from 0.
-    status = Text(default="PENDING", values=enums.TRANSACTION_STATUSES)  #: How far it is.
-    tier = Text(null=True, values=enums.POLICY_TIERS)  #: What the policies decided; NULL until they were asked.
+    batch_index = Integer(null=True)  #: The entry's index in the batch, from 0.
+    status = Text(default="PENDING", values=enums.TRANSACTION_STATUSES)  #: Its status.
+    tier = Text(null=True, values=enums.POLICY_TIERS)  #: The decision of the policies; NULL: not yet decided.
     queued_at = UTCDateTime(null=True)  #: When it was queued.
-    executed_at = UTCDateTime(null=True)  #: When it was carried out.
-    created_at = UTCDateTime()  #: When it was asked for.
-    #: What it holds back of the spending limit until it is over, as a decimal string.
+    executed_at = UTCDateTime(null=True)  #: When it was executed.
+    created_at = UTCDateTime()  #: When it was requested.
+    #: The part of the spending limit reserved until it is finished, as a decimal string.
     reserved_amount = Text(null=True)
-    amount_usd = DoubleField(null=True)  #: What the amount was worth in US dollars.
-    reserved_amount_usd = DoubleField(null=True)  #: What the reserved amount was worth in US dollars.
-    error = Text(null=True)  #: What went wrong.
-    metadata = JSONText(null=True)  #: What the daemon keeps with it.
-    #: The network; NULL: not known.
+    amount_usd = DoubleField(null=True)  #: The amount in US dollars.
+    reserved_amount_usd = DoubleField(null=True)  #: The reserved amount in US dollars.
+    error = Text(null=True)  #: The error message.
+    metadata = JSONText(null=True)  #: Additional data of the daemon.
+    #: The network; NULL: unknown.
     network = Text(null=True, values=enums.NETWORK_TYPES)
 
     class Meta:
@@ -195,17 +195,17 @@ class Transaction(BaseModel):
 @_index("idx_policies_type", "type")
 @_index("idx_policies_wallet_enabled", "wallet_id", "enabled")
 class Policy(BaseModel):
-    """A rule on what a wallet may do, or on what every wallet may (`wallet` is NULL)."""
+    """A rule on what a wallet may do, or on what every wallet may do (`wallet` is NULL)."""
 
     id = _key()  #: UUID.
-    #: The wallet that it binds; NULL: every wallet.
+    #: The wallet that it applies to; NULL: every wallet.
     wallet = _reference(Wallet, "wallet_id", "CASCADE", null=True, backref="policies")
-    type = Text(values=enums.POLICY_TYPES)  #: What kind of rule it is.
-    rules = JSONText()  #: The rule's own values, by type.
+    type = Text(values=enums.POLICY_TYPES)  #: The type of the rule.
+    rules = JSONText()  #: The rule's parameters, by type.
     priority = Integer(default=0)  #: Its rank among the policies.
-    enabled = Flag(default=True)  #: 0: it is switched off.
-    network = Text(null=True, values=enums.NETWORK_TYPES)  #: The network that it binds; NULL: every network.
-    created_at = UTCDateTime()  #: When it was made.
+    enabled = Flag(default=True)  #: 0: disabled.
+    network = Text(null=True, values=enums.NETWORK_TYPES)  #: The network that it applies to; NULL: every network.
+    created_at = UTCDateTime()  #: When it was created.
     updated_at = UTCDateTime()  #: When it last changed.
 
     class Meta:
@@ -217,17 +217,17 @@ class Policy(BaseModel):
 @_index("idx_pending_approvals_expires_at", "expires_at")
 @_index("idx_pending_approvals_tx_id", "tx_id")
 class PendingApproval(BaseModel):
-    """A transaction that waits for its owner's word."""
+    """A transaction that waits for its owner's approval."""
 
     id = _key()  #: UUID.
     transaction = _reference(Transaction, "tx_id", "CASCADE", backref="approvals")  #: The transaction that waits.
     required_by = UTCDateTime()  #: When the owner should have answered.
-    expires_at = UTCDateTime()  #: When it lapses.
+    expires_at = UTCDateTime()  #: When it expires.
     approved_at = UTCDateTime(null=True)  #: When the owner approved; NULL: not yet.
     rejected_at = UTCDateTime(null=True)  #: When the owner rejected; NULL: not yet.
     owner_signature = Text(null=True)  #: The owner's signature.
     approval_channel = Text(null=True, default="rest_api")  #: How the owner is asked.
-    created_at = UTCDateTime()  #: When it was asked for.
+    created_at = UTCDateTime()  #: When it was requested.
 
     class Meta:
         """Table name."""
@@ -241,18 +241,18 @@ class PendingApproval(BaseModel):
 @_index("idx_audit_log_wallet_id", "wallet_id")
 @_index("idx_audit_log_wallet_timestamp", "wallet_id", "timestamp")
 class AuditLog(BaseModel):
-    """What happened, for good: it names wallets, sessions and transactions without referring to their rows."""
+    """A permanent record of events: it contains ids of wallets, sessions and transactions without foreign keys."""
 
-    id = AutoIncrement()  #: A number that is never given twice.
+    id = AutoIncrement()  #: A number that is never reused.
     timestamp = UTCDateTime()  #: When it happened.
-    event_type = Text()  #: What happened; the daemon's own words are in :data:`waiaas.vocabularies.AUDIT_ACTIONS`.
+    event_type = Text()  #: The event; the daemon's events are in :data:`waiaas.vocabularies.AUDIT_ACTIONS`.
     actor = Text()  #: Who did it.
-    wallet_id = Text(null=True)  #: The wallet's id; kept when the wallet is gone.
-    session_id = Text(null=True)  #: The session's id; kept when the session is gone.
-    tx_id = Text(null=True)  #: The transaction's id; kept when the transaction is gone.
-    details = JSONText()  #: What belongs to the event.
-    severity = Text(default="info", values=enums.AUDIT_SEVERITIES)  #: How grave it is.
-    ip_address = Text(null=True)  #: Where the request came from.
+    wallet_id = Text(null=True)  #: The wallet's id, kept after the wallet is deleted.
+    session_id = Text(null=True)  #: The session's id, kept after the session is deleted.
+    tx_id = Text(null=True)  #: The transaction's id, kept after the transaction is deleted.
+    details = JSONText()  #: The details of the event.
+    severity = Text(default="info", values=enums.AUDIT_SEVERITIES)  #: The severity.
+    ip_address = Text(null=True)  #: The IP address of the request.
 
     class Meta:
         """Table name."""
@@ -261,7 +261,7 @@ class AuditLog(BaseModel):
 
 
 class KeyValue(BaseModel):
-    """A value of the daemon's own, such as the token key or the kill switch's state."""
+    """A value stored by the daemon, such as the token key or the kill switch's state."""
 
     key = _key()  #: Its name, such as `jwt_secret_current` or `kill_switch_state`.
     value = Text()  #: The value, as the daemon writes it.
@@ -281,12 +281,12 @@ class NotificationLog(BaseModel):
     """A notification that was sent, or failed."""
 
     id = _key()  #: UUID.
-    event_type = Text()  #: What it told of; see :data:`waiaas.vocabularies.NOTIFICATION_EVENT_TYPES`.
-    wallet_id = Text(null=True)  #: The wallet's id; kept when the wallet is gone.
-    channel = Text()  #: How it was sent.
+    event_type = Text()  #: The event; see :data:`waiaas.vocabularies.NOTIFICATION_EVENT_TYPES`.
+    wallet_id = Text(null=True)  #: The wallet's id, kept after the wallet is deleted.
+    channel = Text()  #: The channel.
     status = Text(values=enums.NOTIFICATION_LOG_STATUSES)  #: Whether it was sent.
     error = Text(null=True)  #: Why it failed.
-    message = Text(null=True)  #: What it said; NULL in rows from before version 10.
+    message = Text(null=True)  #: The text; NULL in rows from before version 10.
     created_at = UTCDateTime()  #: When it was sent, or failed.
 
     class Meta:
@@ -301,12 +301,12 @@ class Token(BaseModel):
     """A token (coin) that the service knows on a network."""
 
     id = _key()  #: UUID.
-    network = Text()  #: The network that it is on.
-    address = Text()  #: Its address there; once a network.
+    network = Text()  #: Its network.
+    address = Text()  #: Its address there, unique per network.
     symbol = Text()  #: Its short name, such as USDC.
     name = Text()  #: Its name.
-    decimals = Integer()  #: How many decimal places its amounts have.
-    source = Text(default="custom", values=enums.TOKEN_SOURCES)  #: Whether the daemon brought it or somebody added it.
+    decimals = Integer()  #: The number of decimal places of its amounts.
+    source = Text(default="custom", values=enums.TOKEN_SOURCES)  #: Whether it is built in or was added by a user.
     created_at = UTCDateTime()  #: When it was added.
 
     class Meta:
@@ -320,9 +320,9 @@ class Setting(BaseModel):
     """A setting that overrides the daemon's configuration file."""
 
     key = _key()  #: Its name.
-    value = Text()  #: Its value; ciphertext where `encrypted` is 1.
+    value = Text()  #: Its value; ciphertext if `encrypted` is 1.
     encrypted = Flag(default=False, values=(0, 1))  #: Whether the value is encrypted.
-    category = Text()  #: The group that it belongs to.
+    category = Text()  #: Its group.
     updated_at = UTCDateTime()  #: When it last changed.
 
     class Meta:
@@ -347,13 +347,13 @@ class ApiKey(BaseModel):
 
 @_index("idx_telegram_users_role", "role")
 class TelegramUser(BaseModel):
-    """Somebody who talks to the service's Telegram bot, and what they may do."""
+    """A user of the service's Telegram bot, and their role."""
 
-    chat_id = Integer(primary_key=True, null=True)  #: Telegram's number of the chat.
-    username = Text(null=True)  #: Their name at Telegram.
-    role = Text(default="PENDING", values=enums.TELEGRAM_ROLES)  #: What they may do.
+    chat_id = Integer(primary_key=True, null=True)  #: The id of the Telegram chat.
+    username = Text(null=True)  #: Their name on Telegram.
+    role = Text(default="PENDING", values=enums.TELEGRAM_ROLES)  #: Their role.
     registered_at = UTCDateTime()  #: When they first wrote.
-    approved_at = UTCDateTime(null=True)  #: When they were let in; NULL: not yet.
+    approved_at = UTCDateTime(null=True)  #: When they were approved; NULL: not yet.
 
     class Meta:
         """Table name."""
@@ -365,15 +365,15 @@ class TelegramUser(BaseModel):
 class WalletConnectSession(BaseModel):
     """The WalletConnect session of a wallet's owner."""
 
-    #: The wallet whose owner it is; one session a wallet.
+    #: The wallet of the owner; one session per wallet.
     wallet = _reference(Wallet, "wallet_id", "CASCADE", primary_key=True, null=True, backref="walletconnect")
-    topic = Text(constraints=[SQL("UNIQUE")])  #: WalletConnect's name of the session; once a file.
-    peer_meta = JSONText(null=True)  #: What the owner's wallet app says of itself.
+    topic = Text(constraints=[SQL("UNIQUE")])  #: WalletConnect's id of the session, unique.
+    peer_meta = JSONText(null=True)  #: What the owner's wallet app reports about itself.
     chain_id = Text()  #: The chain, as WalletConnect names it.
     owner_address = Text()  #: The address that the owner connected with.
     namespaces = JSONText(null=True)  #: What the owner's wallet app allows.
-    expiry = UTCDateTime()  #: When it ends.
-    created_at = UTCDateTime()  #: When it was made.
+    expiry = UTCDateTime()  #: When it expires.
+    created_at = UTCDateTime()  #: When it was created.
 
     class Meta:
         """Table name."""
@@ -382,10 +382,10 @@ class WalletConnectSession(BaseModel):
 
 
 class WalletConnectStore(BaseModel):
-    """What the WalletConnect library stores, as it stores it."""
+    """The storage of the WalletConnect library, in its own format."""
 
     key = _key()  #: WalletConnect's key.
-    value = Text()  #: What it stores there.
+    value = Text()  #: The value.
 
     class Meta:
         """Table name."""
@@ -398,7 +398,7 @@ class SchemaVersion(BaseModel):
 
     version = Integer(primary_key=True, null=True)  #: The version.
     applied_at = UTCDateTime()  #: When it was applied.
-    description = Text()  #: What it brought.
+    description = Text()  #: Its description.
 
     class Meta:
         """Table name."""
