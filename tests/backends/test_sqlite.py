@@ -150,7 +150,7 @@ class TestWriteTransaction:
 
         def wait_with_the_turn() -> None:
             try:
-                with patient.write_turn():
+                with patient.writer_lock():
                     waiting.set()
                     with patient.atomic("IMMEDIATE"):
                         put(patient, "other")

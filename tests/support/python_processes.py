@@ -29,7 +29,7 @@ import threading
 taken, free = threading.Event(), threading.Event()
 
 def keep():
-    with database.write_turn():
+    with database.writer_lock():
         taken.set()
         free.wait()
 

@@ -27,7 +27,7 @@ LOCKED = {"wallets": ("id", "created_at"), "sessions": ("id", "created_at"), "ke
 class Backend(Database, ABC):
     """The part of a Peewee database that differs between engines."""
 
-    #: Whether a table can have triggers of a stranger's: those of a file come with the file.
+    #: Whether a table can have triggers of others: those of a file come with the file.
     has_foreign_triggers: ClassVar[bool] = False
     #: What ends an INSERT, so that it returns the id of the new row; empty if no id is needed.
     returning_id: ClassVar[str] = ""
@@ -52,7 +52,7 @@ class Backend(Database, ABC):
         After a lost connection, outside a transaction, the function runs once more on a new connection. A connection
         of a pool goes back to the pool afterwards.
 
-        :raises WAIaaSError: if the database cannot be used; its ``reason`` says why.
+        :raises WAIaaSError: if the database cannot be used, with its ``reason``.
         """
 
     @abstractmethod
@@ -60,7 +60,7 @@ class Backend(Database, ABC):
         """Run one statement against the latest commit of any process, and return its first row, or None.
 
         :param sql: a statement in the dialect of the engine (see :meth:`dialect`).
-        :raises WAIaaSError: if the database cannot be used; its ``reason`` says why.
+        :raises WAIaaSError: if the database cannot be used, with its ``reason``.
         """
 
     @abstractmethod
@@ -96,8 +96,8 @@ class Backend(Database, ABC):
         """Lock rows until the transaction ends and return their columns as they are now, in the order of their ids.
 
         No other service changes anything that depends on a locked row: the links of a session, the sessions that are
-        counted for a wallet. An id that has no row is left out. What other tables have to say is read by a later
-        statement: only that one sees what was committed while this one waited.
+        counted for a wallet. An id that has no row is skipped. Read other tables in a later statement: only
+        that one sees what was committed while this one waited.
 
         :param table: ``wallets``, ``sessions``, or ``key_value_store``, whose rows have a key for an id.
         :param columns: names, separated by commas, such as ``"id, status"``.

@@ -1,6 +1,6 @@
 """PostgreSQL: connections, transactions, locks and retries.
 
-Always psycopg 3, whatever else is installed: its prepared statements take a quarter of the server's time of
+Always psycopg 3, even if psycopg2 is installed: its prepared statements take a quarter of the server's time of
 psycopg2's. One connection per thread, or a pool; a connection that was lost is replaced at the next call.
 """
 
@@ -43,7 +43,7 @@ except ImportError:  # the extra `postgresql` is not installed
 else:
 
     class _Connection(psycopg.Connection[Any]):
-        """A connection that does not wait for ever for a server or a network that has vanished."""
+        """A connection that does not wait for ever for a server or a network that has disappeared."""
 
         #: How long each thread waits for an answer.
         limits: _Limits
@@ -110,7 +110,7 @@ class CommitUnknownError(OperationalError):
 
 
 class _ThreadState(threading.local):
-    """What a thread has besides Peewee's connection."""
+    """The state of a thread, in addition to Peewee's connection."""
 
     #: The isolation level of the transaction that it is in.
     level: str = READ_COMMITTED
@@ -316,7 +316,7 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
 
     @contextmanager
     def exclusive_transaction(self) -> Iterator[None]:
-        """Run a block in a transaction that no service and no other exclusive transaction runs beside."""
+        """Run a block in a transaction without concurrent services or other exclusive transactions."""
         with translate_errors(self), self.borrowed_connection():
             if self.in_transaction():
                 with self.atomic():
@@ -340,7 +340,7 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
             self._execute_simple(begin)
         except PeeweeException as error:
             if not self._is_gone(error):
-                # An error of the statements after BEGIN has left a transaction behind.
+                # An error of the statements after BEGIN leaves a transaction open.
                 self.rollback()
                 raise
             # The connection was lost while it was idle.
@@ -534,7 +534,7 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
             raise
 
     def _is_gone(self, error: BaseException) -> bool:
-        """Whether an error means that the connection is of no use any more; it is closed then.
+        """Return whether an error means that the connection is unusable; it is closed then.
 
         A server that became a standby refuses to write: with several hosts, the next connection finds the primary.
         """

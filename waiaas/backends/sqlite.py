@@ -1,6 +1,6 @@
-"""Transactions that write: one at a time, each with the write lock from its start.
+"""SQLite: connections, and write transactions that hold the write lock from the start.
 
-`WaiaasDatabase` is the database that `waiaas.connect` gives; `write_transaction` takes any that Peewee knows.
+`WaiaasDatabase` is the Peewee database of `waiaas.connect`; `write_transaction` accepts any Peewee database.
 """
 
 from __future__ import annotations
@@ -44,21 +44,21 @@ IN_MEMORY = ":memory:"
 # The strictest level of `PRAGMA synchronous`: in write-ahead-log mode each commit syncs the log, in the other modes
 # the folder too, after the journal is deleted (https://www.sqlite.org/pragma.html#pragma_synchronous).
 _EXTRA = 3
-# What a file system that cannot sync a folder answers. SQLite goes on, too (unixSync in its os_unix.c).
+# The errors of a file system that cannot sync a folder. SQLite ignores them too (unixSync in its os_unix.c).
 _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP)
-# Before anything is read, for the first SELECT fixes what the transaction sees; others may read meanwhile
-# (https://www.postgresql.org/docs/current/sql-lock.html). Without it, of two writers one would fail at random.
+# Before anything is read, because the first SELECT fixes the snapshot; other readers continue
+# (https://www.postgresql.org/docs/current/sql-lock.html). Without it, one of two writers would fail at random.
 _POSTGRESQL_LOCK = "LOCK TABLE schema_version IN SHARE ROW EXCLUSIVE MODE"
-# Seconds, at random: two that wait should not look at the same moments.
+# Seconds, at random, so that two waiting threads do not poll at the same moments.
 _LOOK_AGAIN_AFTER = (0.001, 0.004)
 
 
 class _ThreadState(threading.local):
-    """What a thread has besides Peewee's connection."""
+    """The state of a thread, in addition to Peewee's connection."""
 
     #: The second connection, which reads the latest commit.
     reader: sqlite3.Connection | None = None
-    #: What closes both connections when the thread ends.
+    #: Closes both connections when the thread ends.
     closer: _Closer | None = None
     reader_closer: _Closer | None = None
     #: Whether the transaction is known to hold the write lock.
@@ -66,7 +66,7 @@ class _ThreadState(threading.local):
 
 
 class _Connection(sqlite3.Connection):
-    """A connection that is closed before it is destroyed: Python warns of any other."""
+    """A connection that is closed before it is destroyed, because Python warns about any other."""
 
     def __del__(self) -> None:
         with suppress(sqlite3.Error):  # a connection that could not be opened
@@ -74,9 +74,9 @@ class _Connection(sqlite3.Connection):
 
 
 class _Closer:
-    """Closes the connection of a thread when the values of the thread go, because it ends.
+    """Closes the connection of a thread when the thread ends and its values are destroyed.
 
-    Python would do so when its garbage collector finds the connection, which refers to itself.
+    Python would only do so when its garbage collector finds the connection, which refers to itself.
     """
 
     __slots__ = ("__weakref__", "connection", "process")
@@ -86,7 +86,7 @@ class _Closer:
         self.process = os.getpid()
 
     def __del__(self) -> None:
-        # A child process may not close a connection of its parent.
+        # A child process must not close a connection of its parent.
         if self.connection is not None and self.process == os.getpid():
             self.connection.close()
 
@@ -96,11 +96,12 @@ class _RolledBackError(OperationalError):
 
 
 class WaiaasDatabase(SqliteDatabase, Backend):
-    """Peewee's SQLite database, with what a program needs that writes from several threads, or forks."""
+    """Peewee's SQLite database for programs that write from several threads, or fork."""
 
     has_foreign_triggers = True
 
-    # Peewee's own: what it knows of this thread's connection, how it prepares one, and what its execute_sql calls.
+    # Peewee's internals: its record of this thread's connection, the preparation of one, and the callee of
+    # execute_sql.
     _state: Any
     _execute_cursor: Any
     _add_conn_hooks: Any
@@ -114,7 +115,7 @@ class WaiaasDatabase(SqliteDatabase, Backend):
             """Forget the connection of this thread without closing it."""
 
     def __init__(self, database: str, *, file: DatabaseFile | None = None, mode: str = "rw", **options: Any) -> None:
-        """Take what Peewee takes, and the file that every connection opens, in a mode of SQLite's URIs.
+        """Take Peewee's arguments, and the file that every connection opens, in a mode of SQLite's URIs.
 
         Without a file each connection opens what `database` means to SQLite at that moment.
         """
@@ -122,12 +123,12 @@ class WaiaasDatabase(SqliteDatabase, Backend):
         self._mode = mode
         # Any thread may close the connections of all threads: see `close_all`.
         super().__init__(database, factory=_Connection, check_same_thread=False, **options)
-        self._write_turn = threading.Lock()
+        self._writer_lock = threading.Lock()
         self._thread = _ThreadState()
         self._closers: WeakSet[_Closer] = WeakSet()
         self._closers_lock = threading.Lock()
         self._is_shut = False
-        #: What failed after the file was created or upgraded; the change is committed.
+        #: Errors after the file was created or upgraded; the change is committed.
         self.warnings: list[WAIaaSError] = []
         _databases.add(self)
 
@@ -145,7 +146,7 @@ class WaiaasDatabase(SqliteDatabase, Backend):
         try:
             row: Row | None = self.latest().execute(sql, parameters).fetchone()
         except Exception:
-            # The context manager is entered only now: on this path its cost would count.
+            # The context manager is only entered here, because its cost matters on this path.
             with translate_errors(self):
                 raise
         return row
@@ -158,7 +159,7 @@ class WaiaasDatabase(SqliteDatabase, Backend):
         alone: bool = False,
         find: Callable[[], Result | None] | None = None,
     ) -> Result:
-        """Run a change in one transaction that holds the write lock; it runs once, and COMMIT is always answered."""
+        """Run a change in one transaction that holds the write lock; it runs once, and COMMIT always has a result."""
         with translate_errors(self):
             if self.in_transaction():
                 with write_transaction(self, durable=durable):
@@ -166,8 +167,8 @@ class WaiaasDatabase(SqliteDatabase, Backend):
             return self._write(change, durable)
 
     def _write(self, change: Callable[[], Result], durable: bool) -> Result:
-        """Run a change in a transaction, as `write_transaction` does, without its blocks, which cost twice as much."""
-        self._take_turn()
+        """Run a change in a transaction, like `write_transaction` but without its blocks, which cost twice as much."""
+        self._acquire_writer_lock()
         try:
             level = _sync_commits(self) if durable else None
             try:
@@ -176,7 +177,7 @@ class WaiaasDatabase(SqliteDatabase, Backend):
             finally:
                 _reset_level(self, level)
         finally:
-            self._end_turn()
+            self._release_writer_lock()
 
     def lock(self, table: str, columns: str, ids: Sequence[str], *, will_change: bool = False) -> list[Row]:
         """Return the columns of rows in the order of their ids; the write lock is on the whole file."""
@@ -195,7 +196,7 @@ class WaiaasDatabase(SqliteDatabase, Backend):
         return write_transaction(self)
 
     def warn(self, error: WAIaaSError) -> None:
-        """Note an error that happened after a change was committed, also in the log."""
+        """Record an error that happened after a change was committed, in the log too."""
         LOG.warning("%s", error)
         self.warnings.append(error)
 
@@ -206,7 +207,7 @@ class WaiaasDatabase(SqliteDatabase, Backend):
         return bind_block(self, models, bind_refs, bind_backrefs)
 
     def begin(self, lock_type: str | None = None) -> None:
-        """Begin a transaction; one that takes the write lock at once waits for it up to the busy timeout."""
+        """Begin a transaction; if it takes the write lock at once, wait for the lock up to the busy timeout."""
         self.refuse_replaced()
         self.connection()
         if lock_type == "IMMEDIATE":
@@ -218,9 +219,9 @@ class WaiaasDatabase(SqliteDatabase, Backend):
     def _begin_immediate(self) -> None:
         """Begin a transaction that holds the write lock.
 
-        SQLite's own wait looks again after ever longer sleeps, up to 100 ms (sqliteDefaultBusyCallback in its
-        main.c), so that in a crowd of processes one may not find the lock free for seconds. This one looks again
-        after a few milliseconds each time.
+        SQLite's own wait polls after ever longer sleeps, up to 100 ms (sqliteDefaultBusyCallback in its main.c), so
+        that with many processes one may not get the lock for seconds. This one always polls again after a few
+        milliseconds.
         """
         deadline = time.monotonic() + self.timeout
         waits = False
@@ -252,7 +253,7 @@ class WaiaasDatabase(SqliteDatabase, Backend):
         return is_new
 
     def _connect(self) -> sqlite3.Connection:
-        """Open a connection, as Peewee does, but to the file that was found at first and without creating one."""
+        """Open a connection as Peewee does, but to the file that was found at first, and without creating one."""
         if self._is_shut:
             raise refusal("database_closed", path=file_of(self))
         if self.file is None:
@@ -273,13 +274,13 @@ class WaiaasDatabase(SqliteDatabase, Backend):
         return closer
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
-        """Run a statement, but not where the transaction is gone that the caller believes to be in.
+        """Run a statement, but refuse it if the caller's transaction no longer exists.
 
-        After some errors, a full disk among them, SQLite has rolled back the whole transaction by itself
-        (https://www.sqlite.org/lang_transaction.html, section 3). What the caller's block did then, having caught
-        such an error, would be committed one statement at a time.
+        After some errors, such as a full disk, SQLite has rolled back the whole transaction by itself
+        (https://www.sqlite.org/lang_transaction.html, section 3). If the caller's block caught such an error, its
+        later statements would be committed one at a time.
         """
-        # Every statement comes here, so that a call of the methods of Peewee that do the same would count.
+        # Every statement comes here, so calling the equivalent methods of Peewee would cost too much.
         state = self._state
         if state.transactions and not state.conn.in_transaction and not isinstance(state.transactions[0], _manual):
             raise _RolledBackError("the transaction was rolled back after an error; leave it and begin again")
@@ -290,7 +291,7 @@ class WaiaasDatabase(SqliteDatabase, Backend):
             raise
 
     def savepoint(self) -> _savepoint:
-        """Return a savepoint whose rollback does not hide the error after which SQLite rolled back everything."""
+        """Return a savepoint whose rollback does not hide an error that made SQLite roll back everything."""
         return _Savepoint(self)
 
     def commit(self) -> None:
@@ -299,7 +300,7 @@ class WaiaasDatabase(SqliteDatabase, Backend):
         self._thread.holds_lock = False
 
     def rollback(self) -> None:
-        """Roll the transaction back, if there still is one: else the ROLLBACK's own error would hide the first."""
+        """Roll the transaction back if it still exists; otherwise the error of ROLLBACK would hide the first one."""
         if self._holds_transaction():
             super().rollback()
         self._thread.holds_lock = False
@@ -308,13 +309,13 @@ class WaiaasDatabase(SqliteDatabase, Backend):
         """Return a connection whose next statement sees the latest commit of any process.
 
         A connection with an unfinished cursor or an open transaction reads the snapshot of its first read until both
-        are over (https://www.sqlite.org/isolation.html). So each thread has a second connection, opened at the first
-        need, which never has either. While the thread's transaction holds the write lock, there is no later commit,
-        and only its own connection sees what it has changed: that one is returned then, and for a database in memory,
-        which has no other. Read the row at once, with `fetchone`.
+        are over (https://www.sqlite.org/isolation.html). So each thread has a second connection, opened when it is
+        first needed, which never has either. While the thread's transaction holds the write lock, there is no later
+        commit, and only its own connection sees its changes: then that one is returned, and also for an in-memory
+        database, which has no other. Read the row at once, with `fetchone`.
 
-        Raises WAIaaSError `DATABASE_UNAVAILABLE` with the reason `file_replaced` if the path leads to another file
-        by now: a token that was revoked in that file could still be valid in the old one, which is open here.
+        Raises WAIaaSError `DATABASE_UNAVAILABLE` with the reason `file_replaced` if the path now leads to another
+        file: a token that was revoked in that file could still be valid in the old one, which is open here.
         """
         if self.file is not None:
             self.file.refuse_replaced()
@@ -324,9 +325,9 @@ class WaiaasDatabase(SqliteDatabase, Backend):
         return thread.reader or self._open_reader()
 
     def take_lock(self) -> None:
-        """Take the write lock for the transaction that the caller began, unless it holds it.
+        """Take the write lock for the caller's transaction, unless it already holds it.
 
-        Raises OperationalError if that transaction reads an older snapshot than the latest commit, too
+        Also raises OperationalError if that transaction reads an older snapshot than the latest commit
         (https://www.sqlite.org/rescode.html#busy_snapshot).
         """
         if not self._thread.holds_lock:
@@ -335,9 +336,9 @@ class WaiaasDatabase(SqliteDatabase, Backend):
             self._thread.holds_lock = True
 
     def refuse_replaced(self) -> None:
-        """Refuse if the path leads to another file than the connections of this database, or to none.
+        """Refuse if the path leads to no file, or to another one than that of this database's connections.
 
-        Nobody would find what is written into a file that was renamed, deleted or replaced, and what it says is old.
+        Writes to a file that was renamed, deleted or replaced would be lost, and its content is outdated.
         """
         if self.file is not None:
             self.file.refuse_replaced()
@@ -378,10 +379,10 @@ class WaiaasDatabase(SqliteDatabase, Backend):
             self._close_unused()
 
     def _close_unused(self) -> None:
-        """Close the connections of all threads, but leave each on which a statement runs until it ends.
+        """Close the connections of all threads, except those with a running statement, which close when it ends.
 
-        Closing that one here could crash the process. So all connections are only forgotten, and the garbage
-        collector closes what nothing refers to.
+        Closing such a connection here could crash the process. So all connections are only forgotten, and the garbage
+        collector closes those without references.
         """
         with self._closers_lock:
             closers = list(self._closers)
@@ -394,13 +395,13 @@ class WaiaasDatabase(SqliteDatabase, Backend):
         gc.collect()
 
     def _write_log_back(self) -> None:
-        """Write the whole log back, unless another connection needs it: then that one writes it back later."""
+        """Checkpoint the whole log, unless another connection needs it: then that one does it later."""
         try:
-            # A connection that has not read since another one wrote finds the log busy: it reads first.
+            # A connection that has not read since another one wrote finds the log busy, so it reads first.
             self.execute_sql("SELECT count(*) FROM sqlite_master").fetchone()
             self.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         except (OperationalError, sqlite3.OperationalError) as error:
-            # Peewee's from executing a statement, and the driver's own from fetching its rows.
+            # Peewee's error comes from executing a statement, and the driver's from fetching its rows.
             if reason_for(error) != "database_busy":
                 raise
 
@@ -412,48 +413,48 @@ class WaiaasDatabase(SqliteDatabase, Backend):
             reader.close()
 
     @contextmanager
-    def write_turn(self) -> Iterator[None]:
-        """Let the threads of this process take turns to write; what a turn leaves open is rolled back.
+    def writer_lock(self) -> Iterator[None]:
+        """Hold the lock that lets one thread of this process write at a time, and roll back an open transaction.
 
-        A thread that is in a transaction needs no turn: it may hold SQLite's lock, for which the thread whose turn it
-        is would be waiting.
+        A thread in a transaction does not take it: it may hold SQLite's lock, for which the thread with the writer
+        lock could be waiting.
         """
         if self.in_transaction():
             yield
             return
-        self._take_turn()
+        self._acquire_writer_lock()
         try:
             yield
         finally:
-            self._end_turn()
+            self._release_writer_lock()
 
-    def _take_turn(self) -> None:
-        """Wait for this thread's turn to write.
+    def _acquire_writer_lock(self) -> None:
+        """Wait for the writer lock.
 
-        SQLite lets a waiting connection sleep and look again, which in a crowd may never find the lock free
-        (https://www.sqlite.org/c3ref/busy_timeout.html); a thread that waits here is woken instead.
-        Refuses (`inside_transaction`) a thread that began its transaction by hand, of which Peewee knows nothing.
+        SQLite lets a waiting connection sleep and poll, which with many threads may never find the lock free
+        (https://www.sqlite.org/c3ref/busy_timeout.html); a thread that waits here is woken instead. Refuses
+        (`inside_transaction`) a thread that began its transaction without Peewee.
         """
         if self._holds_transaction():
             raise refusal("inside_transaction")
-        if not self._write_turn.acquire(timeout=max(0, self.timeout)):
+        if not self._writer_lock.acquire(timeout=max(0, self.timeout)):
             raise OperationalError("database is locked")
 
-    def _end_turn(self) -> None:
+    def _release_writer_lock(self) -> None:
         try:
             # A KeyboardInterrupt between BEGIN or COMMIT and Peewee's own record of it would leave the lock taken.
             self.rollback()
         finally:
-            self._write_turn.release()
+            self._writer_lock.release()
 
     def reset_after_fork(self) -> None:
         """Forget, in a forked process, the connections of the parent: this process opens its own when it needs one.
 
-        A database in memory is the child's own copy and stays.
+        An in-memory database is the child's own copy and is kept.
         """
         self._lock = threading.Lock()
         self._closers_lock = threading.Lock()
-        self._write_turn = threading.Lock()
+        self._writer_lock = threading.Lock()
         self._thread = _ThreadState()
         if self.database != IN_MEMORY:
             self._closers = WeakSet()
@@ -474,16 +475,16 @@ class WaiaasDatabase(SqliteDatabase, Backend):
         return reader
 
     def _wait_for_locks(self, seconds: float) -> None:
-        """Set how long SQLite itself waits; not by `execute_sql`, for Peewee begins anew inside a block of its own."""
+        """Set how long SQLite waits; `execute_sql` would begin a new transaction in Peewee's own blocks."""
         self.connection().execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
 
     def _holds_transaction(self) -> bool:
-        """Tell whether this thread's connection is in a transaction, by SQLite's word and not by Peewee's."""
+        """Return whether this thread's connection is in a transaction, according to SQLite and not to Peewee."""
         return not self.is_closed() and self.connection().in_transaction
 
 
 def _raise_refusal(error: PeeweeException) -> None:
-    """Raise the refusal to open the file that Peewee took for a driver's error, since their classes share a name."""
+    """Raise the refusal that Peewee mistook for a driver's error, because their classes share a name."""
     refused = getattr(error, "orig", None)
     if isinstance(refused, WAIaaSError):
         raise refused from refused.__cause__
@@ -506,8 +507,9 @@ class _Savepoint(_savepoint):
 
 
 _databases: WeakSet[WaiaasDatabase] = WeakSet()
-# A child may neither use nor close a connection of its parent (https://www.sqlite.org/howtocorrupt.html, section 2.6).
-# The child has no other threads, and Python drops what they had: so all connections are held from before the fork.
+# A child must neither use nor close a connection of its parent (https://www.sqlite.org/howtocorrupt.html, section
+# 2.6). The child has no other threads, and Python drops their values: so all connections are held from before the
+# fork.
 _held_for_fork: list[sqlite3.Connection] = []
 _connections_of_parent: list[sqlite3.Connection] = []
 
@@ -535,32 +537,31 @@ if hasattr(os, "register_at_fork"):
 def write_transaction(database: Database, *, durable: bool = False) -> Iterator[None]:
     """Run a block in one transaction that holds the write lock from its start.
 
-    What the block reads stays true until it commits, so that it may decide by it. On SQLite the transaction is
-    `BEGIN IMMEDIATE` (https://www.sqlite.org/lang_transaction.html#immediate), on PostgreSQL a serializable one
-    that waits for the others of this kind.
-    Inside a transaction of the caller's own it is a savepoint of that one; begin that one with this function too,
-    for one that has read something before it takes the lock may find it too late to write. On the database that
-    `waiaas.connect` returns, the savepoint too takes the lock at its start. Enter and leave it in one thread, and read
-    every cursor of that thread to its end before.
+    What the block reads remains true until it commits, so that it can base decisions on it. On SQLite the transaction
+    is `BEGIN IMMEDIATE` (https://www.sqlite.org/lang_transaction.html#immediate), on PostgreSQL a serializable one
+    that waits for the others of this kind. Inside a caller's transaction it is a savepoint of that one; begin that one
+    with this function too, because a transaction that has read before it takes the lock may be unable to write. On the
+    database that `waiaas.connect` returns, the savepoint also takes the lock at its start. Enter and leave it in one
+    thread, and first read every cursor of that thread to its end.
 
-    With `durable=True` a SQLite transaction is on the disk when the block ends, whatever `PRAGMA synchronous` the
-    connection has. Inside a transaction of the caller's own this is so when that one has committed. On PostgreSQL
-    its own setting `synchronous_commit` decides.
+    With `durable=True` a SQLite transaction is on the disk when the block ends, whatever the connection's `PRAGMA
+    synchronous`. Inside a caller's transaction this is so when that one has committed. On PostgreSQL its own setting
+    `synchronous_commit` decides.
 
     Raises WAIaaSError with the reason `database_busy` if the lock is not free within the busy timeout (once among the
     threads of this process, once among all processes), and with `disk_full`, `corrupt` or another reason if the
-    database cannot be used. Every other exception of the block passes unchanged, `peewee.IntegrityError` included.
+    database cannot be used. Every other exception of the block is raised unchanged, including `peewee.IntegrityError`.
     Nothing was changed in either case. Raises TypeError if `database` is not a Peewee database, such as a path.
     """
     if not isinstance(database, Database):
         kind = type(database).__name__
         raise TypeError(f"write_transaction takes a Peewee database, such as waiaas.connect(path).peewee, not {kind}")
     mode = "IMMEDIATE" if isinstance(database, SqliteDatabase) else "SERIALIZABLE"
-    turn = database.write_turn() if isinstance(database, WaiaasDatabase) else nullcontext()
+    writer_lock = database.writer_lock() if isinstance(database, WaiaasDatabase) else nullcontext()
     is_nested = database.in_transaction()
     level = _synced_commits(database) if durable and not is_nested else nullcontext()
     try:
-        with turn, level, database.atomic(mode):
+        with writer_lock, level, database.atomic(mode):
             if isinstance(database, PostgresqlDatabase) and not is_nested:
                 database.execute_sql(_POSTGRESQL_LOCK)
             if isinstance(database, WaiaasDatabase):
@@ -568,7 +569,7 @@ def write_transaction(database: Database, *, durable: bool = False) -> Iterator[
             yield
             if durable and is_nested:
                 sync_at_commit(database)
-    except WAIaaSError:  # that of a schema operation is one of Peewee's errors too
+    except WAIaaSError:  # a schema operation's is one of Peewee's errors too
         raise
     except (PeeweeException, sqlite3.Error) as error:
         if isinstance(error, _RolledBackError) or is_of_database(error):
@@ -577,10 +578,10 @@ def write_transaction(database: Database, *, durable: bool = False) -> Iterator[
 
 
 def sync_at_commit(database: Database) -> None:
-    """Write what is committed to the disk when the transaction that this thread is in commits.
+    """Sync commits to the disk when this thread's transaction commits.
 
-    For changes in a transaction that the caller began, since SQLite takes no other `synchronous` inside of one, and
-    for changes of others that may not be on the disk yet.
+    This is for changes in a transaction that the caller began, because SQLite does not change `synchronous` inside
+    one, and for changes of others that may not be on the disk yet.
     """
     if _is_file(database):
         database.after_commit(lambda: _sync(database))
@@ -588,7 +589,7 @@ def sync_at_commit(database: Database) -> None:
 
 @contextmanager
 def _synced_commits(database: Database) -> Iterator[None]:
-    """Let SQLite write each commit of a block to the disk before the commit returns."""
+    """Let SQLite sync each commit of a block to the disk before the commit returns."""
     level = _sync_commits(database)
     try:
         yield
@@ -597,9 +598,9 @@ def _synced_commits(database: Database) -> Iterator[None]:
 
 
 def _sync_commits(database: Database) -> int | None:
-    """Let SQLite write each commit to the disk, and return the level before; None if there is no file.
+    """Let SQLite sync each commit to the disk, and return the previous level; None if there is no file.
 
-    It syncs the folder of a new write-ahead log as well (`UNIXFILE_DIRSYNC` in its os_unix.c).
+    It also syncs the folder of a new write-ahead log (`UNIXFILE_DIRSYNC` in its os_unix.c).
     """
     if not _is_file(database):
         return None
@@ -631,7 +632,7 @@ def _sync(database: SqliteDatabase) -> None:
 
 
 def _sync_folder(path: str) -> None:
-    """Sync the folder of a file, where it may be opened and the file system knows how; so does SQLite."""
+    """Sync the folder of a file if it can be opened and the file system supports it, as SQLite does."""
     try:
         _sync_path(os.path.dirname(path), os.O_RDONLY)
     except PermissionError:

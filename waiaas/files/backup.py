@@ -1,9 +1,9 @@
 """A verified copy of a database file.
 
-While a reading transaction is open, nobody writes the file of a database that has no log: a rollback journal makes
-writers wait for the reader, and a log is not written back as long as its reader needs no page of it
+While a reading transaction is open, no process writes the file of a database that has no log: a rollback journal makes
+writers wait for the reader, and a log is not checkpointed as long as its reader needs no page of it
 (https://www.sqlite.org/lockingv3.html, https://www.sqlite.org/wal.html#concurrency). So the bytes of such a file are
-copied. Elsewhere SQLite's online backup copies page by page (https://www.sqlite.org/backup.html), which takes four
+copied. Otherwise SQLite's online backup copies page by page (https://www.sqlite.org/backup.html), which takes four
 times as long.
 """
 
@@ -37,13 +37,13 @@ _PAGES_AT_ONCE = 4096
 _BUSY, _LOCKED = 5, 6
 _SECONDS_TO_WAIT = 5.0
 _BYTES_AT_ONCE = 1 << 18
-# The names of backups of one version differ in the moment, and in a number where that is the same.
+# Names of backups of one version differ in the time, and in a number if that is the same.
 _MOMENT = re.compile(r"\d{8}T\d{6}Z")
 # https://www.sqlite.org/fileformat.html#the_database_header: the file change counter; the schema cookie; the counter
 # and the version of SQLite at the last write. An online backup has its own, so copies of the same pages differ here.
 _NOT_COMPARED = (slice(24, 28), slice(40, 44), slice(92, 100))
 _FOR_READING = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-# What a backup cannot fail with alone.
+# Errors that cannot be the backup's alone.
 _OF_THE_PROCESS = ("too_many_files", "out_of_memory")
 _NO_ROOM = "the disk is full, or a quota or a file-size limit was reached"
 
@@ -93,7 +93,7 @@ def write_backup(file: DatabaseFile, target: Path, reporter: ProgressReporter) -
 
 
 def _failed(error: Exception, file: DatabaseFile, target: Path) -> WAIaaSError:
-    """Return the refusal, which blames the original, the process or the copy."""
+    """Return the refusal, which names the original, the process or the copy as the cause."""
     found = explain(error, file.real, written=target)
     is_the_originals = found.reason == "corrupt" or is_failed_read(error) or read_error(file.real) is not None
     if found.reason and (is_the_originals or found.reason in _OF_THE_PROCESS):
@@ -110,7 +110,7 @@ def remove(copy: Path) -> None:
 
 
 def _publish(folder: PrivateFolder, target: Path) -> Path:
-    """Give a finished copy the first name that is free."""
+    """Give a finished copy the first free name."""
     name, number = target.name, 1
     while True:
         try:
@@ -139,7 +139,7 @@ def _existing(descriptor: int, target: Path) -> Copy | None:
 
 
 def _earlier_backups(target: Path) -> list[Path]:
-    """The files whose names `target` could have had at another moment, newest first."""
+    """Return the files whose names `target` could have had at another time, newest first."""
     any_moment = r"\d{8}T\d{6}Z".join(re.escape(part) for part in _MOMENT.split(target.name))
     pattern = re.compile(rf"{any_moment}(-\d+)?")
     return sorted((path for path in target.parent.iterdir() if pattern.fullmatch(path.name)), reverse=True)
@@ -170,7 +170,7 @@ def _blocks(descriptor: int) -> Iterator[bytes]:
 
 def _copy(file: DatabaseFile, folder: PrivateFolder, reporter: ProgressReporter) -> None:
     with closing(file.connect("ro")) as source:
-        # One reading transaction: the copy is of one moment, whoever writes meanwhile.
+        # One reading transaction: the copy is of one moment, despite concurrent writers.
         source.execute("BEGIN")
         (page_size,) = source.execute("PRAGMA page_size").fetchone()
         source.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -216,7 +216,7 @@ def _copy_pages(source: sqlite3.Connection, folder: PrivateFolder, reporter: Pro
 
     with closing(sqlite3.connect(uri(folder.copy, "rw"), uri=True)) as target:
         folder.refuse_swapped(connections=1)
-        # A copy that fails is thrown away, so it needs no journal and no waiting for the disk.
+        # A copy that fails is deleted, so it needs no journal and no waiting for the disk.
         target.execute("PRAGMA journal_mode = OFF")
         target.execute("PRAGMA synchronous = OFF")
         source.backup(target, pages=_PAGES_AT_ONCE, progress=report)

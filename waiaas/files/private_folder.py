@@ -1,8 +1,8 @@
 """A folder that only its user can enter, in which a copy of a database is made before it gets its name.
 
-In a folder that several users can write, another one can rename a file and put one of their own in its place, whoever
-owns the first. So the copy is made in a folder of mode 0700, and apart from SQLite everything reaches the copy through
-descriptors: the one of the folder, and the one of the copy.
+In a folder that several users can write, another user can rename any file and put their own in its place. So the copy
+is made in a folder of mode 0700, and except for SQLite everything accesses the copy through descriptors: that of the
+folder, and that of the copy.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class PrivateFolder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Remove the folder with whatever is still in it."""
+        """Remove the folder with everything that is still in it."""
         os.close(self.descriptor)
         self.remove()
         self._parent.close()
@@ -56,8 +56,8 @@ class PrivateFolder:
     def refuse_swapped(self, *, connections: int) -> None:
         """Raise FileNotFoundError if the path of the file does not lead to the file.
 
-        :param connections: how many connections of SQLite have the file open. Where the system lists the descriptors
-            of a process, this shows that these lead to the file too.
+        :param connections: how many connections of SQLite have the file open. If the system lists the descriptors of a
+            process, this shows that these lead to the file too.
         """
         own = os.fstat(self.descriptor)
         count = descriptors_of((own.st_dev, own.st_ino))
@@ -80,7 +80,7 @@ class PrivateFolder:
         self._parent.flush()
 
     def remove(self) -> None:
-        """Remove the folder with whatever is still in it, before the end of the block."""
+        """Remove the folder with everything that is still in it, before the end of the block."""
         if self._folder is not None:
             with suppress(OSError):
                 self._folder.remove_files()
@@ -90,9 +90,9 @@ class PrivateFolder:
 
 
 def remove_leftovers(parent: Path, prefix: str) -> None:
-    """Remove the folders that a process which was killed has left, if they belong to this user.
+    """Remove the folders that a killed process has left, if they belong to this user.
 
-    One that is in use is locked and stays: it can be that of another database with the same name.
+    A folder in use is locked and kept: it can be that of another database with the same name.
     """
     folder = _Folder(parent)
     try:
@@ -104,7 +104,7 @@ def remove_leftovers(parent: Path, prefix: str) -> None:
 
 
 class _Folder:
-    """A folder that is reached through its descriptor, or by its path where the system cannot do so (Windows)."""
+    """A folder that is accessed through its descriptor, or by its path if the system cannot do so (Windows)."""
 
     def __init__(self, path: Path, parent: _Folder | None = None) -> None:
         self.path = path
@@ -122,7 +122,7 @@ class _Folder:
         return self._descriptor is None or try_lock(self._descriptor)
 
     def flush(self) -> None:
-        """Make the names in the folder durable, where its file system can do that: others refuse with EINVAL."""
+        """Make the names in the folder durable if its file system supports it; others refuse with EINVAL."""
         try:
             if self._descriptor is not None:
                 os.fsync(self._descriptor)
@@ -138,12 +138,12 @@ class _Folder:
         return os.open(self._at(name), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=self._descriptor)
 
     def owns(self, name: str) -> bool:
-        """Whether a name is that of a folder, not of a link to one, which belongs to this user."""
+        """Return whether a name is that of a folder of this user, and not of a link to one."""
         path = self.path / name
         return path.is_dir() and not path.is_symlink() and (os.name == "nt" or path.lstat().st_uid == os.geteuid())
 
     def remove_folder(self, name: str) -> None:
-        """Remove a folder with its files, as far as that can be done."""
+        """Remove a folder with its files, as far as possible."""
         with suppress(OSError):
             folder = _Folder(self.path / name, self)
             try:
