@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +16,7 @@ import pytest
 from peewee import IntegrityError, InterfaceError, OperationalError, ProgrammingError, SqliteDatabase
 from support.connect_results import open_unchanged, pragmas
 from support.old_files import DAEMONS_PRAGMAS, make_file
-from support.python_processes import KEEP_THE_TURN, TRY_TO_WRITE, environment, run_python
+from support.python_processes import KEEP_THE_TURN, TRY_TO_WRITE, run_python, start_python
 from support.sqlite_files import execute, keys, plain
 
 import waiaas
@@ -247,13 +245,7 @@ class TestWriteTransaction:
         path = tmp_path / "wallets.db"
         waiaas.connect(path).close()
         with plain(path, "BEGIN IMMEDIATE") as other:
-            process = subprocess.Popen(
-                [sys.executable, "-c", WAIT_FOR_LOCK + KEEP_THE_TURN + AND_FOR_THE_TURN, path],
-                env=environment(),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-            )
+            process = start_python("-c", WAIT_FOR_LOCK + KEEP_THE_TURN + AND_FOR_THE_TURN, path)
             assert process.stdout is not None
             assert process.stdout.readline() == "interrupted at the lock, then 60000\n"
             assert process.stdout.readline() == "interrupted at the turn\n"

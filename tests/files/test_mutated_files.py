@@ -6,8 +6,6 @@ import itertools
 import json
 import os
 import select
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +13,7 @@ from typing import Any
 
 import pytest
 from support.mutated_files import KINDS, VERSIONS
-from support.python_processes import environment
+from support.python_processes import start_python
 
 pytestmark = pytest.mark.slow
 
@@ -30,13 +28,7 @@ class Worker:
     """A process that tries one file after the other; it is killed if it takes too long over one."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "support.mutated_files"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment(),
-        )
+        self._process = start_python("-m", "support.mutated_files")
 
     def try_file(self, case: Case) -> dict[str, Any]:
         assert self._process.stdin is not None

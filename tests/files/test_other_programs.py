@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +11,7 @@ import pytest
 from support.command_line import only_object, run
 from support.connect_results import open_unchanged
 from support.old_files import make_file
+from support.python_processes import start_python
 
 import waiaas
 
@@ -29,9 +28,7 @@ sys.stdin.read()
 @contextmanager
 def another_program(path: Path) -> Iterator[int]:
     """A process that has read the file and keeps its connection; its id."""
-    with subprocess.Popen(
-        [sys.executable, "-c", OPEN, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
+    with start_python("-c", OPEN, path) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "open\n"
         yield process.pid

@@ -7,12 +7,12 @@ import itertools
 import random
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from support.interrupted_upgrades import Trial, Victims
 from support.old_files import make_file, query
+from support.python_processes import start_python
 
 pytestmark = pytest.mark.stress
 
@@ -69,10 +69,7 @@ def test_eight_processes_open_one_old_file(tmp_path: Path, version: int) -> None
     """Of eight processes that connect at once, one upgrades, the others wait, and none fails: 200 rounds."""
     original = make_file(tmp_path / "original.db", version, rows=30)
     path = tmp_path / "shared.db"
-    processes = [
-        subprocess.Popen([sys.executable, "-c", CONNECT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        for _ in range(8)
-    ]
+    processes = [start_python("-c", CONNECT) for _ in range(8)]
     assert [next_line(process) for process in processes] == ["ready"] * 8
     for number in range(100):
         shutil.copy(original, path)

@@ -8,8 +8,6 @@ import json
 import random
 import signal
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import cache
@@ -29,7 +27,7 @@ from support.concurrent_callers import (
     new_session,
     new_wallet,
 )
-from support.python_processes import environment
+from support.python_processes import start_python
 
 import waiaas
 
@@ -470,12 +468,7 @@ class Reported(NamedTuple):
 
 def write_and_kill(path: Path, seed: int, lines: int) -> Reported:
     """Let a process write until it has reported this many lines, then kill it."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "support.service_writer", path, str(seed)],
-        env=environment(),
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    process = start_python("-m", "support.service_writer", path, seed)
     assert process.stdout is not None
     reported = [process.stdout.readline() for _ in range(lines)]
     process.send_signal(signal.SIGKILL)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ast
 import sqlite3
-import subprocess
-import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -17,6 +15,7 @@ from peewee import OperationalError, PostgresqlDatabase
 from support.application import CHANGES, NOBODY, NOW, Application, Scene, expect_refusal, make_token
 from support.connect_results import open_unchanged
 from support.old_files import make_file
+from support.python_processes import start_python
 
 import waiaas
 import waiaas.services
@@ -212,9 +211,7 @@ database.close()
 @contextmanager
 def lock_held(path: Path) -> Iterator[None]:
     """Hold the write lock of a file in another process."""
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD_THE_LOCK, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as other:
+    with start_python("-c", HOLD_THE_LOCK, path) as other:
         assert other.stdin is not None
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"

@@ -10,7 +10,6 @@ import errno
 import json
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from support.file_calls import file_calls_library
-from support.python_processes import environment
+from support.python_processes import start_python
 
 #: The kinds of calls that can fail, by their numbers in `file_calls.c`.
 KINDS = {
@@ -72,13 +71,7 @@ class Commands:
     """Runs commands of waiaas with failing file calls."""
 
     def __init__(self) -> None:
-        self._parent = subprocess.Popen(
-            [sys.executable, "-m", "support.failing_calls"],
-            env=environment(LD_PRELOAD=str(file_calls_library())),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        self._parent = start_python("-m", "support.failing_calls", LD_PRELOAD=str(file_calls_library()))
 
     def __enter__(self) -> Commands:
         return self

@@ -13,7 +13,6 @@ import re
 import shutil
 import signal
 import sqlite3
-import subprocess
 import sys
 import threading
 import time
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from support.old_files import dump
-from support.python_processes import environment
+from support.python_processes import start_python
 
 import waiaas
 from waiaas.files import backup, private_folder
@@ -88,13 +87,7 @@ class Victims:
     """
 
     def __init__(self, points: str, fault: str = "kill") -> None:
-        self._parent = subprocess.Popen(
-            [sys.executable, "-m", "support.interrupted_upgrades", points, fault],
-            env=environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        self._parent = start_python("-m", "support.interrupted_upgrades", points, fault)
 
     def __enter__(self) -> Victims:
         return self

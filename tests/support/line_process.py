@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
-from support.python_processes import environment
+from support.python_processes import start_python
 
 
 class Remote:
     """Runs Python code that prints one line when it is ready and one for each line that it reads."""
 
     def __init__(self, code: str, *arguments: object) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", code, *map(str, arguments)],
-            env=environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        self._process = start_python("-c", code, *arguments)
         self.answer()
 
     def __enter__(self) -> Remote:

@@ -72,14 +72,21 @@ def environment(**variables: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path)), **variables}
 
 
-def run_python(code: str, *arguments: object) -> str:
-    """Run code in a separate process and return its output."""
-    done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        env=environment(),
-        capture_output=True,
+def start_python(*arguments: object, **variables: str) -> subprocess.Popen[str]:
+    """Start Python with arguments, such as `-c` and code; its standard input and output are pipes of text."""
+    return subprocess.Popen(
+        [sys.executable, *map(str, arguments)],
+        env=environment(**variables),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
     )
+
+
+def run_python(code: str, *arguments: object) -> str:
+    """Run code in a separate process and return its output."""
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -88,13 +95,7 @@ class Worker:
     """A separate process that opens files on demand."""
 
     def __init__(self, *arguments: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", WORKER, *arguments],
-            env=environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        self.process = start_python("-c", WORKER, *arguments)
 
     def __enter__(self) -> Worker:
         return self
