@@ -694,3 +694,17 @@ def test_a_trigger_that_would_miss_new_values_is_refused() -> None:
         else:
             change_columns(database, **fill)
             assert rows(database, "SELECT v FROM t") == [("",)]
+
+
+def test_no_trigger_fires_for_rows_that_are_copied() -> None:
+    """A rebuild neither adds nor deletes a row, whatever it does with the two tables."""
+    trigger = "CREATE TRIGGER on_{0} AFTER {0} ON t BEGIN INSERT INTO log VALUES ('{0}'); END"
+    database = made(
+        "CREATE TABLE t (a)",
+        "CREATE TABLE log (event)",
+        "INSERT INTO t VALUES (1), (2)",
+        *(trigger.format(event) for event in ("INSERT", "UPDATE", "DELETE")),
+    )
+    rebuild(database, "t", change=["a"], definition="CREATE TABLE t (a NOT NULL)")
+    assert database.execute_sql("SELECT * FROM log").fetchall() == []
+    assert database.execute_sql("SELECT count(*) FROM t").fetchone() == (2,)

@@ -79,6 +79,9 @@ class TableRebuild:
         self._refuse_changed_values(new)
         # Step 6: drop the old table X.
         self._migrator.report_progress(f"replacing {table}")
+        if not any(each.kind == "trigger" for each in stored):
+            # Emptied first: DROP TABLE would keep the content of each page that it frees, to undo itself alone.
+            self._database.execute_sql(f"DELETE FROM main.{quote(table)}")
         self._database.execute_sql(f"DROP TABLE main.{quote(table)}")
         # Step 7: change the name of new_X to X.
         self._rename_without_rewriting(new.name)

@@ -470,11 +470,6 @@ class TableOperations(IndexOperations):
                 raise dependent.refusal(old.name, "*")
         self._refuse_broken_virtual_tables(lambda: schema_copy(self.database, shapes), old)
 
-    def _update_column(self, table: str, column_to_update: str, fn: Callable[[str, str], str | None]) -> Operation:
-        """Refuse playhouse's table rebuild, which reads SQL by regular expressions; nothing here uses it."""
-        problem = f"playhouse would rebuild it to change {column_to_update}: use change_columns or rebuild_table"
-        raise refusal("rebuild_refused", table=table, problem=problem)
-
 
 def _refuse_lost_clauses(table: str, old: str, new: str) -> None:
     """Refuse to replace a column's definition that says more than the new one: a user's own clause or comment."""
