@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "backends": {"errors", "files", "models", "paths"},
     "migrations": {"backends", "ddl", "errors", "files", "models", "paths", "progress"},
     "settings": {"errors", "models"},
-    "services": {"backends", "errors", "models", "paths", "schemas", "settings", "vocabularies"},
+    "services": {"backends", "errors", "models", "paths", "progress", "schemas", "settings", "vocabularies"},
     "inspection": {"backends", "ddl", "errors", "files", "migrations", "models", "paths", "progress", "vocabularies"},
     "transfer": {
         *("backends", "ddl", "errors", "files", "inspection", "migrations", "models", "paths", "progress"),

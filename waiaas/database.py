@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from waiaas.services import (
         AuditService,
         KillSwitchService,
+        Pruned,
         SessionService,
         SessionWalletService,
         TokenService,
@@ -137,6 +138,44 @@ class Database:
         """
         return self.peewee.exclusive_transaction()
 
+    def prune(
+        self,
+        *,
+        session_days: int | None = None,
+        audit_days: int | None = None,
+        export: str | PathLike[str] | None = None,
+        actor: str,
+        progress: ProgressCallback | None = None,
+        dry_run: bool = False,
+    ) -> Pruned:
+        """Remove sessions that ended long ago, with their links, and old entries of the audit log.
+
+        It works in batches, each of which is a transaction, so that other writers wait only briefly. Each batch is
+        recorded in the audit log. If it is interrupted, what was removed stays removed. Room that becomes free is used
+        for new rows; the file does not become smaller.
+
+        A transaction of a removed session stays, without the session. A session is kept if a transaction of it is not
+        over yet, or if the times of its end cannot be read.
+
+        :param session_days: remove sessions that were revoked or have expired this many days ago; None: none.
+        :param audit_days: remove entries of the audit log that are older than this many days; None: none.
+        :param export: a new file for the entries, as JSON lines (mode 0600). Each batch is on the disk before it is
+            removed. An entry that JSON cannot hold, because a value is not text, is kept.
+        :param actor: the name in the audit log.
+        :param progress: called with a :class:`waiaas.Progress` after each batch; an exception of it ends the work.
+        :param dry_run: only count what would be removed.
+        :returns: how many rows were removed.
+        :raises WAIaaSError: ``file_exists`` or another reason if the export cannot be written; ``inside_transaction``
+            in a transaction; ``database_busy`` and others if the database cannot be used.
+        :raises ValueError: a number of days is not a whole number of at least 0.
+        """
+        from waiaas.services.pruning import Pruning
+
+        pruning = Pruning(
+            self.peewee, session_days=session_days, audit_days=audit_days, clock=self._clock, progress=progress
+        )
+        return pruning.count() if dry_run else pruning.run(actor=actor, export=export)
+
     def close(self) -> None:
         """Close the connections of all threads for good; the write-ahead log is written back into the file.
 
@@ -187,7 +226,7 @@ def connect(
 
     Every connection to a file has the daemon's settings: ``journal_mode=WAL``, ``synchronous=NORMAL``,
     ``foreign_keys=ON``, ``cache_size=-64000``, ``mmap_size=268435456`` (0 while the file is changed),
-    ``temp_store=MEMORY``.
+    ``temp_store=MEMORY``; and ``journal_size_limit=67108864``, so that a long write-ahead log becomes short again.
 
     :param target: the path of a SQLite file; ``:memory:`` for a new database in memory; or the URL of a PostgreSQL
         database, ``postgresql://user:password@host/database``.

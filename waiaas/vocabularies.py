@@ -55,6 +55,9 @@ SESSION_AUDIT_ACTIONS: Final = (
     "SESSION_DEFAULT_WALLET_SET",
 )
 
+#: ``audit_log.event_type`` of what pruning a database removes; each batch has an entry.
+PRUNING_AUDIT_ACTIONS: Final = ("SESSIONS_PRUNED", "AUDIT_PRUNED")
+
 #: ``audit_log.severity``.
 AUDIT_SEVERITIES: Final = ("info", "warning", "critical")
 

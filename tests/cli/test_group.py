@@ -61,7 +61,7 @@ def test_a_language_that_is_unknown_in_the_environment() -> None:
     sorted(
         name
         for name, command in main.commands.items()
-        if name not in ("demo", "init") and any(each.name in ("path", "target") for each in command.params)
+        if name not in ("demo", "init", "prune") and any(each.name in ("path", "target") for each in command.params)
     ),
 )
 def test_the_language_before_or_after_the_command(tmp_path: Path, command: str) -> None:

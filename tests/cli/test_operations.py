@@ -62,7 +62,7 @@ class Scene:
         """Return the arguments of a command, with the target in its place."""
         names = {name: value for name, value in vars(self).items() if isinstance(value, str)}
         words = command.format(**names).split()
-        groups = 1 if words[0] == "audit" else 2
+        groups = 1 if words[0] in ("audit", "prune") else 2
         return [*words[:groups], self.path, *words[groups:]]
 
     def run(self, command: str, **environment: str) -> Any:
@@ -332,6 +332,56 @@ class TestKillSwitch:
         scene.run("kill-switch activate --yes --actor alice")
         shown = scene.run("kill-switch status").stdout
         assert re.fullmatch(r"The kill switch is on \(SUSPENDED\) since .*Z, by alice: no token works\.\n", shown)
+
+
+class TestPrune:
+    @pytest.fixture(autouse=True)
+    def _end_a_session(self, scene: Scene) -> None:
+        scene.run("sessions revoke {single} --yes")
+
+    def test_removes_ended_sessions(self, scene: Scene) -> None:
+        """A session that ended is removed, and the other one stays."""
+        result = scene.run("prune --sessions 0 --yes")
+        assert result.stdout == "Removed: 1 sessions and 0 entries of the audit log.\n"
+        assert [session["id"] for session in only_object(scene.run("sessions list --json").stdout)["sessions"]] == [
+            scene.session
+        ]
+
+    @pytest.mark.parametrize(("answer", "exit_code"), [("y\n", 0), ("n\n", 1)])
+    def test_asks_with_what_it_would_remove(
+        self, scene: Scene, monkeypatch: pytest.MonkeyPatch, answer: str, exit_code: int
+    ) -> None:
+        """The question counts what goes, and a no changes nothing."""
+        monkeypatch.setattr(target, "is_interactive", lambda: True)
+        before = scene.path.read_bytes()
+        result = run(*scene.words("prune --sessions 0"), typed=answer)
+        assert result.exit_code == exit_code
+        assert "Remove 1 sessions and 0 entries of the audit log, for good?" in result.stderr
+        assert (scene.path.read_bytes() == before) == (exit_code != 0)
+
+    def test_dry_run(self, scene: Scene) -> None:
+        """--dry-run only counts, and asks nothing."""
+        before = scene.path.read_bytes()
+        answer = only_object(scene.run("prune --sessions 0 --audit 365 --dry-run --json").stdout)
+        assert answer == {"sessions": 1, "auditEntries": 0, "auditEntriesKept": 0, "dryRun": True}
+        assert scene.path.read_bytes() == before
+
+    def test_exports(self, scene: Scene) -> None:
+        """The export has the entries, the oldest first."""
+        with waiaas.connect(scene.path, clock=lambda: 1_000_000_000) as database:
+            database.sessions.revoke(scene.session, actor="alice")
+        export = scene.path.with_name("audit.jsonl")
+        answer = only_object(scene.run(f"prune --audit 365 --export {export} --yes --json").stdout)
+        assert answer["auditEntries"] == 1
+        (entry,) = map(json.loads, export.read_text("utf-8").splitlines())
+        assert (entry["eventType"], entry["actor"], entry["timestamp"]) == ("SESSION_REVOKED", "alice", 1_000_000_000)
+
+    @pytest.mark.parametrize("arguments", ["", "--sessions 1 --export audit.jsonl", "--sessions -1", "--audit x"])
+    def test_wrong_usage(self, scene: Scene, arguments: str) -> None:
+        """Without a number of days, or with an export of nothing, nothing is removed."""
+        before = scene.path.read_bytes()
+        assert scene.run(f"prune {arguments} --yes").exit_code == 2
+        assert scene.path.read_bytes() == before
 
 
 class TestAudit:

@@ -628,10 +628,10 @@ def _sync(database: SqliteDatabase) -> None:
         path = real_path(database)
         with suppress(FileNotFoundError):
             _sync_path(f"{path}-wal", os.O_RDWR)
-        _sync_folder(path)
+        sync_folder(path)
 
 
-def _sync_folder(path: str) -> None:
+def sync_folder(path: str) -> None:
     """Sync the folder of a file if it can be opened and the file system supports it, as SQLite does."""
     try:
         _sync_path(os.path.dirname(path), os.O_RDONLY)

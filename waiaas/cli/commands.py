@@ -38,6 +38,7 @@ from waiaas.cli.output import (
     status_lines,
     upgrade_lines,
 )
+from waiaas.cli.prune import prune
 from waiaas.cli.sessions import sessions
 from waiaas.cli.terminal import interrupted_by_signals, print_answer, progress_line, until_the_commit
 from waiaas.cli.wallets import wallets
@@ -90,7 +91,7 @@ def main(lang: str) -> None:
     limit_heap()
 
 
-for _command in (audit, kill_switch, links, sessions, tokens, wallets):
+for _command in (audit, kill_switch, links, prune, sessions, tokens, wallets):
     main.add_command(_command)
 
 

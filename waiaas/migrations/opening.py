@@ -49,6 +49,8 @@ _PRAGMAS: dict[str, str | int] = {
     "cache_size": -64000,
     "mmap_size": 268435456,
     "temp_store": "MEMORY",
+    # Not the daemon's, which leaves a log as large as its largest transaction was (64 MiB, in bytes).
+    "journal_size_limit": 67108864,
 }
 # `synchronous=NORMAL` is for a write-ahead log. In rollback-journal mode a power cut could then leave a journal with a
 # missing sector that its checksum, a sum of every 200th byte, does not show (pager_cksum in SQLite's pager.c), and

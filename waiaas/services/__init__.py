@@ -19,6 +19,7 @@ from waiaas.services.audit import AuditEntry, AuditService
 from waiaas.services.details import IssuedSession, LinkedWallet, SessionDetails, WalletDetails
 from waiaas.services.kill_switch import KillSwitch, KillSwitchService
 from waiaas.services.pages import Page
+from waiaas.services.pruning import Pruned
 from waiaas.services.session_wallets import SessionWalletService
 from waiaas.services.sessions import AuthenticatedSession, Authorization, AuthorizedWallet, SessionService
 from waiaas.services.tokens import TokenClaims, TokenService
@@ -35,6 +36,7 @@ __all__ = [
     "KillSwitchService",
     "LinkedWallet",
     "Page",
+    "Pruned",
     "SessionDetails",
     "SessionService",
     "SessionWalletService",

@@ -1,0 +1,90 @@
+"""The command `waiaas prune`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from waiaas.cli.options import database_file
+from waiaas.cli.target import (
+    TargetCommand,
+    actor_option,
+    ask,
+    open_target,
+    target_epilog,
+    target_options,
+    yes_option,
+)
+from waiaas.cli.terminal import print_answer, progress_line
+
+if TYPE_CHECKING:
+    from waiaas.services import Pruned
+
+_DAYS = click.IntRange(0, 36_500)
+
+
+@click.command(
+    "prune",
+    cls=TargetCommand,
+    short_help="Remove sessions that ended long ago, and old audit entries.",
+    epilog=target_epilog(
+        "waiaas prune wallets.db --sessions 90\n"
+        "waiaas prune wallets.db --sessions 90 --audit 365 --export audit.jsonl",
+        "waiaas check wallets.db",
+        asks=True,
+    ),
+)
+@target_options
+@click.option("--sessions", type=_DAYS, metavar="DAYS", help="Remove sessions that ended this many days ago.")
+@click.option("--audit", type=_DAYS, metavar="DAYS", help="Remove entries of the audit log that are older.")
+@click.option(
+    "--export",
+    type=click.Path(readable=False),
+    callback=database_file,
+    help="A new file for these entries, as JSON lines. Without it they are lost.",
+)
+@click.option("--dry-run", is_flag=True, help="Only count what would be removed.")
+@actor_option
+@yes_option
+def prune(
+    target: str,
+    sessions: int | None,
+    audit: int | None,
+    export: Path | None,
+    dry_run: bool,
+    actor: str,
+    is_confirmed: bool,
+    as_json: bool,
+) -> None:
+    """Remove sessions that ended long ago, with their links, and old entries of the audit log.
+
+    The service can go on: each batch of rows is a short transaction. After Ctrl-C, what was removed stays removed. The
+    file does not become smaller: new rows use the room.
+    """
+    if sessions is None and audit is None:
+        raise click.UsageError("Name what to remove: --sessions or --audit, or both.")
+    if export is not None and audit is None:
+        raise click.UsageError("--export is for --audit.")
+    with open_target(target) as database, progress_line() as line:
+        found = database.prune(session_days=sessions, audit_days=audit, actor=actor, dry_run=True)
+        counts = f"{found.sessions:,} sessions and {found.audit_entries:,} entries of the audit log"
+        if dry_run:
+            print_answer(_answer(found, dry_run), [f"To be removed: {counts}."], as_json=as_json)
+            return
+        ask(f"Remove {counts}, for good?", is_confirmed)
+        pruned = database.prune(session_days=sessions, audit_days=audit, export=export, actor=actor, progress=line)
+    lines = [f"Removed: {pruned.sessions:,} sessions and {pruned.audit_entries:,} entries of the audit log."]
+    if pruned.audit_entries_kept:
+        lines.append(f"Kept, because JSON cannot hold their values: {pruned.audit_entries_kept:,} entries.")
+    print_answer(_answer(pruned, dry_run), lines, as_json=as_json)
+
+
+def _answer(pruned: Pruned, dry_run: bool) -> dict[str, Any]:
+    return {
+        "sessions": pruned.sessions,
+        "auditEntries": pruned.audit_entries,
+        "auditEntriesKept": pruned.audit_entries_kept,
+        "dryRun": dry_run,
+    }
