@@ -1,4 +1,4 @@
-"""What services rely on, on both engines: reads, changes in one transaction, locks, exclusive transactions."""
+"""The behaviour that services rely on, on both engines: reads, changes, locks and exclusive transactions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SESSION = (
 
 
 class Store:
-    """A backend, and a key and its value in it."""
+    """A backend with one key and its value."""
 
     def __init__(self, database: Any) -> None:
         assert isinstance(database, Backend)
@@ -55,8 +55,8 @@ def test_a_change_is_committed_and_its_result_returned(store: Store) -> None:
 
 
 @pytest.mark.parametrize("durable", [False, True])
-def test_a_change_that_fails_leaves_nothing(store: Store, durable: bool) -> None:
-    """Whatever the function raises passes unchanged, and nothing that it did stays."""
+def test_a_failed_change_is_rolled_back(store: Store, durable: bool) -> None:
+    """An exception of the function is raised unchanged, and none of its changes is kept."""
 
     def change() -> None:
         store.insert("a", "1")
@@ -70,7 +70,7 @@ def test_a_change_that_fails_leaves_nothing(store: Store, durable: bool) -> None
 
 
 def test_an_error_of_a_statement_is_refused_without_values(store: Store) -> None:
-    """A broken constraint becomes a refusal, whose texts have no value of the row."""
+    """A violated constraint becomes a refusal whose texts contain no value of the row."""
     store.database.write(lambda: store.insert("hush", "1"))
     with pytest.raises(WAIaaSError) as caught:
         store.database.write(lambda: store.insert("hush", "2"))
@@ -79,7 +79,7 @@ def test_an_error_of_a_statement_is_refused_without_values(store: Store) -> None
 
 
 def test_a_change_inside_a_transaction_of_the_caller(store: Store) -> None:
-    """A change that fails is taken back alone, and the caller's transaction decides about the others."""
+    """A failed change is rolled back alone, and the caller's transaction decides about the others."""
 
     def fail() -> None:
         store.insert("b", "1")
@@ -101,7 +101,7 @@ def test_a_change_inside_a_transaction_of_the_caller(store: Store) -> None:
 
 
 def test_locked_rows_come_in_the_order_of_their_ids(store: Store) -> None:
-    """Each id once, and one without a row is left out; the row keeps its values."""
+    """Each id is returned once, ids without a row are skipped, and the row is unchanged."""
     for id_ in "bac":
         store.database.write(
             lambda id_=id_: store.database.execute_sql(store.database.dialect(SESSION), (id_, f"#{id_}"))

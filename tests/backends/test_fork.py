@@ -34,10 +34,10 @@ def put(key):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 class TestFork:
-    """Nobody may use a connection that another process opened (https://www.sqlite.org/howtocorrupt.html, 2.6)."""
+    """A process must not use a connection opened by another (https://www.sqlite.org/howtocorrupt.html, 2.6)."""
 
-    def test_the_child_makes_a_connection_of_its_own(self, tmp_path: Path) -> None:
-        """Parent and child each read and write on, and the child's end leaves the parent's connection as it was."""
+    def test_the_child_opens_its_own_connection(self, tmp_path: Path) -> None:
+        """Parent and child both read and write, and the child's exit does not affect the parent's connection."""
         code = """
 database = waiaas.connect(sys.argv[1]).peewee
 put("parent 1")
@@ -60,7 +60,7 @@ database.close_all()
         assert run_python(FORK + code, tmp_path / "wallets.db") == "child, parent 1, parent 2\nTrue\n"
 
     def test_the_child_is_in_no_transaction_of_the_parent(self, tmp_path: Path) -> None:
-        """A child forked inside a transaction finds the file locked by its parent, which then commits its own."""
+        """A child forked inside a transaction finds the file locked by its parent, which then commits."""
         code = """
 database = waiaas.connect(sys.argv[1], busy_timeout=0.1).peewee
 
@@ -80,7 +80,7 @@ database.close_all()
         run_python(FORK + code, tmp_path / "wallets.db")
         assert keys(tmp_path / "wallets.db") == ["parent"]
 
-    def test_the_turn_of_a_thread_that_the_child_has_not_is_free(self, tmp_path: Path) -> None:
+    def test_the_writer_lock_of_a_missing_thread_is_free(self, tmp_path: Path) -> None:
         """A child forked while another thread of the parent writes does not wait for that thread."""
         connect = """
 import warnings
@@ -95,8 +95,8 @@ database.close_all()
         run_python(FORK + connect + KEEP_THE_TURN + fork, tmp_path / "wallets.db")
         assert keys(tmp_path / "wallets.db") == ["child"]
 
-    def test_a_database_in_memory_is_copied(self) -> None:
-        """The child has what the parent had in memory, and keeps its changes to itself."""
+    def test_an_in_memory_database_is_copied(self) -> None:
+        """The child has a copy of the parent's in-memory database, and keeps its changes to itself."""
         code = """
 database = waiaas.connect(":memory:").peewee
 put("parent")

@@ -1,4 +1,4 @@
-"""PostgreSQL's own side: URLs, locks, conflicts, pools, and failures of the server and the network."""
+"""PostgreSQL only: URLs, locks, conflicts, pools, and failures of the server and the network."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from waiaas.paths import is_postgresql_url
 
 pytestmark = pytest.mark.slow
 
-# The message of the protocol with this statement.
+# The protocol message with this statement.
 COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
 INSERT = "INSERT INTO key_value_store VALUES (%s, %s, 1)"
 SELECT = "SELECT value FROM key_value_store WHERE key = %s"
@@ -108,7 +108,7 @@ class TestUrls:
         ],
     )
     def test_the_password_is_not_shown(self, url: str, shown: str) -> None:
-        """Neither the address nor the representation nor any name that Peewee keeps has it."""
+        """Neither the address, the repr nor any attribute that Peewee keeps contains it."""
         database = open_database(url)
         assert "hush" not in f"{database!r} {database.database} {database.connect_params}"
         assert database.address == shown
@@ -117,7 +117,7 @@ class TestUrls:
         "url", ["postgresql://app:hush%@h/d", "postgresql://app:hush@h/d?nonsense=1", "postgresql://app:hush@h"]
     )
     def test_a_malformed_url_is_refused_without_its_cause(self, url: str) -> None:
-        """The driver's own text has the password, so it is not even in the context of the error."""
+        """The driver's own text contains the password, so it is not even in the context of the error."""
         with pytest.raises(WAIaaSError) as caught:
             open_database(url)
         assert caught.value.reason == "invalid_url"
@@ -133,7 +133,7 @@ class TestUrls:
 
 class TestConnections:
     def test_psycopg_3_and_utf_8_whatever_the_server_prefers(self, databases: Databases, opened: Opened) -> None:
-        """The settings of the database decide nothing: encoding, isolation, time zone."""
+        """Encoding, isolation and time zone do not depend on the settings of the database."""
         with databases.new() as url:
             name = url.rsplit("/", 1)[1]
             for setting in (
@@ -180,7 +180,7 @@ class TestConnections:
         assert database.execute_sql("SHOW idle_in_transaction_session_timeout").fetchone() == ("1min",)
 
     def test_threads_share_a_pool(self, postgresql_url: str, opened: Opened) -> None:
-        """Eight threads with two connections: every call returns the one that it used."""
+        """Eight threads share two connections, because every call returns the one that it used."""
         database = opened(postgresql_url, pool_size=2)
         with ThreadPoolExecutor(8) as pool:
             keys = list(pool.map(lambda n: database.write(lambda: insert(database, f"k{n}")), range(40)))
@@ -205,7 +205,7 @@ class TestConnections:
         holder.join()
         assert get(database, "a") is None
 
-    def test_a_transaction_begun_by_hand_is_refused(self, postgresql: PostgresqlDatabase) -> None:
+    def test_a_transaction_begun_by_sql_is_refused(self, postgresql: PostgresqlDatabase) -> None:
         postgresql.execute_sql("BEGIN")
         assert reason_of(lambda: postgresql.write(lambda: insert(postgresql, "a"))) == "inside_transaction"
         postgresql.execute_sql("ROLLBACK")
@@ -252,7 +252,7 @@ class TestConnections:
 
 class TestTransactions:
     def test_conflicts_are_tried_again(self, postgresql_url: str, opened: Opened) -> None:
-        """Two changes that lock in opposite orders: the server ends one, which runs again."""
+        """Of two changes that lock in opposite orders, the server aborts one, which is then retried."""
         database, attempts = opened(postgresql_url), []
         for key in "ab":
             database.write(lambda key=key: insert(database, key))
@@ -271,7 +271,7 @@ class TestTransactions:
         assert database.fetch_latest("SELECT sum(updated_at) FROM key_value_store") == (6,)
 
     def test_a_conflict_in_the_callers_transaction_is_the_callers(self, postgresql_url: str, opened: Opened) -> None:
-        """Only who began the transaction can run it again."""
+        """Only the code that began the transaction can retry it."""
         mine, other = opened(postgresql_url), opened(postgresql_url)
         mine.write(lambda: insert(mine, "a"))
         with mine.atomic("REPEATABLE READ"):
@@ -284,7 +284,7 @@ class TestTransactions:
     def test_a_read_sees_the_latest_commit_in_any_transaction(
         self, postgresql_url: str, opened: Opened, level: str
     ) -> None:
-        """What was revoked after the transaction began is seen, and so is what a service has changed in it."""
+        """Revocations after the transaction began are seen, and so are uncommitted changes of the services."""
         mine, other = opened(postgresql_url), opened(postgresql_url)
         with mine.atomic(level):
             mine.execute_sql("SELECT 1 FROM key_value_store").fetchall()
@@ -297,7 +297,7 @@ class TestTransactions:
     def test_a_locked_row_is_never_decided_by_an_old_snapshot(
         self, postgresql_url: str, opened: Opened, level: str
     ) -> None:
-        """A transaction of the caller that began before a lock was taken and released conflicts, or reads anew."""
+        """A caller's transaction that began before a lock was taken and released conflicts, or reads again."""
         mine, other = opened(postgresql_url), opened(postgresql_url)
         insert_session = (
             "INSERT INTO sessions (id, token_hash, expires_at, absolute_expires_at, created_at)"
@@ -321,7 +321,7 @@ class TestTransactions:
                 assert reason_of(lambda: mine.write(lambda: decide(mine))) == "transaction_conflict"
 
     def test_services_wait_for_an_exclusive_transaction(self, postgresql_url: str, opened: Opened) -> None:
-        """What an exclusive transaction has read stays true until it commits."""
+        """What an exclusive transaction has read remains true until it commits."""
         mine, other = opened(postgresql_url), opened(postgresql_url, busy_timeout=0.05)
         with mine.exclusive_transaction():
             assert reason_of(lambda: other.write(lambda: insert(other, "a"))) == "database_busy"
@@ -330,7 +330,7 @@ class TestTransactions:
         other.write(lambda: insert(other, "a"))
 
     def test_a_durable_change_is_on_the_disk(self, databases: Databases, opened: Opened) -> None:
-        """Even where the database says that a commit need not wait for it."""
+        """Even if the database is configured for asynchronous commits."""
         with databases.new() as url:
             databases.execute(f"ALTER DATABASE {url.rsplit('/', 1)[1]} SET synchronous_commit = off")
             database = opened(url)
@@ -392,7 +392,7 @@ class TestFailures:
 
     @pytest.mark.parametrize("is_synchronous", [True, False])
     def test_a_promoted_standby_takes_over(self, server: Server, opened: Opened, is_synchronous: bool) -> None:
-        """With both hosts in the URL nothing of the user's own is needed after a failover."""
+        """With both hosts in the URL, a failover needs no code of the user."""
         standby = server.standby("standby", synchronous=is_synchronous)
         try:
             url = server.url("wallets").replace(f":{server.port}", f":{server.port},127.0.0.1:{standby.port}")
@@ -409,8 +409,8 @@ class TestFailures:
             database.close_all()
             standby.remove()
 
-    def test_a_primary_that_became_read_only_is_left(self, server: Server, opened: Opened) -> None:
-        """A server that refuses to write is asked no further: the next connection finds the other one."""
+    def test_a_primary_that_became_read_only_is_abandoned(self, server: Server, opened: Opened) -> None:
+        """The connection to a read-only server is closed, and the next one finds the other server."""
         standby = server.standby("standby")
         try:
             url = server.url("wallets").replace(f":{server.port}", f":{server.port},127.0.0.1:{standby.port}")
@@ -463,8 +463,10 @@ class TestFailures:
         assert {url: reason_of(lambda url=url: get(opened(url), "a")) for url in calls} == calls
 
     @pytest.mark.parametrize("is_committed", [True, False])
-    def test_a_commit_without_an_answer_is_looked_up(self, server: Server, opened: Opened, is_committed: bool) -> None:
-        """The change is found by its row. One that is not found may still come: it is neither repeated nor denied."""
+    def test_a_commit_without_a_response_is_looked_up(
+        self, server: Server, opened: Opened, is_committed: bool
+    ) -> None:
+        """The change is found by its row. If it is not found it may still arrive, so it is not retried."""
         attempts = []
 
         def change() -> str:
@@ -487,7 +489,7 @@ class TestFailures:
             assert get(database, "a") == ("1" if is_committed else None)
             database.close_all()
 
-    def test_a_commit_without_an_answer_that_nobody_looks_up(self, server: Server, opened: Opened) -> None:
+    def test_a_commit_without_a_response_that_cannot_be_looked_up(self, server: Server, opened: Opened) -> None:
         with Proxy.before(server.port) as proxy:
             database = opened(server.url("wallets", port=proxy.port))
             proxy.cut_after = COMMIT
@@ -498,7 +500,7 @@ class TestFailures:
             assert (get(database, "a"), get(database, "b")) == ("1", "1")
             database.close_all()
 
-    def test_a_network_that_is_cut(self, server: Server, opened: Opened) -> None:
+    def test_a_disconnected_network(self, server: Server, opened: Opened) -> None:
         with Proxy.before(server.port) as proxy:
             database = opened(server.url("wallets", port=proxy.port))
             database.write(lambda: insert(database, "a"))
@@ -508,10 +510,10 @@ class TestFailures:
             assert reason_of(lambda: get(database, "a")) == "server_unavailable"
             database.close_all()
 
-    def test_a_network_that_swallows_everything(
+    def test_a_network_that_drops_everything(
         self, server: Server, opened: Opened, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A call ends although neither an answer nor an error ever comes."""
+        """A call ends even if neither a response nor an error ever arrives."""
         monkeypatch.setattr(backend, "_ANSWER_WITHIN", 0.3)
         monkeypatch.setattr(backend, "_NETWORK", {**backend._NETWORK, "connect_timeout": 2})
         with Proxy.before(server.port) as proxy:

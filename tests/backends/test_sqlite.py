@@ -1,4 +1,4 @@
-"""Transactions that write: each with the lock from its start, and nothing of it kept where it fails."""
+"""Write transactions hold the lock from the start, and are rolled back on failure."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def put(database: SqliteDatabase, key: str) -> None:
 
 
 def write(database: SqliteDatabase, *keys: str, error: BaseException | None = None) -> None:
-    """Put keys in one transaction, and raise an error at its end where one is given."""
+    """Put keys in one transaction, and raise the error at its end if one is given."""
     with write_transaction(database):
         for key in keys:
             put(database, key)
@@ -56,7 +56,7 @@ class TestWriteTransaction:
         database.close_all()
 
     def test_holds_the_lock_from_its_start(self, database: SqliteDatabase, path: Path) -> None:
-        """No other connection writes from the first statement of the block to its end, then it may."""
+        """No other connection can write from the first statement of the block to its end."""
         with write_transaction(database):
             assert run_python(TRY_TO_WRITE, path) == "database is locked\n"
             put(database, "inside")
@@ -64,10 +64,10 @@ class TestWriteTransaction:
         assert keys(path) == ["inside"]
 
     @pytest.mark.parametrize("error", [KeyError("own"), ConnectionError("own"), KeyboardInterrupt(), GeneratorExit()])
-    def test_an_exception_of_the_block_passes_as_it_is(
+    def test_an_exception_of_the_block_is_raised_unchanged(
         self, database: SqliteDatabase, path: Path, error: BaseException
     ) -> None:
-        """Whatever a block raises of its own arrives unchanged, an OSError too, and nothing was written."""
+        """An exception of the block, even an OSError, is raised unchanged, and nothing was written."""
         with pytest.raises(type(error)) as caught:
             write(database, "inside", error=error)
         assert caught.value is error
@@ -87,10 +87,10 @@ class TestWriteTransaction:
             ("INSERT INTO wc_store VALUES (?, ?)", ProgrammingError),
         ],
     )
-    def test_an_error_of_a_statement_passes(
+    def test_an_error_of_a_statement_is_raised_unchanged(
         self, database: SqliteDatabase, path: Path, statement: str, error: type[Exception]
     ) -> None:
-        """A constraint that a row breaks, or a mistake in SQL, is the caller's own error, and nothing was written."""
+        """A violated constraint or an error in SQL is raised unchanged, and nothing was written."""
 
         def run(*, nested: bool) -> None:
             with write_transaction(database):
@@ -107,8 +107,8 @@ class TestWriteTransaction:
         write(database, "later")
         assert keys(path) == ["later"]
 
-    def test_a_deferred_constraint_that_fails_at_commit_passes(self, database: SqliteDatabase, path: Path) -> None:
-        """A foreign key that is found broken by the COMMIT is the caller's own error, and nothing was written."""
+    def test_a_deferred_constraint_error_is_raised_unchanged(self, database: SqliteDatabase, path: Path) -> None:
+        """A foreign-key violation found by COMMIT is raised unchanged, and nothing was written."""
 
         def run() -> None:
             with write_transaction(database):
@@ -120,8 +120,10 @@ class TestWriteTransaction:
             run()
         assert keys(path) == []
 
-    def test_a_query_without_a_database_passes(self, database: SqliteDatabase, path: Path) -> None:
-        """A query on models that are bound to nothing is the caller's own error."""
+    def test_the_error_of_a_query_without_a_database_is_raised_unchanged(
+        self, database: SqliteDatabase, path: Path
+    ) -> None:
+        """A query on unbound models raises Peewee's own error."""
 
         def run() -> None:
             with write_transaction(database):
@@ -133,7 +135,7 @@ class TestWriteTransaction:
         assert keys(path) == []
 
     def test_inside_another_is_a_savepoint(self, database: SqliteDatabase, path: Path) -> None:
-        """What an inner block wrote goes with its error alone; the outer block keeps its own and commits it."""
+        """An error rolls back only the inner block; the outer block keeps its changes and commits them."""
         with write_transaction(database):
             put(database, "outer")
             with pytest.raises(KeyError):
@@ -142,11 +144,11 @@ class TestWriteTransaction:
         assert keys(path) == ["outer", "second"]
 
     @pytest.mark.parametrize("lock", ["IMMEDIATE", "EXCLUSIVE"])
-    def test_inside_a_transaction_of_peewees_does_not_wait_for_a_turn(self, path: Path, lock: str) -> None:
-        """A thread that holds SQLite's lock already goes on, though another with the turn waits for that lock."""
+    def test_inside_a_peewee_transaction_does_not_wait_for_the_writer_lock(self, path: Path, lock: str) -> None:
+        """A thread that already holds SQLite's lock continues, even if another with the writer lock waits for it."""
         waiting = threading.Event()
 
-        def wait_with_the_turn() -> None:
+        def wait_with_the_writer_lock() -> None:
             try:
                 with patient.writer_lock():
                     waiting.set()
@@ -158,15 +160,15 @@ class TestWriteTransaction:
         patient = waiaas.connect(path).peewee
         with ThreadPoolExecutor(1) as pool:
             with patient.atomic(lock):
-                other = pool.submit(wait_with_the_turn)
+                other = pool.submit(wait_with_the_writer_lock)
                 assert waiting.wait(10)
                 write(patient, "own")
             other.result(10)
         patient.close_all()
         assert keys(path) == ["other", "own"]
 
-    def test_a_busy_file_is_refused_for_now(self, database: SqliteDatabase, path: Path) -> None:
-        """A lock that another process keeps is `database_busy`; once it is free the same call writes."""
+    def test_a_busy_file_is_refused(self, database: SqliteDatabase, path: Path) -> None:
+        """A lock that another process holds is `database_busy`; once it is released the same call writes."""
         with plain(path, "BEGIN IMMEDIATE"):
             with pytest.raises(WAIaaSError) as caught:
                 write(database, "never")
@@ -175,8 +177,8 @@ class TestWriteTransaction:
         write(database, "later")
         assert keys(path) == ["later"]
 
-    def test_a_turn_that_is_not_to_be_had_is_refused_for_now(self, database: SqliteDatabase, path: Path) -> None:
-        """A thread of this process that keeps its turn makes the others `database_busy`, and only until it is done."""
+    def test_a_held_writer_lock_is_refused(self, database: SqliteDatabase, path: Path) -> None:
+        """A thread of this process that holds the writer lock makes the others `database_busy` until it is done."""
         with ThreadPoolExecutor(1) as pool:
             with write_transaction(database), pytest.raises(WAIaaSError) as caught:
                 pool.submit(self._write_and_close, database, "never").result()
@@ -193,7 +195,7 @@ class TestWriteTransaction:
 
     @pytest.mark.parametrize("seconds", [0, 0.0004, 0.25, 1, 2_147_483])
     def test_any_busy_timeout_works(self, path: Path, seconds: float) -> None:
-        """From no wait at all to the longest, a transaction begins, and leaves the connection's timeout as it was."""
+        """With any timeout a transaction begins, and restores the connection's timeout."""
         database = waiaas.connect(path, busy_timeout=seconds).peewee
         write(database, "key")
         assert database.pragma("busy_timeout") == int(seconds * 1000)
@@ -201,7 +203,7 @@ class TestWriteTransaction:
         assert keys(path) == ["key"]
 
     def test_without_a_busy_timeout_it_does_not_wait(self, path: Path) -> None:
-        """With `busy_timeout=0` a locked file and a taken turn are refused at once."""
+        """With `busy_timeout=0`, a locked file and a held writer lock are refused at once."""
         database = waiaas.connect(path, busy_timeout=0).peewee
         with plain(path, "BEGIN IMMEDIATE"), pytest.raises(WAIaaSError) as caught:
             write(database, "never")
@@ -214,7 +216,7 @@ class TestWriteTransaction:
 
     @pytest.mark.parametrize("seconds", [-1, -0.001, 2_147_484, float("inf"), float("nan")])
     def test_an_impossible_busy_timeout_is_refused(self, tmp_path: Path, seconds: float) -> None:
-        """A negative, endless or unnumbered wait is a ValueError, and no file is made."""
+        """A negative, infinite or NaN timeout is a ValueError, and no file is created."""
         with pytest.raises(ValueError, match="from 0 to 2147483"):
             waiaas.connect(tmp_path / "wallets.db", busy_timeout=seconds)
         assert list(tmp_path.iterdir()) == []
@@ -240,8 +242,8 @@ class TestWriteTransaction:
         assert keys(path) == ["later"]
 
     @pytest.mark.slow
-    def test_an_interrupt_while_waiting_leaves_all_as_it_was(self, tmp_path: Path) -> None:
-        """Ctrl-C ends the wait for the lock or for the turn; the process goes on to write once it can."""
+    def test_an_interrupt_while_waiting_changes_nothing(self, tmp_path: Path) -> None:
+        """Ctrl-C interrupts the wait for either lock; the process can write once it is free."""
         path = tmp_path / "wallets.db"
         waiaas.connect(path).close()
         with plain(path, "BEGIN IMMEDIATE") as other:
@@ -254,8 +256,8 @@ class TestWriteTransaction:
         assert process.returncode == 0
         assert keys(path) == ["key"]
 
-    def test_a_transaction_begun_by_hand_is_refused_and_kept(self, database: SqliteDatabase, path: Path) -> None:
-        """Inside a BEGIN that Peewee knows nothing of it is `inside_transaction`, and what was written there stays."""
+    def test_a_transaction_begun_by_sql_is_refused_and_kept(self, database: SqliteDatabase, path: Path) -> None:
+        """Inside a BEGIN without Peewee, the call is `inside_transaction`, and earlier writes are kept."""
         database.execute_sql("BEGIN")
         put(database, "by hand")
         with pytest.raises(WAIaaSError) as caught:
@@ -265,7 +267,7 @@ class TestWriteTransaction:
         assert keys(path) == ["by hand"]
 
     def test_a_half_read_cursor_with_an_old_snapshot_is_refused(self, database: SqliteDatabase, path: Path) -> None:
-        """A thread that is still reading what another has meanwhile changed is `database_busy` until it is done."""
+        """A thread that is still reading rows changed by another gets `database_busy` until it is done."""
         for number in range(3):
             put(database, str(number))
         cursor = database.execute_sql("SELECT key FROM wc_store")
@@ -278,8 +280,8 @@ class TestWriteTransaction:
         write(database, "later")
         assert keys(path) == ["0", "1", "2", "later", "theirs"]
 
-    def test_a_reader_keeps_a_rollback_journal_from_committing(self, tmp_path: Path) -> None:
-        """Without a write-ahead log a COMMIT that a reader stands in the way of is `database_busy`, and undone."""
+    def test_a_reader_blocks_the_commit_of_a_rollback_journal(self, tmp_path: Path) -> None:
+        """Without a write-ahead log, a COMMIT that a reader blocks is `database_busy`, and rolled back."""
         path = make_file(tmp_path / "wallets.db", 19)
         database = SqliteDatabase(path, timeout=0.1)
         before = keys(path)
@@ -295,7 +297,7 @@ class TestWriteTransaction:
     def test_after_a_full_disk_nothing_more_is_written(
         self, database: SqliteDatabase, path: Path, nested: bool
     ) -> None:
-        """Where SQLite has rolled back by itself, a block that caught the error can write nothing more, and fails."""
+        """If SQLite has rolled back by itself, a block that caught the error cannot write more, and fails."""
 
         def fill() -> None:
             with write_transaction(database) if nested else nullcontext():
@@ -319,15 +321,15 @@ class TestWriteTransaction:
         assert keys(path) == ["later"]
 
     @pytest.mark.slow
-    def test_an_error_at_commit_is_told_and_nothing_is_kept(self, tmp_path: Path) -> None:
-        """Where the disk takes nothing more at COMMIT, the call is refused as `io_error`; a later one succeeds."""
+    def test_an_error_at_commit_is_raised_and_nothing_is_kept(self, tmp_path: Path) -> None:
+        """If the disk fails at COMMIT, the call is refused as `io_error`; a later one succeeds."""
         path = tmp_path / "wallets.db"
         waiaas.connect(path).close()
         assert run_python(FAIL_AT_COMMIT, path) == "disk_full\n"
         assert keys(path) == ["before", "later"]
 
     def test_a_plain_peewee_database_works_too(self, tmp_path: Path) -> None:
-        """A SqliteDatabase of Peewee's own gets the same transaction, commits and rolls back."""
+        """A plain Peewee SqliteDatabase gets the same transaction, commits and rolls back."""
         path = tmp_path / "wallets.db"
         waiaas.connect(path).close()
         database = SqliteDatabase(path)
@@ -339,7 +341,7 @@ class TestWriteTransaction:
         database.close()
         assert keys(path) == ["kept"]
 
-    def test_works_on_a_database_that_was_closed(self, database: SqliteDatabase, path: Path) -> None:
+    def test_works_on_a_closed_database(self, database: SqliteDatabase, path: Path) -> None:
         """A database that Peewee has closed opens itself again for a transaction, with the daemon's PRAGMAs."""
         database.close()
         write(database, "key")
@@ -347,7 +349,7 @@ class TestWriteTransaction:
         assert keys(path) == ["key"]
 
     def test_upgrade_is_refused_inside_and_works_after(self, v18: Path) -> None:
-        """`upgrade` needs a transaction of its own: inside one it is refused, after it the file is upgraded."""
+        """`upgrade` needs its own transaction: it is refused inside another, and works after it."""
         database = open_unchanged(v18)
         with write_transaction(database):
             with pytest.raises(WAIaaSError) as caught:
@@ -360,7 +362,7 @@ class TestWriteTransaction:
         assert {"kept", "later"} <= set(keys(v18))
 
     def test_manual_commit_is_left_to_the_caller(self, database: SqliteDatabase, path: Path) -> None:
-        """Peewee's manual commit mode works as ever, statement by statement."""
+        """Peewee's manual commit mode still works, statement by statement."""
         with database.manual_commit():
             put(database, "by itself")
             database.begin()
@@ -422,8 +424,8 @@ database.close_all()
 
 
 @pytest.mark.parametrize("mode", [None, "IMMEDIATE"])
-def test_a_block_of_peewees_can_commit_and_roll_back_and_go_on(tmp_path: Path, mode: str | None) -> None:
-    """Peewee's `commit` and `rollback` inside a block end its transaction and begin another, as Peewee says."""
+def test_a_peewee_block_can_commit_and_roll_back(tmp_path: Path, mode: str | None) -> None:
+    """Peewee's `commit` and `rollback` inside a block end its transaction and begin another, as in Peewee."""
     database = waiaas.connect(tmp_path / "wallets.db").peewee
     insert = "INSERT INTO key_value_store VALUES (?, 'value', 1)"
     with database.atomic(mode) as transaction:
@@ -438,7 +440,7 @@ def test_a_block_of_peewees_can_commit_and_roll_back_and_go_on(tmp_path: Path, m
 
 
 def test_a_with_block_is_one_transaction(tmp_path: Path) -> None:
-    """What the services did in `with database:` is seen by nobody before its end, and undone where it raises."""
+    """Changes in `with database:` are visible to others only after it, and rolled back if it raises."""
     database, other = (waiaas.connect(tmp_path / "wallets.db").peewee for _ in range(2))
     fields = {"name": "trading", "chain": "solana", "environment": "mainnet", "publicKey": "an example's address"}
     request = CreateWalletRequestSchema().load(fields)
@@ -472,7 +474,7 @@ class TestDurable:
     def test_the_level_of_the_connection_is_restored(
         self, database: SqliteDatabase, level: int, error: Exception | None
     ) -> None:
-        """Inside the block `synchronous` is EXTRA (3); afterwards it is what it was, also after an error."""
+        """Inside the block `synchronous` is EXTRA (3); afterwards it is restored, even after an error."""
         database.pragma("synchronous", level)
         expected = nullcontext() if error is None else pytest.raises(KeyError)
         with expected, write_transaction(database, durable=True):
@@ -486,7 +488,7 @@ class TestDurable:
     def test_inside_a_transaction_the_log_is_synced_after_its_commit(
         self, database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch, fails: bool
     ) -> None:
-        """The log and the folder are synced once the outer transaction has committed, and not after a rollback."""
+        """The log and the folder are synced after the outer transaction has committed, and not after a rollback."""
         synced: list[tuple[str, list[str]]] = []
         path = Path(str(database.database))
 
@@ -503,8 +505,8 @@ class TestDurable:
         real = os.path.realpath(path)
         assert synced == ([] if fails else [(f"{real}-wal", ["key"]), (os.path.dirname(real), ["key"])])
 
-    def test_a_sync_that_fails_is_reported(self, database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
-        """If the disk does not take the log after a commit, the caller hears of it."""
+    def test_a_failed_sync_is_raised(self, database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+        """If the log cannot be synced after a commit, the error is raised."""
 
         def fail(descriptor: int) -> None:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
@@ -517,8 +519,8 @@ class TestDurable:
         monkeypatch.undo()
         assert not database.in_transaction()
 
-    def test_a_database_in_memory_has_no_disk(self) -> None:
-        """In memory there is nothing to sync."""
+    def test_an_in_memory_database_has_nothing_to_sync(self) -> None:
+        """An in-memory database has nothing to sync."""
         database = waiaas.connect(":memory:").peewee
         with write_transaction(database, durable=True):
             put(database, "outer")

@@ -1,4 +1,4 @@
-"""What a thread does beside a change: the backup, or the look at the pages, of the file as it was before."""
+"""Work that a thread does during a change: the backup, or the page check, of the file before the change."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def files(path: Path) -> dict[str, bytes]:
 
 
 class Held:
-    """The backup of an upgrade, which begins, or ends, only when it is let go."""
+    """The backup of an upgrade, which starts or ends only when the test releases it."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, at_the_end: bool = False) -> None:
         self.begun, self.free = threading.Event(), threading.Event()
@@ -53,7 +53,7 @@ class Held:
 
 
 def test_the_backup_is_of_the_file_before_the_change(log18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A backup that is begun only when the tables are changed already holds the file as it was."""
+    """A backup that starts only when the tables are changed still contains the old file."""
     held, before = Held(monkeypatch), dump(log18)
 
     def let_go(progress: Progress) -> None:
@@ -69,11 +69,11 @@ def test_the_backup_is_of_the_file_before_the_change(log18: Path, monkeypatch: p
 
 
 def test_nothing_is_committed_before_the_backup_has_its_name(log18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the change waits for its backup, everybody else still sees the old file."""
+    """While the change waits for its backup, other connections still see the old file."""
     held, seen = Held(monkeypatch, at_the_end=True), list[int]()
 
     def look(progress: Progress) -> None:
-        # Told again and again by the change that waits.
+        # Reported repeatedly by the change that waits.
         if progress.phase == "verifying the backup" and held.begun.is_set():
             with closing(sqlite3.connect(log18)) as reader:
                 seen.extend(reader.execute("SELECT max(version) FROM schema_version").fetchone())
@@ -85,26 +85,26 @@ def test_nothing_is_committed_before_the_backup_has_its_name(log18: Path, monkey
     assert set(seen) == {18}
 
 
-def test_progress_is_told_by_the_thread_that_upgrades(log18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The callback is never called from the thread that copies."""
+def test_progress_is_reported_by_the_upgrading_thread(log18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The callback is never called from the copying thread."""
     held, threads = Held(monkeypatch), set()
 
-    def told(progress: Progress) -> None:
+    def report(progress: Progress) -> None:
         threads.add(threading.current_thread())
         if progress.phase == "filling session_wallets":
             held.free.set()
 
     with open_to_change(log18) as database:
-        waiaas.upgrade(database, progress=told)
+        waiaas.upgrade(database, progress=report)
     assert threads == {threading.current_thread()}
 
 
 @pytest.mark.parametrize("at_the_end", [False, True], ids=["not begun", "written"])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
-def test_a_change_that_is_stopped_takes_its_backup_along(
+def test_a_stopped_change_removes_its_backup(
     log18: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException], at_the_end: bool
 ) -> None:
-    """Stopped while its backup is being written, or has its name already, an upgrade leaves the file alone."""
+    """An upgrade stopped while its backup is written, or is complete, leaves the file unchanged."""
     held, before = Held(monkeypatch, at_the_end=at_the_end), files(log18)
 
     def stop(progress: Progress) -> None:
@@ -119,10 +119,8 @@ def test_a_change_that_is_stopped_takes_its_backup_along(
     assert threading.active_count() == 1
 
 
-def test_a_look_at_the_pages_that_takes_long_is_told_of_and_stopped(
-    log18: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Without a backup, a change waits for the look at its pages, says so, and can be stopped meanwhile."""
+def test_a_long_page_check_is_reported_and_can_be_stopped(log18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a backup, a change waits for its page check, reports that, and can be stopped meanwhile."""
     before = files(log18)
 
     def look(database: sqlite3.Connection, **_: object) -> list[str]:
@@ -142,10 +140,10 @@ def test_a_look_at_the_pages_that_takes_long_is_told_of_and_stopped(
 @pytest.mark.parametrize(
     ("message", "reason"), [("disk I/O error", "io_error"), ("database disk image is malformed", "corrupt")]
 )
-def test_a_backup_in_the_making_is_finished_where_the_file_is_in_danger(
+def test_an_unfinished_backup_is_completed_if_the_file_is_at_risk(
     log18: Path, monkeypatch: pytest.MonkeyPatch, message: str, reason: str
 ) -> None:
-    """Where the disk or the file fails while the backup is being written, it is finished and kept, and told of."""
+    """If the disk or the file fails while the backup is written, it is completed, kept and reported."""
     held, before = Held(monkeypatch), dump(log18)
 
     def fail(_: waiaas.ddl.LosslessMigrator) -> None:
@@ -164,7 +162,7 @@ def test_a_backup_in_the_making_is_finished_where_the_file_is_in_danger(
 def test_a_backup_that_failed_ends_a_long_upgrade_at_its_next_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From version 1 on, an upgrade whose backup has failed does not go on to the last version."""
+    """An upgrade from version 1 whose backup failed does not continue to the last version."""
     path = make_file(tmp_path / "wallets.db", version=1, wal=True)
     before, versions = files(path), set[object]()
     raise_failure = Background.raise_failure
@@ -186,7 +184,7 @@ def test_a_backup_that_failed_ends_a_long_upgrade_at_its_next_step(
 
 
 def test_a_job_that_fails_with_a_timeout_is_not_waited_for() -> None:
-    """TimeoutError, which a network file system can raise, is the job's failure and not a reason to wait on."""
+    """TimeoutError, which a network file system can raise, is a failure of the job and not a reason to wait."""
 
     def job(_: ProgressReporter) -> None:
         raise TimeoutError("Connection timed out")
@@ -197,8 +195,8 @@ def test_a_job_that_fails_with_a_timeout_is_not_waited_for() -> None:
     assert background.end(stop=True) is None
 
 
-def test_a_job_is_told_to_stop_by_its_own_pulse() -> None:
-    """A job whose result nobody wants any more ends when it next says that it lives."""
+def test_a_job_stops_at_its_next_progress_report() -> None:
+    """A job whose result is no longer needed ends at its next progress report."""
 
     def job(reporter: ProgressReporter) -> None:
         while True:
@@ -213,7 +211,7 @@ def test_a_job_is_told_to_stop_by_its_own_pulse() -> None:
     [("", True), ("PRAGMA locking_mode = EXCLUSIVE", False), ("PRAGMA journal_mode = DELETE", False)],
 )
 def test_whether_another_connection_can_read_during_a_change(log18: Path, pragmas: str, expected: bool) -> None:
-    """Only a write-ahead log that others may use lets a second connection read during a change."""
+    """A second connection can read during a change only with a write-ahead log and normal locking."""
     with closing(peewee.SqliteDatabase(str(log18))) as database:
         database.connect()
         database.connection().executescript(pragmas)

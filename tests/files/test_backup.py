@@ -1,4 +1,4 @@
-"""The backup: the original row by row, private, verified, and never in another file's place."""
+"""The backup equals the original row by row, is private and verified, and never overwrites another file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from waiaas.progress import ProgressReporter
 
 @pytest.fixture(autouse=True)
 def _few_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that has backed up many files copies page by page; here each test is like a new process."""
+    """A process that has backed up many files copies page by page; each test here is like a new process."""
     monkeypatch.setattr(probe, "_readers", {})
 
 
@@ -50,7 +50,7 @@ def upgraded(path: Path, **options: object) -> Path:
 
 @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
 def test_it_equals_the_original(tmp_path: Path, wal: bool) -> None:
-    """The backup opens at version 18 and equals the original row by row and definition by definition."""
+    """The backup is version 18 and equals the original row by row and definition by definition."""
     path = make_file(tmp_path / "wallets.db", wal=wal)
     before = dump(path)
     copy = upgraded(path)
@@ -61,7 +61,7 @@ def test_it_equals_the_original(tmp_path: Path, wal: bool) -> None:
     assert dump(copy) == before
 
 
-def test_it_holds_what_a_killed_daemon_had_committed(tmp_path: Path) -> None:
+def test_it_contains_what_a_killed_daemon_had_committed(tmp_path: Path) -> None:
     """Rows that are only in the write-ahead log of a killed daemon are in the backup and in the upgraded file."""
     original = make_file(tmp_path / "original.db", wal=True)
     path = tmp_path / "wallets.db"
@@ -90,7 +90,7 @@ def test_it_has_the_file_mode_of_the_original(v18: Path, mode: int) -> None:
 
 
 def test_a_second_run_does_not_overwrite_it(v18: Path) -> None:
-    """Two backups of one second have two names, and the first keeps its bytes."""
+    """Two backups in one second have two names, and the first keeps its bytes."""
     first = upgraded(v18, clock=lambda: 5)
     content = first.read_bytes()
     with open_to_change(v18) as database:
@@ -100,8 +100,8 @@ def test_a_second_run_does_not_overwrite_it(v18: Path) -> None:
     assert first.read_bytes() == content
 
 
-def test_a_path_of_ones_own(v18: Path, tmp_path: Path) -> None:
-    """A path given as backup is where the backup goes, and an existing file there is not touched."""
+def test_a_given_path(v18: Path, tmp_path: Path) -> None:
+    """A path given as `backup` is used, and an existing file there is not changed."""
     target = tmp_path / "folder" / "my backup.db"
     target.parent.mkdir()
     target.write_text("precious")
@@ -111,8 +111,8 @@ def test_a_path_of_ones_own(v18: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("slash", ["", os.sep])
-def test_a_folder_of_ones_own(v18: Path, tmp_path: Path, slash: str) -> None:
-    """In a folder given as backup it has the name that it would have beside the file, and no other file is touched."""
+def test_a_given_folder(v18: Path, tmp_path: Path, slash: str) -> None:
+    """In a folder given as `backup` it has its usual name, and no other file is changed."""
     folder = tmp_path / "backups"
     folder.mkdir()
     copy = upgraded(v18, backup=f"{folder}{slash}", clock=lambda: 5)
@@ -123,8 +123,8 @@ def test_a_folder_of_ones_own(v18: Path, tmp_path: Path, slash: str) -> None:
     assert {file.name for file in folder.iterdir()} == {copy.name, copy.name.replace("v18", "v19")}
 
 
-def test_a_folder_that_is_not_there(v18: Path, tmp_path: Path) -> None:
-    """A path that ends as a folder's does is no name for a file: without the folder nothing is written or changed."""
+def test_a_missing_folder(v18: Path, tmp_path: Path) -> None:
+    """A path with a trailing slash is not a file name: without the folder nothing is written or changed."""
     before = dump(v18)
     with pytest.raises(WAIaaSError) as caught:
         upgraded(v18, backup=f"{tmp_path / 'nowhere'}{os.sep}")
@@ -133,8 +133,8 @@ def test_a_folder_that_is_not_there(v18: Path, tmp_path: Path) -> None:
     assert dump(v18) == before
 
 
-def test_an_empty_path_is_no_place(v18: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty path is refused, and not taken for the current folder; nothing is written or changed."""
+def test_an_empty_path_is_refused(v18: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty path is refused instead of meaning the current folder; nothing is written or changed."""
     monkeypatch.chdir(tmp_path)
     before = dump(v18)
     for change in (waiaas.upgrade, lambda database, backup: waiaas.downgrade(database, 18, backup=backup)):
@@ -146,16 +146,16 @@ def test_an_empty_path_is_no_place(v18: Path, tmp_path: Path, monkeypatch: pytes
     assert dump(v18) == before
 
 
-def test_one_that_fails_names_the_file_as_its_owner_does(v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Why there is no backup is told of the file under the name that was given, here one without its folder."""
+def test_an_error_names_the_file_as_the_caller_did(v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error about a failed backup names the file as the caller did, here without its folder."""
     monkeypatch.chdir(v18.parent)
     with pytest.raises(WAIaaSError) as caught:
         upgraded(Path(v18.name), backup=Path("nowhere") / "backup.db")
     assert (caught.value.reason, (caught.value.details or {})["path"]) == ("backup_failed", v18.name)
 
 
-def test_one_that_cannot_be_written_stops_the_upgrade(v18: Path, tmp_path: Path) -> None:
-    """Without a place for the backup nothing is changed, and the error says why and how to go on."""
+def test_an_unwritable_backup_blocks_the_upgrade(v18: Path, tmp_path: Path) -> None:
+    """If the backup cannot be written nothing is changed, and the error has the cause and the remedy."""
     before = v18.read_bytes()
     with open_to_change(v18) as database, pytest.raises(WAIaaSError) as caught:
         waiaas.upgrade(database, backup=tmp_path / "no such folder" / "backup.db")
@@ -168,8 +168,8 @@ def test_one_that_cannot_be_written_stops_the_upgrade(v18: Path, tmp_path: Path)
     assert v18.read_bytes() == before
 
 
-def test_a_damaged_file_is_found_by_its_backup(tmp_path: Path) -> None:
-    """Where pages of the original are damaged the copy's check fails, nothing is changed and no copy is left."""
+def test_a_corrupt_file_is_found_by_its_backup(tmp_path: Path) -> None:
+    """If pages of the original are corrupt the copy's check fails, nothing is changed and no copy is left."""
     path = make_file(tmp_path / "wallets.db", rows=300)
     content = bytearray(path.read_bytes())
     for page in range(5, len(content) // 4096, 7):
@@ -182,8 +182,8 @@ def test_a_damaged_file_is_found_by_its_backup(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["wallets.db"]
 
 
-def test_a_copy_that_the_disk_spoiled_is_no_backup(v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the original is whole and its copy is not, the upgrade is refused and no copy is left."""
+def test_a_corrupted_copy_is_not_a_backup(v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the original is intact and its copy is not, the upgrade is refused and no copy is left."""
     before = v18.read_bytes()
     copy = backup._copy
 
@@ -205,24 +205,24 @@ def test_a_copy_that_the_disk_spoiled_is_no_backup(v18: Path, monkeypatch: pytes
 
 
 @pytest.mark.slow
-def test_its_progress_is_told(tmp_path: Path) -> None:
-    """While the backup is written the caller hears of pages done and in all, ever more, up to all."""
+def test_its_progress_is_reported(tmp_path: Path) -> None:
+    """While the backup is written, progress reports pages done and the total, increasing up to the total."""
     path = make_file(tmp_path / "wallets.db", rows=9000)
     total = path.stat().st_size // 4096
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
     with open_to_change(path) as database:
         waiaas.upgrade(
-            database, progress=lambda told_: told.append(told_[2:]) if told_.phase == "backing up" else None
+            database, progress=lambda report: reported.append(report[2:]) if report.phase == "backing up" else None
         )
-    done = [pages for pages, _ in told]
-    assert {of for _, of in told} == {total}
+    done = [pages for pages, _ in reported]
+    assert {of for _, of in reported} == {total}
     assert 0 < done[0] < total
     assert done == sorted(done)
     assert done[-1] == total
 
 
 def test_it_is_private_while_it_is_written(tmp_path: Path) -> None:
-    """From its first page to its name the copy is its owner's alone, though everybody may read the original."""
+    """From its first page the copy is accessible only by its owner, even if everybody may read the original."""
     v18 = make_file(tmp_path / "wallets.db")
     v18.chmod(0o644)
     modes = set()
@@ -239,10 +239,10 @@ def test_it_is_private_while_it_is_written(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
-def test_one_that_a_crash_cut_short_never_has_its_name(tmp_path: Path, wal: bool) -> None:
-    """Killed before any line of it, a backup has its name only if it is whole; the next one leaves no rest of it.
+def test_an_incomplete_backup_never_has_its_name(tmp_path: Path, wal: bool) -> None:
+    """A backup killed before any line has its name only if complete, and the next backup removes the rest.
 
-    Before each line only if WAIAAS_STRESS is set.
+    Every line is tried only if WAIAAS_STRESS is set.
     """
     trial = Trial(make_file(tmp_path / "wallets.db", rows=100, wal=wal))
     every = 1 if os.environ.get("WAIAAS_STRESS") else 9
@@ -265,8 +265,8 @@ def test_one_that_a_crash_cut_short_never_has_its_name(tmp_path: Path, wal: bool
     assert 0 < named < killed
 
 
-def test_a_file_system_without_hard_links_will_do(v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no hard link can be made, the backup still gets a name of its own and never another file's."""
+def test_a_file_system_without_hard_links(v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a file system without hard links, the backup gets a new name and overwrites no other file."""
 
     def no_links(*_: object, **__: object) -> None:
         raise PermissionError("no hard links here")
@@ -282,14 +282,14 @@ def test_a_file_system_without_hard_links_will_do(v18: Path, monkeypatch: pytest
 
 @pytest.mark.parametrize(("bits", "kept"), [(0o4755, 0o644), (0o2660, 0o660), (0o1644, 0o644)], ids=oct)
 def test_it_has_no_special_bits(v18: Path, bits: int, kept: int) -> None:
-    """The bits setuid, setgid, sticky and execute of the original are not copied."""
+    """The setuid, setgid, sticky and execute bits of the original are not copied."""
     v18.chmod(bits)
     assert stat.S_IMODE(upgraded(v18).stat().st_mode) == kept
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another group")
 def test_it_has_the_group_of_the_original(v18: Path) -> None:
-    """A member of the original's group can read the backup, and nobody of the group of the process can."""
+    """A member of the original's group can read the backup, and the group of the process cannot."""
     os.chown(v18, 0, 65534)
     v18.chmod(0o640)
     copy = upgraded(v18)
@@ -297,7 +297,7 @@ def test_it_has_the_group_of_the_original(v18: Path) -> None:
 
 
 def test_without_that_group_only_the_owner_can_read_it(v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the process may not give the copy that group, others lose their permissions instead of gaining some."""
+    """If the process may not give the copy that group, others lose permissions instead of gaining some."""
     own = v18.stat()
     v18.chmod(0o664)
     original = os.stat_result((*own[:5], own.st_gid + 1, *own[6:]))
@@ -318,8 +318,8 @@ def test_without_that_group_only_the_owner_can_read_it(v18: Path, monkeypatch: p
     assert stat.S_IMODE(Path(str(report.backup)).stat().st_mode) == 0o600
 
 
-def test_a_file_that_was_swapped_in_gets_nothing(tmp_path: Path) -> None:
-    """If another user swaps the private folder for one of their own, nothing is written into theirs."""
+def test_a_replaced_folder_gets_nothing(tmp_path: Path) -> None:
+    """If another user replaces the private folder with one of their own, nothing is written there."""
     v18 = make_file(tmp_path / "wallets.db")
     theirs: list[Path] = []
 
@@ -343,13 +343,13 @@ def test_a_file_that_was_swapped_in_gets_nothing(tmp_path: Path) -> None:
 
 
 def test_it_is_the_file_byte_for_byte(v18: Path) -> None:
-    """Without a write-ahead log the bytes of the backup are those of the file, whatever the journal mode."""
+    """Without a write-ahead log the backup equals the file byte for byte, whatever the journal mode."""
     before = v18.read_bytes()
     assert upgraded(v18).read_bytes() == before
 
 
 def test_a_copy_by_pages_is_the_same_backup(v18: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that keeps many descriptors copies page by page, and finds that an earlier backup is the same."""
+    """A process that keeps many descriptors copies page by page, and recognises an equal earlier backup."""
     file = DatabaseFile(str(v18))
     target = f"{v18.name}.v18-20260102T03040{{}}Z.backup"
     first = write_backup(file, tmp_path / target.format(5), ProgressReporter(None))
@@ -361,7 +361,7 @@ def test_a_copy_by_pages_is_the_same_backup(v18: Path, tmp_path: Path, monkeypat
 @pytest.mark.parametrize(
     ("end", "cause"), [(OSError(errno.EIO, "Input/output error"), "Input/output error"), (b"", "nothing can be read")]
 )
-def test_a_read_that_fails_once_is_the_originals(
+def test_a_read_that_fails_once_is_blamed_on_the_original(
     v18: Path, monkeypatch: pytest.MonkeyPatch, end: OSError | bytes, cause: str
 ) -> None:
     """If the original cannot be read, the error does not blame the backup, even if the next read succeeds."""
@@ -388,7 +388,7 @@ def test_a_read_that_fails_once_is_the_originals(
 
 
 def test_another_file_is_not_copied(v18: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the path has led to another file for a moment, that file is not the backup."""
+    """If the path briefly leads to another file, that file is not backed up."""
     other = make_file(tmp_path / "other.db")
     before = v18.read_bytes()
     monkeypatch.setattr(backup, "lasting_reader", lambda _: probe.lasting_reader(str(other)))

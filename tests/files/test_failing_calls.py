@@ -1,4 +1,4 @@
-"""Commands in which a file call fails: their answer agrees with the file, and the next upgrade succeeds."""
+"""Commands with a failing file call: their result matches the file, and the next upgrade succeeds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from waiaas.migrations.opening import open_to_change
 
 pytestmark = pytest.mark.slow
 
-#: By kind of call, the errors beside EIO and ENOSPC that it can fail with: the name, and whether it lasts.
+#: By kind of call, the errors in addition to EIO and ENOSPC: the name, and whether it persists.
 _ERRORS = {
     "write": (("EDQUOT", True), ("EFBIG", True), ("EINTR", False), ("short", True)),
     "read": (("EINTR", False), ("short", True)),
@@ -27,9 +27,9 @@ _ERRORS = {
     "lock": (("ENOLCK", True),),
 }
 _ALWAYS = (("EIO", False), ("EIO", True), ("ENOSPC", False))
-#: How many calls of one kind fail in the long form, each by itself: 7,000 failures in all, and some minutes.
+#: How many calls of one kind fail in the long form, one at a time: 7,000 failures in total, and some minutes.
 _CALLS = 6
-#: What a test run has time for: how many failures of which scenarios.
+#: How many failures of which scenarios fit into a normal test run.
 _SHORT = {
     "upgrade 18 journal": 5,
     "upgrade 18 log no backup": 6,
@@ -46,7 +46,7 @@ def commands() -> Iterator[Commands]:
 
 
 def failures(trial: Trial, dice: random.Random, at_most: int) -> Iterator[Failure]:
-    """The failures of each kind of call, each error at some of the calls that the command makes."""
+    """The failures of each kind of call, with each error at some of the calls of the command."""
     for kind, count in trial.counts().items():
         for error, is_lasting in (*_ALWAYS, *_ERRORS.get(kind, ())):
             for number in sorted(dice.sample(range(1, count + 1), min(count, at_most))):
@@ -54,8 +54,8 @@ def failures(trial: Trial, dice: random.Random, at_most: int) -> Iterator[Failur
 
 
 @pytest.mark.parametrize("name", _SHORT)
-def test_the_answer_agrees_with_the_file(name: str, commands: Commands, tmp_path: Path) -> None:
-    """After a failed call, exit code and file agree, nothing is lost, and the next upgrade succeeds."""
+def test_the_result_matches_the_file(name: str, commands: Commands, tmp_path: Path) -> None:
+    """After a failed call, exit code and file match, nothing is lost, and the next upgrade succeeds."""
     dice = random.Random(name)
     trial = Trial(SCENARIOS[name], tmp_path, commands)
     some = dice.sample([*failures(trial, dice, 2)], _SHORT[name])
@@ -64,10 +64,10 @@ def test_the_answer_agrees_with_the_file(name: str, commands: Commands, tmp_path
 
 @pytest.mark.stress
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_the_answer_agrees_with_the_file_at_length(
+def test_many_results_match_the_file(
     name: str, commands: Commands, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Every kind of call fails in every way, at many places of the command."""
+    """Every kind of call fails in every way, at many points of the command."""
     dice = random.Random(name)
     trial = Trial(SCENARIOS[name], tmp_path, commands)
     runs = [(failure, *trial.run(failure)) for failure in failures(trial, dice, _CALLS)]
@@ -78,7 +78,7 @@ def test_the_answer_agrees_with_the_file_at_length(
 
 
 def test_a_commit_whose_folder_cannot_be_synced(commands: Commands, tmp_path: Path) -> None:
-    """A COMMIT that reports an error after the journal is gone is complete: exit code 0, and a warning says why."""
+    """A COMMIT that reports an error after the journal is deleted is complete: exit code 0 and a warning."""
     trial = Trial(SCENARIOS["upgrade 18 journal no backup"], tmp_path, commands)
     count = trial.count("sync", "")
     found = []
@@ -92,7 +92,7 @@ def test_a_commit_whose_folder_cannot_be_synced(commands: Commands, tmp_path: Pa
 
 
 def test_a_commit_whose_log_cannot_be_synced(commands: Commands, tmp_path: Path) -> None:
-    """A commit that failed when the log was synced does not come back when a later program recovers the log."""
+    """A commit that failed when the log was synced does not reappear when another program recovers the log."""
     trial = Trial(SCENARIOS["upgrade 18 log no backup"], tmp_path, commands)
     ended, wrong = trial.run(Failure(("sync",), "*", 1, is_lasting=True))
     assert (ended.code, wrong) == (1, [])
@@ -100,7 +100,7 @@ def test_a_commit_whose_log_cannot_be_synced(commands: Commands, tmp_path: Path)
 
 @pytest.mark.parametrize(("kind", "error", "code"), [("stat", "EIO", 1), ("chmod", "EPERM", 0)])
 def test_the_lock_of_an_upgrade_fails(kind: str, error: str, code: int, commands: Commands, tmp_path: Path) -> None:
-    """A lock file whose status cannot be read is refused; one that cannot be shared with others is still a lock."""
+    """A lock file whose status cannot be read is refused; one that cannot be shared is still a lock."""
     trial = Trial(SCENARIOS["connect 18 journal"], tmp_path, commands)
     lock = f".{NAME}.upgrading"
     codes = []
@@ -112,7 +112,7 @@ def test_the_lock_of_an_upgrade_fails(kind: str, error: str, code: int, commands
 
 
 def test_a_backup_whose_lock_fails(commands: Commands, tmp_path: Path) -> None:
-    """A backup that gets no lock on its copy is given up after some seconds, and the file is unchanged."""
+    """A backup that gets no lock on its copy gives up after some seconds, and the file is unchanged."""
     trial = Trial(SCENARIOS["upgrade 18 log left"], tmp_path, commands)
     ended, wrong = trial.run(Failure(("lock",), ".*/*", 4, "ENOLCK", is_lasting=True))
     assert wrong == []
@@ -124,14 +124,14 @@ def test_a_backup_whose_lock_fails(commands: Commands, tmp_path: Path) -> None:
     "name", ["upgrade 18 journal", "upgrade 18 log", "downgrade log", "check 18 log", "plan 18 log"]
 )
 def test_no_file_is_mapped_into_memory(name: str, commands: Commands, tmp_path: Path) -> None:
-    """No database, copy or backup is mapped while it is changed or inspected: a bad sector would kill the process."""
+    """No database, copy or backup is memory-mapped in use: a bad sector would kill the process."""
     trial = Trial(SCENARIOS[name], tmp_path, commands)
     assert trial.count("map", "*") == trial.count("map", "*-shm")
 
 
 @pytest.mark.parametrize("name", ["check 18 journal", "upgrade 18 journal", "upgrade 18 log no backup"])
 def test_a_file_that_cannot_be_read(name: str, commands: Commands, tmp_path: Path) -> None:
-    """A read of the original that keeps failing is reported as an I/O error of the original, with a backup too."""
+    """A persistent read error of the original is reported as its I/O error, with a backup too."""
     trial = Trial(SCENARIOS[name], tmp_path, commands)
     dice = random.Random(name)
     for number in dice.sample(range(1, trial.count("read", NAME) + 1), 4):
@@ -156,7 +156,7 @@ print(database.is_closed())
 def test_close_reports_a_log_that_cannot_be_written_back(
     error: str, reason: str, commands: Commands, tmp_path: Path
 ) -> None:
-    """`close` raises if the disk is full, or fails, at the checkpoint; the rows stay in the log, and are not lost."""
+    """`close` raises if the checkpoint fails, for example on a full disk; the rows stay in the log."""
     path = make_file(tmp_path / NAME, LATEST, wal=True)
     ended = commands.run(tmp_path, ["-c", _CLOSE], Failure(("write",), NAME, 1, error, is_lasting=True))
     assert (ended.code, ended.printed) == (0, f"{reason}\nTrue\n"), ended.errors
@@ -167,7 +167,7 @@ def test_close_reports_a_log_that_cannot_be_written_back(
     assert list(tmp_path.glob(f"{NAME}-*")) == []
 
 
-#: Limits of a process (RLIMIT_…), the value of each, and what the error says; `None` if the command succeeds.
+#: Limits of a process (RLIMIT_…), the value of each, and the text of the error; `None` if the command succeeds.
 _LIMITS = {
     "few files": ("NOFILE", 5, "too many open files"),
     "files for all but the backup": ("NOFILE", 9, "too many open files"),
@@ -189,21 +189,21 @@ main(["upgrade", "wallets.db"])
 
 @pytest.mark.parametrize("limit", _LIMITS)
 def test_limits_of_the_process(limit: str, commands: Commands, tmp_path: Path) -> None:
-    """Too few files, too small files and too little memory are errors that say so, and the file is unchanged."""
-    kind, value, said = _LIMITS[limit]
+    """Limits on files, file size and memory are reported as such, and the file is unchanged."""
+    kind, value, expected = _LIMITS[limit]
     path = make_file(tmp_path / NAME, wal=True)
     before = state_of(path)
     ended = commands.run(tmp_path, ["-c", _LIMITED, kind, value])
-    if said is None:
+    if expected is None:
         assert (ended.code, state_of(path).version) == (0, LATEST)
         return
     assert (ended.code, state_of(path)) == (1, before)
-    assert said in ended.errors
+    assert expected in ended.errors
     assert "Traceback" not in ended.errors
 
 
 def test_a_full_disk(commands: Commands, tmp_path: Path) -> None:
-    """On a disk that is full nothing is changed, and the error says so; a full folder for temporary files is named."""
+    """On a full disk nothing is changed, and the error reports it; a full folder for temporary files is named."""
     disk = tmp_path / "disk"
     disk.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", disk], capture_output=True).returncode:
@@ -219,7 +219,7 @@ def test_a_full_disk(commands: Commands, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("moment", [-1.0, 253_402_300_800.0, float("nan"), float("inf")])
-def test_a_clock_that_gives_no_usable_time(moment: float, tmp_path: Path) -> None:
+def test_an_unusable_clock(moment: float, tmp_path: Path) -> None:
     """A clock outside the years 1970 to 9999 is refused, and the file is unchanged."""
     path = make_file(tmp_path / NAME)
     before = contents(tmp_path)

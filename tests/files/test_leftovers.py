@@ -1,4 +1,4 @@
-"""What a killed process has left next to a database goes; what is in use, or somebody else's, stays."""
+"""Leftovers of killed processes next to a database are removed; files in use, or of others, are kept."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from support.command_line import run, variables_of_a_program
 
 from waiaas.files.leftovers import folder_in_use, remove_leftovers
 
-# A rehearsal that stops once its copy is made, and says so.
+# A rehearsal that stops once it has reported that its copy is made.
 _REHEARSE = """
 import sys, time
 from waiaas.inspection.rehearsal import rehearse
@@ -30,8 +30,8 @@ def folders(path: Path) -> list[Path]:
 
 
 @pytest.mark.slow
-def test_the_next_rehearsal_removes_the_copy_that_a_killed_one_left(v18: Path) -> None:
-    """A copy holds the signing key: it goes once nobody uses it, and not while a rehearsal runs."""
+def test_the_next_rehearsal_removes_the_copy_of_a_killed_one(v18: Path) -> None:
+    """A copy contains the signing key: it is removed once nobody uses it, and not during a rehearsal."""
     with subprocess.Popen(
         [sys.executable, "-c", _REHEARSE, v18],
         stdin=subprocess.PIPE,
@@ -49,8 +49,8 @@ def test_the_next_rehearsal_removes_the_copy_that_a_killed_one_left(v18: Path) -
     assert folders(v18) == []
 
 
-def test_names_that_only_look_alike_stay(tmp_path: Path) -> None:
-    """Only what this library makes is removed: folders of rehearsals, and the new files of version 0.1.0."""
+def test_similar_names_are_kept(tmp_path: Path) -> None:
+    """Only this library's files are removed: folders of rehearsals, and the new files of version 0.1.0."""
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "kept").touch()
     (tmp_path / ".waiaas-rehearsal-link").symlink_to(tmp_path / "elsewhere")
@@ -65,8 +65,8 @@ def test_names_that_only_look_alike_stay(tmp_path: Path) -> None:
     assert sorted(tmp_path.rglob("*")) == kept
 
 
-def test_a_folder_in_use_stays(tmp_path: Path) -> None:
-    """The lock that a process holds on its folder keeps others from removing it."""
+def test_a_folder_in_use_is_kept(tmp_path: Path) -> None:
+    """A folder that its process has locked is not removed by others."""
     folder = tmp_path / ".waiaas-rehearsal-a1b2"
     folder.mkdir()
     with folder_in_use(str(folder)):
@@ -77,8 +77,8 @@ def test_a_folder_in_use_stays(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to another user")
-def test_what_belongs_to_another_user_stays(tmp_path: Path) -> None:
-    """Root does not remove another user's folder, whose process it cannot know."""
+def test_folders_of_another_user_are_kept(tmp_path: Path) -> None:
+    """Root does not remove another user's folder, because it cannot know that user's processes."""
     folder = tmp_path / ".waiaas-rehearsal-a1b2"
     folder.mkdir()
     os.chown(folder, 65534, 65534)
@@ -86,8 +86,8 @@ def test_what_belongs_to_another_user_stays(tmp_path: Path) -> None:
     assert folder.exists()
 
 
-def test_a_new_database_removes_what_a_power_cut_left_of_the_last_try(tmp_path: Path) -> None:
-    """Version 0.1.0 could leave an empty file with a name of its own."""
+def test_a_new_database_removes_leftovers_of_a_power_cut(tmp_path: Path) -> None:
+    """Version 0.1.0 could leave an empty file with a temporary name."""
     (tmp_path / ".waiaas-0123456789abcdef").touch()
     assert run("init", tmp_path / "wallets.db").exit_code == 0
     assert [file.name for file in tmp_path.iterdir()] == ["wallets.db"]

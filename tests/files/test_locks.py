@@ -1,4 +1,4 @@
-"""Files that somebody else has locked, and the locks that this process has itself."""
+"""Files that another process has locked, and the locks of this process."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class TestBusy:
     BEGIN = ("BEGIN IMMEDIATE", "BEGIN EXCLUSIVE")
 
     @pytest.mark.parametrize("begin", BEGIN)
-    def test_a_locked_old_file_is_refused_for_now(self, v18: Path, begin: str) -> None:
-        """A file that another connection holds is refused after `busy_timeout`, unchanged, and may be tried again."""
+    def test_a_locked_old_file_is_refused(self, v18: Path, begin: str) -> None:
+        """A file that another connection holds is refused after `busy_timeout`, unchanged, with a retryable reason."""
         before = files(v18.parent)
         with plain(v18, begin):
             started = time.monotonic()
@@ -40,8 +40,8 @@ class TestBusy:
         assert query(v18, "SELECT max(version) FROM schema_version") == [(19,)]
 
     @pytest.mark.parametrize("begin", BEGIN)
-    def test_a_locked_empty_file_is_refused_for_now(self, tmp_path: Path, begin: str) -> None:
-        """An empty file in which another connection is just creating something is left to it."""
+    def test_a_locked_empty_file_is_refused(self, tmp_path: Path, begin: str) -> None:
+        """An empty file in which another connection is creating something is refused."""
         path = tmp_path / "wallets.db"
         path.touch()
         with plain(path, begin):
@@ -56,10 +56,8 @@ class TestBusy:
     @pytest.mark.parametrize(
         "statements", [("BEGIN IMMEDIATE",), ("BEGIN", "SELECT * FROM wallets")], ids=["writer", "reader"]
     )
-    def test_a_file_in_use_that_is_to_be_switched_to_the_log(
-        self, tmp_path: Path, statements: tuple[str, ...]
-    ) -> None:
-        """A version-19 file in rollback-journal mode that stays in use is refused in time, and not switched."""
+    def test_a_file_in_use_that_must_be_converted_to_a_log(self, tmp_path: Path, statements: tuple[str, ...]) -> None:
+        """A version-19 file in rollback-journal mode that stays in use is refused in time, and not converted."""
         path = make_file(tmp_path / "wallets.db", 19)
         before = files(tmp_path)
         with plain(path, *statements):
@@ -76,7 +74,7 @@ class TestBusy:
         ids=["writer", "reader"],
     )
     def test_a_current_file_in_use_can_be_opened(self, tmp_path: Path, statements: tuple[str, ...]) -> None:
-        """In write-ahead-log mode neither a reader nor a writer keeps others from opening and reading."""
+        """In write-ahead-log mode neither a reader nor a writer blocks opening and reading."""
         path = make_file(tmp_path / "wallets.db", 19, wal=True)
         with plain(path, *statements):
             database = waiaas.connect(path, busy_timeout=0.2).peewee
@@ -89,7 +87,7 @@ class TestBusy:
     def test_a_locked_file_with_a_log_is_waited_for_once(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[SqliteDatabase], object]
     ) -> None:
-        """Once refused, a file in write-ahead-log mode is closed without waiting for the same lock again."""
+        """After a refusal, a file in write-ahead-log mode is closed without waiting for the lock again."""
         path = make_file(tmp_path / "wallets.db", wal=True)
         monkeypatch.setattr("waiaas.migrations.opening.BUSY_TIMEOUT", 0.1)
         statements: list[str] = []
@@ -106,20 +104,20 @@ class TestBusy:
         assert database.is_closed()
         assert query(path, "SELECT max(version) FROM schema_version") == [(18,)]
 
-    def test_an_old_file_in_use_can_be_opened_as_it_is(self, v18: Path) -> None:
-        """With `upgrade=False` a writer elsewhere does not keep anyone from reading."""
+    def test_an_old_file_in_use_can_be_opened_without_an_upgrade(self, v18: Path) -> None:
+        """With `upgrade=False`, a writer in another process does not block reading."""
         with plain(v18, "BEGIN IMMEDIATE"):
             database = open_unchanged(v18, busy_timeout=0.2)
             assert database.execute_sql("SELECT count(*) FROM sessions").fetchone() == (12,)
             database.close_all()
 
-    def test_waits_for_a_lock_that_is_let_go(self, v18: Path) -> None:
-        """A file that is let go within `busy_timeout` is upgraded."""
-        told = threading.Event()
+    def test_waits_for_a_lock_to_be_released(self, v18: Path) -> None:
+        """A file that is unlocked within `busy_timeout` is upgraded."""
+        is_waiting = threading.Event()
         with plain(v18) as other, ThreadPoolExecutor(1) as pool:
             other.execute("BEGIN IMMEDIATE")
-            opening = pool.submit(lambda: waiaas.connect(v18, progress=lambda _: told.set()).close())
-            assert told.wait(10)
+            opening = pool.submit(lambda: waiaas.connect(v18, progress=lambda _: is_waiting.set()).close())
+            assert is_waiting.wait(10)
             assert not opening.done()
             other.execute("ROLLBACK")
             opening.result(10)
@@ -141,7 +139,7 @@ class TestLocksOfThisProcess:
     """
 
     def test_are_kept_by_a_refused_connect(self, v18: Path) -> None:
-        """A write lock that this process holds is still held after `connect` was refused because of it."""
+        """A write lock of this process is still held after `connect` was refused because of it."""
         with plain(v18, "BEGIN IMMEDIATE"):
             assert run_python(TRY_TO_WRITE, v18) == "database is locked\n"
             assert refused(v18, busy_timeout=0.1).reason == "database_busy"
@@ -149,7 +147,7 @@ class TestLocksOfThisProcess:
         assert run_python(TRY_TO_WRITE, v18) == "taken\n"
 
     def test_are_kept_by_a_second_connect(self, tmp_path: Path) -> None:
-        """What this process writes, another process sees, though a second `connect` of the file came between."""
+        """Other processes see what this process writes, even if it has connected to the file a second time."""
         path = tmp_path / "wallets.db"
         first = waiaas.connect(path).peewee
         first.execute_sql("INSERT INTO wc_store VALUES ('first', '1')")

@@ -1,4 +1,4 @@
-"""A file that many processes open at once."""
+"""Many processes open the same file at once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def workers() -> Iterator[list[Worker]]:
 class TestManyProcesses:
     @staticmethod
     def connect_all(workers: list[Worker], path: Path) -> list[Any]:
-        """What each process found in schema_version, or the error it got."""
+        """Return what each process found in schema_version, or its error."""
         for worker in workers:
             worker.ask(path)
         return [worker.answer() for worker in workers]

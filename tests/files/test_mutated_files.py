@@ -1,4 +1,4 @@
-"""Mutated files: "done" means that nothing is lost, "refused" that nothing changed, and every command ends."""
+"""With mutated files, success loses nothing, a refusal changes nothing, and every command ends."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SEEDS = int(os.environ.get("WAIAAS_MUTATIONS", "210"))
 
 
 class Worker:
-    """A process that tries one file after the other; it is killed if it takes too long over one."""
+    """A process that tries one file after another, and is killed if it takes too long."""
 
     def __init__(self) -> None:
         self._process = start_python("-m", "support.mutated_files")
@@ -35,7 +35,7 @@ class Worker:
         assert self._process.stdout is not None
         self._process.stdin.write(f"{json.dumps(case)}\n")
         self._process.stdin.flush()
-        # Four commands, of which each may take its time; a machine under load gets as much again.
+        # The limit for four commands; a machine under load gets twice as long.
         ready, _, _ = select.select([self._process.stdout], [], [], 8 * SECONDS)
         line = self._process.stdout.readline() if ready else ""
         if not line:
@@ -51,7 +51,7 @@ class Worker:
 
 
 def tried(cases: Iterable[Case], processes: int) -> Iterator[tuple[Case, dict[str, Any]]]:
-    """Each case with what was seen."""
+    """Return each case with its results."""
     workers = [Worker() for _ in range(processes)]
     every = list(cases)
 
@@ -68,7 +68,7 @@ def tried(cases: Iterable[Case], processes: int) -> Iterator[tuple[Case, dict[st
 
 
 def wrong_in(results: Iterable[tuple[Case, dict[str, Any]]]) -> tuple[list[str], dict[str, Any]]:
-    """What must not be, with the case; and how often each outcome was seen, the longest time, the most memory."""
+    """Return the failures with their cases, the counts of outcomes, the longest time and the most memory."""
     wrong: list[str] = []
     outcomes: Counter[str] = Counter()
     longest, memory, count = 0.0, 0, 0
@@ -81,7 +81,7 @@ def wrong_in(results: Iterable[tuple[Case, dict[str, Any]]]) -> tuple[list[str],
 
 
 def test_a_few_mutated_files() -> None:
-    """With fixed seeds, one file of each version and kind: no traceback, no loss, no change by a refusal."""
+    """For fixed seeds, one file of each version and kind: no traceback, no loss, no change by a refusal."""
     pairs = enumerate(itertools.product(VERSIONS, KINDS))
     cases = [(version, kind, 1000 + number) for number, (version, kind) in pairs]
     wrong, _ = wrong_in(tried(cases, 1))

@@ -1,4 +1,4 @@
-"""The file that a path meant at first, and the files next to it that SQLite would read with it."""
+"""Only the file that the path meant at first is opened, and only SQLite's own files next to it are used."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def put(database: SqliteDatabase, key: str) -> None:
 
 
 class TestWorkingFolder:
-    """A relative path names the file that it named at the start, whatever the working folder is later."""
+    """A relative path means the file in the initial working folder, wherever the process is later."""
 
     @pytest.fixture
     def other(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        """Another folder with a database of the same name; the working folder is the first one's."""
+        """Another folder with a database of the same name; the working folder is that of the first."""
         for name in ("first", "other"):
             (tmp_path / name).mkdir()
             make_file(tmp_path / name / "w.db", rows=3)
@@ -52,7 +52,7 @@ class TestWorkingFolder:
         return tmp_path / "other"
 
     def test_an_upgrade_backs_up_its_own_file(self, tmp_path: Path, other: Path) -> None:
-        """After a change of the working folder the backup is one of the file that is upgraded, and next to it."""
+        """After a change of the working folder, the backup is of the upgraded file and next to it."""
         execute(tmp_path / "first" / "w.db", "UPDATE wc_store SET value = 'first'")
         before, others = dump(tmp_path / "first" / "w.db"), files(other)
         database = open_unchanged("w.db")
@@ -79,7 +79,7 @@ class TestWorkingFolder:
 
     @pytest.mark.parametrize("there", ["a file", "nothing"])
     def test_another_thread_opens_the_same_file(self, tmp_path: Path, other: Path, there: str) -> None:
-        """A connection of a new thread, and one after `close`, reaches the first file and creates none."""
+        """A connection of a new thread, or after `close`, opens the first file and creates none."""
         if there == "nothing":
             (other / "w.db").unlink()
         others = files(other)
@@ -95,7 +95,7 @@ class TestWorkingFolder:
 
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
     def test_a_forked_process_opens_the_same_file(self, tmp_path: Path, other: Path) -> None:
-        """A child that works in another folder writes into the parent's file."""
+        """A child process in another folder writes to the parent's file."""
         others = files(other)
         code = """
 import os, sys, waiaas
@@ -115,8 +115,8 @@ database.close_all()
         assert "child" in keys(tmp_path / "first" / "w.db")
         assert files(other) == others
 
-    def test_refusals_name_the_file_as_it_was_typed(self, tmp_path: Path, other: Path) -> None:
-        """A refusal after a change of the working folder repeats the path as its owner typed it."""
+    def test_refusals_show_the_path_as_it_was_typed(self, tmp_path: Path, other: Path) -> None:
+        """A refusal after a change of the working folder shows the path as it was typed."""
         database = waiaas.connect("w.db").peewee
         database.close()
         os.chdir(other)
@@ -125,8 +125,8 @@ database.close_all()
             database.connect()
         assert (caught.value.details or {})["path"] == "w.db"
 
-    def test_a_link_that_is_changed_later_has_no_effect(self, tmp_path: Path, other: Path) -> None:
-        """A symbolic link is followed once: later connections open the file that it led to at the start."""
+    def test_a_later_change_of_a_link_has_no_effect(self, tmp_path: Path, other: Path) -> None:
+        """A symbolic link is followed once: later connections open its first target."""
         link = tmp_path / "link.db"
         link.symlink_to(tmp_path / "first" / "w.db")
         database = waiaas.connect(link).peewee
@@ -159,7 +159,7 @@ class TestReplaced:
     def test_a_later_connection_is_refused_and_creates_nothing(
         self, tmp_path: Path, change: Callable[[Path], None]
     ) -> None:
-        """A new thread and a reopened database are refused; no file appears, and none changes."""
+        """A new thread and a reopened database are refused; no file is created or changed."""
         path = tmp_path / "wallets.db"
         database = waiaas.connect(path).peewee
         database.close()
@@ -173,7 +173,7 @@ class TestReplaced:
         assert files(tmp_path) == before
 
     def test_a_write_on_an_open_connection_is_refused(self, tmp_path: Path, change: Callable[[Path], None]) -> None:
-        """A transaction on a connection that is still open is refused: it would write where nobody looks."""
+        """A transaction on an open connection is refused, because its writes would be lost."""
         path = tmp_path / "wallets.db"
         database = waiaas.connect(path).peewee
         change(path)
@@ -188,7 +188,7 @@ class TestReplaced:
     @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
     @pytest.mark.parametrize("by", ["waiaas", "peewee"])
     def test_an_upgrade_is_refused(self, tmp_path: Path, change: Callable[[Path], None], by: str, wal: bool) -> None:
-        """An upgrade on a connection whose file is no longer there is refused; nothing is written."""
+        """An upgrade on a connection whose file is gone is refused; nothing is written."""
         path = make_file(tmp_path / "wallets.db", wal=wal)
         database = open_unchanged(path) if by == "waiaas" else SqliteDatabase(str(path))
         database.connect(reuse_if_open=True)
@@ -211,10 +211,10 @@ class TestReplaced:
             ("changing tables and rows", True),
         ],
     )
-    def test_an_upgrade_whose_file_goes_meanwhile_is_taken_back(
+    def test_an_upgrade_of_a_replaced_file_is_rolled_back(
         self, tmp_path: Path, change: Callable[[Path], None], phase: str, wal: bool
     ) -> None:
-        """A file that is changed for another during its upgrade keeps its version, and so does the other."""
+        """If a file is replaced during its upgrade, neither file changes its version."""
         path = make_file(tmp_path / "wallets.db", wal=wal)
         rows = dump(path)
         done = False
@@ -273,12 +273,12 @@ COMMANDS = {
 
 
 class TestSidecars:
-    """What is next to a database and is not the work of SQLite for one who may write the database."""
+    """Files next to a database that were not made by SQLite for a user who may write the database."""
 
     @pytest.mark.parametrize("suffix", SIDECARS)
     @pytest.mark.parametrize("make", NOT_FILES.values(), ids=NOT_FILES)
     @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
-    def test_what_is_not_a_regular_file_is_refused(
+    def test_irregular_files_are_refused(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, make: Callable[[str], None], wal: bool
     ) -> None:
         """A FIFO, link, folder or socket is refused by name before SQLite opens anything, by every command."""
@@ -295,8 +295,8 @@ class TestSidecars:
         assert (path.read_bytes(), sorted(os.listdir())) == before
 
     @pytest.mark.parametrize("suffix", SIDECARS)
-    def test_a_fifo_does_not_stop_a_new_connection(self, tmp_path: Path, suffix: str) -> None:
-        """A connection of another thread is refused as well, and does not wait for a writer that never comes."""
+    def test_a_fifo_does_not_block_a_new_connection(self, tmp_path: Path, suffix: str) -> None:
+        """A connection of another thread is refused too, and does not wait for a FIFO's writer."""
         path = tmp_path / "wallets.db"
         database = waiaas.connect(path).peewee
         database.close()
@@ -307,7 +307,7 @@ class TestSidecars:
 
     @pytest.mark.parametrize("kind", ["fifo", "folder"])
     def test_a_database_that_is_not_a_file_is_refused(self, tmp_path: Path, kind: str) -> None:
-        """A FIFO or folder as the database itself is refused by every command, also behind a link."""
+        """A FIFO or folder instead of the database is refused by every command, even through a link."""
         path = tmp_path / "wallets.db"
         NOT_FILES[kind](str(path))
         link = tmp_path / "link.db"
@@ -336,7 +336,7 @@ class TestSidecars:
 
     @as_root
     def test_another_users_journal_does_not_replace_the_content(self, tmp_path: Path) -> None:
-        """A journal that another user planted, which SQLite would write back, is refused and the file is unchanged."""
+        """A journal that another user planted, which SQLite would roll back, is refused and the file is unchanged."""
         folder = tmp_path / "theirs"
         folder.mkdir()
         theirs, path = make_file(folder / "wallets.db", rows=3), make_file(tmp_path / "wallets.db")
@@ -353,7 +353,7 @@ class TestSidecars:
         [(0o600, NOBODY, NOBODY), (0o600, NOBODY, 0), (0o600, 0, 0), (0o660, 0, NOBODY), (0o666, 0, NOBODY)],
         ids=["the owner's", "root's", "one's own", "the group's", "everybody's"],
     )
-    def test_who_may_write_the_database_may_have_its_log(
+    def test_logs_of_users_who_may_write_the_database_are_trusted(
         self, tmp_path: Path, file_mode: int, database_owner: int, sidecar_owner: int
     ) -> None:
         """Logs of the owner, of root, and of a member of a group that may write the database are trusted."""
@@ -367,7 +367,7 @@ class TestSidecars:
         database.close_all()
 
     @as_root
-    def test_a_stranger_to_the_group_may_not(self, tmp_path: Path) -> None:
+    def test_logs_of_other_users_are_not_trusted(self, tmp_path: Path) -> None:
         """A user who is not in the group that may write the database is not trusted."""
         path = make_file(tmp_path / "wallets.db", wal=True)
         os.chown(path, 0, 0)
@@ -378,7 +378,7 @@ class TestSidecars:
 
     @as_root
     def test_users_of_one_group_open_a_file_in_turn(self) -> None:
-        """A file that a group shares is used by two users, each with the other's log next to it."""
+        """Two users of a group can use a shared file in turn, each with the other's log next to it."""
         with tempfile.TemporaryDirectory() as name, Worker("nobody") as nobody:
             assert nobody.answer() == "ready"
             folder = Path(name)
@@ -398,11 +398,11 @@ class TestSidecars:
 
 
 class TestLogWithoutDatabase:
-    """An empty file with a log or journal that has content: SQLite deletes these."""
+    """An empty file with a log or journal that has content, which SQLite would delete."""
 
     @pytest.fixture(params=["-wal", "-journal"])
     def left(self, request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-        """A database file that was emptied, with the log of a daemon that was killed."""
+        """A database file that was truncated to nothing, with the log of a killed daemon."""
         path, suffix = tmp_path / "wallets.db", request.param
         folder = tmp_path / "daemon"
         folder.mkdir()
@@ -416,7 +416,7 @@ class TestLogWithoutDatabase:
 
     @pytest.mark.parametrize("command", COMMANDS)
     def test_every_command_refuses_it(self, left: Path, command: str) -> None:
-        """The log stays, byte for byte, and the file stays empty."""
+        """The log is unchanged, byte for byte, and the file stays empty."""
         before = files(left.parent)
         result = run(*COMMANDS[command], left, "--json")
         error = only_object(result.stdout)["error"]["details"]
@@ -426,7 +426,7 @@ class TestLogWithoutDatabase:
     @pytest.mark.parametrize("empty", [True, False], ids=["empty", "missing"])
     @pytest.mark.parametrize("open_it", [waiaas.connect, make_version_18], ids=["connect", "make_version_18"])
     def test_so_does_creating_a_database(self, left: Path, empty: bool, open_it: Callable[[Path], Any]) -> None:
-        """`connect`, `init` and the demo create nothing in the place of the lost file."""
+        """`connect`, `init` and the demo do not create a database in place of the lost file."""
         if not empty:
             left.unlink()
         before = files(left.parent)
@@ -436,7 +436,7 @@ class TestLogWithoutDatabase:
         assert only_object(run("init", left, "--json").stdout)["error"]["details"]["reason"] == "log_without_database"
         assert files(left.parent) == before
 
-    def test_what_a_crash_of_init_left_is_no_loss(self, tmp_path: Path) -> None:
+    def test_a_crashed_init_can_be_repeated(self, tmp_path: Path) -> None:
         """An empty file with the journal of its first transaction becomes a database."""
         path, other = tmp_path / "wallets.db", tmp_path / "other.db"
         with plain(other, "PRAGMA cache_size = 1", "BEGIN", "CREATE TABLE t (a)", "INSERT INTO t VALUES (1)"):
@@ -459,7 +459,7 @@ URLS = (
 
 
 class TestURLs:
-    """A URL in the place of a path is refused, and nothing repeats it."""
+    """A URL instead of a path is refused and not repeated."""
 
     @pytest.mark.parametrize("url", URLS)
     @pytest.mark.parametrize("kind", [str, Path, os.fsencode], ids=["str", "Path", "bytes"])
@@ -469,7 +469,7 @@ class TestURLs:
     def test_are_refused(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, kind: Any, call: Callable[[Any], Any]
     ) -> None:
-        """Message, details and every exception of the chain contain no password; no file or folder appears."""
+        """Message, details and every exception of the chain contain no password, and no file is created."""
         if is_postgresql_url(kind(url)) and call in (waiaas.connect, waiaas.rehearse):
             pytest.skip("the URL of a PostgreSQL database is a target")
         monkeypatch.chdir(tmp_path)
@@ -486,7 +486,7 @@ class TestURLs:
     def test_no_command_prints_them(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, as_json: Any
     ) -> None:
-        """No command prints a password, whatever place of the command line the URL is in."""
+        """No command prints a password, wherever the URL is on the command line."""
         monkeypatch.chdir(tmp_path)
         lines = [[*arguments, url] for arguments in COMMANDS.values()]
         lines += [["init", url], ["demo", url], [url], ["status", "a.db", url], ["downgrade", "a.db", f"--to={url}"]]
@@ -498,7 +498,7 @@ class TestURLs:
         assert list(tmp_path.iterdir()) == []
 
     def test_as_a_backup_they_are_refused(self, v18: Path) -> None:
-        """A URL as the place of the backup is refused before anything is written, without its password."""
+        """A URL as the backup's path is refused before anything is written, without its password."""
         before = files(v18.parent)
         database = open_unchanged(v18)
         with pytest.raises(WAIaaSError) as caught:

@@ -1,4 +1,4 @@
-"""Other programs that have a database file open while it is upgraded."""
+"""Other programs that have a database open during its upgrade."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ sys.stdin.read()
 
 @contextmanager
 def another_program(path: Path) -> Iterator[int]:
-    """A process that has read the file and keeps its connection; its id."""
+    """Start a process that has read the file and keeps its connection; yield its id."""
     with start_python("-c", OPEN, path) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "open\n"
@@ -37,7 +37,7 @@ def another_program(path: Path) -> Iterator[int]:
 
 @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
 def test_an_upgrade_warns_of_them(tmp_path: Path, caplog: pytest.LogCaptureFixture, wal: bool) -> None:
-    """The report and the log name the process that has the file open, with or without a lock of its own."""
+    """The report and the log name the process that has the file open, with or without a lock."""
     path = make_file(tmp_path / "wallets.db", wal=wal)
     database = open_unchanged(path)
     with another_program(path) as process, caplog.at_level(logging.WARNING, "waiaas"):
@@ -53,7 +53,7 @@ def test_an_upgrade_warns_of_them(tmp_path: Path, caplog: pytest.LogCaptureFixtu
 
 
 def test_a_downgrade_warns_of_them(tmp_path: Path) -> None:
-    """So does the report of a downgrade."""
+    """The report of a downgrade does so too."""
     path = make_file(tmp_path / "wallets.db", 19, wal=True)
     database = waiaas.connect(path).peewee
     with another_program(path):
@@ -63,7 +63,7 @@ def test_a_downgrade_warns_of_them(tmp_path: Path) -> None:
 
 
 def test_the_command_prints_them(tmp_path: Path) -> None:
-    """The terminal shows the warning with what to do, and --json has it with the programs."""
+    """The terminal shows the warning with its hint, and --json includes the programs."""
     path = make_file(tmp_path / "wallets.db", wal=True)
     with another_program(path) as process:
         result = run("upgrade", path)
@@ -75,7 +75,7 @@ def test_the_command_prints_them(tmp_path: Path) -> None:
 
 
 def test_without_them_there_is_no_warning(tmp_path: Path) -> None:
-    """An upgrade of a file that only this process has open, by several connections, warns of nothing."""
+    """If only this process has the file open, even with several connections, there is no warning."""
     path = make_file(tmp_path / "wallets.db", wal=True)
     first, second = (open_unchanged(path) for _ in range(2))
     second.execute_sql("SELECT * FROM wallets").fetchall()

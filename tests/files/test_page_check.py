@@ -1,4 +1,4 @@
-"""Files that are damaged, or whose log is another's: refused before any change, and no row of two files mixed."""
+"""A corrupt file, or one with another file's log, is refused before any change, and rows are never mixed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def upgrade(path: Path | str, backup: bool) -> None:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """What stands in a folder, but for an empty log and the index of a log, which SQLite makes anew."""
+    """Return the contents of a folder, except an empty log and the index of a log, which SQLite recreates."""
     return {
         file.name: hashlib.sha256(file.read_bytes()).hexdigest()
         for file in folder.iterdir()
@@ -51,7 +51,7 @@ def refused(path: Path, way: Callable[[Path], None]) -> WAIaaSError:
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
 def test_a_page_of_garbage_is_refused_wherever_it_is(tmp_path: Path, wal: bool, way: Callable[[Path], None]) -> None:
-    """A file of which any page is damaged is refused as such: nothing of it changes, and no backup is left."""
+    """A file with any corrupt page is refused as corrupt: nothing of it changes, and no backup is left."""
     path = make_file(tmp_path / "wallets.db", wal=wal)
     good = path.read_bytes()
     for start in range(PAGE, len(good), 5 * PAGE):
@@ -65,10 +65,10 @@ def test_a_page_of_garbage_is_refused_wherever_it_is(tmp_path: Path, wal: bool, 
 @pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 @pytest.mark.parametrize("version", [1, 18])
-def test_a_bit_that_flipped_never_costs_a_row(tmp_path: Path, version: int, way: Callable[[Path], None]) -> None:
-    """A file with one wrong bit is refused as it is, or upgraded with every row that can be read in it.
+def test_a_flipped_bit_never_loses_a_row(tmp_path: Path, version: int, way: Callable[[Path], None]) -> None:
+    """A file with one flipped bit is refused unchanged, or upgraded with every readable row.
 
-    SQLite keeps no checksum: a bit inside a value is another value to it.
+    SQLite keeps no checksum: a flipped bit inside a value is just another value.
     """
     path = make_file(tmp_path / "wallets.db", version)
     good = path.read_bytes()
@@ -101,7 +101,7 @@ def test_a_bit_that_flipped_never_costs_a_row(tmp_path: Path, version: int, way:
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
 def test_a_truncated_file_is_refused(tmp_path: Path, wal: bool, way: Callable[[Path], None]) -> None:
-    """A file that was cut off anywhere behind its header is refused as damaged, and nothing of it changes."""
+    """A file truncated anywhere after its header is refused as corrupt, and nothing of it changes."""
     path = make_file(tmp_path / "wallets.db", wal=wal)
     good = path.read_bytes()
     for size in (100, PAGE, PAGE + 1, len(good) // 2, len(good) - PAGE, len(good) - 1):
@@ -114,8 +114,8 @@ def test_a_truncated_file_is_refused(tmp_path: Path, wal: bool, way: Callable[[P
 
 
 @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
-def test_each_fact_of_damage_is_one_clean_line(tmp_path: Path, wal: bool) -> None:
-    """What SQLite tells of several pages in one text is told fact by fact, by the check and by refusals."""
+def test_each_corrupt_page_is_one_line(tmp_path: Path, wal: bool) -> None:
+    """SQLite's one text about several pages is split into one line each, in checks and refusals."""
     path = make_file(tmp_path / "wallets.db", wal=wal)
     content = bytearray(path.read_bytes())
     roots = query(path, "SELECT rootpage FROM sqlite_master WHERE type = 'index' AND tbl_name = 'transactions'")
@@ -124,8 +124,8 @@ def test_each_fact_of_damage_is_one_clean_line(tmp_path: Path, wal: bool) -> Non
     path.write_bytes(content)
     with open_read_only(path) as database:
         facts = damage(database.connection(), checks=True)
-        told = [finding.message for finding in waiaas.check(database).findings if finding.kind == "damage"]
-    assert told == facts
+        messages = [finding.message for finding in waiaas.check(database).findings if finding.kind == "damage"]
+    assert messages == facts
     assert len([fact for fact in facts if "age " in fact]) >= 2
     assert [fact for fact in facts if "\n" in fact or "***" in fact or not fact] == []
     for way in WAYS.values():
@@ -139,10 +139,10 @@ ODD_NAMES = ("a?mode=rw#b%41.db", "지갑 1.db")
 @pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 @pytest.mark.parametrize("name", [*NAMES, *ODD_NAMES])
-def test_damage_is_reported_with_the_path_that_was_given(
+def test_corruption_is_reported_with_the_given_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, way: Callable[[str], None]
 ) -> None:
-    """An error names the path that the caller gave, relative or not, wherever the damage is."""
+    """An error contains the path that the caller gave, relative or not, wherever the corruption is."""
     monkeypatch.chdir(tmp_path)
     given = name.format(folder=tmp_path.name, parent=tmp_path)
     wal = [*NAMES, *ODD_NAMES].index(name) % 2 == 1
@@ -160,7 +160,7 @@ def test_damage_is_reported_with_the_path_that_was_given(
 
 
 def test_a_list_of_free_pages_that_names_a_used_one_is_refused(v18: Path) -> None:
-    """A free list that leads to a page in use, over which the upgrade would write, is refused."""
+    """A free list with a page in use, which the upgrade would overwrite, is refused."""
     execute(v18, "CREATE TABLE junk AS SELECT zeroblob(20000)", "DROP TABLE junk")
     content = bytearray(v18.read_bytes())
     (root,) = query(v18, "SELECT rootpage FROM sqlite_master WHERE name = 'transactions'")[0]
@@ -172,16 +172,16 @@ def test_a_list_of_free_pages_that_names_a_used_one_is_refused(v18: Path) -> Non
         assert refused(v18, way).reason == "corrupt"
 
 
-def test_a_value_that_its_check_does_not_allow_is_no_damage(v18: Path) -> None:
-    """A row of a table that the upgrade leaves alone stops nothing, though its CHECK would not take it today."""
+def test_a_value_that_violates_its_check_is_not_corruption(v18: Path) -> None:
+    """A row that violates its CHECK blocks nothing if the upgrade does not change its table."""
     execute(v18, "PRAGMA ignore_check_constraints = ON", "UPDATE wallets SET chain = 'bitcoin' WHERE rowid = 1")
     upgrade(v18, True)
     assert query(v18, "SELECT chain FROM wallets WHERE rowid = 1") == [("bitcoin",)]
 
 
 @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
-def test_checks_hold_again_after_the_look_at_the_pages(tmp_path: Path, wal: bool) -> None:
-    """The look leaves CHECKs out, and puts them back: after the upgrade the connection heeds them as before."""
+def test_checks_are_enforced_after_the_page_check(tmp_path: Path, wal: bool) -> None:
+    """The page check disables CHECKs and enables them again: the connection enforces them after the upgrade."""
     with open_to_change(make_file(tmp_path / "wallets.db", wal=wal)) as database:
         waiaas.upgrade(database, backup=False)
         assert database.pragma("ignore_check_constraints") == 0
@@ -189,8 +189,8 @@ def test_checks_hold_again_after_the_look_at_the_pages(tmp_path: Path, wal: bool
             database.execute_sql("UPDATE wallets SET chain = 'bitcoin'")
 
 
-def test_what_only_the_program_has_is_stood_in_for_and_taken_away() -> None:
-    """A CHECK with a function and a column with a collation of the program's own can be looked at; neither stays."""
+def test_functions_and_collations_of_a_program_are_stubbed_temporarily() -> None:
+    """A CHECK with a program's function and a column with its collation can be checked; no stub remains."""
     with (
         closing(sqlite3.connect(":memory:", isolation_level=None)) as program,
         closing(sqlite3.connect(":memory:", isolation_level=None)) as copy,
@@ -212,7 +212,7 @@ def test_what_only_the_program_has_is_stood_in_for_and_taken_away() -> None:
 
 
 def left_log(path: Path, make: Callable[[Path], Path], statement: str) -> bytes:
-    """The write-ahead log that a killed program leaves beside a file after a statement."""
+    """Return the write-ahead log that a killed program leaves next to a file after a statement."""
     make(path)
     with closing(sqlite3.connect(path, isolation_level=None)) as daemon:
         daemon.execute("PRAGMA wal_autocheckpoint = 0")
@@ -246,7 +246,7 @@ FOREIGN = {
 def test_the_log_of_another_file_is_refused(
     tmp_path: Path, make: Callable[[Path], Path], statement: str, wal: bool, way: Callable[[Path], None]
 ) -> None:
-    """Another file's log, which SQLite takes for this one's, is refused; without it the file has all its rows."""
+    """Another file's log, which SQLite would accept, is refused; without it the file has all its rows."""
     log = left_log(tmp_path / "other.db", make, statement)
     (tmp_path / "folder").mkdir()
     path = make_file(tmp_path / "folder" / "wallets.db", rows=40, wal=wal)
@@ -262,8 +262,8 @@ def test_the_log_of_another_file_is_refused(
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
-def test_a_log_of_garbage_is_none(tmp_path: Path, wal: bool, way: Callable[[Path], None]) -> None:
-    """A log without a valid header is none to SQLite: the file is upgraded with all its rows."""
+def test_a_log_of_garbage_is_ignored(tmp_path: Path, wal: bool, way: Callable[[Path], None]) -> None:
+    """SQLite ignores a log without a valid header: the file is upgraded with all its rows."""
     path = make_file(tmp_path / "wallets.db", wal=wal)
     before = dump(path)
     Path(f"{path}-wal").write_bytes(random.Random(1).randbytes(50_000))
@@ -276,7 +276,7 @@ def test_a_log_of_garbage_is_none(tmp_path: Path, wal: bool, way: Callable[[Path
 @pytest.mark.parametrize("index", ["another file's", "garbage", "empty"])
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 def test_the_index_of_another_log_does_not_matter(tmp_path: Path, way: Callable[[Path], None], index: str) -> None:
-    """Beside a killed daemon's log a `-shm` that is not its own is made anew: committed rows are all there."""
+    """A wrong `-shm` next to a killed daemon's log is recreated: all committed rows are present."""
     (tmp_path / "daemon").mkdir()
     (tmp_path / "folder").mkdir()
     path, original = tmp_path / "folder" / "wallets.db", make_file(tmp_path / "daemon" / "wallets.db", wal=True)

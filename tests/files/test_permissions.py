@@ -1,4 +1,4 @@
-"""Files and folders that their user may not write or read."""
+"""Files and folders that the user may not write or read."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from support.sqlite_files import execute, files, killed, mode, plain
 
 @pytest.fixture(scope="module")
 def nobody() -> Iterator[Worker]:
-    """A process of a user whom permissions bind."""
+    """A process of an unprivileged user, to whom permissions apply."""
     with Worker("nobody") as worker:
         assert worker.answer() == "ready"
         yield worker
 
 
 class TestPermissions:
-    """Who runs the tests as root is not bound by permissions, so a process of another user opens the file."""
+    """Permissions do not apply to root, who may run the tests, so a process of another user opens the file."""
 
     @pytest.fixture
     def folder(self) -> Iterator[Path]:
@@ -39,7 +39,7 @@ class TestPermissions:
 
     @pytest.fixture
     def open_with(self, nobody: Worker, folder: Path) -> Callable[..., Any]:
-        """What a user finds in schema_version who owns folder and file but has certain rights only, or the refusal."""
+        """Return the schema_version that the owner of folder and file sees with limited rights, or the refusal."""
         return partial(self.open_as_nobody, nobody, folder)
 
     @staticmethod
@@ -70,7 +70,7 @@ class TestPermissions:
             (0o600, 0o000, {}, "cannot_open"),
         ],
     )
-    def test_an_old_file_that_cannot_be_written_stays_as_it_was(
+    def test_a_read_only_old_file_is_unchanged(
         self,
         folder: Path,
         open_with: Callable[..., Any],
@@ -86,30 +86,30 @@ class TestPermissions:
         assert files(folder) == before
 
     @pytest.mark.parametrize(("file_mode", "folder_mode"), [(0o400, 0o700), (0o600, 0o500), (0o400, 0o500)])
-    def test_an_old_file_that_cannot_be_written_can_be_read(
+    def test_a_read_only_old_file_can_be_read(
         self, folder: Path, open_with: Callable[..., Any], file_mode: int, folder_mode: int
     ) -> None:
-        """With `upgrade=False` a read-only old file can be opened and read."""
+        """With `upgrade=False`, a read-only old file can be opened and read."""
         make_file(folder / "wallets.db")
         before = files(folder)
         assert open_with(file_mode, folder_mode, upgrade=False) == [18, 18]
         assert files(folder) == before
 
     @pytest.mark.parametrize(("file_mode", "folder_mode"), [(0o400, 0o700), (0o600, 0o500), (0o400, 0o500)])
-    def test_a_file_that_cannot_be_switched_to_the_log_stays_as_it_was(
+    def test_a_read_only_file_in_journal_mode_is_unchanged(
         self, folder: Path, open_with: Callable[..., Any], file_mode: int, folder_mode: int
     ) -> None:
-        """A version-19 file in rollback-journal mode that cannot be written is refused as read-only."""
+        """A read-only version-19 file in rollback-journal mode is refused as read-only."""
         make_file(folder / "wallets.db", 19)
         before = files(folder)
         assert open_with(file_mode, folder_mode) == "read_only"
         assert files(folder) == before
 
     @pytest.mark.parametrize("version", [18, 20])
-    def test_a_refused_read_only_file_with_a_log_gets_nothing_beside_it(
+    def test_a_refused_read_only_file_gets_no_new_log(
         self, folder: Path, open_with: Callable[..., Any], version: int
     ) -> None:
-        """A read-only file in write-ahead-log mode is refused without a new -wal or -shm beside it."""
+        """A read-only file in write-ahead-log mode is refused without a new -wal or -shm next to it."""
         path = make_file(folder / "wallets.db", 18, wal=True)
         execute(path, f"INSERT OR IGNORE INTO schema_version VALUES ({version}, 1, '')")
         before = files(folder)
@@ -121,10 +121,10 @@ class TestPermissions:
         ("file_mode", "folder_mode", "reason"),
         [(None, 0o500, "cannot_open"), (0o600, 0o500, "read_only"), (0o400, 0o700, "read_only")],
     )
-    def test_nothing_is_created_where_nothing_can_be_written(
+    def test_nothing_is_created_in_read_only_places(
         self, folder: Path, open_with: Callable[..., Any], file_mode: int | None, folder_mode: int, reason: str
     ) -> None:
-        """A read-only folder, or a read-only empty file, stays as it is."""
+        """A read-only folder, or a read-only empty file, is unchanged."""
         if file_mode is not None:
             (folder / "wallets.db").touch()
         before = files(folder)
@@ -133,7 +133,7 @@ class TestPermissions:
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
     def test_an_empty_file_of_another_user_is_refused(self, folder: Path, nobody: Worker) -> None:
-        """An empty file whose mode only its owner may change is refused: the key would stand in it for all to read."""
+        """An empty file whose mode cannot be changed is refused: everybody could read the signing key in it."""
         path = folder / "wallets.db"
         path.touch()
         path.chmod(0o666)
@@ -143,7 +143,7 @@ class TestPermissions:
         assert (path.read_bytes(), mode(path)) == (b"", 0o666)
 
 
-# Everything is loaded while the files of the library may still be read.
+# Everything is imported while the library's files can still be read.
 AS_NOBODY = """
 import os
 from waiaas.cli import commands
@@ -156,8 +156,8 @@ commands.main(prog_name="waiaas")
 
 
 @pytest.mark.slow
-class TestLooking:
-    """Who may read a file and its folder, and write neither, is told what is in it."""
+class TestInspection:
+    """A user who may only read a file and its folder can inspect the file."""
 
     @pytest.fixture
     def folder(self) -> Iterator[Path]:
@@ -168,14 +168,14 @@ class TestLooking:
             (Path(name) / "in").chmod(0o700)
 
     def look(self, path: Path, *arguments: str, file_mode: int = 0o644) -> tuple[int, dict[str, Any]]:
-        """The exit code and the answer of a command of a user who owns all of it and may write nothing there."""
+        """Return the exit code and output of a command of a user who owns the files but may not write them."""
         for each in (*path.parent.iterdir(), path.parent):
             if os.geteuid() == 0:
                 os.chown(each, 65534, 65534)
             each.chmod(0o555 if each.is_dir() else file_mode)
         before = files(path.parent)
         result = program(*arguments, path, "--json", code=AS_NOBODY)
-        # SQLite makes the index of a log anew.
+        # SQLite recreates the index of a log.
         index = f"{path.name}-shm"
         assert files(path.parent) | {index: ""} == before | {index: ""}
         return result.returncode, only_object(result.stdout)
@@ -186,29 +186,29 @@ class TestLooking:
     def test_needs_no_permission_to_write(
         self, folder: Path, version: int, command: str, code: int, file_mode: int, wal: bool
     ) -> None:
-        """A file in a folder that cannot be written is looked at all the same, and nothing is put beside it."""
+        """A file in a read-only folder can be inspected, and nothing is created next to it."""
         path = make_file(folder / "wallets.db", version, wal=wal)
         assert self.look(path, command, file_mode=file_mode)[0] == code
 
     @pytest.mark.parametrize("command", ["status", "check"])
     def test_reads_a_log_that_has_its_index(self, folder: Path, command: str) -> None:
-        """What stands in the log alone is read too, where the log's index is there."""
+        """Rows that are only in the log are read if the log's index exists."""
         statement = "INSERT INTO schema_version VALUES (20, 1, 'logged')"
         path = killed(folder / "wallets.db", lambda p: make_file(p, 19, wal=True), statement, "-wal", "-shm")
         code, answer = self.look(path, command)
         assert (code, answer["error"]["details"]["reason"]) == (1, "code_too_old")
 
     @pytest.mark.parametrize("command", ["status", "plan", "check", "upgrade"])
-    def test_says_what_a_log_without_its_index_needs(self, folder: Path, command: str) -> None:
-        """A log that a killed daemon left is not passed over: who cannot read it is told what it takes."""
+    def test_reports_what_a_log_without_its_index_needs(self, folder: Path, command: str) -> None:
+        """The log of a killed daemon is not ignored: if it cannot be read, the error contains the remedy."""
         statement = "INSERT INTO schema_version VALUES (20, 1, 'logged')"
         path = killed(folder / "wallets.db", lambda p: make_file(p, 19, wal=True), statement, "-wal")
         code, answer = self.look(path, command)
         assert (code, answer["error"]["details"]["reason"]) == (1, "log_unreadable")
         assert "Give write permission to the folder" in answer["error"]["hint"]
 
-    def test_does_not_pass_over_a_journal(self, folder: Path) -> None:
-        """What a crash left half-written is not read as it stands."""
+    def test_does_not_ignore_a_journal(self, folder: Path) -> None:
+        """A hot journal after a crash is not ignored."""
         path = make_file(folder / "wallets.db")
         execute(path, "CREATE TABLE filler AS SELECT zeroblob(100000) AS body")
         with plain(path, "PRAGMA cache_size = 1", "BEGIN", "UPDATE filler SET body = randomblob(100000)"):
@@ -219,8 +219,8 @@ class TestLooking:
         assert self.look(path, "status", file_mode=0o444)[0] == 1
 
     @pytest.mark.parametrize("wal", [False, True], ids=["alone", "with a log that was left"])
-    def test_a_rehearsal_needs_to_write_its_copy(self, folder: Path, wal: bool) -> None:
-        """A rehearsal in a folder that cannot be written says so, and nothing of a backup."""
+    def test_a_rehearsal_needs_a_writable_folder(self, folder: Path, wal: bool) -> None:
+        """A rehearsal in a read-only folder reports that, and does not mention a backup."""
         path = make_file(folder / "wallets.db", wal=wal)
         if wal:
             Path(f"{path}-wal").touch()

@@ -1,4 +1,4 @@
-"""A power cut at any moment leaves a file completely at its old version or completely at the new one."""
+"""A power cut at any moment leaves the complete old version or the complete new version."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from support.file_calls import Kind, file_calls_library
 pytestmark = pytest.mark.slow
 
 NAMES = [scenario.name for scenario in SCENARIOS]
-# In the long form only: each is much like another one.
+# In the long form only, because they are similar to others.
 LONG = (
     "upgrade from 18, no backup, write-ahead log",
     "upgrade from 1",
@@ -30,15 +30,15 @@ STATES = 560
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in LONG])
 def test_a_power_cut_loses_nothing(name: str) -> None:
-    """Rows, version and backup are all old or all new; after exit 0 they are new; doing it again finishes."""
+    """Rows, version and backup are all old or all new, new after exit code 0, and a second run completes."""
     for result in cut(name, count=6, seed=1, finish_every=4):
         assert result.violations == []
         assert result.outcomes["new"] > 0
 
 
 @pytest.mark.parametrize("name", ["upgrade from 18", "connect, current file", "init", "downgrade"])
-def test_a_journal_is_on_the_disk_before_the_file_is_written_and_gone_before_the_command_ends(name: str) -> None:
-    """The journal's records are synced before its header counts them, and the folder once the journal is deleted."""
+def test_the_journal_is_synced_before_the_file_and_deleted_before_the_end(name: str) -> None:
+    """Journal records are synced before the header counts them, and the folder after the journal is deleted."""
     log = log_of(name)
     syncs, journals = Counter[str](), 0
     for call in log.recording.calls:
@@ -55,8 +55,8 @@ def test_a_journal_is_on_the_disk_before_the_file_is_written_and_gone_before_the
     assert syncs == {log.folder.name: 1}
 
 
-def test_no_second_copy_is_left_once_the_file_is_changed() -> None:
-    """The folder in which the backup was made is gone from the disk before the journal that leads to the commit."""
+def test_no_second_copy_is_left_after_the_change() -> None:
+    """The folder of the unfinished backup is deleted on disk before the commit's journal exists."""
     log = log_of("upgrade from 18")
     calls = log.recording.calls
     removed = [number for number, call in enumerate(calls) if call.kind == Kind.RMDIR]
@@ -66,15 +66,15 @@ def test_no_second_copy_is_left_once_the_file_is_changed() -> None:
 
 
 @pytest.mark.parametrize("version", [1, 18])
-def test_a_small_cache_puts_pages_into_the_database_before_the_commit(version: int) -> None:
+def test_a_small_cache_writes_pages_to_the_database_before_the_commit(version: int) -> None:
     """The journal gets more pages after the database was written, so the transaction has not ended."""
     calls = log_of(f"upgrade from {version}, small cache").recording.calls
     writes = [Path(call.path).name for call in calls if call.kind == Kind.WRITE]
     assert "wallets.db-journal" in writes[writes.index("wallets.db") :]
 
 
-def test_a_small_cache_puts_pages_into_the_log_before_the_commit() -> None:
-    """Frames of the log are written twice, which SQLite does with those of the same transaction only."""
+def test_a_small_cache_writes_pages_to_the_log_before_the_commit() -> None:
+    """Frames of the log are written twice, which SQLite only does within the same transaction."""
     calls = log_of("upgrade from 18, small cache, write-ahead log").recording.calls
     writes = [(Path(call.path).name, call.offset) for call in calls if call.kind == Kind.WRITE]
     until_checkpoint = writes[: [name for name, _ in writes].index("wallets.db")]

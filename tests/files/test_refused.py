@@ -1,4 +1,4 @@
-"""Files that are none of ours, or of another time: refused without a trace."""
+"""Files of other programs or newer versions are refused without a trace."""
 
 from __future__ import annotations
 
@@ -72,10 +72,10 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
 class TestRefused:
     @pytest.mark.parametrize("upgrade", [True, False])
     @pytest.mark.parametrize(("make", "reason"), REFUSED.values(), ids=REFUSED)
-    def test_files_stay_as_they_are(
+    def test_files_are_unchanged(
         self, tmp_path: Path, make: Callable[[Path], Any], reason: str, upgrade: bool
     ) -> None:
-        """A file that is none of ours, or of another time, is refused with its reason; nothing of it changes."""
+        """A file of another program or a newer version is refused with its reason, and nothing of it changes."""
         path = tmp_path / "wallets.db"
         make(path)
         path.chmod(0o644)
@@ -88,8 +88,8 @@ class TestRefused:
         assert files(tmp_path) == before
         assert mode(path) == 0o644
 
-    def test_a_newer_file_says_that_the_code_is_too_old(self, tmp_path: Path) -> None:
-        """The refusal of a newer file says in words that the code is too old, with both versions, and what to do."""
+    def test_a_newer_file_reports_that_the_code_is_too_old(self, tmp_path: Path) -> None:
+        """The refusal of a newer file reports that the code is too old, with both versions and the remedy."""
         error = refused(newer(tmp_path / "wallets.db"))
         assert "code too old" in str(error)
         assert error.details is not None
@@ -103,9 +103,9 @@ class TestRefused:
     def test_a_newer_file_of_a_killed_daemon_keeps_its_log(
         self, tmp_path: Path, suffixes: tuple[str, ...], link: bool
     ) -> None:
-        """A newer version that stands in the write-ahead log alone is seen; file and log stay as they are.
+        """A newer version that is only in the write-ahead log is detected, and file and log are unchanged.
 
-        SQLite makes the log's index anew where there is none, and a reader cannot know whether it is in use by then.
+        SQLite recreates a missing index of the log, and a reader cannot know whether it is in use by then.
         """
         folder = tmp_path / "folder"
         folder.mkdir()
@@ -124,8 +124,8 @@ class TestRefused:
     @pytest.mark.parametrize(
         "name", ["", ".", "folder", "folder/", "missing/wallets.db", "file/wallets.db", "loop.db", "x" * 300]
     )
-    def test_paths_that_are_no_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-        """A folder, a missing folder, a loop of links and a name too long cannot be opened, nor is anything made."""
+    def test_paths_that_are_not_files(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+        """A folder, a missing folder, a loop of links and a name too long cannot be opened, and nothing is created."""
         monkeypatch.chdir(tmp_path)
         (tmp_path / "folder").mkdir()
         (tmp_path / "file").write_text("no folder")
@@ -136,8 +136,8 @@ class TestRefused:
         assert sorted(tmp_path.iterdir()) == before
         assert list((tmp_path / "folder").iterdir()) == []
 
-    def test_leave_the_path_free_for_the_right_file(self, tmp_path: Path) -> None:
-        """After a refusal no connection holds on to the file: the right one can take its place."""
+    def test_keep_no_connection(self, tmp_path: Path) -> None:
+        """After a refusal no connection keeps the file open: another one can replace it."""
         path = newer(tmp_path / "wallets.db")
         refused(path)
         path.unlink()

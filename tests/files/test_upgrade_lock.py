@@ -72,7 +72,7 @@ def test_workers_that_start_at_once_all_open_the_file(tmp_path: Path, wal: bool)
 
 @pytest.mark.parametrize("upgrade", [True, False])
 def test_progress_is_reported_while_waiting(tmp_path: Path, upgrade: bool) -> None:
-    """A process that waits, to upgrade or only to read, calls `progress`, and opens the file when it may."""
+    """A waiting process, to upgrade or only to read, calls `progress`, and opens the file afterwards."""
     path = make_file(tmp_path / "wallets.db")
     waited = threading.Event()
 
@@ -97,7 +97,7 @@ def test_progress_is_reported_while_waiting(tmp_path: Path, upgrade: bool) -> No
 
 @pytest.mark.parametrize("version", [18, 19])
 def test_a_killed_process_holds_nothing(tmp_path: Path, version: int) -> None:
-    """The lock file of a process that was killed means nothing; `connect` removes it, upgrade or not."""
+    """The lock file of a killed process has no effect; `connect` removes it, with or without an upgrade."""
     path = make_file(tmp_path / "wallets.db", version)
     holder = start(HOLD, path)
     assert holder.stdout is not None
@@ -112,8 +112,8 @@ def test_a_killed_process_holds_nothing(tmp_path: Path, version: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["fifo", "link", "folder", "another user's"])
-def test_a_lock_file_that_is_not_to_be_trusted_is_refused(tmp_path: Path, kind: str) -> None:
-    """What another user may have put in the place of the lock file is refused by name, and nothing hangs."""
+def test_an_untrusted_lock_file_is_refused(tmp_path: Path, kind: str) -> None:
+    """A lock file that another user may have replaced is refused by name, and nothing hangs."""
     path = make_file(tmp_path / "wallets.db")
     lock = tmp_path / ".wallets.db.upgrading"
     if kind == "another user's":
@@ -131,7 +131,7 @@ def test_a_lock_file_that_is_not_to_be_trusted_is_refused(tmp_path: Path, kind: 
 
 
 def test_three_kills_leave_one_backup(tmp_path: Path) -> None:
-    """An upgrade reuses the backup that one which was killed has left, if the file has not changed since."""
+    """An upgrade reuses the backup of a killed one if the file has not changed since."""
     trial = Trial(make_file(tmp_path / "wallets.db"))
     path = trial.begin()
     with Victims("phase") as victims:
@@ -150,8 +150,8 @@ def test_three_kills_leave_one_backup(tmp_path: Path) -> None:
     assert dump(path) == trial.after
 
 
-def test_a_reused_backup_is_kept_when_the_upgrade_is_taken_back(tmp_path: Path) -> None:
-    """A backup that was there before stays, although the upgrade that would have reused it fails."""
+def test_a_reused_backup_is_kept_if_the_upgrade_fails(tmp_path: Path) -> None:
+    """An existing backup is kept if the upgrade that would have reused it fails."""
     path = make_file(tmp_path / "wallets.db")
     database = open_unchanged(path)
 

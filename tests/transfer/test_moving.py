@@ -1,4 +1,4 @@
-"""A database moves to PostgreSQL and back: every row, all or nothing, and refused before anything is written."""
+"""A database moves to PostgreSQL and back with every row, all or nothing, or is refused before any write."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ SESSION = "INSERT INTO sessions (id, token_hash, expires_at, absolute_expires_at
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """A version-19 file with linked rows of hard values in every table."""
+    """A version-19 file with linked rows of difficult values in every table."""
     return file_of_version(tmp_path, 19)
 
 
 def file_of_version(folder: Path, version: int) -> Path:
-    """A file with linked rows of hard values, whose flags are 0 and 1 as the daemon writes them."""
+    """Make a file with linked rows of difficult values, whose flags are 0 and 1 as the daemon writes them."""
     file = make_file(folder / "wallets.db", version=version)
     change(file, "UPDATE policies SET enabled = enabled % 2")
     return file
@@ -76,7 +76,7 @@ def refused(call: Callable[[], Any]) -> WAIaaSError:
 
 
 def change(path: Path, *statements: str | tuple[str, tuple[Any, ...]]) -> None:
-    """Change a file as SQLite lets anybody."""
+    """Change a file with plain SQL."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA foreign_keys = OFF")
         connection.execute("PRAGMA ignore_check_constraints = ON")
@@ -84,8 +84,8 @@ def change(path: Path, *statements: str | tuple[str, tuple[Any, ...]]) -> None:
             connection.execute(*((statement,) if isinstance(statement, str) else statement))
 
 
-def test_every_row_arrives_and_comes_back(file: Path, url: str, tmp_path: Path) -> None:
-    """Values, types and the order of the links are those of the file, there and back again."""
+def test_every_row_is_moved_and_moved_back(file: Path, url: str, tmp_path: Path) -> None:
+    """Values, types and the order of the links are the same after a move in both directions."""
     before, bytes_before = rows_of_file(file), file.read_bytes()
     there = move(file, url)
     assert rows_of_server(url) == before
@@ -123,8 +123,8 @@ def test_an_older_file_is_upgraded_in_a_copy(tmp_path: Path, url: str, version: 
     assert moved == expected
 
 
-def test_numbers_of_the_audit_log_go_on(file: Path, url: str, tmp_path: Path) -> None:
-    """The number of a deleted row is never given again, on neither side."""
+def test_ids_of_the_audit_log_continue(file: Path, url: str, tmp_path: Path) -> None:
+    """The number of a deleted row is not reused on either side."""
     insert = "INSERT INTO audit_log (timestamp, event_type, actor, details) VALUES (1, 'E', 'a', '{}')"
     change(file, "UPDATE sqlite_sequence SET seq = 5000 WHERE name = 'audit_log'")
     move(file, url)
@@ -147,7 +147,7 @@ def test_an_empty_file_moves_too(tmp_path: Path, url: str) -> None:
         assert connection.execute(insert).fetchone() == (1,)
 
 
-#: Problem -> table and column of the obstacle, and how it comes into a file.
+#: Problem -> table and column of the obstacle, and the statements that create it.
 OBSTACLES: dict[str, tuple[str, str, tuple[Any, ...]]] = {
     "nul": ("wallets", "name", (("UPDATE wallets SET name = ? WHERE rowid = 1", ("a\0b",)),)),
     "utf-8": ("sessions", "constraints", ("UPDATE sessions SET constraints = CAST(x'ff41' AS TEXT) WHERE rowid = 1",)),
@@ -167,7 +167,7 @@ OBSTACLES: dict[str, tuple[str, str, tuple[Any, ...]]] = {
 
 
 @pytest.mark.parametrize("problem", OBSTACLES)
-def test_what_postgresql_cannot_hold_is_named(file: Path, url: str, problem: str) -> None:
+def test_values_that_postgresql_cannot_store_are_named(file: Path, url: str, problem: str) -> None:
     """Table, column and rows are named before anything is written, and the file is unchanged."""
     table, column, statements = OBSTACLES[problem]
     change(file, *statements)
@@ -203,7 +203,7 @@ def test_all_obstacles_are_named_at_once(file: Path, url: str) -> None:
     ]
 
 
-def test_what_is_not_the_librarys_stays_in_the_file(file: Path, url: str) -> None:
+def test_objects_of_others_stay_in_the_file(file: Path, url: str) -> None:
     change(
         file,
         "CREATE TABLE notes (note TEXT)",
@@ -245,7 +245,7 @@ def test_one_of_both_is_a_url(pair: tuple[str, str]) -> None:
 
 
 def test_a_rehearsal_leaves_nothing(file: Path, url: str, postgresql_url: str, tmp_path: Path) -> None:
-    """It does everything except the commit, and reports what the move will report."""
+    """It does everything except the commit, and reports what the move would report."""
     rehearsed = move(file, url, rehearse=True)
     assert rehearsed.is_rehearsal
     assert is_empty(url)
@@ -258,7 +258,7 @@ def test_a_rehearsal_leaves_nothing(file: Path, url: str, postgresql_url: str, t
 
 
 def test_a_write_during_the_move_is_refused(file: Path, url: str) -> None:
-    """What another program has committed to the file meanwhile would be lost: the target stays empty."""
+    """A concurrent commit of another program to the file would be lost, so the target stays empty."""
     change(file, "PRAGMA journal_mode = WAL")
     was_written = []
 
@@ -276,7 +276,7 @@ def test_a_write_during_the_move_is_refused(file: Path, url: str) -> None:
 def test_rows_that_differ_afterwards_are_refused(
     file: Path, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, direction: str
 ) -> None:
-    """A copy in which one character is another one is not committed."""
+    """A copy in which one character differs is not committed."""
     if direction == "back":
         move(file, url)
         execute = moving._keep_next_number
@@ -331,8 +331,8 @@ def test_a_lost_connection_leaves_the_target_empty(file: Path, url: str) -> None
     move(file, url)
 
 
-def test_a_commit_without_an_answer_is_looked_up(file: Path, url: str) -> None:
-    """All of the move is there or nothing of it, so one look at the version is enough."""
+def test_a_commit_without_a_response_is_looked_up(file: Path, url: str) -> None:
+    """The move is complete or absent, so one look at the version is enough."""
     port = int(url.rsplit(":", 1)[1].split("/")[0])
     with Proxy.before(port) as proxy:
         proxy.cut_after = b"Q\x00\x00\x00\x0bCOMMIT\x00"
@@ -342,7 +342,7 @@ def test_a_commit_without_an_answer_is_looked_up(file: Path, url: str) -> None:
 
 
 def test_services_wait_until_a_database_has_moved_back(file: Path, url: str, tmp_path: Path) -> None:
-    """A change that would stay in the source is refused as long as it is copied."""
+    """A change that would be lost in the source is refused while it is copied."""
     move(file, url)
     service = open_database(url, busy_timeout=0.05)
     reasons = []

@@ -1,4 +1,4 @@
-"""Rows as lines: what SQLite joins is what PostgreSQL writes, byte for byte."""
+"""Rows as lines: SQLite and PostgreSQL produce the same bytes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ROWS = st.lists(st.tuples(NUMBERS, TEXTS | st.sampled_from(SEPARATORS), TEXTS | 
 
 
 def both(url: str, rows: list[tuple[Any, ...]]) -> tuple[bytes, bytes, list[tuple[Any, ...]]]:
-    """The lines of the file, the lines of the server to which these were copied, and the server's rows."""
+    """Return the lines of the file, the lines of the server after the copy, and the server's rows."""
     with closing(sqlite3.connect(":memory:")) as file, psycopg.connect(url) as server:
         file.text_factory = bytes
         file.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, amount REAL, a TEXT, b TEXT)")
@@ -78,21 +78,21 @@ def test_both_sides_have_the_same_lines_and_values(postgresql_url: str, rows: li
     ],
 )
 def test_numbers_keep_every_digit(postgresql_url: str, number: float) -> None:
-    """Where PostgreSQL writes other digits or another form, too."""
+    """Numbers keep every digit, even if PostgreSQL writes them in another form."""
     lines, back, stored = both(postgresql_url, [(number, "x", None)])
     assert lines == back
     assert stored == [(number, "x", None)]
 
 
 def test_a_separator_late_in_a_long_table(postgresql_url: str) -> None:
-    """Rows before and after the one that must be escaped alone come once each, in their order."""
+    """Rows before and after the only one that needs escaping come once each, in their order."""
     rows = [(None, f"{number}", "\x1e" if number == 4500 else None) for number in range(6000)]
     lines, back, stored = both(postgresql_url, rows)
     assert lines == back
     assert stored == rows
 
 
-def test_a_digest_is_of_the_rows_in_their_order() -> None:
+def test_a_digest_depends_on_the_order_of_the_rows() -> None:
     def digest(*lines: bytes) -> tuple[int, str]:
         found = Digest()
         for each in lines:
