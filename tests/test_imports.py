@@ -54,7 +54,7 @@ MAY_IMPORT = {
             "paths",
             "progress",
         ),
-        *("schemas", "services", "vocabularies", ""),
+        *("schemas", "services", "transfer", "vocabularies", ""),
     },
     "__main__": {"cli"},
     "testing": {"database", "demo"},

@@ -11,8 +11,8 @@ from support.postgresql_server import Databases
 
 from waiaas import WAIaaSError
 from waiaas.backends.postgresql import PostgresqlDatabase, open_database
-from waiaas.inspection.check import Finding
-from waiaas.inspection.postgresql import check_postgresql
+from waiaas.inspection.check import check
+from waiaas.inspection.report import Finding
 from waiaas.transfer import move
 
 ROWS = (
@@ -26,7 +26,7 @@ ROWS = (
 def found(database: PostgresqlDatabase, *statements: str) -> list[Finding]:
     for statement in statements:
         database.execute_sql(statement)
-    report = check_postgresql(database)
+    report = check(database)
     assert report.ok is all(finding.severity == "note" for finding in report.findings)
     assert all(finding.message and finding.to_dict("ko")["message"] for finding in report.findings)
     return report.findings
@@ -216,7 +216,7 @@ def test_an_empty_database_is_refused(databases: Databases) -> None:
     with databases.new(empty=True) as url:
         database = open_database(url)
         with pytest.raises(WAIaaSError) as caught:
-            check_postgresql(database)
+            check(database)
         assert caught.value.reason == "empty_database"
         database.close_all()
 
@@ -224,4 +224,4 @@ def test_an_empty_database_is_refused(databases: Databases) -> None:
 def test_nothing_is_changed(postgresql: PostgresqlDatabase) -> None:
     """The check uses a read-only transaction, so a reader's rights are enough."""
     postgresql.execute_sql("SET default_transaction_read_only = on")
-    assert check_postgresql(postgresql).ok
+    assert check(postgresql).ok

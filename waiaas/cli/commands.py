@@ -16,6 +16,7 @@ from waiaas.cli.audit import audit
 from waiaas.cli.emergency import kill_switch, tokens
 from waiaas.cli.group import PENDING, PROBLEMS_FOUND, REFUSED, ErrorReportingGroup
 from waiaas.cli.links import links
+from waiaas.cli.move import move
 from waiaas.cli.options import (
     INTERRUPTED,
     LANGUAGE_HELP,
@@ -91,7 +92,7 @@ def main(lang: str) -> None:
     limit_heap()
 
 
-for _command in (audit, kill_switch, links, prune, sessions, tokens, wallets):
+for _command in (audit, kill_switch, links, move, prune, sessions, tokens, wallets):
     main.add_command(_command)
 
 

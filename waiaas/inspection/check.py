@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from peewee import DatabaseError, Field, ForeignKeyField, OperationalError, SqliteDatabase
+from peewee import DatabaseError, Field, ForeignKeyField, OperationalError, PostgresqlDatabase, SqliteDatabase
 
 from waiaas.ddl.schema import StoredObject, Table, describe, foreign_key_check, ordinary_tables, stored_objects
 from waiaas.ddl.schema_rows import refuse_strange_rows
@@ -61,6 +61,11 @@ def check(database: Database) -> CheckReport:
 
     Raises WAIaaSError where the file is not one that this library can work with.
     """
+    if isinstance(database, PostgresqlDatabase):
+        # A program that has only files does not load the driver's module.
+        from waiaas.inspection.postgresql import check_postgresql
+
+        return check_postgresql(database)
     version = schema_version(database)
     assert isinstance(database, SqliteDatabase)
     if version == 0:

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from peewee import Database
+
 from waiaas.backends.postgresql import PostgresqlDatabase
 from waiaas.errors import refusal
 from waiaas.errors.translation import translate_errors
@@ -71,13 +73,14 @@ class _Found:
     invalid: frozenset[str]
 
 
-def check_postgresql(database: PostgresqlDatabase) -> CheckReport:
+def check_postgresql(database: Database) -> CheckReport:
     """Check a PostgreSQL database for drift of its schema, broken links and unreadable values; nothing is changed.
 
     :returns: findings of the kinds that `waiaas.check` has, besides ``sequence_behind``.
     :raises WAIaaSError: if the database is not one that this library can work with.
     """
     version = read_version(database)
+    assert isinstance(database, PostgresqlDatabase)
     if version == 0:
         raise refusal("empty_database", path=database.address)
     with translate_errors(database), database.borrowed_connection(), database.atomic("REPEATABLE READ"):

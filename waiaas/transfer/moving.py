@@ -234,6 +234,7 @@ def _fill_server(
                 refuse_changed()
                 if rehearse:
                     raise _RehearsalEnd(moved)
+                reporter(Progress("committing"))
         except CommitUnknownError:
             # All of it is there, or nothing.
             if read_version(server) != LATEST_SCHEMA_VERSION:
@@ -337,6 +338,7 @@ def _move_to_file(server: PostgresqlDatabase, path: str, rehearse: bool, reporte
                 moved = list(_compare(expected, lambda table: _digest_of_file(connection, table), path, reporter))
                 if rehearse:
                     raise _RehearsalEnd
+                reporter(Progress("committing"))
         except _RehearsalEnd:
             pass
         finally:

@@ -1,0 +1,75 @@
+"""The command `waiaas move`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.command_line import run
+from support.postgresql_server import PASSWORD, Databases
+
+import waiaas
+
+
+@pytest.fixture
+def url(databases: Databases) -> Iterator[str]:
+    """The URL of an empty PostgreSQL database."""
+    with databases.new(empty=True) as url:
+        yield url
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A file with one wallet."""
+    path = tmp_path / "wallets.db"
+    with waiaas.connect(path) as database:
+        database.wallets.create(name="n", chain="solana", environment="mainnet", public_key="key", actor="sam")
+    return path
+
+
+def test_there_and_back(file: Path, url: str, tmp_path: Path) -> None:
+    """The URL comes from the argument or from the environment, and its password is never printed."""
+    there = run("move", file, WAIAAS_DATABASE=url)
+    assert (there.exit_code, there.stderr) == (0, "")
+    assert there.stdout.startswith(f"Moved {file} (schema version 19) to postgresql://postgres@127.0.0.1:")
+    assert there.stdout.endswith("All 21 rows were read back and are equal.\n")
+    for number, (arguments, environment) in enumerate(
+        (((url,), {}), ((), {"WAIAAS_DATABASE": url})),
+    ):
+        new = tmp_path / f"back{number}.db"
+        back = run("move", *arguments, new, *([] if arguments else ["--back"]), "--json", **environment)
+        assert back.exit_code == 0
+        assert json.loads(back.stdout)["tables"][0]["rows"] == 1
+        assert PASSWORD not in f"{there.stdout}{back.stdout}{back.stderr}"
+        with waiaas.connect(new) as database:
+            assert [wallet.name for wallet in database.wallets.list().items] == ["n"]
+
+
+def test_a_rehearsal(file: Path, url: str) -> None:
+    for _ in range(2):
+        result = run("move", file, url, "--rehearse")
+        assert result.exit_code == 0
+        assert result.stdout.startswith(f"Rehearsed the move of {file}")
+        assert result.stdout.endswith("The target is empty again.\n")
+
+
+def test_what_stays_in_the_source_is_listed(file: Path, url: str) -> None:
+    with waiaas.connect(file) as database:
+        database.peewee.execute_sql("CREATE TABLE notes (note TEXT)")
+    assert "  stays in the source: table notes\n" in run("move", file, url).stdout
+
+
+def test_a_refusal_names_table_column_and_count(file: Path, url: str) -> None:
+    with waiaas.connect(file) as database:
+        database.peewee.execute_sql("UPDATE wallets SET name = x'00'")
+    refused = run("move", file, url)
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "wallets.name: blob (1)" in refused.stderr
+    assert run("move", file, url, "--json").exit_code == 1
+
+
+@pytest.mark.parametrize("arguments", [("a.db",), ("a.db", "b.db"), ("postgresql://h/a", "postgresql://h/b")])
+def test_wrong_usage(arguments: tuple[str, ...]) -> None:
+    assert run("move", *arguments).exit_code == 2

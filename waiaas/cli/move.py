@@ -1,0 +1,65 @@
+"""The command `move`: from a file to PostgreSQL, and back."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from waiaas import maintenance
+from waiaas.cli.options import INTERRUPTED, common_options, epilog
+from waiaas.cli.target import VARIABLE
+from waiaas.cli.terminal import print_answer, progress_line, until_the_commit
+from waiaas.paths import is_postgresql_url
+
+if TYPE_CHECKING:
+    from waiaas.transfer.moving import MoveReport
+
+
+@click.command(
+    short_help="Move a file to PostgreSQL, or back.",
+    epilog=epilog(
+        "waiaas move wallets.db postgresql://app@db1/wallets\n"
+        f"{VARIABLE}=postgresql://app:secret@db1/wallets waiaas move wallets.db",
+        "waiaas check TARGET",
+        {0: "moved, or with --rehearse: it would be", 1: "refused or failed; the target is empty", **INTERRUPTED},
+    ),
+)
+@click.argument("source", type=click.Path(readable=False))
+@click.argument("target", type=click.Path(readable=False), required=False)
+@common_options
+@click.option(
+    "--back", is_flag=True, help=f"With one argument, a path: move the database of {VARIABLE} to a new file there."
+)
+@click.option("--rehearse", is_flag=True, help="Do everything except the commit: the target stays empty.")
+@click.option("--skip-orphans", is_flag=True, help="Upgrade an older file with --skip-orphans on the way.")
+def move(source: str, target: str | None, as_json: bool, back: bool, rehearse: bool, skip_orphans: bool) -> None:
+    """Move a database from the file SOURCE to the empty PostgreSQL database TARGET, or from a URL to a new file.
+
+    Without TARGET, the environment variable WAIAAS_DATABASE names it: no password is in the list of processes then.
+    Stop the service first. SOURCE is not changed. Every table is read back and compared before the commit. Values that
+    PostgreSQL cannot store are listed before anything is written.
+    """
+    named = os.environ.get(VARIABLE) if target is None else target
+    if not named:
+        raise click.UsageError(f"Name TARGET, or set the environment variable {VARIABLE}.")
+    if is_postgresql_url(source) == is_postgresql_url(named):
+        raise click.UsageError("Name a file and the URL of a PostgreSQL database, in either order.")
+    pair = (named, source) if back and target is None else (source, named)
+    with progress_line() as line:
+        report = maintenance.move(*pair, rehearse=rehearse, skip_orphans=skip_orphans, progress=until_the_commit(line))
+    print_answer(report.to_dict(), _lines(report), as_json=as_json)
+
+
+def _lines(report: MoveReport) -> list[str]:
+    """Return what was moved."""
+    done = "Rehearsed the move of" if report.is_rehearsal else "Moved"
+    width = max(len(table.table) for table in report.tables)
+    return [
+        f"{done} {report.source} (schema version {report.from_version}) to {report.target} in {report.seconds:.1f} s.",
+        *(f"  {each.table:<{width}}  {each.rows:>9,} rows  SHA-256 {each.checksum[:16]}…" for each in report.tables),
+        f"All {report.rows:,} rows were read back and are equal.",
+        *(f"  stays in the source: {each}" for each in report.left_behind),
+        *(["The target is empty again."] if report.is_rehearsal else []),
+    ]
