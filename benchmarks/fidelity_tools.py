@@ -1,4 +1,4 @@
-"""Dropping an indexed foreign-key column, as each tool's documentation shows it."""
+"""Dropping an indexed foreign-key column, as in each tool's documentation."""
 
 from __future__ import annotations
 

@@ -1,12 +1,4 @@
-"""The FastAPI application of the documentation under many clients at once.
-
-    pip install -e . -r benchmarks/requirements.txt
-    python benchmarks/http_load.py [--target URL] [--clients 200] [--seconds 30] [--workers 2]
-
-Each client has a connection and a session of its own. Of ten requests, nine ask for the wallet of the session
-(`authorize`) and one changes something: creates a session, links, sets a default wallet, unlinks or revokes.
-Prints the throughput, the times, every answer that was not expected, and the most open connections to the database.
-"""
+"""The FastAPI application of the documentation with many concurrent clients."""
 
 from __future__ import annotations
 
@@ -43,7 +35,7 @@ class Keystore:
 
 
 def create_app() -> Any:
-    """Make the application in a worker process of the server."""
+    """Create the application in a worker process of the server."""
     sys.path.insert(0, str(DOCUMENTATION))
     from fastapi_app import create_app
 
@@ -56,7 +48,7 @@ def create_app() -> Any:
 
 
 class Client:
-    """A client with a connection that it keeps, as the daemon's own clients do."""
+    """A client with a persistent connection, like the daemon's own clients."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -113,7 +105,7 @@ class Client:
 
 
 async def load(port: int, clients: int, seconds: float, count_connections: Any) -> dict[str, Any]:
-    """Let the clients send requests for so many seconds."""
+    """Let the clients send requests for this number of seconds."""
     setup = Client(port)
     await setup.connect()
     request = {"name": "load", "chain": "solana", "environment": "testnet", "createSession": False}
@@ -191,7 +183,7 @@ def wait_for(port: int) -> None:
 
 
 def connections_of_file(path: str, group: int) -> int:
-    """Count how often the processes of a group have a file open (Linux)."""
+    """Return how often the processes of a group have a file open (Linux)."""
     found = 0
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -203,7 +195,7 @@ def connections_of_file(path: str, group: int) -> int:
 
 
 def connections_of_server(url: str, group: int) -> int:
-    """Count the connections to a PostgreSQL database, without the one that counts."""
+    """Return the number of connections to a PostgreSQL database, without the counting one."""
     import psycopg
 
     with psycopg.connect(url) as connection:

@@ -57,7 +57,7 @@ def write(path: Path, wallet: str, start: Any, is_over: Any, waits: Any) -> None
 
 
 def measure(path: Path, wallet: str, writers: int, prune: bool) -> dict[str, Any]:
-    """Let writers go on for some seconds, or while the file is pruned."""
+    """Let writers work for some seconds, or while the file is pruned."""
     context = multiprocessing.get_context("spawn")
     start, is_over, waits = context.Barrier(writers + 1), context.Event(), context.Queue()
     processes = [context.Process(target=write, args=(path, wallet, start, is_over, waits)) for _ in range(writers)]

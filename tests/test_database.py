@@ -173,7 +173,7 @@ class TestArguments:
         "given", ["wallets.db", Path("wallets.db"), None, waiaas.connect], ids=["text", "path", "None", "function"]
     )
     def test_a_transaction_takes_a_database(self, given: Any) -> None:
-        """A path or a function instead of a database is a TypeError that names what is wanted."""
+        """A path or function instead of a database is a TypeError that names what is expected."""
         transaction = write_transaction(given)
         with pytest.raises(TypeError, match=rf"^write_transaction takes .*, not {type(given).__name__}$"):
             transaction.__enter__()
@@ -507,7 +507,7 @@ class TestClose:
         assert query(tmp_path / "wallets.db", "SELECT value FROM wc_store") == []
 
     def test_closes_the_connections_of_all_threads(self, tmp_path: Path) -> None:
-        """A connection that another thread has used is closed at once, and no thread opens one again."""
+        """A connection of another thread is closed at once, and no thread can open a new one."""
         database = waiaas.connect(tmp_path / "wallets.db")
         with ThreadPoolExecutor(1) as pool:
             pool.submit(database.peewee.execute_sql, "INSERT INTO wc_store VALUES ('key', 'value')").result()
@@ -523,7 +523,7 @@ class TestClose:
         assert query(tmp_path / "wallets.db", "SELECT value FROM wc_store") == [("value",)]
 
     def test_is_refused_while_another_thread_is_in_a_transaction(self, tmp_path: Path) -> None:
-        """A transaction of another thread keeps the database open, and can still be committed."""
+        """An open transaction of another thread keeps the database open, and can still be committed."""
         database = waiaas.connect(tmp_path / "wallets.db")
         began, goes_on = threading.Event(), threading.Event()
 
@@ -545,7 +545,7 @@ class TestClose:
         assert query(tmp_path / "wallets.db", "SELECT value FROM wc_store") == [("value",)]
 
     def test_leaves_a_running_query_to_its_thread(self, tmp_path: Path) -> None:
-        """Rows that another thread is reading are read to their end; then that connection is closed, too."""
+        """Another thread can read all rows of its query; then its connection is closed too."""
         database = waiaas.connect(tmp_path / "wallets.db")
         for number in range(3):
             database.peewee.execute_sql("INSERT INTO wc_store VALUES (?, '')", (str(number),))
@@ -560,7 +560,7 @@ class TestClose:
             assert connection() is None
 
     def test_connections_of_threads_that_have_ended_are_closed(self, tmp_path: Path) -> None:
-        """However many threads have used a database, only those that are alive have connections."""
+        """Only threads that are alive have connections, however many have used the database."""
         with waiaas.connect(tmp_path / "wallets.db") as database:
             for _ in range(20):
                 thread = threading.Thread(target=lambda: (database.peewee.latest(), database.peewee.connection()))

@@ -1,4 +1,4 @@
-"""The files of the how-to page about deployment, run as a server runs them."""
+"""The files of the how-to page about deployment, run as on a server."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Client(http.client.HTTPConnection):
 
 @contextmanager
 def serving(command: str, environment: dict[str, str]) -> Iterator[Path]:
-    """Run a server on a Unix socket that listens already, in the place of `{fd}`, and end it as systemd does."""
+    """Run a server on a listening Unix socket, passed as `{fd}`, and stop it as systemd does."""
     path = Path(environment["WALLETS"]).with_name("socket")
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(path))
@@ -94,7 +94,7 @@ def call(server: Path, method: str, path: str, headers: dict[str, str], body: An
 
 
 def unit(key: str) -> str:
-    """A command of the systemd unit, with the programs of this environment and a socket that listens already."""
+    """Return a command of the systemd unit, with the programs of this environment and a listening socket."""
     parser = configparser.ConfigParser(strict=False, interpolation=None)
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     parser.read(FOLDER / "wallets.service", "utf-8")
@@ -137,7 +137,7 @@ def test_gunicorn(environment: dict[str, str], option: str) -> None:
 
 
 def test_the_unit_of_systemd(environment: dict[str, str]) -> None:
-    """The file is upgraded first; then workers only open it, and close it when the service stops."""
+    """The file is upgraded first; workers only open it, and close it when the service stops."""
     path = Path(environment["WALLETS"])
     for _ in range(2):
         before = shlex.split(unit("ExecStartPre").replace("${WALLETS}", str(path)))
@@ -151,7 +151,7 @@ def test_the_unit_of_systemd(environment: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("kind", ["missing", "old"])
 def test_a_worker_creates_and_upgrades_nothing(environment: dict[str, str], kind: str) -> None:
-    """Without the step before, a path that leads nowhere and an old file stop the server."""
+    """Without the upgrade step, a missing file and an old file stop the server."""
     path = Path(environment["WALLETS"])
     if kind == "missing":
         path.unlink()
@@ -163,7 +163,7 @@ def test_a_worker_creates_and_upgrades_nothing(environment: dict[str, str], kind
 
 
 def test_the_command_of_the_container(environment: dict[str, str]) -> None:
-    """The container upgrades the file, and its server gets the signal that ends the container."""
+    """The container upgrades the file, and its server receives the signal that stops the container."""
     path = Path(environment["WALLETS"])
     (line,) = re.findall("^CMD (.*)$", (FOLDER / "Dockerfile").read_text("utf-8"), re.MULTILINE)
     command = shlex.join(json.loads(line)).replace("--host 0.0.0.0 --port 8000", "--fd {fd}")

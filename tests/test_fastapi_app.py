@@ -55,7 +55,7 @@ WALLET_KEYS = {
 
 
 class Keystore:
-    """Numbers its keys, and signs by turning a message round."""
+    """Numbers its keys, and signs by reversing a message."""
 
     def __init__(self) -> None:
         self.keys: list[str] = []
@@ -92,7 +92,7 @@ def clock() -> WalletClock:
 
 @pytest.fixture
 def target(request: pytest.FixtureRequest, path: Path) -> Path | str:
-    """The database of the application: a file, unless the test asks for PostgreSQL."""
+    """The database of the application: a file, or PostgreSQL if the test asks for it."""
     is_file = getattr(request, "param", "file") == "file"
     return path if is_file else str(request.getfixturevalue("postgresql_url"))
 
@@ -122,7 +122,7 @@ def bearer(token: str) -> dict[str, str]:
 
 
 def open_connections(path: Path) -> int:
-    """Count how often this process has a file open."""
+    """Return how often this process has a file open."""
     return sum(each.resolve() == path for each in Path("/proc/self/fd").iterdir())
 
 
@@ -131,7 +131,7 @@ class TestDaemonClients:
     """The requests of the daemon's clients, and the keys that they read."""
 
     def test_wallets(self, client: TestClient) -> None:
-        """The keystore makes the key of a wallet, which has a network and, unless it is not wanted, a session."""
+        """The keystore creates the key of a wallet, which has a network and by default a session."""
         first, second = create_wallet(client), create_wallet(client, chain="ethereum", createSession=False)
         assert {*WALLET_KEYS, "session"} <= set(first) and {"id", "token", "expiresAt"} <= set(first["session"])
         assert (first["network"], first["publicKey"]) == ("devnet", "solana testnet 0")
@@ -146,7 +146,7 @@ class TestDaemonClients:
         assert (ended.status_code, ended.json()["status"]) == (200, "TERMINATED")
 
     def test_a_key_is_made_for_a_valid_request_only(self, client: TestClient) -> None:
-        """A request that is refused makes no key."""
+        """A refused request creates no key."""
         answer = client.post("/v1/wallets", json={"name": "payments", "chain": "bitcoin"}, headers=ADMIN)
         assert answer.status_code == 400
         assert create_wallet(client)["publicKey"].endswith(" 0")
@@ -181,7 +181,7 @@ class TestDaemonClients:
         assert [(each["id"], each["status"]) for each in listed] == [(newer["id"], "EXPIRED")]
 
     def test_all_sessions_are_in_one_list(self, client: TestClient, database: waiaas.Database) -> None:
-        """A list has no pages: the daemon's clients know none."""
+        """A list has no pages, because the daemon's clients do not support them."""
         wallets = [create_wallet(client, createSession=False)["id"] for _ in range(45)]
         ids = [database.sessions.create(wallet_ids=[wallet], actor="sam").id for wallet in wallets for _ in range(5)]
         listed = client.get("/v1/sessions", headers=ADMIN).json()
@@ -189,7 +189,7 @@ class TestDaemonClients:
         assert len(client.get("/v1/wallets", headers=ADMIN).json()["items"]) == len(wallets)
 
     def test_links(self, client: TestClient) -> None:
-        """A wallet is linked, made the default, listed and unlinked, and requests are for the default."""
+        """A wallet is linked, made the default, listed and unlinked, and requests use the default."""
         first, second = create_wallet(client), create_wallet(client, createSession=False)
         session = f"/v1/sessions/{first['session']['id']}"
         answer = client.post(f"{session}/wallets", json={"walletId": second["id"]}, headers=ADMIN)
@@ -206,13 +206,13 @@ class TestDaemonClients:
         assert left["id"] == second["id"] and {"id", "name", "chain", "isDefault", "createdAt"} <= set(left)
 
     def test_another_session_is_not_renewed(self, client: TestClient) -> None:
-        """A token renews its own session and no other."""
+        """A token renews only its own session."""
         first, second = create_wallet(client)["session"], create_wallet(client)["session"]
         answer = client.put(f"/v1/sessions/{second['id']}/renew", json={}, headers=bearer(first["token"]))
         assert (answer.status_code, answer.json()["code"]) == (403, "SESSION_RENEWAL_MISMATCH")
 
     def test_an_agent_uses_its_wallet(self, client: TestClient, database: waiaas.Database) -> None:
-        """A signature is for an active wallet only; the address of a suspended one is still shown."""
+        """Only an active wallet signs; the address of a suspended one is still shown."""
         wallet = create_wallet(client)
         agent = bearer(wallet["session"]["token"])
         answer = client.post("/v1/signatures", content=b"abc", headers=agent)
@@ -239,7 +239,7 @@ class TestRefusals:
 
     @pytest.mark.parametrize("header", [None, "", "wai_sess_x", "Bearer", "Bearer x", "Basic x", f"Bearer {PASSWORD}"])
     def test_only_an_agent(self, client: TestClient, header: str | None) -> None:
-        """Without a session's token there is no wallet."""
+        """Without a session's token no wallet is shown."""
         create_wallet(client)
         headers = ADMIN if header is None else ADMIN | {"Authorization": header}
         for method, route in OF_AGENTS:
@@ -276,7 +276,7 @@ class TestRefusals:
         ],
     )
     def test_an_error_is_in_the_language_of_the_client(self, client: TestClient, header: str, message: str) -> None:
-        """The first language of the request that there is decides."""
+        """The error is in the first supported language of the request."""
         headers = bearer(create_wallet(client)["session"]["token"]) | {"Accept-Language": header}
         answer = client.get("/v1/wallet/address", params={"walletId": ID}, headers=headers)
         assert (answer.status_code, answer.json()["code"]) == (403, "WALLET_ACCESS_DENIED")
@@ -295,14 +295,14 @@ class TestRefusals:
         path.with_name("elsewhere.db").rename(path)
 
     def test_a_route_that_does_not_exist(self, client: TestClient) -> None:
-        """A client that reads JSON can read the refusals of the framework, too."""
+        """Refusals of the framework are JSON too."""
         missing, wrong = client.get("/v1/nothing"), client.put("/v1/wallet/address")
         assert (missing.status_code, missing.json()["message"]) == (404, "Not Found")
         assert (wrong.status_code, wrong.headers["Allow"]) == (405, "GET")
 
 
 def test_the_routes_are_those_of_the_document(client: TestClient) -> None:
-    """Each operation of the document is a route, and each route but the agent's own is in the document."""
+    """Each operation of the document is a route, and each route except the agent's own is in the document."""
     described = client.get("/openapi.json").json()
     assert described["paths"] == openapi.document()["paths"]
     for (method, route), operation in OPERATIONS.items():
@@ -318,7 +318,7 @@ class TestConnections:
     """The connections to the database."""
 
     def test_are_kept(self, client: TestClient, path: Path) -> None:
-        """A thread keeps its connections for its next request, and many threads have no more than two each."""
+        """A thread keeps its connections for its next request, and has two at most."""
         agent = bearer(create_wallet(client)["session"]["token"])
 
         def ask(_: int) -> int:
@@ -332,7 +332,7 @@ class TestConnections:
         assert open_connections(path) == few
 
     def test_are_closed_at_the_end(self, fastapi_app: ModuleType, path: Path) -> None:
-        """When the server stops, the connections of all threads are closed, and the log is in the file."""
+        """When the server stops, the connections of all threads are closed, and the log is checkpointed."""
         app = fastapi_app.create_app(path, is_master_password=PASSWORD.__eq__, keystore=Keystore())
         with TestClient(app) as client:
             create_wallet(client)

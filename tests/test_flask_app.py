@@ -82,7 +82,7 @@ def test_an_application_without_a_password_is_refused(flask_app: ModuleType, pat
 
 
 def test_a_thread_keeps_its_connections(client: FlaskClient, path: Path, wallet: str) -> None:
-    """No request opens a connection but the first of its thread, and the end of a thread closes them."""
+    """Only the first request of a thread opens a connection, and the end of the thread closes it."""
 
     def connections() -> int:
         return len(client.application.extensions["waiaas"].peewee.connections())

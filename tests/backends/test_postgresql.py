@@ -433,10 +433,10 @@ class TestFailures:
         assert reason_of(lambda: database.write(lambda: insert(database, "a"))) == "server_read_only"
 
     def test_a_full_disk(self, server: Server, opened: Opened) -> None:
-        """The change is refused and can be tried again; nothing of it stays, and reads go on."""
+        """The change is refused with a retryable reason and rolled back, and reads continue."""
         ((path,),) = server.execute("SELECT pg_relation_filepath('key_value_store')", "wallets")
         server.stop()
-        # A device that has no room for anything.
+        # A device without any space.
         (server.data / path).unlink()
         (server.data / path).symlink_to("/dev/full")
         server.start()

@@ -342,7 +342,7 @@ class TestWriteTransaction:
         assert keys(path) == ["kept"]
 
     def test_works_on_a_closed_database(self, database: SqliteDatabase, path: Path) -> None:
-        """A database that Peewee has closed opens itself again for a transaction, with the daemon's PRAGMAs."""
+        """A database that Peewee has closed is reopened for a transaction, with the daemon's PRAGMAs."""
         database.close()
         write(database, "key")
         assert pragmas(database) == {**DAEMONS_PRAGMAS, "busy_timeout": 200}

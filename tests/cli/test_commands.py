@@ -29,7 +29,7 @@ LATEST = waiaas.LATEST_SCHEMA_VERSION
 
 
 def names_of(group: click.Group) -> list[str]:
-    """Return the commands of a group and of the groups in it, each as it is typed."""
+    """Return the commands of a group and its subgroups, as they are typed."""
     names = []
     for name, command in sorted(group.commands.items()):
         names += [f"{name} {each}" for each in names_of(command)] if isinstance(command, click.Group) else [name]
@@ -37,7 +37,7 @@ def names_of(group: click.Group) -> list[str]:
 
 
 def command_named(name: str) -> click.Command:
-    """Return a command by what is typed."""
+    """Return a command by its typed name."""
     command: click.Command = main
     for word in name.split():
         assert isinstance(command, click.Group)

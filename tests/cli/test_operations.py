@@ -19,7 +19,7 @@ import waiaas
 from waiaas.cli import target
 
 UNKNOWN = "0190a3f0-9999-7abc-8def-0123456789ab"
-# The commands that change something, with the ids of a session and its default and other wallet.
+# The commands that change something, with the ids of a session, its default wallet and another wallet.
 ASKING = [
     "sessions revoke {session}",
     "sessions revoke --wallet {wallet}",
@@ -44,11 +44,11 @@ ALL = ASKING + OTHERS
 
 
 class Scene:
-    """A database of three wallets; `session` has two of them, and the audit log has each change of `admin`."""
+    """A database of three wallets; `session` has two of them, and the audit log has the changes of `admin`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        # An hour ago: the key that signs tokens can be replaced again.
+        # An hour ago, so that the signing key can be rotated again.
         with waiaas.connect(path, clock=lambda: _an_hour_ago()) as database:
             names = ("trading", "payments", "savings")
             options: dict[str, Any] = {"chain": "solana", "environment": "mainnet", "actor": "admin"}
@@ -59,7 +59,7 @@ class Scene:
         self.wallet, self.other, self.third = wallets
 
     def words(self, command: str) -> list[str | Path]:
-        """Return the arguments of a command, with the target in its place."""
+        """Return the arguments of a command, including the target."""
         names = {name: value for name, value in vars(self).items() if isinstance(value, str)}
         words = command.format(**names).split()
         groups = 1 if words[0] in ("audit", "prune") else 2
@@ -70,7 +70,7 @@ class Scene:
         return run(*self.words(command), **environment)
 
     def code_of(self, token: str) -> str | None:
-        """Return the code with which a token is refused now."""
+        """Return the code with which a token is refused."""
         with waiaas.connect(self.path) as database:
             try:
                 database.sessions.authorize(token)
@@ -101,15 +101,15 @@ def scene(original: Scene, tmp_path: Path) -> Iterator[Scene]:
 
 class TestEveryCommand:
     @pytest.mark.parametrize("command", ALL)
-    def test_prints_one_object_with_json(self, scene: Scene, command: str) -> None:
-        """With --json there is one object on standard output, and nothing on standard error."""
+    def test_json_output_is_one_object(self, scene: Scene, command: str) -> None:
+        """With --json standard output is one object, and standard error is empty."""
         result = scene.run(f"{command} --json{' --yes' if command in ASKING else ''}")
         assert (result.exit_code, result.stderr) == (0, "")
         assert only_object(result.stdout)
 
     @pytest.mark.parametrize("command", [*ALL, "audit"])
     def test_finds_its_database_in_the_environment(self, scene: Scene, command: str) -> None:
-        """WAIAAS_DATABASE names the database of a command that is given none."""
+        """WAIAAS_DATABASE is the database of a command without a target."""
         words = [word for word in scene.words(command) if word != scene.path]
         yes = ["--yes"] if command in ASKING else []
         result = run(*words, *yes, WAIAAS_DATABASE=str(scene.path))
@@ -135,7 +135,7 @@ class TestEveryCommand:
 
     @pytest.mark.parametrize("path", ["", ":memory:", "mysql://app:secret@host/wallets"])
     def test_refuses_what_is_not_a_target(self, path: str) -> None:
-        """A target that cannot be one is wrong usage, and a password in it is not printed."""
+        """An invalid target is a usage error, and a password in it is not printed."""
         result = run("sessions", "list", path)
         assert result.exit_code == 2
         assert "Invalid value for 'TARGET'" in result.stderr
@@ -158,8 +158,8 @@ class TestEveryCommand:
         ],
     )
     @pytest.mark.parametrize("lang", ["en", "ko"])
-    def test_refuses_as_python_does(self, scene: Scene, command: str, code: str, lang: str) -> None:
-        """A refusal has the code, the text and the hint of the exception, and the exit code 1."""
+    def test_refusals_equal_those_of_python(self, scene: Scene, command: str, code: str, lang: str) -> None:
+        """A refusal has the exception's code, text and hint, and the exit code 1."""
         result = run(*scene.words(command), "--json", "--lang", lang)
         error = only_object(result.stdout)["error"]
         expected = waiaas.WAIaaSError(code).to_dict(lang)
@@ -170,7 +170,7 @@ class TestEveryCommand:
 class TestQuestions:
     @pytest.mark.parametrize("command", ASKING)
     def test_without_a_terminal_are_wrong_usage(self, scene: Scene, command: str) -> None:
-        """Nothing is removed without a question: where nobody can answer, the command needs --yes."""
+        """Nothing is removed without confirmation: without a terminal, the command needs --yes."""
         before = scene.path.read_bytes()
         result = scene.run(command)
         assert (result.exit_code, result.stdout) == (2, "")
@@ -182,7 +182,7 @@ class TestQuestions:
     def test_on_a_terminal_are_answered(
         self, scene: Scene, monkeypatch: pytest.MonkeyPatch, command: str, answer: str, exit_code: int
     ) -> None:
-        """Only `y` goes on; everything else, and the end of the input, changes nothing."""
+        """Only `y` continues; any other answer, and the end of the input, changes nothing."""
         monkeypatch.setattr(target, "is_interactive", lambda: True)
         before = scene.path.read_bytes()
         result = run(*scene.words(command), "--json", typed=answer)
@@ -191,8 +191,8 @@ class TestQuestions:
         assert (scene.path.read_bytes() == before) == (exit_code != 0)
         assert (result.stdout == "") == (exit_code != 0)
 
-    def test_name_what_is_removed(self, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Before many sessions are revoked, the question counts them and names the wallet."""
+    def test_show_what_is_removed(self, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Before many sessions are revoked, the question shows their number and the wallet."""
         monkeypatch.setattr(target, "is_interactive", lambda: True)
         asked = run(*scene.words("sessions revoke --wallet {wallet}"), typed="n\n").stderr
         assert "of the wallet trading: 2?" in asked
@@ -208,7 +208,7 @@ class TestSessionCommands:
         assert "SESSION_REVOKED  alice" in scene.run("audit --session {session}").stdout
 
     def test_the_actor_is_the_user_of_the_system(self, scene: Scene) -> None:
-        """Without --actor the audit log has the operating system's user, not what a variable claims."""
+        """Without --actor the audit log has the operating system's user, not the value of a variable."""
         scene.run("sessions revoke {session} --yes", LOGNAME="mallory", USER="mallory")
         with waiaas.connect(scene.path) as database:
             (entry,) = database.audit.list(event_type="SESSION_REVOKED")
@@ -233,7 +233,7 @@ class TestSessionCommands:
         assert result.stdout.splitlines() == [*sorted([scene.session, scene.single]), "Sessions revoked: 2"]
         assert scene.run("sessions list --status ACTIVE").stdout == "There are no sessions.\n"
 
-    def test_revoke_of_a_wallet_leaves_the_others(self, scene: Scene) -> None:
+    def test_revoke_of_a_wallet_keeps_other_sessions(self, scene: Scene) -> None:
         """A session that is not linked to the wallet stays active."""
         answer = only_object(scene.run("sessions revoke --wallet {other} --yes --json").stdout)
         assert answer == {"revoked": [scene.session]}
@@ -241,22 +241,22 @@ class TestSessionCommands:
         assert [session["id"] for session in listed["sessions"]] == [scene.single]
 
     @pytest.mark.parametrize("ways", ["{session} --all", "--all --wallet {wallet}", "{session} --wallet {wallet}"])
-    def test_revoke_takes_one_way_to_name_sessions(self, scene: Scene, ways: str) -> None:
-        """Two ways to name the sessions are wrong usage, and nothing is revoked."""
+    def test_revoke_accepts_one_way_to_select_sessions(self, scene: Scene, ways: str) -> None:
+        """Two ways to select the sessions are a usage error, and nothing is revoked."""
         result = scene.run(f"sessions revoke {ways} --yes")
         assert result.exit_code == 2
         assert "only one of them" in result.stderr
         assert scene.code_of(scene.token) is None
 
-    def test_revoke_needs_a_way_to_name_sessions(self, scene: Scene) -> None:
-        """`sessions revoke TARGET` alone does not mean all of them."""
+    def test_revoke_needs_a_way_to_select_sessions(self, scene: Scene) -> None:
+        """`sessions revoke TARGET` alone does not revoke all of them."""
         result = scene.run("sessions revoke --yes")
         assert result.exit_code == 2
         assert "Missing argument" in result.stderr
         assert scene.code_of(scene.token) is None
 
     def test_list_comes_in_pages(self, scene: Scene) -> None:
-        """The end of a page names where the next one begins."""
+        """The end of a page shows the cursor of the next one."""
         first = scene.run("sessions list --limit 1").stdout
         assert first.splitlines()[-1] == f"There are more: --after {min(scene.session, scene.single)}"
         rest = scene.run(f"sessions list --limit 1 --after {min(scene.session, scene.single)}").stdout.splitlines()
@@ -279,7 +279,7 @@ class TestWallets:
         assert scene.code_of(scene.token) is None
 
     def test_terminate(self, scene: Scene) -> None:
-        """A session with another wallet keeps it, one without is revoked, and the list shows the status."""
+        """A terminated wallet's sessions keep their other wallet or are revoked, and the list shows the status."""
         scene.run("wallets terminate {wallet} --yes")
         sessions = only_object(scene.run("sessions list --json").stdout)["sessions"]
         assert {session["id"]: session["status"] for session in sessions} == {
@@ -292,7 +292,7 @@ class TestWallets:
 
 class TestLinks:
     def test_add_default_remove(self, scene: Scene) -> None:
-        """A session gets a wallet, makes it the default, and loses its first one."""
+        """A session gets a wallet, makes it the default, and its first one is removed."""
         scene.run("links add {session} {third}")
         scene.run("links default {session} {third}")
         answer = only_object(scene.run("links remove {session} {wallet} --yes --json").stdout)
@@ -309,7 +309,7 @@ class TestLinks:
 
 class TestTokens:
     def test_rotate(self, scene: Scene) -> None:
-        """After a rotation, old tokens still work for a while, and a second rotation has to wait."""
+        """After a rotation, old tokens still work for a while, and a second rotation is refused at first."""
         assert scene.run("tokens rotate --yes").exit_code == 0
         assert scene.code_of(scene.token) is None
         again = scene.run("tokens rotate --yes --json")
@@ -318,7 +318,7 @@ class TestTokens:
 
 class TestKillSwitch:
     def test_from_activation_to_recovery(self, scene: Scene) -> None:
-        """Each step changes the state, and the tokens are void for good."""
+        """Each step changes the state, and the tokens stay invalid."""
         states = {}
         for step in ("activate --yes", "escalate", "recover"):
             states[step] = only_object(scene.run(f"kill-switch {step} --actor alice --json").stdout)["state"]
@@ -351,7 +351,7 @@ class TestPrune:
     def test_asks_with_what_it_would_remove(
         self, scene: Scene, monkeypatch: pytest.MonkeyPatch, answer: str, exit_code: int
     ) -> None:
-        """The question counts what goes, and a no changes nothing."""
+        """The question shows how many would be removed, and a no changes nothing."""
         monkeypatch.setattr(target, "is_interactive", lambda: True)
         before = scene.path.read_bytes()
         result = run(*scene.words("prune --sessions 0"), typed=answer)
@@ -378,7 +378,7 @@ class TestPrune:
 
     @pytest.mark.parametrize("arguments", ["", "--sessions 1 --export audit.jsonl", "--sessions -1", "--audit x"])
     def test_wrong_usage(self, scene: Scene, arguments: str) -> None:
-        """Without a number of days, or with an export of nothing, nothing is removed."""
+        """Without a number of days, or with an export of nothing, the command is a usage error and removes nothing."""
         before = scene.path.read_bytes()
         assert scene.run(f"prune {arguments} --yes").exit_code == 2
         assert scene.path.read_bytes() == before
@@ -400,19 +400,19 @@ class TestAudit:
         ],
     )
     def test_conditions(self, scene: Scene, conditions: str, events: list[str]) -> None:
-        """Each condition leaves out the entries for which it is not true; with --json an entry is a line."""
+        """Each condition excludes the entries that do not match; with --json each entry is a line."""
         lines = scene.run(f"audit {conditions} --json").stdout.splitlines()
         assert [json.loads(line)["eventType"] for line in lines] == events
 
     def test_text(self, scene: Scene) -> None:
-        """An entry is what happened, when, by whom, and below what it is about."""
+        """An entry shows the event, the time and the actor, and below them its objects."""
         when, *about = scene.run("audit --event SESSION_ISSUED --session {single}").stdout.splitlines()
         assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ  SESSION_ISSUED  admin", when)
         assert about[:2] == [f"  wallet {scene.wallet}", f"  session {scene.single}"]
         assert scene.run("audit --actor nobody").stdout == "There are no entries.\n"
 
     def test_pages(self, scene: Scene) -> None:
-        """The newest entries come first; --after goes on, and --all prints what the pages have together."""
+        """The newest entries come first; --after continues, and --all prints all pages."""
         ids = [json.loads(line)["id"] for line in scene.run("audit --all --json").stdout.splitlines()]
         assert ids == sorted(ids, reverse=True)
         assert len(ids) == 5
@@ -422,15 +422,15 @@ class TestAudit:
         assert [json.loads(line)["id"] for line in rest] == ids[2:]
 
     @pytest.mark.parametrize("time", ["yesterday", "2026-13-01", "99999999d", "999999d", ""])
-    def test_what_is_not_a_time(self, scene: Scene, time: str) -> None:
-        """A time that cannot be read is wrong usage that shows how to write one."""
+    def test_an_invalid_time(self, scene: Scene, time: str) -> None:
+        """An invalid time is a usage error that shows the format."""
         result = run(*scene.words("audit"), "--since", time)
         assert result.exit_code == 2
         assert "2026-11-27T09:30" in result.stderr
 
 
 def test_commands_work_on_a_server(postgresql_url: str) -> None:
-    """A URL in the place of a path is a PostgreSQL database."""
+    """A URL instead of a path is a PostgreSQL database."""
     with waiaas.connect(postgresql_url) as database:
         wallet = database.wallets.create(
             name="trading", chain="solana", environment="mainnet", public_key="k", actor="admin"

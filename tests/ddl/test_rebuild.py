@@ -697,7 +697,7 @@ def test_a_trigger_that_would_miss_new_values_is_refused() -> None:
 
 
 def test_no_trigger_fires_for_rows_that_are_copied() -> None:
-    """A rebuild neither adds nor deletes a row, whatever it does with the two tables."""
+    """A rebuild neither adds nor deletes a row, even though it copies them between two tables."""
     trigger = "CREATE TRIGGER on_{0} AFTER {0} ON t BEGIN INSERT INTO log VALUES ('{0}'); END"
     database = made(
         "CREATE TABLE t (a)",

@@ -320,7 +320,7 @@ def commands_in_hints(language: str) -> set[str]:
 
 @pytest.mark.parametrize("language", CATALOGUES)
 def test_commands_in_hints_exist(language: str) -> None:
-    """An operator can type the commands that a hint names."""
+    """Every command in a hint exists."""
     named = commands_in_hints(language)
     assert {"check", "init", "sessions revoke", "links add", "links default", "kill-switch recover"} <= named
     for words in map(str.split, named):
@@ -333,7 +333,7 @@ def test_commands_in_hints_exist(language: str) -> None:
 
 @pytest.mark.parametrize("language", CATALOGUES)
 def test_hints_of_findings_name_no_python(language: str) -> None:
-    """The problems that `check` finds are repaired with commands."""
+    """Hints about findings of `check` name commands, and no Python."""
     assert not [hint for _, hint in CATALOGUES[language].findings.values() if "Service" in hint]
 
 

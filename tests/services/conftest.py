@@ -35,7 +35,7 @@ def log_without_secrets(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def first_scene(tmp_path_factory: pytest.TempPathFactory, new_file: Path) -> Scene:
-    """A scene that is closed, and whose file is to be copied."""
+    """A closed scene whose file is copied."""
     path = tmp_path_factory.mktemp("scene") / "wallets.db"
     shutil.copy(new_file, path)
     scene = Scene(Application(path))
@@ -45,7 +45,7 @@ def first_scene(tmp_path_factory: pytest.TempPathFactory, new_file: Path) -> Sce
 
 @pytest.fixture
 def app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Application]:
-    """The services on a file of their own: a new one, or that of a scene for a test with a scene."""
+    """The services on a new file, or on a copy of a scene's file for a test with a scene."""
     with_scene = "scene" in request.fixturenames
     source = request.getfixturevalue("first_scene").app.path if with_scene else request.getfixturevalue("new_file")
     application = Application(Path(shutil.copy(source, tmp_path / "wallets.db")))

@@ -19,7 +19,7 @@ from waiaas.services import AuditEntry
 from waiaas.vocabularies import AUDIT_ACTIONS, SESSION_AUDIT_ACTIONS
 
 _EMERGENCY = {"reason": "Kill switch activated"}
-# The rows that each change writes: event, wallet, session, transaction, details; names stand for ids.
+# The rows that each change writes: event, wallet, session, transaction, details; names are placeholders for ids.
 EXPECTED: dict[str, list[tuple[str, str | None, str | None, str | None, dict[str, Any]]]] = {
     "create a wallet": [
         ("WALLET_CREATED", "new", None, None, {"name": "new", "chain": "solana", "environment": "testnet"})

@@ -1,4 +1,4 @@
-"""A service in a strict transaction of the caller decides from what is committed, never from an old snapshot."""
+"""In a caller's strict transaction, a service decides by committed data, never by an old snapshot."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LIMIT = 2
 
 
 class Caller(ServiceSet):
-    """The services on a connection of their own."""
+    """The services on a separate connection."""
 
     def __init__(self, url: str) -> None:
         super().__init__(open_database(url), lambda: NOW + 2_000_000, sessions_per_wallet=LIMIT)
@@ -36,7 +36,7 @@ class World:
         self.session = before.sessions.create(**new_session(self.a, self.b)[2], actor="admin")
 
     def broken_rules(self) -> list[str]:
-        """What no order of changes may leave behind."""
+        """Return the rules that the rows break, which must be none for any order of changes."""
         rules = {
             "a link to a terminated wallet": "SELECT 1 FROM session_wallets JOIN wallets ON id = wallet_id"
             " WHERE status = 'TERMINATED'",
@@ -77,7 +77,7 @@ CHANGES: dict[str, Callable[[World, Caller], Any]] = {
 @pytest.mark.parametrize("theirs", CHANGES)
 @pytest.mark.parametrize("mine", CHANGES)
 def test_a_change_after_an_old_snapshot(world: World, mine: str, theirs: str, level: str) -> None:
-    """Another caller's change commits after the transaction has begun; whatever happens then, every rule holds."""
+    """If another caller's change commits after the transaction has begun, every rule still holds."""
 
     def run() -> None:
         with world.mine.database.atomic(level):

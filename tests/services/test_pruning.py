@@ -1,4 +1,4 @@
-"""Pruning removes what ended long ago and nothing else, and exports what it removes from the audit log."""
+"""Pruning removes only what ended long ago, and exports the audit entries that it removes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DAY = 86_400
 OLD, RECENT = NOW - 31 * DAY, NOW - 29 * DAY
 SESSION = "INSERT INTO sessions (id, token_hash, created_at, absolute_expires_at, expires_at, revoked_at) VALUES"
 TRANSACTION = "INSERT INTO transactions (id, wallet_id, session_id, chain, type, status, created_at) VALUES"
-# The times of the end of a session, and whether it goes after 30 days.
+# The times of the end of a session, and whether it is removed after 30 days.
 ENDS: dict[str, tuple[int, int | None, bool]] = {
     "alive": (NOW + DAY, None, False),
     "expired long ago": (OLD, None, True),
@@ -60,7 +60,7 @@ def events(database: waiaas.Database, event_type: str) -> list[Any]:
 
 
 def test_sessions_that_ended_long_ago_are_removed(database: waiaas.Database) -> None:
-    """What is alive, ended recently, or has an end that cannot be read, is kept; each batch is in the audit log."""
+    """Active sessions, recently ended ones, and those with an unreadable expiry are kept; each batch is logged."""
     pruned = database.prune(session_days=30, actor="sam")
     assert (pruned.sessions, pruned.audit_entries) == (len(GONE), 0)
     assert sessions(database) == ENDS.keys() - GONE
@@ -68,8 +68,8 @@ def test_sessions_that_ended_long_ago_are_removed(database: waiaas.Database) -> 
     assert events(database, "SESSIONS_PRUNED") == [("sam", details)]
 
 
-def test_links_go_and_transactions_stay(database: waiaas.Database) -> None:
-    """A removed session takes its links with it; its transactions stay, without a session."""
+def test_links_are_removed_and_transactions_are_kept(database: waiaas.Database) -> None:
+    """A removed session's links are removed too; its transactions are kept without a session."""
     database.prune(session_days=30, actor="sam")
     assert {id_ for (id_,) in run(database, "SELECT session_id FROM session_wallets")} == ENDS.keys() - GONE
     kept = dict(run(database, "SELECT id, session_id FROM transactions"))
@@ -77,8 +77,8 @@ def test_links_go_and_transactions_stay(database: waiaas.Database) -> None:
 
 
 @pytest.mark.parametrize("status", ["PENDING", "QUEUED", "EXECUTING", "SUBMITTED"])
-def test_a_session_of_a_transaction_under_way_is_kept(database: waiaas.Database, status: str) -> None:
-    """A session stays as long as a transaction of it is not over."""
+def test_a_session_with_an_unfinished_transaction_is_kept(database: waiaas.Database, status: str) -> None:
+    """A session with an unfinished transaction is kept."""
     run(database, "UPDATE transactions SET status = ? WHERE session_id = 'expired long ago'", status)
     assert database.prune(session_days=30, actor="sam").sessions == len(GONE) - 1
     assert "expired long ago" in sessions(database)
@@ -117,7 +117,7 @@ def test_nothing_is_removed_if_the_export_exists(database: waiaas.Database, tmp_
 def test_a_full_disk_keeps_what_was_not_exported(
     database: waiaas.Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An entry is removed only once its export is on the disk."""
+    """An entry is removed only after its export is on the disk."""
 
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
@@ -131,8 +131,8 @@ def test_a_full_disk_keeps_what_was_not_exported(
     assert [entry.event_type for entry in database.audit.list()] == ["WALLET_CREATED"]
 
 
-def test_entries_that_json_cannot_hold_are_kept(tmp_path: Path) -> None:
-    """SQLite takes bytes in any column; they would not be the same in the export."""
+def test_entries_that_json_cannot_represent_are_kept(tmp_path: Path) -> None:
+    """Entries with bytes, which SQLite allows in any column, are kept, because the export could not contain them."""
     path = tmp_path / "wallets.db"
     with waiaas.connect(path, clock=lambda: NOW):
         pass
@@ -147,7 +147,7 @@ def test_entries_that_json_cannot_hold_are_kept(tmp_path: Path) -> None:
 
 
 def test_many_sessions_are_removed_in_batches(database: waiaas.Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each batch is a transaction with an entry of its own, and progress is reported after each."""
+    """Each batch is a transaction with an audit entry, and progress is reported after each."""
     with database.transaction():
         for number in range(2 * pruning._BATCH):
             run(database, f"{SESSION} (?, 'hash', 1, 1, 1, NULL)", f"many {number:04}")
@@ -160,7 +160,7 @@ def test_many_sessions_are_removed_in_batches(database: waiaas.Database, monkeyp
 
 
 def test_an_interruption_keeps_what_was_removed(database: waiaas.Database) -> None:
-    """The batches that were committed stay removed and recorded, and the next call goes on."""
+    """Committed batches stay removed and recorded, and the next call continues."""
 
     def interrupt(_: Progress) -> None:
         raise KeyboardInterrupt
@@ -172,7 +172,7 @@ def test_an_interruption_keeps_what_was_removed(database: waiaas.Database) -> No
 
 
 def test_a_transaction_of_the_caller_is_refused(database: waiaas.Database) -> None:
-    """In a transaction all batches would be one."""
+    """In a caller's transaction all batches would be one, so it is refused."""
     with database.transaction(), pytest.raises(waiaas.WAIaaSError) as caught:
         database.prune(session_days=30, actor="sam")
     assert caught.value.reason == "inside_transaction"
@@ -182,12 +182,12 @@ def test_a_transaction_of_the_caller_is_refused(database: waiaas.Database) -> No
 @pytest.mark.parametrize("days", [-1, 1.5, True, "30"])
 @pytest.mark.parametrize("name", ["session_days", "audit_days"])
 def test_days_are_whole_numbers(tmp_path: Path, name: str, days: Any) -> None:
-    """A number of days that is not one raises ValueError."""
+    """A number of days that is not a whole number raises ValueError."""
     with waiaas.connect(tmp_path / "wallets.db") as database, pytest.raises(ValueError, match=name):
         database.prune(**{name: days}, actor="sam")
 
 
 def test_the_log_of_a_file_becomes_short_again(tmp_path: Path) -> None:
-    """Every connection has a limit for the log that a large change leaves."""
+    """Every connection limits the size of the log that a large change leaves."""
     with waiaas.connect(tmp_path / "wallets.db") as database:
         assert database.peewee.execute_sql("PRAGMA journal_size_limit").fetchone() == (67_108_864,)

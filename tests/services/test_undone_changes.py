@@ -100,7 +100,7 @@ TRIGGERS: dict[str, Callable[[Removal], str]] = {
 
 @pytest.fixture
 def scene(scene: Scene) -> Scene:
-    """The scene, and a kill switch that was used before."""
+    """The scene, with a kill switch that was used before."""
     scene.app.execute("INSERT INTO key_value_store VALUES ('kill_switch_state', 'ACTIVE', 0)")
     return scene
 

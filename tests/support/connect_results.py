@@ -1,4 +1,4 @@
-"""Databases as `connect` opens them or refuses them, and files opened at the version that they have."""
+"""The databases and refusals of `connect`, and files opened without an upgrade."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def refused(path: str | Path, **options: Any) -> WAIaaSError:
 
 
 def open_unchanged(path: str | Path, *, busy_timeout: float = 5.0) -> WaiaasDatabase:
-    """Open a file with the library's own connections, at the version that it has."""
+    """Open a file with the library's own connections, without an upgrade."""
     file = DatabaseFile(str(path))
     database = WaiaasDatabase(file.name, file=file, timeout=busy_timeout, pragmas={"foreign_keys": "ON"})
     database.connect()

@@ -1,4 +1,4 @@
-"""Refusals, each together with what it leaves unchanged."""
+"""Refusals that change nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from waiaas.migrations.opening import open_to_change
 
 
 def refusal_of(change: Callable[[], object], unchanged: Callable[[], object]) -> WAIaaSError:
-    """Return the error with which a change is refused; what `unchanged` returns is the same before and after."""
+    """Return the error with which a change is refused; the result of `unchanged` is the same before and after."""
     before = unchanged()
     with pytest.raises(WAIaaSError) as caught:
         change()
