@@ -11,19 +11,19 @@ from typing import Any
 
 from peewee import SqliteDatabase
 
-from waiaas.database import Database
+from waiaas.database import Database, connect
 from waiaas.inspection.check import check
 from waiaas.inspection.report import CheckReport
 from waiaas.migrations.opening import open_latest, open_to_change, refuse_existing
 from waiaas.migrations.report import Plan, UpgradeReport
 from waiaas.migrations.runner import downgrade, plan, upgrade
-from waiaas.models import MODELS, Policy, Session, SessionWallet, Transaction, Wallet
+from waiaas.models import Policy, Session, SessionWallet, Transaction, Wallet
 
 _START = datetime(2026, 1, 15, 9, 0, tzinfo=timezone.utc)
 _WALLETS = (
     ("trading on Solana", "solana", "mainnet", "mainnet"),
     ("payments on Base", "ethereum", "mainnet", "base-mainnet"),
-    ("연구용 테스트 지갑", "ethereum", "testnet", "ethereum-sepolia"),
+    ("research on Sepolia", "ethereum", "testnet", "ethereum-sepolia"),
 )
 _SESSIONS_A_WALLET = 4
 _TRANSACTIONS_A_SESSION = 5
@@ -35,6 +35,7 @@ class Demo:
 
     path: Path
     counts: str
+    wallets: str
     before: str
     plan: Plan
     report: UpgradeReport
@@ -47,6 +48,7 @@ class Demo:
         """Return the demonstration as plain values that `json.dumps` takes."""
         return {
             "path": str(self.path),
+            "wallets": self.wallets.splitlines(),
             "before": self.before.splitlines(),
             "plan": self.plan.to_dict(),
             "upgrade": self.report.to_dict(),
@@ -58,28 +60,38 @@ class Demo:
 
 def run(path: Path) -> Demo:
     """Write an example file, upgrade it, link a second wallet to one session, and return what it looked like."""
-    make_version_18(path)
+    make_version_18(path, _now())
     with open_to_change(path) as database:
-        counts = ", ".join(f"{_count(database, table)} {table}" for table in ("wallets", "sessions", "transactions"))
-        before = _listing(database, "SELECT s.id, w.name FROM sessions s JOIN wallets w ON w.id = s.wallet_id")
+        counts, wallets = _counts(database), _listing(database, _WALLET_LINES)
+        before = _listing(database, _BEFORE)
         planned, report = plan(database), upgrade(database)
-        after = _listing(database, _LINKS)
-        session = _link_second_wallet(database)
+        after = _listing(database, _AFTER)
+    session, wallet = _id("session", 0), _id("wallet", 1)
+    with connect(path) as opened:
+        opened.links.link(session, wallet, actor="demo")
         return Demo(
             path=path,
             counts=counts,
+            wallets=wallets,
             before=before,
             plan=planned,
             report=report,
             after=after,
             linked_session=session,
-            linked=_listing(database, f"{_LINKS} WHERE s.id = '{session}'"),
-            check=check(database),
+            linked="\n".join(line for line in _listing(opened.peewee, _AFTER).splitlines() if session in line),
+            check=check(opened.peewee),
         )
 
 
-def make_version_18(path: Path) -> None:
-    """Write an example file as a daemon at schema version 18 has it.
+def leave_version_18(path: Path) -> str:
+    """Write an example file whose sessions are alive, and return how many rows it has."""
+    make_version_18(path, _now())
+    with open_to_change(path) as database:
+        return _counts(database)
+
+
+def make_version_18(path: Path, start: datetime = _START) -> None:
+    """Write an example file as a daemon at schema version 18 has it; its sessions live for 30 days from `start`.
 
     :raises WAIaaSError: `file_exists` if `path` exists and is not empty.
     """
@@ -87,17 +99,18 @@ def make_version_18(path: Path) -> None:
     with Database(open_latest(path).database) as database:
         with database.models(), database.transaction():
             for number, (name, chain, environment, network) in enumerate(_WALLETS):
-                _make_wallet(number, name=name, chain=chain, environment=environment, default_network=network)
+                columns = {"name": name, "chain": chain, "environment": environment, "default_network": network}
+                _make_wallet(number, start, **columns)
         downgrade(database.peewee, 18, backup=False)
 
 
-def _make_wallet(number: int, **columns: str) -> None:
+def _make_wallet(number: int, start: datetime, **columns: str) -> None:
     wallet = Wallet.create(
         id=_id("wallet", number),
         public_key=sha256(columns["name"].encode()).hexdigest(),
         status="ACTIVE",
-        created_at=_START,
-        updated_at=_START,
+        created_at=start,
+        updated_at=start,
         **columns,
     )
     Policy.create(
@@ -105,15 +118,15 @@ def _make_wallet(number: int, **columns: str) -> None:
         wallet=wallet,
         type="SPENDING_LIMIT",
         rules={"instantMax": "1000000", "dailyLimit": "5000000"},
-        created_at=_START,
-        updated_at=_START,
+        created_at=start,
+        updated_at=start,
     )
     for session in range(_SESSIONS_A_WALLET):
-        _make_session(wallet, number * _SESSIONS_A_WALLET + session)
+        _make_session(wallet, number * _SESSIONS_A_WALLET + session, start)
 
 
-def _make_session(wallet: Wallet, number: int) -> None:
-    made = _START + timedelta(hours=number)
+def _make_session(wallet: Wallet, number: int, start: datetime) -> None:
+    made = start + timedelta(minutes=10 * number)
     session = Session.create(
         id=_id("session", number),
         token_hash=sha256(f"token {number}".encode()).hexdigest(),
@@ -136,28 +149,36 @@ def _make_session(wallet: Wallet, number: int) -> None:
         )
 
 
-def _link_second_wallet(database: SqliteDatabase) -> str:
-    with database.bind_ctx(MODELS):
-        link = SessionWallet.select().order_by(SessionWallet.session).first()
-        other = Wallet.select().where(Wallet.id != link.wallet_id).order_by(Wallet.id.desc()).first()
-        SessionWallet.create(session=link.session_id, wallet=other, created_at=_START + timedelta(days=1))
-        return str(link.session_id)
-
-
-_LINKS = (
-    "SELECT s.id, w.name || CASE l.is_default WHEN 1 THEN ' (default)' ELSE '' END"
+_WALLET_LINES = (
+    "SELECT name || ': ' || chain || CASE WHEN default_network = environment THEN '' ELSE ', ' || default_network END"
+    " || ' (' || environment || ')' FROM wallets ORDER BY created_at, rowid"
+)
+_BEFORE = (
+    "SELECT 'session ' || s.id || ' -> ' || w.name FROM sessions s JOIN wallets w ON w.id = s.wallet_id"
+    " ORDER BY s.created_at"
+)
+_AFTER = (
+    "SELECT 'session ' || s.id || ' -> ' || w.name || CASE l.is_default WHEN 1 THEN ' (default)' ELSE '' END"
     " FROM sessions s JOIN session_wallets l ON l.session_id = s.id JOIN wallets w ON w.id = l.wallet_id"
+    " ORDER BY s.created_at, l.is_default DESC"
 )
 
 
-def _listing(database: SqliteDatabase, query: str) -> str:
-    rows = database.execute_sql(f"{query} ORDER BY 1, 2").fetchall()
-    return "\n".join(f"  session {session} -> {wallet}" for session, wallet in rows)
+def _listing(database: Any, query: str) -> str:
+    return "\n".join(f"  {line}" for (line,) in database.execute_sql(query).fetchall())
+
+
+def _counts(database: SqliteDatabase) -> str:
+    return ", ".join(f"{_count(database, table)} {table}" for table in ("wallets", "sessions", "transactions"))
 
 
 def _count(database: SqliteDatabase, table: str) -> int:
     (count,) = database.execute_sql(f"SELECT count(*) FROM {table}").fetchone()
     return int(count)
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc).replace(microsecond=0) - timedelta(hours=3)
 
 
 def _id(kind: str, number: int) -> str:

@@ -1037,7 +1037,14 @@ class TestDemo:
     def test_shows_every_step_and_removes_its_files(self, tmp_path: Path) -> None:
         """The real program shows before, plan, upgrade, after and check, and removes its files."""
         result = program("demo", TMPDIR=str(tmp_path))
-        titles = ["at schema version 18", "$ waiaas plan", "$ waiaas upgrade", "(default)", "$ waiaas check"]
+        titles = [
+            "at schema version 18",
+            "payments on Base: ethereum, base-mainnet",
+            "$ waiaas plan",
+            "$ waiaas upgrade",
+            "(default)",
+            "$ waiaas check",
+        ]
         places = [result.stdout.find(title) for title in titles]
         assert (result.returncode, result.stderr) == (0, "")
         assert -1 not in places
@@ -1049,7 +1056,7 @@ class TestDemo:
         """With --json it is one object with the same content; one session then has two wallets."""
         result = program("demo", "--json", TMPDIR=str(tmp_path))
         answer = only_object(result.stdout)
-        assert set(answer) == {"path", "before", "plan", "upgrade", "after", "linked", "check"}
+        assert set(answer) == {"path", "wallets", "before", "plan", "upgrade", "after", "linked", "check"}
         assert len(answer["before"]) == len(answer["after"]) == answer["upgrade"]["links_created"] == 12
         assert len(answer["linked"]) == 2
         assert answer["check"]["ok"]
@@ -1065,6 +1072,30 @@ class TestDemo:
         assert {*tmp_path.iterdir()} == {path, backup}
         assert run("check", path).exit_code == run("status", path).exit_code == 0
         assert run("status", backup).exit_code == 3
+
+    def test_sessions_are_alive(self, tmp_path: Path) -> None:
+        """The sessions of the demo can still be used and changed."""
+        path = tmp_path / "demo.db"
+        run("demo", path)
+        listed = only_object(run("sessions", "list", path, "--json").stdout)["sessions"]
+        assert [session["status"] for session in listed] == ["ACTIVE"] * 12
+
+    def test_leaves_an_old_file(self, tmp_path: Path) -> None:
+        """With --version 18 it only creates a file, which can be upgraded."""
+        path = tmp_path / "old.db"
+        text = run("demo", "--version", "18", path)
+        assert text.stdout.splitlines()[-1] == f"What to do: waiaas plan {path}"
+        assert list(tmp_path.iterdir()) == [path]
+        assert run("upgrade", path).exit_code == run("check", path).exit_code == 0
+        assert only_object(run("demo", "--version", "18", tmp_path / "b.db", "--json").stdout) == {
+            "path": str(tmp_path / "b.db"),
+            "version": 18,
+        }
+
+    @pytest.mark.parametrize("arguments", [["--version", "18"], ["--version", "17", "old.db"]])
+    def test_what_it_cannot_leave(self, arguments: list[str]) -> None:
+        """A file without a path, or of another version, is wrong usage."""
+        assert run("demo", *arguments).exit_code == 2
 
 
 class TestLanguage:

@@ -34,6 +34,7 @@ from waiaas.cli.output import (
     created_lines,
     demo_lines,
     downgrade_lines,
+    old_file_lines,
     plan_lines,
     rehearsal_lines,
     status_lines,
@@ -333,18 +334,25 @@ def check_command(ctx: click.Context, path: Path, as_json: bool) -> None:
     "demo",
     short_help="See an upgrade of an example file.",
     epilog=epilog(
-        "waiaas demo\nwaiaas demo keep-it-here.db",
+        "waiaas demo\nwaiaas demo --version 18 old.db    an old file to play with",
         "waiaas status wallets.db    with your own file",
         {0: "shown", 1: "refused: PATH already exists, or cannot be written"},
     ),
 )
 @click.argument("path", type=click.Path(readable=False), callback=database_file, required=False)
+@click.option("--version", "version_18", type=click.Choice(["18"]), help="Only create a file of this version at PATH.")
 @common_options
-def demo_command(path: Path | None, as_json: bool) -> None:
+def demo_command(path: Path | None, version_18: str | None, as_json: bool) -> None:
     """Create a file of version 18 with example rows, upgrade it, and show before, plan, report and after.
 
     The file is created in a temporary folder and removed at the end, unless you give a PATH.
     """
+    if version_18 is not None:
+        if path is None:
+            raise click.UsageError("Name a PATH for the file.")
+        lines = old_file_lines(path, demo.leave_version_18(path))
+        print_answer({"path": str(path), "version": 18}, lines, as_json=as_json)
+        return
     if path is not None:
         shown = demo.run(path)
     else:

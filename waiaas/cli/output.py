@@ -17,6 +17,7 @@ from waiaas.migrations.report import DowngradeReport, Plan, UpgradeReport
 from waiaas.migrations.version import Status
 
 _SHOWN_AT_MOST = 20
+_SHOWN_OF_DEMO = 6
 _WIDTH = 78
 # Not repeated in a line that names the table or index before its SQL.
 _CREATE = re.compile(r"^CREATE (UNIQUE )?(?:TABLE|INDEX) \S+ ", re.IGNORECASE)
@@ -133,23 +134,27 @@ def check_lines(path: Path, report: CheckReport, lang: str = "en") -> list[str]:
 def demo_lines(shown: Demo, kept_at: Path | None) -> list[str]:
     """Return the demonstration, from the old file to the new one."""
     parts = (
-        [
-            f"A wallet service's file at schema version 18 ({shown.path}): {shown.counts}",
-            "Each session belongs to one wallet:",
-            *shown.before.splitlines(),
-        ],
+        [f"The file of a wallet service at schema version 18: {shown.counts}.", *shown.wallets.splitlines()],
+        ["Each session has one wallet:", *_first_lines(shown.before)],
         ["$ waiaas plan", *plan_lines(shown.path, shown.plan)],
         ["$ waiaas upgrade", *upgrade_lines(shown.path, shown.report)],
-        ["Now each session has links to its wallets, one of them the default:", *shown.after.splitlines()],
-        [
-            f"One agent, two chains, one token: session {shown.linked_session} gets a second wallet.",
-            *shown.linked.splitlines(),
-        ],
+        ["Now each session has links to its wallets, one of them the default:", *_first_lines(shown.after)],
+        ["One session gets a second wallet, on another chain. Its token stays the same.", *shown.linked.splitlines()],
         ["$ waiaas check", *check_lines(shown.path, shown.check)],
     )
     lines = [line for part in parts for line in (*part, "")]
     lines[-1] = f"The file is kept: {kept_at}." if kept_at else "The files of the demo were removed."
     return lines
+
+
+def old_file_lines(path: Path, counts: str) -> list[str]:
+    """Return what `demo --version` created, and what to do with it."""
+    return [f"Created {path} at schema version 18: {counts}.", f"What to do: waiaas plan {quoted(path)}"]
+
+
+def _first_lines(listing: str) -> list[str]:
+    lines = listing.splitlines()
+    return [*lines[:_SHOWN_OF_DEMO], f"  … and {len(lines) - _SHOWN_OF_DEMO} more"]
 
 
 def _list_lines(title: str, entries: list[str], *, all_of_them: bool = False) -> list[str]:
