@@ -101,7 +101,6 @@ class Threads:
     def close(self) -> None:
         services, self._services = self._services, None
         if services is not None:
-            self._all(lambda _: services.database.close_all())
             services.database.close_all()
 
     def stop(self) -> None:
