@@ -38,6 +38,26 @@ class Options:
     drop_links: bool = False
 
 
+class _Answer:
+    """What reports and plans have in common."""
+
+    def to_dict(self, lang: str = "en") -> dict[str, Any]:
+        """Return the fields as plain values that `json.dumps` takes.
+
+        :param lang: the language of the errors.
+        :returns: the fields by their names.
+        """
+        return {name: _plain(value, lang) for name, value in vars(self).items()}
+
+
+def _plain(value: object, lang: str) -> object:
+    if isinstance(value, list):
+        return [_plain(each, lang) for each in value]
+    if isinstance(value, WAIaaSError):
+        return value.to_dict(lang)
+    return asdict(value) if isinstance(value, (Step, PlannedStep)) else value
+
+
 @dataclass(frozen=True)
 class Step:
     """One version's step: how long it took (seconds) and how many rows it wrote."""
@@ -49,7 +69,7 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True)
-class UpgradeReport:
+class UpgradeReport(_Answer):
     """What `upgrade` did.
 
     `applied` holds the versions that were added, oldest first, and is empty if there was nothing to do.
@@ -76,17 +96,9 @@ class UpgradeReport:
     rows_changed: dict[str, int] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)
 
-    def to_dict(self, lang: str = "en") -> dict[str, Any]:
-        """Return the report as plain values that `json.dumps` takes.
-
-        :param lang: the language of the warnings.
-        :returns: the fields by their names.
-        """
-        return _plain(self, lang)
-
 
 @dataclass(frozen=True, kw_only=True)
-class DowngradeReport:
+class DowngradeReport(_Answer):
     """What `downgrade` did.
 
     `undone` holds the versions that were taken back, newest first. `links_dropped` holds the links (session and wallet
@@ -106,22 +118,6 @@ class DowngradeReport:
     warnings: list[WAIaaSError] = field(default_factory=list)
     details: dict[str, Any] = field(default_factory=dict)
 
-    def to_dict(self, lang: str = "en") -> dict[str, Any]:
-        """Return the report as plain values that `json.dumps` takes.
-
-        :param lang: the language of the warnings.
-        :returns: the fields by their names.
-        """
-        return _plain(self, lang)
-
-
-def _plain(report: UpgradeReport | DowngradeReport, lang: str) -> dict[str, Any]:
-    return {
-        **vars(report),
-        "steps": [asdict(step) for step in report.steps],
-        "warnings": [warning.to_dict(lang) for warning in report.warnings],
-    }
-
 
 @dataclass(frozen=True)
 class PlannedStep:
@@ -132,7 +128,7 @@ class PlannedStep:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class Plan(_Answer):
     """What `upgrade` would do to a database as it is now.
 
     `obstacles` are the errors with which `upgrade` would refuse; it is empty if nothing blocks it.
@@ -152,18 +148,6 @@ class Plan:
     foreign_key_violations: dict[str, int] = field(default_factory=dict)
     obstacles: list[WAIaaSError] = field(default_factory=list)
     details: dict[str, Any] = field(default_factory=dict)
-
-    def to_dict(self, lang: str = "en") -> dict[str, Any]:
-        """Return the plan as plain values that `json.dumps` takes.
-
-        :param lang: the language of the obstacles.
-        :returns: the fields by their names.
-        """
-        return {
-            **{name: value for name, value in vars(self).items() if name not in ("steps", "obstacles")},
-            "steps": [asdict(step) for step in self.steps],
-            "obstacles": [error.to_dict(lang) for error in self.obstacles],
-        }
 
 
 def report_of(kind: type[_Report], facts: Iterable[Facts], **known: Any) -> _Report:
