@@ -89,7 +89,7 @@ database = waiaas.connect(sys.argv[1], busy_timeout=60).peewee
 """
         fork = """
 in_child(lambda: put("child"))
-let_go()
+release()
 database.close_all()
 """
         run_python(FORK + connect + KEEP_THE_TURN + fork, tmp_path / "wallets.db")

@@ -46,7 +46,7 @@ def reason_of(call: Callable[[], Any]) -> str | None:
     return error.reason
 
 
-class Opened:
+class Opener:
     """Opens databases and closes them after the test."""
 
     def __init__(self) -> None:
@@ -58,10 +58,10 @@ class Opened:
 
 
 @pytest.fixture
-def opened() -> Iterator[Opened]:
-    opened = Opened()
-    yield opened
-    for database in opened.databases:
+def open_url() -> Iterator[Opener]:
+    open_url = Opener()
+    yield open_url
+    for database in open_url.databases:
         database.close_all()
 
 
@@ -132,7 +132,7 @@ class TestUrls:
 
 
 class TestConnections:
-    def test_psycopg_3_and_utf_8_whatever_the_server_prefers(self, databases: Databases, opened: Opened) -> None:
+    def test_psycopg_3_and_utf_8_whatever_the_server_prefers(self, databases: Databases, open_url: Opener) -> None:
         """Encoding, isolation and time zone do not depend on the settings of the database."""
         with databases.new() as url:
             name = url.rsplit("/", 1)[1]
@@ -142,7 +142,7 @@ class TestConnections:
                 "TimeZone = 'Asia/Seoul'",
             ):
                 databases.execute(f"ALTER DATABASE {name} SET {setting}")
-            database = opened(url)
+            database = open_url(url)
             assert type(database.connection()).__mro__[1].__module__ == "psycopg"
             database.write(lambda: insert(database, "키", "값 ✓"))
             assert get(database, "키") == "값 ✓"
@@ -154,9 +154,9 @@ class TestConnections:
                 assert database.execute_sql("SHOW transaction_isolation").fetchone() == ("repeatable read",)
             database.close_all()
 
-    def test_statements_are_prepared_unless_a_pooler_forbids_it(self, postgresql_url: str, opened: Opened) -> None:
+    def test_statements_are_prepared_unless_a_pooler_forbids_it(self, postgresql_url: str, open_url: Opener) -> None:
         for is_prepared in (True, False):
-            database = opened(postgresql_url, prepared_statements=is_prepared)
+            database = open_url(postgresql_url, prepared_statements=is_prepared)
             for number in (1, 10_000, 10_000_000_000, 7):
                 database.fetch_latest("SELECT value FROM key_value_store WHERE updated_at = %s", (number,))
             found = database.execute_sql("SELECT count(*) FROM pg_prepared_statements").fetchone()
@@ -164,32 +164,32 @@ class TestConnections:
 
     @pytest.mark.parametrize("is_prepared", [True, False])
     def test_a_lock_is_waited_for_as_long_as_the_busy_timeout(
-        self, postgresql_url: str, opened: Opened, is_prepared: bool
+        self, postgresql_url: str, open_url: Opener, is_prepared: bool
     ) -> None:
-        first = opened(postgresql_url)
-        second = opened(postgresql_url, busy_timeout=0.05, prepared_statements=is_prepared)
+        first = open_url(postgresql_url)
+        second = open_url(postgresql_url, busy_timeout=0.05, prepared_statements=is_prepared)
         first.write(lambda: insert(first, "a"))
         with first.atomic():
             first.execute_sql(NUMBER, ("a",))
             assert reason_of(lambda: second.write(lambda: second.execute_sql(NUMBER, ("a",)))) == "database_busy"
         second.write(lambda: second.execute_sql(NUMBER, ("a",)))
 
-    def test_an_idle_transaction_ends(self, postgresql_url: str, opened: Opened) -> None:
+    def test_an_idle_transaction_ends(self, postgresql_url: str, open_url: Opener) -> None:
         """A client that died in a transaction does not hold its locks for ever."""
-        database = opened(postgresql_url)
+        database = open_url(postgresql_url)
         assert database.execute_sql("SHOW idle_in_transaction_session_timeout").fetchone() == ("1min",)
 
-    def test_threads_share_a_pool(self, postgresql_url: str, opened: Opened) -> None:
+    def test_threads_share_a_pool(self, postgresql_url: str, open_url: Opener) -> None:
         """Eight threads share two connections, because every call returns the one that it used."""
-        database = opened(postgresql_url, pool_size=2)
+        database = open_url(postgresql_url, pool_size=2)
         with ThreadPoolExecutor(8) as pool:
             keys = list(pool.map(lambda n: database.write(lambda: insert(database, f"k{n}")), range(40)))
         assert [get(database, key) for key in keys] == ["1"] * 40
         query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
         assert database.fetch_latest(query) in ((1,), (2,))
 
-    def test_a_pool_in_use_is_busy(self, postgresql_url: str, opened: Opened) -> None:
-        database = opened(postgresql_url, pool_size=1, busy_timeout=0.05)
+    def test_a_pool_in_use_is_busy(self, postgresql_url: str, open_url: Opener) -> None:
+        database = open_url(postgresql_url, pool_size=1, busy_timeout=0.05)
         is_inside, may_end = threading.Event(), threading.Event()
 
         def hold() -> None:
@@ -231,9 +231,9 @@ class TestConnections:
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
     @pytest.mark.parametrize("pool_size", [None, 2])
     def test_a_forked_process_opens_its_own_connection(
-        self, postgresql_url: str, opened: Opened, pool_size: int | None
+        self, postgresql_url: str, open_url: Opener, pool_size: int | None
     ) -> None:
-        database = opened(postgresql_url, pool_size=pool_size)
+        database = open_url(postgresql_url, pool_size=pool_size)
         database.write(lambda: insert(database, "parent"))
         mine = database.execute_sql("SELECT pg_backend_pid()").fetchone()
         child = os.fork()
@@ -251,9 +251,9 @@ class TestConnections:
 
 
 class TestTransactions:
-    def test_conflicts_are_tried_again(self, postgresql_url: str, opened: Opened) -> None:
+    def test_conflicts_are_tried_again(self, postgresql_url: str, open_url: Opener) -> None:
         """Of two changes that lock in opposite orders, the server aborts one, which is then retried."""
-        database, attempts = opened(postgresql_url), []
+        database, attempts = open_url(postgresql_url), []
         for key in "ab":
             database.write(lambda key=key: insert(database, key))
         both = threading.Barrier(2)
@@ -270,9 +270,9 @@ class TestTransactions:
         assert len(attempts) == 3
         assert database.fetch_latest("SELECT sum(updated_at) FROM key_value_store") == (6,)
 
-    def test_a_conflict_in_the_callers_transaction_is_the_callers(self, postgresql_url: str, opened: Opened) -> None:
+    def test_a_conflict_in_the_callers_transaction_is_the_callers(self, postgresql_url: str, open_url: Opener) -> None:
         """Only the code that began the transaction can retry it."""
-        mine, other = opened(postgresql_url), opened(postgresql_url)
+        mine, other = open_url(postgresql_url), open_url(postgresql_url)
         mine.write(lambda: insert(mine, "a"))
         with mine.atomic("REPEATABLE READ"):
             assert get(mine, "a") == "1"
@@ -282,10 +282,10 @@ class TestTransactions:
 
     @pytest.mark.parametrize("level", ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])
     def test_a_read_sees_the_latest_commit_in_any_transaction(
-        self, postgresql_url: str, opened: Opened, level: str
+        self, postgresql_url: str, open_url: Opener, level: str
     ) -> None:
         """Revocations after the transaction began are seen, and so are uncommitted changes of the services."""
-        mine, other = opened(postgresql_url), opened(postgresql_url)
+        mine, other = open_url(postgresql_url), open_url(postgresql_url)
         with mine.atomic(level):
             mine.execute_sql("SELECT 1 FROM key_value_store").fetchall()
             other.write(lambda: insert(other, "a"))
@@ -295,10 +295,10 @@ class TestTransactions:
 
     @pytest.mark.parametrize("level", ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])
     def test_a_locked_row_is_never_decided_by_an_old_snapshot(
-        self, postgresql_url: str, opened: Opened, level: str
+        self, postgresql_url: str, open_url: Opener, level: str
     ) -> None:
         """A caller's transaction that began before a lock was taken and released conflicts, or reads again."""
-        mine, other = opened(postgresql_url), opened(postgresql_url)
+        mine, other = open_url(postgresql_url), open_url(postgresql_url)
         insert_session = (
             "INSERT INTO sessions (id, token_hash, expires_at, absolute_expires_at, created_at)"
             " VALUES ('s', '', 9, 9, 1)"
@@ -320,20 +320,20 @@ class TestTransactions:
             else:
                 assert reason_of(lambda: mine.write(lambda: decide(mine))) == "transaction_conflict"
 
-    def test_services_wait_for_an_exclusive_transaction(self, postgresql_url: str, opened: Opened) -> None:
+    def test_services_wait_for_an_exclusive_transaction(self, postgresql_url: str, open_url: Opener) -> None:
         """What an exclusive transaction has read remains true until it commits."""
-        mine, other = opened(postgresql_url), opened(postgresql_url, busy_timeout=0.05)
+        mine, other = open_url(postgresql_url), open_url(postgresql_url, busy_timeout=0.05)
         with mine.exclusive_transaction():
             assert reason_of(lambda: other.write(lambda: insert(other, "a"))) == "database_busy"
             assert reason_of(lambda: other.exclusive_transaction().__enter__()) == "database_busy"
             assert get(other, "a") is None
         other.write(lambda: insert(other, "a"))
 
-    def test_a_durable_change_is_on_the_disk(self, databases: Databases, opened: Opened) -> None:
+    def test_a_durable_change_is_on_the_disk(self, databases: Databases, open_url: Opener) -> None:
         """Even if the database is configured for asynchronous commits."""
         with databases.new() as url:
             databases.execute(f"ALTER DATABASE {url.rsplit('/', 1)[1]} SET synchronous_commit = off")
-            database = opened(url)
+            database = open_url(url)
             show = lambda: database.execute_sql("SHOW synchronous_commit").fetchone()[0]  # noqa: E731
             assert (database.write(show), database.write(show, durable=True), show()) == ("off", "on", "off")
             database.close_all()
@@ -343,10 +343,10 @@ class TestFailures:
     @pytest.mark.parametrize("mode", ["fast", "immediate"])
     @pytest.mark.parametrize("pool_size", [None, 2])
     def test_a_restart_is_not_noticed_between_calls(
-        self, server: Server, opened: Opened, mode: str, pool_size: int | None
+        self, server: Server, open_url: Opener, mode: str, pool_size: int | None
     ) -> None:
         """Every connection is dead afterwards; the next read and the next change simply succeed."""
-        database = opened(server.url("wallets"), pool_size=pool_size)
+        database = open_url(server.url("wallets"), pool_size=pool_size)
         database.write(lambda: insert(database, "a"))
         server.restart(mode)
         assert get(database, "a") == "1"
@@ -354,8 +354,8 @@ class TestFailures:
         database.write(lambda: insert(database, "b"))
         assert get(database, "b") == "1"
 
-    def test_a_restart_within_a_change_runs_it_again(self, server: Server, opened: Opened) -> None:
-        database, attempts = opened(server.url("wallets")), []
+    def test_a_restart_within_a_change_runs_it_again(self, server: Server, open_url: Opener) -> None:
+        database, attempts = open_url(server.url("wallets")), []
 
         def change() -> str:
             attempts.append(insert(database, "a"))
@@ -366,9 +366,9 @@ class TestFailures:
         assert database.write(change) == "b"
         assert (len(attempts), get(database, "a"), get(database, "b")) == (2, "1", "1")
 
-    def test_a_restart_within_the_callers_transaction_ends_it(self, server: Server, opened: Opened) -> None:
+    def test_a_restart_within_the_callers_transaction_ends_it(self, server: Server, open_url: Opener) -> None:
         """Nothing after the loss is committed alone, and the next transaction works."""
-        database = opened(server.url("wallets"))
+        database = open_url(server.url("wallets"))
 
         def block() -> None:
             with database.atomic():
@@ -381,8 +381,8 @@ class TestFailures:
         assert [get(database, key) for key in "abc"] == [None] * 3
         database.write(lambda: insert(database, "d"))
 
-    def test_a_server_that_is_down(self, server: Server, opened: Opened) -> None:
-        database = opened(server.url("wallets"))
+    def test_a_server_that_is_down(self, server: Server, open_url: Opener) -> None:
+        database = open_url(server.url("wallets"))
         database.write(lambda: insert(database, "a"))
         server.kill()
         assert reason_of(lambda: get(database, "a")) == "server_unavailable"
@@ -391,12 +391,12 @@ class TestFailures:
         assert (get(database, "a"), get(database, "b")) == ("1", None)
 
     @pytest.mark.parametrize("is_synchronous", [True, False])
-    def test_a_promoted_standby_takes_over(self, server: Server, opened: Opened, is_synchronous: bool) -> None:
+    def test_a_promoted_standby_takes_over(self, server: Server, open_url: Opener, is_synchronous: bool) -> None:
         """With both hosts in the URL, a failover needs no code of the user."""
         standby = server.standby("standby", synchronous=is_synchronous)
         try:
             url = server.url("wallets").replace(f":{server.port}", f":{server.port},127.0.0.1:{standby.port}")
-            database = opened(f"{url}?target_session_attrs=read-write")
+            database = open_url(f"{url}?target_session_attrs=read-write")
             for number in range(20):
                 database.write(lambda number=number: insert(database, f"k{number}"))
             server.kill()
@@ -409,12 +409,12 @@ class TestFailures:
             database.close_all()
             standby.remove()
 
-    def test_a_primary_that_became_read_only_is_abandoned(self, server: Server, opened: Opened) -> None:
+    def test_a_primary_that_became_read_only_is_abandoned(self, server: Server, open_url: Opener) -> None:
         """The connection to a read-only server is closed, and the next one finds the other server."""
         standby = server.standby("standby")
         try:
             url = server.url("wallets").replace(f":{server.port}", f":{server.port},127.0.0.1:{standby.port}")
-            database = opened(f"{url}?target_session_attrs=read-write")
+            database = open_url(f"{url}?target_session_attrs=read-write")
             assert get(database, "a") is None
             standby.promote()
             server.execute("ALTER SYSTEM SET default_transaction_read_only = on")
@@ -427,12 +427,12 @@ class TestFailures:
             database.close_all()
             standby.remove()
 
-    def test_a_read_only_server(self, server: Server, opened: Opened) -> None:
-        database = opened(f"{server.url('wallets')}?options=-c%20default_transaction_read_only%3Don")
+    def test_a_read_only_server(self, server: Server, open_url: Opener) -> None:
+        database = open_url(f"{server.url('wallets')}?options=-c%20default_transaction_read_only%3Don")
         assert get(database, "a") is None
         assert reason_of(lambda: database.write(lambda: insert(database, "a"))) == "server_read_only"
 
-    def test_a_full_disk(self, server: Server, opened: Opened) -> None:
+    def test_a_full_disk(self, server: Server, open_url: Opener) -> None:
         """The change is refused with a retryable reason and rolled back, and reads continue."""
         ((path,),) = server.execute("SELECT pg_relation_filepath('key_value_store')", "wallets")
         server.stop()
@@ -440,7 +440,7 @@ class TestFailures:
         (server.data / path).unlink()
         (server.data / path).symlink_to("/dev/full")
         server.start()
-        database = opened(server.url("wallets"))
+        database = open_url(server.url("wallets"))
         with pytest.raises(WAIaaSError) as caught:
             database.write(lambda: insert(database, "a"))
         assert (caught.value.reason, caught.value.retryable) == ("disk_full", True)
@@ -448,7 +448,7 @@ class TestFailures:
         server.execute("TRUNCATE key_value_store", "wallets")
         assert database.write(lambda: insert(database, "a")) == "a"
 
-    def test_refused_logins(self, server: Server, opened: Opened) -> None:
+    def test_refused_logins(self, server: Server, open_url: Opener) -> None:
         server.execute("DROP ROLE IF EXISTS reader, single")
         server.execute("CREATE ROLE reader LOGIN PASSWORD 'correct-horse'")
         server.execute("CREATE ROLE single LOGIN PASSWORD 'correct-horse' CONNECTION LIMIT 0")
@@ -460,11 +460,11 @@ class TestFailures:
             server.url("wallets", user="single"): "too_many_connections",
             server.url("wallets", user="reader"): "insufficient_privilege",
         }
-        assert {url: reason_of(lambda url=url: get(opened(url), "a")) for url in calls} == calls
+        assert {url: reason_of(lambda url=url: get(open_url(url), "a")) for url in calls} == calls
 
     @pytest.mark.parametrize("is_committed", [True, False])
     def test_a_commit_without_a_response_is_looked_up(
-        self, server: Server, opened: Opened, is_committed: bool
+        self, server: Server, open_url: Opener, is_committed: bool
     ) -> None:
         """The change is found by its row. If it is not found it may still arrive, so it is not retried."""
         attempts = []
@@ -477,7 +477,7 @@ class TestFailures:
             return "found" if get(database, "a") else None
 
         with Proxy.before(server.port) as proxy:
-            database = opened(server.url("wallets", port=proxy.port))
+            database = open_url(server.url("wallets", port=proxy.port))
             get(database, "a")
             if is_committed:
                 proxy.cut_after = COMMIT
@@ -489,9 +489,9 @@ class TestFailures:
             assert get(database, "a") == ("1" if is_committed else None)
             database.close_all()
 
-    def test_a_commit_without_a_response_that_cannot_be_looked_up(self, server: Server, opened: Opened) -> None:
+    def test_a_commit_without_a_response_that_cannot_be_looked_up(self, server: Server, open_url: Opener) -> None:
         with Proxy.before(server.port) as proxy:
-            database = opened(server.url("wallets", port=proxy.port))
+            database = open_url(server.url("wallets", port=proxy.port))
             proxy.cut_after = COMMIT
             assert reason_of(lambda: database.write(lambda: insert(database, "a"))) == "commit_unknown"
             proxy.cut_after = COMMIT
@@ -500,9 +500,9 @@ class TestFailures:
             assert (get(database, "a"), get(database, "b")) == ("1", "1")
             database.close_all()
 
-    def test_a_disconnected_network(self, server: Server, opened: Opened) -> None:
+    def test_a_disconnected_network(self, server: Server, open_url: Opener) -> None:
         with Proxy.before(server.port) as proxy:
-            database = opened(server.url("wallets", port=proxy.port))
+            database = open_url(server.url("wallets", port=proxy.port))
             database.write(lambda: insert(database, "a"))
             proxy.cut()
             assert get(database, "a") == "1"
@@ -511,13 +511,13 @@ class TestFailures:
             database.close_all()
 
     def test_a_network_that_drops_everything(
-        self, server: Server, opened: Opened, monkeypatch: pytest.MonkeyPatch
+        self, server: Server, open_url: Opener, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A call ends even if neither a response nor an error ever arrives."""
         monkeypatch.setattr(backend, "_ANSWER_WITHIN", 0.3)
         monkeypatch.setattr(backend, "_NETWORK", {**backend._NETWORK, "connect_timeout": 2})
         with Proxy.before(server.port) as proxy:
-            database = opened(server.url("wallets", port=proxy.port), busy_timeout=0.1)
+            database = open_url(server.url("wallets", port=proxy.port), busy_timeout=0.1)
             database.write(lambda: insert(database, "a"))
             proxy.freeze()
             assert reason_of(lambda: get(database, "a")) == "server_unavailable"

@@ -250,7 +250,7 @@ class TestWriteTransaction:
             process = start_python("-c", WAIT_FOR_LOCK + KEEP_THE_TURN + AND_FOR_THE_TURN, path)
             assert process.stdout is not None
             assert process.stdout.readline() == "interrupted at the lock, then 60000\n"
-            assert process.stdout.readline() == "interrupted at the turn\n"
+            assert process.stdout.readline() == "interrupted at the writer lock\n"
             other.execute("ROLLBACK")
         assert process.communicate("go\n") == ("written\n", None)
         assert process.returncode == 0
@@ -393,8 +393,8 @@ print("interrupted at the lock, then", database.pragma("busy_timeout"), flush=Tr
 """
 AND_FOR_THE_TURN = """
 assert interrupted()
-let_go()
-print("interrupted at the turn", flush=True)
+release()
+print("interrupted at the writer lock", flush=True)
 sys.stdin.readline()
 with write_transaction(database):
     database.execute_sql("INSERT INTO wc_store VALUES ('key', 'value')")

@@ -37,7 +37,7 @@ WRONG = [
 
 @pytest.mark.parametrize(("arguments", "error"), WRONG, ids=lambda value: str(value)[:40])
 @pytest.mark.parametrize("lang", ["en", "ko"])
-def test_wrong_usage(
+def test_usage_errors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lang: str, arguments: list[str], error: str
 ) -> None:
     """A usage error is in English, on standard error only; the exit code is 2."""

@@ -71,5 +71,5 @@ def test_a_refusal_names_table_column_and_count(file: Path, url: str) -> None:
 
 
 @pytest.mark.parametrize("arguments", [("a.db",), ("a.db", "b.db"), ("postgresql://h/a", "postgresql://h/b")])
-def test_wrong_usage(arguments: tuple[str, ...]) -> None:
+def test_usage_errors(arguments: tuple[str, ...]) -> None:
     assert run("move", *arguments).exit_code == 2

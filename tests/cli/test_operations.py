@@ -169,7 +169,7 @@ class TestEveryCommand:
 
 class TestQuestions:
     @pytest.mark.parametrize("command", ASKING)
-    def test_without_a_terminal_are_wrong_usage(self, scene: Scene, command: str) -> None:
+    def test_without_a_terminal_are_usage_errors(self, scene: Scene, command: str) -> None:
         """Nothing is removed without confirmation: without a terminal, the command needs --yes."""
         before = scene.path.read_bytes()
         result = scene.run(command)
@@ -377,7 +377,7 @@ class TestPrune:
         assert (entry["eventType"], entry["actor"], entry["timestamp"]) == ("SESSION_REVOKED", "alice", 1_000_000_000)
 
     @pytest.mark.parametrize("arguments", ["", "--sessions 1 --export audit.jsonl", "--sessions -1", "--audit x"])
-    def test_wrong_usage(self, scene: Scene, arguments: str) -> None:
+    def test_usage_errors(self, scene: Scene, arguments: str) -> None:
         """Without a number of days, or with an export of nothing, the command is a usage error and removes nothing."""
         before = scene.path.read_bytes()
         assert scene.run(f"prune {arguments} --yes").exit_code == 2

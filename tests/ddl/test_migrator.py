@@ -186,7 +186,7 @@ def test_values_are_refused_before_any_change() -> None:
     assert (caught.value.details["table"], caught.value.details["column"]) == ("pet", "name")
 
 
-def test_a_rename_that_leaves_a_foreign_key_behind_is_refused() -> None:
+def test_a_rename_that_does_not_update_a_foreign_key_is_refused() -> None:
     """If SQLite does not update foreign keys, as before 3.26, the rename is rolled back."""
     database = made(*OWNERS)
 

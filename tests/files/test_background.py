@@ -56,13 +56,13 @@ def test_the_backup_is_of_the_file_before_the_change(log18: Path, monkeypatch: p
     """A backup that starts only when the tables are changed still contains the old file."""
     held, before = Held(monkeypatch), dump(log18)
 
-    def let_go(progress: Progress) -> None:
+    def release(progress: Progress) -> None:
         if progress.phase == "checking the foreign keys of session_wallets":
             assert not list(log18.parent.glob("*.backup"))
             held.free.set()
 
     with open_to_change(log18) as database:
-        report = waiaas.upgrade(database, progress=let_go)
+        report = waiaas.upgrade(database, progress=release)
     assert report.backup is not None
     assert dump(Path(report.backup)) == before
     assert "session_wallets" in dump(log18)

@@ -67,7 +67,7 @@ def tried(cases: Iterable[Case], processes: int) -> Iterator[tuple[Case, dict[st
             worker.close()
 
 
-def wrong_in(results: Iterable[tuple[Case, dict[str, Any]]]) -> tuple[list[str], dict[str, Any]]:
+def failures_in(results: Iterable[tuple[Case, dict[str, Any]]]) -> tuple[list[str], dict[str, Any]]:
     """Return the failures with their cases, the counts of outcomes, the longest time and the most memory."""
     wrong: list[str] = []
     outcomes: Counter[str] = Counter()
@@ -84,14 +84,14 @@ def test_a_few_mutated_files() -> None:
     """For fixed seeds, one file of each version and kind: no traceback, no loss, no change by a refusal."""
     pairs = enumerate(itertools.product(VERSIONS, KINDS))
     cases = [(version, kind, 1000 + number) for number, (version, kind) in pairs]
-    wrong, _ = wrong_in(tried(cases, 1))
+    wrong, _ = failures_in(tried(cases, 1))
     assert wrong == []
 
 
 @pytest.mark.stress
 def test_thousands_of_mutated_files(capsys: pytest.CaptureFixture[str]) -> None:
     """The same for thousands of files, each command within 20 s and 1 GB."""
-    wrong, figures = wrong_in(tried(itertools.product(VERSIONS, KINDS, range(SEEDS)), os.cpu_count() or 1))
+    wrong, figures = failures_in(tried(itertools.product(VERSIONS, KINDS, range(SEEDS)), os.cpu_count() or 1))
     with capsys.disabled():
         print(f"\nmutated files: {json.dumps(figures, indent=2)}")
         print("\n".join(wrong))

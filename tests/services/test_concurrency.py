@@ -189,7 +189,7 @@ def processes() -> Iterator[Processes]:
 
 
 @pytest.fixture(params=["threads", "processes"])
-def racers(request: pytest.FixtureRequest) -> Iterator[Threads | Processes]:
+def callers(request: pytest.FixtureRequest) -> Iterator[Threads | Processes]:
     if request.param == "processes":
         yield request.getfixturevalue("processes")
         return
@@ -288,7 +288,7 @@ def serial_outcomes(race: str) -> set[str]:
     return found
 
 
-def run_race(racers: Threads | Processes, folder: Path, race: str, rounds: int) -> int:
+def run_race(callers: Threads | Processes, folder: Path, race: str, rounds: int) -> int:
     """Run a race many times, and return how many different outcomes occurred."""
     content, names = start()
     calls, possible = RACES[race](names), serial_outcomes(race)
@@ -296,9 +296,9 @@ def run_race(racers: Threads | Processes, folder: Path, race: str, rounds: int) 
     for number in range(rounds):
         path = folder / f"{number}.db"
         path.write_bytes(content)
-        racers.open(path, LATER)
-        outcomes = racers.race(calls)
-        racers.close()
+        callers.open(path, LATER)
+        outcomes = callers.race(calls)
+        callers.close()
         outcome = str(([[each.result for each in of_caller] for of_caller in outcomes], after(path, content)))
         assert outcome in possible, number
         seen.add(outcome)
@@ -310,30 +310,30 @@ def run_race(racers: Threads | Processes, folder: Path, race: str, rounds: int) 
 
 
 @pytest.mark.parametrize("race", RACES)
-def test_a_race_has_the_outcome_of_a_serial_order(racers: Threads | Processes, tmp_path: Path, race: str) -> None:
+def test_a_race_has_the_outcome_of_a_serial_order(callers: Threads | Processes, tmp_path: Path, race: str) -> None:
     """Results, refusals, rows and audit log are those of one serial order."""
-    run_race(racers, tmp_path, race, ROUNDS)
+    run_race(callers, tmp_path, race, ROUNDS)
 
 
 @pytest.mark.stress
 @pytest.mark.parametrize("race", RACES)
 def test_many_races_have_the_outcome_of_a_serial_order(
-    racers: Threads | Processes, tmp_path: Path, race: str, capsys: pytest.CaptureFixture[str]
+    callers: Threads | Processes, tmp_path: Path, race: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The same with enough rounds that more than one order occurs."""
-    seen = run_race(racers, tmp_path, race, MANY_ROUNDS)
+    seen = run_race(callers, tmp_path, race, MANY_ROUNDS)
     with capsys.disabled():
         print(f"\n{race}: {seen} of {len(serial_outcomes(race))} outcomes")
 
 
-def test_concurrent_callers_create_one_first_key(racers: Threads | Processes, tmp_path: Path) -> None:
+def test_concurrent_callers_create_one_first_key(callers: Threads | Processes, tmp_path: Path) -> None:
     """If several callers need the first key at once, one key is created, and all of their tokens are valid."""
     content, names = without_key(), start()[1]
     for number in range(ROUNDS):
         path = tmp_path / f"{number}.db"
         path.write_bytes(content)
-        racers.open(path, LATER)
-        outcomes = racers.race(
+        callers.open(path, LATER)
+        outcomes = callers.race(
             [
                 [new_session(names.d)],
                 [new_session(names.c)],
@@ -341,7 +341,7 @@ def test_concurrent_callers_create_one_first_key(racers: Threads | Processes, tm
                 [("tokens", "verify", names.token), new_session(names.d, names.c)],
             ]
         )
-        racers.close()
+        callers.close()
         assert [[each.result for each in of_caller] for of_caller in outcomes] == [
             ["done"],
             ["done"],
@@ -354,12 +354,12 @@ def test_concurrent_callers_create_one_first_key(racers: Threads | Processes, tm
         remove(path)
 
 
-def test_a_reader_never_sees_half_a_change(racers: Threads | Processes, tmp_path: Path) -> None:
+def test_a_reader_never_sees_half_a_change(callers: Threads | Processes, tmp_path: Path) -> None:
     """While defaults and links change, every read of a session shows exactly one default, which is a linked wallet."""
     content, names = start()
     path = tmp_path / "wallets.db"
     path.write_bytes(content)
-    racers.open(path, LATER)
+    callers.open(path, LATER)
     changes = [
         ("links", "set_default", names.three, names.a),
         ("links", "unlink", names.three, names.b),
@@ -368,8 +368,8 @@ def test_a_reader_never_sees_half_a_change(racers: Threads | Processes, tmp_path
         ("links", "set_default", names.three, names.b),
     ]
     readings = [("links", "resolve", names.three), ("sessions", "authenticate", names.token)]
-    outcomes = racers.race([changes * 20, readings * 100, readings * 100])
-    racers.close()
+    outcomes = callers.race([changes * 20, readings * 100, readings * 100])
+    callers.close()
     assert {outcome.result for outcome in outcomes[0]} == {"done"}
     resolved = {outcome.result for of_caller in outcomes[1:] for outcome in of_caller[::2]}
     known = {outcome.result for of_caller in outcomes[1:] for outcome in of_caller[1::2]}
@@ -378,14 +378,14 @@ def test_a_reader_never_sees_half_a_change(racers: Threads | Processes, tmp_path
     check_invariants(path)
 
 
-def test_no_writer_is_starved(racers: Threads | Processes, tmp_path: Path) -> None:
+def test_no_writer_is_starved(callers: Threads | Processes, tmp_path: Path) -> None:
     """Callers that write without a pause do not starve each other: no call is refused, and no change is lost."""
     content, names = start()
     path = tmp_path / "wallets.db"
     path.write_bytes(content)
-    racers.open(path, LATER)
+    callers.open(path, LATER)
     busy: list[Call] = [("wallets", "suspend", names.d), ("wallets", "resume", names.d)] * 100
-    outcomes = racers.race(
+    outcomes = callers.race(
         [
             busy,
             [("links", "set_default", names.three, wallet) for wallet in (names.a, names.c)] * 100,
@@ -397,7 +397,7 @@ def test_no_writer_is_starved(racers: Threads | Processes, tmp_path: Path) -> No
             ],
         ]
     )
-    racers.close()
+    callers.close()
     assert {outcome.result for of_caller in outcomes for outcome in of_caller} == {"done"}
     with closing(sqlite3.connect(path)) as database:
         assert database.execute(
@@ -420,7 +420,7 @@ def assert_no_findings(path: Path) -> None:
     database.close_all()
 
 
-def test_random_concurrent_changes(racers: Threads | Processes, tmp_path: Path) -> None:
+def test_random_concurrent_changes(callers: Threads | Processes, tmp_path: Path) -> None:
     """Four callers that make random changes leave a file that matches its audit log."""
     content, names = start()
     for number in range(3):
@@ -428,9 +428,9 @@ def test_random_concurrent_changes(racers: Threads | Processes, tmp_path: Path) 
         path.write_bytes(content)
         dice = random.Random(number)
         wallets, sessions = (names.a, names.b, names.c, names.d), (names.one, names.two, names.three)
-        racers.open(path, LATER)
-        outcomes = racers.race([[any_call(dice, wallets, sessions) for _ in range(40)] for _ in range(4)])
-        racers.close()
+        callers.open(path, LATER)
+        outcomes = callers.race([[any_call(dice, wallets, sessions) for _ in range(40)] for _ in range(4)])
+        callers.close()
         assert not any("DATABASE_" in outcome.result for of_caller in outcomes for outcome in of_caller)
         check_invariants(path)
         check_limit(path)

@@ -23,7 +23,7 @@ class Caller(ServiceSet):
         super().__init__(open_database(url), lambda: NOW + 2_000_000, sessions_per_wallet=LIMIT)
 
 
-class World:
+class Scenario:
     """A session with the wallets `a` (its default) and `b`, the wallet `c`, and two callers."""
 
     def __init__(self, url: str) -> None:
@@ -51,42 +51,42 @@ class World:
 
 
 @pytest.fixture
-def world(postgresql_url: str) -> Iterator[World]:
-    world = World(postgresql_url)
-    yield world
-    for caller in (world.mine, world.other):
+def scenario(postgresql_url: str) -> Iterator[Scenario]:
+    scenario = Scenario(postgresql_url)
+    yield scenario
+    for caller in (scenario.mine, scenario.other):
         caller.database.close_all()
 
 
-CHANGES: dict[str, Callable[[World, Caller], Any]] = {
-    "create": lambda world, by: by.sessions.create(**new_session(world.a)[2], actor="admin"),
-    "link": lambda world, by: by.links.link(world.session.id, world.c, actor="admin"),
-    "unlink": lambda world, by: by.links.unlink(world.session.id, world.b, actor="admin"),
-    "set_default": lambda world, by: by.links.set_default(world.session.id, world.b, actor="admin"),
-    "renew": lambda world, by: by.sessions.renew(world.session.token, actor="admin"),
-    "revoke": lambda world, by: by.sessions.revoke(world.session.id, actor="admin"),
-    "suspend": lambda world, by: by.wallets.suspend(world.a, actor="admin"),
-    "terminate a": lambda world, by: by.wallets.terminate(world.a, actor="admin"),
-    "terminate c": lambda world, by: by.wallets.terminate(world.c, actor="admin"),
-    "rotate": lambda world, by: by.tokens.rotate(actor="admin"),
-    "lock": lambda world, by: by.kill_switch.activate(actor="admin"),
+CHANGES: dict[str, Callable[[Scenario, Caller], Any]] = {
+    "create": lambda scenario, by: by.sessions.create(**new_session(scenario.a)[2], actor="admin"),
+    "link": lambda scenario, by: by.links.link(scenario.session.id, scenario.c, actor="admin"),
+    "unlink": lambda scenario, by: by.links.unlink(scenario.session.id, scenario.b, actor="admin"),
+    "set_default": lambda scenario, by: by.links.set_default(scenario.session.id, scenario.b, actor="admin"),
+    "renew": lambda scenario, by: by.sessions.renew(scenario.session.token, actor="admin"),
+    "revoke": lambda scenario, by: by.sessions.revoke(scenario.session.id, actor="admin"),
+    "suspend": lambda scenario, by: by.wallets.suspend(scenario.a, actor="admin"),
+    "terminate a": lambda scenario, by: by.wallets.terminate(scenario.a, actor="admin"),
+    "terminate c": lambda scenario, by: by.wallets.terminate(scenario.c, actor="admin"),
+    "rotate": lambda scenario, by: by.tokens.rotate(actor="admin"),
+    "lock": lambda scenario, by: by.kill_switch.activate(actor="admin"),
 }
 
 
 @pytest.mark.parametrize("level", ["REPEATABLE READ", pytest.param("SERIALIZABLE", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("theirs", CHANGES)
 @pytest.mark.parametrize("mine", CHANGES)
-def test_a_change_after_an_old_snapshot(world: World, mine: str, theirs: str, level: str) -> None:
+def test_a_change_after_an_old_snapshot(scenario: Scenario, mine: str, theirs: str, level: str) -> None:
     """If another caller's change commits after the transaction has begun, every rule still holds."""
 
     def run() -> None:
-        with world.mine.database.atomic(level):
-            world.mine.database.execute_sql("SELECT 1 FROM wallets").fetchall()
-            CHANGES[theirs](world, world.other)
-            CHANGES[mine](world, world.mine)
+        with scenario.mine.database.atomic(level):
+            scenario.mine.database.execute_sql("SELECT 1 FROM wallets").fetchall()
+            CHANGES[theirs](scenario, scenario.other)
+            CHANGES[mine](scenario, scenario.mine)
 
     try:
         run()
     except WAIaaSError as error:
         assert error.reason in (None, "transaction_conflict")
-    assert world.broken_rules() == []
+    assert scenario.broken_rules() == []

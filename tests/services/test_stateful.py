@@ -361,9 +361,9 @@ class Machine(RuleBasedStateMachine):
             session.revoked_at = self.now
             self.note("SESSION_REVOKED", actor, wallet_id, session_id)
         elif session.links and was_default:
-            heir = next(iter(session.links))
-            session.links[heir] = (session.links[heir][0], True)
-            self.note("SESSION_DEFAULT_WALLET_SET", actor, heir, session_id)
+            next_default = next(iter(session.links))
+            session.links[next_default] = (session.links[next_default][0], True)
+            self.note("SESSION_DEFAULT_WALLET_SET", actor, next_default, session_id)
         else:
             self.note("SESSION_WALLET_UNLINKED", actor, wallet_id, session_id)
 

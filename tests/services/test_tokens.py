@@ -226,7 +226,7 @@ WRONG_CLAIMS = {
     "exp after the year 9999": {"exp": 253_402_300_800},
     "exp beyond 64 bits": {"exp": 2**70},
     "exp without end": {"exp": float("inf")},
-    "exp no number": {"exp": float("nan")},
+    "exp not a number": {"exp": float("nan")},
 }
 
 

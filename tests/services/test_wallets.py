@@ -249,9 +249,9 @@ class TestTerminate:
         app.links.link(session.id, tie_low, actor="admin")
         app.clock.now = NOW + 2
         app.links.link(session.id, late, actor="admin")
-        for wallet, heir in ((gone, tie_high), (tie_high, tie_low), (tie_low, late)):
+        for wallet, next_default in ((gone, tie_high), (tie_high, tie_low), (tie_low, late)):
             app.wallets.terminate(wallet, actor="admin")
-            assert app.default_links() == {session.id: [heir]}
+            assert app.default_links() == {session.id: [next_default]}
         app.wallets.terminate(late, actor="admin")
         assert app.default_links() == {}
         assert app.sessions.get(session.id).status == "REVOKED"

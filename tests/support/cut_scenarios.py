@@ -180,11 +180,11 @@ class _Trial:
         """Check a state, each time from its original files; returns `old` or `new`, or raises."""
         with _placed(state) as path:
             names = frozenset((each.name, each.stat().st_size > 0) for each in path.parent.iterdir())
-            outcome = self._look_plainly(state, path)
+            outcome = self._check_with_sqlite(state, path)
             recovered = path.read_bytes() if path.exists() else None
         if recovered is not None and not self._is_partial(state):
             with _placed(state) as path:
-                self._look_with_library(path, outcome)
+                self._check_with_library(path, outcome)
         # Once for each different result of SQLite's recovery, and in some states more than once.
         files = (names, hash(recovered))
         self._checked += 1
@@ -195,7 +195,7 @@ class _Trial:
             self._finished.add(files)
         return outcome
 
-    def _look_plainly(self, state: State, path: Path) -> str:
+    def _check_with_sqlite(self, state: State, path: Path) -> str:
         """Read the rows and the backups with plain SQLite."""
         outcome = "old" if self._is_partial(state) else self._outcome(_rows(path))
         if outcome == "old" and (state.is_end or state.printed):
@@ -209,7 +209,7 @@ class _Trial:
             raise WrongError("the file is changed, and its backup is gone")
         return outcome
 
-    def _look_with_library(self, path: Path, outcome: str) -> None:
+    def _check_with_library(self, path: Path, outcome: str) -> None:
         with open_read_only(path) as database:
             version = waiaas.status(database).version
         expected = _version(self._after if outcome == "new" else self._before)

@@ -128,12 +128,12 @@ class Trial:
         """Run the command with a failure; return how it ended and the problems."""
         self._begin()
         ended = self._commands.run(self._folder, self.scenario.arguments, failure)
-        wrong = list(self._wrong(ended))
+        wrong = list(self._problems(ended))
         if wrong:
             wrong.append(ended.errors.strip() or ended.printed.strip())
         return ended, wrong
 
-    def _wrong(self, ended: Ended) -> Iterator[str]:
+    def _problems(self, ended: Ended) -> Iterator[str]:
         if ended.code < 0:
             yield f"killed by signal {-ended.code}"
         if "Traceback" in ended.errors:
@@ -159,10 +159,10 @@ class Trial:
         )
         if key not in self._known:
             state = state_of(self._path)
-            self._known[key] = state, list(self._wrong_afterwards(state))
+            self._known[key] = state, list(self._later_problems(state))
         return self._known[key]
 
-    def _wrong_afterwards(self, state: State) -> Iterator[str]:
+    def _later_problems(self, state: State) -> Iterator[str]:
         """Return the problems after the next run without failures."""
         command = ("upgrade", NAME) if state.version else ("init", NAME)
         ended = self._commands.run(self._folder, command)

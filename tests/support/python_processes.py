@@ -23,7 +23,7 @@ else:
     print("taken")
 connection.close()
 """
-#: In a program with a database: a thread takes the writer lock, and keeps it until `let_go` is called.
+#: In a program with a database: a thread takes the writer lock, and keeps it until `release` is called.
 KEEP_THE_TURN = """
 import threading
 taken, free = threading.Event(), threading.Event()
@@ -33,7 +33,7 @@ def keep():
         taken.set()
         free.wait()
 
-def let_go():
+def release():
     free.set()
     keeper.join()
 

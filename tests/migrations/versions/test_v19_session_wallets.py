@@ -31,13 +31,13 @@ from waiaas.migrations.opening import open_to_change
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[SqliteDatabase]:
+def open_database(path: Path) -> Iterator[SqliteDatabase]:
     with open_to_change(path) as database:
         yield database
 
 
 def upgrade(path: Path, **options: object) -> waiaas.UpgradeReport:
-    with opened(path) as database:
+    with open_database(path) as database:
         return waiaas.upgrade(database, **{"backup": False, **options})
 
 
@@ -107,7 +107,7 @@ def test_the_schema_is_that_of_a_fresh_file(any_v18: Path, tmp_path: Path) -> No
     """Every way of dropping the column ends with the tables, keys and indexes of a new version-19 file."""
     upgrade(any_v18)
     fresh = waiaas.connect(tmp_path / "fresh.db").peewee
-    with opened(any_v18) as upgraded:
+    with open_database(any_v18) as upgraded:
         wanted, actual = describe(fresh), describe(upgraded)
         assert waiaas.check(upgraded).findings == []
     fresh.close_all()
@@ -127,7 +127,7 @@ def test_the_ways_of_dropping_the_column_give_the_same_schema(tmp_path: Path, mo
     upgrade(other, clock=lambda: 1.0, progress=lambda progress: phases.append(progress.phase))
     assert "copying sessions" in phases
     assert dump(one) == dump(other)
-    with opened(one) as first, opened(other) as second:
+    with open_database(one) as first, open_database(other) as second:
         for name, table in describe(first).items():
             assert same_shape(table, describe(second)[name])
 
@@ -202,7 +202,7 @@ def test_dropped_foreign_key_violations_are_not_counted(any_v18: Path) -> None:
     """A session's reference to a missing wallet is dropped with the column, and the plan counts only the others."""
     orphan(any_v18, 4, "gone")
     execute(any_v18, "UPDATE policies SET wallet_id = 'nobody' WHERE wallet_id IS NOT NULL")
-    with opened(any_v18) as database:
+    with open_database(any_v18) as database:
         planned = waiaas.plan(database, skip_orphans=True)
     upgrade(any_v18, skip_orphans=True)
     assert planned.orphan_sessions == [{"session_id": session_id(4), "wallet_id": "gone"}]
@@ -215,7 +215,7 @@ def test_old_foreign_key_violations_do_not_block(any_v18: Path) -> None:
     execute(any_v18, "UPDATE transactions SET session_id = 'nobody' WHERE session_id IS NOT NULL")
     execute(any_v18, "UPDATE policies SET wallet_id = 'nobody' WHERE wallet_id IS NOT NULL")
     broken = query(any_v18, "PRAGMA foreign_key_check")
-    with opened(any_v18) as database:
+    with open_database(any_v18) as database:
         planned = waiaas.plan(database)
         assert planned.foreign_key_violations == {"transactions": 8, "policies": 8}
         assert planned.obstacles == []
@@ -234,7 +234,7 @@ def test_an_empty_junction_table_with_the_right_definition_is_used(any_v18: Path
     report = upgrade(any_v18)
     assert report.leftovers_used == ["session_wallets"]
     assert report.links_created == 12
-    with opened(any_v18) as database:
+    with open_database(any_v18) as database:
         assert waiaas.check(database).findings == []
 
 
@@ -273,7 +273,7 @@ def test_a_table_of_the_users_is_kept_whatever_its_name(v18: Path, name: str, ro
     """A table is kept with its rows, even if other tools use such names for temporary tables."""
     execute(v18, f"CREATE TABLE {name} AS SELECT * FROM sessions LIMIT {rows}")
     before = query(v18, f"SELECT * FROM {name}")
-    with opened(v18) as database:
+    with open_database(v18) as database:
         assert waiaas.plan(database).obstacles == []
     assert upgrade(v18).leftovers_used == []
     assert query(v18, f"SELECT * FROM {name}") == before
@@ -334,7 +334,7 @@ def test_every_obstacle_is_in_the_plan(v18: Path) -> None:
         execute(v18, statement.replace("mine", f"mine{number}"))
     orphan(v18, 0, "gone")
     before = contents(v18.parent)
-    with opened(v18) as database:
+    with open_database(v18) as database:
         orphans, *dependents = waiaas.plan(database).obstacles
     assert orphans.reason == "orphan_sessions"
     assert {error.reason for error in dependents} == {"dependent_object"}
@@ -392,7 +392,7 @@ def test_objects_that_do_not_need_the_column_are_kept(any_v18: Path) -> None:
         (session_id(2), "wallet_id"),
         (session_id(1), "x"),
     ]
-    with opened(any_v18) as database:
+    with open_database(any_v18) as database:
         problems = [each for each in waiaas.check(database).findings if each.severity == "problem"]
     # A trigger that writes when a session changes is the user's own risk, and the only thing to report.
     assert {(each.kind, each.where) for each in problems} == {("unsafe_trigger", "mine_trigger")}
@@ -410,7 +410,7 @@ def test_names_in_another_letter_case_are_found(tmp_path: Path, monkeypatch: pyt
         (sql,) = query(path, "SELECT sql FROM sqlite_master WHERE name = 'Sessions'")[0]
         assert "wallet_id" not in sql.lower()
         assert query(path, "PRAGMA foreign_key_check") == []
-        with opened(path) as database:
+        with open_database(path) as database:
             assert waiaas.check(database).findings == []
 
 
@@ -432,7 +432,7 @@ def test_a_dangling_foreign_key_is_reconnected(v18: Path) -> None:
         report = upgrade(path)
         assert report.foreign_keys_reconnected == ["transactions.session_id"]
         assert dump(path)["transactions"] == before
-        with opened(path) as database:
+        with open_database(path) as database:
             assert waiaas.check(database).findings == []
 
 
@@ -440,7 +440,7 @@ def test_a_foreign_key_on_another_existing_table_is_refused(v18: Path) -> None:
     """transactions.session_id is refused if it references another existing table: we cannot know which is right."""
     execute(v18, "CREATE TABLE archive (id TEXT PRIMARY KEY)")
     replace_table(v18, "transactions", "REFERENCES sessions(id)", "REFERENCES archive(id)")
-    with opened(v18) as database:
+    with open_database(v18) as database:
         (obstacle,) = waiaas.plan(database).obstacles
     error = refused(v18, "foreign_key_elsewhere")
     assert "archive" in str(error)
@@ -467,7 +467,7 @@ def test_downgrade_restores_the_version_18_file(any_v18: Path) -> None:
     """A downgraded file equals the original row by row and has the version-18 schema."""
     before = dump(any_v18)
     upgrade(any_v18)
-    with opened(any_v18) as database:
+    with open_database(any_v18) as database:
         report = waiaas.downgrade(database, 18, backup=False)
     assert (report.from_version, report.to_version, report.undone) == (19, 18, [19])
     assert dump(any_v18) == before
@@ -488,14 +488,14 @@ def test_downgrade_refuses_to_lose_links(v18: Path) -> None:
     upgrade(v18)
     execute(v18, f"INSERT INTO session_wallets VALUES ('{session_id(0)}', '{wallet_id(9)}', 0, 1)")
     before = contents(v18.parent)
-    with opened(v18) as database:
+    with open_database(v18) as database:
         with pytest.raises(WAIaaSError) as caught:
             waiaas.downgrade(database, 18)
         assert caught.value.reason == "links_lost"
         assert caught.value.details is not None
         assert caught.value.details["sessions"] == [session_id(0)]
     assert contents(v18.parent) == before
-    with opened(v18) as database:
+    with open_database(v18) as database:
         report = waiaas.downgrade(database, 18, drop_links=True)
     assert report.links_dropped == [{"session_id": session_id(0), "wallet_id": wallet_id(9)}]
     assert query(v18, "SELECT wallet_id FROM sessions WHERE id = ?", session_id(0)) == [(wallet_id(0),)]
@@ -505,7 +505,7 @@ def test_downgrade_keeps_sessions_without_a_wallet(v18: Path) -> None:
     """A session without a link gets wallet_id NULL and is reported; no session is lost."""
     upgrade(v18)
     execute(v18, f"DELETE FROM session_wallets WHERE session_id = '{session_id(6)}'")
-    with opened(v18) as database:
+    with open_database(v18) as database:
         report = waiaas.downgrade(database, 18, backup=False)
     assert report.sessions_without_wallet == [session_id(6)]
     assert query(v18, "SELECT id FROM sessions WHERE wallet_id IS NULL") == [(session_id(6),)]
@@ -528,7 +528,7 @@ def test_downgrade_refuses_to_lose_what_depends_on_the_links(v18: Path, statemen
     upgrade(v18)
     execute(v18, statement)
     before = contents(v18.parent)
-    with opened(v18) as database, pytest.raises(WAIaaSError) as caught:
+    with open_database(v18) as database, pytest.raises(WAIaaSError) as caught:
         waiaas.downgrade(database, 18)
     assert caught.value.reason == "dependent_on_table"
     assert "mine" in str(caught.value)
@@ -539,14 +539,14 @@ def test_downgrade_refuses_to_lose_what_depends_on_the_links(v18: Path, statemen
 def test_downgrade_goes_to_18_only(v18: Path, target: int) -> None:
     """Any other version is refused."""
     upgrade(v18)
-    with opened(v18) as database, pytest.raises(WAIaaSError) as caught:
+    with open_database(v18) as database, pytest.raises(WAIaaSError) as caught:
         waiaas.downgrade(database, target)
     assert caught.value.reason == "cannot_downgrade"
 
 
 def test_the_plan_reports_how_the_column_would_be_dropped(any_v18: Path, request: pytest.FixtureRequest) -> None:
     """The plan reports how the column would be dropped, the links to create, and the skipped sessions."""
-    with opened(any_v18) as database:
+    with open_database(any_v18) as database:
         planned = waiaas.plan(database)
         in_place = LosslessMigrator(database).drops_in_place(describe(database)["sessions"], "wallet_id")
     assert planned.drop_column_by == ("DROP COLUMN" if in_place else "table rebuild")
@@ -589,7 +589,7 @@ def test_a_broken_view_that_names_the_column_is_refused(v18: Path) -> None:
 def test_the_plan_reports_a_missing_table(v18: Path, table: str) -> None:
     """If a table is missing, the plan has only that obstacle and no forecast."""
     execute(v18, f"DROP TABLE {table}")
-    with opened(v18) as database:
+    with open_database(v18) as database:
         planned = waiaas.plan(database)
     assert [(each.reason, (each.details or {})["table"]) for each in planned.obstacles] == [
         ("unexpected_schema", table)
@@ -611,7 +611,7 @@ def test_a_link_without_a_session_blocks_a_downgrade(v18: Path) -> None:
     upgrade(v18)
     execute(v18, f"INSERT INTO session_wallets VALUES ('nothing', '{wallet_id(0)}', 1, 1)")
     before = contents(v18.parent)
-    with opened(v18) as database, pytest.raises(WAIaaSError) as caught:
+    with open_database(v18) as database, pytest.raises(WAIaaSError) as caught:
         waiaas.downgrade(database, 18)
     assert caught.value.reason == "rows_lost"
     assert caught.value.details is not None
@@ -624,7 +624,7 @@ def test_a_downgrade_to_the_current_version_does_nothing(tmp_path: Path, version
     """A file that is already at the requested version is unchanged byte for byte, without a backup."""
     path = make_file(tmp_path / "wallets.db", version)
     before = contents(tmp_path)
-    with opened(path) as database:
+    with open_database(path) as database:
         report = waiaas.downgrade(database, version)
     assert (report.from_version, report.to_version, report.undone, report.steps) == (version, version, [], [])
     assert report.backup is None
