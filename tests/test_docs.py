@@ -18,7 +18,7 @@ from support.cut_scenarios import documented_restore
 from support.old_files import dump, make_file
 
 import waiaas
-from waiaas import schemas
+from waiaas import demo, schemas
 from waiaas.cli import main
 from waiaas.ddl import LosslessMigrator
 from waiaas.demo import make_version_18
@@ -31,7 +31,8 @@ PAGES_WITH_EXAMPLES = [
     name for name, page in PAGES.items() if re.search(r"^ *(>>>|\$) ", page.read_text("utf-8"), re.MULTILINE)
 ]
 #: Files that must exist before the first example of a page.
-PREPARED: dict[str, Callable[[], None]] = {
+PREPARED: dict[str, Callable[[], object]] = {
+    "how-to/bad-days.rst": lambda: demo.run(Path("wallets.db")),
     "how-to/upgrade-a-file.rst": lambda: make_version_18(Path("wallets.db")),
 }
 JSON_COMMANDS = [name for name, command in main.commands.items() if any(p.name == "as_json" for p in command.params)]
@@ -114,6 +115,8 @@ def test_pages_with_examples_are_found() -> None:
     assert {
         "index.rst",
         "tutorial/index.rst",
+        "how-to/bad-days.rst",
+        "how-to/small.rst",
         "how-to/deployment.rst",
         "how-to/fastapi.rst",
         "how-to/flask.rst",
