@@ -44,6 +44,7 @@ def create_app() -> Any:
         is_master_password=PASSWORD.__eq__,
         keystore=Keystore(),
         settings=waiaas.SessionSettings(sessions_per_wallet=1_000_000),
+        pool_size=int(os.environ["POOL_SIZE"]) or None,
     )
 
 
@@ -149,6 +150,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--workers", type=int, default=1, help="processes of the server")
+    parser.add_argument("--pool-size", type=int, default=0, help="connections of a process to PostgreSQL")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         target = options.target or os.path.join(folder, "wallets.db")
@@ -158,7 +160,7 @@ def main() -> None:
         server = [sys.executable, "-m", "uvicorn", "--factory", "http_load:create_app", "--log-level", "warning"]
         server += ["--port", str(port), "--workers", str(options.workers), "--no-access-log"]
         path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-        environment = os.environ | {"TARGET": target, "PYTHONPATH": path}
+        environment = os.environ | {"TARGET": target, "POOL_SIZE": str(options.pool_size), "PYTHONPATH": path}
         process = subprocess.Popen(server, env=environment, start_new_session=True)
         try:
             wait_for(port)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.postgresql_server import Databases
 
 import waiaas
 from waiaas.demo import make_version_18
@@ -28,7 +29,10 @@ FOLDER = HOW_TO / "deployment"
 ADMIN = {"X-Master-Password": "only for these tests"}
 PROGRAMS = Path(sys.executable).parent
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="these servers need POSIX signals")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="these servers need POSIX signals"),
+]
 
 
 @pytest.fixture
@@ -61,7 +65,7 @@ class Client(http.client.HTTPConnection):
 @contextmanager
 def serving(command: str, environment: dict[str, str]) -> Iterator[Path]:
     """Run a server on a listening Unix socket, passed as `{fd}`, and stop it as systemd does."""
-    path = Path(environment["WALLETS"]).with_name("socket")
+    path = Path(environment["MASTER_PASSWORD_FILE"]).with_name("socket")
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(path))
         listening.listen()
@@ -175,3 +179,13 @@ def test_the_command_of_the_container(environment: dict[str, str]) -> None:
         assert (status, call(server, "POST", "/v1/signatures", agent, {})[0]) == (201, 201)
     refuse_problems(path)
     assert not path.with_name("wallets.db-wal").exists()
+
+
+def test_postgresql(environment: dict[str, str], databases: Databases) -> None:
+    """A program creates the database, and the workers of the unit open it."""
+    with databases.new(empty=True) as url:
+        prepared = environment | {"WALLETS": url}
+        subprocess.run([sys.executable, str(FOLDER / "prepare.py")], env=prepared, check=True)
+        with serving(unit("ExecStart"), prepared) as server:
+            status, sessions = call(server, "GET", "/v1/sessions", ADMIN)
+            assert (status, sessions) == (200, [])

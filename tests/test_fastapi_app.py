@@ -126,7 +126,7 @@ def open_connections(path: Path) -> int:
     return sum(each.resolve() == path for each in Path("/proc/self/fd").iterdir())
 
 
-@pytest.mark.parametrize("target", ["file", "postgresql"], indirect=True)
+@pytest.mark.parametrize("target", ["file", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True)
 class TestDaemonClients:
     """The requests of the daemon's clients, and the keys that they read."""
 
