@@ -6,7 +6,7 @@ tokens, and what SQLite cannot alter in place is done by the lossless table rebu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from peewee import SQL, Field, ForeignKeyField, Node, ValueLiterals
@@ -14,10 +14,11 @@ from playhouse.migrate import SchemaMigrator
 
 from waiaas.ddl.column_text import ColumnText, column_text
 from waiaas.ddl.connection import read
+from waiaas.ddl.dependencies import foreign_keys_of
 from waiaas.ddl.operation import Statement, operation
 from waiaas.ddl.row_checks import value_not_allowed
-from waiaas.ddl.schema import ForeignKey, Table, canonical, foreign_key_clauses
-from waiaas.ddl.sql import CreateTable, Item, fold, parse_create_table, quote, unquote
+from waiaas.ddl.schema import ForeignKey, Table, canonical
+from waiaas.ddl.sql import CreateTable, fold, parse_create_table, quote, unquote
 from waiaas.ddl.tables import TableOperations
 from waiaas.errors import refusal
 
@@ -194,7 +195,7 @@ class Alterations(TableOperations):
         found = self.table(table)
         column = self.column_of(found, column_name)
         new = column_text(found.definition, column).without(lambda c: c.kind in ("references", "deferrable"))
-        for item in _foreign_keys_of(new, column):
+        for item in foreign_keys_of(new, column):
             new = new.without(item)
         if new.sql == found.sql:
             raise refusal("unexpected_schema", table=found.name, problem=f"its column {column} is not a foreign key")
@@ -290,13 +291,3 @@ def _without_constraint(definition: CreateTable, name: str) -> tuple[CreateTable
         elif item.tokens[0].is_word("constraint") and fold(unquote(item.tokens[1].text)) == fold(name):
             return definition.without(item), ()
     return definition, ()
-
-
-def _foreign_keys_of(definition: CreateTable, column: str) -> Iterable[Item]:
-    """The table constraints that are a foreign key of one column alone, the last one first."""
-    clauses = [clause for clause in foreign_key_clauses(definition) if clause.columns == (fold(column),)]
-    return [
-        item
-        for item in reversed(definition.items)
-        if item.kind == "constraint" and any(clause.parent in item.tokens for clause in clauses)
-    ]

@@ -16,10 +16,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from waiaas.ddl.dependencies import Dependent, after_on, compiles, is_over, objects_over, program
+from waiaas.ddl.dependencies import Dependent, compiles, is_over, objects_over, program
 from waiaas.ddl.schema import StoredObject, Table, canonical, expressions, is_virtual, stored_objects
 from waiaas.ddl.schema_copy import SchemaCopy, schema_copy, works
-from waiaas.ddl.sql import CreateTable, fold, names, quote, tokens
+from waiaas.ddl.sql import CreateTable, after_on, fold, names, quote, tokens
 from waiaas.errors.driver import sqlite3
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ comments too.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from waiaas.ddl.sql import CreateTable, Item, Token, comments, parse_create_table, unquote
@@ -15,6 +16,8 @@ _STARTS = (
     *("constraint", "primary", "not", "null", "unique", "check", "default", "collate", "references"),
     *("generated", "as", "deferrable"),
 )
+# A keyword after one of these is part of the same clause, as in NOT NULL, ON DELETE SET DEFAULT and COLLATE unique.
+_BEFORE_MORE = ("not", "default", "set", "always", "constraint", "collate", "references")
 
 
 class Clause(NamedTuple):
@@ -75,109 +78,29 @@ def column_text(definition: CreateTable, name: str) -> ColumnText:
     'CREATE TABLE t (a INT NOT NULL CHECK (a > 0))'
     """
     item = definition.column(name)
-    parser = _Parser(item.tokens)
-    type_ = parser.type()
-    return ColumnText(definition, item, type_, tuple(parser.clauses()))
+    starts = list(_starts(item.tokens))
+    clauses = tuple(_clause(item.tokens[i:j]) for i, j in itertools.pairwise([*starts, len(item.tokens)]))
+    type_ = item.tokens[1 : (starts[0] if starts else len(item.tokens))]
+    end = item.tokens[0].end
+    return ColumnText(definition, item, (type_[0].start, type_[-1].end) if type_ else (end, end), clauses)
 
 
-class _Parser:
-    def __init__(self, tokens: tuple[Token, ...]) -> None:
-        self._tokens = tokens
-        self._at = 1
+def _starts(words: Sequence[Token]) -> Iterator[int]:
+    """Where each clause of a column starts: at a keyword outside of parentheses that is not part of another clause."""
+    depth = 0
+    for i, word in enumerate(words[1:], 1):
+        depth += {"(": 1, ")": -1}.get(word.text, 0)
+        two, before = words[max(i - 2, 0)], words[i - 1]
+        is_more = before.is_word(*_BEFORE_MORE) and not two.is_word("set")
+        is_named = two.is_word("constraint") and not word.is_word("constraint")
+        if depth == 0 and word.is_word(*_STARTS) and not is_more and not is_named:
+            yield i
 
-    def type(self) -> tuple[int, int]:
-        first = self._at
-        while self._at < len(self._tokens) and not self._tokens[self._at].is_word(*_STARTS):
-            self._at += 1
-        end = self._tokens[self._at - 1].end
-        return (self._tokens[first].start, end) if self._at > first else (end, end)
 
-    def clauses(self) -> list[Clause]:
-        found = []
-        while self._at < len(self._tokens):
-            start, name = self._tokens[self._at].start, self._name()
-            kind = self._clause() if self._at < len(self._tokens) and not self._is("constraint") else "constraint"
-            found.append(Clause(kind, name, start, self._tokens[self._at - 1].end))
-        return found
-
-    def _name(self) -> str | None:
-        if not self._skip("constraint"):
-            return None
-        self._at += 1
-        return unquote(self._tokens[self._at - 1].text)
-
-    def _clause(self) -> str:
-        word = self._tokens[self._at].text.lower()
-        self._at += 1
-        if word == "not":
-            if self._skip("null"):
-                word = "not null"
-            else:
-                self._skip("deferrable")
-                word = "deferrable"
-        if word == "primary":
-            self._skip("key")
-            self._skip("asc", "desc")
-        elif word == "check":
-            self._group()
-        elif word == "default":
-            self._value()
-        elif word == "collate":
-            self._at += 1
-        elif word == "references":
-            self._reference()
-        elif word in ("generated", "as"):
-            if word == "generated":
-                self._skip("always")
-                self._skip("as")
-            self._group()
-            self._skip("stored", "virtual")
-        if word == "deferrable" and self._skip("initially"):
-            self._at += 1
-        if self._is("on") and self._is("conflict", ahead=1):
-            self._at += 3
-        if word == "primary":
-            self._skip("autoincrement")
-        return word
-
-    def _value(self) -> None:
-        if self._text() == "(":
-            self._group()
-        else:
-            self._at += 2 if self._text() in ("+", "-") else 1
-
-    def _reference(self) -> None:
-        self._at += 1
-        self._group()
-        while True:
-            if self._skip("match"):
-                self._at += 1
-            elif self._is("on") and self._is("delete", "update", "insert", ahead=1):
-                self._at += 2
-                self._at += 2 if self._is("set", "no") else 1
-            else:
-                return
-
-    def _group(self) -> None:
-        """Skip what is in parentheses, if there are any."""
-        depth = 0
-        while self._at < len(self._tokens):
-            depth += {"(": 1, ")": -1}.get(self._text(), 0)
-            if depth == 0 and self._text() != ")":
-                return
-            self._at += 1
-            if depth == 0:
-                return
-
-    def _text(self) -> str:
-        return self._tokens[self._at].text if self._at < len(self._tokens) else ""
-
-    def _is(self, *words: str, ahead: int = 0) -> bool:
-        at = self._at + ahead
-        return at < len(self._tokens) and self._tokens[at].is_word(*words)
-
-    def _skip(self, *words: str) -> bool:
-        if not self._is(*words):
-            return False
-        self._at += 1
-        return True
+def _clause(words: Sequence[Token]) -> Clause:
+    name = unquote(words[1].text) if words[0].is_word("constraint") else None
+    said = [word.text.lower() for word in (words[2:] if name is not None else words)]
+    kind = said[0] if said else "constraint"
+    if kind == "not":
+        kind = "not null" if said[1] == "null" else said[1]
+    return Clause(kind, name, words[0].start, words[-1].end)

@@ -23,7 +23,7 @@ from waiaas.ddl.schema import (
     stored_objects,
 )
 from waiaas.ddl.schema_copy import SchemaCopy, schema_copy, works
-from waiaas.ddl.sql import CreateTable, Item, Token, fold, names, quote, tokens, unquote
+from waiaas.ddl.sql import CreateTable, Item, Token, after_on, fold, names, quote, tokens, unquote
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.driver import sqlite3
 
@@ -122,16 +122,14 @@ def is_over(sql: str, table: str, columns: Collection[str]) -> bool:
 
 def without_column(definition: CreateTable, column: str) -> CreateTable:
     """Return a definition without a column and without the table-level foreign key of that column alone."""
-    for item in definition.items:
-        if item.kind == "constraint" and _is_foreign_key_of(definition, item, column):
-            return without_column(definition.without(item), column)
+    for item in foreign_keys_of(definition, column):
+        definition = definition.without(item)
     return definition.without(definition.column(column))
 
 
-def in_table_constraint(table: Table, column: str) -> bool:
-    """Tell whether a column stands in a table-level foreign key, which SQLite's own DROP COLUMN refuses."""
-    definition = table.definition
-    return any(item.kind == "constraint" and _is_foreign_key_of(definition, item, column) for item in definition.items)
+def foreign_keys_of(definition: CreateTable, column: str) -> list[Item]:
+    """Return the table constraints that are a foreign key of one column and nothing else, the last one first."""
+    return [item for item in reversed(definition.items) if _is_foreign_key_of(definition, item, column)]
 
 
 def objects_over(database: SqliteDatabase, table: str) -> list[StoredObject]:
@@ -226,12 +224,6 @@ def _foreign_keys_to(database: SqliteDatabase, table: Table, column: str) -> Ite
         for key in keys:
             if any(name is not None and fold(name) == fold(column) for name in key.parent_columns):
                 yield Dependent("foreign key", f"{child}.{', '.join(key.columns)}")
-
-
-def after_on(index_sql: str) -> str:
-    """Return the part of CREATE INDEX that can name columns: what follows ON and the table's name."""
-    on = next(token for token in tokens(index_sql) if token.is_word("on"))
-    return index_sql[index_sql.index("(", on.end) :]
 
 
 def fires_on(trigger: StoredObject, table: Table, event: str, column: str | None = None) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from peewee import SqliteDatabase
 
 from waiaas.ddl.connection import read
-from waiaas.ddl.sql import Token, quote, tokens
+from waiaas.ddl.sql import Token, after_on, parse_create_table, quote, tokens
 from waiaas.errors import WAIaaSError, refusal
 
 _ROWS_LISTED = 1000
@@ -63,23 +63,13 @@ def strict_condition(type_: str, column: str) -> str | None:
 
 def _index_terms(create_index: str) -> tuple[list[str], str]:
     """The terms of a CREATE INDEX statement without their order, and its WHERE."""
-    words = list(tokens(create_index))
-    on = next(i for i, token in enumerate(words) if token.is_word("on"))
-    opening = next(i for i in range(on, len(words)) if words[i].text == "(")
-    terms: list[list[Token]] = [[]]
-    depth = 0
-    for i in range(opening, len(words)):
-        depth += {"(": 1, ")": -1}.get(words[i].text, 0)
-        if depth == 0:
-            break
-        if depth == 1 and words[i].text == ",":
-            terms.append([])
-        elif i > opening:
-            terms[-1].append(words[i])
-    where = create_index[words[i + 2].start :] if i + 2 < len(words) else "1"
-    return [_without_order(create_index, term) for term in terms], where.rstrip("; \n")
+    # Its terms are in parentheses as the columns of a table are, and its WHERE follows as the options of a table do.
+    parts = parse_create_table(f"CREATE TABLE terms {after_on(create_index)}")
+    rest = parts.sql[parts.body[1] + 1 :]
+    where = next((rest[word.end :] for word in tokens(rest) if word.is_word("where")), "1")
+    return [_without_order(parts.sql, item.tokens) for item in parts.items], where.rstrip("; \n")
 
 
-def _without_order(sql: str, term: list[Token]) -> str:
+def _without_order(sql: str, term: Sequence[Token]) -> str:
     last = term[-2] if len(term) > 1 and term[-1].is_word("asc", "desc") else term[-1]
     return sql[term[0].start : last.end]

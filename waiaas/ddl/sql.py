@@ -213,28 +213,24 @@ def without_argument(sql: str, name: str) -> str:
     >>> without_argument("CREATE VIRTUAL TABLE f USING fts5(body, tokenize = 'icu ko', prefix=2)", "tokenize")
     'CREATE VIRTUAL TABLE f USING fts5(body, prefix=2)'
     >>> without_argument("CREATE VIRTUAL TABLE f USING fts4(tokenize=icu, body)", "tokenize")
-    'CREATE VIRTUAL TABLE f USING fts4( body)'
+    'CREATE VIRTUAL TABLE f USING fts4(body)'
     """
-    for separator, following, end in _arguments(sql):
-        if following.is_word(name):
-            if separator.text == ",":
-                return sql[: separator.start] + sql[end:]
-            return sql[: separator.end] + sql[end:].removeprefix(",")
-    return sql
+    start = sql.find("(")
+    try:
+        items = parse_create_table(f"CREATE TABLE f {sql[start:]}").items
+    except DefinitionError:
+        return sql
+    kept = [item for item in items if not item.tokens[0].is_word(name)]
+    if len(kept) == len(items):
+        return sql
+    offset = start - len("CREATE TABLE f ")
+    return f"{sql[:start]}({', '.join(sql[item.start + offset : item.end + offset] for item in kept)})"
 
 
-def _arguments(sql: str) -> Iterator[tuple[Token, Token, int]]:
-    """The arguments in a statement's parentheses: the `(` or `,` before each, its first token, and where it ends."""
-    depth, separator, first = 0, None, None
-    for token in tokens(sql):
-        is_end = token.text in (",", ")") and depth == 1
-        if separator is not None and first is not None and is_end:
-            yield separator, first, token.start
-        depth += {"(": 1, ")": -1}.get(token.text, 0)
-        if depth == 1 and token.text in ("(", ","):
-            separator, first = token, None
-        elif separator is not None and first is None:
-            first = token
+def after_on(index_sql: str) -> str:
+    """Return the part of CREATE INDEX that can name columns: what follows ON and the table's name."""
+    on = next(token for token in tokens(index_sql) if token.is_word("on"))
+    return index_sql[index_sql.index("(", on.end) :]
 
 
 # One migration asks for the same tables again and again; 256 texts are more than a file has tables.
@@ -253,7 +249,7 @@ def parse_create_table(sql: str) -> CreateTable:
     for token in all_tokens[opening:]:
         depth += {"(": 1, ")": -1}.get(token.text, 0)
         if depth == 0:
-            items = tuple(_item(entry) for entry in entries)
+            items = tuple(_item(entry) for entry in entries if entry)
             return CreateTable(sql, items, (all_tokens[opening].start, token.start))
         if depth == 1 and token.text == ",":
             entries.append([])

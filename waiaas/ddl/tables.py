@@ -28,7 +28,7 @@ from waiaas.ddl.dependencies import (
     compiles,
     dependents,
     dependents_on_table,
-    in_table_constraint,
+    foreign_keys_of,
     objects_over,
     without_column,
 )
@@ -313,7 +313,7 @@ class TableOperations(IndexOperations):
 
         It can since 3.35, but not if the column is in a table-level foreign key.
         """
-        if self.sqlite_version < _DROP_COLUMN_SINCE or in_table_constraint(table, column):
+        if self.sqlite_version < _DROP_COLUMN_SINCE or foreign_keys_of(table.definition, column):
             return False
         definition = table.definition
         item = definition.column(column)
