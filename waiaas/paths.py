@@ -48,7 +48,7 @@ def path_to_open(database: Database) -> str:
 
 
 def file_of(database: Database) -> str:
-    """Return the path of a database as its owner typed it, also where it was opened by a URI.
+    """Return the path of a database as its owner typed it, even if it was opened by a URI.
 
     A database on a server is named by its URL without the password, or else by its class alone: the name that Peewee
     has for it may be a URL with a password.

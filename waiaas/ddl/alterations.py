@@ -35,11 +35,14 @@ class Alterations(TableOperations):
 
         A column that may be NULL is added in place, or by a table rebuild if SQLite's ADD COLUMN cannot
         (https://www.sqlite.org/lang_altertable.html#altertabaddcol). One that is NOT NULL gets the field's default in
-        every row; it has none in the schema, as with playhouse. With `allow_not_null` the field's own
-        `constraints` have to give the rows a value (`DEFAULT 0`). An index is made if the field asks for one.
+        every row; the schema has no default then, as with playhouse. An index is created if the field asks for one.
 
+        :param table: the table.
+        :param column_name: the name of the column.
+        :param field: the Peewee field.
+        :param allow_not_null: whether the field's own `constraints` give the rows a value (`DEFAULT 0`).
         :raises ValueError: if the field is NOT NULL and has no default, and `allow_not_null` is not set.
-        :raises WAIaaSError: `name_exists` if there is such a column; `value_not_allowed` if rows would have no value.
+        :raises WAIaaSError: ``name_exists``; ``value_not_allowed`` if rows would have no value.
         """
         if not field.null and field.default is None and not allow_not_null:
             raise ValueError(f"{column_name} is not null but has no default")
@@ -58,7 +61,7 @@ class Alterations(TableOperations):
 
     @operation
     def alter_add_column(self, table: str, column_name: str, field: Field, allow_not_null: bool = False) -> None:
-        """Add a column that may be NULL, or with `allow_not_null` one as the field says, without its index."""
+        """Add a column without its index; it may be NULL, unless `allow_not_null` leaves that to the field."""
         found = self.table(table)
         definition = self._definition(column_name, field, null=field.null or not allow_not_null)
         text = column_text(parse_create_table(f"CREATE TABLE entries ({definition})"), column_name)
@@ -78,7 +81,7 @@ class Alterations(TableOperations):
     def add_not_null(self, table: str, column: str, legacy: bool = False) -> None:
         """Make a column NOT NULL, by a table rebuild; `legacy` is playhouse's and changes nothing here.
 
-        :raises WAIaaSError: `value_not_allowed` if rows have no value there.
+        :raises WAIaaSError: ``value_not_allowed`` with the rows that have no value.
         """
         text = self._text(table, column)
         if not text.has("not null"):
@@ -92,7 +95,7 @@ class Alterations(TableOperations):
 
     @operation
     def add_column_default(self, table: str, column: str, default: object) -> None:
-        """Give a column a default, in place of the one that it has, by a table rebuild; no row changes.
+        """Give a column another default, by a table rebuild; no row changes.
 
         As with playhouse, a text that ends with `)` is an SQL expression and one that ends with `'` is an SQL literal;
         a text of digits is a number.
@@ -107,7 +110,7 @@ class Alterations(TableOperations):
 
     @operation
     def drop_column_default(self, table: str, column: str) -> None:
-        """Take the default of a column away, by a table rebuild; no row changes."""
+        """Drop the default of a column, by a table rebuild; no row changes."""
         text = self._text(table, column)
         self._redefine(table, text.without(lambda clause: clause.kind == "default"), column)
 
@@ -115,8 +118,8 @@ class Alterations(TableOperations):
     def alter_column_type(self, table: str, column: str, field: Field, cast: object = None) -> None:
         """Give a column the type of a field, by a table rebuild; its constraints and its default stay.
 
-        :raises ValueError: if `cast` is given, as playhouse does; `change_columns` takes an expression.
-        :raises WAIaaSError: `rebuild_refused` if a value would change with the type, as '007' would in an INTEGER.
+        :raises ValueError: if `cast` is given, as with playhouse; `change_columns` takes an expression.
+        :raises WAIaaSError: ``rebuild_refused`` if a value would change with the type, as '007' would in an INTEGER.
         """
         if cast is not None:
             raise ValueError("alter_column_type() does not support cast with Sqlite: use change_columns(copy=...)")
@@ -128,7 +131,7 @@ class Alterations(TableOperations):
     def add_constraint(self, table: str, name: str, constraint: Node) -> None:
         """Add a named constraint to a table, by a table rebuild, such as `Check("price >= 0")`.
 
-        :raises WAIaaSError: `value_not_allowed` with the rows that violate it, `name_exists` if there is such a one.
+        :raises WAIaaSError: ``name_exists``; ``value_not_allowed`` with the rows that violate it.
         """
         found = self.table(table)
         if any(fold(name) == fold(taken) for taken in _constraint_names(found.definition)):
@@ -140,7 +143,7 @@ class Alterations(TableOperations):
 
     @operation
     def add_unique(self, table: str, *column_names: str) -> None:
-        """Make columns UNIQUE together, by a table rebuild; the constraint is named `uniq_` and the columns' names."""
+        """Make columns UNIQUE together, by a table rebuild; the constraint is `uniq_` and the columns' names."""
         columns = ", ".join(quote(self.column_of(self.table(table), name)) for name in column_names)
         self.add_constraint(table, f"uniq_{'_'.join(column_names)}", SQL(f"UNIQUE ({columns})")).run()
 
@@ -148,8 +151,8 @@ class Alterations(TableOperations):
     def drop_constraint(self, table: str, name: str) -> None:
         """Drop a named constraint of a table or of one of its columns, by a table rebuild.
 
-        :raises WAIaaSError: `unexpected_schema` if there is none of this name, `dependent_object` for a key that
-            another table's foreign key needs.
+        :raises WAIaaSError: ``unexpected_schema`` if there is no constraint of this name, ``dependent_object`` for a
+            key that another table's foreign key needs.
         """
         found = self.table(table)
         new, columns = _without_constraint(found.definition, name)
@@ -172,8 +175,8 @@ class Alterations(TableOperations):
     ) -> None:
         """Make a column a foreign key to a column of another table, by a table rebuild.
 
-        :raises WAIaaSError: `foreign_key_violations` if rows refer to nothing, `unexpected_schema` if the other
-            column is not a key.
+        :raises WAIaaSError: ``foreign_key_violations`` if rows refer to a missing row, ``unexpected_schema`` if the
+            other column is not a key.
         """
         found, parent = self.table(table), self.table(rel)
         column, key = self.column_of(found, column_name), self.column_of(parent, rel_column)
@@ -188,9 +191,9 @@ class Alterations(TableOperations):
 
     @operation
     def drop_foreign_key_constraint(self, table: str, column_name: str) -> None:
-        """Make a column no foreign key any more, by a table rebuild.
+        """Drop the foreign key of a column, by a table rebuild.
 
-        :raises WAIaaSError: `unexpected_schema` if it is none by itself.
+        :raises WAIaaSError: ``unexpected_schema`` if the column alone is not a foreign key.
         """
         found = self.table(table)
         column = self.column_of(found, column_name)
@@ -202,7 +205,7 @@ class Alterations(TableOperations):
         self._redefine(found.name, new, column)
 
     def sql(self, sql: str, params: Sequence[object] | None = None) -> Statement:
-        """Run SQL of your own, in its place among the operations; what it does is your own affair.
+        """Run SQL of your own among the operations, unchecked.
 
         Outside of `migration_context` it is in no transaction, so that it may be a VACUUM or a PRAGMA.
         """

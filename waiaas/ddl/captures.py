@@ -1,10 +1,10 @@
-"""What would change its meaning, though it still compiles, when a table or column gets a new name or place.
+"""What would still compile, but mean another thing, when a table or column gets a new name or place.
 
-SQLite resolves names anew each time that it compiles a view or trigger. A text in double quotes is a string only as
+SQLite resolves names again each time that it compiles a view or trigger. A text in double quotes is a string only as
 long as no column has that name (https://www.sqlite.org/quirks.html#double_quoted_string_literals_are_accepted), a
 subquery finds a name in its own tables before it finds it outside, NATURAL JOIN compares the columns that happen to
 have the same name, and `SELECT *` and an INSERT without a column list go by position. So the schema is copied twice,
-without rows: once with the new name and once with a name that nobody uses. An object whose programs differ
+without rows: once with the new name and once with a name that is not used. An object whose programs differ
 (https://www.sqlite.org/lang_explain.html) has taken the new name for something else.
 """
 
@@ -25,7 +25,7 @@ from waiaas.errors.driver import sqlite3
 if TYPE_CHECKING:
     from peewee import SqliteDatabase
 
-# A name that nobody uses.
+# A name that is not used.
 _UNUSED = "waiaas_unused_{}"
 _OBJECT_IN_ERROR = re.compile(r"error in (view|trigger|index|table) (.+?)(?: after [\w ]+)?: ")
 
@@ -37,7 +37,7 @@ def taken_by_new_columns(
     shapes: Mapping[str, str],
     changes: Sequence[str] = (),
 ) -> list[Dependent]:
-    """Return the views and triggers that would read new columns of a table where they mean something else now.
+    """Return the views and triggers that would read new columns of a table instead of what they read now.
 
     `shapes` and `changes` make the table with its new columns in a copy of the schema.
     """
@@ -64,8 +64,8 @@ def texts_taken_by_new_columns(
 ) -> Iterator[Dependent]:
     """Yield the indexes, CHECKs and generated columns of a table in which a text would become a new column.
 
-    No name in them could have meant anything but a text in double quotes. `kept` is the new definition of the table,
-    where it has one: what is not in it any more does not count.
+    No name in them could have meant anything but a text in double quotes. `kept` is the table's new definition, if it
+    gets one: what is no longer in it does not count.
     """
     wanted = {fold(column) for column in columns}
     for index in table.indexes:
@@ -112,9 +112,9 @@ def broken_virtual_tables(
 ) -> list[Dependent]:
     """Return the virtual tables that a change would break, such as an FTS5 table with `content='…'`.
 
-    `change` makes a copy of the schema after the change of a table, or of some of its columns. SQLite does not look
-    whether a virtual table finds what its definition names; reading it in the copy does. One whose module is not here
-    is judged by its text.
+    `change` makes a copy of the schema after the change of a table, or of some of its columns. SQLite does not check
+    whether a virtual table finds what its definition names; reading it in the copy does. If its module is missing
+    here, its text decides.
     """
     stored = [each for each in stored_objects(database, "table") if is_virtual(each.sql)]
     if not stored:
@@ -140,7 +140,7 @@ def _columns(copy: SchemaCopy, stored: StoredObject) -> list[str] | None:
 
 
 def going_by_position(database: SqliteDatabase, shapes: Mapping[str, str], table: str) -> list[Dependent]:
-    """Return the views and triggers that go by the number of a table's columns, and so by their order.
+    """Return the views and triggers that use columns of a table by their number, and so depend on their order.
 
     One more column breaks an INSERT without a column list, and `SELECT *` wherever it must have as many columns as
     something else. Only ORDER BY and GROUP BY take a column of `SELECT *` by its number alone.
@@ -168,7 +168,7 @@ def _orders_by_number(copy: SchemaCopy, wider: SchemaCopy, stored: StoredObject)
 
 
 def is_reordered(old: Table, new: CreateTable) -> bool:
-    """Tell whether the columns of a new definition are anything but the old ones with others after them."""
+    """Return whether the columns of a new definition are anything but the old ones with others after them."""
     before = [fold(column.name) for column in old.columns]
     after = [item.name for item in new.items if item.kind == "column"]
     return after[: len(before)] != before
@@ -192,7 +192,7 @@ def _naming(database: SqliteDatabase, table: str, *new_names: str) -> list[Store
 def _differ(before: list[object] | None, after: list[object] | None, unused: Mapping[str, str]) -> bool:
     """Whether two programs differ in more than the names that were given to columns or tables.
 
-    What does not compile is broken, which is another matter.
+    What does not compile is broken, which is checked elsewhere.
     """
     if before is None or after is None:
         return False

@@ -1,7 +1,7 @@
 """The text of one column's definition: its type and its clauses, changed one at a time.
 
-The grammar is SQLite's (https://www.sqlite.org/syntax/column-constraint.html). Everything else in the text stays,
-comments too.
+The grammar is SQLite's (https://www.sqlite.org/syntax/column-constraint.html). The rest of the text stays, comments
+too.
 """
 
 from __future__ import annotations
@@ -99,8 +99,8 @@ def _starts(words: Sequence[Token]) -> Iterator[int]:
 
 def _clause(words: Sequence[Token]) -> Clause:
     name = unquote(words[1].text) if words[0].is_word("constraint") else None
-    said = [word.text.lower() for word in (words[2:] if name is not None else words)]
-    kind = said[0] if said else "constraint"
+    texts = [word.text.lower() for word in (words[2:] if name is not None else words)]
+    kind = texts[0] if texts else "constraint"
     if kind == "not":
-        kind = "not null" if said[1] == "null" else said[1]
+        kind = "not null" if texts[1] == "null" else texts[1]
     return Clause(kind, name, words[0].start, words[-1].end)

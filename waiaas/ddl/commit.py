@@ -1,4 +1,4 @@
-"""The commit of a migration, and what holds after a commit that reported an error."""
+"""The commit of a migration, and whether a commit that reported an error is complete."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 @contextmanager
 def immediate_transaction(database: SqliteDatabase, warn: Callable[[WAIaaSError], None]) -> Iterator[None]:
-    """One transaction with the write lock from its start.
+    """Run a block in one transaction that has the write lock from its start.
 
-    `warn` gets what went wrong in the commit if the change is committed all the same.
+    `warn` gets the error of a commit that is complete all the same.
 
     After some errors, a full disk among them, SQLite has rolled back by itself
-    (https://www.sqlite.org/lang_transaction.html#immediate), and Peewee's `atomic` would then hide the error behind
+    (https://www.sqlite.org/lang_transaction.html#immediate), and Peewee's `atomic` would then replace the error by
     "cannot rollback - no transaction is active".
     """
     with database.manual_commit():
@@ -57,7 +57,7 @@ def _commit(database: SqliteDatabase, cookie_before: int) -> WAIaaSError | None:
 
     A COMMIT that reports an error can be complete: with `synchronous=EXTRA` SQLite syncs the folder after it has
     deleted the journal, which is what commits (https://www.sqlite.org/pragma.html#pragma_synchronous). So a new
-    connection looks which schema the file has.
+    connection reads which schema the file has.
 
     :returns: a warning (`not_synced`) if the change is committed and the commit reported an error.
     :raises peewee.PeeweeException: if the change is not committed, or changed no schema; it is rolled back then.
@@ -87,10 +87,10 @@ def _has_schema(path: str, cookie: int) -> bool:
 
 
 def _overwrite_frames(connection: sqlite3.Connection) -> None:
-    """Make a commit that failed invalid, if it is in the write-ahead log.
+    """Invalidate a commit that failed, if it is in the write-ahead log.
 
     If syncing the log fails, the frames of the commit have been written already, and a program that recovers the log
-    later would take them for committed. A small commit in their place breaks the chain of their checksums
+    later would take them for committed. A small commit written over them breaks the chain of their checksums
     (https://www.sqlite.org/fileformat2.html#walformat). It is not synced, so it does not fail for the same reason.
     """
     with suppress(sqlite3.Error):

@@ -1,6 +1,6 @@
 """The caller's connection: how its rows are read, and the settings under which a table can be changed safely.
 
-A program may open its database with settings of its own. Some of them are set aside while a table changes and put back
+A program may open its database with settings of its own. Some of them are set aside while a table changes and restored
 afterwards; a connection on which a change could not be rolled back is refused before anything is changed.
 """
 
@@ -20,7 +20,7 @@ from waiaas.paths import file_of, real_path
 
 # Settings that SQLite takes at any time, inside a transaction too. A CHECK that is not evaluated would let in rows
 # that violate it (https://www.sqlite.org/pragma.html#pragma_ignore_check_constraints), a writable schema hides errors
-# in it, and a rename would leave triggers and views behind with the legacy one.
+# in it, and with the legacy ALTER TABLE triggers and views would not follow a rename.
 _SET_ASIDE = {"ignore_check_constraints": 0, "writable_schema": 0, "legacy_alter_table": 0}
 # Without a journal on the disk a change cannot be rolled back, or not after a crash
 # (https://www.sqlite.org/pragma.html#pragma_journal_mode).
@@ -42,7 +42,7 @@ def read(database: SqliteDatabase, sql: str, parameters: Sequence[object] = ()) 
 
 @contextmanager
 def plain_rows(connection: sqlite3.Connection) -> Iterator[None]:
-    """Have rows as tuples and text as `str`, whatever factories the caller has set on the connection."""
+    """Read rows as tuples and text as `str`, whatever factories the caller has set on the connection."""
     before = connection.row_factory, connection.text_factory
     connection.row_factory, connection.text_factory = None, str
     try:
@@ -53,10 +53,10 @@ def plain_rows(connection: sqlite3.Connection) -> Iterator[None]:
 
 @contextmanager
 def safe_settings(database: SqliteDatabase) -> Iterator[None]:
-    """Change tables under settings that are safe, and put the caller's own back afterwards.
+    """Run a block under settings that are safe for a change, and restore the caller's own.
 
-    :raises WAIaaSError: ``SCHEMA_INCOMPATIBLE`` with the reason ``connection_settings`` where a setting cannot be set
-        aside, and ``unfinished_query`` where a query of this connection has rows left.
+    :raises WAIaaSError: ``SCHEMA_INCOMPATIBLE`` with the reason ``connection_settings`` if a setting cannot be set
+        aside, and ``unfinished_query`` if a query of this connection has rows left.
     """
     _refuse_other_writers(database)
     _refuse_unfinished_queries(database.connection())
@@ -72,7 +72,7 @@ def pragmas(
 ) -> Iterator[None]:
     """Set PRAGMAs that take a number, and restore them at the end.
 
-    An error of restoring them never hides one of the block. If the block has ended well, its change may be committed:
+    An error of restoring them never hides one of the block. If the block has succeeded, its change may be committed:
     `warn` gets the error then; without `warn` it is raised.
     """
     before = {name: _pragma(database, name) for name in wanted}
@@ -134,7 +134,7 @@ def _journal(database: SqliteDatabase) -> Iterator[None]:
 
 
 def _refuse_other_writers(database: SqliteDatabase) -> None:
-    """Refuse a database whose statements run elsewhere than on its connection."""
+    """Refuse a database whose statements do not run on its connection."""
     queue = sys.modules.get("playhouse.sqliteq")
     if queue is not None and isinstance(database, queue.SqliteQueueDatabase):
         problem = "a SqliteQueueDatabase writes in another thread and has no transactions: use a SqliteDatabase"

@@ -1,9 +1,9 @@
 """What in a database depends on a column or on a table's shape: indexes, triggers, views, constraints.
 
-SQLite does not say, and for a trigger on another table its own DROP COLUMN does not even look. So the file's
-schema is copied, without rows, into databases in memory, and each view and trigger is compiled there. SQLite's
-authorizer names every column that it reads (https://www.sqlite.org/c3ref/set_authorizer.html), and a copy in
-which the table has its new shape tells what would no longer compile.
+SQLite does not report it, and its own DROP COLUMN does not check triggers on other tables. So the file's schema is
+copied, without rows, into databases in memory, and each view and trigger is compiled there. SQLite's authorizer names
+every column that it reads (https://www.sqlite.org/c3ref/set_authorizer.html), and in a copy in which the table has its
+new shape some would no longer compile.
 """
 
 from __future__ import annotations
@@ -115,9 +115,9 @@ def virtual_tables_over(database: SqliteDatabase, table: str, *columns: str) -> 
 
 
 def is_over(sql: str, table: str, columns: Collection[str]) -> bool:
-    """Tell whether the definition of a virtual table names a table, and one of some columns where there are any."""
-    said = {fold(unquote(token.text)) for token in tokens(sql)}
-    return fold(table) in said and (not columns or any(fold(column) in said for column in columns))
+    """Return whether the definition of a virtual table names a table and, if columns are given, one of them."""
+    named = {fold(unquote(token.text)) for token in tokens(sql)}
+    return fold(table) in named and (not columns or any(fold(column) in named for column in columns))
 
 
 def without_column(definition: CreateTable, column: str) -> CreateTable:
@@ -135,7 +135,7 @@ def foreign_keys_of(definition: CreateTable, column: str) -> list[Item]:
 def objects_over(database: SqliteDatabase, table: str) -> list[StoredObject]:
     """Return the views and triggers that can have anything to do with a table: they name it, or a view that does.
 
-    To go by the letters of a name finds some more, and none too few.
+    Names are compared by their letters alone, which finds some more.
     """
     stored = [(each, fold(each.sql)) for each in stored_objects(database, "view", "trigger")]
     reached, new = {fold(table)}, {fold(table)}
@@ -152,7 +152,7 @@ def _has_any_letters(folded_sql: str, names_: Collection[str]) -> bool:
 
 
 def broken_objects(database: SqliteDatabase, table: str | None = None) -> set[Dependent]:
-    """Return the views and triggers that do not compile on the schema as it is, all or those over a table."""
+    """Return the views and triggers that do not compile on the present schema, all or those over a table."""
     compiled = stored_objects(database, "view", "trigger") if table is None else objects_over(database, table)
     if not compiled:
         return set()
@@ -174,7 +174,7 @@ def _broken_by(database: SqliteDatabase, table: Table, column: str, shape: str) 
             if reads or joins or breaks or _fires_on(stored, table, column):
                 yield Dependent(stored.kind, stored.name)
             elif not before.works and names(stored.sql, table.name) and names(stored.sql, column):
-                # It cannot be compiled here (a virtual table of a missing module, say): its text has to do.
+                # It cannot be compiled here (a virtual table of a missing module, say), so its text decides.
                 yield Dependent(stored.kind, stored.name)
 
 
@@ -227,7 +227,7 @@ def _foreign_keys_to(database: SqliteDatabase, table: Table, column: str) -> Ite
 
 
 def fires_on(trigger: StoredObject, table: Table, event: str, column: str | None = None) -> bool:
-    """Tell whether a trigger fires on an event of a table (`insert`, `update`, `delete`) or of one column."""
+    """Return whether a trigger fires on an event of a table (`insert`, `update`, `delete`) or of one column."""
     words = list(tokens(trigger.sql))
     of = {token.name for token in _update_of(words)}
     return (
@@ -238,14 +238,14 @@ def fires_on(trigger: StoredObject, table: Table, event: str, column: str | None
 
 
 def _fires_on(trigger: StoredObject, table: Table, column: str) -> bool:
-    """Whether the head of a trigger says UPDATE OF the column: SQLite accepts an unknown one there silently."""
+    """Whether a trigger is for UPDATE OF the column: SQLite accepts an unknown one there silently."""
     if trigger.kind != "trigger" or fold(trigger.table) != fold(table.name):
         return False
     return any(token.name == fold(column) for token in _update_of(list(tokens(trigger.sql))))
 
 
 def _update_of(words: list[Token]) -> list[Token]:
-    """What stands in the head of a trigger after UPDATE OF; nothing where it has none."""
+    """The tokens between UPDATE OF and ON in a trigger."""
     on = next(i for i, token in enumerate(words) if token.is_word("on"))
     of = next(
         (i for i, token in enumerate(words[:on]) if token.is_word("of") and not words[i - 1].is_word("instead")), on
@@ -254,7 +254,7 @@ def _update_of(words: list[Token]) -> list[Token]:
 
 
 def _compile(copy: SchemaCopy, stored: StoredObject) -> _Compiled:
-    """Compile one view or trigger in a copy of the schema, and note what it reads and writes there."""
+    """Compile one view or trigger in a copy of the schema, and record what it reads and writes there."""
     if not copy.can_compile(stored.sql):
         return _Compiled(False, frozenset())
     seen: set[tuple[str, str]] = set()
@@ -279,7 +279,7 @@ def _compile(copy: SchemaCopy, stored: StoredObject) -> _Compiled:
 
 
 def _temporary(trigger: StoredObject) -> str:
-    """Make a trigger temporary: SQLite then reads no more than the temporary triggers when it is made and dropped."""
+    """Make a trigger temporary: SQLite then reads only the temporary triggers when it is created and dropped."""
     return f"CREATE TEMP TRIGGER {trigger.sql.removeprefix('CREATE TRIGGER ')}"
 
 
@@ -311,12 +311,12 @@ def program(copy: SchemaCopy, stored: StoredObject) -> list[object] | None:
 
 
 def _allow_all(*_: object) -> int:
-    # Python 3.10 cannot take an authorizer off again (set_authorizer(None) denies everything there).
+    # Python 3.10 cannot remove an authorizer (set_authorizer(None) denies everything there).
     return sqlite3.SQLITE_OK
 
 
 def statement_using(copy: SchemaCopy, stored: StoredObject) -> str:
-    """A statement that makes SQLite compile a view, or all that a trigger does."""
+    """Return a statement that makes SQLite compile a view, or everything that a trigger does."""
     name = quote(stored.table)
     if stored.kind == "view":
         return f"SELECT * FROM {quote(stored.name)}"

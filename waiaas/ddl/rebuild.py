@@ -50,7 +50,7 @@ class TableRebuild:
         drop: Sequence[str],
         change: Sequence[str],
     ) -> None:
-        """Take the table as it is, its new definition, expressions for columns, and what is meant to differ."""
+        """Take the table, its new definition, expressions for columns, and what is meant to differ."""
         self._migrator = migrator
         self._database = migrator.database
         self._old = old
@@ -60,7 +60,7 @@ class TableRebuild:
         self._change = {fold(name) for name in change}
 
     def run(self) -> None:
-        """Rebuild the table, or raise a refusal; the caller's transaction takes back what was begun."""
+        """Rebuild the table, or raise a refusal; the caller's transaction undoes what was begun."""
         table = self._old.name
         # Step 3: remember the format of all indexes, triggers, and views associated with table X.
         stored = [o for o in stored_objects(self._database, "index", "trigger") if fold(o.table) == fold(table)]
@@ -73,7 +73,7 @@ class TableRebuild:
         self._refuse_loss(new)
         self._refuse_lost_clauses(new)
         self._refuse_other_rowids(new)
-        self._refuse_unheard_changes()
+        self._refuse_missed_triggers()
         # Step 5: transfer content from X into new_X.
         self._copy_rows(new)
         self._refuse_changed_values(new)
@@ -110,7 +110,7 @@ class TableRebuild:
 
     @contextmanager
     def _naming_what_is_missing(self) -> Iterator[None]:
-        """Refuse by its name a collation or function that the table needs and only the user's own program has."""
+        """Refuse with the name of a collation or function that the table needs and only the user's program has."""
         try:
             yield
         except OperationalError as error:
@@ -132,9 +132,9 @@ class TableRebuild:
                 self._refuse(f"it has the temporary trigger {name}")
 
     def _refuse_lost_clauses(self, new: Table) -> None:
-        """Each entry of the old definition, and each comment in it, stands in the new one too.
+        """Refuse a new definition that lacks an entry of the old one, or a comment in it.
 
-        Unless it is an entry of a column that goes or changes: its definition, or a foreign key of it.
+        An entry of a column that goes or changes may differ: its definition, or a foreign key of it.
         """
         definition = self._old.definition
         kept = {canonical(new.sql[item.start : item.end]) for item in new.definition.items}
@@ -158,7 +158,7 @@ class TableRebuild:
         return any(set(key.columns) & named for key in keys)
 
     def _refuse_values(self, new: Table) -> None:
-        """Name the rows that a CHECK or NOT NULL does not allow, which SQLite itself does not."""
+        """Refuse with the rows that a CHECK or NOT NULL does not allow; SQLite does not report which they are."""
         for clause in check_clauses(new.definition):
             self._refuse_rows(new, clause.column, f"NOT ({clause.expression})")
         for column in new.columns:
@@ -230,7 +230,7 @@ class TableRebuild:
         return int(changed)
 
     def _keys(self, new: Table) -> dict[str, str]:
-        """The columns that tell the new table's rows apart, each with what it was copied from in the old one."""
+        """The columns that identify a row of the new table, each with what it was copied from in the old one."""
         sources = self._sources(new)
         if carried := self._carried_rowid(new):
             return dict([carried])
@@ -265,13 +265,13 @@ class TableRebuild:
         self._migrator.report_progress(f"copying {self._old.name}", copied, total)
 
     def _carried_rowid(self, new: Table) -> tuple[str, str] | None:
-        """The rowid of the new table, where it is no column of it, and what it is copied from."""
+        """The rowid of the new table, if it is not a column, and what it is copied from."""
         hidden, alias = new.hidden_rowid, self._old.rowid_alias
         source = quote(alias) if alias else self._old.hidden_rowid
         return (hidden, source) if hidden and source else None
 
     def _refuse_other_rowids(self, new: Table) -> None:
-        """Refuse where rows get other rowids, and something of the user's goes by these.
+        """Refuse other rowids for the rows, if something of the user's depends on them.
 
         A full-text index does, and so may a view or trigger that names the rowid.
         """
@@ -287,8 +287,8 @@ class TableRebuild:
         for dependent in by_rowid:
             raise dependent.refusal(self._old.name, "rowid")
 
-    def _refuse_unheard_changes(self) -> None:
-        """Refuse to give a column other values where a trigger of the user's would have to hear of it."""
+    def _refuse_missed_triggers(self) -> None:
+        """Refuse to give a column other values if a trigger of the user's would have to fire."""
         columns = [column.name for column in self._old.columns if fold(column.name) in self._copy]
         for stored in stored_objects(self._database, "trigger"):
             for column in columns:
@@ -304,7 +304,7 @@ class TableRebuild:
         }
 
     def _rename_without_rewriting(self, name: str) -> None:
-        """Rename without SQLite's look at views and triggers, which name a table that is not there just now."""
+        """Rename without SQLite's check of views and triggers, which name a table that does not exist just now."""
         rename = f"ALTER TABLE main.{quote(name)} RENAME TO {quote(self._old.name)}"
         with pragmas(self._database, {"legacy_alter_table": 1}):
             with_stubs(self._database.connection(), lambda: self._database.execute_sql(rename))

@@ -1,4 +1,4 @@
-"""Finds the rows that a new constraint does not allow; SQLite says that there are some, and not which."""
+"""The rows that a new constraint does not allow; SQLite reports that there are some, but not which."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """The schema of a database file as data, read through SQLite's own PRAGMAs.
 
-`describe` is what the table rebuild, the checks of a migration and `waiaas check` compare. Names are compared
-as SQLite compares them, without regard to ASCII case; `Table.name` keeps the file's own spelling.
+Names are compared as SQLite compares them, without regard to ASCII case; `Table.name` keeps the file's own spelling.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ class Column(NamedTuple):
 
 
 class ForeignKey(NamedTuple):
-    """One foreign key; several columns where it is composite. Actions are in SQLite's words (`SET NULL`)."""
+    """One foreign key, of one or several columns. Actions are in SQLite's words (`SET NULL`)."""
 
     columns: tuple[str, ...]
     parent: str
@@ -149,7 +148,7 @@ class Table:
         return next((index for index in self.indexes if fold(index.name) == fold(name)), None)
 
     def checks(self) -> tuple[str, ...]:
-        """Return the CHECK expressions in the order in which they stand, each in one canonical spelling."""
+        """Return the CHECK expressions in their order, each in one canonical spelling."""
         if not may_contain(self.sql, "check"):
             return ()
         return tuple(canonical(clause.expression) for clause in check_clauses(self.definition))
@@ -193,12 +192,12 @@ def _is_internal(table: StoredObject) -> bool:
 
 
 def is_virtual(sql: str) -> bool:
-    """Tell whether this is the CREATE statement of a virtual table."""
+    """Return whether this is the CREATE statement of a virtual table."""
     return next(itertools.islice(tokens(sql), 1, None)).is_word("virtual")
 
 
 def find_table(database: SqliteDatabase, name: str) -> str | None:
-    """Return a table's name in the file's own spelling, or None where there is no such table."""
+    """Return a table's name in the file's own spelling, or None if there is no such table."""
     query = (
         "SELECT name FROM main.sqlite_master WHERE type = 'table' AND name = ? COLLATE NOCASE"
         " AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
@@ -219,7 +218,7 @@ def stored_objects(database: SqliteDatabase, *kinds: str) -> list[StoredObject]:
 
 
 def describe_table(database: SqliteDatabase, name: str) -> Table | None:
-    """Describe one table, or return None where there is no such table; of a virtual one, name and definition."""
+    """Describe one table, or return None if there is no such table; of a virtual one, name and definition."""
     found = find_table(database, name)
     if found is None:
         return None
@@ -245,7 +244,7 @@ def _describe(database: SqliteDatabase, name: str, sql: str, index_texts: Mappin
 
 
 def children(database: SqliteDatabase, parent: str) -> dict[str, list[ForeignKey]]:
-    """Return the foreign keys that name a table, by child table; the table itself where it names itself."""
+    """Return the foreign keys that name a table, by child table, which may be the table itself."""
     found: dict[str, list[ForeignKey]] = {}
     for child in stored_objects(database, "table"):
         if _is_ordinary(child) and may_name(child.sql, parent):
@@ -256,14 +255,14 @@ def children(database: SqliteDatabase, parent: str) -> dict[str, list[ForeignKey
 
 
 def may_name(sql: str, name: str) -> bool:
-    """Tell whether an SQL text can hold a name, by its letters alone; inside quotes, quotes may be doubled."""
+    """Return whether an SQL text can contain a name, by its letters alone; inside quotes, quotes may be doubled."""
     return any(mark in name for mark in "\"'`") or fold(name) in fold(sql)
 
 
 def foreign_key_check(database: SqliteDatabase, table: str) -> list[tuple[str, int | None, str, int]]:
     """Return what SQLite finds wrong with the foreign keys of a table: table, rowid, parent, number of the key.
 
-    A key compares by collations of the parent's, so stand-ins only let the rows of the table itself be read.
+    A key compares by collations of the parent's, so stubs only let the rows of the table itself be read.
     """
     query = f"PRAGMA main.foreign_key_check({quote(table)})"
     return with_stubs(database.connection(), lambda: database.execute_sql(query).fetchall())
@@ -298,12 +297,12 @@ def described(*statements: str) -> Table:
 
 
 def same_shape(one: Table, other: Table) -> bool:
-    """Tell whether two tables have the same columns, keys, CHECKs and options, whatever their names."""
+    """Return whether two tables have the same columns, keys, CHECKs and options, whatever their names."""
     return _shape(one) == _shape(other)
 
 
 def same_index(one: Index, other: Index | None) -> bool:
-    """Tell whether two indexes are made of the same columns or expressions; their tables may differ in name."""
+    """Return whether two indexes have the same columns or expressions; their tables may differ in name."""
     return other is not None and index_shape(one) == index_shape(other)
 
 
@@ -385,7 +384,7 @@ def _foreign_keys(database: SqliteDatabase, table: str, sql: str) -> tuple[Forei
 
 
 def _deferred_keys(sql: str) -> set[tuple[str, ...]]:
-    """The columns of the foreign keys that are DEFERRABLE INITIALLY DEFERRED, which no PRAGMA tells."""
+    """The columns of the foreign keys that are DEFERRABLE INITIALLY DEFERRED, which no PRAGMA reports."""
     return {tuple(clause.columns) for clause in foreign_key_clauses(parse_create_table(sql)) if clause.deferred}
 
 
@@ -440,7 +439,7 @@ class CheckClause(NamedTuple):
 
 
 def check_clauses(definition: CreateTable) -> list[CheckClause]:
-    """Return the CHECKs of a CREATE TABLE statement in the order in which they stand."""
+    """Return the CHECKs of a CREATE TABLE statement in their order."""
     return _clauses(definition, "check")
 
 
@@ -460,7 +459,7 @@ def _clauses(definition: CreateTable, *words: str) -> list[CheckClause]:
 
 
 def _parentheses(following: tuple[Token, ...]) -> tuple[int, int]:
-    """Where the text inside the parenthesis that opens first starts and ends."""
+    """Where the text inside the first parentheses starts and ends."""
     depths = itertools.accumulate({"(": 1, ")": -1}.get(token.text, 0) for token in following)
     closing = next(token for token, depth in zip(following, depths, strict=False) if depth == 0)
     return following[0].end, closing.start

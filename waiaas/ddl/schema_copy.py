@@ -1,7 +1,7 @@
 """A copy of a file's schema in memory, without rows and triggers, in which views and triggers can be compiled.
 
-To run one CREATE statement after the other takes a time that grows with the square of their number, because SQLite
-reads all of sqlite_master after each. So the copy's sqlite_master is written as a whole, and SQLite reads it once.
+One CREATE statement after the other would take a time that grows with the square of their number, because SQLite reads
+all of sqlite_master after each. So the copy's sqlite_master is written as a whole, and SQLite reads it once.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def schema_copy(
     except sqlite3.DatabaseError:
         # One definition that SQLite does not take, such as one that was edited, makes it refuse them all.
         copy = _memory()
-        # What cannot be made here (a virtual table of a missing module) leaves its dependents uncompiled too.
+        # What cannot be created here (a virtual table of a missing module) leaves its dependents uncompiled too.
         for statement in (*(each.sql for each in tables), *changes, *(each.sql for each in others)):
             works(copy, statement)
     copy.expansions = expansions(each for each in others if each.kind == "view")
@@ -66,10 +66,10 @@ def schema_copy(
 
 
 def works(copy: sqlite3.Connection, sql: str) -> bool:
-    """Whether a statement runs, functions, collations and tokenizers that only the user's program has given.
+    """Return whether a statement runs, with stubs of what only the user's program has.
 
-    Raises KeyboardInterrupt if a signal arrived in a callback of SQLite: `sqlite3` keeps what a callback raises to
-    itself, and an authorizer that allows everything denies something only then.
+    :raises KeyboardInterrupt: if a signal arrived in a callback of SQLite: `sqlite3` ignores what a callback raises,
+        and an authorizer that allows everything denies something only then.
     """
     try:
         copy.execute(sql)

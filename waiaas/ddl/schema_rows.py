@@ -47,7 +47,7 @@ class _Row(NamedTuple):
 
 
 class _StrangeRowError(Exception):
-    """A row that SQLite does not write; the message says why."""
+    """A row that SQLite does not write; the message gives the reason."""
 
 
 def refuse_strange_rows(database: SqliteDatabase) -> None:

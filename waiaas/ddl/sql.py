@@ -1,8 +1,8 @@
 """SQL text: tokens, quoting, and the parts of a CREATE TABLE statement.
 
-SQLite keeps each definition as the text that its author typed. A migration that edits such a text, or asks
-whether it names a column, needs real tokens: a regular expression is fooled by quotes, comments and
-parentheses inside string literals. The token rules are those of SQLite's own tokenizer
+SQLite keeps each definition as the text that its author typed. To edit such a text, or to check whether it names a
+column, takes real tokens: a regular expression is fooled by quotes, comments and parentheses inside string literals.
+The token rules are those of SQLite's own tokenizer
 (https://www.sqlite.org/lang_keywords.html, https://www.sqlite.org/lang_comment.html).
 """
 
@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-# A word is made of letters, digits, `_`, `$` and all that is not ASCII. What it is not made of stands here: Python
-# takes a hundred times as long to compile a class that reaches to the end of Unicode, and every import would wait.
+# A word consists of letters, digits, `_`, `$` and everything that is not ASCII. The class here lists the rest: Python
+# takes a hundred times as long to compile one that reaches to the end of Unicode, and every import would wait.
 _TOKEN = re.compile(
     r"""
     (?P<space>[ \t\n\f\r]+ | --[^\n]* | /\*.*?(?:\*/|\Z))
@@ -37,7 +37,7 @@ class DefinitionError(ValueError):
 
 
 class Token(NamedTuple):
-    """One token of an SQL text: its kind, its text, and where it stands."""
+    """One token of an SQL text: its kind, its text, and where it is."""
 
     kind: str
     text: str
@@ -85,14 +85,14 @@ class CreateTable(NamedTuple):
 
     @property
     def options(self) -> frozenset[str]:
-        """The table options behind the closing parenthesis, in lower case (`strict`, `without rowid`)."""
+        """The table options after the closing parenthesis, in lower case (`strict`, `without rowid`)."""
         words = " ".join(token.text for token in tokens(self.sql[self.body[1] + 1 :]))
         return frozenset(" ".join(fold(option).split()) for option in words.split(",") if option.strip())
 
     def column(self, name: str) -> Item:
         """Return the definition of a column, found as SQLite finds it: without regard to ASCII case.
 
-        Raises KeyError where the statement has no such column.
+        :raises KeyError: if the statement has no such column.
         """
         for item in self.items:
             if item.kind == "column" and item.name == fold(name):
@@ -106,7 +106,7 @@ class CreateTable(NamedTuple):
     def without(self, item: Item) -> CreateTable:
         """Return the statement without one of its entries and the comma that goes with it.
 
-        A comment behind that comma, which may belong to the next entry, stays.
+        A comment after that comma, which may belong to the next entry, stays.
         """
         index = self.items.index(item)
         if index + 1 < len(self.items):
@@ -116,16 +116,16 @@ class CreateTable(NamedTuple):
         return parse_create_table(self.sql[:start] + self.sql[end:])
 
     def end_of(self, item: Item) -> int:
-        """Where the next entry starts, or the closing parenthesis stands: what is before belongs to the entry."""
+        """Return where the next entry starts, or the closing parenthesis is: what is before belongs to the entry."""
         index = self.items.index(item) + 1
         return self.items[index].start if index < len(self.items) else self.body[1]
 
     def with_entry(self, item: Item, text: str) -> CreateTable:
-        """Return the statement with other text in the place of one of its entries."""
+        """Return the statement with another text for one of its entries."""
         return parse_create_table(self.sql[: item.start] + text + self.sql[item.end :])
 
     def with_column_after(self, name: str, definition: str) -> str:
-        """Return the statement with one more column definition, behind the column `name`."""
+        """Return the statement with one more column definition, after the column `name`."""
         end = self.column(name).end
         return f"{self.sql[:end]}, {definition}{self.sql[end:]}"
 
@@ -150,7 +150,7 @@ def quote(name: str) -> str:
 
 
 def unquote(text: str) -> str:
-    """Take the quotes off an identifier written in any of SQLite's ways, string quotes among them.
+    """Remove the quotes of an identifier written in any of SQLite's ways, string quotes among them.
 
     >>> unquote("[my table]"), unquote('"a""b"'), unquote("plain")
     ('my table', 'a"b', 'plain')
@@ -192,7 +192,7 @@ def comments(sql: str) -> Iterator[tuple[int, str]]:
 
 
 def names(sql: str, name: str) -> bool:
-    """Tell whether an SQL text holds an identifier, whatever its case and quotes.
+    """Return whether an SQL text contains an identifier, whatever its case and quotes.
 
     >>> names('CREATE INDEX i ON t(lower("Wallet_ID"))', "wallet_id")
     True
@@ -203,7 +203,7 @@ def names(sql: str, name: str) -> bool:
 
 
 def may_contain(sql: str, word: str) -> bool:
-    """Whether a text contains the letters of a keyword (in lower case), so that its tokens need to be looked at."""
+    """Whether a text contains the letters of a keyword (in lower case), so that its tokens need to be read."""
     return word in sql.lower()
 
 
@@ -238,7 +238,7 @@ def after_on(index_sql: str) -> str:
 def parse_create_table(sql: str) -> CreateTable:
     """Split a CREATE TABLE statement, as SQLite stores it, into its entries.
 
-    Raises ValueError for a statement without a column list (a virtual table).
+    :raises ValueError: for a statement without a column list (a virtual table).
     """
     all_tokens = list(tokens(sql))
     opening = next((i for i, token in enumerate(all_tokens) if token.text == "("), None)

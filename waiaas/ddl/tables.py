@@ -472,7 +472,7 @@ class TableOperations(IndexOperations):
 
 
 def _refuse_lost_clauses(table: str, old: str, new: str) -> None:
-    """Refuse to replace a column's definition that says more than the new one: a user's own clause or comment."""
+    """Refuse a new definition of a column that lacks a clause or comment of the old one, such as the user's own."""
     entries = parse_create_table(f"CREATE TABLE entries ({new})").items
     column = next(tokens(old)).name
     same = [entry for entry in entries if entry.name == column] or entries

@@ -1,4 +1,4 @@
-"""How a connection is set while it inspects a file that may be damaged or hostile.
+"""Settings of a connection while it inspects a file that may be damaged or hostile.
 
 The settings are those that https://www.sqlite.org/security.html asks for. Each is restored at the end, since the
 connection may be the caller's.
@@ -29,7 +29,7 @@ HEAP_LIMIT: Final = 512 * _MIB
 
 @contextmanager
 def inspecting(database: SqliteDatabase) -> Iterator[None]:
-    """Inspect through a connection that gives plain rows, checks the cells of each page, and has limits.
+    """Run a block in which a connection reads plain rows, checks the cells of each page, and has limits.
 
     The file is not mapped into memory: a bad sector of a mapped file ends the process with SIGBUS.
     """

@@ -1,7 +1,7 @@
 """Rows that a migration writes, with the user's triggers firing as for any other program.
 
-A trigger may keep a full-text index or an archive, which would no longer fit the rows if it did not fire. A trigger
-that stops the write, or after which the rows are not as they were written, is refused by its name.
+A trigger may maintain a full-text index or an archive, which would no longer match the rows if it did not fire. A
+trigger that stops the write, or changes the rows that were written, is refused by its name.
 """
 
 from __future__ import annotations
@@ -74,9 +74,9 @@ def _count(migrator: MigrationContext, table: Table, row: Mapping[str, object]) 
 
 @contextmanager
 def _triggers(migrator: MigrationContext, table: Table, event: str, column: str | None = None) -> Iterator[list[str]]:
-    """Give the names of the triggers that a write fires, and refuse by these what stops it.
+    """Yield the names of the triggers that a write fires, and name them if the write fails.
 
-    A trigger that does not compile any more fires for nobody: it is set aside meanwhile.
+    A trigger that no longer compiles would stop every program's writes; it is set aside for the time.
     """
     firing = [each for each in stored_objects(migrator.database, "trigger") if fires_on(each, table, event, column)]
     broken = _broken(migrator, firing) if firing else []
@@ -91,7 +91,7 @@ def _triggers(migrator: MigrationContext, table: Table, event: str, column: str 
 
 
 def _broken(migrator: MigrationContext, triggers: list[StoredObject]) -> list[StoredObject]:
-    """Those triggers that do not compile, and not just for want of a module that only the user's program has."""
+    """Those triggers that do not compile, other than for a module that only the user's program has."""
     broken = broken_objects(migrator.database)
     virtual = [each.name for each in stored_objects(migrator.database, "table") if is_virtual(each.sql)]
     return [

@@ -1,8 +1,7 @@
 """What would stop the steps of an upgrade, found by running them on a copy of the schema without rows.
 
-The file is only read: to run the steps in it and roll them back would write to its log or its pages. What stops a step
-is put on the list. If it is an object of the user's, it is dropped in the copy and the step is tried again, so that
-the list holds all of them.
+The file is only read: to run the steps in it and roll them back would write to its log or its pages. If an object of
+the user's stops a step, it is dropped in the copy and the step is tried again, so that all of them are found.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ _DROPPED_AS = {"index": "INDEX", "trigger": "TRIGGER", "view": "VIEW", "virtual 
 
 
 def obstacles_ahead(database: SqliteDatabase, pending: Sequence[Migration], options: Options) -> list[WAIaaSError]:
-    """Return the refusals that the schema alone causes, in the order of the steps; rows are not looked at."""
+    """Return the refusals that the schema alone causes, in the order of the steps; rows are not read."""
     found: list[WAIaaSError] = []
     with copy_without_rows(database) as copy:
         migrator = VersionMigrator(copy, options)
@@ -63,13 +62,13 @@ def _obstacle(migrator: VersionMigrator, migration: Migration) -> WAIaaSError | 
 
 
 def _leftovers(database: SqliteDatabase, used: Sequence[str]) -> list[WAIaaSError]:
-    """Refuse the tables that the steps would use or remove if they were empty, as they are in the copy."""
+    """Refuse tables that have rows and that the steps would use or remove, as they do in the copy without rows."""
     rows = {table: VersionMigrator(database).count(table) for table in used}
     return [refusal("leftover_table", table=table, rows=count) for table, count in rows.items() if count]
 
 
 def _drop(copy: SqliteDatabase, obstacle: WAIaaSError) -> bool:
-    """Drop what an obstacle names from the copy; False if it is nothing that can be dropped by itself."""
+    """Drop what an obstacle names from the copy; return False if it cannot be dropped by itself."""
     details = obstacle.details or {}
     kind = _DROPPED_AS.get(str(details.get("kind")))
     if kind is None:
@@ -84,7 +83,7 @@ def _drop(copy: SqliteDatabase, obstacle: WAIaaSError) -> bool:
 
 @contextmanager
 def copy_without_rows(database: SqliteDatabase) -> Iterator[SqliteDatabase]:
-    """A database in memory with the objects of a file that the steps of an upgrade can concern, and without rows."""
+    """Yield a database in memory with the objects of a file that an upgrade can concern, and without rows."""
     stored = _needed(stored_objects(database, "table", "index", "view", "trigger"))
     try:
         copy = _filled(database, stored, _create_together)
@@ -151,7 +150,7 @@ def _create_together(database: SqliteDatabase, copy: sqlite3.Connection, stored:
 def _needed(stored: Sequence[StoredObject]) -> list[StoredObject]:
     """Leave out the tables without foreign keys that no view, trigger or virtual table names, with their indexes.
 
-    A file may have thousands of them, and no step has anything to do with one.
+    A file may have thousands of them, and no step concerns one.
     """
     ours = {*tables_of(MIN_COMPATIBLE_SCHEMA_VERSION), *tables_of(LATEST_SCHEMA_VERSION)}
     users = [each for each in stored if each.kind in ("view", "trigger") or _is_virtual(each)]

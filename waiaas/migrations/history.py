@@ -96,7 +96,7 @@ def obstacles(migration: Migration, migrator: VersionMigrator) -> Iterable[WAIaa
 
 
 def forecast(migration: Migration, migrator: VersionMigrator) -> Forecast | None:
-    """Return what a version would do to the database, if it can say so."""
+    """Return what a version would do to the database, if its module has a forecast."""
     found: Callable[[VersionMigrator], Forecast] | None = getattr(migration, "forecast", None)
     return found(migrator) if found else None
 

@@ -1,4 +1,4 @@
-"""Reports of what was done, plans of what would be done, and what version modules have to say for them."""
+"""Reports of what was done, plans of what would be done, and what version modules add to them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _Report = TypeVar("_Report", "UpgradeReport", "DowngradeReport", "Plan")
 
 
 class Forecast(NamedTuple):
-    """What a version would do to a database as it is now, at whatever older version.
+    """What a version would do to a database that is at any older version now.
 
     `obstacles` are caused by rows that are there now. `dropped_columns` are columns, each as table and column in lower
     case, that the version drops: it does not matter if foreign keys of theirs are violated.
@@ -129,7 +129,7 @@ class PlannedStep:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan(_Answer):
-    """What `upgrade` would do to a database as it is now.
+    """What `upgrade` would do to a database now.
 
     `obstacles` are the errors with which `upgrade` would refuse; it is empty if nothing blocks it.
     `foreign_key_violations` counts, by table, what `PRAGMA foreign_key_check` finds in the file already: these rows

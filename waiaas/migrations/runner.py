@@ -66,7 +66,7 @@ def upgrade(
         raises stops the upgrade. It replaces a progress handler that the connection has.
     :param clock: the time (Unix seconds) for ``schema_version`` and the backup's name.
     :returns: the report; for a database that is at the latest version already, one without steps.
-    :raises WAIaaSError: with the database unchanged. Its ``reason`` says why: among others ``inside_transaction``,
+    :raises WAIaaSError: with the database unchanged. Its ``reason`` is among others ``inside_transaction``,
         ``database_busy``, ``code_too_old``, ``orphan_sessions`` (ids in ``details["sessions"]``),
         ``leftover_table``, ``dependent_object``, ``backup_failed``, ``disk_full``.
     :raises ValueError: if ``backup`` is an empty path.

@@ -17,7 +17,7 @@ from waiaas.paths import file_of
 if TYPE_CHECKING:
     from peewee import Database
 
-# The tables that every version has, under the name of their day: version 3 renamed `agents` to `wallets`.
+# The tables that every version has; version 3 renamed `agents` to `wallets`.
 _CORE_TABLES = frozenset(
     {"agents", "wallets", "sessions", "transactions", "policies", "pending_approvals", "audit_log", "key_value_store"}
 )
@@ -29,8 +29,8 @@ class Status:
     """The answer of :func:`status`.
 
     `action` is `"ok"` (the file is at the latest version), `"migrate"` (it is older, or empty: version 0) or
-    `"refuse"`. `version` is the file's, or None where it cannot be known; `latest_version` is the one that this
-    library works with. `reason` says why in one word and `error` is the refusal itself, None unless refused.
+    `"refuse"`. `version` is the file's, or None if it is unknown; `latest_version` is the one that this library works
+    with. `reason` is the reason in one word, and `error` is the refusal, None unless refused.
     """
 
     action: Literal["ok", "migrate", "refuse"]
@@ -45,11 +45,11 @@ class Status:
 
 
 def status(database: Database) -> Status:
-    """Tell whether this library can work with a database as it is; nothing is changed.
+    """Return whether this library can work with a database; nothing is changed.
 
-    Takes an open Peewee database. Answers `ok` at the latest schema version, `migrate` at an older one or for a
-    database without tables (version 0: `connect` creates it), `refuse` for one that is newer than this library or
-    is no WAIaaS database. Raises nothing but what is a defect: a refusal is in the answer's `error`.
+    :param database: an open Peewee database.
+    :returns: the answer: `ok` at the latest schema version, `migrate` at an older one or for a database without tables
+        (version 0: `connect` creates it), `refuse` for one that is newer than this library or not a WAIaaS database.
 
     >>> database = SqliteDatabase(":memory:")
     >>> status(database).action
@@ -75,11 +75,13 @@ def refused(error: WAIaaSError) -> Status:
 
 
 def schema_version(database: Database) -> int:
-    """Return the schema version of a WAIaaS database: the highest that its table `schema_version` holds, 0 if empty.
+    """Return the schema version of a WAIaaS database: the highest in its table `schema_version`, 0 if it is empty.
 
-    Raises WAIaaSError where this library cannot work with it, with the reason `not_sqlite`,
-    `not_a_database`, `other_program`, `schema_version_missing`, `schema_version_empty` or `code_too_old`, or
-    with what keeps the file from being read (`database_busy`, `cannot_open`, `corrupt`, …).
+    :param database: an open Peewee database.
+    :returns: the version.
+    :raises WAIaaSError: if this library cannot work with it, with the reason ``not_sqlite``, ``not_a_database``,
+        ``other_program``, ``schema_version_missing``, ``schema_version_empty`` or ``code_too_old``, or with what
+        keeps the file from being read (``database_busy``, ``cannot_open``, ``corrupt``, …).
     """
     if isinstance(database, PostgresqlDatabase):
         # A program that has only files does not load the driver's module.
@@ -97,13 +99,13 @@ def schema_version(database: Database) -> int:
 
 
 def _read(database: SqliteDatabase) -> int:
-    """Read the version, and nothing that SQLite would have to compute by an expression in the file."""
+    """Read the version, and nothing that SQLite would compute by an expression in the file."""
     names = database.execute_sql("SELECT type, CAST(name AS BLOB) FROM main.sqlite_master").fetchall()
     if not names:
         return 0
     path = file_of(database)
     encoding = str(database.pragma("encoding"))
-    # A name can have any bytes; those of the tables that are asked for are ASCII.
+    # A name can have any bytes; those of our tables are ASCII.
     tables = {fold(bytes(name or b"").decode(encoding, "replace")) for type_, name in names if type_ == "table"}
     if len(tables & _CORE_TABLES) < _CORE_TABLES_TO_KNOW_IT_BY:
         raise refusal("other_program", path=path, tables=sorted({"wallets", "sessions", "transactions"} - tables))
