@@ -182,7 +182,7 @@ def test_a_signal_ends_a_statement_that_a_schema_makes_slow(
         env=variables_of_a_program(),
     )
     assert (ended.returncode, ended.stdout) == (code, "")
-    assert ended.stderr == f"Interrupted: {v18} is as it was.\n"
+    assert ended.stderr == f"Interrupted: {v18} is unchanged.\n"
     assert v18.read_bytes() == before
 
 
