@@ -40,11 +40,11 @@ __all__ = ["document"]
 _JSON = "application/json"
 
 _DESCRIPTION = """\
-Sessions of AI agents, and the wallets that they reach.
+Sessions of AI agents, and the wallets that they use.
 
-Times are Unix seconds (UTC). Ids are UUIDs. Every error has the one form `ErrorResponse`. What JSON Schema cannot say
-holds all the same: UUIDs that differ in case name the same wallet, the default is one of the wallets named, text has
-no NUL characters and no lone surrogates, and objects are at most 64 levels deep.
+Times are Unix seconds (UTC). Ids are UUIDs. Every error has the form `ErrorResponse`. Some rules are not in the
+schemas: UUIDs that differ in case name the same wallet, the default is one of the wallets named, text has no NUL
+characters and no lone surrogates, and objects are at most 64 levels deep.
 """
 
 
@@ -298,7 +298,7 @@ def _networks_of(chain: str) -> dict[str, Any]:
     }
 
 
-# What the fields of a schema do not say by themselves: rules over several of them, and examples.
+# What is not in the fields of a schema: rules for several fields, and examples.
 _RULES_AND_EXAMPLES: dict[type[WireSchema], dict[str, Any]] = {
     schemas.CreateSessionRequestSchema: {
         "oneOf": [{"required": ["walletId"]}, {"required": ["walletIds"]}],
