@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.application import Application, Scene
+from support.application import Application, Scene, ServerApplication
+from support.postgresql_server import Databases
 
 import waiaas
+from waiaas.backends.postgresql import open_database
 
 
 @pytest.fixture(scope="session")
@@ -43,9 +45,30 @@ def first_scene(tmp_path_factory: pytest.TempPathFactory, new_file: Path) -> Sce
     return scene
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test of the services on both engines, unless it is marked as one about SQLite."""
+    if "engine" in metafunc.fixturenames:
+        is_about_sqlite = metafunc.definition.get_closest_marker("sqlite") is not None
+        metafunc.parametrize("engine", ["sqlite"] if is_about_sqlite else ["sqlite", "postgresql"])
+
+
+@pytest.fixture(scope="session")
+def server_url(databases: Databases) -> Iterator[str]:
+    """A PostgreSQL database for all tests of this process, one after another."""
+    with databases.new() as url:
+        yield url
+
+
 @pytest.fixture
-def app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Application]:
-    """The services on a new file, or on a copy of a scene's file for a test with a scene."""
+def app(engine: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Application]:
+    """The services on a database of their own: a new one, or that of a scene for a test with a scene."""
+    if engine == "postgresql":
+        url = request.getfixturevalue("server_url")
+        server = ServerApplication(url, open_database(url))
+        server.empty()
+        yield server
+        server.close()
+        return
     with_scene = "scene" in request.fixturenames
     source = request.getfixturevalue("first_scene").app.path if with_scene else request.getfixturevalue("new_file")
     application = Application(Path(shutil.copy(source, tmp_path / "wallets.db")))
@@ -54,6 +77,6 @@ def app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Application]
 
 
 @pytest.fixture
-def scene(app: Application, first_scene: Scene) -> Scene:
+def scene(engine: str, app: Application, first_scene: Scene) -> Scene:
     """An application in which each change can be made."""
-    return first_scene.copied(app)
+    return Scene(app) if engine == "postgresql" else first_scene.copied(app)

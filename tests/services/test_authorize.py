@@ -98,6 +98,7 @@ def test_without_a_default_wallet_the_request_must_name_one(scene: Scene) -> Non
     assert scene.app.sessions.authorize(scene.session.token, scene.first).wallet.id == scene.first
 
 
+@pytest.mark.sqlite("a PRAGMA lets a value in that a constraint forbids")
 def test_a_link_to_a_missing_wallet_is_denied(scene: Scene) -> None:
     """A link to a wallet that has no row is denied."""
     scene.app.execute("PRAGMA foreign_keys = OFF")
@@ -106,6 +107,7 @@ def test_a_link_to_a_missing_wallet_is_denied(scene: Scene) -> None:
         scene.app.sessions.authorize(scene.session.token, scene.second)
 
 
+@pytest.mark.sqlite("a PRAGMA lets a value in that a constraint forbids")
 @pytest.mark.parametrize("status", ["CREATING", "SUSPENDED", "TERMINATING", "unheard of"])
 def test_an_inactive_wallet_is_returned_if_it_need_not_be_active(scene: Scene, status: str) -> None:
     """With `must_be_active=False`, a wallet of any status except terminated is returned."""
@@ -121,6 +123,7 @@ def test_an_inactive_wallet_is_returned_if_it_need_not_be_active(scene: Scene, s
         app.sessions.authorize(scene.session.token, must_be_active=False)
 
 
+@pytest.mark.sqlite("counts the statements of sqlite3")
 def test_one_statement_decides(scene: Scene) -> None:
     """Once the keys are cached, `authorize`, `authenticate` and `resolve` run one statement each."""
     app, statements = scene.app, list[str]()

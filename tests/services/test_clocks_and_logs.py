@@ -57,6 +57,7 @@ def test_a_refused_token_is_logged_with_its_reason(scene: Scene, caplog: pytest.
     assert caplog.messages == [f"A session token was refused: {code}" for code in codes]
 
 
+@pytest.mark.sqlite("the lock of a file")
 def test_waiting_for_a_lock_is_logged_once(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
     """The log names the file whose lock a change waits for, once per wait."""
     caplog.set_level(logging.INFO, logger="waiaas")

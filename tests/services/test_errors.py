@@ -25,6 +25,8 @@ from waiaas.errors import ALL_CODES
 from waiaas.errors.translation import refusal_for
 from waiaas.services import SessionService, SessionWalletService
 
+pytestmark = pytest.mark.sqlite("damaged, locked and read-only files")
+
 #: Codes that this library never raises: they are reserved for the rest of WAIaaS.
 RESERVED = """
     INVALID_SIGNATURE INVALID_NONCE INVALID_MASTER_PASSWORD MASTER_PASSWORD_LOCKED CONSTRAINT_VIOLATED

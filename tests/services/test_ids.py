@@ -122,6 +122,7 @@ def test_another_spelling_is_unknown(
     assert scene.app.rows() == before
 
 
+@pytest.mark.sqlite("foreign keys are switched off")
 def test_a_row_of_another_program_is_found_by_its_id(scene: Scene) -> None:
     """A wallet and a session of another program, with ids that are not lower-case UUIDs, can be read and ended."""
     scene.app.execute("PRAGMA foreign_keys = OFF")
@@ -135,6 +136,7 @@ def test_a_row_of_another_program_is_found_by_its_id(scene: Scene) -> None:
     assert scene.app.sessions.revoke(session, actor="admin").status == "REVOKED"
 
 
+@pytest.mark.sqlite("foreign keys are switched off")
 def test_a_number_is_not_the_text_of_its_digits(scene: Scene) -> None:
     """SQLite compares a number with text as text; the services refuse a number even if a row would match."""
     scene.app.execute("PRAGMA foreign_keys = OFF")

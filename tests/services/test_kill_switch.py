@@ -61,7 +61,8 @@ LOCKING = [
 
 def store(app: Application, value: str) -> None:
     """Write the state directly, without the services."""
-    app.execute(f"INSERT OR REPLACE INTO key_value_store VALUES ('kill_switch_state', {value}, 0)")
+    app.execute("DELETE FROM key_value_store WHERE key = 'kill_switch_state'")
+    app.execute(f"INSERT INTO key_value_store VALUES ('kill_switch_state', {value}, 0)")
 
 
 @pytest.mark.parametrize("name", LOCKED)
@@ -86,6 +87,7 @@ def test_rights_can_be_removed_while_the_system_is_locked(scene: Scene, name: st
     UNLOCKED[name](scene)
 
 
+@pytest.mark.sqlite("SQLite takes any value in any column")
 @pytest.mark.parametrize("value", LOCKING)
 @pytest.mark.parametrize("name", ["authorize", "authenticate", "resolve", "link"])
 def test_every_value_but_active_locks(scene: Scene, value: str, name: str) -> None:
@@ -99,6 +101,7 @@ def test_every_value_but_active_locks(scene: Scene, value: str, name: str) -> No
     assert not scene.app.kill_switch.state().is_locked
 
 
+@pytest.mark.sqlite("the schema is changed in the way of SQLite")
 def test_a_state_that_is_null_locks(scene: Scene) -> None:
     """A state of NULL, which another program's table may allow, locks the system too."""
     app = scene.app
@@ -199,6 +202,7 @@ def test_a_transition_of_the_daemon_succeeds(scene: Scene, state: str, method: s
     assert scene.app.kill_switch.state().state == result
 
 
+@pytest.mark.sqlite("a trigger in the language of SQLite")
 @pytest.mark.parametrize("table", ["sessions", "transactions", "wallets", "key_value_store", "audit_log"])
 def test_a_failed_activation_changes_nothing(scene: Scene, table: str) -> None:
     """If a write to one table fails, the whole activation is rolled back."""
@@ -208,6 +212,7 @@ def test_a_failed_activation_changes_nothing(scene: Scene, table: str) -> None:
         scene.app.kill_switch.activate(actor="sam")
 
 
+@pytest.mark.sqlite("SQLite takes any value in any column")
 @pytest.mark.parametrize("stored", ["'yesterday'", "'-1'", "''", "'999999999999'", "X'31'", "'١'"])
 def test_an_unreadable_stored_time_is_omitted(scene: Scene, stored: str) -> None:
     """A time or name in another format than the daemon's is omitted and does not hide the state."""
@@ -218,6 +223,7 @@ def test_an_unreadable_stored_time_is_omitted(scene: Scene, stored: str) -> None
     assert scene.app.kill_switch.escalate(actor="sam").state == "LOCKED"
 
 
+@pytest.mark.sqlite("SQLite takes any value in any column")
 def test_stored_values_that_are_not_utf_8_do_not_block_an_administrator(scene: Scene) -> None:
     """With any stored bytes, the state can be read, and the system can be locked and recovered."""
     app = scene.app

@@ -21,6 +21,8 @@ import waiaas
 from waiaas import WAIaaSError
 from waiaas.backends.sqlite import WaiaasDatabase
 
+pytestmark = pytest.mark.sqlite("snapshots of cursors and the second connection of a thread")
+
 #: Removes rights in another process: reads one call per line, and answers when the call has returned.
 ADMINISTRATOR = """
 import sys

@@ -16,6 +16,8 @@ from support.service_set import ServiceSet
 import waiaas
 from waiaas import WAIaaSError
 
+pytestmark = pytest.mark.sqlite("files that are replaced, and temporary tables that hide others")
+
 DECISIONS: dict[str, Callable[[Scene], Any]] = {
     "authorize": lambda scene: scene.app.sessions.authorize(scene.session.token),
     "authenticate": lambda scene: scene.app.sessions.authenticate(scene.session.token),

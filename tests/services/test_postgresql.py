@@ -1,44 +1,22 @@
-"""The services on PostgreSQL; these tests run if `WAIAAS_POSTGRESQL` is the URL of a writable database.
-
-`WAIAAS_POSTGRESQL=postgresql://user:password@127.0.0.1/name pytest tests/services/test_postgresql.py`
-"""
+"""The services on PostgreSQL: a whole life, races of threads, and errors in a caller's transaction."""
 
 from __future__ import annotations
 
-import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any
 
 import pytest
-from peewee import PostgresqlDatabase, SchemaManager
 from support.concurrent_callers import new_session, new_wallet
 from support.service_set import ServiceSet
 
 from waiaas import WAIaaSError
-from waiaas.backends.sqlite import write_transaction
-from waiaas.models import MODELS
+from waiaas.backends.postgresql import PostgresqlDatabase
 from waiaas.services import IssuedSession
 
 NOW = 1_800_000_000
-URL = os.environ.get("WAIAAS_POSTGRESQL")
-
-pytestmark = pytest.mark.skipif(not URL, reason="WAIAAS_POSTGRESQL names no database")
-
-
-@pytest.fixture
-def database() -> Iterator[PostgresqlDatabase]:
-    """The tables of the models, in a schema that is dropped after the test."""
-    database = PostgresqlDatabase(URL, options="-c search_path=waiaas_test")
-    database.execute_sql("DROP SCHEMA IF EXISTS waiaas_test CASCADE")
-    database.execute_sql("CREATE SCHEMA waiaas_test")
-    for model in MODELS:
-        SchemaManager(model, database).create_all(safe=False)
-    yield database
-    database.execute_sql("DROP SCHEMA waiaas_test CASCADE")
-    database.close()
 
 
 class Services(ServiceSet):
@@ -56,8 +34,8 @@ class Services(ServiceSet):
 
 
 @pytest.fixture
-def services(database: PostgresqlDatabase) -> Services:
-    return Services(database)
+def services(postgresql: PostgresqlDatabase) -> Services:
+    return Services(postgresql)
 
 
 def test_the_lifecycle_of_a_session(services: Services) -> None:
@@ -161,13 +139,13 @@ def test_an_error_rolls_back_its_own_block(services: Services) -> None:
     """An error rolls back its own `write_transaction` block; changes of the outer block remain."""
 
     def write_and_fail(key: str) -> None:
-        with write_transaction(services.database):
+        with services.database.exclusive_transaction():
             services.wallet(key)
             raise KeyError
 
     with pytest.raises(KeyError):
         write_and_fail("alone")
-    with write_transaction(services.database):
+    with services.database.exclusive_transaction():
         services.wallet("around")
         with pytest.raises(KeyError):
             write_and_fail("inside")

@@ -48,11 +48,12 @@ def test_a_session_with_100_wallets(app: Application) -> None:
     """A session can be created with 100 wallets; if several are unknown, the error names the first."""
     first = app.wallet()
     rows = [(uuid_of(number), str(number)) for number in range(99)]
-    app.database.connection().executemany(
-        "INSERT INTO wallets (id, name, chain, environment, public_key, status, created_at, updated_at)"
-        " VALUES (?, 'w', 'solana', 'testnet', ?, 'ACTIVE', 0, 0)",
-        rows,
-    )
+    for row in rows:
+        app.execute(
+            "INSERT INTO wallets (id, name, chain, environment, public_key, status, created_at, updated_at)"
+            " VALUES (?, 'w', 'solana', 'testnet', ?, 'ACTIVE', 0, 0)",
+            *row,
+        )
     session = app.session(first, *(id_ for id_, _ in rows))
     assert len(session.wallets) == 100
     assert session.default_wallet_id == first
@@ -67,6 +68,7 @@ def uuid_of(number: int) -> str:
     return f"0190a3f0-aaaa-7000-8000-{number:012}"
 
 
+@pytest.mark.sqlite("SQLite takes any value in any column")
 @pytest.mark.parametrize(
     "text", ["", "plain", "{", '{"a":', "\x00", b"\xff", "[" * 100_000], ids=lambda text: repr(text)[:9]
 )
@@ -132,7 +134,8 @@ class TestCreate:
             (issued.id, first, 1, NOW),
             (issued.id, second, 0, NOW),
         ]
-        assert app.query("SELECT typeof(expires_at), typeof(created_at) FROM sessions") == [("integer", "integer")]
+        ((expires_at, created_at),) = app.query("SELECT expires_at, created_at FROM sessions")
+        assert (type(expires_at), type(created_at)) == (int, int)
         found = app.sessions.get(issued.id)
         assert type(found) is SessionDetails
         assert vars(found) == {name: value for name, value in vars(issued).items() if name != "token"}
@@ -598,6 +601,7 @@ class TestTime:
             monkeypatch.undo()
             time.tzset()
 
+    @pytest.mark.sqlite("reads the file")
     @pytest.mark.slow
     @pytest.mark.parametrize("zone", ["Asia/Seoul", "America/New_York"])
     def test_in_another_process(self, app: Application, zone: str) -> None:
@@ -654,6 +658,7 @@ class TestTime:
         "bytes": b"2027",
     }
 
+    @pytest.mark.sqlite("SQLite takes any value in any column")
     @pytest.mark.parametrize("stored", NO_END.values(), ids=NO_END)
     def test_a_session_with_an_unreadable_expiry_is_expired(self, app: Application, stored: object) -> None:
         """A session whose expiry is not Unix seconds up to the year 9999 counts as expired and gives no access."""
@@ -674,6 +679,7 @@ class TestTime:
         assert listed == {"ACTIVE": [good.id], "EXPIRED": [bad.id], "REVOKED": []}
         assert app.links.resolve(good.id) == wallet
 
+    @pytest.mark.sqlite("SQLite takes any value in any column")
     @pytest.mark.parametrize("stored", NO_END.values(), ids=NO_END)
     def test_a_session_with_an_unreadable_expiry_does_not_count(self, app: Application, stored: object) -> None:
         """A session with an unreadable expiry does not count towards the sessions of a wallet."""
@@ -684,6 +690,7 @@ class TestTime:
         app.execute("UPDATE sessions SET expires_at = ? WHERE id = ?", stored, bad.id)
         assert app.session(wallet).status == "ACTIVE"
 
+    @pytest.mark.sqlite("SQLite takes any value in any column")
     @pytest.mark.parametrize("stored", NO_END.values(), ids=NO_END)
     def test_an_unreadable_absolute_end_is_over(self, app: Application, stored: object) -> None:
         """A session whose absolute end is not Unix seconds cannot be renewed, and expires with its token."""
@@ -694,6 +701,7 @@ class TestTime:
             app.sessions.renew(session.token, actor="admin")
         assert app.sessions.authenticate(session.token).session_id == session.id
 
+    @pytest.mark.sqlite("SQLite takes any value in any column")
     @pytest.mark.parametrize("end", [NOW + 501, NOW + 500.75, 253_402_300_799])
     def test_an_expiry_is_any_future_number_of_seconds(self, app: Application, end: float) -> None:
         """A session is valid until its expiry, a whole number or not, up to the last second of the year 9999."""
@@ -706,6 +714,7 @@ class TestTime:
         assert app.links.resolve(session.id) == session.wallet_id
         assert app.sessions.renew(session.token, actor="admin").expires_at == utc(min(NOW + 1500, int(end)))
 
+    @pytest.mark.sqlite("SQLite takes any value in any column")
     @pytest.mark.parametrize("column", TIMES)
     @pytest.mark.parametrize("stored", ["2027-01-15", b"2027"], ids=["text", "bytes"])
     def test_a_time_that_is_not_a_number_does_not_hide_other_sessions(
@@ -722,6 +731,7 @@ class TestTime:
         with expect_refusal(app, "SESSION_REVOKED"):
             app.sessions.authenticate(bad.token)
 
+    @pytest.mark.sqlite("a plan of SQLite")
     def test_a_page_of_active_sessions_uses_the_id_index(self, app: Application) -> None:
         """Sessions of a status are read in the order of the id index, without sorting."""
         for condition in (has_not_expired(NOW), has_expired(NOW)):
@@ -730,6 +740,7 @@ class TestTime:
             plan = [row[3] for row in app.query(f"EXPLAIN QUERY PLAN {sql}", *parameters)]
             assert all("TEMP B-TREE" not in step and "idx_sessions_expires_at" not in step for step in plan), plan
 
+    @pytest.mark.sqlite("SQLite takes any value in any column")
     @pytest.mark.parametrize("column", ["renewal_count", "max_renewals"])
     @pytest.mark.parametrize("stored", ["many", b"9", 1.5], ids=["text", "bytes", "fraction"])
     def test_unreadable_renewal_counts_leave_no_renewal(self, app: Application, column: str, stored: object) -> None:
@@ -740,6 +751,7 @@ class TestTime:
         with expect_refusal(app, "RENEWAL_LIMIT_REACHED"):
             app.sessions.renew(session.token, actor="admin")
 
+    @pytest.mark.sqlite("SQLite takes any value in any column")
     def test_a_hash_stored_as_bytes_matches_no_token(self, app: Application) -> None:
         """A token hash stored as bytes matches no token, not even with the right bytes."""
         session = app.session(app.wallet(), ttl=1000)
@@ -750,6 +762,7 @@ class TestTime:
             app.sessions.renew(session.token, actor="admin")
 
 
+@pytest.mark.sqlite("plans of SQLite")
 def test_statements_of_each_request_use_indexes_only(app: Application) -> None:
     """The statements that run for every request use indexes and never scan a table."""
     statements = {
@@ -767,6 +780,7 @@ def test_statements_of_each_request_use_indexes_only(app: Application) -> None:
         assert not steps and all(" USING " in step for step in searches) and len(searches) > 2, (name, plan)
 
 
+@pytest.mark.sqlite("reads the file")
 def test_services_on_separate_connections_see_each_others_changes(app: Application) -> None:
     """Services on separate connections see each other's changes at once."""
     other = Application(app.path, app.clock)

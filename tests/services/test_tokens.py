@@ -52,6 +52,7 @@ def test_deleting_the_current_key_does_not_revive_an_earlier_one(app: Applicatio
         app.sessions.authenticate(session.token)
 
 
+@pytest.mark.sqlite("SQLite takes any value in any column")
 @pytest.mark.parametrize("operation", ["verify", "authenticate", "sign"])
 def test_unreadable_keys_are_a_refusal(app: Application, operation: str) -> None:
     """An SQLite error while the keys are read is translated into a refusal with a code."""
@@ -101,7 +102,7 @@ def test_with_an_unusable_key_every_operation_is_refused(
     app.rotate()
     app.clock.now += 400
     if not is_warm:
-        app = Application(app.path, app.clock)
+        app = app.other()
     else:
         app.session(wallet)
     app.execute("UPDATE key_value_store SET value = ? WHERE key = ?", value, which)
@@ -152,7 +153,7 @@ def test_no_error_contains_an_unusable_key(app: Application, which: str, value: 
     if is_warm:
         app.session(wallet)
     else:
-        app = Application(app.path, app.clock)
+        app = app.other()
     stored = value.format(GOOD).encode("latin-1")
     app.execute("UPDATE key_value_store SET value = CAST(? AS TEXT) WHERE key = ?", stored, which)
     for operation in (
@@ -171,6 +172,7 @@ def test_no_error_contains_an_unusable_key(app: Application, which: str, value: 
     app.database.close()
 
 
+@pytest.mark.sqlite("a trigger in the language of SQLite")
 def test_no_error_contains_a_valid_key(app: Application) -> None:
     """An error with another cause, such as an invalid token or a full disk, contains no key either."""
     wallet = app.wallet()
@@ -417,6 +419,7 @@ def test_a_signed_token_that_was_never_issued_is_refused(app: Application) -> No
             operation(unknown)
 
 
+@pytest.mark.sqlite("reads the file")
 def test_a_token_of_another_database_is_refused(app: Application, tmp_path: Path) -> None:
     """Each file has its own key, so a token of one file is invalid in every other."""
     other = Application(tmp_path / "other.db")
@@ -510,7 +513,7 @@ class TestRotation:
         if knows_keys:
             app.sessions.authenticate(old.token)
         app.clock.now = NOW + 5000
-        rotating = Application(app.path, app.clock)
+        rotating = app.other()
         rotating.tokens.rotate(actor="admin")
         new = rotating.session(wallet)
         assert json.loads(unb64(new.token.split(".")[1]))["iat"] == NOW + 5000
@@ -583,6 +586,7 @@ def test_a_stored_value_that_is_not_a_hash_matches_no_token(app: Application, st
         app.sessions.renew(session.token, actor="admin")
 
 
+@pytest.mark.sqlite("reads the file")
 def test_two_concurrent_callers_create_one_key(app: Application, monkeypatch: pytest.MonkeyPatch) -> None:
     """If another caller creates the first key before this one gets the lock, this one uses that key."""
     other = Application(app.path, app.clock)

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import pytest
 from support.application import Scene, expect_refusal
 
+pytestmark = pytest.mark.sqlite("triggers that come with a file")
+
 
 class Removal(NamedTuple):
     """A call that removes a right: its effect, table and column, and the value to which a trigger resets it."""

@@ -13,6 +13,8 @@ import waiaas
 from waiaas import WAIaaSError
 from waiaas.schemas import SessionResponseSchema, WalletResponseSchema
 
+pytestmark = pytest.mark.sqlite("values of any type and bytes in any column")
+
 ADMINISTRATION: dict[str, Callable[[Scene], Any]] = {
     "list sessions": lambda scene: scene.app.sessions.list(),
     "get a session": lambda scene: scene.app.sessions.get(scene.session.id),

@@ -12,13 +12,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
-from peewee import SqliteDatabase
 from support.old_files import dump, query
 from support.service_set import ServiceSet
 
 import waiaas
 from waiaas import WAIaaSError
+from waiaas.backends.base import Backend
+from waiaas.backends.postgresql import PostgresqlDatabase, open_database
+from waiaas.models import MODELS
 from waiaas.schemas import CreateSessionRequestSchema, CreateWalletRequestSchema
 from waiaas.services import IssuedSession
 
@@ -26,6 +29,7 @@ from waiaas.services import IssuedSession
 NOW = 1_800_000_000
 NOBODY = "0190a3f0-0000-7000-8000-000000000000"
 HEADER = {"alg": "HS256", "typ": "JWT"}
+TABLES = [model._meta.table_name for model in MODELS if model._meta.table_name != "schema_version"]
 
 
 class Clock:
@@ -42,12 +46,16 @@ class Application(ServiceSet):
     """A database file with all services on it, with a clock that a test sets."""
 
     def __init__(
-        self, path: Path, clock: Clock | None = None, database: SqliteDatabase | None = None, **settings: int
+        self, path: Path, clock: Clock | None = None, database: Backend | None = None, **settings: int
     ) -> None:
         self.path = path
         self.clock = clock or Clock()
         super().__init__(database or waiaas.connect(path, backup=False).peewee, self.clock, **settings)
         self._made = 0
+
+    def other(self) -> Application:
+        """Return the services on a connection of its own to the same database."""
+        return Application(self.path, self.clock)
 
     def wallet(self, **changes: Any) -> str:
         """Create an active wallet and return its id."""
@@ -84,10 +92,9 @@ class Application(ServiceSet):
 
     def rotate(self) -> None:
         """Rotate the token key, however new it is."""
-        self.execute(
-            "UPDATE key_value_store SET value = json_set(value, '$.createdAt', ?) WHERE key = 'jwt_secret_current'",
-            self.clock.now - 300,
-        )
+        ((stored,),) = self.query("SELECT value FROM key_value_store WHERE key = 'jwt_secret_current'")
+        older = json.dumps({**json.loads(stored), "createdAt": int(self.clock.now) - 300})
+        self.execute("UPDATE key_value_store SET value = ? WHERE key = 'jwt_secret_current'", older)
         self.tokens.rotate(actor="admin")
 
     def events(self) -> list[tuple[Any, ...]]:
@@ -105,6 +112,43 @@ class Application(ServiceSet):
         ):
             found.setdefault(session, []).extend([wallet] * is_default)
         return found
+
+
+class ServerApplication(Application):
+    """A PostgreSQL database with all services on it; it has a connection of its own to look at the rows."""
+
+    def __init__(
+        self,
+        url: str,
+        database: PostgresqlDatabase,
+        clock: Clock | None = None,
+        reader: psycopg.Connection[Any] | None = None,
+        **settings: int,
+    ) -> None:
+        super().__init__(Path(), clock, database, **settings)
+        self._url = url
+        self._reader = reader or psycopg.connect(url, autocommit=True)
+
+    def other(self) -> Application:
+        return ServerApplication(self._url, open_database(self._url), self.clock, self._reader)
+
+    def execute(self, statement: str, *parameters: Any) -> None:
+        self.database.execute_sql(self.database.dialect(statement), parameters)
+
+    def query(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        return self._reader.execute(self.database.dialect(statement), parameters).fetchall()
+
+    def rows(self) -> dict[str, list[tuple[Any, ...]]]:
+        return {table: self.query(f"SELECT * FROM {table} ORDER BY 1, 2") for table in TABLES}
+
+    def empty(self) -> None:
+        """Delete every row but those of the schema version."""
+        self._reader.execute("; ".join(f"DELETE FROM {table}" for table in reversed(TABLES)))
+        self._reader.execute("SELECT setval(pg_get_serial_sequence('audit_log', 'id'), 1, false)")
+
+    def close(self) -> None:
+        self._reader.close()
+        self.database.close_all()
 
 
 @contextmanager
