@@ -43,6 +43,7 @@ MAY_IMPORT = {
     "demo": {"database", "inspection", "models", "migrations"},
     "cli": {
         *(
+            "backends",
             "database",
             "ddl",
             "demo",

@@ -22,10 +22,11 @@ from waiaas.cli.options import (
     LANGUAGE_HELP,
     Language,
     common_options,
+    database_argument,
     database_file,
     epilog,
     language_option,
-    new_path_argument,
+    name_of,
     no_backup_option,
     path_argument,
 )
@@ -42,10 +43,12 @@ from waiaas.cli.output import (
 )
 from waiaas.cli.prune import prune
 from waiaas.cli.sessions import sessions
+from waiaas.cli.target import TargetCommand
 from waiaas.cli.terminal import interrupted_by_signals, print_answer, progress_line, until_the_commit
 from waiaas.cli.wallets import wallets
+from waiaas.database import connect
 from waiaas.ddl.untrusted import limit_heap
-from waiaas.errors import LANGUAGES, refusal
+from waiaas.errors import LANGUAGES, WAIaaSError, refusal
 from waiaas.inspection.check import check
 from waiaas.migrations import LATEST_SCHEMA_VERSION, opening, runner, version
 from waiaas.progress import Progress, ProgressReporter
@@ -98,6 +101,7 @@ for _command in (audit, kill_switch, links, move, prune, sessions, tokens, walle
 
 
 @main.command(
+    cls=TargetCommand,
     short_help="Create a new, empty database.",
     epilog=epilog(
         "waiaas init wallets.db",
@@ -105,27 +109,38 @@ for _command in (audit, kill_switch, links, move, prune, sessions, tokens, walle
         {0: "created", 1: "refused: PATH already exists, or cannot be written"},
     ),
 )
-@new_path_argument
+@database_argument
 @common_options
 @click.pass_context
-def init(ctx: click.Context, path: Path, as_json: bool) -> None:
+def init(ctx: click.Context, path: Path | str, as_json: bool) -> None:
     """Create a new, empty database at PATH, at the latest schema version.
 
     Only you can read and write the file (mode 0600). An existing file that is not empty is refused and unchanged,
-    unless it is exactly what this command creates.
+    unless it is exactly what this command creates. If PATH is the URL of a PostgreSQL database, the tables are created
+    there. Without PATH, WAIAAS_DATABASE names the database.
     """
-    if not opening.is_new(path):
-        opening.refuse_existing(path)
-    warnings, lang = opening.create(path), ctx.find_root().params["lang"]
+    warnings, lang, name = _create(path), ctx.find_root().params["lang"], name_of(path)
     answer = {
-        "path": str(path),
+        "path": str(name),
         "version": LATEST_SCHEMA_VERSION,
         "warnings": [warning.to_dict(lang) for warning in warnings],
     }
-    print_answer(answer, created_lines(path, warnings, lang), as_json=as_json)
+    print_answer(answer, created_lines(name, warnings, lang), as_json=as_json)
+
+
+def _create(target: Path | str) -> list[WAIaaSError]:
+    if isinstance(target, Path):
+        if not opening.is_new(target):
+            opening.refuse_existing(target)
+        return opening.create(target)
+    if maintenance.status(target).action == "ok":
+        raise refusal("target_not_empty", path=name_of(target))
+    connect(target).close()
+    return []
 
 
 @main.command(
+    cls=TargetCommand,
     short_help="Show the schema version of a file.",
     epilog=epilog(
         "waiaas status wallets.db && echo up to date",
@@ -137,24 +152,31 @@ def init(ctx: click.Context, path: Path, as_json: bool) -> None:
         },
     ),
 )
-@path_argument
+@database_argument
 @common_options
 @click.pass_context
-def status(ctx: click.Context, path: Path, as_json: bool) -> None:
-    """Show the schema version of the file at PATH, and whether it can be used without an upgrade (read-only)."""
-    with progress_line() as line, opening.open_read_only(path, progress=line) as opened:
-        answer = version.status(opened)
+def status(ctx: click.Context, path: Path | str, as_json: bool) -> None:
+    """Show the schema version of the database at PATH, and whether it can be used without an upgrade (read-only).
+
+    PATH is a file, or the URL of a PostgreSQL database. Without it, WAIAAS_DATABASE names the database.
+    """
+    if isinstance(path, str):
+        answer = maintenance.status(path)
+    else:
+        with progress_line() as line, opening.open_read_only(path, progress=line) as opened:
+            answer = version.status(opened)
     if answer.error is not None:
         raise answer.error
-    colour = "yellow" if answer.action == "migrate" else "green"
+    colour, name = "yellow" if answer.action == "migrate" else "green", name_of(path)
     print_answer(
-        {"path": str(path), **answer.to_dict()}, status_lines(path, answer), as_json=as_json, verdict=(0, colour)
+        {"path": str(name), **answer.to_dict()}, status_lines(name, answer), as_json=as_json, verdict=(0, colour)
     )
     if answer.action == "migrate":
         ctx.exit(PENDING)
 
 
 @main.command(
+    cls=TargetCommand,
     short_help="Show what an upgrade would do.",
     epilog=epilog(
         "waiaas plan wallets.db",
@@ -166,21 +188,25 @@ def status(ctx: click.Context, path: Path, as_json: bool) -> None:
         },
     ),
 )
-@path_argument
+@database_argument
 @common_options
 @click.option("--skip-orphans", is_flag=True, help="Plan for an upgrade with --skip-orphans.")
 @click.pass_context
-def plan(ctx: click.Context, path: Path, as_json: bool, skip_orphans: bool) -> None:
-    """Show what `waiaas upgrade` would do to the file at PATH, and what blocks it (read-only).
+def plan(ctx: click.Context, path: Path | str, as_json: bool, skip_orphans: bool) -> None:
+    """Show what `waiaas upgrade` would do to the database at PATH, and what blocks it (read-only).
 
+    PATH is a file, or the URL of a PostgreSQL database. Without it, WAIAAS_DATABASE names the database.
     Everything in the schema that blocks any step is listed. A value that a later step does not allow is found by
     `waiaas rehearse`.
     """
-    with _open_to_read(path, "planning") as opened:
-        planned = runner.plan(opened, skip_orphans=skip_orphans)
-    lang = ctx.find_root().params["lang"]
-    answer = {"path": str(path), **planned.to_dict(lang)}
-    print_answer(answer, plan_lines(path, planned, skip_orphans, lang), as_json=as_json)
+    if isinstance(path, str):
+        planned = maintenance.plan(path)
+    else:
+        with _open_to_read(path, "planning") as opened:
+            planned = runner.plan(opened, skip_orphans=skip_orphans)
+    lang, name = ctx.find_root().params["lang"], name_of(path)
+    answer = {"path": str(name), **planned.to_dict(lang)}
+    print_answer(answer, plan_lines(name, planned, skip_orphans, lang), as_json=as_json)
     ctx.exit(REFUSED if planned.obstacles else 0)
 
 
@@ -190,6 +216,7 @@ def _point_to_rehearse(_: click.Context, __: click.Parameter, value: bool) -> No
 
 
 @main.command(
+    cls=TargetCommand,
     short_help="Upgrade a file to the latest version.",
     epilog=epilog(
         "waiaas upgrade wallets.db\nwaiaas upgrade wallets.db --json --skip-orphans",
@@ -201,7 +228,7 @@ def _point_to_rehearse(_: click.Context, __: click.Parameter, value: bool) -> No
         },
     ),
 )
-@path_argument
+@database_argument
 @common_options
 @no_backup_option
 @click.option(
@@ -219,21 +246,23 @@ def _point_to_rehearse(_: click.Context, __: click.Parameter, value: bool) -> No
     help="Use `waiaas rehearse`.",
 )
 @click.pass_context
-def upgrade(ctx: click.Context, path: Path, as_json: bool, no_backup: bool, skip_orphans: bool) -> None:
-    """Upgrade the file at PATH to the latest schema version, all or nothing.
+def upgrade(ctx: click.Context, path: Path | str, as_json: bool, no_backup: bool, skip_orphans: bool) -> None:
+    """Upgrade the database at PATH to the latest schema version, all or nothing.
+
+    PATH is a file, or the URL of a PostgreSQL database. Without it, WAIAAS_DATABASE names the database.
 
     A verified backup is written next to the file before the commit. Its name contains the old version and the time.
     Stop the daemon first, because it works only with its own version. Sessions that are left without a wallet are
     listed. In an empty file the tables of the latest version are created.
     """
-    is_empty = opening.is_empty(path)
-    lang = ctx.find_root().params["lang"]
+    is_empty = isinstance(path, Path) and opening.is_empty(path)
+    lang, name = ctx.find_root().params["lang"], name_of(path)
     with progress_line() as line:
         report = maintenance.upgrade(
             path, backup=not no_backup, skip_orphans=skip_orphans, progress=until_the_commit(line)
         )
-    lines = created_lines(path, report.warnings, lang) if is_empty else upgrade_lines(path, report, lang)
-    print_answer({"path": str(path), "created": is_empty, **report.to_dict(lang)}, lines, as_json=as_json)
+    lines = created_lines(name, report.warnings, lang) if is_empty else upgrade_lines(name, report, lang)
+    print_answer({"path": str(name), "created": is_empty, **report.to_dict(lang)}, lines, as_json=as_json)
 
 
 @main.command(
@@ -304,6 +333,7 @@ def downgrade(
 
 @main.command(
     "check",
+    cls=TargetCommand,
     short_help="Check for corruption and broken links.",
     epilog=epilog(
         "waiaas check wallets.db && echo no problems",
@@ -311,21 +341,25 @@ def downgrade(
         {0: "no problems", 1: "refused: the file could not be checked", 5: "problems were found", **INTERRUPTED},
     ),
 )
-@path_argument
+@database_argument
 @common_options
 @click.pass_context
-def check_command(ctx: click.Context, path: Path, as_json: bool) -> None:
-    """Check the file at PATH for corruption, schema drift, broken links, foreign-key violations and invalid values.
+def check_command(ctx: click.Context, path: Path | str, as_json: bool) -> None:
+    """Check the database at PATH for corruption, schema drift, broken links, violations and invalid values.
 
-    The file is only read. Notes, such as one on an index of your own, are not problems. Tables and links are checked
+    PATH is a file, or the URL of a PostgreSQL database. Without it, WAIAAS_DATABASE names the database.
+    It is only read. Notes, such as one on an index of your own, are not problems. Tables and links are checked
     only at the latest schema version, so check a file before and after an upgrade.
     """
-    with _open_to_read(path, "checking the file") as opened:
-        report = check(opened)
-    lang = ctx.find_root().params["lang"]
-    answer = {"path": str(path), **report.to_dict(lang)}
+    if isinstance(path, str):
+        report = maintenance.check(path)
+    else:
+        with _open_to_read(path, "checking the file") as opened:
+            report = check(opened)
+    lang, name = ctx.find_root().params["lang"], name_of(path)
+    answer = {"path": str(name), **report.to_dict(lang)}
     verdict = (-1, "green" if report.ok else "red")
-    print_answer(answer, check_lines(path, report, lang), as_json=as_json, verdict=verdict)
+    print_answer(answer, check_lines(name, report, lang), as_json=as_json, verdict=verdict)
     if not report.ok:
         ctx.exit(PROBLEMS_FOUND)
 

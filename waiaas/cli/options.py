@@ -13,6 +13,7 @@ from waiaas.cli.group import AS_JSON, PATH
 from waiaas.cli.messages import language
 from waiaas.errors import LANGUAGES
 from waiaas.files.opening import is_url
+from waiaas.paths import is_postgresql_url
 
 if TYPE_CHECKING:
     _Choice = click.Choice[str]
@@ -75,8 +76,26 @@ def _existing_file(ctx: click.Context, parameter: click.Parameter, path: str) ->
     return database_file(ctx, parameter, path)
 
 
+def _existing_database(ctx: click.Context, parameter: click.Parameter, target: str) -> Path | str | None:
+    """Return the URL of a PostgreSQL database, or the path of a file."""
+    if not is_postgresql_url(target):
+        return _existing_file(ctx, parameter, target)
+    ctx.meta[PATH] = name_of(target)
+    return target
+
+
+def name_of(target: Path | str) -> Path | str:
+    """Return a path, or a URL without its password, to be shown."""
+    if isinstance(target, Path):
+        return target
+    from waiaas.backends.postgresql import parse_url, shown_url
+
+    return shown_url(parse_url(target))
+
+
+#: The path of a file or the URL of a PostgreSQL database.
+database_argument = click.argument("path", type=click.Path(readable=False), callback=_existing_database)
 path_argument = click.argument("path", type=click.Path(readable=False), callback=_existing_file)
-new_path_argument = click.argument("path", type=click.Path(readable=False), callback=database_file)
 
 
 def _remember_json(ctx: click.Context, _: click.Parameter, value: bool) -> bool:

@@ -23,13 +23,13 @@ _WIDTH = 78
 _CREATE = re.compile(r"^CREATE (UNIQUE )?(?:TABLE|INDEX) \S+ ", re.IGNORECASE)
 
 
-def created_lines(path: Path, warnings: Sequence[WAIaaSError], lang: str = "en") -> list[str]:
+def created_lines(path: Path | str, warnings: Sequence[WAIaaSError], lang: str = "en") -> list[str]:
     """Return the answer of `init`."""
     created = f"Created {path} at schema version {LATEST_SCHEMA_VERSION}."
     return [created, *_warning_lines(warnings, lang)]
 
 
-def status_lines(path: Path, answer: Status) -> list[str]:
+def status_lines(path: Path | str, answer: Status) -> list[str]:
     """Return the version of a file, and what to do if it is not the latest."""
     if answer.action == "ok":
         return [f"{path} is at schema version {answer.version}, the latest."]
@@ -41,7 +41,7 @@ def status_lines(path: Path, answer: Status) -> list[str]:
     ]
 
 
-def plan_lines(path: Path, planned: Plan, skip_orphans: bool = False, lang: str = "en") -> list[str]:
+def plan_lines(path: Path | str, planned: Plan, skip_orphans: bool = False, lang: str = "en") -> list[str]:
     """Return what an upgrade would do, and what blocks it."""
     if not planned.steps:
         return [_nothing_to_upgrade(path, planned.from_version)]
@@ -66,7 +66,7 @@ def plan_lines(path: Path, planned: Plan, skip_orphans: bool = False, lang: str 
     return [*lines, f"Nothing was changed.{command}"]
 
 
-def upgrade_lines(path: Path, report: UpgradeReport, lang: str = "en") -> list[str]:
+def upgrade_lines(path: Path | str, report: UpgradeReport, lang: str = "en") -> list[str]:
     """Return what an upgrade did."""
     if not report.applied:
         return [_nothing_to_upgrade(path, report.to_version), *_warning_lines(report.warnings, lang)]
@@ -123,7 +123,7 @@ def downgrade_lines(path: Path, report: DowngradeReport, lang: str = "en") -> li
     ]
 
 
-def check_lines(path: Path, report: CheckReport, lang: str = "en") -> list[str]:
+def check_lines(path: Path | str, report: CheckReport, lang: str = "en") -> list[str]:
     """Return what `check` found, with the verdict at the end."""
     *findings, verdict = _findings_lines(report, lang)
     if report.version != report.latest_version:
@@ -166,11 +166,11 @@ def _list_lines(title: str, entries: list[str], *, all_of_them: bool = False) ->
     return [f"  {title}: {len(entries)}", *(f"    {entry}" for entry in shown), *rest]
 
 
-def _nothing_to_upgrade(path: Path, version: int) -> str:
+def _nothing_to_upgrade(path: Path | str, version: int) -> str:
     return f"{path} is at schema version {version}, the latest: nothing to do."
 
 
-def _upgrade_command(path: Path, skip_orphans: bool) -> str:
+def _upgrade_command(path: Path | str, skip_orphans: bool) -> str:
     return f"waiaas upgrade {quoted(path)}{' --skip-orphans' if skip_orphans else ''}"
 
 

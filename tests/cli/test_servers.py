@@ -1,4 +1,4 @@
-"""The command `waiaas move`."""
+"""Commands on PostgreSQL databases, `waiaas move` among them."""
 
 from __future__ import annotations
 
@@ -73,3 +73,26 @@ def test_a_refusal_names_table_column_and_count(file: Path, url: str) -> None:
 @pytest.mark.parametrize("arguments", [("a.db",), ("a.db", "b.db"), ("postgresql://h/a", "postgresql://h/b")])
 def test_usage_errors(arguments: tuple[str, ...]) -> None:
     assert run("move", *arguments).exit_code == 2
+
+
+def test_commands_take_a_url(url: str) -> None:
+    """Each command on a file works on a server, named by the argument or the environment, without its password."""
+    outputs = []
+
+    def answer(*arguments: str, code: int = 0) -> str:
+        by_argument = run(arguments[0], url, *arguments[1:])
+        by_environment = run(*arguments, WAIAAS_DATABASE=url)
+        outputs.extend((by_argument.stdout, by_argument.stderr, by_environment.stdout))
+        assert (by_argument.exit_code, by_environment.exit_code) == (code, code)
+        assert by_argument.stdout == by_environment.stdout
+        return by_argument.stdout
+
+    assert "is empty" in answer("status", code=3)
+    assert run("init", url).stdout.startswith("Created postgresql://postgres@127.0.0.1:")
+    answer("init", code=1)
+    assert "is at schema version 19, the latest." in answer("status")
+    assert "nothing to do" in answer("plan")
+    assert "nothing to do" in answer("upgrade")
+    assert "no problems" in answer("check")
+    assert json.loads(answer("check", "--json"))["path"].startswith("postgresql://postgres@")
+    assert not any(PASSWORD in output for output in outputs)
