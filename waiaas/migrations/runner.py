@@ -87,6 +87,11 @@ def upgrade(
                 facts.append(migration.up(migrator) or {})
             row = {"version": migration.VERSION, "applied_at": now(), "description": migration.DESCRIPTION}
             migrator.insert("schema_version", row)
+    if steps:
+        _LOG.info(
+            "Upgraded %s from schema version %d to %d; backup: %s",
+            *(file_of(database), run.version, LATEST_SCHEMA_VERSION, run.backup),
+        )
     result = migrator.result
     return report_of(
         UpgradeReport,
