@@ -28,12 +28,15 @@ MAY_IMPORT = {
     "migrations": {"backends", "ddl", "errors", "files", "models", "paths", "progress"},
     "settings": {"errors", "models"},
     "services": {"backends", "errors", "models", "paths", "progress", "schemas", "settings", "vocabularies"},
-    "inspection": {"backends", "ddl", "errors", "files", "migrations", "models", "paths", "progress", "vocabularies"},
+    "inspection": {
+        *("backends", "ddl", "errors", "files", "migrations", "models", "paths", "progress", "settings"),
+        "vocabularies",
+    },
     "transfer": {
         *("backends", "ddl", "errors", "files", "inspection", "migrations", "models", "paths", "progress"),
     },
     "database": {
-        *("backends", "errors", "migrations", "models", "paths", "progress", "services", "settings"),
+        *("backends", "errors", "inspection", "migrations", "models", "paths", "progress", "services", "settings"),
     },
     "maintenance": {
         *("backends", "database", "errors", "files", "inspection", "migrations", "paths", "progress", "settings"),

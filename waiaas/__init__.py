@@ -16,8 +16,21 @@ from waiaas.errors import (
     UpgradeRefusedError,
     WAIaaSError,
 )
-from waiaas.inspection.report import CheckReport, Finding, Rehearsal
-from waiaas.maintenance import check, downgrade, move, plan, rehearse, status, upgrade
+from waiaas.files.backups import BackupFile
+from waiaas.inspection.report import CheckReport, Finding, Health, Rehearsal, RestoreReport
+from waiaas.maintenance import (
+    backup,
+    backups,
+    check,
+    downgrade,
+    health,
+    move,
+    plan,
+    rehearse,
+    restore,
+    status,
+    upgrade,
+)
 from waiaas.migrations import LATEST_SCHEMA_VERSION
 from waiaas.migrations.report import DowngradeReport, Plan, UpgradeReport
 from waiaas.migrations.version import Status
@@ -33,6 +46,7 @@ __all__ = [
     "ERROR_CODES",
     "LATEST_SCHEMA_VERSION",
     "AuthenticationError",
+    "BackupFile",
     "CheckReport",
     "ConflictError",
     "Database",
@@ -40,11 +54,13 @@ __all__ = [
     "DatabaseError",
     "DowngradeReport",
     "Finding",
+    "Health",
     "NotFoundError",
     "PermissionDeniedError",
     "Plan",
     "Progress",
     "Rehearsal",
+    "RestoreReport",
     "SessionSettings",
     "Status",
     "SystemLockedError",
@@ -52,12 +68,16 @@ __all__ = [
     "UpgradeRefusedError",
     "UpgradeReport",
     "WAIaaSError",
+    "backup",
+    "backups",
     "check",
     "connect",
     "downgrade",
+    "health",
     "move",
     "plan",
     "rehearse",
+    "restore",
     "status",
     "upgrade",
 ]

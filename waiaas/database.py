@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from waiaas.backends.postgresql import PostgresqlDatabase
     from waiaas.errors import WAIaaSError
+    from waiaas.inspection.report import Health
     from waiaas.migrations.report import Backup, UpgradeReport
     from waiaas.progress import ProgressCallback
     from waiaas.services import (
@@ -175,6 +176,12 @@ class Database:
             self.peewee, session_days=session_days, audit_days=audit_days, clock=self._clock, progress=progress
         )
         return pruning.count() if dry_run else pruning.run(actor=actor, export=export)
+
+    def health(self) -> Health:
+        """Return what a monitor wants to know: see :func:`waiaas.health`."""
+        from waiaas.inspection.health import health_of
+
+        return health_of(self.peewee, self._clock)
 
     def close(self) -> None:
         """Close the connections of all threads for good; the write-ahead log is written back into the file.

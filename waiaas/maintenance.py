@@ -5,10 +5,13 @@ What they need is imported when they are called, so that a program that only ope
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from peewee import Database as PeeweeDatabase
@@ -17,19 +20,21 @@ from peewee import SqliteDatabase
 from waiaas.backends.sqlite import IN_MEMORY
 from waiaas.database import Database
 from waiaas.errors import WAIaaSError, refusal
-from waiaas.files.opening import path_of
+from waiaas.files.backup import backup_path
+from waiaas.files.opening import DatabaseFile, path_of
 from waiaas.migrations import LATEST_SCHEMA_VERSION, version
-from waiaas.migrations.opening import create, is_empty, open_read_only, open_to_change
+from waiaas.migrations.opening import create, excluding_upgrades, is_empty, open_read_only, open_to_change
 from waiaas.paths import file_of, is_postgresql_url, path_to_open
 from waiaas.progress import Progress, ProgressReporter
+from waiaas.settings import Clock, seconds_of
 
 if TYPE_CHECKING:
     from waiaas.backends.postgresql import PostgresqlDatabase
-    from waiaas.inspection.report import CheckReport, Rehearsal
+    from waiaas.files.backups import BackupFile
+    from waiaas.inspection.report import CheckReport, Health, Rehearsal, RestoreReport
     from waiaas.migrations.report import Backup, DowngradeReport, Plan, UpgradeReport
     from waiaas.migrations.version import Status
     from waiaas.progress import ProgressCallback
-    from waiaas.settings import Clock
     from waiaas.transfer.moving import MoveReport
 
 #: What names a database: the path of a SQLite file, the URL of a PostgreSQL database, or an open database.
@@ -192,6 +197,130 @@ def rehearse(target: Target, *, skip_orphans: bool = False, progress: ProgressCa
         return rehearse_file(path, skip_orphans=skip_orphans, progress=progress)
 
 
+def backup(
+    target: Target,
+    to: str | PathLike[str] | None = None,
+    *,
+    progress: ProgressCallback | None = None,
+    clock: Clock = time.time,
+) -> BackupFile:
+    """Write a verified backup of a file, which may be in use.
+
+    The backup contains every committed row, those in the write-ahead log included. It has the permissions and the
+    group of the file, never more, and is on the disk when this returns. If a backup with the same content is there
+    already, that one is returned.
+
+    :param to: the path of the backup, or of the folder for it; without it the backup is next to the file
+        (``FILE.v19-20260102T030405Z.backup``). If that exists, ``-2``, ``-3``, … is added.
+    :param progress: as for :func:`upgrade`.
+    :param clock: returns the time in Unix seconds, for the name.
+    :raises WAIaaSError: ``backup_failed``; ``corrupt`` or ``io_error`` if the file is damaged or cannot be read;
+        ``needs_file`` for a database in memory or on a server.
+    """
+    from waiaas.files.backup import write_backup
+    from waiaas.files.backups import BackupFile
+
+    with _resolved(target) as found:
+        path = found if isinstance(found, str) else _path_of_open(found)
+        if to is not None:
+            path_of(to)
+        # As long as this connection is open, the one that copies is not the last, which would leave an empty log.
+        with open_read_only(path, progress=progress) as database:
+            schema = version.schema_version(database)
+            if schema == 0:
+                raise refusal("empty_database", path=path)
+            file, now = DatabaseFile(path), seconds_of(clock)
+            copy = write_backup(file, backup_path(file.path, schema, to or True, now), ProgressReporter(progress)).path
+    return BackupFile(copy, schema, datetime.fromtimestamp(now, timezone.utc), os.path.getsize(copy))
+
+
+def restore(
+    path: str | bytes | PathLike[str],
+    backup: str | bytes | PathLike[str],
+    *,
+    progress: ProgressCallback | None = None,
+    clock: Clock = time.time,
+) -> RestoreReport:
+    """Put a backup in the place of a database file, all or nothing.
+
+    The backup is copied, verified and written to the disk before the copy gets the name of the file, by one rename:
+    after a power cut the file is the old one or the new one, completely. The file that it replaces is kept next to it
+    as a backup of its own version; a damaged one as ``FILE.damaged-20260102T030405Z``. The backup stays, too.
+
+    Stop every program that uses the file first. One that has it open is found by its lock, or where the system lists
+    the open files of other processes (Linux, for the same user and for root).
+
+    :param path: the file; it may be missing, empty or damaged.
+    :param backup: the backup: a WAIaaS database of any schema version that this library knows.
+    :param progress: as for :func:`upgrade`.
+    :param clock: returns the time in Unix seconds, for the name of the file that is kept.
+    :raises WAIaaSError: with the file unchanged: ``file_open`` or ``database_busy`` if a program has the file open;
+        ``corrupt`` if the backup is damaged; ``restore_failed``, ``disk_full`` or another reason; and what
+        :func:`status` refuses in the backup.
+    """
+    from waiaas.files.restore import restore_file
+    from waiaas.inspection.report import RestoreReport
+
+    started = time.perf_counter()
+    file, source = DatabaseFile(path_of(path)), DatabaseFile(path_of(backup))
+    with open_read_only(source.name, progress=progress) as database:
+        after = version.schema_version(database)
+        if after == 0:
+            raise refusal("empty_database", path=source.name)
+        reporter = ProgressReporter(progress)
+        with excluding_upgrades(file, reporter):
+            before = _version_before(file)
+            kept = restore_file(file, source, _kept_path(file, before, seconds_of(clock)), reporter)
+    with open_read_only(file.name) as database:
+        assert version.schema_version(database) == after
+    return RestoreReport(
+        path=file.name,
+        backup=source.name,
+        version=after,
+        version_before=before,
+        kept=None if kept is None else str(kept),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def backups(path: str | bytes | PathLike[str], *, keep: int | None = None) -> list[BackupFile]:
+    """Return the backups that are next to a file, newest first, by their names.
+
+    :param keep: how many to keep, the newest; all others are removed, and returned with ``is_removed``. None: all.
+    :raises ValueError: ``keep`` is less than 1.
+    :raises WAIaaSError: ``cannot_open`` or another reason if the folder cannot be read, or a backup not removed.
+    """
+    from waiaas.files.backups import backups_of
+
+    if keep is not None and keep < 1:
+        raise ValueError(f"keep is an integer of 1 or more, not {keep!r}")
+    file = DatabaseFile(path_of(path))
+    try:
+        return backups_of(file.path, keep)
+    except OSError as error:
+        raise file.failed(error) from error
+
+
+def health(target: Target, *, clock: Clock = time.time) -> Health:
+    """Return what a monitor wants to know about a database; nothing is changed.
+
+    :param clock: returns the time in Unix seconds.
+    :returns: see :class:`waiaas.Health`. A database that cannot be used is not an exception: ``error`` is its refusal,
+        and ``ok`` is False.
+    """
+    from waiaas.inspection.health import health_of
+    from waiaas.inspection.report import Health
+
+    try:
+        with _resolved(target) as found:
+            if isinstance(found, PeeweeDatabase):
+                return health_of(found, clock)
+            with open_read_only(found) as database:
+                return health_of(database, clock)
+    except WAIaaSError as error:
+        return Health(error=error)
+
+
 def move(
     source: str | PathLike[str],
     target: str | PathLike[str],
@@ -247,6 +376,27 @@ def _opened_to_read(target: Target, progress: ProgressCallback | None = None) ->
         else:
             with open_read_only(found, progress=progress) as database:
                 yield database
+
+
+def _version_before(file: DatabaseFile) -> int | None:
+    """Return the schema version of the file that is to be replaced; None if it is missing, empty or damaged."""
+    try:
+        with open_read_only(file.name) as database:
+            return version.schema_version(database) or None
+    except WAIaaSError as error:
+        if error.reason == "code_too_old":
+            return version.refused(error).version
+        if error.reason in ("file_not_found", "corrupt", "not_a_database", "io_error"):
+            return None
+        raise
+
+
+def _kept_path(file: DatabaseFile, version_before: int | None, now: int) -> Path:
+    """Return the path for the file that is replaced: that of a backup, unless it is damaged."""
+    if version_before is not None:
+        return Path(os.path.realpath(file.path)).with_name(backup_path(file.path, version_before, True, now).name)
+    moment = datetime.fromtimestamp(now, timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    return Path(file.real).with_name(f"{file.path.name}.damaged-{moment}")
 
 
 @contextmanager

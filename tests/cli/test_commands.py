@@ -47,9 +47,12 @@ def command_named(name: str) -> click.Command:
 
 COMMANDS = names_of(main)
 WITH_A_PATH = [
-    name for name in COMMANDS if name != "demo" and any(each.name == "path" for each in command_named(name).params)
+    name
+    for name in COMMANDS
+    if name not in ("demo", "restore") and any(each.name == "path" for each in command_named(name).params)
 ]
-ON_A_FILE = [name for name in WITH_A_PATH if name != "init"]
+# `backups` reads names only: it also lists the backups of a file that is lost.
+ON_A_FILE = [name for name in WITH_A_PATH if name not in ("init", "backups")]
 OLD_WALLET, OTHER_WALLET = wallet_id(1), wallet_id(5)
 UPGRADE_KEYS = {"from_version", "to_version", "applied", "links_created", "sessions_without_wallet", "backup"}
 

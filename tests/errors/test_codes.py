@@ -101,7 +101,8 @@ UNAVAILABLE = """
     file_not_found not_a_database database_closed
     inside_transaction connection_settings unfinished_query read_only cannot_open
     log_unreadable disk_full io_error
-    too_many_files out_of_memory sqlite_error corrupt unreadable_value backup_failed token_key_unusable
+    too_many_files out_of_memory sqlite_error corrupt unreadable_value backup_failed file_open restore_failed
+    token_key_unusable
     no_room_to_rehearse copy_failed copy_left no_room_for_temporary_files clock_unusable not_synced
     log_not_written_back journal_mode_kept settings_not_restored
     log_without_database sidecar_not_a_file sidecar_of_another_user file_replaced hidden_table file_in_use

@@ -54,6 +54,8 @@ PLACEHOLDERS: dict[str, str] = {
     "corrupt": "path cause",
     "unreadable_value": "path cause",
     "backup_failed": "path cause",
+    "file_open": "path programs",
+    "restore_failed": "path backup cause",
     "token_key_unusable": "key",
     "no_room_to_rehearse": "path needed free",
     "copy_failed": "path cause",

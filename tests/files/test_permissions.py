@@ -86,13 +86,13 @@ class TestPermissions:
         assert files(folder) == before
 
     @pytest.mark.parametrize(("file_mode", "folder_mode"), [(0o400, 0o700), (0o600, 0o500), (0o400, 0o500)])
-    def test_a_read_only_old_file_can_be_read(
+    def test_a_read_only_old_file_is_recognized(
         self, folder: Path, open_with: Callable[..., Any], file_mode: int, folder_mode: int
     ) -> None:
-        """With `upgrade=False`, a read-only old file can be opened and read."""
+        """With `upgrade=False`, the version of a read-only old file is read, and nothing changes."""
         make_file(folder / "wallets.db")
         before = files(folder)
-        assert open_with(file_mode, folder_mode, upgrade=False) == [18, 18]
+        assert open_with(file_mode, folder_mode, upgrade=False) == "upgrade_pending"
         assert files(folder) == before
 
     @pytest.mark.parametrize(("file_mode", "folder_mode"), [(0o400, 0o700), (0o600, 0o500), (0o400, 0o500)])

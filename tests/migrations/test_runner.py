@@ -89,10 +89,14 @@ def test_temporary_tables_survive(v18: Path) -> None:
 def test_only_sqlite_is_migrated() -> None:
     """A database of another backend is refused without a query."""
     database = peewee.PostgresqlDatabase("wallets")
-    for change in (waiaas.upgrade, waiaas.plan, lambda database: waiaas.downgrade(database, 18)):
+    for change, reason in (
+        (waiaas.upgrade, "not_sqlite"),
+        (waiaas.plan, "not_sqlite"),
+        (lambda database: waiaas.downgrade(database, 18), "needs_file"),
+    ):
         with pytest.raises(WAIaaSError) as caught:
             change(database)
-        assert caught.value.reason == "not_sqlite"
+        assert caught.value.reason == reason
     assert waiaas.status(database).action == "refuse"
 
 

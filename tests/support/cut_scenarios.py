@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -23,11 +22,11 @@ from support.power_cuts import Log, Model, State, record_disk, states
 from support.sqlite_files import killed
 
 import waiaas
+from waiaas.files.opening import SIDECARS
 from waiaas.migrations.opening import open_read_only, open_to_change
 
 MODELS: tuple[Model, ...] = ("weak", "ordered")
 _NAME = "wallets.db"
-_PAGE = Path(__file__).parents[2] / "docs/how-to/upgrade-a-file.rst"
 _LATEST = waiaas.LATEST_SCHEMA_VERSION
 # A row that is only in the write-ahead log.
 _LOGGED = "INSERT INTO wc_store VALUES ('logged', 'in the log alone')"
@@ -85,9 +84,7 @@ class Scenario:
     has_backup: bool = False
     """Once the file is changed there is a backup of what it was."""
     is_restore: bool = False
-    """The file is replaced by its backup."""
-    loses_log: bool = False
-    """Until it is replaced, the file can be there without its log, which is part of it."""
+    """The file is replaced by its backup, and is then a backup itself."""
     is_quick: bool = False
     """It can be done again in every state."""
 
@@ -182,7 +179,7 @@ class _Trial:
             names = frozenset((each.name, each.stat().st_size > 0) for each in path.parent.iterdir())
             outcome = self._check_with_sqlite(state, path)
             recovered = path.read_bytes() if path.exists() else None
-        if recovered is not None and not self._is_partial(state):
+        if recovered is not None:
             with _placed(state) as path:
                 self._check_with_library(path, outcome)
         # Once for each different result of SQLite's recovery, and in some states more than once.
@@ -197,13 +194,14 @@ class _Trial:
 
     def _check_with_sqlite(self, state: State, path: Path) -> str:
         """Read the rows and the backups with plain SQLite."""
-        outcome = "old" if self._is_partial(state) else self._outcome(_rows(path))
+        outcome = self._outcome(_rows(path))
         if outcome == "old" and (state.is_end or state.printed):
             raise WrongError("the command had ended, and its change is gone")
-        backups = [each for each in sorted(path.parent.rglob("*")) if each.match(f"{_NAME}.v*.backup*")]
+        named = [each for each in sorted(path.parent.rglob("*")) if each.match(f"{_NAME}.v*.backup*")]
+        backups = [each for each in named if not each.name.endswith(SIDECARS)]
         for backup in backups:
-            wanted = self._after if self._scenario.is_restore else self._before
-            if _rows(backup) != wanted:
+            wanted = [self._before, self._after] if self._scenario.is_restore else [self._before]
+            if _rows(backup) not in wanted:
                 raise WrongError(f"{backup.name} is not a backup of the file")
         if self._scenario.has_backup and outcome == "new" and not backups:
             raise WrongError("the file is changed, and its backup is gone")
@@ -224,11 +222,6 @@ class _Trial:
         unknown = [each.name for each in path.parent.iterdir() if not each.name.startswith(_NAME)]
         if unknown:
             raise WrongError(f"{', '.join(unknown)} remains")
-
-    def _is_partial(self, state: State) -> bool:
-        """Return whether the file is incomplete without its log, because the backup has not yet replaced it."""
-        contents = [content for name, (_, content) in state.files.items() if name == _NAME or ".backup" in name]
-        return self._scenario.loses_log and len(set(contents)) > 1
 
     def _outcome(self, rows: _Rows) -> str:
         if rows == self._after:
@@ -320,8 +313,8 @@ def _with_hot_journal(path: Path) -> None:
 def _upgraded(path: Path, *, with_log: bool = False) -> None:
     """Make a file at the latest version, with the backup of its upgrade."""
     make_file(path, 18, rows=4, wal=True)
-    with open_to_change(path) as database:
-        waiaas.upgrade(database, clock=lambda: 1_800_000_000)
+    # A process that has made a backup keeps a descriptor of the file.
+    subprocess.run(_program("upgrade")(path), check=True, capture_output=True)
     if with_log:
         with _folder() as elsewhere:
             shutil.move(path, elsewhere / _NAME)
@@ -357,20 +350,17 @@ def _init(path: Path) -> None:
     assert done.exit_code == 0, done.output
 
 
-def documented_restore() -> list[str]:
-    """Return the documented commands that restore a backup."""
-    text = _PAGE.read_text("utf-8").partition("Roll back")[2]
-    block = text.partition(".. code-block:: console\n\n")[2].partition("\n\n")[0]
-    commands = [line.strip().removeprefix("$ ") for line in block.splitlines() if line.strip().startswith("$ ")]
-    return [command for command in commands if not command.startswith(("ls ", "waiaas "))]
+def _backup(path: Path) -> Path:
+    """Return the backup of the upgrade, which is the only one of version 18."""
+    return next(path.parent.glob(f"{_NAME}.v18-*.backup"))
 
 
-def _restore(path: Path) -> Sequence[str]:
-    return ["sh", "-ec", f"cd {shlex.quote(str(path.parent))}\n" + "\n".join(documented_restore())]
+def _restore(path: Path) -> Sequence[str | Path]:
+    return [sys.executable, "-m", "waiaas", "restore", path, _backup(path), "--yes"]
 
 
 def _restore_again(path: Path) -> None:
-    subprocess.run(_restore(path), check=True, capture_output=True)
+    waiaas.restore(path, _backup(path))
 
 
 SCENARIOS = (
@@ -445,6 +435,5 @@ SCENARIOS = (
         _restore,
         _restore_again,
         is_restore=True,
-        loses_log=True,
     ),
 )

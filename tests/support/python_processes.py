@@ -46,7 +46,7 @@ taken.wait()
 WORKER = """
 import json, os, sys
 import waiaas
-waiaas.upgrade  # loaded at its first use, and the other user may not be able to read Python's files
+import waiaas.migrations.runner  # before the other user, who may not be able to read Python's files
 if "nobody" in sys.argv and os.geteuid() == 0:
     os.setgroups([])
     os.setgid(65534)

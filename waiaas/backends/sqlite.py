@@ -127,6 +127,7 @@ class WaiaasDatabase(SqliteDatabase, Backend):
         self._thread = _ThreadState()
         self._closers: WeakSet[_Closer] = WeakSet()
         self._closers_lock = threading.Lock()
+        self._shut_lock = threading.Lock()
         self._is_shut = False
         #: Errors after the file was created or upgraded; the change is committed.
         self.warnings: list[WAIaaSError] = []
@@ -365,18 +366,19 @@ class WaiaasDatabase(SqliteDatabase, Backend):
         :raises WAIaaSError: ``inside_transaction`` if a thread is in a transaction: nothing is closed then; after
             closing, ``corrupt`` if file and log do not fit together, or ``disk_full`` or another reason.
         """
-        if self._is_shut:
-            return
-        if self.in_transaction() or any(connection.in_transaction for connection in self.connections()):
-            raise refusal("inside_transaction")
-        try:
-            with translate_errors(self):
-                if self.connections():
-                    self._write_log_back()
-        finally:
-            self._is_shut = True
-            self.close()
-            self._close_unused()
+        with self._shut_lock:
+            if self._is_shut:
+                return
+            if self.in_transaction() or any(connection.in_transaction for connection in self.connections()):
+                raise refusal("inside_transaction")
+            try:
+                with translate_errors(self):
+                    if self.connections():
+                        self._write_log_back()
+            finally:
+                self._is_shut = True
+                self.close()
+                self._close_unused()
 
     def _close_unused(self) -> None:
         """Close the connections of all threads, except those with a running statement, which close when it ends.
@@ -454,6 +456,7 @@ class WaiaasDatabase(SqliteDatabase, Backend):
         """
         self._lock = threading.Lock()
         self._closers_lock = threading.Lock()
+        self._shut_lock = threading.Lock()
         self._writer_lock = threading.Lock()
         self._thread = _ThreadState()
         if self.database != IN_MEMORY:

@@ -14,6 +14,7 @@ from peewee import SqliteDatabase
 from waiaas import __version__, demo, maintenance
 from waiaas.cli.audit import audit
 from waiaas.cli.emergency import kill_switch, tokens
+from waiaas.cli.files import backup, backups, health, restore
 from waiaas.cli.group import PENDING, PROBLEMS_FOUND, REFUSED, ErrorReportingGroup
 from waiaas.cli.links import links
 from waiaas.cli.move import move
@@ -21,13 +22,14 @@ from waiaas.cli.options import (
     INTERRUPTED,
     LANGUAGE_HELP,
     Language,
+    backup_of,
+    backup_options,
     common_options,
     database_argument,
     database_file,
     epilog,
     language_option,
     name_of,
-    no_backup_option,
     path_argument,
 )
 from waiaas.cli.output import (
@@ -96,7 +98,7 @@ def main(lang: str) -> None:
     limit_heap()
 
 
-for _command in (audit, kill_switch, links, move, prune, sessions, tokens, wallets):
+for _command in (audit, backup, backups, health, kill_switch, links, move, prune, restore, sessions, tokens, wallets):
     main.add_command(_command)
 
 
@@ -230,7 +232,7 @@ def _point_to_rehearse(_: click.Context, __: click.Parameter, value: bool) -> No
 )
 @database_argument
 @common_options
-@no_backup_option
+@backup_options
 @click.option(
     "--skip-orphans",
     is_flag=True,
@@ -246,7 +248,9 @@ def _point_to_rehearse(_: click.Context, __: click.Parameter, value: bool) -> No
     help="Use `waiaas rehearse`.",
 )
 @click.pass_context
-def upgrade(ctx: click.Context, path: Path | str, as_json: bool, no_backup: bool, skip_orphans: bool) -> None:
+def upgrade(
+    ctx: click.Context, path: Path | str, as_json: bool, backup_to: str | None, no_backup: bool, skip_orphans: bool
+) -> None:
     """Upgrade the database at PATH to the latest schema version, all or nothing.
 
     PATH is a file, or the URL of a PostgreSQL database. Without it, WAIAAS_DATABASE names the database.
@@ -259,7 +263,7 @@ def upgrade(ctx: click.Context, path: Path | str, as_json: bool, no_backup: bool
     lang, name = ctx.find_root().params["lang"], name_of(path)
     with progress_line() as line:
         report = maintenance.upgrade(
-            path, backup=not no_backup, skip_orphans=skip_orphans, progress=until_the_commit(line)
+            path, backup=backup_of(backup_to, no_backup), skip_orphans=skip_orphans, progress=until_the_commit(line)
         )
     lines = created_lines(name, report.warnings, lang) if is_empty else upgrade_lines(name, report, lang)
     print_answer({"path": str(name), "created": is_empty, **report.to_dict(lang)}, lines, as_json=as_json)
@@ -306,7 +310,7 @@ def rehearse_command(ctx: click.Context, path: Path, as_json: bool, skip_orphans
 )
 @path_argument
 @common_options
-@no_backup_option
+@backup_options
 @click.option("--to", "to_version", type=int, default=18, show_default=True, help="The version to downgrade to.")
 @click.option(
     "--drop-links",
@@ -315,7 +319,13 @@ def rehearse_command(ctx: click.Context, path: Path, as_json: bool, skip_orphans
 )
 @click.pass_context
 def downgrade(
-    ctx: click.Context, path: Path, as_json: bool, no_backup: bool, to_version: int, drop_links: bool
+    ctx: click.Context,
+    path: Path,
+    as_json: bool,
+    backup_to: str | None,
+    no_backup: bool,
+    to_version: int,
+    drop_links: bool,
 ) -> None:
     """Downgrade the file at PATH to version 18, for a daemon that does not support version 19.
 
@@ -325,7 +335,11 @@ def downgrade(
     lang = ctx.find_root().params["lang"]
     with progress_line() as line:
         report = maintenance.downgrade(
-            path, to_version, drop_links=drop_links, backup=not no_backup, progress=until_the_commit(line)
+            path,
+            to_version,
+            drop_links=drop_links,
+            backup=backup_of(backup_to, no_backup),
+            progress=until_the_commit(line),
         )
     answer = {"path": str(path), **report.to_dict(lang)}
     print_answer(answer, downgrade_lines(path, report, lang), as_json=as_json)

@@ -123,6 +123,27 @@ def common_options(command: _Command) -> _Command:
 language_option = click.option(
     "--lang", type=Language(LANGUAGES), callback=_set_language, is_eager=True, expose_value=False, help=LANGUAGE_HELP
 )
-no_backup_option = click.option(
-    "--no-backup", is_flag=True, help="Write no backup. Use this only if you have your own: the change is final."
-)
+
+
+def backup_options(command: _Command) -> _Command:
+    """Add the options for the backup of a change; `backup_of` returns what they mean."""
+    to = click.option(
+        "--backup",
+        "backup_to",
+        metavar="PATH",
+        type=click.Path(readable=False),
+        help="Write the backup to PATH, or into it if it is a folder.",
+    )
+    none = click.option(
+        "--no-backup", is_flag=True, help="Write no backup. Use this only if you have your own: the change is final."
+    )
+    return to(none(command))
+
+
+def backup_of(backup_to: str | None, no_backup: bool) -> str | bool:
+    """Return the argument `backup` of the library."""
+    if backup_to is not None and no_backup:
+        raise click.UsageError("--backup and --no-backup exclude each other.")
+    if backup_to == "":
+        raise click.BadParameter("The path is empty.", param_hint="--backup")
+    return not no_backup if backup_to is None else backup_to

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from waiaas.cli.messages import MESSAGES
-from waiaas.cli.terminal import quoted
+from waiaas.cli.terminal import quoted, without_passwords
 from waiaas.demo import Demo
 from waiaas.errors import WAIaaSError
-from waiaas.inspection.report import CheckReport, Rehearsal, SchemaChange, TableRows
+from waiaas.files.backups import BackupFile
+from waiaas.inspection.report import CheckReport, Health, Rehearsal, RestoreReport, SchemaChange, TableRows
 from waiaas.migrations import LATEST_SCHEMA_VERSION
 from waiaas.migrations.report import DowngradeReport, Plan, UpgradeReport
 from waiaas.migrations.version import Status
@@ -38,6 +39,52 @@ def status_lines(path: Path | str, answer: Status) -> list[str]:
     return [
         f"{path} is at schema version {answer.version}; an upgrade to {answer.latest_version} is pending.",
         f"What to do: waiaas plan {quoted(path)}, then waiaas upgrade {quoted(path)}",
+    ]
+
+
+def backup_lines(path: Path, backup: BackupFile) -> list[str]:
+    """Return the answer of `backup`."""
+    return [f"Backed up {path} (schema version {backup.version}, {backup.size:,} bytes).", f"  backup: {backup.path}"]
+
+
+def restore_lines(report: RestoreReport) -> list[str]:
+    """Return the answer of `restore`."""
+    lines = [f"Restored {report.path} at schema version {report.version} from {report.backup}."]
+    return lines if report.kept is None else [*lines, f"  the file before: {report.kept}"]
+
+
+def backups_lines(path: Path, backups: Sequence[BackupFile]) -> list[str]:
+    """Return the backups of a file, one per line."""
+    if not backups:
+        return [f"There is no backup next to {path}."]
+    return [
+        f"{'removed  ' if each.is_removed else ''}{each.made_at:%Y-%m-%d %H:%M:%S} UTC  version {each.version}"
+        f"  {each.size:>15,} bytes  {each.path}"
+        for each in backups
+    ]
+
+
+def health_lines(target: str, health: Health, lang: str = "en") -> list[str]:
+    """Return the health of a database, the verdict first."""
+    name = without_passwords(target)
+    if health.error is not None:
+        text = health.error.to_dict(lang)
+        return [f"{name}: {text['message']}", f"What to do: {text['hint']}"]
+    wait = "not free within a second" if health.lock_wait is None else f"free after {health.lock_wait:.3f} s"
+    facts = {
+        "schema version": f"{health.version} of {health.latest_version}",
+        "writable": "yes" if health.writable else "no",
+        "write lock": wait,
+        "write-ahead log": health.log_size is not None and f"{health.log_size:,} bytes",
+        "free on the disk": health.free_room is not None and f"{health.free_room:,} bytes",
+        "last backup": health.last_backup and f"{health.last_backup:%Y-%m-%d %H:%M:%S} UTC",
+        "live sessions": health.live_sessions,
+        "kill switch": health.kill_switch,
+    }
+    verdict = f"{name} is {'fit' if health.ok else 'not fit'} for work."
+    return [
+        verdict,
+        *(f"  {fact}: {value}" for fact, value in facts.items() if value is not None and value is not False),
     ]
 
 

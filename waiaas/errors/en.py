@@ -324,6 +324,10 @@ unreadable_value: A value in {path} cannot be read: {cause}.
 backup_failed: The backup of {path} could not be written or verified: {cause}. Nothing was changed.
   > Free some space and check the permissions of the folder, or run with `--no-backup` (`backup=False`) if you have
     your own backup.
+file_open: Another program has {path} open: {programs}. Nothing was changed.
+  > Stop it, then try again.
+restore_failed: {path} could not be restored from {backup}: {cause}. Nothing was changed.
+  > Free some space, check the permissions of the folder, then try again.
 token_key_unusable: The token key {key} in the table key_value_store does not have the format of WAIaaS, so no token
     can be signed or verified.
   > Restore the row from a backup. If you delete it, a new key is created and every token becomes invalid.

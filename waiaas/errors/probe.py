@@ -114,6 +114,16 @@ def lasting_reader(path: str) -> int | None:
     return _open_reader(path)
 
 
+def keeps_reader_of(status: os.stat_result) -> bool:
+    """Whether this process keeps such a descriptor of a file."""
+    return (status.st_dev, status.st_ino) in _readers
+
+
+def close_reader_of(status: os.stat_result) -> None:
+    """Close the descriptor of a file that no connection of this process has open: there is no lock to lose."""
+    os.close(_readers.pop((status.st_dev, status.st_ino)))
+
+
 def _read(reader: int) -> None:
     offset = 0
     while chunk := os.pread(reader, _CHUNK, offset):

@@ -17,8 +17,10 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import datetime, timezone
+from os import PathLike
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.driver import sqlite3
@@ -55,6 +57,16 @@ class Copy(NamedTuple):
     is_new: bool
 
 
+def backup_path(path: Path, version: int, to: str | PathLike[str] | Literal[True], now: int) -> Path:
+    """Return the path of a backup: next to the file, in a folder that is named, or as named."""
+    moment = datetime.fromtimestamp(now, timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    name = f"{path.name}.v{version}-{moment}.backup"
+    if to is True:
+        return path.with_name(name)
+    names_folder = os.path.isdir(to) or not os.path.basename(to)
+    return Path(to) / name if names_folder else Path(to)
+
+
 def write_backup(file: DatabaseFile, target: Path, reporter: ProgressReporter) -> Copy:
     """Write a verified copy of a database file, committed rows of its write-ahead log included.
 
@@ -75,12 +87,7 @@ def write_backup(file: DatabaseFile, target: Path, reporter: ProgressReporter) -
     try:
         remove_leftovers(target.parent, prefix)
         with PrivateFolder(target.parent, prefix) as folder:
-            _copy(file, folder, reporter)
-            with ThreadPoolExecutor(1) as threads:
-                # The disk writes while the processor checks: each takes about as long as the copying did.
-                flushed = submit(threads, os.fsync, folder.descriptor)
-                _verify(folder, file, reporter)
-                flushed.result()
+            copy_verified(file, folder, reporter)
             share_like(folder.descriptor, original, has_list=has_access_list(file.real))
             os.fsync(folder.descriptor)
             copy = _existing(folder.descriptor, target) or Copy(_publish(folder, target), is_new=True)
@@ -90,6 +97,16 @@ def write_backup(file: DatabaseFile, target: Path, reporter: ProgressReporter) -
     except (sqlite3.Error, OSError) as error:
         raise _failed(error, file, target) from error
     return copy
+
+
+def copy_verified(file: DatabaseFile, folder: PrivateFolder, reporter: ProgressReporter) -> None:
+    """Copy a database into the file of a private folder, check the copy, and write it to the disk."""
+    _copy(file, folder, reporter)
+    with ThreadPoolExecutor(1) as threads:
+        # The disk writes while the processor checks: each takes about as long as the copying did.
+        flushed = submit(threads, os.fsync, folder.descriptor)
+        _verify(folder, file, reporter)
+        flushed.result()
 
 
 def _failed(error: Exception, file: DatabaseFile, target: Path) -> WAIaaSError:

@@ -75,6 +75,11 @@ class PrivateFolder:
             os.close(self._parent.make_file(name))
             self._folder.rename(_COPY, self._parent, name)
 
+    def replace(self, name: str) -> None:
+        """Move the file to a name in the parent folder, in place of the file that has it."""
+        assert self._folder is not None
+        self._folder.rename(_COPY, self._parent, name)
+
     def flush_parent(self) -> None:
         """Write the names in the parent folder to the disk."""
         self._parent.flush()

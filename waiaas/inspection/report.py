@@ -1,12 +1,15 @@
-"""What a check and a rehearsal found."""
+"""The results of a check, a rehearsal, a restore and a look at the health of a database."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
 from waiaas.ddl.sql import fold
+from waiaas.errors import WAIaaSError
 from waiaas.errors.texts import fill, texts_in
+from waiaas.migrations import LATEST_SCHEMA_VERSION
 from waiaas.migrations.report import UpgradeReport
 
 
@@ -187,6 +190,68 @@ class Rehearsal:
             "schema": [asdict(change) for change in self.schema],
             "rows": [asdict(table) for table in self.rows],
             "check": self.check.to_dict(lang),
+        }
+
+
+@dataclass(frozen=True)
+class RestoreReport:
+    """What `restore` did.
+
+    :ivar version: the schema version of the file now.
+    :ivar version_before: that of the file before; None if it was missing, empty or damaged.
+    :ivar kept: where the file before is now; None if there was none.
+    """
+
+    path: str
+    backup: str
+    version: int
+    version_before: int | None
+    kept: str | None
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain values that `json.dumps` takes."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class Health:
+    """What a monitor wants to know about a database; None for what cannot be known.
+
+    :ivar version: the schema version.
+    :ivar writable: whether the database can be written.
+    :ivar lock_wait: how many seconds it took to get the write lock; None if it was not free within a second.
+    :ivar log_size: the size of the write-ahead log in bytes.
+    :ivar free_room: how many bytes are free on the disk.
+    :ivar last_backup: when the newest backup next to the file was made (UTC).
+    :ivar live_sessions: how many sessions are neither revoked nor expired.
+    :ivar kill_switch: the state of the kill switch.
+    :ivar error: why the database cannot be used.
+    """
+
+    version: int | None = None
+    latest_version: int = LATEST_SCHEMA_VERSION
+    writable: bool = False
+    lock_wait: float | None = None
+    log_size: int | None = None
+    free_room: int | None = None
+    last_backup: datetime | None = None
+    live_sessions: int | None = None
+    kill_switch: str | None = None
+    error: WAIaaSError | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether a program can work with the database: it is at the latest version, and can be written."""
+        return self.error is None and self.version == self.latest_version and self.writable
+
+    def to_dict(self, lang: str = "en") -> dict[str, Any]:
+        """Return the health as plain values that `json.dumps` takes; `lang` is the language of the error."""
+        return {
+            "ok": self.ok,
+            **vars(self),
+            "last_backup": self.last_backup and self.last_backup.isoformat(),
+            "error": self.error and self.error.to_dict(lang),
         }
 
 

@@ -215,6 +215,13 @@ def open_to_change(
 
 
 @contextmanager
+def excluding_upgrades(file: DatabaseFile, reporter: ProgressReporter) -> Iterator[None]:
+    """Run a block while no other process upgrades a file, after waiting for one that does."""
+    with upgrade_lock(file, _waiting(reporter)) if os.path.exists(file.real) else nullcontext():
+        yield
+
+
+@contextmanager
 def _last_reader(file: DatabaseFile) -> Iterator[None]:
     """Keep a connection open that only reads: the last that is closed writes the log back, and this one cannot.
 

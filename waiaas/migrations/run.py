@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
 from functools import partial
-from os import PathLike
 from pathlib import Path
-from typing import Literal, TypeGuard
+from typing import TypeGuard
 
 from peewee import SqliteDatabase
 
@@ -18,7 +15,7 @@ from waiaas.ddl.schema_rows import refuse_strange_rows
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.translation import translate_errors
 from waiaas.files.background import Background, allows_concurrent_reader
-from waiaas.files.backup import Copy, remove, write_backup
+from waiaas.files.backup import Copy, backup_path, remove, write_backup
 from waiaas.files.opening import DatabaseFile, file_of_connection
 from waiaas.files.other_programs import programs_with
 from waiaas.files.page_check import refuse_damage, refuse_damaged_file, refuse_damaged_indexes, refuse_truncated
@@ -107,7 +104,7 @@ class MigrationRun:
         self, file: DatabaseFile | None, backup: Backup, now: Callable[[], int], has_readers: bool
     ) -> Callable[[ProgressReporter], Copy | None]:
         if file is not None and backup is not False:
-            return partial(write_backup, file, self._target(file.path, backup, now()))
+            return partial(write_backup, file, backup_path(file.path, self.version, backup, now()))
         if file is not None and has_readers:
             return partial(refuse_damaged_file, Path(file.real), file.name)
         return self._refuse_damage
@@ -115,14 +112,6 @@ class MigrationRun:
     def _refuse_damage(self, reporter: ProgressReporter) -> None:
         reporter(Progress("checking the pages"))
         refuse_damage(self._database)
-
-    def _target(self, path: Path, backup: str | PathLike[str] | Literal[True], now: int) -> Path:
-        moment = datetime.fromtimestamp(now, timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-        name = f"{path.name}.v{self.version}-{moment}.backup"
-        if backup is True:
-            return path.with_name(name)
-        names_folder = os.path.isdir(backup) or not os.path.basename(backup)
-        return Path(backup) / name if names_folder else Path(backup)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ runner knows none of them by name.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -39,11 +40,13 @@ from waiaas.migrations.report import (
     report_of,
 )
 from waiaas.migrations.run import migration_run, seconds_of, version_to_upgrade
+from waiaas.paths import file_of
 from waiaas.progress import ProgressCallback, ProgressReporter
 
 if TYPE_CHECKING:
     from peewee import Database
 
+_LOG = logging.getLogger("waiaas")
 _Undo = Callable[[VersionMigrator], "Facts | None"]
 
 

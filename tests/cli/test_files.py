@@ -1,0 +1,78 @@
+"""The commands `backup`, `restore`, `backups` and `health`, and where an upgrade puts its backup."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.command_line import only_object, run
+from support.old_files import make_file
+from support.sqlite_files import dump, files
+
+import waiaas
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return make_file(tmp_path / "wallets.db", 19)
+
+
+def test_a_backup_is_written_listed_and_restored(path: Path) -> None:
+    """The answers name version, size and path of the backup, and where the file before is."""
+    before = dump(path)
+    written = run("backup", path)
+    (backup,) = path.parent.glob("wallets.db.v19-*.backup")
+    assert written.stdout.splitlines()[1] == f"  backup: {backup}"
+    assert run("backups", path).stdout.endswith(f"{backup.stat().st_size:,} bytes  {backup}\n")
+    path.write_bytes(b"damaged")
+    restored = run("restore", path, backup, "--yes")
+    assert restored.stdout.splitlines()[0] == f"Restored {path} at schema version 19 from {backup}."
+    assert "wallets.db.damaged-" in restored.stdout
+    assert dump(path) == before
+
+
+def test_with_json_each_answer_is_an_object(path: Path) -> None:
+    """The objects have what the lines have."""
+    backup = only_object(run("backup", path, "--json").stdout)
+    assert (backup["version"], backup["is_removed"]) == (19, False)
+    assert only_object(run("backups", path, "--json").stdout)["backups"] == [backup]
+    restored = only_object(run("restore", path, backup["path"], "--yes", "--json").stdout)
+    assert (restored["version"], restored["version_before"]) == (19, 19)
+    assert only_object(run("health", path, "--json").stdout)["ok"] is True
+
+
+def test_nothing_is_removed_without_an_answer(path: Path) -> None:
+    """Without a terminal and without `--yes`, a restore or the removal of old backups is refused."""
+    backup = waiaas.backup(path, clock=lambda: 1_800_000_000).path
+    waiaas.restore(path, backup)
+    before = files(path.parent)
+    assert run("restore", path, backup).exit_code == 2
+    assert run("backups", path, "--keep", "1").exit_code == 2
+    assert files(path.parent) == before
+    assert [line.split()[0] for line in run("backups", path, "--keep", "1", "--yes").stdout.splitlines()][
+        1
+    ] == "removed"
+    assert len(waiaas.backups(path)) == 1
+
+
+def test_health_has_an_exit_code_of_its_own(path: Path) -> None:
+    """0 for a database that is fit for work, 5 for any other, with the reason in the language that was asked for."""
+    old = make_file(path.with_name("old.db"), 18)
+    fit, older, missing = run("health", path), run("health", old), run("health", "missing.db", "--lang", "ko")
+    assert (fit.exit_code, older.exit_code, missing.exit_code) == (0, 5, 5)
+    assert fit.stdout.startswith(f"{path} is fit for work.\n  schema version: 19 of 19\n")
+    assert "live sessions: " in fit.stdout
+    assert "schema version: 18 of 19" in older.stdout
+    assert missing.stdout.startswith("missing.db: missing.db ")
+
+
+@pytest.mark.parametrize("command", ["upgrade", "downgrade"])
+def test_the_backup_of_a_change_goes_where_it_is_wanted(tmp_path: Path, command: str) -> None:
+    """`--backup` names the backup or its folder, and excludes `--no-backup`."""
+    path = make_file(tmp_path / "wallets.db", 18 if command == "upgrade" else 19)
+    before = dump(path)
+    assert run(command, path, "--backup", tmp_path / "copy.db", "--no-backup").exit_code == 2
+    assert run(command, path, "--backup", "").exit_code == 2
+    assert list(files(tmp_path)) == ["wallets.db"]
+    assert run(command, path, "--backup", tmp_path / "copy.db").exit_code == 0
+    assert dump(tmp_path / "copy.db") == before

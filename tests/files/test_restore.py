@@ -1,0 +1,217 @@
+"""Backups on demand, and the restore of one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from support.old_files import make_file
+from support.python_processes import run_python
+from support.sqlite_files import dump, execute, files, killed, mode, plain, query
+
+import waiaas
+from waiaas import WAIaaSError
+
+NOW = 1_800_000_000
+NAME = "wallets.db.v19-20270115T080000Z.backup"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A file of version 19 with one key."""
+    path = make_file(tmp_path / "wallets.db", 19, wal=True)
+    put(path, "before")
+    return path
+
+
+def put(path: Path, key: str) -> None:
+    execute(path, f"INSERT INTO wc_store VALUES ('{key}', '')")
+
+
+def keys(path: Path) -> set[str]:
+    return {key for (key,) in query(path, "SELECT key FROM wc_store WHERE key IN ('before', 'after', 'logged')")}
+
+
+def reason_of_restore(path: Path, backup: Path) -> str | None:
+    """The reason with which a restore is refused; the files of the folder stay the same."""
+    before = files(path.parent)
+    with pytest.raises(WAIaaSError) as caught:
+        waiaas.restore(path, backup)
+    assert files(path.parent) == before
+    return caught.value.reason
+
+
+class TestBackup:
+    def test_is_next_to_the_file_with_its_rows_and_mode(self, path: Path) -> None:
+        """A backup has the rows and the mode of its file, and a name with version and time."""
+        path.chmod(0o640)
+        backup = waiaas.backup(path, clock=lambda: NOW)
+        assert (backup.path, backup.version, backup.is_removed) == (path.with_name(NAME), 19, False)
+        assert backup.made_at.isoformat() == "2027-01-15T08:00:00+00:00"
+        assert (dump(backup.path), mode(backup.path)) == (dump(path), 0o640)
+
+    def test_of_a_file_in_use_has_what_is_committed(self, path: Path) -> None:
+        """Rows in the log are in the backup; those of an open transaction are not, and it goes on."""
+        with plain(path, "BEGIN IMMEDIATE", "INSERT INTO wc_store VALUES ('logged', '')") as writer:
+            backup = waiaas.backup(path)
+            writer.execute("COMMIT")
+        assert (keys(backup.path), keys(path)) == ({"before"}, {"before", "logged"})
+
+    def test_takes_any_target(self, path: Path, tmp_path: Path) -> None:
+        """A `Database` or a Peewee database is backed up as its file is, to a path or into a folder."""
+        (tmp_path / "in").mkdir()
+        with waiaas.connect(path) as database:
+            first = waiaas.backup(database, tmp_path / "copy.db")
+            second = waiaas.backup(database.peewee, tmp_path / "in", clock=lambda: NOW)
+        assert (first.path, second.path) == (tmp_path / "copy.db", tmp_path / "in" / NAME)
+        assert keys(first.path) == keys(second.path) == {"before"}
+
+    def test_is_refused_without_a_file(self) -> None:
+        """A database in memory has nothing that could be copied."""
+        with waiaas.connect(":memory:") as database, pytest.raises(WAIaaSError) as caught:
+            waiaas.backup(database)
+        assert caught.value.reason == "needs_file"
+
+
+class TestBackups:
+    def test_are_listed_and_removed(self, path: Path) -> None:
+        """The newest come first; `keep` removes all others, and nothing with another name."""
+        made = [waiaas.backup(path, clock=lambda now=NOW + day * 86400: now) for day in range(3) if put_day(path, day)]
+        path.with_name("wallets.db.v19-copy.backup").touch()
+        path.with_name("other.db.v19-20270115T080000Z.backup").touch()
+        assert waiaas.backups(path) == made[::-1]
+        found = waiaas.backups(path, keep=1)
+        assert [each.is_removed for each in found] == [False, True, True]
+        assert waiaas.backups(path) == made[2:]
+        assert {"wallets.db.v19-copy.backup", "other.db.v19-20270115T080000Z.backup"} < set(files(path.parent))
+
+    @pytest.mark.parametrize("keep", [0, -1])
+    def test_at_least_one_is_kept(self, path: Path, keep: int) -> None:
+        """A number that would remove every backup is refused."""
+        waiaas.backup(path)
+        with pytest.raises(ValueError, match="keep is an integer of 1 or more"):
+            waiaas.backups(path, keep=keep)
+        assert len(waiaas.backups(path)) == 1
+
+
+def put_day(path: Path, day: int) -> bool:
+    put(path, f"day {day}")
+    return True
+
+
+class TestRestore:
+    @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
+    def test_puts_the_backup_in_the_place_of_the_file(self, tmp_path: Path, wal: bool) -> None:
+        """The file is the backup again, with its own mode; what was written since is in the file that is kept."""
+        path = make_file(tmp_path / "wallets.db", 19, wal=wal)
+        put(path, "before")
+        backup = waiaas.backup(path).path
+        put(path, "after")
+        path.chmod(0o640)
+        report = waiaas.restore(path, backup, clock=lambda: NOW)
+        assert (report.version, report.version_before, report.kept) == (19, 19, str(path.with_name(NAME)))
+        assert (keys(path), mode(path)) == ({"before"}, 0o640)
+        assert keys(Path(str(report.kept))) == {"before", "after"}
+        assert set(files(tmp_path)) == {"wallets.db", backup.name, NAME}
+
+    def test_takes_an_upgrade_back(self, v18: Path) -> None:
+        """The backup that an upgrade made brings the old version back."""
+        before = dump(v18)
+        report = waiaas.upgrade(v18)
+        assert report.backup is not None
+        assert waiaas.restore(v18, report.backup).version_before == 19
+        assert dump(v18) == before
+        assert waiaas.upgrade(v18).applied == [19]
+
+    def test_keeps_the_log_of_a_killed_daemon(self, tmp_path: Path) -> None:
+        """Rows that are in the log alone are in the file that is kept, and not in the restored one."""
+        backup = make_file(tmp_path / "backup.db", 19)
+        put(backup, "before")
+        path = killed(
+            tmp_path / "wallets.db",
+            lambda file: make_file(file, 19, wal=True),
+            "INSERT INTO wc_store VALUES ('logged', '')",
+            "-wal",
+        )
+        kept = waiaas.restore(path, backup).kept
+        assert (keys(path), keys(Path(str(kept)))) == ({"before"}, {"logged"})
+
+    @pytest.mark.parametrize("content", [None, b"", b"not a database", b"SQLite format 3\0" + bytes(4096)])
+    def test_replaces_what_cannot_be_read(self, path: Path, content: bytes | None) -> None:
+        """A missing, empty or damaged file is replaced; a damaged one is kept under a name that says so."""
+        backup = waiaas.backup(path).path
+        path.unlink()
+        if content is not None:
+            path.write_bytes(content)
+        report = waiaas.restore(path, backup, clock=lambda: NOW)
+        assert (keys(path), report.version_before) == ({"before"}, None)
+        kept = None if content is None else str(path.with_name("wallets.db.damaged-20270115T080000Z"))
+        assert report.kept == kept
+        assert kept is None or Path(kept).read_bytes() == content
+
+    def test_is_refused_while_this_program_has_the_file_open(self, path: Path) -> None:
+        """A connection of this process would go on in the file that was replaced."""
+        backup = waiaas.backup(path).path
+        with waiaas.connect(path):
+            with pytest.raises(WAIaaSError) as caught:
+                waiaas.restore(path, backup)
+            assert caught.value.reason == "file_open"
+        assert waiaas.restore(path, backup).version == 19
+
+    @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
+    def test_is_refused_while_another_program_has_the_file_open(self, tmp_path: Path, wal: bool) -> None:
+        """An idle connection of another process is found, by its lock or its descriptors, and is named."""
+        path = make_file(tmp_path / "wallets.db", 19, wal=wal)
+        put(path, "before")
+        backup = waiaas.backup(path, tmp_path / "backup.db").path
+        code = """
+import sys, waiaas
+try:
+    waiaas.restore(sys.argv[1], sys.argv[2])
+except waiaas.WAIaaSError as error:
+    print(error.reason, error.details["programs"][0].split()[0])
+"""
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("SELECT * FROM wallets").fetchall()
+            assert run_python(code, path, backup).split() == ["file_open", str(os.getpid())]
+        assert keys(path) == {"before"}
+
+    def test_is_refused_during_a_transaction(self, path: Path) -> None:
+        """A file that another connection writes is not replaced."""
+        backup = waiaas.backup(path).path
+        code = "import sys, waiaas; waiaas.restore(*sys.argv[1:])"
+        with plain(path, "BEGIN IMMEDIATE"), pytest.raises(AssertionError, match=r"has .*wallets\.db open|is locked"):
+            run_python(code, path, backup)
+        assert keys(path) == {"before"}
+
+    def test_refuses_what_is_not_a_backup(self, path: Path, tmp_path: Path) -> None:
+        """A damaged backup, another program's file, an empty or a missing one: nothing is changed."""
+        damaged = Path(shutil.copy(waiaas.backup(path).path, tmp_path / "damaged.db"))
+        with open(damaged, "r+b") as file:
+            file.seek(20_000)
+            file.write(b"\xff" * 20_000)
+        other = tmp_path / "other.db"
+        execute(other, "CREATE TABLE notes (text)")
+        (tmp_path / "empty.db").touch()
+        assert reason_of_restore(path, damaged) == "corrupt"
+        assert reason_of_restore(path, other) == "other_program"
+        assert reason_of_restore(path, tmp_path / "empty.db") == "empty_database"
+        assert reason_of_restore(path, tmp_path / "missing.db") == "file_not_found"
+
+    def test_refuses_to_replace_the_file_of_another_program(self, path: Path, tmp_path: Path) -> None:
+        """A path with a slip of the pen does not cost another program its file."""
+        backup = waiaas.backup(path).path
+        other = tmp_path / "other.db"
+        execute(other, "CREATE TABLE notes (text)")
+        assert reason_of_restore(other, backup) == "other_program"
+
+    def test_a_log_without_its_file_is_refused(self, path: Path) -> None:
+        """A log whose file is lost would become a part of the restored file."""
+        backup = waiaas.backup(path).path
+        path.unlink()
+        Path(f"{path}-wal").write_bytes(b"log")
+        assert reason_of_restore(path, backup) == "log_without_database"

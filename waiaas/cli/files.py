@@ -1,0 +1,108 @@
+"""The commands `waiaas backup`, `restore`, `backups` and `health`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from waiaas import maintenance
+from waiaas.cli.group import PROBLEMS_FOUND
+from waiaas.cli.options import INTERRUPTED, common_options, database_file, epilog, path_argument
+from waiaas.cli.output import backup_lines, backups_lines, health_lines, restore_lines
+from waiaas.cli.target import ask, target_options, yes_option
+from waiaas.cli.terminal import print_answer, progress_line
+
+
+@click.command(
+    short_help="Write a verified backup of a file.",
+    epilog=epilog(
+        "waiaas backup wallets.db\nwaiaas backup wallets.db /srv/backups/",
+        "waiaas backups wallets.db",
+        {0: "written", 1: "refused or failed, and there is no backup", **INTERRUPTED},
+    ),
+)
+@path_argument
+@click.argument("to", type=click.Path(readable=False), required=False)
+@common_options
+def backup(path: Path, to: str | None, as_json: bool) -> None:
+    """Write a verified backup of the file at PATH, which can be in use meanwhile.
+
+    It contains every committed row, and has the permissions and the group of the file. TO is the path of the backup,
+    or a folder for it. Without TO the backup is next to the file, and its name contains the version and the time.
+    """
+    with progress_line() as line:
+        written = maintenance.backup(path, to, progress=line)
+    print_answer(written.to_dict(), backup_lines(path, written), as_json=as_json)
+
+
+@click.command(
+    short_help="Replace a file by a backup.",
+    epilog=epilog(
+        "waiaas restore wallets.db wallets.db.v18-20260102T030405Z.backup",
+        "waiaas check wallets.db",
+        {
+            0: "restored",
+            1: "refused or failed, or you answered no: nothing was changed",
+            130: "interrupted by Ctrl-C: the file is the old one or the backup",
+        },
+    ),
+)
+@path_argument
+@click.argument("backup", type=click.Path(readable=False), callback=database_file)
+@yes_option
+@common_options
+def restore(path: Path, backup: Path, is_confirmed: bool, as_json: bool) -> None:
+    """Replace the file at PATH by a copy of BACKUP, all or nothing. PATH may be missing or damaged.
+
+    Stop the daemon first. The copy is verified before it takes the place of the file, by one rename. The file that it
+    replaces is kept next to it: as a backup, or with `damaged` in its name.
+    """
+    ask(f"Replace {path} by {backup}? Later changes are then only in the file that is kept next to it.", is_confirmed)
+    with progress_line() as line:
+        report = maintenance.restore(path, backup, progress=line)
+    print_answer(report.to_dict(), restore_lines(report), as_json=as_json)
+
+
+@click.command(
+    short_help="List the backups of a file, or remove old ones.",
+    epilog=epilog(
+        "waiaas backups wallets.db\nwaiaas backups wallets.db --keep 7 --yes",
+        "waiaas restore wallets.db BACKUP",
+        {0: "listed, or removed", 1: "refused or failed, or you answered no"},
+    ),
+)
+@path_argument
+@click.option("--keep", type=click.IntRange(1), help="Remove all but the newest KEEP backups.")
+@yes_option
+@common_options
+def backups(path: Path, keep: int | None, is_confirmed: bool, as_json: bool) -> None:
+    """List the backups next to the file at PATH, the newest first."""
+    if keep is not None and (old := maintenance.backups(path)[keep:]):
+        ask(f"Remove {len(old)} backup(s), up to {old[0].path.name}?", is_confirmed)
+    found = maintenance.backups(path, keep=keep)
+    answer = {"path": str(path), "backups": [each.to_dict() for each in found]}
+    print_answer(answer, backups_lines(path, found), as_json=as_json)
+
+
+@click.command(
+    short_help="Show whether a database is fit for work now.",
+    epilog=epilog(
+        "waiaas health wallets.db\nwaiaas health wallets.db --json",
+        "waiaas check wallets.db",
+        {0: "fit for work", PROBLEMS_FOUND: "not at the latest version, not writable, locked, or not readable"},
+    ),
+)
+@target_options
+@click.pass_context
+def health(ctx: click.Context, target: str, as_json: bool) -> None:
+    """Show whether TARGET is fit for work: version, write lock, log, free room, last backup, sessions, kill switch.
+
+    It takes milliseconds and changes nothing. TARGET is the path of a file or the URL of a PostgreSQL database.
+    """
+    found = maintenance.health(target)
+    lang = ctx.find_root().params["lang"]
+    verdict = (0, "green" if found.ok else "red")
+    print_answer(found.to_dict(lang), health_lines(target, found, lang), as_json=as_json, verdict=verdict)
+    if not found.ok:
+        ctx.exit(PROBLEMS_FOUND)

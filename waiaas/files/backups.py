@@ -1,0 +1,61 @@
+"""The backups of a database file that are next to it."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from waiaas.files.backup import remove
+
+_NAME = re.compile(r"\.v(?P<version>\d+)-(?P<moment>\d{8}T\d{6}Z)\.backup(-(?P<number>\d+))?")
+
+
+@dataclass(frozen=True)
+class BackupFile:
+    """A backup of a database file, next to it.
+
+    :ivar version: the schema version of its content.
+    :ivar made_at: when it was made (UTC), by its name.
+    :ivar size: its size in bytes.
+    :ivar is_removed: whether this call has removed it.
+    """
+
+    path: Path
+    version: int
+    made_at: datetime
+    size: int
+    is_removed: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the backup as plain values that ``json.dumps`` takes."""
+        return {**asdict(self), "path": str(self.path), "made_at": self.made_at.isoformat()}
+
+
+def backups_of(path: Path, keep: int | None = None) -> list[BackupFile]:
+    """Return the backups of a file by their names, newest first; all but the newest ``keep`` are removed."""
+    found = [backup for name in os.listdir(path.parent) if (backup := _backup(path, name)) is not None]
+    found.sort(key=lambda backup: (backup.made_at, len(backup.path.name), backup.path.name), reverse=True)
+    kept = len(found) if keep is None else keep
+    return found[:kept] + [_removed(backup) for backup in found[kept:]]
+
+
+def _backup(path: Path, name: str) -> BackupFile | None:
+    match = _NAME.fullmatch(name.removeprefix(path.name)) if name.startswith(path.name) else None
+    status = os.lstat(path.with_name(name)) if match else None
+    if match is None or status is None or not stat.S_ISREG(status.st_mode):
+        return None
+    try:
+        made_at = datetime.strptime(match["moment"], "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc)
+    except ValueError:  # not a time: the name of something else
+        return None
+    return BackupFile(path.with_name(name), int(match["version"]), made_at, status.st_size)
+
+
+def _removed(backup: BackupFile) -> BackupFile:
+    remove(backup.path)
+    return BackupFile(backup.path, backup.version, backup.made_at, backup.size, is_removed=True)
