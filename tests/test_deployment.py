@@ -182,10 +182,12 @@ def test_the_command_of_the_container(environment: dict[str, str]) -> None:
 
 
 def test_postgresql(environment: dict[str, str], databases: Databases) -> None:
-    """A program creates the database, and the workers of the unit open it."""
+    """The commands create and upgrade a database of a server, and the workers of the unit open it."""
     with databases.new(empty=True) as url:
-        prepared = environment | {"WALLETS": url}
-        subprocess.run([sys.executable, str(FOLDER / "prepare.py")], env=prepared, check=True)
-        with serving(unit("ExecStart"), prepared) as server:
+        on_server = environment | {"WALLETS": url}
+        before = shlex.split(unit("ExecStartPre").replace("${WALLETS}", url))
+        for command in ([before[0], "init", url], before):
+            subprocess.run(command, env=on_server, capture_output=True, check=True)
+        with serving(unit("ExecStart"), on_server) as server:
             status, sessions = call(server, "GET", "/v1/sessions", ADMIN)
             assert (status, sessions) == (200, [])
