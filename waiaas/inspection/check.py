@@ -1,4 +1,4 @@
-"""Is a WAIaaS database file as it should be? Its pages, its tables against the models, its links, its references."""
+"""Checks a WAIaaS database file: its pages, its tables against the models, its links, its references."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from waiaas.vocabularies import KILL_SWITCH_STATES
 if TYPE_CHECKING:
     from peewee import Database
 
-# Whoever can write to these decides who may use which wallet.
+# Anyone who can write to these decides who may use which wallet.
 _TABLES_OF_RIGHTS = frozenset({"sessions", "wallets", "session_wallets", "key_value_store"})
 
-# By the field of a column, the kind of finding and when a value is one. Seconds of the years 1 to 9999 are times.
+# By the field of a column, the kind of finding and the condition for one. Seconds of the years 1 to 9999 are times.
 _UNREADABLE = {
     UTCDateTime: (
         "invalid_time",
@@ -51,15 +51,15 @@ _NOT_LIMITS = (
 
 
 def check(database: Database) -> CheckReport:
-    """Look a WAIaaS database over; nothing is changed.
+    """Check a WAIaaS database for corruption, schema drift and broken links; nothing is changed.
 
-    Takes an open Peewee SQLite database at any schema version. Always checks pages and indexes (`PRAGMA
-    integrity_check`), all foreign keys, and the values of text, of times and of JSON: an upgrade keeps what the
-    services could not read. At the latest version also compares every table with the models (columns, types, NOT NULL,
-    defaults, keys, actions, indexes, CHECKs, AUTOINCREMENT, objects that are not the library's), and the links:
+    Takes an open Peewee database at any schema version. Always checks pages and indexes (`PRAGMA integrity_check`),
+    all foreign keys, and the values of text, of times and of JSON, because an upgrade keeps values that the services
+    could not read. At the latest version it also compares every table with the models (columns, types, NOT NULL,
+    defaults, keys, actions, indexes, CHECKs, AUTOINCREMENT, objects that are not the library's), and checks the links:
     a session that is not revoked has at least one wallet and exactly one default.
 
-    Raises WAIaaSError where the file is not one that this library can work with.
+    Raises WAIaaSError if the file is not one that this library can work with.
     """
     if isinstance(database, PostgresqlDatabase):
         # A program that has only files does not load the driver's module.
@@ -77,16 +77,16 @@ def check(database: Database) -> CheckReport:
             facts = [str(finding.details.get("cause")) for finding in findings]
             refuse_unreadable(path_to_open(database), file_of(database), facts)
         try:
-            for finding in _beside_damage(database, version):
+            for finding in _findings_besides_damage(database, version):
                 findings.append(finding)
         except (DatabaseError, sqlite3.DatabaseError) as error:
-            # What is damaged, or no text, cannot be read further; that it is so is among the findings then.
+            # After corruption, or text that is not UTF-8, reading cannot continue; the findings then include it.
             if not findings or reason_for(error) not in ("corrupt", "unreadable_value"):
                 raise
     return CheckReport(version, LATEST_SCHEMA_VERSION, findings)
 
 
-def _beside_damage(database: SqliteDatabase, version: int) -> Iterator[Finding]:
+def _findings_besides_damage(database: SqliteDatabase, version: int) -> Iterator[Finding]:
     tables = describe(database)
     yield from _foreign_keys(database)
     yield from _texts(database, tables)
@@ -147,7 +147,7 @@ def _links(database: SqliteDatabase) -> Iterator[Finding]:
 
 
 def _kill_switch(database: SqliteDatabase) -> Iterator[Finding]:
-    """A state that is not in the daemon's vocabulary; the services take it for a locked system."""
+    """Yield a finding for a state that is not in the daemon's vocabulary; the services treat it as locked."""
     states = ", ".join(f"'{state}'" for state in KILL_SWITCH_STATES)
     row = database.execute_sql(
         f"SELECT 1 FROM key_value_store WHERE key = 'kill_switch_state' AND ifnull(value NOT IN ({states}), 1)"
@@ -157,7 +157,7 @@ def _kill_switch(database: SqliteDatabase) -> Iterator[Finding]:
 
 
 def _texts(database: SqliteDatabase, tables: Mapping[str, Table]) -> Iterator[Finding]:
-    """Text that is no UTF-8, which Python does not read."""
+    """Yield findings for text that is not UTF-8, which Python cannot read."""
     for name in (model._meta.table_name for model in MODELS if model._meta.table_name in tables):
         columns = [column.name for column in tables[name].columns if fold(column.type) == "text"]
         if columns and not _can_be_read(database, name, columns):
@@ -165,12 +165,12 @@ def _texts(database: SqliteDatabase, tables: Mapping[str, Table]) -> Iterator[Fi
 
 
 def _can_be_read(database: SqliteDatabase, table: str, columns: list[str]) -> bool:
-    """Read every text of a table; the texts of a row as one, which takes a third of the time."""
+    """Return whether every text of a table can be read; each row as one text, which takes a third of the time."""
     row = " || '|' || ".join(f"ifnull({quote(column)}, '')" for column in columns)
     try:
         deque(database.execute_sql(f"SELECT {row} FROM main.{quote(table)}"), maxlen=0)
     except (OperationalError, sqlite3.OperationalError) as error:
-        # Peewee's where the first row is read at once, as Python 3.10 does; the driver's own for every other row.
+        # Peewee's error if the first row is read at once, as in Python 3.10; the driver's for every other row.
         if reason_for(error) != "unreadable_value":
             raise
         return False
@@ -192,7 +192,7 @@ def _unreadable_texts(database: SqliteDatabase, table: Table, columns: list[str]
 
 
 def _row(table: Table) -> str:
-    """What tells a row from the others: its rowid, or what a table without rowids has for a key."""
+    """Return what identifies a row: its rowid, or the key of a table without rowids."""
     if "without rowid" not in table.definition.options:
         return "rowid"
     return quote(next(column.name for column in table.columns if column.primary_key))
@@ -207,7 +207,7 @@ def _is_utf_8(text: bytes) -> bool:
 
 
 def _values(database: SqliteDatabase, tables: Mapping[str, Table]) -> Iterator[Finding]:
-    """What stands in a column of times or of JSON and is neither: SQLite takes any value in any column."""
+    """Yield findings for values in time or JSON columns that are neither: SQLite allows any value in any column."""
     for model in MODELS:
         table = model._meta.table_name
         known = tables[table].column_names if table in tables else frozenset()
@@ -262,7 +262,7 @@ def _table_of_rights(trigger: StoredObject) -> str | None:
     """
     if fold(trigger.table) in _TABLES_OF_RIGHTS:
         return fold(trigger.table)
-    # SQLite takes a name in any kind of quotes, and none with a schema before it, in a trigger of a file
+    # In a trigger of a file SQLite accepts a name in any kind of quotes, and no schema before it
     # (https://www.sqlite.org/lang_createtrigger.html).
     words = [fold(token.text) if token.kind == "word" else fold(unquote(token.text)) for token in tokens(trigger.sql)]
     for first, second, name in zip(words, words[1:], words[2:], strict=False):

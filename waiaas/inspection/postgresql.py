@@ -66,7 +66,7 @@ AND relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'schema_versio
 
 @dataclass(frozen=True)
 class _Found:
-    """A table as the server has it; `invalid` names what is there and not enforced."""
+    """A table as it is on the server; `invalid` names constraints that are not enforced."""
 
     table: Table
     checks: dict[str, tuple[str | int, ...] | None]
@@ -196,7 +196,7 @@ def _table_differences(wanted: Table, found: _Found) -> Iterator[Finding]:
 
 
 def _has_check(column: Column, found: _Found) -> bool:
-    """Whether a CHECK allows exactly the values of a column; their order does not count."""
+    """Return whether a CHECK allows exactly the values of a column, in any order."""
     return any(
         values is not None and rule.startswith(f"({column.name} = ") and set(values) == set(column.values or ())
         for rule, values in found.checks.items()
@@ -235,7 +235,7 @@ def _triggers(database: PostgresqlDatabase, table: str) -> Iterator[Finding]:
 
 
 def _references(database: PostgresqlDatabase) -> Iterator[Finding]:
-    """References to rows that do not exist: a server lets them in while its triggers are off."""
+    """Yield findings for references to missing rows, which a server allows while its triggers are off."""
     for table in tables():
         for key in table.foreign_keys:
             condition = (
@@ -267,7 +267,7 @@ def _kill_switch(database: PostgresqlDatabase) -> Iterator[Finding]:
 
 
 def _sequence(database: PostgresqlDatabase) -> Iterator[Finding]:
-    """The next number of the audit log must be a new one, or no service can change anything."""
+    """Yield a finding if the next number of the audit log is not a new one: then no service can change anything."""
     (sequence,) = database.execute_sql("SELECT pg_get_serial_sequence('audit_log', 'id')").fetchone()
     (highest,) = database.execute_sql("SELECT coalesce(max(id), 0) FROM audit_log").fetchone()
     last, is_used = database.execute_sql(f"SELECT last_value, is_called FROM {sequence}").fetchone()
@@ -331,5 +331,5 @@ def _values(database: PostgresqlDatabase, table: Table, column: str) -> Iterator
 
 
 def _key(table: Table) -> str:
-    """Return what names a row in a finding: its key, or the first part of it."""
+    """Return what identifies a row in a finding: its key, or the first column of it."""
     return table.primary_key[0]

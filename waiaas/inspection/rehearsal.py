@@ -1,4 +1,4 @@
-"""The rehearsal of an upgrade: it runs on a copy, which is compared and looked over, and the file is left alone."""
+"""The rehearsal of an upgrade: it runs on a copy, which is compared and checked; the file is unchanged."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 
     from waiaas.progress import ProgressCallback
 
-# What the migrations rename: to compare it, the old name must be known beside the new one.
+# The migrations' renames: to compare a renamed table or column, its old name must be known too.
 _RENAMED_TABLES = {"agents": "wallets"}
 _RENAMED_COLUMNS = {"agent_id": "wallet_id"}
 _RENAMED_COLUMNS_OF = {"wallets": {"network": "default_network"}}
-# The copy, and the log of its upgrade: a quarter of the file from version 18, more from the versions before.
+# The copy, and the log of its upgrade: a quarter of the file from version 18, more from earlier versions.
 _ROOM_FOR_ONE = 1.5
 _ROWS_AT_ONCE = 50_000
 _FIRST_ROWID, _LAST_ROWID = -(2**63), 2**63 - 1
@@ -51,18 +51,18 @@ _TYPES_THAT_CONVERT = ("int", "char", "clob", "text", "real", "floa", "doub")
 def rehearse(
     path: str | bytes | PathLike[str], *, skip_orphans: bool = False, progress: ProgressCallback | None = None
 ) -> Rehearsal:
-    """Run `waiaas.upgrade` on a copy of a file, and tell what it did; the file itself is left alone.
+    """Run `waiaas.upgrade` on a copy of a file, and return what it did; the file itself is unchanged.
 
-    The copy is made while the file may be in use, and verified, as the backup of an upgrade is. It is in a folder that
-    only you can enter (mode 0700, the copy 0600), next to the file: what the file holds stays on its file system, and
-    an upgrade there needs as much room. The folder is removed at the end, also after an error or Ctrl-C.
-    `skip_orphans` and `progress` are those of `upgrade`. A file of the latest version is copied and checked too.
+    The copy is made while the file may be in use, and verified, like the backup of an upgrade. It is in a folder that
+    only you can enter (mode 0700, the copy 0600), next to the file: so the data stays on its file system, where an
+    upgrade needs as much space. The folder is removed at the end, even after an error or Ctrl-C. `skip_orphans` and
+    `progress` are those of `upgrade`. A file of the latest version is copied and checked too.
 
-    A write-ahead log that a killed daemon left stays as it is; a rollback journal that a crash left is rolled back, as
-    by any program that opens the file.
+    A write-ahead log of a killed daemon is unchanged; the rollback journal of a crash is rolled back, as by any
+    program that opens the file.
 
-    Raises WAIaaSError where the upgrade would be refused, with the same reason and details, and
-    with the reason `no_room_to_rehearse` or `copy_failed` where there is no room for the copy, or it cannot be made.
+    Raises WAIaaSError if the upgrade would be refused, with the same reason and details, and with the reason
+    `no_room_to_rehearse` or `copy_failed` if there is no space for the copy, or it cannot be made.
 
     >>> from waiaas.demo import make_version_18
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -82,16 +82,16 @@ def rehearse(
     with private_copy(path, reporter) as copy:
         copied = time.perf_counter()
         with open_to_change(copy) as database, translate_errors(database):
-            # With a write-ahead log the rows before the upgrade can be read beside those after it, from one file.
+            # With a write-ahead log one file contains the rows before the upgrade and those after it.
             database.pragma("journal_mode", "wal")
             with reporter.during(database.connection()):
-                before = _look(database)
+                before = _read_moment(database)
                 reporter(Progress("checking all foreign keys"))
                 violations_before = foreign_key_violations(database)
             with closing(_both_moments(copy)) as connection:
                 report = upgrade(database, backup=False, skip_orphans=skip_orphans, progress=progress)
                 with reporter.during(database.connection()), reporter.during(connection):
-                    after = _look(database)
+                    after = _read_moment(database)
                     rows = list(_compare_rows(connection, before.tables, after.tables, reporter))
                     reporter(Progress("looking the result over"))
                     checked = check(database)
@@ -112,7 +112,7 @@ def rehearse(
 
 
 def _refuse_at_first_sight(path: str) -> None:
-    """Refuse, before anything is copied, what an upgrade refuses for what the file is."""
+    """Refuse, before anything is copied, a file that an upgrade refuses without reading its rows."""
     if not _has_abandoned_log(path):
         _refuse_what_is_not_ours(path)
     if not os.access(path, os.W_OK):
@@ -126,9 +126,9 @@ def _refuse_what_is_not_ours(path: str) -> None:
 
 
 def _has_abandoned_log(path: str) -> bool:
-    """Whether there is a write-ahead log without its index (`-shm`), so that nobody has the file open.
+    """Return whether there is a write-ahead log without its index (`-shm`), so that no process has the file open.
 
-    SQLite would make the index anew, and it would stay; so such a file is not opened.
+    SQLite would recreate the index, which would remain; so such a file is not opened.
     """
     real = os.path.realpath(path)
     return os.path.isfile(real) and os.path.exists(f"{real}-wal") and not os.path.exists(f"{real}-shm")
@@ -136,9 +136,9 @@ def _has_abandoned_log(path: str) -> bool:
 
 @contextmanager
 def private_copy(path: str, reporter: ProgressReporter) -> Iterator[Path]:
-    """Give a verified copy of a file in a folder that only its user can enter, removed at the end.
+    """Yield a verified copy of a file in a folder that only its user can enter, removed at the end.
 
-    Refusals of the copy in the block name the file that it is a copy of.
+    Refusals of the copy in the block name the original file.
     """
     with _private_folder(path) as folder, _naming_the_original(path, folder):
         yield _copy(DatabaseFile(path), folder, reporter)
@@ -146,7 +146,7 @@ def private_copy(path: str, reporter: ProgressReporter) -> Iterator[Path]:
 
 @contextmanager
 def _private_folder(path: str) -> Iterator[Path]:
-    """Make a folder beside a file for the time of the rehearsal, where there is room for the copy."""
+    """Make a folder next to a file for the duration of the rehearsal, if there is space for the copy."""
     beside = os.path.dirname(os.path.realpath(path))
     remove_leftovers(beside)
     try:
@@ -185,7 +185,7 @@ def _naming_the_original(path: str, folder: Path) -> Iterator[None]:
             name: value.replace(copy, path) if isinstance(value, str) else value
             for name, value in (error.details or {}).items()
         }
-        # The copy is taken as a backup is, but leaving the backup out would not spare it.
+        # The copy is made like a backup, but omitting the backup would not avoid it.
         error.details = {**details, "reason": "copy_failed"} if error.reason == "backup_failed" else details
         raise
 
@@ -196,7 +196,7 @@ def _copy(file: DatabaseFile, folder: Path, reporter: ProgressReporter) -> Path:
     if _has_abandoned_log(path):
         _copy_with_log(path, copy, reporter)
     else:
-        # As long as this connection is open, the one that copies is not the last, which would leave an empty log.
+        # While this connection is open, the copying one is not the last, which would leave an empty log.
         with open_read_only(path):
             write_backup(file, copy, reporter)
     os.chmod(copy, 0o600)
@@ -204,7 +204,7 @@ def _copy(file: DatabaseFile, folder: Path, reporter: ProgressReporter) -> Path:
 
 
 def _copy_with_log(path: str, copy: Path, reporter: ProgressReporter) -> None:
-    """Copy a file and its log byte for byte, and verify what they are together."""
+    """Copy a file and its log byte for byte, and verify both together."""
     try:
         shutil.copyfile(path, copy)
         shutil.copyfile(f"{os.path.realpath(path)}-wal", f"{copy}-wal")
@@ -218,13 +218,13 @@ def _copy_with_log(path: str, copy: Path, reporter: ProgressReporter) -> None:
 
 
 def _not_copied(path: str, error: Exception) -> WAIaaSError:
-    """Return the refusal of a rehearsal that has no copy to run on."""
+    """Return the refusal of a rehearsal without a copy to run on."""
     reason = "corrupt" if reason_for(error) == "corrupt" else "copy_failed"
     return refusal(reason, path=path, cause=cause_of(error))
 
 
 def _violations(report: CheckReport) -> dict[str, int]:
-    """Count by table what `check` found: it has looked at every foreign key already."""
+    """Count by table what `check` found, because it has already checked every foreign key."""
     counts: dict[str, int] = {}
     for finding in report.findings:
         if finding.kind == "foreign_key_violation":
@@ -239,12 +239,12 @@ class _Moment(NamedTuple):
     objects: list[StoredObject]
 
 
-def _look(database: SqliteDatabase) -> _Moment:
+def _read_moment(database: SqliteDatabase) -> _Moment:
     return _Moment(describe(database), stored_objects(database, "trigger", "view"))
 
 
 def _both_moments(copy: Path) -> sqlite3.Connection:
-    """Open a connection whose `main` stays at this moment, while `after` begins when it is first read."""
+    """Open a connection whose `main` stays at this moment, while `after` starts when it is first read."""
     connection = sqlite3.connect(uri(copy, "ro"), uri=True, isolation_level=None)
     connection.execute("ATTACH ? AS after", (uri(copy, "ro"),))
     connection.execute("BEGIN")
@@ -253,7 +253,7 @@ def _both_moments(copy: Path) -> sqlite3.Connection:
 
 
 def _pairs(before: Mapping[str, Table], after: Mapping[str, Table]) -> Iterator[tuple[Table | None, Table | None]]:
-    """Pair the tables before with those after, one that was renamed too, in alphabetical order."""
+    """Pair the tables before with those after, including renamed ones, in alphabetical order."""
     renamed = {old: new for old, new in _RENAMED_TABLES.items() if old in before and old not in after}
     old_names = {renamed.get(name, name): name for name in before}
     for name in sorted(old_names.keys() | after.keys()):
@@ -261,7 +261,7 @@ def _pairs(before: Mapping[str, Table], after: Mapping[str, Table]) -> Iterator[
 
 
 def _new_names(old: Table, new: Table) -> dict[str, str]:
-    """The columns that a table has before and after the upgrade: their old names and new names, in lower case."""
+    """Return the columns that a table has before and after the upgrade: their old and new names, in lower case."""
     before, after = old.column_names, new.column_names
     renamed = {**_RENAMED_COLUMNS, **_RENAMED_COLUMNS_OF.get(fold(new.name), {})}
     names = {name: name for name in before & after}
@@ -296,7 +296,7 @@ def _differences(before: _Entries, after: _Entries) -> Iterator[SchemaChange]:
 
 
 def _entries(table: Table, new: Table) -> _Entries:
-    """What a table's definition says, entry by entry, under the names that it has after the upgrade."""
+    """Return the entries of a table's definition, under the names after the upgrade."""
     if table.is_virtual:
         return {("table", new.name): table.sql}
     definition, entries, names = table.definition, {}, _new_names(table, new)
@@ -340,14 +340,14 @@ def _count(connection: sqlite3.Connection, schema: str, table: Table) -> int:
 
 
 def _one_row(connection: sqlite3.Connection, query: str, parameters: tuple[object, ...] = ()) -> Any:
-    """Read one row; a table may have a collation that only the user's program has, by which nothing is compared."""
+    """Read one row; a table may have a collation that only the user's program has, so none is used to compare."""
     return with_stubs(connection, lambda: connection.execute(query, parameters).fetchone())
 
 
 class _Comparison:
     """The comparison of every row of one table before and after, in the columns that both have.
 
-    Collations are left aside and types count: 'A' is not 'a', and 1 is not 1.0 or '1'.
+    Collations are ignored and types count: 'A' is not 'a', and 1 is not 1.0 or '1'.
     """
 
     def __init__(self, connection: sqlite3.Connection, old: Table, new: Table, reporter: ProgressReporter) -> None:
@@ -362,18 +362,18 @@ class _Comparison:
         ]
 
     def run(self) -> TableRows:
-        """Compare, and tell the rows that are behind."""
+        """Compare the rows, and report the progress."""
         before, after = _count(self._connection, "main", self._old), _count(self._connection, "after", self._new)
         self._reporter(Progress(f"comparing {self._new.name}", None, 0, before))
         keys = _rowid(self._old), _rowid(self._new)
         if keys[0] is None or keys[1] is None:
-            added, removed = self._by_the_whole_row()
+            added, removed = self._by_whole_rows()
             return TableRows(self._new.name, before, after, added, removed, changed=0)
         matched, same = self._by_rowid(keys[0], keys[1], before)
         return TableRows(self._new.name, before, after, after - matched, before - matched, matched - same)
 
     def _by_rowid(self, old_key: str, new_key: str, total: int) -> tuple[int, int]:
-        """Count the rows that are there before and after, and those of them that are the same."""
+        """Count the rows that exist before and after, and those of them that are the same."""
         old, new = f"main.{quote(self._old.name)}", f"after.{quote(self._new.name)}"
         chunk = (
             f"SELECT max(key), count(*) FROM (SELECT {old_key} AS key FROM {old}"
@@ -393,7 +393,7 @@ class _Comparison:
         return matched, same
 
     def _same(self) -> str:
-        """A condition that holds where all values are the same; in row values, since SQLite limits nested ANDs.
+        """Return a condition that is true if all values are the same, as row values: SQLite limits nested ANDs.
 
         CASE keeps SQLite from looking rows up by an index on one of the columns instead of the rowid.
         """
@@ -405,8 +405,8 @@ class _Comparison:
         others += [f"typeof(a.{quote(new.name)})" for old, new in self._columns if _type_may_differ(old, new)]
         return f"CASE WHEN ({', '.join(values)}) IS ({', '.join(others)}) THEN 1 ELSE 0 END"
 
-    def _by_the_whole_row(self) -> tuple[int, int]:
-        """Count the rows that are more often there after than before, and the other way round."""
+    def _by_whole_rows(self) -> tuple[int, int]:
+        """Count the rows that exist more often after than before, and the other way round."""
         sides = (
             ", ".join(f"{quote(column.name)} AS c{n}, typeof({quote(column.name)}) AS t{n}" for n, column in each)
             for each in (enumerate(old for old, _ in self._columns), enumerate(new for _, new in self._columns))
@@ -422,16 +422,16 @@ class _Comparison:
 
 
 def _type_may_differ(old: Column, new: Column) -> bool:
-    """Whether values that SQLite calls equal may be of two types: 1 and 1.0, or 1 and '1' where it converts.
+    """Return whether equal values may have two types: 1 and 1.0, or 1 and '1' if it converts.
 
-    Not where both columns make all their values one of text, integer or real when these are stored
+    They cannot if both columns convert all their values to one of text, integer or real when these are stored
     (https://www.sqlite.org/datatype3.html#determination_of_column_affinity).
     """
     return fold(old.type) != fold(new.type) or not any(word in fold(new.type) for word in _TYPES_THAT_CONVERT)
 
 
 def _rowid(table: Table) -> str | None:
-    """A name by which a table's rowid can be reached; None where there is none."""
+    """Return a name for a table's rowid; None if there is none."""
     if "without rowid" in table.definition.options:
         return None
     return next((name for name in _ROWID_NAMES if table.column(name) is None), None)

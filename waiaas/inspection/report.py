@@ -15,23 +15,23 @@ from waiaas.migrations.report import UpgradeReport
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is not as it should be.
+    """One problem or note.
 
-    `severity` is `problem`, or `note` for what is merely not the library's own (an index that a user added).
-    `kind` says what it is in one word, `where` the table, column or object, and `rows` the rows concerned: ids of
-    sessions, or rowids for `foreign_key_violation` and for values. `details` holds what else the message speaks of.
+    `severity` is `problem`, or `note` for something that is merely not the library's own (an index that a user added).
+    `kind` is one word, `where` the table, column or object, and `rows` the affected rows: ids of sessions, or rowids
+    for `foreign_key_violation` and for values. `details` contains the other values of the message.
 
-    The kinds: `damage` of the pages; `foreign_key_violation`, and `foreign_key_mismatch` where SQLite cannot check the
+    The kinds: `damage` of the pages; `foreign_key_violation`, and `foreign_key_mismatch` if SQLite cannot check the
     key; `session_without_wallet`, `session_without_default` and `session_with_many_defaults`; `kill_switch_state`;
-    `sequence_behind` (on PostgreSQL: the next number of the audit log is not a new one);
-    `invalid_text` (no UTF-8), `invalid_time` (no Unix seconds of the years 1 to 9999) and `invalid_json`;
-    in the tables that decide who may use which wallet, `not_text` (a BLOB), `invalid_count` (no integer) and
-    `invalid_limits` (constraints that are JSON, but no object);
-    `missing_table`, `missing_column`, `missing_foreign_key`, `missing_unique`, `missing_index` and `missing_check`;
-    `column_type`, `not_null`, `column_default`, `primary_key`, `generated_column`, `autoincrement`, `table_options`,
-    `index_differs` for what is not as in the models; `extra_table`, `extra_column`, `extra_foreign_key`,
-    `extra_index`, `extra_check`, `extra_trigger` and `extra_view`, which are notes; `unsafe_trigger` (on a table that
-    decides who may use which wallet, or writing to one), which is a problem.
+    `sequence_behind` (on PostgreSQL: the next number of the audit log is not a new one); `invalid_text` (not UTF-8),
+    `invalid_time` (not Unix seconds of the years 1 to 9999) and `invalid_json`; in the tables that decide who may use
+    which wallet, `not_text` (a BLOB), `invalid_count` (not an integer) and `invalid_limits` (constraints that are
+    JSON, but not an object); `missing_table`, `missing_column`, `missing_foreign_key`, `missing_unique`,
+    `missing_index` and `missing_check`; `column_type`, `not_null`, `column_default`, `primary_key`,
+    `generated_column`, `autoincrement`, `table_options`, `index_differs` for differences from the models;
+    `extra_table`, `extra_column`, `extra_foreign_key`, `extra_index`, `extra_check`, `extra_trigger` and `extra_view`,
+    which are notes; `unsafe_trigger` (on a table that decides who may use which wallet, or writing to one), which is a
+    problem.
 
     >>> finding = Finding("problem", "missing_index", "idx_wallets_status", details={"table": "wallets"})
     >>> finding.message
@@ -48,20 +48,20 @@ class Finding:
 
     @property
     def message(self) -> str:
-        """What is found, in English."""
-        return self._told("en")[0]
+        """What was found, in English."""
+        return self._texts("en")[0]
 
     @property
     def hint(self) -> str:
         """What to do next, in English; findings of one kind have one hint."""
-        return self._told("en")[1]
+        return self._texts("en")[1]
 
     def to_dict(self, lang: str = "en") -> dict[str, Any]:
         """Return the finding as plain values that `json.dumps` takes.
 
         `lang` is the language of message and hint, one of `waiaas.errors.LANGUAGES`; any other is a ValueError.
         """
-        message, hint = self._told(lang)
+        message, hint = self._texts(lang)
         return {
             "severity": self.severity,
             "kind": self.kind,
@@ -72,7 +72,7 @@ class Finding:
             "details": dict(self.details),
         }
 
-    def _told(self, lang: str) -> tuple[str, str]:
+    def _texts(self, lang: str) -> tuple[str, str]:
         template, hint = texts_in(lang).findings[self.kind]
         values = {"where": self.where, "rows": _plain(self.rows), "count": len(self.rows)}
         return fill(template, {**values, **self.details}), hint
@@ -80,7 +80,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What `check` found. `ok` is False as soon as one finding is a problem."""
+    """The result of `check`. `ok` is False if any finding is a problem."""
 
     version: int
     latest_version: int
@@ -101,8 +101,8 @@ class SchemaChange:
     """One difference between the schemas before and after an upgrade.
 
     `kind` is `table`, `column`, `constraint`, `options` (of a table, such as STRICT), `index`, `trigger` or `view`,
-    `where` says which one. `before` and `after` are its SQL, None where it does not exist; of a table that was
-    renamed, the names.
+    and `where` is its name. `before` and `after` are its SQL, or None if it does not exist; for a renamed table, the
+    names.
     """
 
     kind: str
@@ -113,10 +113,10 @@ class SchemaChange:
 
 @dataclass(frozen=True)
 class TableRows:
-    """How many rows a table has before and after an upgrade, None where there is no such table, and what differs.
+    """The number of rows of a table before and after an upgrade, None if there is no such table, and the differences.
 
-    A row is `changed` where a value, or its type, differs in a column that both have. Rows are told apart by
-    SQLite's rowid, which the migrations keep; in a table without one, a changed row counts as removed and added.
+    A row is `changed` if a value, or its type, differs in a column that both have. Rows are identified by SQLite's
+    rowid, which the migrations keep; in a table without one, a changed row counts as removed and added.
     """
 
     table: str
@@ -136,12 +136,12 @@ class TableRows:
 class Rehearsal:
     """What an upgrade would do to a file.
 
-    `report` is what `upgrade` would return, sessions that would be left without a wallet included; its `backup` is
-    None. `schema` holds the differences of the schema, `rows` each table with its rows, SQLite's own tables left
-    out. `foreign_key_violations_before` and `foreign_key_violations_after` count by table what `PRAGMA
-    foreign_key_check` finds, and `check` is what `waiaas.check` says of the result. `copy_seconds` is what the copy
-    took, as long as a backup takes, and `upgrade_seconds` what the upgrade took without one, its write-ahead log
-    written back; `seconds` is all of it.
+    `report` is what `upgrade` would return, including sessions that would be left without a wallet; its `backup` is
+    None. `schema` contains the differences of the schema, `rows` each table with its rows, except SQLite's own tables.
+    `foreign_key_violations_before` and `foreign_key_violations_after` count by table what `PRAGMA foreign_key_check`
+    finds, and `check` is the result of `waiaas.check` on the upgraded copy. `copy_seconds` is the time of the copy, as
+    long as a backup takes, and `upgrade_seconds` that of the upgrade without a backup, including the checkpoint of its
+    write-ahead log; `seconds` is the total.
     """
 
     report: UpgradeReport
@@ -156,10 +156,10 @@ class Rehearsal:
 
     @property
     def unexpected(self) -> list[TableRows]:
-        """The tables in which rows differ that no step of the upgrade is meant to add, remove or change.
+        """The tables with row differences that no step of the upgrade is meant to make.
 
-        A step changes the rows that `report.rows_changed` counts, adds the links and records the versions. In tables
-        of your own, triggers of your own may change rows besides.
+        A step changes the rows that `report.rows_changed` counts, adds the links and records the versions. In your own
+        tables, your own triggers may change further rows.
         """
         added = {"schema_version": len(self.report.applied), "session_wallets": self.report.links_created}
         has_triggers = any(finding.kind in ("extra_trigger", "unsafe_trigger") for finding in self.check.findings)
@@ -256,5 +256,5 @@ class Health:
 
 
 def _plain(rows: list[Any]) -> list[Any]:
-    """Spell bytes, which an id in a damaged file may be, as SQL does."""
+    """Write bytes, which an id in a corrupt file may be, as SQL does."""
     return [f"x'{row.hex()}'" if isinstance(row, bytes) else row for row in rows]

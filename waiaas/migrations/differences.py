@@ -1,7 +1,7 @@
-"""What distinguishes the tables of a file from those that a schema version has.
+"""The differences between the tables of a file and those of a schema version.
 
 `waiaas check` reports the differences, and `upgrade` refuses to commit tables that differ from those of the version
-that it has reached. What a user has added (tables, columns, indexes, triggers, views) is no reason to refuse.
+that it has reached. Additions of a user (tables, columns, indexes, triggers, views) are allowed.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from waiaas.migrations.history import FIRST_SCHEMA, MIGRATIONS
 from waiaas.migrations.migrator import VersionMigrator
 from waiaas.models import MODELS
 
-# The CHECKs that files migrated by the daemon lack against fresh ones: (table, CHECK expression).
+# The CHECKs that files migrated by the daemon lack compared with new ones: (table, CHECK expression).
 _KNOWN_MISSING_CHECKS = frozenset({("wallets", "owner_approval_method")})
-# What `digest` returns for the tables of a version. A table with one of them has no differences; those of the models
-# need not be made to compare it, which would take longer than the rest of the upgrade of a small file.
+# What `digest` returns for the tables of a version. A table with one of them has no differences, so the models' tables
+# need not be created to compare it, which would take longer than the rest of the upgrade of a small file.
 _DIGESTS = {
     19: (
         "35748eb961aca480 394048f2fc73b83b 557be1d89805ba0f 643ac49cca2e6446 87d5c024b92b7786 "
@@ -37,7 +37,7 @@ _DIGESTS = {
         "e2c580fdd041f23b"
     )
 }
-# A session without a link has no wallet after a downgrade, so that the column then allows NULL.
+# A session without a link has no wallet after a downgrade, so the column then allows NULL.
 _MAY_DIFFER = frozenset({("not_null", "sessions.wallet_id")})
 
 
@@ -45,7 +45,7 @@ _MAY_DIFFER = frozenset({("not_null", "sessions.wallet_id")})
 class Difference:
     """One difference; `kind`, `where` and `details` are those of a `waiaas.Finding`.
 
-    `is_extra` is True for something that the version does not have: it was added, and nothing is missing.
+    `is_extra` is True for something that the version does not have, an addition.
     """
 
     kind: str
@@ -65,7 +65,7 @@ def tables_of(version: int) -> Mapping[str, Table]:
     """Return the tables of a schema version; the keys are the names in lower case.
 
     Those of the latest version are the models'. Those of an older one are the tables of version 1, changed by each
-    migration up to it, which takes about twenty times as long. Both are made in a database in memory.
+    migration up to it, which takes about twenty times as long. Both are created in an in-memory database.
     """
     if version == LATEST_SCHEMA_VERSION:
         return _tables_of(MODELS)
@@ -129,7 +129,7 @@ def digest(table: Table) -> str:
 
 
 def differences(wanted: Mapping[str, Table], actual: Mapping[str, Table]) -> Iterator[Difference]:
-    """Yield what distinguishes the actual tables from the wanted ones; the keys are the names in lower case."""
+    """Yield the differences between the actual tables and the wanted ones; the keys are the names in lower case."""
     for name, table in wanted.items():
         if name in actual and not actual[name].is_virtual:
             yield from _table_differences(table, actual[name])
@@ -232,7 +232,7 @@ def _check_differences(wanted: Table, actual: Table) -> Iterator[Difference]:
 
 
 def _check_rule(check: str) -> str:
-    """Bring a CHECK on a set of values into one form: the order of the values and `IS NULL OR` do not count.
+    """Convert a CHECK on a set of values to a canonical form: the order of values and `IS NULL OR` do not matter.
 
     NULL passes `IN` anyway (https://www.sqlite.org/lang_createtable.html#check_constraints).
     """

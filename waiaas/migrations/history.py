@@ -1,4 +1,4 @@
-"""Every schema version there has been, and the migrations from one to the next.
+"""All schema versions, and the migrations from one to the next.
 
 Nothing else in the package names a version module.
 """
@@ -50,7 +50,7 @@ class Migration(Protocol):
     DESCRIPTION: str
 
     def up(self, migrator: VersionMigrator) -> Facts | None:
-        """Bring the database from the version before to this one, and return what the report has to name."""
+        """Bring the database from the version before to this one, and return the values for the report."""
 
 
 #: The migrations, oldest first. A new version is one more module here.
@@ -90,7 +90,7 @@ def pending(version: int) -> list[Migration]:
 
 
 def obstacles(migration: Migration, migrator: VersionMigrator) -> Iterable[WAIaaSError]:
-    """Return what would make a version's `up` refuse the database, the fundamental first."""
+    """Return what would make a version's `up` refuse the database, the most fundamental first."""
     found: Callable[[VersionMigrator], Iterable[WAIaaSError]] | None = getattr(migration, "obstacles", None)
     return found(migrator) if found else ()
 
@@ -102,6 +102,6 @@ def forecast(migration: Migration, migrator: VersionMigrator) -> Forecast | None
 
 
 def undo(migration: Migration) -> Callable[[VersionMigrator], Facts | None] | None:
-    """Return what undoes a version, if it can be undone."""
+    """Return the function that undoes a version, if it can be undone."""
     found: Callable[[VersionMigrator], Facts | None] | None = getattr(migration, "down", None)
     return found

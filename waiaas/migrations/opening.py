@@ -35,38 +35,38 @@ from waiaas.progress import Progress, ProgressReporter
 if TYPE_CHECKING:
     from waiaas.progress import ProgressCallback
 
-#: Seconds that a statement waits for another connection's lock, unless told otherwise.
+#: Seconds that a statement waits for another connection's lock, by default.
 BUSY_TIMEOUT = 5.0
 # SQLite takes milliseconds as a 32-bit number.
 _LONGEST_TIMEOUT = 2_147_483
-# A mode of SQLite's URIs in which a file is read without locks, and its log is not looked for.
+# A mode of SQLite's URIs in which a file is read without locks and without looking for its log.
 _NOTHING_BUT_THE_FILE = "ro&immutable=1"
-# What the daemon sets on each connection, but for busy_timeout, which is Peewee's `timeout`, and journal_mode: that
-# one is a change of the file itself, so it waits until the file is known to be ours and at the latest version.
+# The daemon's settings of each connection, except busy_timeout, which is Peewee's `timeout`, and journal_mode: that
+# one changes the file itself, so it is only set when the file is known to be ours and at the latest version.
 _PRAGMAS: dict[str, str | int] = {
     "synchronous": "NORMAL",
     "foreign_keys": "ON",
     "cache_size": -64000,
     "mmap_size": 268435456,
     "temp_store": "MEMORY",
-    # Not the daemon's, which leaves a log as large as its largest transaction was (64 MiB, in bytes).
+    # Not a setting of the daemon, which leaves a log as large as its largest transaction (64 MiB, in bytes).
     "journal_size_limit": 67108864,
 }
 # `synchronous=NORMAL` is for a write-ahead log. In rollback-journal mode a power cut could then leave a journal with a
 # missing sector that its checksum, a sum of every 200th byte, does not show (pager_cksum in SQLite's pager.c), and
 # rolling it back would destroy the file. EXTRA (3) also syncs the folder once the journal is gone, before COMMIT ends.
 _SAFE_WITH_A_JOURNAL = {"synchronous": 3}
-# A bad sector of a file that is mapped into memory ends the process with SIGBUS (https://www.sqlite.org/mmap.html). So
-# a file is mapped only to serve requests, which it makes faster, and not while it is changed or inspected.
+# A bad sector of a memory-mapped file ends the process with SIGBUS (https://www.sqlite.org/mmap.html). So a file is
+# only mapped to serve requests, which it makes faster, and not while it is changed or inspected.
 _WHILE_CHANGED = {**_PRAGMAS, "mmap_size": 0}
 
-# https://www.sqlite.org/security.html: what the file itself defines may use only functions without side effects, and
+# https://www.sqlite.org/security.html: the file's own definitions may only use functions without side effects, and
 # each page is checked when it is read.
 _PRAGMAS_TO_INSPECT = {"trusted_schema": "OFF", "cell_size_check": "ON"}
 
 
 class Opened(NamedTuple):
-    """A database at the latest version, and what its upgrade did; None if there was nothing to upgrade."""
+    """A database at the latest version, and the report of its upgrade; None if there was nothing to upgrade."""
 
     database: WaiaasDatabase
     report: UpgradeReport | None
@@ -83,17 +83,17 @@ def open_latest(
     busy_timeout: float = BUSY_TIMEOUT,
     progress: ProgressCallback | None = None,
 ) -> Opened:
-    """Open a file at the latest schema version, as `waiaas.connect` describes it."""
+    """Open a file at the latest schema version, as documented in `waiaas.connect`."""
     if not isinstance(busy_timeout, (int, float)):
         raise TypeError(f"busy_timeout is a number of seconds, not {busy_timeout!r}")
     if not 0 <= busy_timeout <= _LONGEST_TIMEOUT:
         raise ValueError(f"busy_timeout is a number of seconds from 0 to {_LONGEST_TIMEOUT}, not {busy_timeout!r}")
     name, reporter = path_of(path), ProgressReporter(progress)
-    bring_up = partial(
+    create_or_upgrade = partial(
         _create_or_upgrade, upgrade=upgrade, backup=backup, skip_orphans=skip_orphans, clock=clock, progress=progress
     )
     if name == IN_MEMORY:
-        return _prepared(WaiaasDatabase(name, pragmas=_WHILE_CHANGED, timeout=busy_timeout), bring_up)
+        return _prepared(WaiaasDatabase(name, pragmas=_WHILE_CHANGED, timeout=busy_timeout), create_or_upgrade)
     file = DatabaseFile(name)
     _ensure_private_file(file, create=create and upgrade)
     version = _inspect(file, busy_timeout, reporter, to_upgrade=upgrade)
@@ -106,11 +106,11 @@ def open_latest(
     # A lock file that a killed upgrade has left is removed by taking the lock.
     needs_lock = upgrade and (_is_old(version) or has_lock_file(file))
     with upgrade_lock(file, _waiting(reporter)) if needs_lock else nullcontext():
-        return _prepared(_database(file, busy_timeout), bring_up)
+        return _prepared(_database(file, busy_timeout), create_or_upgrade)
 
 
 def create(path: str | bytes | PathLike[str]) -> list[WAIaaSError]:
-    """Create a database and close it; return what failed after the tables were committed."""
+    """Create a database and close it; return the error after the tables were committed, if any."""
     database, _ = open_latest(path)
     try:
         database.close_all()
@@ -130,7 +130,7 @@ def refuse_existing(path: str | PathLike[str]) -> None:
 
 
 def is_new(path: str | PathLike[str]) -> bool:
-    """Return whether a file is exactly what `create` makes: its owner's alone, at the latest version, without rows.
+    """Return whether a file is exactly what `create` makes: accessible only by its owner, latest version, no rows.
 
     A power cut can leave such a file before `init` has reported it as created.
     """
@@ -165,12 +165,11 @@ def _has_no_tables(path: str | PathLike[str]) -> bool:
 def open_read_only(
     path: str | bytes | PathLike[str], busy_timeout: float = BUSY_TIMEOUT, progress: ProgressCallback | None = None
 ) -> Iterator[SqliteDatabase]:
-    """Open a file to look at it: nothing is created in it or changed, whatever the file is.
+    """Open a file to inspect it: nothing is created or changed, whatever the file is.
 
-    Waits, calling `progress`, while an upgrade by another process keeps readers out.
-    Beside a file with a write-ahead log that a killed daemon left, SQLite makes the log's index (`-shm`) anew.
-    Raises WAIaaSError with the reason `file_not_found` where there is no file, and
-    `log_unreadable` where that index is needed and the folder is read-only.
+    Waits, calling `progress`, while an upgrade by another process blocks readers. For a write-ahead log of a killed
+    daemon, SQLite recreates the log's index (`-shm`). Raises WAIaaSError with the reason `file_not_found` if there is
+    no file, and `log_unreadable` if that index is needed and the folder is read-only.
     """
     database = _open_to_read(DatabaseFile(path_of(path)), busy_timeout, ProgressReporter(progress))
     try:
@@ -185,13 +184,13 @@ def open_to_change(
     warn: Callable[[WAIaaSError], None] | None = None,
     progress: ProgressCallback | None = None,
 ) -> Iterator[SqliteDatabase]:
-    """Open an existing file for `upgrade` or `downgrade`: not a byte changes but by what they do.
+    """Open an existing file for `upgrade` or `downgrade`: nothing else changes a byte.
 
-    If the block ends well and the file cannot be closed without an error, the change stays. `warn` gets that error;
+    If the block succeeds and the file cannot be closed without an error, the change is kept. `warn` gets that error;
     without `warn` it is raised.
 
-    Raises WAIaaSError as `connect` does, with the reason `file_not_found` where there is no file
-    and `empty_database` where there is nothing in it.
+    Raises WAIaaSError as `connect` does, with the reason `file_not_found` if there is no file and `empty_database` if
+    it is empty.
     """
     file, reporter = DatabaseFile(path_of(path)), ProgressReporter(progress)
     if _inspect(file, BUSY_TIMEOUT, reporter, to_upgrade=True) == 0:
@@ -223,9 +222,9 @@ def excluding_upgrades(file: DatabaseFile, reporter: ProgressReporter) -> Iterat
 
 @contextmanager
 def _last_reader(file: DatabaseFile) -> Iterator[None]:
-    """Keep a connection open that only reads: the last that is closed writes the log back, and this one cannot.
+    """Keep a read-only connection open: the last connection to close checkpoints the log, and this one cannot.
 
-    A file that was refused keeps its log, which may be damaged or belong to another file.
+    A refused file keeps its log, which may be corrupt or belong to another file.
     """
     with ExitStack() as stack:
         with suppress(sqlite3.Error, WAIaaSError, OSError):
@@ -257,10 +256,10 @@ def _waiting(reporter: ProgressReporter) -> Callable[[], None]:
 
 
 def _ensure_private_file(file: DatabaseFile, *, create: bool) -> None:
-    """Make sure that there is a file, and that an empty one is its owner's alone before anything is in it.
+    """Make sure that a file exists, and that an empty one is accessible only by its owner before it gets content.
 
     A file that may be in use is never opened here: closing it would drop every lock that this process has on it
-    (https://www.sqlite.org/howtocorrupt.html, section 2.2). So a new file is made without opening it, on Linux.
+    (https://www.sqlite.org/howtocorrupt.html, section 2.2). So on Linux a new file is created without opening it.
     """
     try:
         if create and os.path.basename(file.name) and not os.path.exists(file.real):
@@ -276,7 +275,7 @@ def _ensure_private_file(file: DatabaseFile, *, create: bool) -> None:
 
 
 def _make_private_file(path: str) -> None:
-    """Make an empty file of mode 0600, or leave the one that another process has just made."""
+    """Create an empty file of mode 0600, or leave the one that another process has just created."""
     with suppress(FileExistsError):
         if sys.platform == "linux":
             os.mknod(path, 0o600 | stat.S_IFREG)
@@ -286,7 +285,7 @@ def _make_private_file(path: str) -> None:
 
 def _open_to_read(file: DatabaseFile, busy_timeout: float, reporter: ProgressReporter) -> SqliteDatabase:
     if file.inspect().st_size == 1:
-        # SQLite takes a file of one byte for an empty one (unixFileSize in its os_unix.c) and writes over it.
+        # SQLite treats a file of one byte as an empty one (unixFileSize in its os_unix.c) and writes over it.
         raise refusal("not_a_database", path=file.name)
     return after_upgrades(file, _waiting(reporter), partial(_opened_to_read, file, busy_timeout))
 
@@ -300,8 +299,8 @@ def _opened_to_read(file: DatabaseFile, busy_timeout: float) -> SqliteDatabase:
         if os.access(os.path.dirname(real), os.W_OK) or os.path.exists(f"{real}-journal"):
             raise
         if error.reason == "read_only" and not has_log:
-            # In write-ahead-log mode SQLite reads through a log, which it would have to make. Without one there is
-            # nobody who writes.
+            # In write-ahead-log mode SQLite reads through a log, which it would have to create. Without one there is
+            # no writer.
             return _opened(file, _NOTHING_BUT_THE_FILE, busy_timeout)
         if error.reason == "cannot_open" and has_log and not has_index and os.access(f"{real}-wal", os.R_OK):
             raise refusal("log_unreadable", path=file.name) from error
@@ -320,7 +319,7 @@ def _opened(file: DatabaseFile, mode: str, busy_timeout: float) -> SqliteDatabas
 
 
 def _read_schema(database: SqliteDatabase) -> None:
-    """Let SQLite read the schema: with trust if an index of the user needs it, which this connection can afford."""
+    """Let SQLite read the schema: as trusted if a user's index needs it, which is safe on this connection."""
     read = "SELECT count(*) FROM sqlite_master"
     try:
         database.execute_sql(read)
@@ -333,12 +332,11 @@ def _read_schema(database: SqliteDatabase) -> None:
 
 
 def _mode_to_read(path: str) -> str:
-    """How to open a file so that closing it changes nothing.
+    """Return how to open a file so that closing it changes nothing.
 
-    Whoever closes a database last writes its log back into the file, so where there is one (left by a daemon that was
-    killed, or in use) the file is opened for reading only. Without one, a connection for reading only would leave an
-    empty log behind, and could not roll back what a crash left half-written; in a file that cannot be written there
-    is then nothing to roll back, nor anybody who writes.
+    The last connection to close checkpoints the log into the file, so if there is one (of a killed daemon, or in use)
+    the file is opened read-only. Without one, a read-only connection would leave an empty log, and could not roll back
+    what a crash left unfinished; in a file that cannot be written there is then nothing to roll back, and no writer.
     """
     if os.path.exists(f"{path}-journal"):
         return "rw"
@@ -352,9 +350,9 @@ def _mode_to_read(path: str) -> str:
 def _inspect(file: DatabaseFile, busy_timeout: float, reporter: ProgressReporter, *, to_upgrade: bool) -> int:
     """Return the schema version of a file that this library can work with; refuse any other.
 
-    Nothing ties a write-ahead log to its file: one that a killed daemon left, or that stood beside another file of
-    this name, is written into the file by whoever closes it last. So before an old file with a log is opened to be
-    changed, the pages of both together are looked at.
+    Nothing ties a write-ahead log to its file: one of a killed daemon, or one that was next to another file of this
+    name, is checkpointed into the file by the last connection to close. So before an old file with a log is opened to
+    be changed, the pages of both together are checked.
     """
     with closing(_open_to_read(file, busy_timeout, reporter)) as database:
         version = schema_version(database)
@@ -364,11 +362,11 @@ def _inspect(file: DatabaseFile, busy_timeout: float, reporter: ProgressReporter
         return version
 
 
-def _prepared(database: WaiaasDatabase, bring_up: Callable[[WaiaasDatabase], UpgradeReport | None]) -> Opened:
-    """Bring a database to the latest version, and set what its connections have from then on."""
+def _prepared(database: WaiaasDatabase, create_or_upgrade: Callable[[WaiaasDatabase], UpgradeReport | None]) -> Opened:
+    """Bring a database to the latest version, and set the PRAGMAs of its later connections."""
     try:
         with translate_errors(database):
-            report = bring_up(database)
+            report = create_or_upgrade(database)
             database.pragma("mmap_size", _PRAGMAS["mmap_size"], permanent=True)
             if database.pragma("journal_mode") not in ("wal", "memory"):
                 for name, value in _SAFE_WITH_A_JOURNAL.items():
@@ -438,9 +436,9 @@ def _create(database: WaiaasDatabase, clock: Callable[[], float]) -> None:
 
 
 def _use_write_ahead_log(database: SqliteDatabase) -> None:
-    """Switch the file, and each later connection, to the write-ahead log.
+    """Convert the file, and each later connection, to write-ahead-log mode.
 
-    The switch needs the file for itself for a moment, and SQLite does not wait for that
+    This needs the file exclusively for a moment, and SQLite does not wait for that
     (https://www.sqlite.org/wal.html#activating_and_configuring_wal_mode), so this does.
     """
     deadline = time.monotonic() + database.timeout
@@ -449,7 +447,7 @@ def _use_write_ahead_log(database: SqliteDatabase) -> None:
             database.pragma("journal_mode", "wal", permanent=True)
             return
         except (OperationalError, sqlite3.OperationalError) as error:
-            # Peewee's from executing the statement, and the driver's own from fetching its row.
+            # Peewee's error comes from executing the statement, and the driver's from fetching its row.
             if reason_for(error) != "database_busy" or time.monotonic() > deadline:
                 raise
         time.sleep(0.01)

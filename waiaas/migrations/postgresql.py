@@ -27,18 +27,18 @@ from waiaas.progress import Progress, ProgressCallback, ProgressReporter
 FIRST_VERSION = 19
 
 _TABLES = tuple(table.name for table in schema.tables())
-# One creation or upgrade at a time; a number of our own.
+# One creation or upgrade at a time; a number of this library.
 _LOCK = SERVICES_LOCK + 1
-# Seconds between two looks at the lock, at random.
+# Seconds between two attempts to take the lock, at random.
 _LOOK_AGAIN_AFTER = (0.02, 0.05)
 
 
 class PostgresqlMigration(Protocol):
-    """A version module, as far as PostgreSQL needs it."""
+    """The parts of a version module that PostgreSQL needs."""
 
     VERSION: int
     DESCRIPTION: str
-    #: What brings the database from the version before to this one, without parameters.
+    #: The statements that bring the database from the version before to this one, without parameters.
     POSTGRESQL: tuple[str, ...]
 
 

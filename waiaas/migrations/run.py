@@ -27,9 +27,9 @@ from waiaas.migrations.version import schema_version
 from waiaas.paths import file_of
 from waiaas.progress import Progress, ProgressReporter
 
-# The end of the year 9999: no later time has a name in the backup's form, nor can the services read it.
+# The end of the year 9999: no later time can be in the backup's name, nor can the services read it.
 _LAST_SECOND = 253_402_300_799
-# After these the original itself may be in danger, so that a good copy is kept.
+# After these errors the original itself may be at risk, so a valid copy is kept.
 _KEEP_BACKUP_AFTER = frozenset({"io_error", "corrupt"})
 
 
@@ -52,7 +52,7 @@ class MigrationRun:
         return self
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        """End the thread before its database changes: a backup that is to be kept is finished, any other stopped."""
+        """End the thread before its database changes: a backup to be kept is completed, any other is stopped."""
         if self._background is not None:
             self.copy = self._background.end(stop=not _is_to_keep_backup(error))
 
@@ -62,9 +62,9 @@ class MigrationRun:
         return str(self.copy.path) if self.copy else None
 
     def start_backup(self, backup: Backup, now: Callable[[], int]) -> None:
-        """Before the first change: start the verified backup, or else a check of all pages; later calls do nothing.
+        """Before the first change, start the verified backup, or a check of all pages; later calls do nothing.
 
-        A thread does it if it can see the pages unchanged while the change is made; else it is done at once.
+        A thread does it if it can read the unchanged pages while the change is made; otherwise it is done at once.
         """
         if self._background is not None:
             self._background.raise_failure()
@@ -84,13 +84,13 @@ class MigrationRun:
             self._refuse_replaced()
 
     def finish(self) -> None:
-        """Before the commit: wait for the backup; refuse a database that was damaged, or that was replaced."""
+        """Before the commit, wait for the backup; refuse a database that is corrupt, or was replaced."""
         if self._background is not None:
             self._background.result()
         self._refuse_replaced()
 
     def file_in_use(self) -> WAIaaSError | None:
-        """Return a warning if programs had the file open at the start and have it still."""
+        """Return a warning if programs had the file open at the start and still have."""
         if self._file is None or not self._programs:
             return None
         programs = sorted(self._programs & programs_with(self._file))
@@ -116,7 +116,7 @@ class MigrationRun:
 
 @contextmanager
 def migration_run(migrator: VersionMigrator, reporter: ProgressReporter) -> Iterator[MigrationRun]:
-    """Hold the lock and the transaction; undo everything, the backup too, if the change is refused."""
+    """Hold the lock and the transaction; roll back everything, and remove the backup, if the change is refused."""
     database = migrator.database
     run: MigrationRun | None = None
     try:
@@ -155,9 +155,9 @@ def _only_upgrade(database: SqliteDatabase, reporter: ProgressReporter) -> Itera
 
 
 def _refuse_wrong_tables(migrator: VersionMigrator, version_before: int) -> None:
-    """Refuse tables that are not those of the version that was reached, as the file will hold them.
+    """Refuse tables that are not those of the version that was reached, as stored in the file.
 
-    SQLite is made to read the stored definitions again, so that they count and not what it remembers.
+    SQLite is made to read the stored definitions again, so that they count and not its cache.
     """
     version = schema_version(migrator.database)
     if version != version_before:
@@ -167,7 +167,7 @@ def _refuse_wrong_tables(migrator: VersionMigrator, version_before: int) -> None
 
 
 def _verify_foreign_keys(migrator: VersionMigrator) -> None:
-    """Refuse new violations; SQLite looks parents up by an index, so that a damaged one shows as a violation."""
+    """Refuse new violations; SQLite finds parents by an index, so a corrupt one appears as a violation."""
     try:
         migrator.verify_foreign_keys()
     except WAIaaSError:
@@ -184,7 +184,7 @@ def version_to_upgrade(database: SqliteDatabase) -> int:
 
 
 def seconds_of(clock: Callable[[], float]) -> int:
-    """Read a clock (Unix seconds), which must give a time of the years 1970 to 9999."""
+    """Read a clock (Unix seconds), which must return a time of the years 1970 to 9999."""
     now = clock()
     if not 0 <= now <= _LAST_SECOND:
         raise refusal("clock_unusable", time=now)
@@ -192,7 +192,7 @@ def seconds_of(clock: Callable[[], float]) -> int:
 
 
 def _is_at(database: SqliteDatabase, version: int) -> bool:
-    """Whether the file is known to be at a version: Ctrl-C during a commit is raised after it."""
+    """Return whether the file is known to be at a version: Ctrl-C during a commit is raised after it."""
     try:
         return schema_version(database) == version
     except WAIaaSError:
@@ -204,7 +204,7 @@ def _is_to_keep_backup(error: BaseException | None) -> TypeGuard[WAIaaSError]:
 
 
 def _discard(copy: Copy, error: BaseException, is_undone: bool) -> None:
-    """Remove the backup of a change that did not happen: it holds what the file itself holds."""
+    """Remove the backup of a change that was rolled back: it has the same content as the file."""
     if _is_to_keep_backup(error):
         error.details = {**(error.details or {}), "backup": str(copy.path)}
     elif is_undone and copy.is_new:

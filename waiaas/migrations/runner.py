@@ -206,7 +206,7 @@ def plan(database: Database, *, skip_orphans: bool = False) -> Plan:
 def _all_obstacles(
     migrator: VersionMigrator, pending: Sequence[Migration], forecasts: Sequence[Forecast]
 ) -> list[WAIaaSError]:
-    """What blocks the first step, what rows that the file has now block, and what the schema blocks in any step."""
+    """Yield what blocks the first step, what existing rows block, and what the schema blocks in any step."""
     found = [obstacle for migration in pending[:1] for obstacle in history.obstacles(migration, migrator)]
     foreseen = [obstacle for forecast in forecasts for obstacle in forecast.obstacles]
     ahead = obstacles_ahead(migrator.database, pending, migrator.options) if pending else []
@@ -227,7 +227,7 @@ def _place(obstacle: WAIaaSError) -> tuple[object, ...]:
 
 
 def _require_backup(backup: Backup) -> None:
-    """Refuse an empty path, which pathlib would take for the current folder, and what is not a path."""
+    """Refuse an empty path, which pathlib would treat as the current folder, and values that are not a path."""
     if backup == "":
         raise ValueError("backup is True, False or a path, and this path is empty")
     if not isinstance(backup, bool):
@@ -236,7 +236,7 @@ def _require_backup(backup: Backup) -> None:
 
 @contextmanager
 def _snapshot(database: SqliteDatabase) -> Iterator[None]:
-    """Read from one moment of the database, within the caller's transaction if there is one."""
+    """Read one snapshot of the database, in the caller's transaction if there is one."""
     if database.in_transaction() or database.connection().in_transaction:
         yield
         return
@@ -251,7 +251,7 @@ def _migrator(database: Database, options: Options, progress: ProgressCallback |
 
 
 def _undoable(version: int, to_version: int) -> list[tuple[Migration, _Undo]]:
-    """The versions to undo between two, newest first; refuses if one cannot be undone."""
+    """Return the versions to undo between two, newest first; refuse if one cannot be undone."""
     undone = [each for each in reversed(history.pending(to_version)) if version >= each.VERSION]
     steps = [(each, undo) for each in undone if (undo := history.undo(each))]
     if version < to_version or len(steps) < len(undone):
@@ -261,7 +261,7 @@ def _undoable(version: int, to_version: int) -> list[tuple[Migration, _Undo]]:
 
 @contextmanager
 def _step(migrator: VersionMigrator, version: int, description: str, steps: list[Step]) -> Iterator[None]:
-    """Run a version's change: measure it, and refuse with its version what it does not refuse itself."""
+    """Run a version's change: measure it, and add its version to errors that it does not handle."""
     started, rows = time.perf_counter(), migrator.result.rows_written
     migrator.version = version
     try:

@@ -163,7 +163,7 @@ def _move_to_server(
 
 
 def _obstacles(database: SqliteDatabase, connection: sqlite3.Connection, reporter: ProgressReporter) -> list[Obstacle]:
-    """Return what the server could not hold; a second processor looks for broken references meanwhile."""
+    """Return what the server could not store; a second processor looks for broken references meanwhile."""
     links = Background(lambda own_reporter: _wrong_links(database, own_reporter), reporter)
     is_done = False
     try:
@@ -188,7 +188,7 @@ def _refuse_filled(server: PostgresqlDatabase) -> None:
 
 @contextmanager
 def _unchanged(path: str) -> Iterator[Callable[[], None]]:
-    """Give a function that refuses a file to which another connection has written since the block began."""
+    """Yield a function that refuses a file to which another connection has written since the block began."""
     with open_read_only(path) as watcher:
         before = watcher.pragma("data_version")
 
@@ -201,7 +201,7 @@ def _unchanged(path: str) -> Iterator[Callable[[], None]]:
 
 @contextmanager
 def _latest(path: str, skip_orphans: bool, reporter: ProgressReporter) -> Iterator[tuple[SqliteDatabase, int]]:
-    """Open a file at the latest version to read it, or a copy that is upgraded; give the file's own version, too."""
+    """Open a file at the latest version to read it, or an upgraded copy; also yield the file's own version."""
     with open_read_only(path) as database:
         version = schema_version(database)
         if version == 0:
@@ -287,7 +287,7 @@ def _copy_to_server(
 
 
 def _set_next_number(server: PostgresqlDatabase, connection: sqlite3.Connection) -> None:
-    """Let the numbers of the audit log go on where the file's end: none is given twice."""
+    """Let the numbers of the audit log continue where the file's end, so that none is reused."""
     row = connection.execute("SELECT seq FROM main.sqlite_sequence WHERE name = 'audit_log'").fetchone()
     if row is not None and int(row[0]) > 0:
         sequence = "pg_get_serial_sequence('audit_log', 'id')"
@@ -348,7 +348,7 @@ def _move_to_file(server: PostgresqlDatabase, path: str, rehearse: bool, reporte
 
 @contextmanager
 def _new_file(path: str, rehearse: bool) -> Iterator[Any]:
-    """Give a new database at a path, or in a private folder for a rehearsal; it is removed if the block fails."""
+    """Yield a new database at a path, or in a private folder for a rehearsal; it is removed if the block fails."""
     folder = (
         tempfile.mkdtemp(prefix=".waiaas-move-", dir=os.path.dirname(os.path.realpath(path))) if rehearse else None
     )
@@ -399,7 +399,7 @@ def _copy_to_file(
 
 
 def _keep_next_number(server: PostgresqlDatabase, connection: sqlite3.Connection) -> None:
-    """Let the numbers of the audit log go on where the server's end."""
+    """Let the numbers of the audit log continue where the server's end."""
     (sequence,) = server.execute_sql("SELECT pg_get_serial_sequence('audit_log', 'id')").fetchone()
     last, is_used = server.execute_sql(f"SELECT last_value, is_called FROM {sequence}").fetchone()
     if is_used:

@@ -1,7 +1,7 @@
-"""What a SQLite file can hold and PostgreSQL cannot, named before anything is written.
+"""Values that a SQLite file can hold and PostgreSQL cannot, reported before anything is written.
 
-SQLite takes any value in any column: text where a number belongs, bytes where text belongs, a NUL within text, bytes
-that are not UTF-8, a reference to a row that does not exist.
+SQLite allows any value in any column: text instead of a number, bytes instead of text, a NUL within text, bytes that
+are not UTF-8, a reference to a row that does not exist.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from waiaas.models.postgresql import Column, Table, tables
 _LONGEST_KEY: Final = 1300
 _BYTES_OF_CHARACTER: Final = 4
 _ROWS_IN_BLOCK: Final = 500
-# So that the bytes of two texts are never one character.
+# So that the bytes of two texts never form one character.
 _BETWEEN_TEXTS: Final = "|"
 _LAST_ROWID: Final = 2**63 - 1
 _SHOWN_ROWS: Final = 20

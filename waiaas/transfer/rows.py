@@ -17,7 +17,7 @@ from waiaas.errors.driver import sqlite3
 from waiaas.models.postgresql import Column, Table
 
 _ROWS_AT_ONCE: Final = 2000
-# What stands for NULL, the end of a column and the end of a row until everything else is escaped. Text with a NUL is
+# Placeholders for NULL, the end of a column and the end of a row until everything else is escaped. Text with a NUL is
 # refused before; text with one of the others takes the slow path.
 _NULL, _COLUMN, _ROW = b"\0", b"\x1f", b"\x1e"
 _ESCAPES: Final = (
@@ -100,7 +100,7 @@ def _is_fraction(column: Column) -> bool:
 
 
 def _join(rows: Sequence[tuple[Any, ...]], columns: int, fractions: int) -> bytes | None:
-    """Return the lines of rows that SQLite has joined; None if a text has one of the separators."""
+    """Return the lines of rows that SQLite has joined; None if a text contains one of the separators."""
     if fractions:
         joined = _ROW.join([_COLUMN.join((row[0], *map(_fraction, row[1:]))) for row in rows])
     else:
@@ -108,7 +108,7 @@ def _join(rows: Sequence[tuple[Any, ...]], columns: int, fractions: int) -> byte
     if joined.count(_COLUMN) != len(rows) * (columns - 1) or joined.count(_ROW) != len(rows) - 1:
         return None
     for special, escaped in (*_ESCAPES, *_SEPARATORS):
-        # Most are not there, and looking costs less than replacing.
+        # Most are absent, and searching costs less than replacing.
         if special in joined:
             joined = joined.replace(special, escaped)
     return joined + b"\n"
