@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import get_context
 from threading import Barrier
 from typing import Any
 
 import pytest
 from support.concurrent_callers import new_session, new_wallet
+from support.postgresql_load import SESSIONS_PER_WALLET, load
 from support.service_set import ServiceSet
 
 from waiaas import WAIaaSError
@@ -150,3 +153,46 @@ def test_an_error_rolls_back_its_own_block(services: Services) -> None:
         with pytest.raises(KeyError):
             write_and_fail("inside")
     assert [wallet.name for wallet in services.wallets.list().items] == ["around"]
+
+
+def broken_invariants(database: PostgresqlDatabase) -> list[str]:
+    """Name what no changes may leave behind."""
+    statements = {
+        "a living session without exactly one default": (
+            "SELECT id FROM sessions s WHERE revoked_at IS NULL AND 1 <>"
+            " (SELECT count(*) FROM session_wallets l WHERE l.session_id = s.id AND l.is_default = 1)"
+        ),
+        "a link to a terminated wallet": (
+            "SELECT 1 FROM session_wallets l JOIN wallets w ON w.id = l.wallet_id WHERE w.status = 'TERMINATED'"
+        ),
+        "a wallet with too many sessions": (
+            "SELECT wallet_id FROM session_wallets l JOIN sessions s ON s.id = l.session_id"
+            f" WHERE s.revoked_at IS NULL GROUP BY wallet_id HAVING count(*) > {SESSIONS_PER_WALLET}"
+        ),
+    }
+    return [name for name, statement in statements.items() if database.execute_sql(statement).fetchall()]
+
+
+# What the rules refuse when callers meet on the same rows.
+REFUSED_BY_RULES = {
+    *("SESSION_NOT_FOUND", "SESSION_LIMIT_EXCEEDED", "WALLET_TERMINATED", "WALLET_ALREADY_LINKED", "done"),
+    *("WALLET_ACCESS_DENIED", "SESSION_REQUIRES_WALLET", "CANNOT_REMOVE_DEFAULT_WALLET"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("level", [None, "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])
+def test_processes_at_once_break_no_invariant(postgresql: PostgresqlDatabase, postgresql_url: str, level: str) -> None:
+    """Eight processes change the same few rows, alone or in transactions of their own at every isolation level.
+
+    Outside of a transaction of its own, no caller sees a conflict or a deadlock.
+    """
+    with get_context("spawn").Pool(8) as pool:
+        calls = [(postgresql_url, seed, 40, level, NOW) for seed in range(8)]
+        outcomes = sum(pool.starmap(load, calls), Counter())
+    assert broken_invariants(postgresql) == []
+    assert outcomes["done"] > 50
+    others = outcomes.keys() - REFUSED_BY_RULES
+    assert others <= ({"transaction_conflict", "SerializationFailure", "OperationalError"} if level else set()), (
+        outcomes
+    )
