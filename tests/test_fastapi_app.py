@@ -294,6 +294,16 @@ class TestRefusals:
         assert str(path) in caplog.text
         path.with_name("elsewhere.db").rename(path)
 
+    def test_health(self, client: TestClient, database: waiaas.Database, path: Path) -> None:
+        """A monitor gets 200 from a locked system, and 503 if the database cannot be used."""
+        database.kill_switch.activate(actor="sam")
+        answer = client.get("/health")
+        assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+        path.rename(path.with_name("elsewhere.db"))
+        answer = client.get("/health")
+        assert (answer.status_code, answer.json()) == (503, {"status": "error"})
+        path.with_name("elsewhere.db").rename(path)
+
     def test_a_route_that_does_not_exist(self, client: TestClient) -> None:
         """Refusals of the framework are JSON too."""
         missing, wrong = client.get("/v1/nothing"), client.put("/v1/wallet/address")

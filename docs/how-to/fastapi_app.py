@@ -87,8 +87,15 @@ def require_administrator(
         )
 
 
+monitor = fastapi.APIRouter()
 agent = fastapi.APIRouter(prefix="/v1")
 administrator = fastapi.APIRouter(prefix="/v1", dependencies=[Depends(require_administrator)])
+
+
+@monitor.get("/health")
+def show_health(database: Database) -> JSONResponse:
+    is_ok = database.health().ok
+    return JSONResponse({"status": "ok" if is_ok else "error"}, 200 if is_ok else 503)
 
 
 @agent.get("/wallet/address")
@@ -264,6 +271,7 @@ def create_app(
     app = fastapi.FastAPI(lifespan=lifespan)
     app.state.is_master_password = is_master_password
     app.state.keystore = keystore
+    app.include_router(monitor)
     app.include_router(agent)
     app.include_router(administrator)
     app.add_exception_handler(waiaas.WAIaaSError, answer_error)
