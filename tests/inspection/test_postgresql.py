@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from support.old_files import make_file
 from support.postgresql_server import Databases
 
+import waiaas
 from waiaas import WAIaaSError
 from waiaas.backends.postgresql import PostgresqlDatabase, open_database
 from waiaas.inspection.check import check
 from waiaas.inspection.report import Finding
 from waiaas.transfer import move
 
+GRANTS = Path(__file__).parents[2] / "docs" / "how-to" / "postgresql" / "grants.sql"
 ROWS = (
     "INSERT INTO wallets (id, name, chain, environment, public_key, created_at, updated_at)"
     " VALUES ('w', 'n', 'solana', 'mainnet', 'k', 1, 1), ('x', 'n', 'solana', 'mainnet', 'l', 1, 1)",
@@ -225,3 +229,39 @@ def test_nothing_is_changed(postgresql: PostgresqlDatabase) -> None:
     """The check uses a read-only transaction, so a reader's rights are enough."""
     postgresql.execute_sql("SET default_transaction_read_only = on")
     assert check(postgresql).ok
+
+
+def test_the_grants_of_the_guide_are_enough(databases: Databases) -> None:
+    """A role that may not change tables runs the service and the check; another one only reads."""
+    roles = ("app", "auditor")
+    with databases.new() as url:
+        name = url.rsplit("/", 1)[1]
+        unique = {role: f"{role}_{name}" for role in roles}
+        grants = GRANTS.read_text("utf-8")
+        for role, role_name in unique.items():
+            databases.execute(f"CREATE ROLE {role_name} LOGIN PASSWORD 'pass'", name)
+            grants = re.sub(rf"\bTO (.*)\b{role}\b", rf"TO \1{role_name}", grants)
+        databases.execute(grants, name)
+        app, auditor = (
+            urlsplit(url)._replace(netloc=f"{role}:pass@{urlsplit(url).netloc.rpartition('@')[2]}").geturl()
+            for role in unique.values()
+        )
+        try:
+            with waiaas.connect(app) as database:
+                wallet = database.wallets.create(
+                    name="n", chain="solana", environment="mainnet", public_key="k", actor="sam"
+                )
+                session = database.sessions.create(wallet_ids=[wallet.id], actor="sam")
+                assert database.sessions.authorize(session.token, must_be_active=False).session_id == session.id
+                database.wallets.terminate(wallet.id, actor="sam")
+                with database.transaction():
+                    database.kill_switch.activate(actor="sam")
+                    database.kill_switch.recover(actor="sam")
+            for each in (app, auditor):
+                assert waiaas.check(each).findings == []
+            with pytest.raises(WAIaaSError) as caught, waiaas.connect(auditor) as database:
+                database.kill_switch.activate(actor="sam")
+            assert caught.value.reason == "insufficient_privilege"
+        finally:
+            for role_name in unique.values():
+                databases.execute(f"DROP OWNED BY {role_name}; DROP ROLE {role_name}", name)

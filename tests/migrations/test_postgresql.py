@@ -88,6 +88,20 @@ def test_an_older_database_is_upgraded_once(postgresql: PostgresqlDatabase) -> N
     assert read_version(postgresql, latest=20) == 20
 
 
+def test_an_upgraded_database_equals_a_new_one(databases: Databases) -> None:
+    """From version 19 as it was, the statements of all later versions lead to the tables that are created today."""
+    with databases.new() as new_url, databases.new(empty=True) as old_url:
+        new, old = open_database(new_url), open_database(old_url)
+        for statement in FROZEN.read_text("utf-8").split(";\n")[:-1]:
+            old.execute_sql(statement)
+        old.execute_sql("INSERT INTO schema_version VALUES (19, 1, '')")
+        create_or_upgrade(old)
+        assert catalog(old) == catalog(new)
+        assert read_version(old) == read_version(new)
+        for database in (new, old):
+            database.close_all()
+
+
 def test_an_upgrade_is_all_or_nothing(postgresql: PostgresqlDatabase) -> None:
     """If a statement fails, the database keeps its old version and its old tables."""
     before = catalog(postgresql)
