@@ -51,13 +51,20 @@ class JunctionOperations(TableOperations):
         """
         source = self.table(table)
         name = self.column_of(source, column)
-        wanted = f"{quote(name)} IS NOT NULL AND ({where})"
-        expected = self.count(source.name, wanted)
         self._create_or_use(junction, definition, indexes)
         # Dropped first, the old index leaves its pages to the new table.
         for index in drop_indexes:
             self.drop_index_over(source.name, index, [name]).run()
         self.watch_foreign_keys(junction, new=True)
+        self._fill(source, junction, fill, f"{quote(name)} IS NOT NULL AND ({where})")
+        self.report_progress(f"indexing {junction}")
+        for statement in indexes:
+            # One sort for the whole index costs less than a place in it for each row.
+            self.database.execute_sql(statement)
+        self.drop_column(source.name, name).run()
+
+    def _fill(self, source: Table, junction: str, fill: Mapping[str, str], wanted: str) -> None:
+        expected = self.count(source.name, wanted)
         self.report_progress(f"filling {junction}", 0, expected)
         # In key order every page of the new table and of its key's index is written once, whatever the old order.
         # NOT INDEXED: the values come from the rows, and never from an index that may be damaged.
@@ -71,13 +78,8 @@ class JunctionOperations(TableOperations):
         self.report_progress(f"filling {junction}", created, expected)
         if created != expected:
             raise refusal("rows_lost", table=junction, before=expected, after=created)
-        self.report_progress(f"indexing {junction}")
-        for statement in indexes:
-            # One sort for the whole index costs less than a place in it for each row.
-            self.database.execute_sql(statement)
         self.result.links_created += created
         self.result.rows_written += created
-        self.drop_column(source.name, name).run()
 
     @operation
     def absorb_junction(
