@@ -44,6 +44,7 @@ def write(results: Path) -> None:
         "fidelity": _fidelity,
         "startup": _startup,
         "hot_path": _hot_path,
+        "writes": _writes,
         "mixed_load": _mixed_load,
     }
     for name, make in makers.items():
@@ -215,6 +216,14 @@ def _hot_path(result: dict[str, Any]) -> list[str]:
         loading,
         found if result["scans"] else scans,
     ]
+
+
+def _writes(result: dict[str, Any]) -> list[str]:
+    rows = [
+        [name, f"{found['plain']:.0f}", f"{found['waiaas']:.0f}", f"{found['ratio']:.2f}"]
+        for name, found in result["operations"].items()
+    ]
+    return [_table(["", "Plain sqlite3 (µs)", "waiaas (µs)", "Ratio"], rows)]
 
 
 def _mixed_load(result: dict[str, Any]) -> list[str]:

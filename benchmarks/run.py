@@ -22,13 +22,16 @@ import migration
 import mixed_load
 import report
 import startup
+import writes
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=["migration", "fidelity", "startup", "hot_path", "mixed_load"])
+    parser.add_argument(
+        "--only", nargs="+", choices=["migration", "fidelity", "startup", "hot_path", "writes", "mixed_load"]
+    )
     parser.add_argument("--sizes", type=_numbers, default=[10_000, 100_000, 1_000_000], help="sessions of `migration`")
     parser.add_argument("--rounds", type=int, default=5, help="runs of each tool, after one to warm up")
     parser.add_argument("--sessions", type=int, default=100_000, help="sessions of the other benchmarks")
@@ -42,6 +45,7 @@ def main() -> None:
             "fidelity": lambda: fidelity.run(folder),
             "startup": lambda: startup.run(options.sessions, options.rounds, folder),
             "hot_path": lambda: hot_path.run(options.sessions, 10 * options.rounds, folder),
+            "writes": lambda: writes.run(options.sessions, 5 * options.rounds, folder),
             "mixed_load": lambda: mixed_load.run(options.sessions, options.seconds, folder),
         }
         for job in options.only or jobs:

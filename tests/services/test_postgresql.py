@@ -196,3 +196,27 @@ def test_processes_at_once_break_no_invariant(postgresql: PostgresqlDatabase, po
     assert others <= ({"transaction_conflict", "SerializationFailure", "OperationalError"} if level else set()), (
         outcomes
     )
+
+
+def test_a_change_takes_few_round_trips(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside BEGIN and COMMIT, creating a session takes five statements, linking and renewing take four."""
+    a, b, c = map(services.wallet, "abc")
+    session = services.session(a)
+    services.sessions.authenticate(session.token)
+    statements: list[str] = []
+    execute = services.database.execute_sql
+
+    def count(sql: str, parameters: Any = None) -> Any:
+        statements.append(sql)
+        return execute(sql, parameters)
+
+    monkeypatch.setattr(services.database, "execute_sql", count)
+    counts = {}
+    services.session(b, c)
+    counts["create"] = len(statements)
+    services.links.link(session.id, c, actor="admin")
+    counts["link"] = len(statements) - sum(counts.values())
+    services.now += 2_000_000
+    services.sessions.renew(session.token, actor="admin")
+    counts["renew"] = len(statements) - sum(counts.values())
+    assert counts == {"create": 5, "link": 4, "renew": 4}, statements
