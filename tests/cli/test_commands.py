@@ -51,7 +51,7 @@ WITH_A_PATH = [
     for name in COMMANDS
     if name not in ("demo", "restore") and any(each.name == "path" for each in command_named(name).params)
 ]
-# `backups` reads names only: it also lists the backups of a file that is lost.
+# `backups` only reads names, so it also lists the backups of a lost file.
 ON_A_FILE = [name for name in WITH_A_PATH if name not in ("init", "backups")]
 OLD_WALLET, OTHER_WALLET = wallet_id(1), wallet_id(5)
 UPGRADE_KEYS = {"from_version", "to_version", "applied", "links_created", "sessions_without_wallet", "backup"}
@@ -1076,15 +1076,15 @@ class TestDemo:
         assert run("check", path).exit_code == run("status", path).exit_code == 0
         assert run("status", backup).exit_code == 3
 
-    def test_sessions_are_alive(self, tmp_path: Path) -> None:
-        """The sessions of the demo can still be used and changed."""
+    def test_sessions_are_active(self, tmp_path: Path) -> None:
+        """The sessions of the demo are active and can be changed."""
         path = tmp_path / "demo.db"
         run("demo", path)
         listed = only_object(run("sessions", "list", path, "--json").stdout)["sessions"]
         assert [session["status"] for session in listed] == ["ACTIVE"] * 12
 
     def test_leaves_an_old_file(self, tmp_path: Path) -> None:
-        """With --version 18 it only creates a file, which can be upgraded."""
+        """With --version 18 it only creates an old file, which can be upgraded."""
         path = tmp_path / "old.db"
         text = run("demo", "--version", "18", path)
         assert text.stdout.splitlines()[-1] == f"What to do: waiaas plan {path}"
@@ -1096,8 +1096,8 @@ class TestDemo:
         }
 
     @pytest.mark.parametrize("arguments", [["--version", "18"], ["--version", "17", "old.db"]])
-    def test_what_it_cannot_leave(self, arguments: list[str]) -> None:
-        """A file without a path, or of another version, is wrong usage."""
+    def test_invalid_versions(self, arguments: list[str]) -> None:
+        """--version without a path, or with another version, is a usage error."""
         assert run("demo", *arguments).exit_code == 2
 
 

@@ -17,8 +17,8 @@ def path(tmp_path: Path) -> Path:
     return make_file(tmp_path / "wallets.db", 19)
 
 
-def test_a_backup_is_written_listed_and_restored(path: Path) -> None:
-    """The answers name version, size and path of the backup, and where the file before is."""
+def test_a_backup_is_created_listed_and_restored(path: Path) -> None:
+    """The output contains version, size and path of the backup, and the path of the replaced file."""
     before = dump(path)
     written = run("backup", path)
     (backup,) = path.parent.glob("wallets.db.v19-*.backup")
@@ -31,8 +31,8 @@ def test_a_backup_is_written_listed_and_restored(path: Path) -> None:
     assert dump(path) == before
 
 
-def test_with_json_each_answer_is_an_object(path: Path) -> None:
-    """The objects have what the lines have."""
+def test_json_output_is_an_object(path: Path) -> None:
+    """With --json each output is an object with the same content."""
     backup = only_object(run("backup", path, "--json").stdout)
     assert (backup["version"], backup["is_removed"]) == (19, False)
     assert only_object(run("backups", path, "--json").stdout)["backups"] == [backup]
@@ -41,8 +41,8 @@ def test_with_json_each_answer_is_an_object(path: Path) -> None:
     assert only_object(run("health", path, "--json").stdout)["ok"] is True
 
 
-def test_nothing_is_removed_without_an_answer(path: Path) -> None:
-    """Without a terminal and without `--yes`, a restore or the removal of old backups is refused."""
+def test_nothing_is_removed_without_confirmation(path: Path) -> None:
+    """Without a terminal and without `--yes`, restoring, and removing old backups, are refused."""
     backup = waiaas.backup(path, clock=lambda: 1_800_000_000).path
     waiaas.restore(path, backup)
     before = files(path.parent)
@@ -56,7 +56,7 @@ def test_nothing_is_removed_without_an_answer(path: Path) -> None:
 
 
 def test_health_has_an_exit_code_of_its_own(path: Path) -> None:
-    """0 for a database that is fit for work, 5 for any other, with the reason in the language that was asked for."""
+    """The exit code is 0 for a healthy database and 5 for any other, with the reason in the requested language."""
     old = make_file(path.with_name("old.db"), 18)
     fit, older, missing = run("health", path), run("health", old), run("health", "missing.db", "--lang", "ko")
     assert (fit.exit_code, older.exit_code, missing.exit_code) == (0, 5, 5)
@@ -67,7 +67,7 @@ def test_health_has_an_exit_code_of_its_own(path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["upgrade", "downgrade"])
-def test_the_backup_of_a_change_goes_where_it_is_wanted(tmp_path: Path, command: str) -> None:
+def test_the_backup_of_a_change_has_the_given_path(tmp_path: Path, command: str) -> None:
     """`--backup` names the backup or its folder, and excludes `--no-backup`."""
     path = make_file(tmp_path / "wallets.db", 18 if command == "upgrade" else 19)
     before = dump(path)

@@ -1,4 +1,4 @@
-"""Commands on PostgreSQL databases, `waiaas move` among them."""
+"""Commands on PostgreSQL databases, including `waiaas move`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_there_and_back(file: Path, url: str, tmp_path: Path) -> None:
+def test_move_to_a_server_and_back(file: Path, url: str, tmp_path: Path) -> None:
     """The URL comes from the argument or from the environment, and its password is never printed."""
     there = run("move", file, WAIAAS_DATABASE=url)
     assert (there.exit_code, there.stderr) == (0, "")
@@ -76,7 +76,7 @@ def test_usage_errors(arguments: tuple[str, ...]) -> None:
 
 
 def test_commands_take_a_url(url: str) -> None:
-    """Each command on a file works on a server, named by the argument or the environment, without its password."""
+    """Each command on a file also works on a server from the argument or the environment, without its password."""
     outputs = []
 
     def answer(*arguments: str, code: int = 0) -> str:

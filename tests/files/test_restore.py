@@ -37,7 +37,7 @@ def keys(path: Path) -> set[str]:
 
 
 def reason_of_restore(path: Path, backup: Path) -> str | None:
-    """The reason with which a restore is refused; the files of the folder stay the same."""
+    """Return the reason with which a restore is refused, and assert that the folder's files are unchanged."""
     before = files(path.parent)
     with pytest.raises(WAIaaSError) as caught:
         waiaas.restore(path, backup)
@@ -55,14 +55,14 @@ class TestBackup:
         assert (dump(backup.path), mode(backup.path)) == (dump(path), 0o640)
 
     def test_of_a_file_in_use_has_what_is_committed(self, path: Path) -> None:
-        """Rows in the log are in the backup; those of an open transaction are not, and it goes on."""
+        """The backup has the rows in the log, but not those of an open transaction, which continues."""
         with plain(path, "BEGIN IMMEDIATE", "INSERT INTO wc_store VALUES ('logged', '')") as writer:
             backup = waiaas.backup(path)
             writer.execute("COMMIT")
         assert (keys(backup.path), keys(path)) == ({"before"}, {"before", "logged"})
 
-    def test_takes_any_target(self, path: Path, tmp_path: Path) -> None:
-        """A `Database` or a Peewee database is backed up as its file is, to a path or into a folder."""
+    def test_accepts_any_target(self, path: Path, tmp_path: Path) -> None:
+        """The file of a `Database` or a Peewee database is backed up to a path or into a folder."""
         (tmp_path / "in").mkdir()
         with waiaas.connect(path) as database:
             first = waiaas.backup(database, tmp_path / "copy.db")
@@ -71,7 +71,7 @@ class TestBackup:
         assert keys(first.path) == keys(second.path) == {"before"}
 
     def test_is_refused_without_a_file(self) -> None:
-        """A database in memory has nothing that could be copied."""
+        """A backup of an in-memory database is refused, because there is no file to copy."""
         with waiaas.connect(":memory:") as database, pytest.raises(WAIaaSError) as caught:
             waiaas.backup(database)
         assert caught.value.reason == "needs_file"
@@ -79,7 +79,7 @@ class TestBackup:
 
 class TestBackups:
     def test_are_listed_and_removed(self, path: Path) -> None:
-        """The newest come first; `keep` removes all others, and nothing with another name."""
+        """The newest come first; `keep` removes all other backups, and no file with another name."""
         made = [waiaas.backup(path, clock=lambda now=NOW + day * 86400: now) for day in range(3) if put_day(path, day)]
         path.with_name("wallets.db.v19-copy.backup").touch()
         path.with_name("other.db.v19-20270115T080000Z.backup").touch()
@@ -105,8 +105,8 @@ def put_day(path: Path, day: int) -> bool:
 
 class TestRestore:
     @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
-    def test_puts_the_backup_in_the_place_of_the_file(self, tmp_path: Path, wal: bool) -> None:
-        """The file is the backup again, with its own mode; what was written since is in the file that is kept."""
+    def test_replaces_the_file_with_the_backup(self, tmp_path: Path, wal: bool) -> None:
+        """The file equals the backup, with its own mode; later writes are in the replaced file, which is kept."""
         path = make_file(tmp_path / "wallets.db", 19, wal=wal)
         put(path, "before")
         backup = waiaas.backup(path).path
@@ -118,8 +118,8 @@ class TestRestore:
         assert keys(Path(str(report.kept))) == {"before", "after"}
         assert set(files(tmp_path)) == {"wallets.db", backup.name, NAME}
 
-    def test_takes_an_upgrade_back(self, v18: Path) -> None:
-        """The backup that an upgrade made brings the old version back."""
+    def test_undoes_an_upgrade(self, v18: Path) -> None:
+        """The backup of an upgrade restores the old version."""
         before = dump(v18)
         report = waiaas.upgrade(v18)
         assert report.backup is not None
@@ -128,7 +128,7 @@ class TestRestore:
         assert waiaas.upgrade(v18).applied == [19]
 
     def test_keeps_the_log_of_a_killed_daemon(self, tmp_path: Path) -> None:
-        """Rows that are in the log alone are in the file that is kept, and not in the restored one."""
+        """Rows that are only in the log are in the replaced file, and not in the restored one."""
         backup = make_file(tmp_path / "backup.db", 19)
         put(backup, "before")
         path = killed(
@@ -141,8 +141,8 @@ class TestRestore:
         assert (keys(path), keys(Path(str(kept)))) == ({"before"}, {"logged"})
 
     @pytest.mark.parametrize("content", [None, b"", b"not a database", b"SQLite format 3\0" + bytes(4096)])
-    def test_replaces_what_cannot_be_read(self, path: Path, content: bytes | None) -> None:
-        """A missing, empty or damaged file is replaced; a damaged one is kept under a name that says so."""
+    def test_replaces_unreadable_files(self, path: Path, content: bytes | None) -> None:
+        """A missing, empty or corrupt file is replaced; a corrupt one is kept under a name that indicates it."""
         backup = waiaas.backup(path).path
         path.unlink()
         if content is not None:
@@ -154,7 +154,7 @@ class TestRestore:
         assert kept is None or Path(kept).read_bytes() == content
 
     def test_is_refused_while_this_program_has_the_file_open(self, path: Path) -> None:
-        """A connection of this process would go on in the file that was replaced."""
+        """The restore is refused, because a connection of this process would continue to use the replaced file."""
         backup = waiaas.backup(path).path
         with waiaas.connect(path):
             with pytest.raises(WAIaaSError) as caught:
@@ -181,15 +181,15 @@ except waiaas.WAIaaSError as error:
         assert keys(path) == {"before"}
 
     def test_is_refused_during_a_transaction(self, path: Path) -> None:
-        """A file that another connection writes is not replaced."""
+        """A file that another connection is writing is not replaced."""
         backup = waiaas.backup(path).path
         code = "import sys, waiaas; waiaas.restore(*sys.argv[1:])"
         with plain(path, "BEGIN IMMEDIATE"), pytest.raises(AssertionError, match=r"has .*wallets\.db open|is locked"):
             run_python(code, path, backup)
         assert keys(path) == {"before"}
 
-    def test_refuses_what_is_not_a_backup(self, path: Path, tmp_path: Path) -> None:
-        """A damaged backup, another program's file, an empty or a missing one: nothing is changed."""
+    def test_refuses_files_that_are_not_backups(self, path: Path, tmp_path: Path) -> None:
+        """A corrupt backup, another program's file, an empty or a missing one is refused, and nothing is changed."""
         damaged = Path(shutil.copy(waiaas.backup(path).path, tmp_path / "damaged.db"))
         with open(damaged, "r+b") as file:
             file.seek(20_000)
@@ -203,14 +203,14 @@ except waiaas.WAIaaSError as error:
         assert reason_of_restore(path, tmp_path / "missing.db") == "file_not_found"
 
     def test_refuses_to_replace_the_file_of_another_program(self, path: Path, tmp_path: Path) -> None:
-        """A path with a slip of the pen does not cost another program its file."""
+        """A mistyped path does not replace another program's file."""
         backup = waiaas.backup(path).path
         other = tmp_path / "other.db"
         execute(other, "CREATE TABLE notes (text)")
         assert reason_of_restore(other, backup) == "other_program"
 
     def test_a_log_without_its_file_is_refused(self, path: Path) -> None:
-        """A log whose file is lost would become a part of the restored file."""
+        """The restore is refused, because the log of a lost file would become a part of the restored one."""
         backup = waiaas.backup(path).path
         path.unlink()
         Path(f"{path}-wal").write_bytes(b"log")

@@ -1,4 +1,4 @@
-"""The health of a database: what a monitor asks every few seconds."""
+"""The health of a database, for monitors that request it every few seconds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def now() -> float:
 
 
 def test_of_a_file_in_use(tmp_path: Path) -> None:
-    """Version, lock, log, room, backup, sessions and kill switch are reported, and survive JSON."""
+    """Version, lock, log, free space, backup, sessions and kill switch are reported, and are plain JSON."""
     path = tmp_path / "wallets.db"
     with waiaas.connect(path, clock=now) as database:
         wallet = database.wallets.create(
@@ -47,7 +47,7 @@ def test_of_a_file_in_use(tmp_path: Path) -> None:
 
 
 def test_of_a_locked_file(tmp_path: Path) -> None:
-    """A write lock that is not free within a second is not waited for."""
+    """A write lock that is not free within a second is reported without further waiting."""
     path = make_file(tmp_path / "wallets.db", 19, wal=True)
     with plain(path, "BEGIN IMMEDIATE"):
         found = waiaas.health(path)
@@ -55,7 +55,7 @@ def test_of_a_locked_file(tmp_path: Path) -> None:
 
 
 def test_of_an_older_file(v18: Path) -> None:
-    """An older version is not fit for work, and is not upgraded."""
+    """A database of an older version is not healthy, and is not upgraded."""
     before = files(v18.parent)
     found = waiaas.health(v18)
     assert (found.ok, found.version, found.live_sessions, found.error) == (False, 18, None, None)
@@ -63,8 +63,8 @@ def test_of_an_older_file(v18: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"not a database"])
-def test_of_what_is_not_a_database(tmp_path: Path, content: bytes | None) -> None:
-    """What cannot be opened is not an exception, but a health with an error."""
+def test_of_files_that_are_not_databases(tmp_path: Path, content: bytes | None) -> None:
+    """A database that cannot be opened raises nothing, but its health has an error."""
     path = tmp_path / "wallets.db"
     if content is not None:
         path.write_bytes(content)
@@ -76,7 +76,7 @@ def test_of_what_is_not_a_database(tmp_path: Path, content: bytes | None) -> Non
 
 
 def test_of_a_database_in_memory() -> None:
-    """A database in memory has neither log nor disk."""
+    """An in-memory database has neither log nor disk."""
     with waiaas.connect(":memory:") as database:
         found = database.health()
     assert (found.ok, found.log_size, found.free_room, found.last_backup) == (True, None, None, None)
@@ -84,7 +84,7 @@ def test_of_a_database_in_memory() -> None:
 
 @pytest.mark.slow
 def test_of_a_database_on_a_server(databases: Databases) -> None:
-    """A server has no log file, but sessions, a version and a kill switch."""
+    """A server has no log file, but it has sessions, a version and a kill switch."""
     with databases.new() as url:
         found = waiaas.health(url)
     assert (found.ok, found.version, found.live_sessions, found.kill_switch) == (True, 19, 0, "ACTIVE")

@@ -46,7 +46,7 @@ def first_scene(tmp_path_factory: pytest.TempPathFactory, new_file: Path) -> Sce
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each test of the services on both engines, unless it is marked as one about SQLite."""
+    """Run each test of the services on both engines, unless it is marked as specific to SQLite."""
     if "engine" in metafunc.fixturenames:
         is_about_sqlite = metafunc.definition.get_closest_marker("sqlite") is not None
         metafunc.parametrize("engine", ["sqlite"] if is_about_sqlite else ["sqlite", "postgresql"])
@@ -54,14 +54,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def server_url(databases: Databases) -> Iterator[str]:
-    """A PostgreSQL database for all tests of this process, one after another."""
+    """A PostgreSQL database that all tests of this process use in turn."""
     with databases.new() as url:
         yield url
 
 
 @pytest.fixture
 def app(engine: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Application]:
-    """The services on a database of their own: a new one, or that of a scene for a test with a scene."""
+    """The services on a new database, or on that of a scene for a test with a scene."""
     if engine == "postgresql":
         url = request.getfixturevalue("server_url")
         server = ServerApplication(url, open_database(url))

@@ -1,4 +1,4 @@
-"""The services on PostgreSQL: a whole life, races of threads, and errors in a caller's transaction."""
+"""The services on PostgreSQL: the lifecycle of a session, races of threads, and errors in a caller's transaction."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class Application(ServiceSet):
         self._made = 0
 
     def other(self) -> Application:
-        """Return the services on a connection of its own to the same database."""
+        """Return the services on a separate connection to the same database."""
         return Application(self.path, self.clock)
 
     def wallet(self, **changes: Any) -> str:
@@ -115,7 +115,7 @@ class Application(ServiceSet):
 
 
 class ServerApplication(Application):
-    """A PostgreSQL database with all services on it; it has a connection of its own to look at the rows."""
+    """A PostgreSQL database with all services on it, and a separate connection to read the rows."""
 
     def __init__(
         self,
@@ -142,7 +142,7 @@ class ServerApplication(Application):
         return {table: self.query(f"SELECT * FROM {table} ORDER BY 1, 2") for table in TABLES}
 
     def empty(self) -> None:
-        """Delete every row but those of the schema version."""
+        """Delete all rows except those of the schema version."""
         self._reader.execute("; ".join(f"DELETE FROM {table}" for table in reversed(TABLES)))
         self._reader.execute("SELECT setval(pg_get_serial_sequence('audit_log', 'id'), 1, false)")
 

@@ -13,16 +13,16 @@ from support.service_set import ServiceSet
 from waiaas import WAIaaSError
 from waiaas.backends.postgresql import PostgresqlDatabase, open_database
 
-# No run waits on purpose: this only ends one in which something is wrong.
+# No run waits on purpose: this only ends a run that hangs.
 _TOO_LONG = 60
-# Seconds until the server is asked whether a statement waits for a lock.
+# Seconds before the server is asked whether a statement waits for a lock.
 _ASK_AFTER = 0.004
 
 Operation = Callable[[ServiceSet], object]
 
 
 class Caller:
-    """A thread with a connection and services of its own, that stops before each statement."""
+    """A thread with its own connection and services, which stops before each statement."""
 
     def __init__(self, url: str, clock: Callable[[], float], **settings: int) -> None:
         self.database: PostgresqlDatabase = open_database(url, busy_timeout=_TOO_LONG)
@@ -40,7 +40,7 @@ class Caller:
         self._thread.start()
 
     def start(self, operation: Operation) -> None:
-        """Begin an operation, and wait until it stops before its first statement."""
+        """Start an operation, and wait until it stops before its first statement."""
         self.state = "running"
         self._operations.put((operation, True))
         assert self._wait(_TOO_LONG)
@@ -115,7 +115,7 @@ class Caller:
 def run_in_order(
     callers: Sequence[Caller], operations: Sequence[Operation], choices: Sequence[int], server: psycopg.Connection[Any]
 ) -> list[tuple[int, Sequence[int]]]:
-    """Run one operation by each caller, and return who ran each statement, and who else could have run one.
+    """Run one operation per caller, and return who ran each statement, and who else could have run one.
 
     The first statements are run by the callers in `choices`; after them, each caller runs as long as it can.
     """
@@ -134,7 +134,7 @@ def run_in_order(
         trace.append((running, able))
         callers[running].step()
         callers[running].settle(server)
-        # What this statement has committed may let the other go on.
+        # The commit of this statement may unblock the other caller.
         callers[1 - running].settle(server)
     return trace
 
@@ -161,7 +161,7 @@ def orders(
 
 
 def _switches(choices: Sequence[int], trace: Sequence[tuple[int, Sequence[int]]]) -> int:
-    """Count how often a caller that could run is left for the other."""
+    """Count how often the other caller takes over from one that could run."""
     return sum(
         before != choice and before in able
         for before, choice, (_, able) in zip(choices, choices[1:], trace[1:], strict=False)
