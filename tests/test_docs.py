@@ -9,17 +9,22 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from click.testing import CliRunner
-from peewee import SqliteDatabase
+from peewee import Database
 
 import waiaas
 from waiaas import demo, schemas
+from waiaas.backends.postgresql import PostgresqlDatabase
 from waiaas.cli import main
 from waiaas.ddl import LosslessMigrator
 from waiaas.demo import make_version_18
+from waiaas.migrations.postgresql import PostgresqlMigration, create_or_upgrade
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -31,6 +36,7 @@ PAGES_WITH_EXAMPLES = [
 #: Files that must exist before the first example of a page.
 PREPARED: dict[str, Callable[[], object]] = {
     "how-to/bad-days.rst": lambda: demo.run(Path("wallets.db")),
+    "how-to/postgresql.rst": lambda: demo.run(Path("wallets.db")),
     "how-to/upgrade-a-file.rst": lambda: make_version_18(Path("wallets.db")),
 }
 JSON_COMMANDS = [name for name, command in main.commands.items() if any(p.name == "as_json" for p in command.params)]
@@ -88,11 +94,17 @@ def test_every_python_block_of_the_readme_is_an_example() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PAGES_WITH_EXAMPLES)
-def test_the_examples_of_a_page_run(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_examples_of_a_page_run(
+    name: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     """A page's examples, in Python or shell, have the documented output line by line."""
     monkeypatch.syspath_prepend(PAGES[name].parent)
     PREPARED.get(name, lambda: None)()
-    run_examples(PAGES[name].read_text("utf-8"), name)
+    with ExitStack() as stack:
+        if name == "how-to/postgresql.rst":
+            url = stack.enter_context(request.getfixturevalue("databases").new(empty=True))
+            monkeypatch.setenv("WAIAAS_DATABASE", url)
+        run_examples(PAGES[name].read_text("utf-8"), name)
 
 
 def test_pages_with_examples_are_found() -> None:
@@ -107,6 +119,7 @@ def test_pages_with_examples_are_found() -> None:
         "how-to/flask.rst",
         "how-to/junction.rst",
         "how-to/korean.rst",
+        "how-to/postgresql.rst",
         "how-to/threads.rst",
         "how-to/upgrade-a-file.rst",
         "explanation/playhouse.rst",
@@ -131,8 +144,8 @@ def test_no_page_has_code_that_nothing_runs() -> None:
     assert [line for line in lines if not re.match(rf"({INSTALLING})( |$)", line)] == []
 
 
-def test_the_example_of_a_new_version_works() -> None:
-    """The module on the page about a new version changes a file as documented."""
+def test_the_example_of_a_new_version_works(postgresql: PostgresqlDatabase) -> None:
+    """The module on the page about a new version changes a file and a PostgreSQL database as documented."""
     (source,) = blocks((DOCS / "how-to/new-version.rst").read_text("utf-8"), "python")
     module: dict[str, object] = {}
     exec(compile(source, "v20_wallet_label.py", "exec"), module)
@@ -145,9 +158,12 @@ def test_the_example_of_a_new_version_works() -> None:
     assert columns_of(database, "wallets")[-1] == "label"
     assert module["VERSION"] == waiaas.LATEST_SCHEMA_VERSION + 1
     database.close_all()
+    report = create_or_upgrade(postgresql, migrations=[cast(PostgresqlMigration, SimpleNamespace(**module))])
+    assert report.applied == [waiaas.LATEST_SCHEMA_VERSION + 1]
+    assert columns_of(postgresql, "wallets")[-1] == "label"
 
 
-def columns_of(database: SqliteDatabase, table: str) -> list[str]:
+def columns_of(database: Database, table: str) -> list[str]:
     return [column.name for column in database.get_columns(table)]
 
 
