@@ -16,7 +16,7 @@ from support.postgresql_load import SESSIONS_PER_WALLET, load
 from support.service_set import ServiceSet
 
 from waiaas import WAIaaSError
-from waiaas.backends.postgresql import PostgresqlDatabase
+from waiaas.backends.postgresql import CommitUnknownError, PostgresqlDatabase, open_database
 from waiaas.services import IssuedSession
 
 NOW = 1_800_000_000
@@ -220,3 +220,68 @@ def test_a_change_takes_few_round_trips(services: Services, monkeypatch: pytest.
     services.sessions.renew(session.token, actor="admin")
     counts["renew"] = len(statements) - sum(counts.values())
     assert counts == {"create": 5, "link": 4, "renew": 4}, statements
+
+
+@pytest.mark.parametrize("level", ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])
+@pytest.mark.parametrize("name", ["create a session", "create a wallet", "link", "resume", "renew"])
+def test_an_old_snapshot_grants_nothing_after_the_kill_switch(
+    services: Services, postgresql_url: str, level: str, name: str
+) -> None:
+    """A caller's transaction that began before the kill switch was activated grants no right after it."""
+    a, b = services.wallet("a"), services.wallet("b")
+    session = services.session(a)
+    services.wallets.suspend(b, actor="admin")
+    services.now += 2_000_000
+    grants: dict[str, Callable[[], Any]] = {
+        "create a session": lambda: services.session(a),
+        "create a wallet": lambda: services.wallet("new"),
+        "link": lambda: services.links.link(session.id, b, actor="admin"),
+        "resume": lambda: services.wallets.resume(b, actor="admin"),
+        "renew": lambda: services.sessions.renew(session.token, actor="admin"),
+    }
+    other = Services(open_database(postgresql_url))
+
+    def grant_late() -> None:
+        with services.database.atomic(level):
+            services.database.execute_sql("SELECT count(*) FROM key_value_store").fetchone()
+            other.kill_switch.activate(actor="admin")
+            grants[name]()
+
+    with pytest.raises(WAIaaSError) as caught:
+        grant_late()
+    assert caught.value.reason == "transaction_conflict" or caught.value.code == "SYSTEM_LOCKED"
+    other.database.close_all()
+
+
+class TestUnansweredCommit:
+    """COMMIT was sent, and the connection ended before the answer."""
+
+    @pytest.mark.parametrize("is_committed", [True, False])
+    @pytest.mark.parametrize("name", ["create", "link", "unlink", "revoke"])
+    def test_the_audit_log_shows_whether_it_was_done(
+        self, services: Services, monkeypatch: pytest.MonkeyPatch, name: str, is_committed: bool
+    ) -> None:
+        """A change that was committed returns its result, and one that was not is `commit_unknown`, not repeated."""
+        a, b, c = map(services.wallet, "abc")
+        session = services.session(a, b)
+        changes: dict[str, Callable[[], Any]] = {
+            "create": lambda: services.session(c),
+            "link": lambda: services.links.link(session.id, c, actor="admin"),
+            "unlink": lambda: services.links.unlink(session.id, b, actor="admin"),
+            "revoke": lambda: services.sessions.revoke(session.id, actor="admin"),
+        }
+        before = len(services.audit.list())
+
+        def commit() -> None:
+            monkeypatch.undo()
+            services.database.commit() if is_committed else services.database.rollback()
+            raise CommitUnknownError("the connection was lost")
+
+        monkeypatch.setattr(services.database, "commit", commit)
+        if is_committed:
+            changes[name]()
+        else:
+            with pytest.raises(WAIaaSError) as caught:
+                changes[name]()
+            assert caught.value.reason == "commit_unknown"
+        assert len(services.audit.list()) == before + is_committed
