@@ -72,7 +72,7 @@ class Database:
         self._settings = settings
         self._clock = clock
 
-    # The services are imported when they are used: a program that only opens or upgrades a file need not wait.
+    # The services are imported on first use: a program that only opens or upgrades a file does not wait for them.
 
     @cached_property
     def sessions(self) -> SessionService:

@@ -1,6 +1,6 @@
 """The functions that mirror the commands: each takes a path, a URL, or an open database.
 
-What they need is imported when they are called, so that a program that only opens a database need not wait for it.
+Modules are imported on first use, so that a program that only opens a database does not wait for them.
 """
 
 from __future__ import annotations
@@ -58,11 +58,11 @@ def status(target: Target) -> Status:
 def plan(target: Target, *, skip_orphans: bool = False, progress: ProgressCallback | None = None) -> Plan:
     """Return what :func:`upgrade` would do to a database, and what blocks it; nothing is changed.
 
-    The obstacles are all that the schema causes in any step, and what rows cause in the first. A value that a later
-    step does not allow shows in a rehearsal.
+    The obstacles are every schema problem in any step, and every row problem in the first step. A value that a later
+    step does not allow is found by a rehearsal.
 
     :param skip_orphans: plan for an upgrade with ``skip_orphans``.
-    :param progress: called while the plan is made; an exception of it ends that.
+    :param progress: called while the plan is made; if it raises, the plan stops.
     :raises WAIaaSError: this library cannot upgrade the database at all: see :func:`status`.
     """
     with _opened_to_read(target, progress) as database, _reported(database, "planning", progress):
@@ -85,18 +85,18 @@ def upgrade(
 ) -> UpgradeReport:
     """Upgrade a database to the latest schema version, all or nothing.
 
-    The path of a file that is empty creates the tables there.
+    If the file is empty, the tables are created in it.
 
     :param target: an open database must not be in a transaction.
     :param backup: whether to write a verified backup next to the file before anything is committed
         (``FILE.v18-20260102T030405Z.backup``); or the path of the backup, or of the folder for it. There is none for
         a database in memory or on a server.
-    :param skip_orphans: upgrade sessions that name a missing wallet, instead of refusing; they have no wallet then,
-        and the report names them.
-    :param progress: called with a :class:`waiaas.Progress` again and again; an exception of it stops the upgrade. It
+    :param skip_orphans: upgrade although sessions refer to a missing wallet; these sessions end up without a wallet,
+        and the report lists them.
+    :param progress: called with a :class:`waiaas.Progress` repeatedly; if it raises, the upgrade stops. It
         replaces the progress handler of an open database.
     :param clock: returns the time in Unix seconds, for ``schema_version`` and the name of the backup.
-    :returns: the report; its ``applied`` is empty if the database was at the latest version.
+    :returns: the report; its ``applied`` is empty if the database was already at the latest version.
     :raises WAIaaSError: with the database unchanged; its ``reason`` is, among others, ``inside_transaction``,
         ``database_busy``, ``code_too_old``, ``orphan_sessions`` (ids in ``details["sessions"]``), ``leftover_table``,
         ``dependent_object``, ``backup_failed`` or ``disk_full``.
@@ -129,15 +129,15 @@ def downgrade(
     progress: ProgressCallback | None = None,
     clock: Clock = time.time,
 ) -> DowngradeReport:
-    """Take a file back to schema version 18, for a daemon that knows no later one; all or nothing.
+    """Take a file back to schema version 18, for a daemon that does not support later versions; all or nothing.
 
     Each session keeps its default wallet. Version 18 does not record when a link was made. A session without a wallet
-    still has none: its ``wallet_id`` is NULL, and the report names it.
+    still has none: its ``wallet_id`` is NULL, and the report lists it.
 
     :param target: an open database must not be in a transaction.
-    :param to: the version to go back to. A database that has it already is left alone.
+    :param to: the version to go back to. A database that is already at it is unchanged.
     :param drop_links: drop the links that version 18 cannot hold (all but each session's default wallet), instead of
-        refusing; the report names each.
+        refusing; the report lists each.
     :param backup: as for :func:`upgrade`, and so are ``progress`` and ``clock``.
     :raises WAIaaSError: with the database unchanged; its ``reason`` is, among others, ``links_lost`` (ids in
         ``details["sessions"]``), ``cannot_downgrade`` for any other version, ``dependent_on_table`` if a view,
@@ -167,7 +167,7 @@ def check(target: Target, *, progress: ProgressCallback | None = None) -> CheckR
     AUTOINCREMENT, objects that are not the library's), and a session that is not revoked must have at least one
     wallet and exactly one default.
 
-    :param progress: called while the check runs; an exception of it ends the check.
+    :param progress: called while the check runs; if it raises, the check stops.
     :raises WAIaaSError: this library cannot work with the database: see :func:`status`.
     """
     from waiaas.inspection.check import check as check_open
@@ -336,13 +336,13 @@ def move(
     if every row that is read back from it equals that of the source.
 
     :param source: the path of a file, or the URL of a PostgreSQL database.
-    :param target: the other of both: a database without the library's tables, or a path without a file.
+    :param target: the other kind: a PostgreSQL database without the library's tables, or a path where no file exists.
     :param rehearse: do everything except the commit.
     :param skip_orphans: as for :func:`upgrade`, and so is ``progress``.
     :raises WAIaaSError: with the target empty; its ``reason`` is, among others, ``move_refused`` (values that
         PostgreSQL cannot hold, with table, column and rows in ``details["obstacles"]``), ``target_not_empty``,
         ``file_exists``, ``source_changed`` (something was written to the source meanwhile) or ``copy_differs``.
-    :raises ValueError: not exactly one of both is a URL.
+    :raises ValueError: unless exactly one of ``source`` and ``target`` is a URL.
     """
     from waiaas.transfer.moving import move as move_rows
 

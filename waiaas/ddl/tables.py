@@ -123,8 +123,8 @@ class TableOperations(IndexOperations):
     def drop_column(self, table: str, column_name: str, cascade: bool = True, legacy: bool = False) -> None:
         """Drop a column: in place if SQLite can, else by a table rebuild.
 
-        The column's own REFERENCES and CHECK go with it, a table-level foreign key of that column alone, and the
-        indexes over nothing but that column (``result.indexes_dropped`` names them).
+        Also dropped are the column's own REFERENCES and CHECK, a table-level foreign key on that column only, and the
+        indexes on that column only (``result.indexes_dropped`` lists them).
 
         :param table: the table.
         :param column_name: the column.
@@ -210,8 +210,8 @@ class TableOperations(IndexOperations):
         the definition is changed in place. Else the table is rebuilt.
 
         :param table: the table.
-        :param definitions: columns, each with the SQL of its new definition; with a comma, of several columns that
-            take its place.
+        :param definitions: columns, each with the SQL of its new definition; to split a column, several definitions
+            separated by commas.
         :param copy: columns that get the value of an SQL expression over the old row.
         :raises WAIaaSError: what `rebuild_table` raises.
         """
@@ -255,7 +255,7 @@ class TableOperations(IndexOperations):
         """Drop a table with its indexes and triggers.
 
         :param table: the table.
-        :param safe: whether there need not be one.
+        :param safe: True to do nothing if the table does not exist.
         :param cascade: must be False: SQLite has no such clause.
         :param schema: the name of an attached database that has the table.
         :raises WAIaaSError: ``dependent_on_table`` if a foreign key of another table, a view, a trigger on another
@@ -309,7 +309,7 @@ class TableOperations(IndexOperations):
         return False
 
     def drops_in_place(self, table: Table, column: str) -> bool:
-        """Return whether SQLite can drop a column in place, and leaves the comment of the next column.
+        """Return whether SQLite can drop a column in place, without removing the comment of the next column.
 
         It can since 3.35, but not if the column is in a table-level foreign key.
         """
@@ -329,7 +329,7 @@ class TableOperations(IndexOperations):
         return dependents(self.database, table, column, [index.name for index in found if index.is_over(column)])
 
     def is_usable(self, existing: Table, statements: Sequence[str]) -> bool:
-        """Return whether an existing table is empty and what the statements would make, if with fewer indexes."""
+        """Return whether a table is empty and matches what the statements create; indexes may be missing."""
         wanted = described(*statements)
         return (
             not existing.is_virtual
@@ -361,8 +361,8 @@ class TableOperations(IndexOperations):
         """Run an ALTER TABLE of SQLite's own, which reads the whole schema, other tables' objects included.
 
         What only the user's program has, such as the collation of an index on another table, gets a stub: ALTER TABLE
-        compares nothing by it. A view or trigger at which SQLite stops is set aside if it was broken before, and
-        refused by name else (`dependent_object`).
+        compares nothing by it. A view or trigger at which SQLite stops is set aside if it was already broken;
+        otherwise the operation is refused and names it (`dependent_object`).
         """
         aside: list[StoredObject] = []
         while True:
@@ -402,7 +402,7 @@ class TableOperations(IndexOperations):
             raise dependent.refusal(table.name, columns[0] if columns else "*")
 
     def _rename_case(self, table: str, name: str, new_name: str, rename: Callable[[str, str], Operation]) -> None:
-        """Change the case of letters in a name alone: SQLite has no such rename, so it goes by another name."""
+        """Rename through a temporary name, because SQLite cannot change only the case of a name."""
         between = REBUILD_NAME.format(name)
         if name != new_name:
             self._alter(table, rename(name, between))
@@ -433,7 +433,7 @@ class TableOperations(IndexOperations):
         self._refuse_broken_virtual_tables(lambda: altered(self.database, table.name, statement)[0], table, *columns)
 
     def _refuse_dependents(self, table: Table, column: str) -> None:
-        """Refuse to drop a column that something needs: in quotes it would become a text, or never fire again."""
+        """Refuse to drop a column that something needs: a quoted name would silently become a string."""
         for dependent in self.dependents(table, column):
             if dependent.kind != "constraint":
                 raise dependent.refusal(table.name, column)

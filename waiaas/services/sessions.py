@@ -111,7 +111,7 @@ class SessionService(Service):
             lives past the absolute end of the session.
         :param constraints: a JSON object of at most 65,536 bytes, or None.
         :param actor: the name in the audit log.
-        :returns: the session with its token, which is stored nowhere.
+        :returns: the session with its token, which is not stored: it is returned only once.
         :raises WAIaaSError: `SYSTEM_LOCKED` while the kill switch is not `ACTIVE`; `WALLET_NOT_FOUND`;
             `WALLET_TERMINATED`; `SESSION_LIMIT_EXCEEDED` if a wallet has as many sessions as the settings allow;
             `ACTION_VALIDATION_FAILED`. Nothing is stored then.
@@ -208,11 +208,11 @@ class SessionService(Service):
     def renew(self, token: str, *, actor: str) -> IssuedSession:
         """Replace a session's token by a new one that lives as long as the last, never past the absolute end.
 
-        The token that is passed is not valid any more when the method returns.
+        The token that is passed is invalid once the method returns.
 
         :param token: the session's current token.
         :param actor: the name in the audit log.
-        :returns: the session with its new token, which is stored nowhere.
+        :returns: the session with its new token, which is not stored: it is returned only once.
         :raises WAIaaSError: in this order: `SYSTEM_LOCKED`; `INVALID_TOKEN` or `TOKEN_EXPIRED`; `SESSION_NOT_FOUND`;
             `SESSION_REVOKED`; `SESSION_RENEWAL_MISMATCH` if it is not the session's current token; `SESSION_EXPIRED`
             as for `authenticate`; `RENEWAL_LIMIT_REACHED`; `SESSION_ABSOLUTE_LIFETIME_EXCEEDED`; `RENEWAL_TOO_EARLY`
@@ -255,7 +255,7 @@ class SessionService(Service):
         return write(self._database, change, durable=True)
 
     def revoke(self, session_id: str, *, actor: str) -> SessionDetails:
-        """End a session for good: its token is not valid any more when the method returns.
+        """End a session for good: its token is invalid once the method returns.
 
         A session that is revoked already stays unchanged. A row with values that cannot be read is revoked as well.
 
@@ -309,7 +309,7 @@ class SessionService(Service):
 
         :param wallet_id: only sessions linked to this wallet; None: all.
         :param status: only sessions of this status, one of `SESSION_STATUSES`; None: all.
-        :param limit: the most sessions of a page, 1 to 200.
+        :param limit: the maximum number of sessions per page, 1 to 200.
         :param after: the `next_after` of the page before; None: the first page.
         :returns: a page of sessions.
         :raises WAIaaSError: `ACTION_VALIDATION_FAILED`.
@@ -388,7 +388,7 @@ class SessionService(Service):
     ) -> tuple[bool, TokenKeys | None, Sequence[Any]]:
         """Return whether the system is locked, the stored keys (the known ones if they are the same), and the rest.
 
-        Nothing is refused here, where the row with the texts of the keys is at hand: a traceback would hold them.
+        It raises no refusal: a traceback from here would contain the keys.
         """
         database = self._database
         found = fetch_latest(database, sql, *parameters, show=True) or fetch_latest(database, self._find_no_session)
@@ -398,9 +398,9 @@ class SessionService(Service):
         return found[0], None if stored[0] is None else TokenKeys(*stored), found[_ROW]
 
     def _verify(self, token: str) -> TokenClaims:
-        """Return the claims of a token that the keys of the last call, or else the latest, have signed.
+        """Return the claims of a token that was signed with the cached keys or, failing that, the stored keys.
 
-        A renewal verifies it once more, by the keys that it finds under its lock, for which a bad token need not wait.
+        A renewal verifies the token again under its lock; so a bad token is refused without waiting for the lock.
         """
         if self._keys is not None:
             with suppress(WAIaaSError):
