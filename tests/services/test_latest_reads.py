@@ -245,7 +245,7 @@ class TestSecondConnection:
         """Both ways to close the database close both connections, even if only the second is open."""
         session = app.session(app.wallet())
         app.sessions.authorize(session.token)
-        close(app.database)
+        app.database.close()
         before = self.open_files(app.path)
         app.sessions.authorize(session.token)
         assert self.open_files(app.path) == before + 1
