@@ -1017,6 +1017,8 @@ class TestCompletion:
         assert self.completed(tmp_path, "waiaas", "up") == ["upgrade"]
         assert self.completed(tmp_path, "waiaas", "upgrade", "--sk") == ["--skip-orphans"]
         assert self.completed(tmp_path, "waiaas", "--lang", "k") == ["ko"]
+        assert self.completed(tmp_path, "waiaas", "sessions", "re") == ["revoke"]
+        assert self.completed(tmp_path, "waiaas", "sessions", "revoke", "--wa") == ["--wallet"]
         assert self.completed(tmp_path, "waiaas", "completion", "") == ["bash", "zsh", "fish"]
         assert self.completed(tmp_path, "waiaas", "") == sorted(main.commands)
 

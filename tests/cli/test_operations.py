@@ -16,7 +16,7 @@ from support.command_line import only_object, run
 from support.old_files import contents, make_file
 
 import waiaas
-from waiaas.cli import target
+from waiaas.cli import records, target
 
 UNKNOWN = "0190a3f0-9999-7abc-8def-0123456789ab"
 # The commands that change something, with the ids of a session, its default wallet and another wallet.
@@ -267,6 +267,17 @@ class TestSessionCommands:
         lines = scene.run("sessions list").stdout.splitlines()
         (line,) = (line for line in lines if line.startswith(scene.session))
         assert line.endswith("  trading (default), payments")
+
+    @pytest.mark.parametrize("columns", [40, 200])
+    def test_list_fits_a_narrow_terminal(self, scene: Scene, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+        """A terminal that is too narrow for the table gets a short line per value."""
+        monkeypatch.setattr(records, "width", lambda: columns)
+        shown = scene.run("sessions list --wallet {other}").stdout.splitlines()
+        if columns == 40:
+            assert [line.split(":")[0] for line in shown] == [scene.session, "  status", "  expires", "  wallets"]
+            assert max(map(len, shown)) <= columns
+        else:
+            assert len(shown) == 2
 
 
 class TestWallets:

@@ -422,7 +422,11 @@ def demo_command(path: Path | None, version_18: str | None, as_json: bool) -> No
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @language_option
 def completion(shell: str) -> None:
-    """Print a script for SHELL that completes the commands, options and paths of waiaas."""
+    """Print a script that completes the commands, options and paths of waiaas.
+
+    Add it once to the file that your shell reads at its start. It needs bash 4.4 or newer; in zsh it comes after
+    compinit.
+    """
     found = get_completion_class(shell)
     assert found is not None
     print_answer({}, found(main, {}, "waiaas", _COMPLETION_VARIABLE).source().splitlines(), as_json=False)

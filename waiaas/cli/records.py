@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -22,6 +24,25 @@ def table(rows: Iterable[Sequence[str]]) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in found]
 
 
+def stacked(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return each row as some short lines, for a terminal that is too narrow for a table.
+
+    >>> stacked(("WALLET", "STATUS", "NAME"), [("a", "ACTIVE", "trading")])
+    ['a', '  status: ACTIVE', '  name: trading']
+    """
+    names = [name.lower() for name in header]
+    return [
+        line
+        for first, *rest in rows
+        for line in (first, *(f"  {name}: {cell}" for name, cell in zip(names[1:], rest, strict=True) if cell))
+    ]
+
+
+def width() -> int | None:
+    """Return the columns of the terminal; None if standard output is not one."""
+    return shutil.get_terminal_size().columns if sys.stdout is not None and sys.stdout.isatty() else None
+
+
 def session_list(page: Page[SessionDetails]) -> list[str]:
     """Return a session per line."""
     rows = [(each.id, each.status, moment(each.expires_at), _names(each.wallets)) for each in page]
@@ -30,7 +51,7 @@ def session_list(page: Page[SessionDetails]) -> list[str]:
 
 def session_lines(session: SessionDetails, limits: Mapping[str, Any] | None) -> list[str]:
     """Return all of a session; its limits are as the response schema shows them."""
-    wallets = [f"{_name(wallet)}  {wallet.id}  {wallet.status}" for wallet in session.wallets] or ["none"]
+    wallets = [f"{wallet.id}  {wallet.status}  {_name(wallet)}" for wallet in session.wallets] or ["none"]
     return table(
         [
             ("session:", session.id),
@@ -76,7 +97,7 @@ def link_list(links: Sequence[LinkedWallet]) -> list[str]:
     if not links:
         return ["The session has no wallet."]
     rows = [(each.id, each.status, "default" if each.is_default else "", each.name) for each in links]
-    return table([("WALLET", "STATUS", "", "NAME"), *rows])
+    return _rows(("WALLET", "STATUS", "LINK", "NAME"), rows)
 
 
 def kill_switch_lines(switch: KillSwitch) -> list[str]:
@@ -113,4 +134,9 @@ def _list(what: str, header: Sequence[str], rows: Sequence[Sequence[str]], page:
     if not rows:
         return [f"There are no {what}."]
     more = [f"There are more: --after {page.next_after}"] if page.next_after else []
-    return [*table([header, *rows]), *more]
+    return [*_rows(header, rows), *more]
+
+
+def _rows(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines, columns = table([header, *rows]), width()
+    return lines if columns is None or max(map(len, lines)) <= columns else stacked(header, rows)
