@@ -112,7 +112,12 @@ def ask(question: str, is_confirmed: bool) -> None:
         return
     if not is_interactive():
         raise click.UsageError("Nothing was changed: add --yes, because there is no terminal to ask you.")
-    if not click.confirm(question, err=True):
+    try:
+        is_confirmed = click.confirm(question, err=True)
+    except click.Abort:
+        click.echo("\nNothing was changed.", err=True)
+        raise
+    if not is_confirmed:
         click.echo("Nothing was changed.", err=True)
         click.get_current_context().exit(REFUSED)
 
