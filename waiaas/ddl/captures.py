@@ -41,7 +41,7 @@ def taken_by_new_columns(
 
     `shapes` and `changes` make the table with its new columns in a copy of the schema.
     """
-    suspects = _naming(database, table.name, *columns) if columns else []
+    suspects = _objects_naming(database, table.name, *columns) if columns else []
     if not suspects:
         return []
     unused = {column: _UNUSED.format(number) for number, column in enumerate(columns)}
@@ -91,12 +91,12 @@ def taken_by_rename(database: SqliteDatabase, table: str, name: str, rename: Cal
 
     `rename` makes the ALTER TABLE statement for a name.
     """
-    suspects = _naming(database, table, name)
+    suspects = _objects_naming(database, table, name)
     if not suspects:
         return []
     unused = _UNUSED.format(0)
-    named, named_objects = altered(database, table, rename(name))
-    unnamed, unnamed_objects = altered(database, table, rename(unused))
+    named, named_objects = altered_copy(database, table, rename(name))
+    unnamed, unnamed_objects = altered_copy(database, table, rename(unused))
     with closing(named), closing(unnamed):
         return [
             Dependent(each.kind, each.name)
@@ -139,7 +139,7 @@ def _columns(copy: SchemaCopy, stored: StoredObject) -> list[str] | None:
         return None
 
 
-def going_by_position(database: SqliteDatabase, shapes: Mapping[str, str], table: str) -> list[Dependent]:
+def dependent_on_order(database: SqliteDatabase, shapes: Mapping[str, str], table: str) -> list[Dependent]:
     """Return the views and triggers that use columns of a table by their number, and so depend on their order.
 
     One more column breaks an INSERT without a column list, and `SELECT *` wherever it must have as many columns as
@@ -180,7 +180,7 @@ def object_in(error: Exception) -> Dependent | None:
     return Dependent(found[1], found[2]) if found else None
 
 
-def _naming(database: SqliteDatabase, table: str, *new_names: str) -> list[StoredObject]:
+def _objects_naming(database: SqliteDatabase, table: str, *new_names: str) -> list[StoredObject]:
     """The views and triggers over a table whose text has one of some names in it, or a NATURAL JOIN."""
     return [
         each
@@ -202,7 +202,9 @@ def _differ(before: list[object] | None, after: list[object] | None, unused: Map
     return texts[0] != texts[1]
 
 
-def altered(database: SqliteDatabase, table: str, statement: str) -> tuple[SchemaCopy, dict[Dependent, StoredObject]]:
+def altered_copy(
+    database: SqliteDatabase, table: str, statement: str
+) -> tuple[SchemaCopy, dict[Dependent, StoredObject]]:
     """Copy the schema into memory and change a table there by ALTER TABLE; return the views and triggers over it too.
 
     What does not compile, at which ALTER TABLE would stop, is left out, and so is what has nothing to do with the

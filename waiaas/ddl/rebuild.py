@@ -104,12 +104,12 @@ class TableRebuild:
         name = REBUILD_NAME.format(self._old.name)
         if find_table(self._database, name) is not None:
             raise self._migrator.leftover(name)
-        with self._naming_what_is_missing():
+        with self._name_missing():
             self._database.execute_sql(parse_create_table(self._definition).renamed(name))
         return self._migrator.table(name)
 
     @contextmanager
-    def _naming_what_is_missing(self) -> Iterator[None]:
+    def _name_missing(self) -> Iterator[None]:
         """Refuse with the name of a collation or function that the table needs and only the user's program has."""
         try:
             yield
@@ -251,7 +251,7 @@ class TableRebuild:
         # the values come from the rows, and never from an index that may be damaged.
         source = f"main.{quote(self._old.name)} NOT INDEXED"
         try:
-            with self._naming_what_is_missing():
+            with self._name_missing():
                 self._database.execute_sql(
                     f"INSERT OR ABORT INTO main.{quote(new.name)} ({columns}) SELECT {values} FROM {source}"
                 )

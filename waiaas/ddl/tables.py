@@ -11,9 +11,9 @@ from peewee import SQL, OperationalError
 from playhouse.migrate import Operation
 
 from waiaas.ddl.captures import (
-    altered,
+    altered_copy,
     broken_virtual_tables,
-    going_by_position,
+    dependent_on_order,
     is_reordered,
     object_in,
     taken_by_new_columns,
@@ -424,13 +424,15 @@ class TableOperations(IndexOperations):
             raise dependent.refusal_of_name(name if column == "*" else table.name, "*" if column == "*" else name)
         statement = statement.format(quote(name))
         if objects_over(self.database, table.name):
-            changed, objects = altered(self.database, table.name, statement)
+            changed, objects = altered_copy(self.database, table.name, statement)
             with closing(changed):
                 for each in objects.values():
                     if not compiles(changed, each):
                         raise Dependent(each.kind, each.name).refusal(table.name, column)
         columns = () if column == "*" else (column,)
-        self._refuse_broken_virtual_tables(lambda: altered(self.database, table.name, statement)[0], table, *columns)
+        self._refuse_broken_virtual_tables(
+            lambda: altered_copy(self.database, table.name, statement)[0], table, *columns
+        )
 
     def _refuse_dependents(self, table: Table, column: str) -> None:
         """Refuse to drop a column that something needs: a quoted name would silently become a string."""
@@ -466,7 +468,7 @@ class TableOperations(IndexOperations):
         for dependent in taken or taken_by_new_columns(self.database, old, added, shapes):
             raise dependent.refusal_of_name(old.name, ", ".join(added))
         if is_reordered(old, new):
-            for dependent in going_by_position(self.database, shapes, old.name):
+            for dependent in dependent_on_order(self.database, shapes, old.name):
                 raise dependent.refusal(old.name, "*")
         self._refuse_broken_virtual_tables(lambda: schema_copy(self.database, shapes), old)
 
