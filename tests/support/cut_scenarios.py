@@ -52,18 +52,21 @@ database.close()
 # When the cache is full, SQLite writes pages to the file or log before the commit
 # (https://www.sqlite.org/pragma.html#pragma_cache_spill). These files are small, so the cache is one page.
 _WITH_SMALL_CACHE = r"""
-import functools, re, sqlite3
+import re, sqlite3
 def small(sql):
     return re.sub(r"(?i)(cache_size *= *)\S+", r"\g<1>1", sql)
 class Cursor(sqlite3.Cursor):
     def execute(self, sql, *parameters):
         return super().execute(small(sql), *parameters)
-class Connection(sqlite3.Connection):
+class WithSmallCache:
     def cursor(self, factory=Cursor):
         return super().cursor(factory)
     def execute(self, sql, *parameters):
         return super().execute(small(sql), *parameters)
-sqlite3.connect = functools.partial(sqlite3.connect, factory=Connection)
+connect = sqlite3.connect
+def connect_with_small_cache(*arguments, factory=sqlite3.Connection, **options):
+    return connect(*arguments, factory=type("Connection", (WithSmallCache, factory), {}), **options)
+sqlite3.connect = connect_with_small_cache
 from waiaas.cli import main
 main()
 """
