@@ -21,12 +21,14 @@ from support.concurrent_callers import (
     SESSIONS_PER_WALLET,
     Call,
     Outcome,
+    PostgresqlProcesses,
     Processes,
     Services,
     Threads,
     new_session,
     new_wallet,
 )
+from support.postgresql_server import Databases
 from support.python_processes import start_python
 
 import waiaas
@@ -188,10 +190,17 @@ def processes() -> Iterator[Processes]:
     made.stop()
 
 
-@pytest.fixture(params=["threads", "processes"])
+@pytest.fixture(scope="module")
+def postgresql_processes(databases: Databases) -> Iterator[PostgresqlProcesses]:
+    made = PostgresqlProcesses(databases)
+    yield made
+    made.stop()
+
+
+@pytest.fixture(params=["threads", "processes", "postgresql_processes"])
 def callers(request: pytest.FixtureRequest) -> Iterator[Threads | Processes]:
-    if request.param == "processes":
-        yield request.getfixturevalue("processes")
+    if request.param != "threads":
+        yield request.getfixturevalue(request.param)
         return
     threads = Threads()
     yield threads
@@ -291,6 +300,9 @@ def serial_outcomes(race: str) -> set[str]:
 def run_race(callers: Threads | Processes, folder: Path, race: str, rounds: int) -> int:
     """Run a race many times, and return how many different outcomes occurred."""
     content, names = start()
+    if isinstance(callers, PostgresqlProcesses):
+        # Each round moves the file there and back.
+        rounds = max(1, rounds // 4)
     calls, possible = RACES[race](names), serial_outcomes(race)
     seen = set()
     for number in range(rounds):

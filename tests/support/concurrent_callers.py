@@ -10,9 +10,11 @@ import multiprocessing
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from support.postgresql_server import Databases
 from support.service_set import ServiceSet
 
 import waiaas
@@ -162,6 +164,28 @@ class Processes:
             assert line.poll(_DEADLOCK_AFTER), "the callers wait for each other"
             answers.append(line.recv())
         return answers
+
+
+class PostgresqlProcesses(Processes):
+    """Processes that share a PostgreSQL database: a file is moved into it before, and back afterwards."""
+
+    def __init__(self, databases: Databases) -> None:
+        super().__init__()
+        self._databases = databases
+        self._path = Path()
+        self._stack = ExitStack()
+        self._url = ""
+
+    def open(self, path: Path, now: float) -> None:
+        self._path, self._url = path, self._stack.enter_context(self._databases.new(empty=True))
+        waiaas.move(path, self._url)
+        self._ask([("open", self._url, now)] * CALLERS)
+
+    def close(self) -> None:
+        super().close()
+        self._path.unlink()
+        waiaas.move(self._url, self._path)
+        self._stack.close()
 
 
 def serve(line: Any, barrier: Any) -> None:
