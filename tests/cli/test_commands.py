@@ -22,6 +22,7 @@ from support.old_files import contents, create_statements, dump, execute, make_f
 
 import waiaas
 from waiaas.cli import main
+from waiaas.cli.target import TargetCommand
 from waiaas.errors import REASONS
 from waiaas.migrations import history
 
@@ -245,7 +246,7 @@ class TestRefusals:
         """A folder instead of a file is refused without a crash."""
         result = run(command, tmp_path, "--json")
         assert result.exit_code == 1
-        assert only_object(result.stdout)["error"]["details"]["reason"] == "cannot_open"
+        assert only_object(result.stdout)["error"]["details"]["reason"] == "not_a_file"
         assert list(tmp_path.iterdir()) == []
 
     @pytest.mark.parametrize("arguments", [["upgrade"], ["downgrade", "--to", "17"], ["downgrade", "--to", "19"]])
@@ -291,7 +292,8 @@ class TestUsage:
         """A command without its path exits with 2, names the missing argument, and has no standard output."""
         result = run(command, *options)
         assert (result.exit_code, result.stdout) == (2, "")
-        assert "Missing argument 'PATH'" in result.stderr
+        named = "TARGET" if isinstance(command_named(command), TargetCommand) else "PATH"
+        assert f"Missing argument '{named}'" in result.stderr
 
     @pytest.mark.parametrize(
         "arguments",
@@ -990,7 +992,9 @@ class TestCheck:
         """The output mentions that tables of an older version are not compared."""
         result = run("check", v18)
         assert result.exit_code == 0
-        assert "were not compared" in result.stdout
+        *_, compared, verdict = result.stdout.splitlines()
+        assert compared.endswith("were not compared.")
+        assert verdict.endswith("no problem found in what was checked.")
 
 
 class TestCompletion:

@@ -22,7 +22,8 @@ WRONG = [
     (["upgrade", "a.db", "--dry-run"], "run `waiaas rehearse PATH`"),
     (["status", "--jsn", "a.db"], "--json"),
     (["status", "--x", "a.db"], "No such option"),
-    (["status"], "Missing argument 'PATH'."),
+    (["status"], "Missing argument 'TARGET'. Without TARGET, set the environment variable WAIAAS_DATABASE."),
+    (["sessions", "revoke", "a.db"], "Missing argument 'SESSION'. Or use --wallet or --all."),
     (["status", "a.db", "b.db"], "Got unexpected extra argument"),
     (["downgrade", "--to", "x", "a.db"], "is not a valid integer"),
     (["downgrade", "a.db", "--to"], "Option '--to' requires an argument."),
@@ -102,7 +103,8 @@ def test_a_path_that_is_not_a_file_is_refused(tmp_path: Path, command: str, make
     result = run(command, tmp_path / "wallets.db", "--json")
     error = only_object(result.stdout)["error"]
     assert result.exit_code == 1
-    assert (error["details"]["reason"], error["details"]["cause"]) == ("cannot_open", "it is not a file")
+    assert error["details"]["reason"] == "not_a_file"
+    assert "폴더나 장치" in run("--lang", "ko", command, tmp_path / "wallets.db").stderr
 
 
 @pytest.mark.parametrize("there", [True, False], ids=["folder", "nothing"])

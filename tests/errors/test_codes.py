@@ -98,7 +98,7 @@ RETRYABLE_REASONS = {
     *("too_many_connections", "transaction_conflict"),
 }
 UNAVAILABLE = """
-    file_not_found not_a_database database_closed
+    file_not_found not_a_file not_a_database database_closed
     inside_transaction connection_settings unfinished_query read_only cannot_open
     log_unreadable disk_full io_error
     too_many_files out_of_memory sqlite_error corrupt unreadable_value backup_failed file_open restore_failed

@@ -18,6 +18,7 @@ EN, KO = CATALOGUES["en"], CATALOGUES["ko"]
 #: Reason -> the details in its message and hint.
 PLACEHOLDERS: dict[str, str] = {
     "file_not_found": "path",
+    "not_a_file": "path",
     "file_exists": "path",
     "not_a_database": "path",
     "other_program": "path tables",
@@ -28,7 +29,7 @@ PLACEHOLDERS: dict[str, str] = {
     "not_a_path": "",
     "not_sqlite": "backend",
     "needs_file": "path",
-    "upgrade_pending": "path",
+    "upgrade_pending": "path version",
     "database_closed": "path",
     "inside_transaction": "",
     "connection_settings": "problem",
@@ -140,7 +141,7 @@ FINDINGS: dict[str, str] = {
 #: What a reason's hint asks the reader to type, in every language.
 WORDS_TO_TYPE = {
     "file_not_found": "`waiaas init PATH`",
-    "file_exists": "`waiaas upgrade`",
+    "file_exists": "`waiaas status`",
     "empty_database": "`waiaas init`",
     "upgrade_pending": "`waiaas upgrade`",
     "corrupt": "`sqlite3 FILE .recover`",

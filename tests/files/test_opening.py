@@ -315,8 +315,8 @@ class TestSidecars:
         for each in (path, link):
             for arguments in COMMANDS.values():
                 error = only_object(run(*arguments, each, "--json").stdout)["error"]["details"]
-                assert error["reason"] == "cannot_open", arguments
-            assert refused(each).reason == "cannot_open"
+                assert error["reason"] == "not_a_file", arguments
+            assert refused(each).reason == "not_a_file"
 
     @as_root
     @pytest.mark.parametrize("suffix", SIDECARS)

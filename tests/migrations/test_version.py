@@ -40,7 +40,7 @@ class TestCompatibility:
             (text_file, "refuse", None, "not_a_database"),
             (with_rows("DROP TABLE schema_version"), "refuse", None, "schema_version_missing"),
             (with_rows("DELETE FROM schema_version"), "refuse", None, "schema_version_empty"),
-            (lambda path: path.mkdir(), "refuse", None, "cannot_open"),
+            (lambda path: path.mkdir(), "refuse", None, "not_a_file"),
         ],
         ids=[
             "empty",

@@ -77,8 +77,8 @@ def audit(
 ) -> None:
     """Show the audit log of the database TARGET, the newest entry first.
 
-    With --json each entry is an object on a line of its own (JSON lines). The id of the last one is the --after of the
-    next page.
+    With --json each entry is one JSON object on a line of its own (JSON lines), unlike in other commands, and without
+    entries nothing is printed. The id of the last entry is the --after of the next page.
     """
     with open_target(target) as database:
         page: Page[AuditEntry] | None = database.audit.list(

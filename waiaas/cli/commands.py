@@ -108,18 +108,18 @@ for _command in (audit, backup, backups, health, kill_switch, links, move, prune
     epilog=epilog(
         "waiaas init wallets.db",
         "waiaas check wallets.db",
-        {0: "created", 1: "refused: PATH already exists, or cannot be written"},
+        {0: "created", 1: "refused: TARGET already exists, or cannot be written"},
     ),
 )
 @database_argument
 @common_options
 @click.pass_context
 def init(ctx: click.Context, path: Path | str, as_json: bool) -> None:
-    """Create a new, empty database at PATH, at the latest schema version.
+    """Create a new, empty database TARGET, at the latest schema version.
 
     Only you can read and write the file (mode 0600). An existing file that is not empty is refused and unchanged,
-    unless it is exactly what this command creates. If PATH is the URL of a PostgreSQL database, the tables are created
-    there. Without PATH, WAIAAS_DATABASE names the database.
+    unless it is exactly what this command creates. If TARGET is the URL of a PostgreSQL database, the tables are
+    created there. Without TARGET, WAIAAS_DATABASE names the database.
     """
     warnings, lang, name = _create(path), ctx.find_root().params["lang"], name_of(path)
     answer = {
@@ -158,9 +158,9 @@ def _create(target: Path | str) -> list[WAIaaSError]:
 @common_options
 @click.pass_context
 def status(ctx: click.Context, path: Path | str, as_json: bool) -> None:
-    """Show the schema version of the database at PATH, and whether it can be used without an upgrade (read-only).
+    """Show the schema version of the database TARGET, and whether it can be used without an upgrade (read-only).
 
-    PATH is a file, or the URL of a PostgreSQL database. Without it, WAIAAS_DATABASE names the database.
+    TARGET is a file, or the URL of a PostgreSQL database. Without it, WAIAAS_DATABASE names the database.
     """
     if isinstance(path, str):
         answer = maintenance.status(path)
@@ -195,9 +195,9 @@ def status(ctx: click.Context, path: Path | str, as_json: bool) -> None:
 @click.option("--skip-orphans", is_flag=True, help="Plan for an upgrade with --skip-orphans.")
 @click.pass_context
 def plan(ctx: click.Context, path: Path | str, as_json: bool, skip_orphans: bool) -> None:
-    """Show what `waiaas upgrade` would do to the database at PATH, and what blocks it (read-only).
+    """Show what `waiaas upgrade` would do to the database TARGET, and what blocks it (read-only).
 
-    PATH is a file, or the URL of a PostgreSQL database. Without it, WAIAAS_DATABASE names the database.
+    TARGET is a file, or the URL of a PostgreSQL database. Without it, WAIAAS_DATABASE names the database.
     Everything in the schema that blocks any step is listed. A value that a later step does not allow is found by
     `waiaas rehearse`.
     """
@@ -251,9 +251,9 @@ def _point_to_rehearse(_: click.Context, __: click.Parameter, value: bool) -> No
 def upgrade(
     ctx: click.Context, path: Path | str, as_json: bool, backup_to: str | None, no_backup: bool, skip_orphans: bool
 ) -> None:
-    """Upgrade the database at PATH to the latest schema version, all or nothing.
+    """Upgrade the database TARGET to the latest schema version, all or nothing.
 
-    PATH is a file, or the URL of a PostgreSQL database. Without it, WAIAAS_DATABASE names the database.
+    TARGET is a file, or the URL of a PostgreSQL database. Without it, WAIAAS_DATABASE names the database.
 
     A verified backup is written next to the file before the commit. Its name contains the old version and the time.
     Stop the daemon first, because it works only with its own version. Sessions that are left without a wallet are
@@ -286,8 +286,8 @@ def rehearse_command(ctx: click.Context, path: Path, as_json: bool, skip_orphans
     """Upgrade a copy of the file at PATH, report the result and remove the copy. The file is unchanged.
 
     The daemon can keep running. The copy contains the key that signs session tokens, as the file does: only you can
-    read it (mode 0600). It is on the same file system. After kill -9 or a power cut, remove the folder
-    .waiaas-rehearsal-… next to the file yourself.
+    read it (mode 0600). It is on the same file system. After kill -9 or a power cut the folder .waiaas-rehearsal-…
+    stays next to the file: the next rehearsal removes it.
     """
     is_empty = opening.is_empty(path)
     with progress_line() as line:
@@ -359,9 +359,9 @@ def downgrade(
 @common_options
 @click.pass_context
 def check_command(ctx: click.Context, path: Path | str, as_json: bool) -> None:
-    """Check the database at PATH for corruption, schema drift, broken links, violations and invalid values.
+    """Check the database TARGET for corruption, schema drift, broken links, violations and invalid values.
 
-    PATH is a file, or the URL of a PostgreSQL database. Without it, WAIAAS_DATABASE names the database.
+    TARGET is a file, or the URL of a PostgreSQL database. Without it, WAIAAS_DATABASE names the database.
     It is only read. Notes, such as one on an index of your own, are not problems. Tables and links are checked
     only at the latest schema version, so check a file before and after an upgrade.
     """

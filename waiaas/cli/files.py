@@ -10,7 +10,7 @@ from waiaas import maintenance
 from waiaas.cli.group import PROBLEMS_FOUND
 from waiaas.cli.options import INTERRUPTED, common_options, database_file, epilog, path_argument
 from waiaas.cli.output import backup_lines, backups_lines, health_lines, restore_lines
-from waiaas.cli.target import ask, target_options, yes_option
+from waiaas.cli.target import TargetCommand, ask, target_options, yes_option
 from waiaas.cli.terminal import print_answer, progress_line
 
 
@@ -79,13 +79,14 @@ def restore(path: Path, backup: Path, is_confirmed: bool, as_json: bool) -> None
 def backups(path: Path, keep: int | None, is_confirmed: bool, as_json: bool) -> None:
     """List the backups next to the file at PATH, the newest first."""
     if keep is not None and (old := maintenance.backups(path)[keep:]):
-        ask(f"Remove {len(old)} backup(s), up to {old[0].path.name}?", is_confirmed)
+        ask(f"Remove {len(old)} backup{'s' if len(old) > 1 else ''}, up to {old[0].path.name}?", is_confirmed)
     found = maintenance.backups(path, keep=keep)
     answer = {"path": str(path), "backups": [each.to_dict() for each in found]}
     print_answer(answer, backups_lines(path, found), as_json=as_json)
 
 
 @click.command(
+    cls=TargetCommand,
     short_help="Show whether a database is fit for work now.",
     epilog=epilog(
         "waiaas health wallets.db\nwaiaas health wallets.db --json",

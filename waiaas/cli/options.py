@@ -94,7 +94,9 @@ def name_of(target: Path | str) -> Path | str:
 
 
 #: The path of a file or the URL of a PostgreSQL database.
-database_argument = click.argument("path", type=click.Path(readable=False), callback=_existing_database)
+database_argument = click.argument(
+    "path", metavar="TARGET", type=click.Path(readable=False), callback=_existing_database
+)
 path_argument = click.argument("path", type=click.Path(readable=False), callback=_existing_file)
 
 
@@ -112,7 +114,7 @@ def common_options(command: _Command) -> _Command:
             is_flag=True,
             callback=_remember_json,
             is_eager=True,
-            help="Print one JSON object on standard output, and nothing else.",
+            help="Print JSON on standard output, and nothing else.",
         ),
         language_option,
     ):

@@ -302,5 +302,9 @@ def _findings_lines(report: CheckReport, lang: str) -> list[str]:
     count = Counter(finding.severity for finding in report.findings)["problem"]
     return [
         *(line for hint, lines in by_hint.items() for line in (*lines, f"  {words['what_to_do']}: {hint}")),
-        f"{count} problem(s) found." if count else "no problem found.",
+        f"{_problems(count)} found{'' if report.version == report.latest_version else ' in what was checked'}.",
     ]
+
+
+def _problems(count: int) -> str:
+    return f"{count or 'no'} problem{'s' if count > 1 else ''}"

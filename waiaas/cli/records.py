@@ -59,7 +59,7 @@ def session_lines(session: SessionDetails, limits: Mapping[str, Any] | None) -> 
             *(("wallets:" if not number else "", line) for number, line in enumerate(wallets)),
             ("created:", f"{moment(session.created_at)} ({session.source})"),
             ("expires:", moment(session.expires_at)),
-            ("ends:", f"{moment(session.absolute_expires_at)}, whatever its renewals"),
+            ("ends:", f"{moment(session.absolute_expires_at)} at the latest"),
             ("renewals:", f"{session.renewal_count} of {session.max_renewals}"),
             ("revoked:", moment(session.revoked_at) if session.revoked_at else "no"),
             ("limits:", "none" if limits is None else json.dumps(limits, ensure_ascii=False)),
@@ -84,12 +84,18 @@ def wallet_lines(wallet: WalletDetails) -> list[str]:
             ("name:", wallet.name),
             ("status:", f"{wallet.status}{since}{reason}"),
             ("chain:", wallet.chain),
-            ("network:", f"{wallet.default_network or 'no default'} ({wallet.environment})"),
+            ("network:", _network(wallet)),
             ("public key:", wallet.public_key),
-            ("owner:", f"{wallet.owner_address or 'none'} ({wallet.owner_state})"),
+            ("owner:", f"{wallet.owner_address} ({wallet.owner_state})" if wallet.owner_address else "none"),
             ("created:", moment(wallet.created_at)),
         ]
     )
+
+
+def _network(wallet: WalletDetails) -> str:
+    if wallet.default_network == wallet.environment:
+        return wallet.environment
+    return f"{wallet.default_network or 'no default'} ({wallet.environment})"
 
 
 def link_list(links: Sequence[LinkedWallet]) -> list[str]:

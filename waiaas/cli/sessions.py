@@ -42,7 +42,9 @@ def sessions() -> None:
 )
 @target_options
 @click.option("--wallet", help="Only sessions that are linked to the wallet with this id.")
-@click.option("--status", type=click.Choice(SESSION_STATUSES), help="Only sessions of this status.")
+@click.option(
+    "--status", type=click.Choice(SESSION_STATUSES, case_sensitive=False), help="Only sessions of this status."
+)
 @page_options
 def list_sessions(
     target: str, as_json: bool, wallet: str | None, status: str | None, limit: int, after: str | None
@@ -75,7 +77,7 @@ def _one_way(ctx: click.Context, parameter: click.Parameter, session: str | None
         return session
     if any(ways):
         raise click.UsageError("Name a session, or --wallet, or --all: only one of them.", ctx)
-    raise click.MissingParameter("Or use --wallet or --all.", ctx, parameter)
+    raise click.MissingParameter("Or use --wallet or --all.", ctx, parameter, "'SESSION'")
 
 
 @sessions.command(

@@ -36,12 +36,17 @@ class TargetCommand(click.Command):
         """Parse the arguments; if one is missing, the environment names the target."""
         try:
             return super().parse_args(ctx, [*args])
-        except click.MissingParameter:
+        except click.MissingParameter as error:
             target = os.environ.get(VARIABLE)
             if not target:
-                raise
+                hint = f"{error.message} Without TARGET, set the environment variable {VARIABLE}.".lstrip()
+                raise click.MissingParameter(hint, error.ctx, error.param, error.param_hint) from error
             ctx.params.clear()
             return super().parse_args(ctx, [target, *args])
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """Show that TARGET can be left out."""
+        return ["[TARGET]" if piece == "TARGET" else piece for piece in super().collect_usage_pieces(ctx)]
 
 
 class TargetGroup(CommandGroup):

@@ -36,7 +36,9 @@ def wallets() -> None:
     epilog=target_epilog("waiaas wallets list wallets.db --status ACTIVE", "waiaas wallets show wallets.db WALLET"),
 )
 @target_options
-@click.option("--status", type=click.Choice(WALLET_STATUSES), help="Only wallets of this status.")
+@click.option(
+    "--status", type=click.Choice(WALLET_STATUSES, case_sensitive=False), help="Only wallets of this status."
+)
 @page_options
 def list_wallets(target: str, as_json: bool, status: str | None, limit: int, after: str | None) -> None:
     """List the wallets of the database TARGET, in the order of their creation."""

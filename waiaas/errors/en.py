@@ -237,9 +237,11 @@ DATABASE_UNAVAILABLE: The database cannot be used at the moment.
 #: Why a database was refused. Placeholders are filled from the details of the error.
 REASONS: Final = """\
 file_not_found: There is no file {path}.
-  > Check the path. `waiaas init PATH` creates a new database.
+  > Check the spelling of the path. `waiaas init PATH` is only for a new database.
+not_a_file: {path} is a folder or a device, not a file.
+  > Use the path of the database file itself.
 file_exists: {path} already exists and is not empty.
-  > Choose another path, or upgrade the existing database with `waiaas upgrade`.
+  > Choose another path, or use the existing file: `waiaas status` shows its schema version.
 not_a_database: {path} is not an SQLite database, or it is encrypted.
   > Check the path. If this was a database, restore it from a backup.
 other_program: {path} is a database of another program: the WAIaaS tables {tables} are missing.
@@ -259,8 +261,7 @@ not_sqlite: A {backend} is not a database that this library works with.
   > Use the path of a SQLite file, the URL of a PostgreSQL database, or what connect() returns.
 needs_file: {path} is not a file, and this works on SQLite files only.
   > Use the tools of PostgreSQL for a database on a server, such as pg_dump and pg_restore.
-upgrade_pending: {path} is older than schema version 19: it has no table session_wallets, so sessions cannot be
-    served.
+upgrade_pending: {path} is at schema version {version}: it must be upgraded before it can be used.
   > Upgrade it with connect() or `waiaas upgrade`. `waiaas plan` shows what an upgrade would do.
 
 database_closed: {path} was closed by this program.

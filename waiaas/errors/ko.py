@@ -235,9 +235,11 @@ DATABASE_UNAVAILABLE: 지금은 데이터베이스를 사용할 수 없습니다
 
 REASONS: Final = """\
 file_not_found: {path} 파일이 없습니다.
-  > 경로를 확인하십시오. 새 데이터베이스는 `waiaas init PATH` 명령으로 만들 수 있습니다.
+  > 경로에 오타가 없는지 확인하십시오. `waiaas init PATH` 명령은 새 데이터베이스를 만들 때만 사용합니다.
+not_a_file: {path}: 폴더나 장치이며 파일이 아닙니다.
+  > 데이터베이스 파일의 경로를 지정하십시오.
 file_exists: {path} 경로에 비어 있지 않은 파일이 이미 있습니다.
-  > 다른 경로를 지정하십시오. 기존 데이터베이스라면 `waiaas upgrade` 명령을 사용하십시오.
+  > 다른 경로를 지정하거나 기존 파일을 사용하십시오. `waiaas status` 명령으로 스키마 버전을 확인할 수 있습니다.
 not_a_database: {path} 파일은 SQLite 데이터베이스가 아니거나 암호화되어 있습니다.
   > 올바른 파일을 지정하십시오. 원래 데이터베이스였다면 백업에서 복원하십시오.
 other_program: {path}: 다른 프로그램의 데이터베이스입니다. 다음 WAIaaS 테이블이 없습니다: {tables}.
@@ -259,8 +261,7 @@ not_sqlite: 이 라이브러리로 다룰 수 없는 데이터베이스입니다
   > SQLite 파일 경로, PostgreSQL 데이터베이스 URL 또는 connect() 함수의 반환값을 사용하십시오.
 needs_file: {path} 데이터베이스는 파일이 아닙니다. 이 작업은 SQLite 파일에만 사용할 수 있습니다.
   > 서버에 있는 데이터베이스에는 pg_dump, pg_restore 등 PostgreSQL 도구를 사용하십시오.
-upgrade_pending: {path} 파일에 session_wallets 테이블이 없어 세션을 처리할 수 없습니다. 스키마 버전 19보다 낮은
-    파일에는 이 테이블이 없습니다.
+upgrade_pending: {path} 데이터베이스(스키마 버전: {version})는 업그레이드해야 사용할 수 있습니다.
   > connect() 함수나 `waiaas upgrade` 명령으로 업그레이드하십시오. `waiaas plan` 명령은 업그레이드할 내용을 미리 알려
     줍니다.
 

@@ -155,6 +155,8 @@ def _has_no_memory() -> bool:
 
 def _of_writing(reason: str, cause: str, path: str, folder: str) -> Explanation:
     # Not by opening the file: closing it again would drop the locks of this process.
+    if reason == "cannot_open" and os.path.exists(path) and not os.path.isfile(path):
+        return Explanation("not_a_file", cause)
     if reason == "cannot_open" and os.path.exists(path) and not os.access(path, os.R_OK):
         return Explanation(reason, os.strerror(errno.EACCES))
     if reason == "cannot_open" and (limited := _error_of_opening()) is not None:

@@ -24,7 +24,7 @@ class Reason(NamedTuple):
 
 # A reason with a star is retryable. `UPGRADE` is SCHEMA_INCOMPATIBLE and `refuses_upgrade`.
 _TABLE: Final = """
-DATABASE_UNAVAILABLE file_not_found
+DATABASE_UNAVAILABLE file_not_found not_a_file
 SCHEMA_INCOMPATIBLE file_exists
 DATABASE_UNAVAILABLE not_a_database
 SCHEMA_INCOMPATIBLE other_program schema_version_missing schema_version_empty code_too_old empty_database not_a_path

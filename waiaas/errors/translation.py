@@ -47,9 +47,11 @@ def refusal_for(error: Exception, database: Database) -> DatabaseError:
         "cause": found.cause,
         "seconds": getattr(database, "timeout", None),
         "folder": found.folder,
+        # The missing table shows that it is an older one.
+        "version": "< 19" if found.reason == "upgrade_pending" else None,
         "size": getattr(database, "pool_size", None),
     }
-    optional = ("folder", "size")
+    optional = ("folder", "version", "size")
     shown = {name: value for name, value in details.items() if value is not None or name not in optional}
     return refusal(found.reason or fallback, **shown)
 

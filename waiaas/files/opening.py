@@ -91,12 +91,12 @@ class DatabaseFile:
         with one name, and owned by a user who may write the database anyway: its owner, root, the user of this
         process, or a member of its group if the group may write it.
 
-        :raises WAIaaSError: `SCHEMA_INCOMPATIBLE` with the reason `file_not_found`, `file_replaced`, `cannot_open`,
+        :raises WAIaaSError: `SCHEMA_INCOMPATIBLE` with the reason `file_not_found`, `file_replaced`, `not_a_file`,
             `sidecar_not_a_file`, `sidecar_of_another_user`, or `log_without_database` for an empty file with a log.
         """
         database = self._status()
         if not stat.S_ISREG(database.st_mode):
-            raise refusal("cannot_open", path=self.name, cause="it is not a file")
+            raise refusal("not_a_file", path=self.name)
         self.refuse_other(database)
         self.refuse_sidecars(database)
         return database
