@@ -285,7 +285,7 @@ class TestWallets:
     def test_suspend_and_resume(self, scene: Scene) -> None:
         """A suspended wallet is refused, with its reason shown, until it is resumed."""
         suspended = run(*scene.words("wallets suspend {wallet}"), "--reason", "key may be stolen").stdout
-        assert re.search("^status: +SUSPENDED since .*Z: key may be stolen$", suspended, re.MULTILINE)
+        assert re.search("^status: +SUSPENDED since .* UTC: key may be stolen$", suspended, re.MULTILINE)
         assert scene.code_of(scene.token) == "WALLET_SUSPENDED"
         assert re.search("^status: +ACTIVE$", scene.run("wallets resume {wallet}").stdout, re.MULTILINE)
         assert scene.code_of(scene.token) is None
@@ -343,7 +343,7 @@ class TestKillSwitch:
         assert scene.run("kill-switch status").stdout == "The kill switch is off (ACTIVE): tokens work.\n"
         scene.run("kill-switch activate --yes --actor alice")
         shown = scene.run("kill-switch status").stdout
-        assert re.fullmatch(r"The kill switch is on \(SUSPENDED\) since .*Z, by alice: no token works\.\n", shown)
+        assert re.fullmatch(r"The kill switch is on \(SUSPENDED\) since .* UTC, by alice: no token works\.\n", shown)
 
 
 class TestPrune:
@@ -419,7 +419,7 @@ class TestAudit:
     def test_text(self, scene: Scene) -> None:
         """An entry shows the event, the time and the actor, and below them its objects."""
         when, *about = scene.run("audit --event SESSION_ISSUED --session {single}").stdout.splitlines()
-        assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ  SESSION_ISSUED  admin", when)
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC  SESSION_ISSUED  admin", when)
         assert about[:2] == [f"  wallet {scene.wallet}", f"  session {scene.single}"]
         assert scene.run("audit --actor nobody").stdout == "There are no entries.\n"
 

@@ -125,7 +125,7 @@ def audit_lines(entry: AuditEntry) -> list[str]:
 
 def moment(time: datetime) -> str:
     """Return a time (UTC) to the second."""
-    return f"{time:%Y-%m-%d %H:%M:%S}Z"
+    return f"{time:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _names(wallets: Sequence[LinkedWallet]) -> str:
