@@ -29,31 +29,34 @@ _SESSIONS_A_WALLET = 4
 _TRANSACTIONS_A_SESSION = 5
 
 
+Rows = list[dict[str, Any]]
+
+
 @dataclass(frozen=True)
 class Demo:
-    """Each step of the demonstration; `before`, `after` and `linked` list sessions and their wallets."""
+    """Each step of the demonstration; `before`, `after` and `linked` list sessions, each with one of its wallets."""
 
     path: Path
-    counts: str
-    wallets: str
-    before: str
+    counts: dict[str, int]
+    wallets: Rows
+    before: Rows
     plan: Plan
     report: UpgradeReport
-    after: str
-    linked_session: str
-    linked: str
+    after: Rows
+    linked: Rows
     check: CheckReport
 
     def to_dict(self) -> dict[str, Any]:
         """Return the demonstration as plain values that `json.dumps` takes."""
         return {
             "path": str(self.path),
-            "wallets": self.wallets.splitlines(),
-            "before": self.before.splitlines(),
+            "counts": self.counts,
+            "wallets": self.wallets,
+            "before": self.before,
             "plan": self.plan.to_dict(),
             "upgrade": self.report.to_dict(),
-            "after": self.after.splitlines(),
-            "linked": self.linked.splitlines(),
+            "after": self.after,
+            "linked": self.linked,
             "check": self.check.to_dict(),
         }
 
@@ -62,10 +65,10 @@ def run(path: Path) -> Demo:
     """Write an example file, upgrade it, link a second wallet to one session, and return what it looked like."""
     make_version_18(path, _now())
     with open_to_change(path) as database:
-        counts, wallets = _counts(database), _listing(database, _WALLET_LINES)
-        before = _listing(database, _BEFORE)
+        counts, wallets = _counts(database), _wallets(database)
+        before = _sessions(database, _BEFORE)
         planned, report = plan(database), upgrade(database)
-        after = _listing(database, _AFTER)
+        after = _sessions(database, _AFTER)
     session, wallet = _id("session", 0), _id("wallet", 1)
     with connect(path) as opened:
         opened.links.link(session, wallet, actor="demo")
@@ -77,13 +80,12 @@ def run(path: Path) -> Demo:
             plan=planned,
             report=report,
             after=after,
-            linked_session=session,
-            linked="\n".join(line for line in _listing(opened.peewee, _AFTER).splitlines() if session in line),
+            linked=[row for row in _sessions(opened.peewee, _AFTER) if row["session"] == session],
             check=check(opened.peewee),
         )
 
 
-def leave_version_18(path: Path) -> str:
+def leave_version_18(path: Path) -> dict[str, int]:
     """Write an example file whose sessions are alive, and return how many rows it has."""
     make_version_18(path, _now())
     with open_to_change(path) as database:
@@ -149,27 +151,28 @@ def _make_session(wallet: Wallet, number: int, start: datetime) -> None:
         )
 
 
-_WALLET_LINES = (
-    "SELECT name || ': ' || chain || CASE WHEN default_network = environment THEN '' ELSE ', ' || default_network END"
-    " || ' (' || environment || ')' FROM wallets ORDER BY created_at, rowid"
-)
-_BEFORE = (
-    "SELECT 'session ' || s.id || ' -> ' || w.name FROM sessions s JOIN wallets w ON w.id = s.wallet_id"
-    " ORDER BY s.created_at"
-)
+_BEFORE = "SELECT s.id, w.name, 1 FROM sessions s JOIN wallets w ON w.id = s.wallet_id ORDER BY s.created_at"
 _AFTER = (
-    "SELECT 'session ' || s.id || ' -> ' || w.name || CASE l.is_default WHEN 1 THEN ' (default)' ELSE '' END"
-    " FROM sessions s JOIN session_wallets l ON l.session_id = s.id JOIN wallets w ON w.id = l.wallet_id"
-    " ORDER BY s.created_at, l.is_default DESC"
+    "SELECT s.id, w.name, l.is_default FROM sessions s JOIN session_wallets l ON l.session_id = s.id"
+    " JOIN wallets w ON w.id = l.wallet_id ORDER BY s.created_at, l.is_default DESC"
 )
 
 
-def _listing(database: Any, query: str) -> str:
-    return "\n".join(f"  {line}" for (line,) in database.execute_sql(query).fetchall())
+def _wallets(database: SqliteDatabase) -> Rows:
+    columns = ("name", "chain", "environment", "network")
+    query = "SELECT name, chain, environment, default_network FROM wallets ORDER BY created_at, rowid"
+    return [dict(zip(columns, row, strict=True)) for row in database.execute_sql(query).fetchall()]
 
 
-def _counts(database: SqliteDatabase) -> str:
-    return ", ".join(f"{_count(database, table)} {table}" for table in ("wallets", "sessions", "transactions"))
+def _sessions(database: Any, query: str) -> Rows:
+    return [
+        {"session": session, "wallet": wallet, "is_default": bool(is_default)}
+        for session, wallet, is_default in database.execute_sql(query).fetchall()
+    ]
+
+
+def _counts(database: SqliteDatabase) -> dict[str, int]:
+    return {table: _count(database, table) for table in ("wallets", "sessions", "transactions")}
 
 
 def _count(database: SqliteDatabase, table: str) -> int:

@@ -1065,9 +1065,10 @@ class TestDemo:
         """With --json it is one object with the same content; one session then has two wallets."""
         result = program("demo", "--json", TMPDIR=str(tmp_path))
         answer = only_object(result.stdout)
-        assert set(answer) == {"path", "wallets", "before", "plan", "upgrade", "after", "linked", "check"}
+        assert set(answer) == {"path", "counts", "wallets", "before", "plan", "upgrade", "after", "linked", "check"}
         assert len(answer["before"]) == len(answer["after"]) == answer["upgrade"]["links_created"] == 12
-        assert len(answer["linked"]) == 2
+        assert answer["counts"] == {"wallets": 3, "sessions": 12, "transactions": 60}
+        assert [row["is_default"] for row in answer["linked"]] == [True, False]
         assert answer["check"]["ok"]
         assert list(tmp_path.iterdir()) == []
 

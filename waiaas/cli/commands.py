@@ -398,8 +398,9 @@ def demo_command(path: Path | None, version_18: str | None, as_json: bool) -> No
     if version_18 is not None:
         if path is None:
             raise click.UsageError("Name a PATH for the file.")
-        lines = old_file_lines(path, demo.leave_version_18(path))
-        print_answer({"path": str(path), "version": 18}, lines, as_json=as_json)
+        counts = demo.leave_version_18(path)
+        answer = {"path": str(path), "version": 18, "counts": counts}
+        print_answer(answer, old_file_lines(path, counts), as_json=as_json)
         return
     if path is not None:
         shown = demo.run(path)

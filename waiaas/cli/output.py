@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from waiaas.cli.messages import MESSAGES
 from waiaas.cli.terminal import quoted, without_passwords
@@ -181,12 +182,18 @@ def check_lines(path: Path | str, report: CheckReport, lang: str = "en") -> list
 def demo_lines(shown: Demo, kept_at: Path | None) -> list[str]:
     """Return the demonstration, from the old file to the new one."""
     parts = (
-        [f"The file of a wallet service at schema version 18: {shown.counts}.", *shown.wallets.splitlines()],
-        ["Each session has one wallet:", *_first_lines(shown.before)],
+        [f"The file of a wallet service at schema version 18: {_rows_of(shown.counts)}.", *_wallet_lines(shown)],
+        ["Each session has one wallet:", *_first_lines(shown.before, default="")],
         ["$ waiaas plan", *plan_lines(shown.path, shown.plan)],
         ["$ waiaas upgrade", *upgrade_lines(shown.path, shown.report)],
-        ["Now each session has links to its wallets, one of them the default:", *_first_lines(shown.after)],
-        ["One session gets a second wallet, on another chain. Its token stays the same.", *shown.linked.splitlines()],
+        [
+            "Now each session has links to its wallets, one of them the default:",
+            *_first_lines(shown.after),
+        ],
+        [
+            "One session gets a second wallet, on another chain. Its token stays the same.",
+            *_session_lines(shown.linked),
+        ],
         ["$ waiaas check", *check_lines(shown.path, shown.check)],
     )
     lines = [line for part in parts for line in (*part, "")]
@@ -194,13 +201,29 @@ def demo_lines(shown: Demo, kept_at: Path | None) -> list[str]:
     return lines
 
 
-def old_file_lines(path: Path, counts: str) -> list[str]:
+def old_file_lines(path: Path, counts: dict[str, int]) -> list[str]:
     """Return what `demo --version` created, and what to do with it."""
-    return [f"Created {path} at schema version 18: {counts}.", f"What to do: waiaas plan {quoted(path)}"]
+    return [f"Created {path} at schema version 18: {_rows_of(counts)}.", f"What to do: waiaas plan {quoted(path)}"]
 
 
-def _first_lines(listing: str) -> list[str]:
-    lines = listing.splitlines()
+def _rows_of(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {table}" for table, count in counts.items())
+
+
+def _wallet_lines(shown: Demo) -> list[str]:
+    """Return a wallet per line, with its network if that is not named like its environment."""
+    return [
+        f"  {name}: {chain}{'' if network == environment else f', {network}'} ({environment})"
+        for name, chain, environment, network in (wallet.values() for wallet in shown.wallets)
+    ]
+
+
+def _session_lines(rows: list[dict[str, Any]], default: str = " (default)") -> list[str]:
+    return [f"  session {row['session']} -> {row['wallet']}{default if row['is_default'] else ''}" for row in rows]
+
+
+def _first_lines(rows: list[dict[str, Any]], default: str = " (default)") -> list[str]:
+    lines = _session_lines(rows, default)
     return [*lines[:_SHOWN_OF_DEMO], f"  … and {len(lines) - _SHOWN_OF_DEMO} more"]
 
 
