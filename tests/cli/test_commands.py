@@ -158,7 +158,7 @@ NOT_OURS = [
 ]
 _REFUSALS: list[tuple[list[str], Callable[[Path], None], str]] = [
     *(([name], make, reason) for name in ON_A_FILE for make, reason in NOT_OURS),
-    *(([name], empty, "empty_database") for name in ("plan", "downgrade", "check")),
+    *(([name], empty, "empty_database") for name in ("downgrade", "check")),
     (["upgrade"], with_orphans, "orphan_sessions"),
     (["upgrade"], with_a_leftover, "leftover_table"),
     (["upgrade"], with_a_view, "dependent_object"),
@@ -808,6 +808,15 @@ class TestRehearse:
         assert result.exit_code == 0
         assert result.stdout.splitlines()[0].endswith("the latest: nothing to do.")
         assert "Do it" not in result.stdout
+
+    def test_plan_of_an_empty_file(self, tmp_path: Path) -> None:
+        """The plan for an empty file is to create the tables, as `upgrade` does; the file stays empty."""
+        path = tmp_path / "wallets.db"
+        path.touch()
+        text, answer = run("plan", path), only_object(run("plan", path, "--json").stdout)
+        assert (text.exit_code, text.stdout) == (0, run("rehearse", path).stdout)
+        assert (answer["from_version"], answer["steps"], answer["obstacles"]) == (0, [], [])
+        assert path.stat().st_size == 0
 
     def test_of_an_empty_file(self, tmp_path: Path) -> None:
         """An empty file has nothing to rehearse, because an upgrade would create the tables, and stays empty."""

@@ -238,7 +238,7 @@ class TestSessionCommands:
         """A session that is not linked to the wallet stays active."""
         answer = only_object(scene.run("sessions revoke --wallet {other} --yes --json").stdout)
         assert answer == {"revoked": [scene.session]}
-        listed = only_object(scene.run("sessions list --status ACTIVE --json").stdout)
+        listed = only_object(scene.run("sessions list --status active --json").stdout)
         assert [session["id"] for session in listed["sessions"]] == [scene.single]
 
     @pytest.mark.parametrize("ways", ["{session} --all", "--all --wallet {wallet}", "{session} --wallet {wallet}"])
@@ -298,7 +298,7 @@ class TestWallets:
             scene.session: "ACTIVE",
             scene.single: "REVOKED",
         }
-        lines = scene.run("wallets list --status TERMINATED").stdout.splitlines()
+        lines = scene.run("wallets list --status terminated").stdout.splitlines()
         assert [line.split() for line in lines[1:]] == [[scene.wallet, "TERMINATED", "solana", "mainnet", "trading"]]
 
 

@@ -53,6 +53,7 @@ from waiaas.ddl.untrusted import limit_heap
 from waiaas.errors import LANGUAGES, WAIaaSError, refusal
 from waiaas.inspection.check import check
 from waiaas.migrations import LATEST_SCHEMA_VERSION, opening, runner, version
+from waiaas.migrations.report import Plan
 from waiaas.progress import Progress, ProgressReporter
 
 _COMPLETION_VARIABLE = "_WAIAAS_COMPLETE"
@@ -184,7 +185,7 @@ def status(ctx: click.Context, path: Path | str, as_json: bool) -> None:
         "waiaas plan wallets.db",
         "waiaas rehearse wallets.db    try it on a copy",
         {
-            0: "nothing blocks an upgrade",
+            0: "nothing blocks an upgrade, or the file is empty",
             1: "an upgrade would be refused, or the file was",
             **INTERRUPTED,
         },
@@ -201,15 +202,23 @@ def plan(ctx: click.Context, path: Path | str, as_json: bool, skip_orphans: bool
     Everything in the schema that blocks any step is listed. A value that a later step does not allow is found by
     `waiaas rehearse`.
     """
-    if isinstance(path, str):
-        planned = maintenance.plan(path)
-    else:
-        with _open_to_read(path, "planning") as opened:
-            planned = runner.plan(opened, skip_orphans=skip_orphans)
+    try:
+        planned = _plan(path, skip_orphans)
+    except WAIaaSError as error:
+        if error.reason != "empty_database":
+            raise
+        planned = Plan(from_version=0, to_version=LATEST_SCHEMA_VERSION)
     lang, name = ctx.find_root().params["lang"], name_of(path)
     answer = {"path": str(name), **planned.to_dict(lang)}
     print_answer(answer, plan_lines(name, planned, skip_orphans, lang), as_json=as_json)
     ctx.exit(REFUSED if planned.obstacles else 0)
+
+
+def _plan(path: Path | str, skip_orphans: bool) -> Plan:
+    if isinstance(path, str):
+        return maintenance.plan(path)
+    with _open_to_read(path, "planning") as opened:
+        return runner.plan(opened, skip_orphans=skip_orphans)
 
 
 def _point_to_rehearse(_: click.Context, __: click.Parameter, value: bool) -> None:

@@ -91,6 +91,8 @@ def health_lines(target: str, health: Health, lang: str = "en") -> list[str]:
 
 def plan_lines(path: Path | str, planned: Plan, skip_orphans: bool = False, lang: str = "en") -> list[str]:
     """Return what an upgrade would do, and what blocks it."""
+    if planned.from_version == 0:
+        return [_is_empty(path, skip_orphans)]
     if not planned.steps:
         return [_nothing_to_upgrade(path, planned.from_version)]
     lines = [f"{path}: schema version {planned.from_version} to {planned.to_version}"]
@@ -130,7 +132,7 @@ def rehearsal_lines(path: Path, rehearsal: Rehearsal | None, skip_orphans: bool,
     """Return what an upgrade did to a copy; the rehearsal of an empty file is None."""
     command = _upgrade_command(path, skip_orphans)
     if rehearsal is None:
-        return [f"{path} is empty: an upgrade creates the tables in it. Do it: {command}"]
+        return [_is_empty(path, skip_orphans)]
     report = rehearsal.report
     if not rehearsal.ok:
         tables = ", ".join(table.table for table in rehearsal.unexpected)
@@ -238,6 +240,10 @@ def _list_lines(title: str, entries: list[str], *, all_of_them: bool = False) ->
 
 def _nothing_to_upgrade(path: Path | str, version: int) -> str:
     return f"{path} is at schema version {version}, the latest: nothing to do."
+
+
+def _is_empty(path: Path | str, skip_orphans: bool) -> str:
+    return f"{path} is empty: an upgrade creates the tables in it. Do it: {_upgrade_command(path, skip_orphans)}"
 
 
 def _upgrade_command(path: Path | str, skip_orphans: bool) -> str:
