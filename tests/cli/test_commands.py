@@ -1109,6 +1109,7 @@ class TestDemo:
         assert only_object(run("demo", "--version", "18", tmp_path / "b.db", "--json").stdout) == {
             "path": str(tmp_path / "b.db"),
             "version": 18,
+            "counts": {"wallets": 3, "sessions": 12, "transactions": 60},
         }
 
     @pytest.mark.parametrize("arguments", [["--version", "18"], ["--version", "17", "old.db"]])
