@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
+import inspect
 import re
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any, is_typeddict
 
 from docutils import nodes
 from marshmallow import Schema
 from marshmallow.fields import Field as MarshmallowField
-from peewee import Database, Field, ForeignKeyField, Model
+from peewee import Field, ForeignKeyField, Model
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
@@ -23,7 +27,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent / "_extensions"))
 
 import waiaas
-from waiaas.progress import ProgressCallback
 
 project = "waiaas"
 author = "The waiaas authors"
@@ -48,16 +51,24 @@ autodoc_typehints_format = "short"
 # Their pages are elsewhere, and a build needs no network.
 nitpick_ignore_regex = [("py:.*", r"(marshmallow|peewee|playhouse)\..*|waiaas\.services\.pages\.Item")]
 
-# Names that the library imports for type checkers only: with them, signatures show what they mean.
-_FOR_TYPES = {"Database": Database, "ProgressCallback": ProgressCallback}
 for _module in ("waiaas.schemas", "waiaas.services", "waiaas.transfer"):
     importlib.import_module(_module)
 _MODULES = [module for name, module in sorted(sys.modules.items()) if name.split(".")[0] == "waiaas"]
-for _module in _MODULES:
-    for _name, _type in _FOR_TYPES.items():
-        vars(_module).setdefault(_name, _type)
 
-_PYTHON_MODULES = ("collections.abc", "datetime", "os", "pathlib")
+
+def _import_for_types(module: ModuleType) -> None:
+    """Import what a module imports for type checkers only: with these names, signatures show what they mean."""
+    for node in ast.parse(inspect.getsource(module)).body if inspect.getsourcefile(module) else ():
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            for each in node.body:
+                with suppress(ImportError):  # of a package that only type checkers need
+                    exec(ast.unparse(each), vars(module))
+
+
+for _each in _MODULES:
+    _import_for_types(_each)
+
+_PYTHON_MODULES = ("collections.abc", "contextlib", "datetime", "hmac", "os", "pathlib")
 _PYTHON_TYPES = {
     "Text": "str",
     "Integer": "int",
