@@ -20,7 +20,6 @@ from peewee import SqliteDatabase
 from waiaas.backends.sqlite import IN_MEMORY
 from waiaas.database import Database
 from waiaas.errors import WAIaaSError, refusal
-from waiaas.files.backup import backup_path
 from waiaas.files.opening import DatabaseFile, path_of
 from waiaas.migrations import LATEST_SCHEMA_VERSION, version
 from waiaas.migrations.opening import create, excluding_upgrades, is_empty, open_read_only, open_to_change
@@ -217,7 +216,7 @@ def backup(
     :raises WAIaaSError: ``backup_failed``; ``corrupt`` or ``io_error`` if the file is damaged or cannot be read;
         ``needs_file`` for a database in memory or on a server.
     """
-    from waiaas.files.backup import write_backup
+    from waiaas.files.backup import backup_path, write_backup
     from waiaas.files.backups import BackupFile
 
     with _resolved(target) as found:
@@ -393,6 +392,8 @@ def _version_before(file: DatabaseFile) -> int | None:
 
 def _kept_path(file: DatabaseFile, version_before: int | None, now: int) -> Path:
     """Return the path for the file that is replaced: that of a backup, unless it is damaged."""
+    from waiaas.files.backup import backup_path
+
     if version_before is not None:
         return Path(os.path.realpath(file.path)).with_name(backup_path(file.path, version_before, True, now).name)
     moment = datetime.fromtimestamp(now, timezone.utc).strftime("%Y%m%dT%H%M%SZ")

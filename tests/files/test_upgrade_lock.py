@@ -170,3 +170,20 @@ def test_a_reused_backup_is_kept_if_the_upgrade_fails(tmp_path: Path) -> None:
     database.close()
     assert backup.read_bytes() == content
     assert sorted(files(tmp_path)) == ["mine.db", "wallets.db"]
+
+
+def test_the_log_names_the_backup_and_who_waits(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """An upgrade is logged with the path of its backup, and a process that waits for it logs one line."""
+    caplog.set_level("INFO", "waiaas")
+    path = make_file(tmp_path / "wallets.db")
+    waited = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        with upgrade_lock(DatabaseFile(str(path)), nothing):
+            opening = pool.submit(lambda: waiaas.connect(path, progress=lambda _: waited.set()).close())
+            assert waited.wait(60)
+        opening.result()
+    (backup,) = tmp_path.glob("*.backup")
+    assert caplog.messages == [
+        f"Waiting for another process that upgrades {path}",
+        f"Upgraded {path} from schema version 18 to 19; backup: {backup}",
+    ]

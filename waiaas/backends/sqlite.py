@@ -391,10 +391,10 @@ class WaiaasDatabase(SqliteDatabase, Backend):
             self._closers.clear()
         for closer in closers:
             closer.connection = None
-        del closers
         self._state = type(self._state)()
         self._thread = _ThreadState()
-        gc.collect()
+        if closers:  # of other threads; collecting takes longer than opening the file
+            gc.collect()
 
     def _write_log_back(self) -> None:
         """Checkpoint the whole log, unless another connection needs it: then that one does it later."""

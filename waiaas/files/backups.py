@@ -10,8 +10,6 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from waiaas.files.backup import remove
-
 _NAME = re.compile(r"\.v(?P<version>\d+)-(?P<moment>\d{8}T\d{6}Z)\.backup(-(?P<number>\d+))?")
 
 
@@ -57,5 +55,7 @@ def _backup(path: Path, name: str) -> BackupFile | None:
 
 
 def _removed(backup: BackupFile) -> BackupFile:
+    from waiaas.files.backup import remove  # a program that only opens a database need not wait for it
+
     remove(backup.path)
     return BackupFile(backup.path, backup.version, backup.made_at, backup.size, is_removed=True)
