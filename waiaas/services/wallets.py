@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from peewee import SQL, ModelSelect, Node
 
-from waiaas.backends.base import Backend
+from waiaas.backends.base import Backend, Row
 from waiaas.errors import FieldMessage, WAIaaSError
 from waiaas.models import Session, SessionWallet, Transaction, Wallet
 from waiaas.schemas import (
@@ -175,8 +175,9 @@ class WalletService(Service):
         check_id("walletId", wallet_id)
 
         def change(journal: Journal) -> WalletDetails:
-            wallet = self._lock(wallet_id)
+            found = lock(self._database, "wallets", WALLET_COLUMNS, [wallet_id])
             refuse_locked(self._database)
+            wallet = _usable(wallet_id, found)
             _refuse_transition(wallet, "SUSPENDED", "ACTIVE")
             now = seconds_of(self._clock)
             run(self._database, _SET_STATUS, "ACTIVE", None, None, now, wallet_id)
@@ -233,12 +234,7 @@ class WalletService(Service):
 
     def _lock(self, wallet_id: str) -> WalletDetails:
         """Lock a wallet; refuse one that is unknown or terminated."""
-        for row in lock(self._database, "wallets", WALLET_COLUMNS, [wallet_id], will_change=True):
-            wallet = wallet_details(row)
-            if wallet.status == "TERMINATED":
-                raise WAIaaSError("WALLET_TERMINATED", details={"walletId": wallet_id})
-            return wallet
-        raise WAIaaSError("WALLET_NOT_FOUND", details={"walletId": redact_id(wallet_id)})
+        return _usable(wallet_id, lock(self._database, "wallets", WALLET_COLUMNS, [wallet_id]))
 
     def _lock_sessions(self, wallet_id: str) -> None:
         linked = shown(self._database, lambda: run(self._database, _SESSIONS, wallet_id).fetchall())
@@ -338,6 +334,16 @@ def _event_of(link: _LostLink, wallet_id: str) -> Event:
             "SESSION_DEFAULT_WALLET_SET", {"previousWalletIds": [wallet_id]}, link.next_default, link.session_id
         )
     return Event("SESSION_WALLET_UNLINKED", _BECAUSE, wallet_id, link.session_id)
+
+
+def _usable(wallet_id: str, found: Sequence[Row]) -> WalletDetails:
+    """Return the wallet that was found; refuse one that is unknown or terminated."""
+    if not found:
+        raise WAIaaSError("WALLET_NOT_FOUND", details={"walletId": redact_id(wallet_id)})
+    wallet = wallet_details(found[0])
+    if wallet.status == "TERMINATED":
+        raise WAIaaSError("WALLET_TERMINATED", details={"walletId": wallet_id})
+    return wallet
 
 
 def _refuse_transition(wallet: WalletDetails, required: str, target: str) -> None:
