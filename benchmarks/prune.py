@@ -16,7 +16,7 @@ from typing import Any
 import waiaas
 from waiaas.models import Session, SessionWallet
 
-_ALONE_SECONDS = 5
+_ALONE_SECONDS = 20
 
 
 def make_file(path: Path, ended: int) -> str:
