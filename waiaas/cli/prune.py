@@ -33,7 +33,7 @@ _DAYS = click.IntRange(0, 36_500)
         "waiaas prune wallets.db --sessions 90\n"
         "waiaas prune wallets.db --sessions 90 --audit 365 --export audit.jsonl",
         "waiaas check wallets.db",
-        asks=True,
+        in_batches=True,
     ),
 )
 @target_options

@@ -86,7 +86,7 @@ def _one_way(ctx: click.Context, parameter: click.Parameter, session: str | None
     epilog=target_epilog(
         "waiaas sessions revoke wallets.db SESSION\nwaiaas sessions revoke wallets.db --wallet WALLET --yes",
         "waiaas sessions list wallets.db --status ACTIVE",
-        asks=True,
+        in_batches=True,
     ),
 )
 @target_options

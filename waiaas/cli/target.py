@@ -27,6 +27,10 @@ _TARGET_HELP = (
 )
 _CODES = {1: "refused or failed, and nothing was changed"}
 _ASKING = {1: "refused or failed, or you answered no: nothing was changed"}
+_BATCHES = {
+    1: "refused or failed, or you answered no; complete batches are kept",
+    130: "interrupted by Ctrl-C; complete batches are kept",
+}
 
 
 class TargetCommand(click.Command):
@@ -71,9 +75,9 @@ def target_options(command: _Command) -> _Command:
     return argument(common_options(command))
 
 
-def target_epilog(example: str, then: str, *, asks: bool = False) -> str:
+def target_epilog(example: str, then: str, *, asks: bool = False, in_batches: bool = False) -> str:
     """Return the end of the help of a command on an open database."""
-    codes = {0: "done", **(_ASKING if asks else _CODES)}
+    codes = {0: "done", **(_BATCHES if in_batches else _ASKING if asks else _CODES)}
     return "\n\n".join((f"\b\n{_TARGET_HELP}", epilog(example, then, codes)))
 
 
