@@ -139,6 +139,24 @@ def test_languages_have_the_same_messages() -> None:
     assert fields["ko"] == fields["en"]
 
 
+def test_main_lines_are_korean(tmp_path: Path) -> None:
+    """The result, what to do and the verdict are Korean; backups and other details are not."""
+    path, names = tmp_path / "wallets.db", ("init", "downgrade", "status", "check", "plan", "rehearse", "upgrade")
+    for name in (*names, "status", "check", "plan"):
+        lines = run("--lang", "ko", name, path).stdout.splitlines()
+        main_lines = lines[:1] if name in ("downgrade", "upgrade") else [lines[0], lines[-1]]
+        assert all(any("가" <= letter <= "힣" for letter in line) for line in main_lines), (name, lines)
+
+
+@pytest.mark.parametrize(("count", "verdict"), [(1, "1 problem found."), (2, "2 problems found.")])
+def test_the_number_of_problems(tmp_path: Path, count: int, verdict: str) -> None:
+    """The verdict counts one problem in the singular."""
+    path = tmp_path / "wallets.db"
+    run("init", path)
+    execute(path, *[f"DROP INDEX {name}" for name in ("idx_wallets_status", "idx_sessions_expires_at")[:count]])
+    assert run("check", path).stdout.endswith(f": {verdict}\n")
+
+
 @pytest.mark.parametrize("reason", ["orphan_sessions", "file_not_found"])
 def test_korean_errors_are_korean_throughout(tmp_path: Path, reason: str) -> None:
     """A Korean error contains no English words except names, values and what to type."""

@@ -171,9 +171,8 @@ def status(ctx: click.Context, path: Path | str, as_json: bool) -> None:
     if answer.error is not None:
         raise answer.error
     colour, name = "yellow" if answer.action == "migrate" else "green", name_of(path)
-    print_answer(
-        {"path": str(name), **answer.to_dict()}, status_lines(name, answer), as_json=as_json, verdict=(0, colour)
-    )
+    lines = status_lines(name, answer, ctx.find_root().params["lang"])
+    print_answer({"path": str(name), **answer.to_dict()}, lines, as_json=as_json, verdict=(0, colour))
     if answer.action == "migrate":
         ctx.exit(PENDING)
 

@@ -38,7 +38,7 @@ def epilog(examples: str, then: str, exit_codes: dict[int, str]) -> str:
     return "\n\n".join(f"\b\n{title}:\n  {text}" for title, text in indented)
 
 
-LANGUAGE_HELP = "The language of errors and findings. Answers, help and usage errors are in English."
+LANGUAGE_HELP = "The language of errors, findings and main lines. Details, help and usage errors are in English."
 
 
 class Language(_Choice):

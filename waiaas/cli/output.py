@@ -27,19 +27,21 @@ _CREATE = re.compile(r"^CREATE (UNIQUE )?(?:TABLE|INDEX) \S+ ", re.IGNORECASE)
 
 def created_lines(path: Path | str, warnings: Sequence[WAIaaSError], lang: str = "en") -> list[str]:
     """Return the answer of `init`."""
-    created = f"Created {path} at schema version {LATEST_SCHEMA_VERSION}."
+    created = MESSAGES[lang]["created"].format(path=path, version=LATEST_SCHEMA_VERSION)
     return [created, *_warning_lines(warnings, lang)]
 
 
-def status_lines(path: Path | str, answer: Status) -> list[str]:
+def status_lines(path: Path | str, answer: Status, lang: str = "en") -> list[str]:
     """Return the version of a file, and what to do if it is not the latest."""
+    words = MESSAGES[lang]
     if answer.action == "ok":
-        return [f"{path} is at schema version {answer.version}, the latest."]
+        return [words["latest"].format(path=path, version=answer.version)]
     if answer.version == 0:
-        return [f"{path} is empty.", f"What to do: waiaas init {quoted(path)}"]
+        return [words["empty"].format(path=path), f"{words['what_to_do']}: waiaas init {quoted(path)}"]
+    then = words["then"].format(first=f"waiaas plan {quoted(path)}", second=f"waiaas upgrade {quoted(path)}")
     return [
-        f"{path} is at schema version {answer.version}; an upgrade to {answer.latest_version} is pending.",
-        f"What to do: waiaas plan {quoted(path)}, then waiaas upgrade {quoted(path)}",
+        words["pending"].format(path=path, version=answer.version, latest=answer.latest_version),
+        f"{words['what_to_do']}: {then}",
     ]
 
 
@@ -70,7 +72,7 @@ def health_lines(target: str, health: Health, lang: str = "en") -> list[str]:
     name = without_passwords(target)
     if health.error is not None:
         text = health.error.to_dict(lang)
-        return [f"{name}: {text['message']}", f"What to do: {text['hint']}"]
+        return [f"{name}: {text['message']}", f"{MESSAGES[lang]['what_to_do']}: {text['hint']}"]
     wait = "not free within a second" if health.lock_wait is None else f"free after {health.lock_wait:.3f} s"
     facts = {
         "schema version": f"{health.version} of {health.latest_version}",
@@ -91,11 +93,12 @@ def health_lines(target: str, health: Health, lang: str = "en") -> list[str]:
 
 def plan_lines(path: Path | str, planned: Plan, skip_orphans: bool = False, lang: str = "en") -> list[str]:
     """Return what an upgrade would do, and what blocks it."""
+    words = MESSAGES[lang]
     if planned.from_version == 0:
-        return [_is_empty(path, skip_orphans)]
+        return [_is_empty(path, skip_orphans, lang)]
     if not planned.steps:
-        return [_nothing_to_upgrade(path, planned.from_version)]
-    lines = [f"{path}: schema version {planned.from_version} to {planned.to_version}"]
+        return [_nothing_to_upgrade(path, planned.from_version, lang)]
+    lines = [words["planned"].format(path=path, version=planned.from_version, to=planned.to_version)]
     lines += [f"  step {step.version}: {step.description}" for step in planned.steps]
     lines.append(f"  links to create: {planned.links_to_create} for {planned.sessions} sessions")
     lines += _list_lines("sessions without a wallet (NULL), to be left without one", planned.sessions_without_wallet)
@@ -108,20 +111,19 @@ def plan_lines(path: Path | str, planned: Plan, skip_orphans: bool = False, lang
         f"  foreign-key violations in {table}, left unchanged: {count}"
         for table, count in planned.foreign_key_violations.items()
     ]
-    words = MESSAGES[lang]
     for obstacle in planned.obstacles:
         text = obstacle.to_dict(lang)
         lines += [f"{words['obstacle']}: {text['message']}", f"  {words['what_to_do']}: {text['hint']}"]
-    command = f" Do it: {_upgrade_command(path, skip_orphans)}" if not planned.obstacles else ""
-    return [*lines, f"Nothing was changed.{command}"]
+    command = words["do_it"].format(command=_upgrade_command(path, skip_orphans))
+    return [*lines, words["nothing_changed"] if planned.obstacles else f"{words['nothing_changed']} {command}"]
 
 
 def upgrade_lines(path: Path | str, report: UpgradeReport, lang: str = "en") -> list[str]:
     """Return what an upgrade did."""
     if not report.applied:
-        return [_nothing_to_upgrade(path, report.to_version), *_warning_lines(report.warnings, lang)]
+        return [_nothing_to_upgrade(path, report.to_version, lang), *_warning_lines(report.warnings, lang)]
     return [
-        f"Upgraded {path} from schema version {report.from_version} to {report.to_version}.",
+        MESSAGES[lang]["upgraded"].format(path=path, version=report.from_version, to=report.to_version),
         *_work_lines(report),
         f"  backup: {report.backup or 'none'}",
         *_warning_lines(report.warnings, lang),
@@ -130,25 +132,26 @@ def upgrade_lines(path: Path | str, report: UpgradeReport, lang: str = "en") -> 
 
 def rehearsal_lines(path: Path, rehearsal: Rehearsal | None, skip_orphans: bool, lang: str) -> list[str]:
     """Return what an upgrade did to a copy; the rehearsal of an empty file is None."""
-    command = _upgrade_command(path, skip_orphans)
+    words = MESSAGES[lang]
     if rehearsal is None:
-        return [_is_empty(path, skip_orphans)]
+        return [_is_empty(path, skip_orphans, lang)]
     report = rehearsal.report
     if not rehearsal.ok:
         tables = ", ".join(table.table for table in rehearsal.unexpected)
-        first = f"An upgrade of {path} would change rows that it must not change, in: {tables}. Do not upgrade it."
+        first = words["would_change_rows"].format(path=path, tables=tables)
     elif not report.applied:
-        first = _nothing_to_upgrade(path, report.to_version)
+        first = _nothing_to_upgrade(path, report.to_version, lang)
     else:
-        first = f"An upgrade of {path} from schema version {report.from_version} to {report.to_version} succeeds."
-    done = f" Do it: {command}" if report.applied and rehearsal.ok else ""
+        first = words["would_succeed"].format(path=path, version=report.from_version, to=report.to_version)
+    command = words["do_it"].format(command=_upgrade_command(path, skip_orphans))
+    done = f" {command}" if report.applied and rehearsal.ok else ""
     return [
         first,
         *(_work_lines(report) if report.applied else []),
         *_comparison_lines(rehearsal, lang),
         f"  time: {rehearsal.copy_seconds:.2f} s for the copy, as a backup takes,"
         f" and {rehearsal.upgrade_seconds:.2f} s for the upgrade",
-        f"This was done to a copy, which was removed. {path} is unchanged.{done}",
+        f"{words['copy_removed'].format(path=path)}{done}",
     ]
 
 
@@ -158,7 +161,7 @@ def downgrade_lines(path: Path, report: DowngradeReport, lang: str = "en") -> li
         done = f"{path} is already at schema version {report.to_version}: nothing to do."
         return [done, *_warning_lines(report.warnings, lang)]
     return [
-        f"Downgraded {path} from schema version {report.from_version} to {report.to_version}.",
+        MESSAGES[lang]["downgraded"].format(path=path, version=report.from_version, to=report.to_version),
         *_list_lines(
             "links dropped",
             [f"session {link['session_id']}, wallet {link['wallet_id']}" for link in report.links_dropped],
@@ -177,7 +180,7 @@ def check_lines(path: Path | str, report: CheckReport, lang: str = "en") -> list
     """Return what `check` found, with the verdict at the end."""
     *findings, verdict = _findings_lines(report, lang)
     if report.version != report.latest_version:
-        findings.append(f"{path} is at schema version {report.version}: its tables and links were not compared.")
+        findings.append(MESSAGES[lang]["not_compared"].format(path=path, version=report.version))
     return [*findings, f"{path}: {verdict}"]
 
 
@@ -238,12 +241,12 @@ def _list_lines(title: str, entries: list[str], *, all_of_them: bool = False) ->
     return [f"  {title}: {len(entries)}", *(f"    {entry}" for entry in shown), *rest]
 
 
-def _nothing_to_upgrade(path: Path | str, version: int) -> str:
-    return f"{path} is at schema version {version}, the latest: nothing to do."
+def _nothing_to_upgrade(path: Path | str, version: int, lang: str) -> str:
+    return MESSAGES[lang]["nothing_to_do"].format(path=path, version=version)
 
 
-def _is_empty(path: Path | str, skip_orphans: bool) -> str:
-    return f"{path} is empty: an upgrade creates the tables in it. Do it: {_upgrade_command(path, skip_orphans)}"
+def _is_empty(path: Path | str, skip_orphans: bool, lang: str) -> str:
+    return MESSAGES[lang]["empty_to_upgrade"].format(path=path, command=_upgrade_command(path, skip_orphans))
 
 
 def _upgrade_command(path: Path | str, skip_orphans: bool) -> str:
@@ -331,9 +334,12 @@ def _findings_lines(report: CheckReport, lang: str) -> list[str]:
     count = Counter(finding.severity for finding in report.findings)["problem"]
     return [
         *(line for hint, lines in by_hint.items() for line in (*lines, f"  {words['what_to_do']}: {hint}")),
-        f"{_problems(count)} found{'' if report.version == report.latest_version else ' in what was checked'}.",
+        words[_verdict(count, report)].format(count=count),
     ]
 
 
-def _problems(count: int) -> str:
-    return f"{count or 'no'} problem{'s' if count > 1 else ''}"
+def _verdict(count: int, report: CheckReport) -> str:
+    """Return the name of the message for a number of problems."""
+    if count:
+        return "one_problem" if count == 1 else "problems"
+    return "no_problem" if report.version == report.latest_version else "no_problem_partly"
