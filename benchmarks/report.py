@@ -46,6 +46,7 @@ def write(results: Path) -> None:
         "hot_path": _hot_path,
         "writes": _writes,
         "mixed_load": _mixed_load,
+        "moving": _moving,
     }
     for name, make in makers.items():
         file = results / f"{name}.json"
@@ -224,6 +225,22 @@ def _writes(result: dict[str, Any]) -> list[str]:
         for name, found in result["operations"].items()
     ]
     return [_table(["", "Plain sqlite3 (µs)", "waiaas (µs)", "Ratio"], rows)]
+
+
+def _moving(result: dict[str, Any]) -> list[str]:
+    rows = [
+        [
+            "**waiaas move**" if name == "waiaas" else f"``{name}``",
+            f"{found['seconds']:.1f}",
+            f"{found['ratio']:.2f}",
+            f"{found['different_values']:,}",
+            f"{found['checks']}",
+            f"{found['not_nulls']}",
+        ]
+        for name, found in result["tools"].items()
+    ]
+    header = ["", "Seconds", "waiaas ÷ this", "Values that differ", "CHECKs", "NOT NULLs"]
+    return [f"{result['rows']:,} rows.", _table(header, rows)]
 
 
 def _mixed_load(result: dict[str, Any]) -> list[str]:

@@ -20,6 +20,7 @@ import fidelity
 import hot_path
 import migration
 import mixed_load
+import moving
 import report
 import startup
 import writes
@@ -30,7 +31,7 @@ RESULTS = Path(__file__).resolve().parent / "results"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--only", nargs="+", choices=["migration", "fidelity", "startup", "hot_path", "writes", "mixed_load"]
+        "--only", nargs="+", choices=["migration", "fidelity", "startup", "hot_path", "writes", "mixed_load", "moving"]
     )
     parser.add_argument("--sizes", type=_numbers, default=[10_000, 100_000, 1_000_000], help="sessions of `migration`")
     parser.add_argument("--rounds", type=int, default=5, help="runs of each tool, after one to warm up")
@@ -47,6 +48,7 @@ def main() -> None:
             "hot_path": lambda: hot_path.run(options.sessions, 10 * options.rounds, folder),
             "writes": lambda: writes.run(options.sessions, 5 * options.rounds, folder),
             "mixed_load": lambda: mixed_load.run(options.sessions, options.seconds, folder),
+            "moving": lambda: moving.run(2 * options.sessions, options.rounds, folder),
         }
         for job in options.only or jobs:
             print(job, file=sys.stderr)
