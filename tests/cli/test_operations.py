@@ -166,6 +166,15 @@ class TestEveryCommand:
         assert (result.exit_code, error["code"], error["hint"]) == (1, code, expected["hint"])
         assert error["message"] in result.stderr
 
+    @pytest.mark.parametrize(
+        ("lang", "message"), [("en", "  reason: Must not be blank."), ("ko", "  reason: 비어 있거나")]
+    )
+    def test_names_the_values_that_are_wrong(self, scene: Scene, lang: str, message: str) -> None:
+        """A refusal of a value names it and the rule that it breaks."""
+        result = run(*scene.words("wallets suspend {wallet}"), "--reason", " ", "--lang", lang)
+        assert result.exit_code == 1
+        assert result.stderr.splitlines()[1].startswith(message)
+
 
 class TestQuestions:
     @pytest.mark.parametrize("command", ASKING)

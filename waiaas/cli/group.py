@@ -103,7 +103,10 @@ class ErrorReportingGroup(CommandGroup):
 
 def _report_refusal(error: WAIaaSError, ctx: click.Context) -> int:
     lang = ctx.params["lang"]
-    words, answer = MESSAGES[lang], error.to_dict(lang)
-    lines = [f"{words['error']}: {answer['message']}", f"{words['what_to_do']}: {answer['hint']}"]
+    words = MESSAGES[lang]
+    answer: dict[str, Any] = error.to_dict(lang)
+    fields = (answer["details"] or {}).get("fields", {})
+    about_fields = [f"  {name}: {' '.join(messages)}" for name, messages in fields.items()]
+    lines = [f"{words['error']}: {answer['message']}", *about_fields, f"{words['what_to_do']}: {answer['hint']}"]
     print_error(lines, {"error": answer} if ctx.meta.get(AS_JSON) else None)
     return REFUSED
