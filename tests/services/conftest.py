@@ -49,7 +49,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run each test of the services on both engines, unless it is marked as specific to SQLite."""
     if "engine" in metafunc.fixturenames:
         is_about_sqlite = metafunc.definition.get_closest_marker("sqlite") is not None
-        metafunc.parametrize("engine", ["sqlite"] if is_about_sqlite else ["sqlite", "postgresql"])
+        # Left out by `-m "not slow"`: a connection to a server takes longer than most tests do.
+        postgresql = pytest.param("postgresql", marks=pytest.mark.slow)
+        metafunc.parametrize("engine", ["sqlite"] if is_about_sqlite else ["sqlite", postgresql])
 
 
 @pytest.fixture(scope="session")
