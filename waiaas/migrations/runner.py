@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from peewee import PeeweeException, SqliteDatabase
 
+from waiaas.ddl.result import Result
 from waiaas.ddl.schema import foreign_key_violations
 from waiaas.ddl.schema_rows import refuse_strange_rows
 from waiaas.ddl.untrusted import inspecting
@@ -39,7 +40,7 @@ from waiaas.migrations.report import (
     UpgradeReport,
     report_of,
 )
-from waiaas.migrations.run import migration_run, seconds_of, version_to_upgrade
+from waiaas.migrations.run import MigrationRun, migration_run, seconds_of, version_to_upgrade
 from waiaas.paths import file_of
 from waiaas.progress import ProgressCallback, ProgressReporter
 
@@ -95,7 +96,10 @@ def upgrade(
             "Upgraded %s from schema version %d to %d; backup: %s",
             *(file_of(database), run.version, LATEST_SCHEMA_VERSION, run.backup),
         )
-    result = migrator.result
+    return _report(run, migrator.result, steps, facts, time.perf_counter() - started)
+
+
+def _report(run: MigrationRun, result: Result, steps: list[Step], facts: list[Facts], seconds: float) -> UpgradeReport:
     return report_of(
         UpgradeReport,
         facts,
@@ -107,7 +111,7 @@ def upgrade(
         leftovers_used=result.leftovers_used,
         foreign_keys_reconnected=result.foreign_keys_reconnected,
         backup=run.backup,
-        seconds=time.perf_counter() - started,
+        seconds=seconds,
         rows_changed=result.rows_changed,
         warnings=result.warnings,
     )
