@@ -494,7 +494,8 @@ class TestURLs:
         for arguments in lines:
             result = run(*arguments, *as_json)
             assert result.exit_code in (1, 2), arguments
-            assert "sec" not in result.stdout + result.stderr, arguments
+            # The key of a detail, if the driver is installed and there is no server.
+            assert "sec" not in (result.stdout + result.stderr).replace('"seconds"', ""), arguments
         assert list(tmp_path.iterdir()) == []
 
     def test_as_a_backup_they_are_refused(self, v18: Path) -> None:
