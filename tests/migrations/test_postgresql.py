@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import peewee
 import pytest
 from support.postgresql_server import Databases
 
@@ -142,3 +144,20 @@ def test_inside_a_transaction_nothing_is_created(databases: Databases) -> None:
         assert caught.value.reason == "inside_transaction"
         assert read_version(database) == 0
         database.close_all()
+
+
+def test_a_database_that_is_left_unchanged(databases: Databases, postgresql: PostgresqlDatabase) -> None:
+    """With `upgrade=False` an older one is refused, a plan needs tables, and no other class of Peewee is accepted."""
+
+    def reason(call: Callable[[], object]) -> str | None:
+        with pytest.raises(WAIaaSError) as caught:
+            call()
+        return caught.value.reason
+
+    assert reason(lambda: create_or_upgrade(postgresql, upgrade=False, migrations=[Version20])) == "upgrade_pending"
+    assert read_version(postgresql) == 19
+    with databases.new(empty=True) as url:
+        empty = open_database(url)
+        assert reason(lambda: plan(empty)) == "empty_database"
+        empty.close_all()
+    assert reason(lambda: read_version(peewee.PostgresqlDatabase("wallets"))) == "not_sqlite"
