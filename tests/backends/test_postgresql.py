@@ -114,13 +114,20 @@ class TestUrls:
         assert database.address == shown
 
     @pytest.mark.parametrize(
-        "url", ["postgresql://app:hush%@h/d", "postgresql://app:hush@h/d?nonsense=1", "postgresql://app:hush@h"]
+        "url",
+        [
+            "postgresql://app:hush%@h/d",
+            "postgresql://app:hush@h/d?nonsense=1",
+            "postgresql://app:hush@h",
+            "postgresql://app:a@hush@h/d",
+        ],
     )
     def test_a_malformed_url_is_refused_without_its_cause(self, url: str) -> None:
         """The driver's own text contains the password, so it is not even in the context of the error."""
         with pytest.raises(WAIaaSError) as caught:
             open_database(url)
         assert caught.value.reason == "invalid_url"
+        assert "hush" not in str(caught.value.to_dict())
         assert caught.value.__cause__ is None
         assert caught.value.__context__ is None
 

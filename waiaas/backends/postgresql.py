@@ -137,7 +137,8 @@ def parse_url(url: str) -> dict[str, Any]:
         parameters = conninfo_to_dict(url)
     except psycopg.Error:
         parameters = {}
-    if not parameters.get("dbname"):
+    # Of a password with an `@` that is not escaped, the rest would be taken for the host, and shown.
+    if not parameters.get("dbname") or "@" in str(parameters.get("host") or "").lstrip("@"):
         raise refusal("invalid_url")
     return parameters
 
