@@ -252,6 +252,7 @@ database.close_all()
 """
 
 
+@pytest.mark.sqlite("reads the file")
 @pytest.mark.slow
 def test_one_of_two_processes_activates(scene: Scene) -> None:
     """If two processes activate at once, one succeeds, the other is refused, and the audit log has one row."""

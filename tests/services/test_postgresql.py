@@ -191,11 +191,9 @@ def test_processes_at_once_break_no_invariant(postgresql: PostgresqlDatabase, po
         calls = [(postgresql_url, seed, 40, level, NOW) for seed in range(8)]
         outcomes = sum(pool.starmap(load, calls), Counter())
     assert broken_invariants(postgresql) == []
-    assert outcomes["done"] > 50
-    others = outcomes.keys() - REFUSED_BY_RULES
-    assert others <= ({"transaction_conflict", "SerializationFailure", "OperationalError"} if level else set()), (
-        outcomes
-    )
+    assert outcomes["done"] > 10
+    conflicts = {"transaction_conflict", "SerializationFailure", "OperationalError"} if level else set()
+    assert outcomes.keys() <= REFUSED_BY_RULES | conflicts, outcomes
 
 
 def test_a_change_takes_few_round_trips(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -277,6 +277,7 @@ class TestTerminate:
             ("TX_CANCELLED", "admin", gone, session.id, "t-00", {"reason": "WALLET_TERMINATED"})
         ]
 
+    @pytest.mark.sqlite("a limit of SQLite")
     @pytest.mark.slow
     def test_thousands_of_links(self, app: Application) -> None:
         """A wallet with 3,000 sessions is terminated in one call, whatever SQLite's limit on parameters."""
