@@ -162,7 +162,7 @@ def test_a_worker_creates_and_upgrades_nothing(environment: dict[str, str], kind
     command = shlex.split(unit("ExecStart").partition(" --")[0])
     run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert run.returncode != 0
-    assert ("There is no file" if kind == "missing" else "older") in run.stderr
+    assert ("There is no file" if kind == "missing" else "must be upgraded") in run.stderr
     assert path.exists() == (kind == "old") and backups(path) == []
 
 

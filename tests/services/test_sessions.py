@@ -610,6 +610,7 @@ class TestTime:
         session = app.session(wallet, ttl=1000)
         text = (
             "import sys, waiaas\n"
+            "from waiaas.services import SessionService\n"
             "path, session, wallet, token = sys.argv[1:]\n"
             f"service = SessionService(waiaas.connect(path).peewee, clock=lambda: {NOW + 500}.25)\n"
             "print(service.get(session).expires_at.isoformat(), service.authenticate(token).expires_at.isoformat())\n"

@@ -184,7 +184,7 @@ class Load:
 
     def reconnect(self) -> None:
         """Close the database, which removes the log, and let the next call or request recreate it."""
-        self.database.close_all()
+        self.database.close()
         if self.newest is not None:
             with suppress(waiaas.WAIaaSError):
                 self.sessions.authorize(self.newest.token)
