@@ -480,11 +480,12 @@ class Reported(NamedTuple):
 
 def write_and_kill(path: Path, seed: int, lines: int) -> Reported:
     """Let a process write until it has reported this many lines, then kill it."""
-    process = start_python("-m", "support.service_writer", path, seed)
-    assert process.stdout is not None
-    reported = [process.stdout.readline() for _ in range(lines)]
-    process.send_signal(signal.SIGKILL)
-    reported += process.communicate()[0].splitlines(keepends=True)
+    with start_python("-m", "support.service_writer", path, seed) as process:
+        assert process.stdout is not None
+        reported = [process.stdout.readline() for _ in range(lines)]
+        process.send_signal(signal.SIGKILL)
+        # Not `communicate`, which would miss the lines that are in the buffer already.
+        reported += process.stdout.readlines()
     assert process.returncode == -signal.SIGKILL
     outcomes, asked = [], {}
     for line in reported:
