@@ -47,15 +47,9 @@ def plain(path: Path, *checks: str) -> Job:
 
 def waiaas(path: Path, *, backup: bool = False) -> Job:
     import waiaas
+    import waiaas.migrations.runner  # as the other tools are loaded before the job
 
-    database = waiaas.connect(path, upgrade=False).peewee
-    upgrade = waiaas.upgrade  # loads the migrations, as the other tools are loaded before the job
-
-    def job() -> None:
-        upgrade(database, backup=backup)
-        database.close_all()
-
-    return job
+    return lambda: waiaas.upgrade(path, backup=backup)
 
 
 def playhouse(path: Path, *, context: bool = False, legacy: bool = False) -> Job:

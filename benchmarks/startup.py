@@ -77,9 +77,7 @@ def _upgrade(file: Path, *, backup: bool = False) -> None:
     """Upgrade a file in its journal mode, which is kept, and close it."""
     import waiaas
 
-    database = waiaas.connect(file, upgrade=False).peewee
-    waiaas.upgrade(database, backup=backup)
-    database.close_all()
+    waiaas.upgrade(file, backup=backup)
 
 
 def _connects(file: Path) -> dict[str, float]:

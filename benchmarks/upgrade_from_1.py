@@ -57,10 +57,8 @@ def main() -> None:
             f"{options.sessions:,} sessions, {options.sessions * TRANSACTIONS_A_SESSION:,} transactions,"
             f" {path.stat().st_size / 1e6:.0f} MB, SQLite {sqlite3.sqlite_version}, Python {sys.version.split()[0]}"
         )
-        database = waiaas.connect(path, upgrade=False).peewee
         reports: list[waiaas.UpgradeReport] = []
-        measured = work(lambda: reports.append(waiaas.upgrade(database, backup=False)))
-        database.close_all()
+        measured = work(lambda: reports.append(waiaas.upgrade(path, backup=False)))
     (report,) = reports
     for step in report.steps:
         print(f"  {step.version:2} {step.seconds:7.2f} s {step.rows:9,} rows written   {step.description}")
