@@ -12,6 +12,8 @@ from typing import Any, Final
 
 from peewee import OperationalError
 
+from waiaas.errors.causes import with_causes
+
 _REASONS: Final[dict[str, str]] = {
     "25006": "server_read_only",
     "3D000": "database_not_found",
@@ -126,13 +128,6 @@ def cause_of(error: BaseException) -> str:
 
 def remove_values(error: BaseException) -> None:
     """Remove the DETAIL and the CONTEXT of a server's message, which quote rows, from an exception and its causes."""
-    left: list[BaseException | None] = [error]
-    seen: set[int] = set()
-    while left:
-        each = left.pop()
-        if each is None or id(each) in seen:
-            continue
-        seen.add(id(each))
+    for each in with_causes(error):
         if sqlstate(each) is not None:
             each.args = (cause_of(each),)
-        left += [each.__cause__, each.__context__, getattr(each, "orig", None)]

@@ -14,6 +14,7 @@ from typing import Final
 
 from peewee import InterfaceError, OperationalError, PeeweeException
 
+from waiaas.errors.causes import with_causes
 from waiaas.errors.driver import sqlite3
 
 _NOT_UTF_8: Final = "Could not decode to UTF-8"
@@ -171,18 +172,11 @@ def contains_stored_text(error: BaseException) -> bool:
 
 def remove_stored_text(error: BaseException) -> None:
     """Remove values of the file from the message of an error, and from those of its causes."""
-    left: list[BaseException | None] = [error]
-    seen: set[int] = set()
-    while left:
-        each = left.pop()
-        if each is None or id(each) in seen:
-            continue
-        seen.add(id(each))
+    for each in with_causes(error):
         if contains_stored_text(each):
             each.args = (cause_of(each),)
         if isinstance(each, UnicodeDecodeError):
             each.args, each.object = (), b""
-        left += [each.__cause__, each.__context__, getattr(each, "orig", None)]
 
 
 def cause_of(error: BaseException) -> str:
