@@ -184,7 +184,7 @@ def _unreadable_texts(database: SqliteDatabase, table: Table, columns: list[str]
         f"SELECT {_row(table)}, {', '.join(texts)} FROM main.{quote(table.name)} ORDER BY 1"
     ):
         for column, text in zip(columns, values, strict=True):
-            if text is not None and not _is_utf_8(text):
+            if text is not None and not is_utf_8(text):
                 wrong[column].append(row)
     for column, rows in wrong.items():
         if rows:
@@ -198,7 +198,8 @@ def _row(table: Table) -> str:
     return quote(next(column.name for column in table.columns if column.primary_key))
 
 
-def _is_utf_8(text: bytes) -> bool:
+def is_utf_8(text: bytes) -> bool:
+    """Return whether bytes are text in UTF-8."""
     try:
         text.decode()
     except UnicodeDecodeError:

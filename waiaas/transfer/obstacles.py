@@ -14,6 +14,7 @@ from waiaas.ddl.schema import describe_table
 from waiaas.ddl.sql import quote
 from waiaas.errors import refusal
 from waiaas.errors.driver import sqlite3
+from waiaas.inspection.check import is_utf_8
 from waiaas.models.postgresql import Column, Table, tables
 
 # An index of PostgreSQL takes a third of a page (https://www.postgresql.org/docs/current/btree.html); a key of two
@@ -121,7 +122,7 @@ def _is_clean(connection: sqlite3.Connection, table: Table) -> bool:
     source = f"FROM main.{quote(table.name)} WHERE rowid BETWEEN ? AND ?"
     for block in _blocks(connection, table):
         is_wrong, *joined = connection.execute(f"SELECT total({wrong}), {', '.join(texts)} {source}", block).fetchone()
-        if is_wrong or not all(text is None or (b"\0" not in text and _is_utf_8(text)) for text in joined):
+        if is_wrong or not all(text is None or (b"\0" not in text and is_utf_8(text)) for text in joined):
             return False
     return True
 
@@ -171,7 +172,7 @@ def _wrong_values(connection: sqlite3.Connection, table: Table) -> Iterator[Obst
             rows = connection.execute(
                 f"SELECT rowid, CAST({name} AS BLOB) FROM main.{quote(table.name)} WHERE typeof({name}) = 'text'"
             )
-            undecodable = [row for row, text in rows if not _is_utf_8(text)]
+            undecodable = [row for row, text in rows if not is_utf_8(text)]
             if undecodable:
                 yield Obstacle(table.name, column.name, "utf-8", undecodable[:_SHOWN_ROWS], len(undecodable))
 
@@ -242,11 +243,3 @@ def _obstacle(
 
 def _scalar(connection: sqlite3.Connection, query: str) -> int:
     return int(connection.execute(query).fetchone()[0])
-
-
-def _is_utf_8(text: bytes) -> bool:
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
