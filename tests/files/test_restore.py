@@ -70,6 +70,18 @@ class TestBackup:
         assert (first.path, second.path) == (tmp_path / "copy.db", tmp_path / "in" / NAME)
         assert keys(first.path) == keys(second.path) == {"before"}
 
+    @pytest.mark.parametrize("is_link", [False, True], ids=["the file itself", "a hard link"])
+    def test_is_never_the_file_itself(self, v18: Path, is_link: bool) -> None:
+        """A backup to the path of the file, or to another name of it, is a copy under a free name."""
+        to = v18.with_name("second.db") if is_link else v18
+        if is_link:
+            os.link(v18, to)
+        before = dump(v18)
+        backup = waiaas.backup(v18, to).path
+        assert backup == to.with_name(f"{to.name}-2")
+        assert waiaas.upgrade(v18, backup=to).backup == str(backup)
+        assert (dump(backup), os.path.samefile(backup, v18)) == (before, False)
+
     def test_is_refused_without_a_file(self) -> None:
         """A backup of an in-memory database is refused, because there is no file to copy."""
         with waiaas.connect(":memory:") as database, pytest.raises(WAIaaSError) as caught:
@@ -88,6 +100,16 @@ class TestBackups:
         assert [each.is_removed for each in found] == [False, True, True]
         assert waiaas.backups(path) == made[2:]
         assert {"wallets.db.v19-copy.backup", "other.db.v19-20270115T080000Z.backup"} < set(files(path.parent))
+
+    def test_another_name_of_the_file_is_none(self, v18: Path) -> None:
+        """A restore that was killed leaves a second name of the file: it is neither listed nor taken for a backup."""
+        left = v18.with_name("wallets.db.v18-20260102T030405Z.backup")
+        os.link(v18, left)
+        before = dump(v18)
+        assert waiaas.backups(v18, keep=1) == []
+        backup = waiaas.upgrade(v18).backup
+        assert [each.path for each in waiaas.backups(v18)] == [Path(str(backup))]
+        assert dump(Path(str(backup))) == before
 
     @pytest.mark.parametrize("keep", [0, -1])
     def test_at_least_one_is_kept(self, path: Path, keep: int) -> None:

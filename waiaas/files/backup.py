@@ -27,6 +27,7 @@ from waiaas.errors.driver import sqlite3
 from waiaas.errors.probe import explain, lasting_reader, read_error
 from waiaas.errors.sqlite import is_failed_read
 from waiaas.files.background import submit
+from waiaas.files.backups import is_same_file
 from waiaas.files.opening import DatabaseFile
 from waiaas.files.page_check import damage_of, has_log, refuse_unreadable
 from waiaas.files.private_folder import PrivateFolder, remove_leftovers
@@ -90,7 +91,7 @@ def write_backup(file: DatabaseFile, target: Path, reporter: ProgressReporter) -
             copy_verified(file, folder, reporter)
             share_like(folder.descriptor, original, has_list=has_access_list(file.real))
             os.fsync(folder.descriptor)
-            copy = _existing(folder.descriptor, target) or Copy(_publish(folder, target), is_new=True)
+            copy = _existing(folder.descriptor, target, original) or Copy(_publish(folder, target), is_new=True)
             # After a power cut there must be no second copy, which nothing would remove.
             folder.remove()
             folder.flush_parent()
@@ -139,9 +140,15 @@ def _publish(folder: PrivateFolder, target: Path) -> Path:
             return target.with_name(name)
 
 
-def _existing(descriptor: int, target: Path) -> Copy | None:
-    """Find an earlier backup that is the same, byte for byte, and that no more users can read."""
+def _existing(descriptor: int, target: Path, original: os.stat_result) -> Copy | None:
+    """Find an earlier backup that is the same, byte for byte, and that no more users can read.
+
+    Another name of the original is not a backup: it changes with the original, and closing it would drop the locks of
+    this process (https://www.sqlite.org/howtocorrupt.html, section 2.2).
+    """
     for path in _earlier_backups(target):
+        if is_same_file(path, original):
+            continue
         try:
             other = os.open(path, _FOR_READING)
         except OSError:

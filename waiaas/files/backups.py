@@ -35,7 +35,10 @@ class BackupFile:
 
 
 def backups_of(path: Path, keep: int | None = None) -> list[BackupFile]:
-    """Return the backups of a file by their names, newest first; all but the newest ``keep`` are removed."""
+    """Return the backups of a file by their names, newest first; all but the newest ``keep`` are removed.
+
+    Another name of the file itself is not a backup: a killed restore can leave one.
+    """
     found = [backup for name in os.listdir(path.parent) if (backup := _backup(path, name)) is not None]
     found.sort(key=lambda backup: (backup.made_at, len(backup.path.name), backup.path.name), reverse=True)
     kept = len(found) if keep is None else keep
@@ -45,13 +48,21 @@ def backups_of(path: Path, keep: int | None = None) -> list[BackupFile]:
 def _backup(path: Path, name: str) -> BackupFile | None:
     match = _NAME.fullmatch(name.removeprefix(path.name)) if name.startswith(path.name) else None
     status = os.lstat(path.with_name(name)) if match else None
-    if match is None or status is None or not stat.S_ISREG(status.st_mode):
+    if match is None or status is None or not stat.S_ISREG(status.st_mode) or is_same_file(path, status):
         return None
     try:
         made_at = datetime.strptime(match["moment"], "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc)
     except ValueError:  # not a time: the name of something else
         return None
     return BackupFile(path.with_name(name), int(match["version"]), made_at, status.st_size)
+
+
+def is_same_file(path: Path, status: os.stat_result) -> bool:
+    """Return whether a path leads to the file of a status."""
+    try:
+        return os.path.samestat(os.stat(path), status)
+    except OSError:
+        return False
 
 
 def _removed(backup: BackupFile) -> BackupFile:
