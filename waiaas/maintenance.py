@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from peewee import Database as PeeweeDatabase
 from peewee import SqliteDatabase
 
-from waiaas.backends.sqlite import IN_MEMORY
+from waiaas.backends.sqlite import IN_MEMORY, LOG
 from waiaas.database import Database
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.files.opening import DatabaseFile, path_of
@@ -246,6 +246,10 @@ def restore(
     after a power cut the file is the old one or the new one, completely. The file that it replaces is kept next to it
     as a backup of its own version; a damaged one as ``FILE.damaged-20260102T030405Z``. The backup stays, too.
 
+    Rights that were removed after the backup was made come back with it: sessions that were revoked, links, suspended
+    wallets, a rotated key, the kill switch. A warning of the report names them: remove them again before a service
+    uses the file.
+
     Stop every program that uses the file first. One that has it open is found by its lock, or where the system lists
     the open files of other processes (Linux, for the same user and for root).
 
@@ -259,6 +263,7 @@ def restore(
     """
     from waiaas.files.restore import restore_file
     from waiaas.inspection.report import RestoreReport
+    from waiaas.inspection.returned_rights import returned_rights
 
     started = time.perf_counter()
     file, source = DatabaseFile(path_of(path)), DatabaseFile(path_of(backup))
@@ -269,9 +274,12 @@ def restore(
         reporter = ProgressReporter(progress)
         with excluding_upgrades(file, reporter):
             before = _version_before(file)
-            kept = restore_file(file, source, _kept_path(file, before, seconds_of(clock)), reporter)
-    with open_read_only(file.name) as database:
-        assert version.schema_version(database) == after
+            now = seconds_of(clock)
+            kept, late = restore_file(file, source, _kept_path(file, before, now), reporter)
+    warnings = [] if late is None else [late]
+    warnings += returned_rights(file.name, None if before is None else str(kept), now)
+    for warning in warnings:
+        LOG.warning("%s", warning)
     return RestoreReport(
         path=file.name,
         backup=source.name,
@@ -279,6 +287,7 @@ def restore(
         version_before=before,
         kept=None if kept is None else str(kept),
         seconds=time.perf_counter() - started,
+        warnings=warnings,
     )
 
 

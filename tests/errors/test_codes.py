@@ -109,7 +109,7 @@ UNAVAILABLE = """
     change_undone
     invalid_url driver_missing server_unavailable connection_lost commit_unknown too_many_connections access_denied
     database_not_found insufficient_privilege server_read_only statement_canceled unsuitable_database server_error
-    source_changed copy_differs
+    source_changed copy_differs rights_returned rights_not_compared
 """
 
 

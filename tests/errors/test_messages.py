@@ -101,6 +101,8 @@ PLACEHOLDERS: dict[str, str] = {
     "log_not_written_back": "path cause",
     "journal_mode_kept": "path cause",
     "settings_not_restored": "path settings cause",
+    "rights_returned": "path sessions links wallets settings",
+    "rights_not_compared": "path",
 }
 
 #: Kind of finding -> the details in its message.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.old_files import make_file
@@ -15,6 +18,8 @@ from support.sqlite_files import dump, execute, files, killed, mode, plain, quer
 
 import waiaas
 from waiaas import WAIaaSError
+from waiaas.files.private_folder import PrivateFolder
+from waiaas.testing import WalletClock
 
 NOW = 1_800_000_000
 NAME = "wallets.db.v19-20270115T080000Z.backup"
@@ -237,3 +242,138 @@ except waiaas.WAIaaSError as error:
         path.unlink()
         Path(f"{path}-wal").write_bytes(b"log")
         assert reason_of_restore(path, backup) == "log_without_database"
+
+    def test_a_damaged_file_keeps_its_log(self, tmp_path: Path) -> None:
+        """A log that cannot be written back into a damaged file stays with that file: it may have the last rows."""
+        path = killed(
+            tmp_path / "wallets.db",
+            lambda file: make_file(file, 19, wal=True),
+            "INSERT INTO wc_store VALUES ('logged', '')",
+            "-wal",
+        )
+        backup = make_file(tmp_path / "backup.db", 19)
+        path.write_bytes(b"damaged")
+        log = Path(f"{path}-wal").read_bytes()
+        kept = str(waiaas.restore(path, backup).kept)
+        assert (Path(kept).read_bytes(), Path(f"{kept}-wal").read_bytes()) == (b"damaged", log)
+        assert dump(path) == dump(backup)
+
+    @pytest.mark.parametrize("content", [None, b"damaged"], ids=["whole", "damaged"])
+    def test_a_failed_rename_leaves_everything(
+        self, path: Path, content: bytes | None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """If the new file cannot take the name, the old one has only its own name again, and its log."""
+        backup = waiaas.backup(path, clock=lambda: NOW).path
+        execute(path, "PRAGMA journal_mode = DELETE")
+        if content:
+            path.unlink()
+            killed(
+                path,
+                lambda file: make_file(file, 19, wal=True),
+                "INSERT INTO wc_store VALUES ('logged', '')",
+                "-wal",
+            )
+            path.write_bytes(content)
+
+        def fail(*_: object) -> None:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        monkeypatch.setattr("waiaas.files.private_folder.PrivateFolder.replace", fail)
+        assert reason_of_restore(path, backup) == "io_error"
+        assert path.stat().st_nlink == 1
+
+    def test_a_folder_that_cannot_be_synced_is_a_warning(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An error after the rename is a warning: the file is replaced."""
+        backup = waiaas.backup(path).path
+        put(path, "after")
+        flush, calls = PrivateFolder.flush_parent, []
+
+        def fail_after_the_rename(folder: PrivateFolder) -> None:
+            calls.append(folder)
+            if len(calls) == 2:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            flush(folder)
+
+        monkeypatch.setattr("waiaas.files.private_folder.PrivateFolder.flush_parent", fail_after_the_rename)
+        report = waiaas.restore(path, backup)
+        assert [warning.reason for warning in report.warnings] == ["not_synced"]
+        assert keys(path) == {"before"}
+
+
+class TestReturnedRights:
+    """Rights that were removed after the backup was made."""
+
+    @pytest.fixture
+    def service(self, tmp_path: Path) -> Iterator[waiaas.Database]:
+        clock = WalletClock(NOW)
+        with waiaas.connect(tmp_path / "service.db", clock=clock) as database:
+            for name in ("first", "second"):
+                database.wallets.create(
+                    name=name, chain="solana", environment="mainnet", public_key=name, actor="admin"
+                )
+            self.wallets = [wallet.id for wallet in database.wallets.list()]
+            self.session = database.sessions.create(wallet_ids=self.wallets, ttl=3600, actor="admin")
+            clock.advance(2000)
+            self.path, self.now = Path(database.target), clock()
+            self.backup = waiaas.backup(database, clock=clock).path
+            yield database
+
+    def restored(self, database: waiaas.Database, *, now: int = 0) -> list[dict[str, Any]]:
+        """Restore the backup and return the details of the warnings."""
+        database.close()
+        report = waiaas.restore(self.path, self.backup, clock=lambda: now or self.now)
+        assert {warning.reason for warning in report.warnings} <= {"rights_returned", "rights_not_compared"}
+        return [{key: value for key, value in (each.details or {}).items() if value} for each in report.warnings]
+
+    def test_a_revoked_session(self, service: waiaas.Database) -> None:
+        """A session that was revoked, and works again, is named, unless it has expired."""
+        service.sessions.revoke(self.session.id, actor="admin")
+        (warning,) = self.restored(service)
+        assert warning == {"reason": "rights_returned", "path": str(self.path), "sessions": [self.session.id]}
+        with waiaas.connect(self.path, clock=lambda: self.now) as database:
+            assert database.sessions.authorize(self.session.token).session_id == self.session.id
+        assert self.restored(service, now=NOW + 3600) == []
+
+    def test_a_replaced_token(self, service: waiaas.Database) -> None:
+        """A session whose token was replaced by a renewal is named: the old token works again."""
+        service.sessions.renew(self.session.token, actor="admin")
+        assert [warning["sessions"] for warning in self.restored(service)] == [[self.session.id]]
+
+    def test_a_link(self, service: waiaas.Database) -> None:
+        """A link that was removed is named, with its session and its wallet."""
+        service.links.unlink(self.session.id, self.wallets[1], actor="admin")
+        assert [each["links"] for each in self.restored(service)] == [[f"{self.session.id} -> {self.wallets[1]}"]]
+
+    def test_a_wallet(self, service: waiaas.Database) -> None:
+        """A wallet that was suspended is named."""
+        service.wallets.suspend(self.wallets[0], actor="admin")
+        assert [warning["wallets"] for warning in self.restored(service)] == [[self.wallets[0]]]
+
+    def test_the_key_and_the_kill_switch(self, service: waiaas.Database) -> None:
+        """A key that was replaced and a kill switch that was activated are named."""
+        service.tokens.rotate(actor="admin")
+        service.kill_switch.activate(actor="admin")
+        (warning,) = self.restored(service)
+        assert warning["settings"] == ["jwt_secret_current", "kill_switch_state"]
+        assert (warning["sessions"], warning["wallets"]) == ([self.session.id], sorted(self.wallets))
+
+    def test_what_was_not_removed_is_not_named(self, service: waiaas.Database) -> None:
+        """There is no warning if nothing was removed, whatever was added."""
+        service.sessions.create(wallet_ids=self.wallets, actor="admin")
+        assert self.restored(service) == []
+
+    def test_an_older_backup(self, v18: Path) -> None:
+        """A backup of version 18 is compared by the columns of that version."""
+        backup = waiaas.upgrade(v18).backup
+        rows = query(v18, "SELECT session_id, wallet_id FROM session_wallets JOIN sessions ON id = session_id")
+        execute(v18, f"UPDATE sessions SET revoked_at = NULL, expires_at = {NOW + 1}")
+        execute(v18, "DELETE FROM session_wallets")
+        execute(Path(str(backup)), f"UPDATE sessions SET revoked_at = NULL, expires_at = {NOW + 1}")
+        (warning,) = waiaas.restore(v18, str(backup), clock=lambda: NOW).warnings
+        assert (warning.details or {})["links"] == sorted(f"{session} -> {wallet}" for session, wallet in rows)
+
+    def test_a_file_that_cannot_be_compared(self, path: Path) -> None:
+        """Over a damaged file, the warning says that nothing could be compared."""
+        backup = waiaas.backup(path).path
+        path.write_bytes(b"damaged")
+        assert [warning.reason for warning in waiaas.restore(path, backup).warnings] == ["rights_not_compared"]

@@ -52,16 +52,25 @@ def backup(path: Path, to: str | None, as_json: bool) -> None:
 @click.argument("backup", type=click.Path(readable=False), callback=database_file)
 @yes_option
 @common_options
-def restore(path: Path, backup: Path, is_confirmed: bool, as_json: bool) -> None:
+@click.pass_context
+def restore(ctx: click.Context, path: Path, backup: Path, is_confirmed: bool, as_json: bool) -> None:
     """Replace the file at PATH by a copy of BACKUP, all or nothing. PATH may be missing or damaged.
 
     Stop the daemon first. The copy is verified before it takes the place of the file, by one rename. The file that it
     replaces is kept next to it: as a backup, or with `damaged` in its name.
+
+    Rights that were removed after the backup was made come back with it, such as a session that was revoked. They are
+    listed: remove them again before you start the daemon.
     """
-    ask(f"Replace {path} by {backup}? Later changes are then only in the file that is kept next to it.", is_confirmed)
+    ask(
+        f"Replace {path} by {backup}? Later changes are then only in the file that is kept next to it, and rights that"
+        " were removed later come back.",
+        is_confirmed,
+    )
     with progress_line() as line:
         report = maintenance.restore(path, backup, progress=line)
-    print_answer(report.to_dict(), restore_lines(report), as_json=as_json)
+    lang = ctx.find_root().params["lang"]
+    print_answer(report.to_dict(lang), restore_lines(report, lang), as_json=as_json)
 
 
 @click.command(

@@ -50,10 +50,11 @@ def backup_lines(path: Path, backup: BackupFile) -> list[str]:
     return [f"Backed up {path} (schema version {backup.version}, {backup.size:,} bytes).", f"  backup: {backup.path}"]
 
 
-def restore_lines(report: RestoreReport) -> list[str]:
+def restore_lines(report: RestoreReport, lang: str = "en") -> list[str]:
     """Return the answer of `restore`."""
     lines = [f"Restored {report.path} at schema version {report.version} from {report.backup}."]
-    return lines if report.kept is None else [*lines, f"  the file before: {report.kept}"]
+    lines += [] if report.kept is None else [f"  the file before: {report.kept}"]
+    return [*lines, *_warning_lines(report.warnings, lang)]
 
 
 def backups_lines(path: Path, backups: Sequence[BackupFile]) -> list[str]:

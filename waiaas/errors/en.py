@@ -440,6 +440,14 @@ journal_mode_kept: {path} was changed and the change is committed, but it could 
 settings_not_restored: {path} was changed and the change is committed, but settings of this connection could not be
     restored: {settings} ({cause}).
   > Close the connection and open a new one.
+rights_returned: {path} was restored, and rights that were removed after the backup was made are back: sessions:
+    {sessions}; links: {links}; wallets: {wallets}; settings: {settings}.
+  > Remove them again before a service uses the file: `waiaas sessions revoke`, `waiaas links remove`, `waiaas wallets
+    suspend`, `waiaas tokens rotate`, `waiaas kill-switch activate`.
+rights_not_compared: {path} was restored. There was no readable file to compare it with, so rights that were removed
+    after the backup was made may be back.
+  > Before a service uses the file, look at `waiaas sessions list FILE --status ACTIVE` and `waiaas wallets list FILE`,
+    and remove what must not work.
 """
 
 _AS_NEW: Final = "as in a new database: `waiaas init NEW` creates one, and `sqlite3 NEW .schema` shows it."

@@ -438,6 +438,14 @@ journal_mode_kept: {path} 파일의 변경은 커밋되었지만 WAL 모드로 �
 settings_not_restored: {path} 파일의 변경은 커밋되었지만 이 연결의 설정({settings})을 되돌리지 못했습니다. 원인:
     {cause}.
   > 연결을 닫고 새로 여십시오.
+rights_returned: {path} 파일을 복원했습니다. 백업 이후에 제거된 다음 권한이 다시 유효합니다. 세션: {sessions}; 연결:
+    {links}; 지갑: {wallets}; 설정: {settings}.
+  > 서비스가 파일을 사용하기 전에 `waiaas sessions revoke`, `waiaas links remove`, `waiaas wallets suspend`,
+    `waiaas tokens rotate`, `waiaas kill-switch activate` 명령으로 다시 제거하십시오.
+rights_not_compared: {path} 파일을 복원했습니다. 비교할 수 있는 기존 파일이 없으므로 백업 이후에 제거된 권한이 다시
+    유효할 수 있습니다.
+  > 서비스가 파일을 사용하기 전에 `waiaas sessions list FILE --status ACTIVE`와 `waiaas wallets list FILE` 명령으로
+    확인하고 허용하지 않을 권한을 제거하십시오.
 """
 
 _AS_NEW: Final = (

@@ -46,6 +46,7 @@ UPGRADE unexpected_schema strange_schema leftover_table dependent_object depende
 UPGRADE value_not_allowed foreign_key_elsewhere orphan_sessions links_lost cannot_downgrade rebuild_refused
 UPGRADE alter_refused name_exists foreign_key_violations rows_lost migration_failed
 DATABASE_UNAVAILABLE not_synced log_not_written_back journal_mode_kept settings_not_restored
+DATABASE_UNAVAILABLE rights_returned rights_not_compared
 """
 
 

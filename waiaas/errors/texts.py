@@ -145,7 +145,9 @@ def listed(items: Sequence[object]) -> str:
 
     >>> listed(["a", "b", "c", "d", "e", "f", "g"])
     'a, b, c, d, e … (+2)'
+    >>> listed([])
+    '-'
     """
-    shown = ", ".join(map(str, items[:_LISTED_AT_MOST]))
+    shown = ", ".join(map(str, items[:_LISTED_AT_MOST])) or "-"
     hidden = len(items) - _LISTED_AT_MOST
     return f"{shown} … (+{hidden})" if hidden > 0 else shown

@@ -27,8 +27,7 @@ from waiaas.errors.driver import sqlite3
 from waiaas.errors.probe import explain, lasting_reader, read_error
 from waiaas.errors.sqlite import is_failed_read
 from waiaas.files.background import submit
-from waiaas.files.backups import is_same_file
-from waiaas.files.opening import DatabaseFile
+from waiaas.files.opening import DatabaseFile, is_same_file
 from waiaas.files.page_check import damage_of, has_log, refuse_unreadable
 from waiaas.files.private_folder import PrivateFolder, remove_leftovers
 from waiaas.files.rights import has_access_list, share_like

@@ -10,6 +10,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from waiaas.files.opening import is_same_file
+
 _NAME = re.compile(r"\.v(?P<version>\d+)-(?P<moment>\d{8}T\d{6}Z)\.backup(-(?P<number>\d+))?")
 
 
@@ -55,14 +57,6 @@ def _backup(path: Path, name: str) -> BackupFile | None:
     except ValueError:  # not a time: the name of something else
         return None
     return BackupFile(path.with_name(name), int(match["version"]), made_at, status.st_size)
-
-
-def is_same_file(path: Path, status: os.stat_result) -> bool:
-    """Return whether a path leads to the file of a status."""
-    try:
-        return os.path.samestat(os.stat(path), status)
-    except OSError:
-        return False
 
 
 def _removed(backup: BackupFile) -> BackupFile:

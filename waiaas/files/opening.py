@@ -195,6 +195,14 @@ def refuse_untrusted(status: os.stat_result, database: os.stat_result | None, *,
         raise refusal("sidecar_of_another_user", path=path, sidecar=name, owner=status.st_uid)
 
 
+def is_same_file(path: Path, status: os.stat_result) -> bool:
+    """Return whether a path leads to the file of a status."""
+    try:
+        return os.path.samestat(os.stat(path), status)
+    except OSError:
+        return False
+
+
 def descriptors_of(identity: tuple[int, int]) -> int | None:
     """Count the descriptors of this process that lead to a file; None if the system does not list them.
 

@@ -10,16 +10,18 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.driver import sqlite3
 from waiaas.errors.probe import close_reader_of, explain, keeps_reader_of
-from waiaas.errors.sqlite import reason_for
+from waiaas.errors.sqlite import cause_of, reason_for
 from waiaas.files.backup import copy_verified
 from waiaas.files.opening import SIDECARS, DatabaseFile, descriptors_of
 from waiaas.files.other_programs import programs_with
+from waiaas.files.page_check import has_log
 from waiaas.files.private_folder import PrivateFolder, remove_leftovers
 from waiaas.files.rights import has_access_list, share_like
 from waiaas.progress import ProgressReporter
@@ -29,12 +31,18 @@ _LOG = logging.getLogger("waiaas")
 _DAMAGED = ("corrupt", "not_a_database")
 
 
-def restore_file(file: DatabaseFile, backup: DatabaseFile, kept: Path, reporter: ProgressReporter) -> Path | None:
+class Restored(NamedTuple):
+    """Where the file before is now (None: there was none), and the error after the rename, if any."""
+
+    kept: Path | None
+    warning: WAIaaSError | None
+
+
+def restore_file(file: DatabaseFile, backup: DatabaseFile, kept: Path, reporter: ProgressReporter) -> Restored:
     """Replace a database file by a verified copy of a backup.
 
     :param file: the database; its file may be missing, empty or damaged.
     :param kept: the path that the old file gets; if it exists, ``-2``, ``-3``, … is added.
-    :returns: the path that the old file has; None if there was none.
     :raises WAIaaSError: with the file unchanged: ``file_open`` if another program, or this one, has it open;
         ``database_busy``; ``corrupt`` if the backup is damaged; ``restore_failed`` or what the system reports.
     """
@@ -44,19 +52,16 @@ def restore_file(file: DatabaseFile, backup: DatabaseFile, kept: Path, reporter:
         remove_leftovers(parent, prefix)
         with PrivateFolder(parent, prefix) as folder:
             copy_verified(backup, folder, reporter)
-            with _alone(file):
+            with _alone(file) as is_whole:
                 exists = os.path.exists(file.real)
                 model = file.real if exists else backup.real
                 share_like(folder.descriptor, os.stat(model), has_list=has_access_list(model))
                 os.fsync(folder.descriptor)
-                replaced = _keep(file.real, kept) if exists else None
-                for suffix in SIDECARS:
-                    with suppress(FileNotFoundError):
-                        os.unlink(f"{file.real}{suffix}")
-                # The log must be gone before there is a file that it does not belong to.
-                folder.flush_parent()
-                folder.replace(name)
-                folder.flush_parent()
+                with _renamed(file.real, kept if exists else None, with_log=not is_whole) as replaced:
+                    # The log must be gone before there is a file that it does not belong to.
+                    folder.flush_parent()
+                    folder.replace(name)
+                warning = _flush(folder, file)
     except WAIaaSError as error:
         if error.reason == "backup_failed":
             raise _failed(file, backup, str((error.details or {}).get("cause"))) from error
@@ -67,14 +72,51 @@ def restore_file(file: DatabaseFile, backup: DatabaseFile, kept: Path, reporter:
             raise _failed(file, backup, found.cause) from error
         raise refusal(str(found.reason), path=file.name, cause=found.cause, seconds=0) from error
     _LOG.info("Restored %s from %s; the file before: %s", file.name, backup.name, replaced)
-    return replaced
+    return Restored(replaced, warning)
+
+
+def _flush(folder: PrivateFolder, file: DatabaseFile) -> WAIaaSError | None:
+    """Write the new name to the disk; the file is replaced already, so an error is a warning."""
+    try:
+        folder.flush_parent()
+    except OSError as error:
+        return refusal("not_synced", path=file.name, cause=cause_of(error))
+    return None
 
 
 def _failed(file: DatabaseFile, backup: DatabaseFile, cause: str) -> WAIaaSError:
     return refusal("restore_failed", path=file.name, backup=backup.name, cause=cause)
 
 
-def _keep(real: str, kept: Path) -> Path:
+@contextmanager
+def _renamed(real: str, kept: Path | None, *, with_log: bool) -> Iterator[Path | None]:
+    """Give a file a second name that is free, and take the files away that SQLite would read with the first one.
+
+    A log or journal that is part of the file gets the second name, too. All is as before if the block fails.
+    """
+    target = None if kept is None else _link(real, kept)
+    moved: list[tuple[str, str]] = []
+    try:
+        for suffix in SIDECARS:
+            sidecar = f"{real}{suffix}"
+            if target is None or suffix == "-shm" or not with_log:
+                with suppress(FileNotFoundError):
+                    os.unlink(sidecar)
+            elif os.path.exists(sidecar):
+                moved.append((sidecar, f"{target}{suffix}"))
+                os.replace(*moved[-1])
+        yield target
+    except BaseException:
+        # Ctrl-C can come after the first name is that of the new file.
+        if target is not None and os.path.samefile(real, target):
+            for sidecar, name in moved:
+                with suppress(FileNotFoundError):
+                    os.replace(name, sidecar)
+            os.unlink(target)
+        raise
+
+
+def _link(real: str, kept: Path) -> Path:
     """Give a file a second name that is free."""
     target, number = kept, 1
     while True:
@@ -88,32 +130,45 @@ def _keep(real: str, kept: Path) -> Path:
 
 
 @contextmanager
-def _alone(file: DatabaseFile) -> Iterator[None]:
-    """Hold the lock of a database file, which is complete in itself then: no log or journal is part of it.
+def _alone(file: DatabaseFile) -> Iterator[bool]:
+    """Hold the lock of a database file, and yield whether it is complete in itself: no log or journal is part of it.
 
-    A damaged file has no such state. Only what the system knows of other programs counts there.
+    A damaged file may have a log that cannot be written back. Only what the system knows of other programs counts
+    there.
     """
     if not os.path.exists(file.real):
         file.refuse_sidecars(None)
-        yield
+        yield True
         return
     status = file.inspect()
     _refuse_own(file, status)
     if status.st_size == 0:
-        yield
+        yield True
         return
-    with closing(file.connect("rw", timeout=0, isolation_level=None)) as connection:
-        try:
-            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-            # Writes the log back, if there is one, and removes it: possible only without another connection.
-            connection.execute("PRAGMA journal_mode = DELETE").fetchone()
-            connection.execute("BEGIN EXCLUSIVE")
-        except sqlite3.Error as error:
-            _refuse_programs(file)
-            if reason_for(error) not in _DAMAGED:
-                raise
+    with ExitStack() as last, closing(file.connect("rw", timeout=0, isolation_level=None)) as connection:
+        is_whole = _lock(file, connection)
         _refuse_programs(file)
-        yield
+        if not is_whole and has_log(file.real):
+            # The last connection to close would write the log into the damaged file and delete it; this one cannot.
+            reader = last.enter_context(closing(file.connect("ro")))
+            with suppress(sqlite3.Error):
+                reader.execute("SELECT 1 FROM sqlite_master").fetchone()
+        yield is_whole
+
+
+def _lock(file: DatabaseFile, connection: sqlite3.Connection) -> bool:
+    """Write the log back, remove it, and take the lock; False if the file is too damaged for that."""
+    try:
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        # Possible only without another connection.
+        connection.execute("PRAGMA journal_mode = DELETE").fetchone()
+        connection.execute("BEGIN EXCLUSIVE")
+    except sqlite3.Error as error:
+        _refuse_programs(file)
+        if reason_for(error) not in _DAMAGED:
+            raise
+        return False
+    return True
 
 
 def _refuse_own(file: DatabaseFile, status: os.stat_result) -> None:

@@ -200,6 +200,7 @@ class RestoreReport:
     :ivar version: the schema version of the file now.
     :ivar version_before: that of the file before; None if it was missing, empty or damaged.
     :ivar kept: where the file before is now; None if there was none.
+    :ivar warnings: errors that did not prevent the restore, and the rights that came back with the backup.
     """
 
     path: str
@@ -208,10 +209,11 @@ class RestoreReport:
     version_before: int | None
     kept: str | None
     seconds: float
+    warnings: list[WAIaaSError] = field(default_factory=list)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the report as plain values that `json.dumps` takes."""
-        return dict(vars(self))
+    def to_dict(self, lang: str = "en") -> dict[str, Any]:
+        """Return the report as plain values that `json.dumps` takes, with its warnings in a language."""
+        return {**vars(self), "warnings": [warning.to_dict(lang) for warning in self.warnings]}
 
 
 @dataclass(frozen=True)
