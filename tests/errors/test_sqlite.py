@@ -16,7 +16,14 @@ from support.old_files import dump, execute, make_file
 
 import waiaas
 from waiaas.errors import REASONS
-from waiaas.errors.sqlite import cause_of, contains_stored_text, is_mismatch, reason_for, result_code
+from waiaas.errors.sqlite import (
+    cause_of,
+    contains_stored_text,
+    is_mismatch,
+    reason_for,
+    remove_stored_text,
+    result_code,
+)
 
 
 def error_of(path: Path | str, *statements: str) -> Exception:
@@ -227,6 +234,13 @@ def test_other_exceptions() -> None:
     assert reason_for(ValueError("malformed")) is None
 
 
+def test_an_error_without_a_message() -> None:
+    """Python 3.10 drops a message that is not UTF-8: it contains a name from a damaged schema."""
+    assert reason_for(sqlite3.DatabaseError()) == "corrupt"
+    assert reason_for(peewee.DatabaseError(sqlite3.DatabaseError())) == "corrupt"
+    assert reason_for(sqlite3.OperationalError()) is None
+
+
 def test_every_reason_exists() -> None:
     """Every reason that an error can get has texts."""
     found = {reason_for(coded(code | kind << 8)) for code in range(256) for kind in range(256)}
@@ -247,6 +261,24 @@ def test_causes() -> None:
     assert cause_of(error) == "disk I/O error (SQLITE_IOERR_WRITE)"
     assert cause_of(peewee.OperationalError(error, *error.args)) == "disk I/O error (SQLITE_IOERR_WRITE)"
     assert cause_of(MemoryError()) == "MemoryError"
+
+
+def test_a_stored_text_is_removed_from_the_traceback() -> None:
+    """The variables of the functions that have ended with such an error are removed, and its message is cut."""
+    with pytest.raises(sqlite3.OperationalError) as caught:
+        keep_arguments(lambda: not_utf_8(Path()))
+    assert any("'key" in repr(entry.locals) for entry in caught.traceback)
+    remove_stored_text(caught.value)
+    assert not any("'key" in repr(entry.locals) for entry in caught.traceback)
+    assert str(caught.value) == "Could not decode to UTF-8 column 'secret'"
+
+
+def keep_arguments(make: Callable[[], Exception]) -> None:
+    """Raise an error from a function that has its message in a variable."""
+    error = make()
+    arguments = error.args
+    assert arguments
+    raise error
 
 
 def test_a_foreign_key_mismatch() -> None:

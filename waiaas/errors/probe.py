@@ -17,7 +17,7 @@ import stat
 import sys
 from typing import Final, NamedTuple
 
-from waiaas.errors.sqlite import IOERR_SHMMAP, cause_of, is_failed_read, reason_for, result_code
+from waiaas.errors.sqlite import IOERR, IOERR_SHMMAP, cause_of, is_failed_read, reason_for, result_code
 
 if sys.platform != "win32":
     import resource
@@ -63,7 +63,8 @@ def explain(
     is_known = isinstance(error, OSError) or is_failed_read(error) or result_code(error) is None
     if is_known or reason not in ("cannot_open", "disk_full", "io_error"):
         return Explanation(reason, cause)
-    if reason == "io_error" and result_code(error) == IOERR_SHMMAP and _has_no_memory():
+    # Python 3.10 does not know what was done when it failed.
+    if reason == "io_error" and result_code(error) in (IOERR, IOERR_SHMMAP) and _has_no_memory():
         return Explanation("out_of_memory", cause)
     folder = os.path.dirname(os.path.realpath(written or path))
     return _of_writing(reason, cause, os.path.realpath(path), folder)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import re
+from traceback import clear_frames
 from typing import Final
 
 from peewee import InterfaceError, OperationalError, PeeweeException
@@ -22,14 +23,15 @@ _NOT_UTF_8: Final = "Could not decode to UTF-8"
 # An extended result code has its primary result code in the low byte.
 _PRIMARY: Final = 0xFF
 _ERROR, _PERM, _BUSY, _LOCKED, _NOMEM, _READONLY = 1, 3, 5, 6, 7, 8
-_IOERR, _CORRUPT, _FULL, _CANTOPEN, _PROTOCOL, _CONSTRAINT, _NOTADB = 10, 11, 13, 14, 15, 19, 26
-_IOERR_NOMEM: Final = _IOERR | 12 << 8
-_IOERR_BLOCKED: Final = _IOERR | 11 << 8
+_CORRUPT, _FULL, _CANTOPEN, _PROTOCOL, _CONSTRAINT, _NOTADB = 11, 13, 14, 15, 19, 26
+IOERR: Final = 10
+_IOERR_NOMEM: Final = IOERR | 12 << 8
+_IOERR_BLOCKED: Final = IOERR | 11 << 8
 #: The log's index could not be mapped into memory.
-IOERR_SHMMAP: Final = _IOERR | 21 << 8
+IOERR_SHMMAP: Final = IOERR | 21 << 8
 _CORRUPT_VTAB: Final = _CORRUPT | 1 << 8
 # SQLITE_IOERR_READ, SQLITE_IOERR_SHORT_READ, SQLITE_IOERR_CORRUPTFS, SQLITE_IOERR_IN_PAGE
-_FAILED_READS: Final = frozenset(_IOERR | detail << 8 for detail in (1, 2, 33, 34))
+_FAILED_READS: Final = frozenset(IOERR | detail << 8 for detail in (1, 2, 33, 34))
 _READONLY_DBMOVED: Final = _READONLY | 4 << 8
 
 _REASONS: Final[dict[int, str | None]] = {
@@ -39,7 +41,7 @@ _REASONS: Final[dict[int, str | None]] = {
     _NOMEM: "out_of_memory",
     _READONLY: "read_only",
     _READONLY_DBMOVED: "file_replaced",
-    _IOERR: "io_error",
+    IOERR: "io_error",
     _CORRUPT: "corrupt",
     _FULL: "disk_full",
     _CANTOPEN: "cannot_open",
@@ -67,7 +69,7 @@ _CODES_BY_MESSAGE: Final = tuple(
         (r"database (table|schema) is locked(: .*)?", _LOCKED),
         (r"out of memory", _NOMEM),
         (r"attempt to write a readonly database", _READONLY),
-        (r"disk I/O error", _IOERR),
+        (r"disk I/O error", IOERR),
         (r"database disk image is malformed", _CORRUPT),
         (r"malformed database schema \(.*\)( - .*)?", _CORRUPT),
         (r"database or disk is full", _FULL),
@@ -140,6 +142,9 @@ def result_code(error: BaseException) -> int | None:
     if isinstance(original, sqlite3.IntegrityError):
         # A trigger chooses the text of this one: RAISE(ABORT, 'disk I/O error').
         return _CONSTRAINT
+    if type(original) is sqlite3.DatabaseError and not original.args:
+        # Python drops a message that is not UTF-8. Of this class's messages, only a damaged schema's has a name in it.
+        return _CORRUPT
     message = str(error)
     return next((code for pattern, code in _CODES_BY_MESSAGE if pattern.fullmatch(message)), None)
 
@@ -171,10 +176,14 @@ def contains_stored_text(error: BaseException) -> bool:
 
 
 def remove_stored_text(error: BaseException) -> None:
-    """Remove values of the file from the message of an error, and from those of its causes."""
+    """Remove values of the file from the message of an error and from its traceback, and from those of its causes.
+
+    Python 3.10 reads the first row inside `execute`, so that Peewee's `__exit__` has the message in a variable.
+    """
     for each in with_causes(error):
         if contains_stored_text(each):
             each.args = (cause_of(each),)
+            clear_frames(each.__traceback__)
         if isinstance(each, UnicodeDecodeError):
             each.args, each.object = (), b""
 

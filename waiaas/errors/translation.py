@@ -42,6 +42,8 @@ def refusal_for(error: Exception, database: Database) -> DatabaseError:
         if isinstance(database, SqliteDatabase)
         else Explanation(postgresql.reason_for(error), postgresql.cause_of(error))
     )
+    if found.reason == "read_only" and (replaced := _replaced(database)) is not None:
+        return replaced
     details = {
         "path": file_of(database),
         "cause": found.cause,
@@ -54,6 +56,21 @@ def refusal_for(error: Exception, database: Database) -> DatabaseError:
     optional = ("folder", "version", "size")
     shown = {name: value for name, value in details.items() if value is not None or name not in optional}
     return refusal(found.reason or fallback, **shown)
+
+
+def _replaced(database: Database) -> DatabaseError | None:
+    """Return the refusal of a database whose file is no longer at its path; None if it is, or if nobody knows.
+
+    SQLite refuses a write to such a file with an extended result code of its own. Python 3.10 has only the message,
+    which is the same as for a read-only file.
+    """
+    file = getattr(database, "file", None)
+    try:
+        if file is not None:
+            file.refuse_replaced()
+    except DatabaseError as error:
+        return error
+    return None
 
 
 def safe_cause(error: Exception) -> Exception:

@@ -16,7 +16,7 @@ from waiaas.ddl.stubs import missing_name, stub_missing, with_stubs
 from waiaas.errors import refusal
 from waiaas.errors.driver import sqlite3
 from waiaas.errors.probe import read_error
-from waiaas.errors.sqlite import cause_of, reason_for
+from waiaas.errors.sqlite import IOERR, cause_of, reason_for
 from waiaas.paths import file_of, path_to_open, uri
 from waiaas.progress import Progress, ProgressReporter
 
@@ -29,7 +29,6 @@ _OF_VIRTUAL_TABLES = re.compile(
 )
 # The text of Python's sqlite3 for a function that failed, and for one that was taken away again.
 _FUNCTION_FAILED = "user-defined function raised exception"
-_IOERR = 10
 # checkTreePage in SQLite's btree.c; the code is the extended result code.
 _FAILED_READ = re.compile(r".*unable to get the page\. error code=(\d+)")
 # SQLite returns all problems of the pages in one row, below this title (integrityCk in its pragma.c).
@@ -206,7 +205,7 @@ def refuse_unreadable(path: str | PathLike[str], name: str, wrong: Sequence[str]
     `wrong` is what SQLite has found: a read that failed once has its code in it.
     """
     for fact in wrong:
-        if (failed := _FAILED_READ.fullmatch(fact)) and int(failed[1]) & 0xFF == _IOERR:
+        if (failed := _FAILED_READ.fullmatch(fact)) and int(failed[1]) & 0xFF == IOERR:
             raise refusal("io_error", path=name, cause=fact)
     if error := read_error(path):
         raise refusal("io_error", path=name, cause=cause_of(error)) from error
