@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from waiaas.cli.records import audit_lines
-from waiaas.cli.target import TargetCommand, open_target, page_options, target_epilog, target_options
+from waiaas.cli.target import READS, page_options, target_command
 from waiaas.cli.terminal import print_answer
+from waiaas.database import Database
 
 if TYPE_CHECKING:
     from waiaas.services import AuditEntry, Page
@@ -42,18 +43,15 @@ class _Moment(_ParamType):
 _MOMENT = _Moment()
 
 
-@click.command(
+@target_command(
     "audit",
-    cls=TargetCommand,
-    short_help="Show who changed what, and when.",
-    epilog=target_epilog(
-        "waiaas audit wallets.db --since 24h\n"
-        "waiaas audit wallets.db --event SESSION_REVOKED --actor cli:alice\n"
-        "waiaas audit wallets.db --all --json > audit.jsonl",
-        "waiaas sessions show wallets.db SESSION",
-    ),
+    READS,
+    "Show who changed what, and when.",
+    then="waiaas sessions show wallets.db SESSION",
+    examples="waiaas audit wallets.db --since 24h\n"
+    "waiaas audit wallets.db --event SESSION_REVOKED --actor cli:alice\n"
+    "waiaas audit wallets.db --all --json > audit.jsonl",
 )
-@target_options
 @click.option("--session", help="Only entries about the session with this id.")
 @click.option("--wallet", help="Only entries about the wallet with this id.")
 @click.option("--actor", help="Only what this actor did.")
@@ -63,8 +61,7 @@ _MOMENT = _Moment()
 @click.option("--all", "is_all", is_flag=True, help="Print all entries, whatever --limit is.")
 @page_options
 def audit(
-    target: str,
-    as_json: bool,
+    database: Database,
     session: str | None,
     wallet: str | None,
     actor: str | None,
@@ -80,22 +77,21 @@ def audit(
     With --json each entry is one JSON object on a line of its own (JSON lines), unlike in other commands, and without
     entries nothing is printed. The id of the last entry is the --after of the next page.
     """
-    with open_target(target) as database:
-        page: Page[AuditEntry] | None = database.audit.list(
-            session_id=session,
-            wallet_id=wallet,
-            actor=actor,
-            event_type=event,
-            since=since,
-            until=until,
-            limit=200 if is_all else limit,
-            after=after,
-        )
-        if not page and not as_json:
-            print_answer({}, ["There are no entries."], as_json=False)
-        while page:
-            for entry in page:
-                print_answer(entry.to_dict(), audit_lines(entry), as_json=as_json)
-            if not is_all and page.next_after and not as_json:
-                print_answer({}, [f"There are more: --after {page.next_after}"], as_json=False)
-            page = page.next() if is_all else None
+    page: Page[AuditEntry] | None = database.audit.list(
+        session_id=session,
+        wallet_id=wallet,
+        actor=actor,
+        event_type=event,
+        since=since,
+        until=until,
+        limit=200 if is_all else limit,
+        after=after,
+    )
+    if not page:
+        print_answer(None, ["There are no entries."])
+    while page:
+        for entry in page:
+            print_answer(entry.to_dict(), audit_lines(entry))
+        if not is_all and page.next_after:
+            print_answer(None, [f"There are more: --after {page.next_after}"])
+        page = page.next() if is_all else None

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
+from click.exceptions import Exit
 from click.shell_completion import get_completion_class
 from peewee import SqliteDatabase
 
@@ -17,6 +18,7 @@ from waiaas.cli.emergency import kill_switch, tokens
 from waiaas.cli.files import backup, backups, health, restore
 from waiaas.cli.group import PENDING, PROBLEMS_FOUND, REFUSED, ErrorReportingGroup
 from waiaas.cli.links import links
+from waiaas.cli.messages import current_language
 from waiaas.cli.move import move
 from waiaas.cli.options import (
     INTERRUPTED,
@@ -31,6 +33,7 @@ from waiaas.cli.options import (
     language_option,
     name_of,
     path_argument,
+    skip_orphans_option,
 )
 from waiaas.cli.output import (
     check_lines,
@@ -114,21 +117,20 @@ for _command in (audit, backup, backups, health, kill_switch, links, move, prune
 )
 @database_argument
 @common_options
-@click.pass_context
-def init(ctx: click.Context, path: Path | str, as_json: bool) -> None:
+def init(path: Path | str) -> None:
     """Create a new, empty database TARGET, at the latest schema version.
 
     Only you can read and write the file (mode 0600). An existing file that is not empty is refused and unchanged,
     unless it is exactly what this command creates. If TARGET is the URL of a PostgreSQL database, the tables are
     created there. Without TARGET, WAIAAS_DATABASE names the database.
     """
-    warnings, lang, name = _create(path), ctx.find_root().params["lang"], name_of(path)
+    warnings, lang, name = _create(path), current_language(), name_of(path)
     answer = {
         "path": str(name),
         "version": LATEST_SCHEMA_VERSION,
         "warnings": [warning.to_dict(lang) for warning in warnings],
     }
-    print_answer(answer, created_lines(name, warnings, lang), as_json=as_json)
+    print_answer(answer, created_lines(name, warnings, lang))
 
 
 def _create(target: Path | str) -> list[WAIaaSError]:
@@ -157,8 +159,7 @@ def _create(target: Path | str) -> list[WAIaaSError]:
 )
 @database_argument
 @common_options
-@click.pass_context
-def status(ctx: click.Context, path: Path | str, as_json: bool) -> None:
+def status(path: Path | str) -> None:
     """Show the schema version of the database TARGET, and whether it can be used without an upgrade (read-only).
 
     TARGET is a file, or the URL of a PostgreSQL database. Without it, WAIAAS_DATABASE names the database.
@@ -171,10 +172,10 @@ def status(ctx: click.Context, path: Path | str, as_json: bool) -> None:
     if answer.error is not None:
         raise answer.error
     colour, name = "yellow" if answer.action == "migrate" else "green", name_of(path)
-    lines = status_lines(name, answer, ctx.find_root().params["lang"])
-    print_answer({"path": str(name), **answer.to_dict()}, lines, as_json=as_json, verdict=(0, colour))
+    lines = status_lines(name, answer, current_language())
+    print_answer({"path": str(name), **answer.to_dict()}, lines, (0, colour))
     if answer.action == "migrate":
-        ctx.exit(PENDING)
+        raise Exit(PENDING)
 
 
 @main.command(
@@ -192,9 +193,8 @@ def status(ctx: click.Context, path: Path | str, as_json: bool) -> None:
 )
 @database_argument
 @common_options
-@click.option("--skip-orphans", is_flag=True, help="Plan for an upgrade with --skip-orphans.")
-@click.pass_context
-def plan(ctx: click.Context, path: Path | str, as_json: bool, skip_orphans: bool) -> None:
+@skip_orphans_option
+def plan(path: Path | str, skip_orphans: bool) -> None:
     """Show what `waiaas upgrade` would do to the database TARGET, and what blocks it (read-only).
 
     TARGET is a file, or the URL of a PostgreSQL database. Without it, WAIAAS_DATABASE names the database.
@@ -207,10 +207,11 @@ def plan(ctx: click.Context, path: Path | str, as_json: bool, skip_orphans: bool
         if error.reason != "empty_database":
             raise
         planned = Plan(from_version=0, to_version=LATEST_SCHEMA_VERSION)
-    lang, name = ctx.find_root().params["lang"], name_of(path)
+    lang, name = current_language(), name_of(path)
     answer = {"path": str(name), **planned.to_dict(lang)}
-    print_answer(answer, plan_lines(name, planned, skip_orphans, lang), as_json=as_json)
-    ctx.exit(REFUSED if planned.obstacles else 0)
+    print_answer(answer, plan_lines(name, planned, skip_orphans, lang))
+    if planned.obstacles:
+        raise Exit(REFUSED)
 
 
 def _plan(path: Path | str, skip_orphans: bool) -> Plan:
@@ -241,11 +242,7 @@ def _point_to_rehearse(_: click.Context, __: click.Parameter, value: bool) -> No
 @database_argument
 @common_options
 @backup_options
-@click.option(
-    "--skip-orphans",
-    is_flag=True,
-    help="Leave sessions of a missing wallet without a wallet, and report them, instead of refusing.",
-)
+@skip_orphans_option
 @click.option(
     "--dry-run",
     "--rehearse",
@@ -255,10 +252,7 @@ def _point_to_rehearse(_: click.Context, __: click.Parameter, value: bool) -> No
     callback=_point_to_rehearse,
     help="Use `waiaas rehearse`.",
 )
-@click.pass_context
-def upgrade(
-    ctx: click.Context, path: Path | str, as_json: bool, backup_to: str | None, no_backup: bool, skip_orphans: bool
-) -> None:
+def upgrade(path: Path | str, backup_to: str | None, no_backup: bool, skip_orphans: bool) -> None:
     """Upgrade the database TARGET to the latest schema version, all or nothing.
 
     TARGET is a file, or the URL of a PostgreSQL database. Without it, WAIAAS_DATABASE names the database.
@@ -268,13 +262,13 @@ def upgrade(
     listed. In an empty file the tables of the latest version are created.
     """
     is_empty = isinstance(path, Path) and opening.is_empty(path)
-    lang, name = ctx.find_root().params["lang"], name_of(path)
+    lang, name = current_language(), name_of(path)
     with progress_line() as line:
         report = maintenance.upgrade(
             path, backup=backup_of(backup_to, no_backup), skip_orphans=skip_orphans, progress=until_the_commit(line)
         )
     lines = created_lines(name, report.warnings, lang) if is_empty else upgrade_lines(name, report, lang)
-    print_answer({"path": str(name), "created": is_empty, **report.to_dict(lang)}, lines, as_json=as_json)
+    print_answer({"path": str(name), "created": is_empty, **report.to_dict(lang)}, lines)
 
 
 @main.command(
@@ -288,9 +282,8 @@ def upgrade(
 )
 @path_argument
 @common_options
-@click.option("--skip-orphans", is_flag=True, help="Try an upgrade with --skip-orphans.")
-@click.pass_context
-def rehearse_command(ctx: click.Context, path: Path, as_json: bool, skip_orphans: bool) -> None:
+@skip_orphans_option
+def rehearse_command(path: Path, skip_orphans: bool) -> None:
     """Upgrade a copy of the file at PATH, report the result and remove the copy. The file is unchanged.
 
     The daemon can keep running. The copy contains the key that signs session tokens, as the file does: only you can
@@ -300,12 +293,13 @@ def rehearse_command(ctx: click.Context, path: Path, as_json: bool, skip_orphans
     is_empty = opening.is_empty(path)
     with progress_line() as line:
         rehearsal = None if is_empty else maintenance.rehearse(path, skip_orphans=skip_orphans, progress=line)
-    lang = ctx.find_root().params["lang"]
+    lang = current_language()
     answer = {"path": str(path), "created": is_empty, "rehearsal": rehearsal.to_dict(lang) if rehearsal else None}
     lines = rehearsal_lines(path, rehearsal, skip_orphans, lang)
     is_ok = rehearsal is None or rehearsal.ok
-    print_answer(answer, lines, as_json=as_json, verdict=(0, "green" if is_ok else "red"))
-    ctx.exit(0 if is_ok else REFUSED)
+    print_answer(answer, lines, (0, "green" if is_ok else "red"))
+    if not is_ok:
+        raise Exit(REFUSED)
 
 
 @main.command(
@@ -325,11 +319,8 @@ def rehearse_command(ctx: click.Context, path: Path, as_json: bool, skip_orphans
     is_flag=True,
     help="Drop the links that version 18 cannot hold (all but each session's default wallet), and report them.",
 )
-@click.pass_context
 def downgrade(
-    ctx: click.Context,
     path: Path,
-    as_json: bool,
     backup_to: str | None,
     no_backup: bool,
     to_version: int,
@@ -340,7 +331,7 @@ def downgrade(
     Each session keeps its default wallet. If a session has more wallets, the file is refused without --drop-links.
     To go back to the file from before an upgrade, restore its backup instead.
     """
-    lang = ctx.find_root().params["lang"]
+    lang = current_language()
     with progress_line() as line:
         report = maintenance.downgrade(
             path,
@@ -350,7 +341,7 @@ def downgrade(
             progress=until_the_commit(line),
         )
     answer = {"path": str(path), **report.to_dict(lang)}
-    print_answer(answer, downgrade_lines(path, report, lang), as_json=as_json)
+    print_answer(answer, downgrade_lines(path, report, lang))
 
 
 @main.command(
@@ -365,8 +356,7 @@ def downgrade(
 )
 @database_argument
 @common_options
-@click.pass_context
-def check_command(ctx: click.Context, path: Path | str, as_json: bool) -> None:
+def check_command(path: Path | str) -> None:
     """Check the database TARGET for corruption, schema drift, broken links, violations and invalid values.
 
     TARGET is a file, or the URL of a PostgreSQL database. Without it, WAIAAS_DATABASE names the database.
@@ -378,12 +368,12 @@ def check_command(ctx: click.Context, path: Path | str, as_json: bool) -> None:
     else:
         with _open_to_read(path, "checking the file") as opened:
             report = check(opened)
-    lang, name = ctx.find_root().params["lang"], name_of(path)
+    lang, name = current_language(), name_of(path)
     answer = {"path": str(name), **report.to_dict(lang)}
     verdict = (-1, "green" if report.ok else "red")
-    print_answer(answer, check_lines(name, report, lang), as_json=as_json, verdict=verdict)
+    print_answer(answer, check_lines(name, report, lang), verdict)
     if not report.ok:
-        ctx.exit(PROBLEMS_FOUND)
+        raise Exit(PROBLEMS_FOUND)
 
 
 @main.command(
@@ -398,7 +388,7 @@ def check_command(ctx: click.Context, path: Path | str, as_json: bool) -> None:
 @click.argument("path", type=click.Path(readable=False), callback=database_file, required=False)
 @click.option("--version", "version_18", type=click.Choice(["18"]), help="Only create a file of this version at PATH.")
 @common_options
-def demo_command(path: Path | None, version_18: str | None, as_json: bool) -> None:
+def demo_command(path: Path | None, version_18: str | None) -> None:
     """Create a file of version 18 with example rows, upgrade it, and show before, plan, report and after.
 
     The file is created in a temporary folder and removed at the end, unless you give a PATH.
@@ -408,14 +398,14 @@ def demo_command(path: Path | None, version_18: str | None, as_json: bool) -> No
             raise click.UsageError("Name a PATH for the file.")
         counts = demo.leave_version_18(path)
         answer = {"path": str(path), "version": 18, "counts": counts}
-        print_answer(answer, old_file_lines(path, counts), as_json=as_json)
+        print_answer(answer, old_file_lines(path, counts))
         return
     if path is not None:
         shown = demo.run(path)
     else:
         with _temporary_folder() as folder:
             shown = demo.run(folder / "wallets.db")
-    print_answer(shown.to_dict(), demo_lines(shown, kept_at=path), as_json=as_json)
+    print_answer(shown.to_dict(), demo_lines(shown, kept_at=path))
 
 
 @main.command(
@@ -438,7 +428,7 @@ def completion(shell: str) -> None:
     """
     found = get_completion_class(shell)
     assert found is not None
-    print_answer({}, found(main, {}, "waiaas", _COMPLETION_VARIABLE).source().splitlines(), as_json=False)
+    print_answer(None, found(main, {}, "waiaas", _COMPLETION_VARIABLE).source().splitlines())
 
 
 @contextmanager

@@ -5,12 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from click.exceptions import Exit
 
 from waiaas import maintenance
 from waiaas.cli.group import PROBLEMS_FOUND
-from waiaas.cli.options import INTERRUPTED, common_options, database_file, epilog, path_argument
+from waiaas.cli.messages import current_language
+from waiaas.cli.options import (
+    INTERRUPTED,
+    common_options,
+    database_argument,
+    database_file,
+    epilog,
+    name_of,
+    path_argument,
+)
 from waiaas.cli.output import backup_lines, backups_lines, health_lines, restore_lines
-from waiaas.cli.target import TargetCommand, ask, target_options, yes_option
+from waiaas.cli.target import TargetCommand, ask, yes_option
 from waiaas.cli.terminal import print_answer, progress_line
 
 
@@ -25,7 +35,7 @@ from waiaas.cli.terminal import print_answer, progress_line
 @path_argument
 @click.argument("to", type=click.Path(readable=False), required=False)
 @common_options
-def backup(path: Path, to: str | None, as_json: bool) -> None:
+def backup(path: Path, to: str | None) -> None:
     """Write a verified backup of the file at PATH, which can be in use meanwhile.
 
     It contains every committed row, and has the permissions and the group of the file. TO is the path of the backup,
@@ -33,7 +43,7 @@ def backup(path: Path, to: str | None, as_json: bool) -> None:
     """
     with progress_line() as line:
         written = maintenance.backup(path, to, progress=line)
-    print_answer(written.to_dict(), backup_lines(path, written), as_json=as_json)
+    print_answer(written.to_dict(), backup_lines(path, written))
 
 
 @click.command(
@@ -52,8 +62,7 @@ def backup(path: Path, to: str | None, as_json: bool) -> None:
 @click.argument("backup", type=click.Path(readable=False), callback=database_file)
 @yes_option
 @common_options
-@click.pass_context
-def restore(ctx: click.Context, path: Path, backup: Path, is_confirmed: bool, as_json: bool) -> None:
+def restore(path: Path, backup: Path) -> None:
     """Replace the file at PATH by a copy of BACKUP, all or nothing. PATH may be missing or damaged.
 
     Stop the daemon first. The copy is verified before it takes the place of the file, by one rename. The file that it
@@ -64,13 +73,12 @@ def restore(ctx: click.Context, path: Path, backup: Path, is_confirmed: bool, as
     """
     ask(
         f"Replace {path} by {backup}? Later changes are then only in the file that is kept next to it, and rights that"
-        " were removed later come back.",
-        is_confirmed,
+        " were removed later come back."
     )
     with progress_line() as line:
         report = maintenance.restore(path, backup, progress=line)
-    lang = ctx.find_root().params["lang"]
-    print_answer(report.to_dict(lang), restore_lines(report, lang), as_json=as_json)
+    lang = current_language()
+    print_answer(report.to_dict(lang), restore_lines(report, lang))
 
 
 @click.command(
@@ -85,13 +93,13 @@ def restore(ctx: click.Context, path: Path, backup: Path, is_confirmed: bool, as
 @click.option("--keep", type=click.IntRange(1), help="Remove all but the newest KEEP backups.")
 @yes_option
 @common_options
-def backups(path: Path, keep: int | None, is_confirmed: bool, as_json: bool) -> None:
+def backups(path: Path, keep: int | None) -> None:
     """List the backups next to the file at PATH, the newest first."""
     if keep is not None and (old := maintenance.backups(path)[keep:]):
-        ask(f"Remove {len(old)} backup{'s' if len(old) > 1 else ''}, up to {old[0].path.name}?", is_confirmed)
+        ask(f"Remove {len(old)} backup{'s' if len(old) > 1 else ''}, up to {old[0].path.name}?")
     found = maintenance.backups(path, keep=keep)
     answer = {"path": str(path), "backups": [each.to_dict() for each in found]}
-    print_answer(answer, backups_lines(path, found), as_json=as_json)
+    print_answer(answer, backups_lines(path, found))
 
 
 @click.command(
@@ -103,16 +111,15 @@ def backups(path: Path, keep: int | None, is_confirmed: bool, as_json: bool) -> 
         {0: "fit for work", PROBLEMS_FOUND: "not at the latest version, not writable, locked, or not readable"},
     ),
 )
-@target_options
-@click.pass_context
-def health(ctx: click.Context, target: str, as_json: bool) -> None:
+@database_argument
+@common_options
+def health(path: Path | str) -> None:
     """Show whether TARGET is fit for work: version, write lock, log, free room, last backup, sessions, kill switch.
 
     It takes milliseconds and changes nothing. TARGET is the path of a file or the URL of a PostgreSQL database.
     """
-    found = maintenance.health(target)
-    lang = ctx.find_root().params["lang"]
+    found, lang = maintenance.health(path), current_language()
     verdict = (0, "green" if found.ok else "red")
-    print_answer(found.to_dict(lang), health_lines(target, found, lang), as_json=as_json, verdict=verdict)
+    print_answer(found.to_dict(lang), health_lines(name_of(path), found, lang), verdict)
     if not found.ok:
-        ctx.exit(PROBLEMS_FOUND)
+        raise Exit(PROBLEMS_FOUND)

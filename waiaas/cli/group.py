@@ -13,6 +13,8 @@ import click
 
 from waiaas.cli.messages import MESSAGES
 from waiaas.cli.terminal import (
+    AS_JSON,
+    PATH,
     OutputLostError,
     Stopped,
     give_up_output,
@@ -31,9 +33,6 @@ PENDING = 3
 OUTPUT_LOST = 4
 PROBLEMS_FOUND = 5
 _STOPPED_BY_SIGNAL = 128
-
-#: Keys of `click.Context.meta`: whether an error is printed as JSON, and the file that an interrupted command leaves.
-AS_JSON, PATH = "waiaas.json", "waiaas.path"
 
 
 class CommandGroup(click.Group):

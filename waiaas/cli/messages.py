@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+import click
+
 #: The words by language; all languages have the same keys and placeholders.
 MESSAGES: Final[Mapping[str, Mapping[str, str]]] = {
     "en": {
@@ -76,6 +78,11 @@ MESSAGES: Final[Mapping[str, Mapping[str, str]]] = {
         "problems": "문제가 {count}개 있습니다.",
     },
 }
+
+
+def current_language() -> str:
+    """Return the language of the running command."""
+    return str(click.get_current_context().find_root().params["lang"])
 
 
 def language(name: str) -> str:

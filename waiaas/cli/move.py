@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from waiaas import maintenance
-from waiaas.cli.options import INTERRUPTED, common_options, epilog
+from waiaas.cli.options import INTERRUPTED, common_options, epilog, skip_orphans_option
 from waiaas.cli.target import VARIABLE
 from waiaas.cli.terminal import print_answer, progress_line, until_the_commit
 from waiaas.paths import is_postgresql_url
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     "--back", is_flag=True, help=f"With one argument, a path: move the database of {VARIABLE} to a new file there."
 )
 @click.option("--rehearse", is_flag=True, help="Do everything except the commit: the target stays empty.")
-@click.option("--skip-orphans", is_flag=True, help="Upgrade an older file with --skip-orphans on the way.")
-def move(source: str, target: str | None, as_json: bool, back: bool, rehearse: bool, skip_orphans: bool) -> None:
+@skip_orphans_option
+def move(source: str, target: str | None, back: bool, rehearse: bool, skip_orphans: bool) -> None:
     """Move a database from the file SOURCE to the empty PostgreSQL database TARGET, or from a URL to a new file.
 
     Without TARGET, the environment variable WAIAAS_DATABASE names it: no password is in the list of processes then.
@@ -49,7 +49,7 @@ def move(source: str, target: str | None, as_json: bool, back: bool, rehearse: b
     pair = (named, source) if back and target is None else (source, named)
     with progress_line() as line:
         report = maintenance.move(*pair, rehearse=rehearse, skip_orphans=skip_orphans, progress=until_the_commit(line))
-    print_answer(report.to_dict(), _lines(report), as_json=as_json)
+    print_answer(report.to_dict(), _lines(report))
 
 
 def _lines(report: MoveReport) -> list[str]:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from waiaas.cli.group import AS_JSON, PATH
 from waiaas.cli.messages import language
+from waiaas.cli.terminal import AS_JSON, PATH
 from waiaas.errors import LANGUAGES
 from waiaas.files.opening import is_url
 from waiaas.paths import is_postgresql_url
@@ -70,18 +70,22 @@ def database_file(_: click.Context, __: click.Parameter, path: str | None) -> Pa
     return Path(path)
 
 
-def _existing_file(ctx: click.Context, parameter: click.Parameter, path: str) -> Path | None:
-    """Keep the path for the message of an interruption."""
+def database_or_url(ctx: click.Context, parameter: click.Parameter, target: str) -> Path | str | None:
+    """Return the URL of a PostgreSQL database, or the path of a file."""
+    return target if is_postgresql_url(target) else database_file(ctx, parameter, target)
+
+
+def _all_or_nothing(ctx: click.Context, parameter: click.Parameter, target: str) -> Path | str | None:
+    """Keep the target for the message of an interruption, which leaves it unchanged."""
+    found = database_or_url(ctx, parameter, target)
+    ctx.meta[PATH] = None if found is None else name_of(found)
+    return found
+
+
+def _file_all_or_nothing(ctx: click.Context, parameter: click.Parameter, path: str) -> Path | None:
+    """Keep the path likewise, and refuse a URL."""
     ctx.meta[PATH] = path
     return database_file(ctx, parameter, path)
-
-
-def _existing_database(ctx: click.Context, parameter: click.Parameter, target: str) -> Path | str | None:
-    """Return the URL of a PostgreSQL database, or the path of a file."""
-    if not is_postgresql_url(target):
-        return _existing_file(ctx, parameter, target)
-    ctx.meta[PATH] = name_of(target)
-    return target
 
 
 def name_of(target: Path | str) -> Path | str:
@@ -94,15 +98,12 @@ def name_of(target: Path | str) -> Path | str:
 
 
 #: The path of a file or the URL of a PostgreSQL database.
-database_argument = click.argument(
-    "path", metavar="TARGET", type=click.Path(readable=False), callback=_existing_database
-)
-path_argument = click.argument("path", type=click.Path(readable=False), callback=_existing_file)
+database_argument = click.argument("path", metavar="TARGET", type=click.Path(readable=False), callback=_all_or_nothing)
+path_argument = click.argument("path", type=click.Path(readable=False), callback=_file_all_or_nothing)
 
 
-def _remember_json(ctx: click.Context, _: click.Parameter, value: bool) -> bool:
+def _remember_json(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     ctx.meta[AS_JSON] = value
-    return value
 
 
 def common_options(command: _Command) -> _Command:
@@ -114,6 +115,7 @@ def common_options(command: _Command) -> _Command:
             is_flag=True,
             callback=_remember_json,
             is_eager=True,
+            expose_value=False,
             help="Print JSON on standard output, and nothing else.",
         ),
         language_option,
@@ -124,6 +126,13 @@ def common_options(command: _Command) -> _Command:
 
 language_option = click.option(
     "--lang", type=Language(LANGUAGES), callback=_set_language, is_eager=True, expose_value=False, help=LANGUAGE_HELP
+)
+
+
+skip_orphans_option = click.option(
+    "--skip-orphans",
+    is_flag=True,
+    help="Leave sessions of a missing wallet without a wallet, and report them, instead of refusing.",
 )
 
 

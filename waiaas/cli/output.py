@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from waiaas.cli.messages import MESSAGES
-from waiaas.cli.terminal import quoted, without_passwords
+from waiaas.cli.terminal import quoted
 from waiaas.demo import Demo
 from waiaas.errors import WAIaaSError
 from waiaas.files.backups import BackupFile
@@ -68,12 +68,11 @@ def backups_lines(path: Path, backups: Sequence[BackupFile]) -> list[str]:
     ]
 
 
-def health_lines(target: str, health: Health, lang: str = "en") -> list[str]:
+def health_lines(path: Path | str, health: Health, lang: str = "en") -> list[str]:
     """Return the health of a database, the verdict first."""
-    name = without_passwords(target)
     if health.error is not None:
         text = health.error.to_dict(lang)
-        return [f"{name}: {text['message']}", f"{MESSAGES[lang]['what_to_do']}: {text['hint']}"]
+        return [f"{path}: {text['message']}", f"{MESSAGES[lang]['what_to_do']}: {text['hint']}"]
     wait = "not free within a second" if health.lock_wait is None else f"free after {health.lock_wait:.3f} s"
     facts = {
         "schema version": f"{health.version} of {health.latest_version}",
@@ -85,7 +84,7 @@ def health_lines(target: str, health: Health, lang: str = "en") -> list[str]:
         "live sessions": health.live_sessions,
         "kill switch": health.kill_switch,
     }
-    verdict = f"{name} is {'fit' if health.ok else 'not fit'} for work."
+    verdict = f"{path} is {'fit' if health.ok else 'not fit'} for work."
     return [
         verdict,
         *(f"  {fact}: {value}" for fact, value in facts.items() if value is not None and value is not False),

@@ -8,16 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from waiaas.cli.options import database_file
-from waiaas.cli.target import (
-    TargetCommand,
-    actor_option,
-    ask,
-    open_target,
-    target_epilog,
-    target_options,
-    yes_option,
-)
+from waiaas.cli.target import REMOVES_IN_BATCHES, ask, target_command
 from waiaas.cli.terminal import print_answer, progress_line
+from waiaas.database import Database
 
 if TYPE_CHECKING:
     from waiaas.services import Pruned
@@ -25,18 +18,14 @@ if TYPE_CHECKING:
 _DAYS = click.IntRange(0, 36_500)
 
 
-@click.command(
+@target_command(
     "prune",
-    cls=TargetCommand,
-    short_help="Remove sessions that ended long ago, and old audit entries.",
-    epilog=target_epilog(
-        "waiaas prune wallets.db --sessions 90\n"
-        "waiaas prune wallets.db --sessions 90 --audit 365 --export audit.jsonl",
-        "waiaas check wallets.db",
-        in_batches=True,
-    ),
+    REMOVES_IN_BATCHES,
+    "Remove sessions that ended long ago, and old audit entries.",
+    then="waiaas check wallets.db",
+    examples="waiaas prune wallets.db --sessions 90\n"
+    "waiaas prune wallets.db --sessions 90 --audit 365 --export audit.jsonl",
 )
-@target_options
 @click.option("--sessions", type=_DAYS, metavar="DAYS", help="Remove sessions that ended this many days ago.")
 @click.option("--audit", type=_DAYS, metavar="DAYS", help="Remove entries of the audit log that are older.")
 @click.option(
@@ -46,17 +35,13 @@ _DAYS = click.IntRange(0, 36_500)
     help="A new file for these entries, as JSON lines. Without it they are lost.",
 )
 @click.option("--dry-run", is_flag=True, help="Only count what would be removed.")
-@actor_option
-@yes_option
 def prune(
-    target: str,
+    database: Database,
     sessions: int | None,
     audit: int | None,
     export: Path | None,
     dry_run: bool,
     actor: str,
-    is_confirmed: bool,
-    as_json: bool,
 ) -> None:
     """Remove sessions that ended long ago, with their links, and old entries of the audit log.
 
@@ -67,18 +52,18 @@ def prune(
         raise click.UsageError("Name what to remove: --sessions or --audit, or both.")
     if export is not None and audit is None:
         raise click.UsageError("--export is for --audit.")
-    with open_target(target) as database, progress_line() as line:
+    with progress_line() as line:
         found = database.prune(session_days=sessions, audit_days=audit, actor=actor, dry_run=True)
         counts = f"{found.sessions:,} sessions and {found.audit_entries:,} entries of the audit log"
         if dry_run:
-            print_answer(_answer(found, dry_run), [f"To be removed: {counts}."], as_json=as_json)
+            print_answer(_answer(found, dry_run), [f"To be removed: {counts}."])
             return
-        ask(f"Remove {counts}, for good?", is_confirmed)
+        ask(f"Remove {counts}, for good?")
         pruned = database.prune(session_days=sessions, audit_days=audit, export=export, actor=actor, progress=line)
     lines = [f"Removed: {pruned.sessions:,} sessions and {pruned.audit_entries:,} entries of the audit log."]
     if pruned.audit_entries_kept:
         lines.append(f"Kept, because JSON cannot hold their values: {pruned.audit_entries_kept:,} entries.")
-    print_answer(_answer(pruned, dry_run), lines, as_json=as_json)
+    print_answer(_answer(pruned, dry_run), lines)
 
 
 def _answer(pruned: Pruned, dry_run: bool) -> dict[str, Any]:

@@ -6,17 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from waiaas.cli.group import CommandGroup
 from waiaas.cli.records import session_lines, session_list
-from waiaas.cli.target import (
-    TargetGroup,
-    actor_option,
-    ask,
-    open_target,
-    page_options,
-    target_epilog,
-    target_options,
-    yes_option,
-)
+from waiaas.cli.target import READS, REMOVES_IN_BATCHES, ask, is_confirmed, page_options, target_command
 from waiaas.cli.terminal import print_answer
 from waiaas.database import Database
 from waiaas.vocabularies import SESSION_STATUSES
@@ -27,47 +19,41 @@ if TYPE_CHECKING:
 _AT_ONCE = 200
 
 
-@click.group("sessions", cls=TargetGroup, short_help="List, show and revoke sessions.")
+@click.group("sessions", cls=CommandGroup, short_help="List, show and revoke sessions.")
 def sessions() -> None:
     """List, show and revoke the sessions of AI agents."""
 
 
-@sessions.command(
-    "list",
-    short_help="List sessions.",
-    epilog=target_epilog(
-        "waiaas sessions list wallets.db\nwaiaas sessions list wallets.db --status ACTIVE --wallet WALLET",
-        "waiaas sessions show wallets.db SESSION",
-    ),
+@target_command(
+    "sessions list",
+    READS,
+    "List sessions.",
+    then="waiaas sessions show wallets.db SESSION",
+    examples="waiaas sessions list wallets.db\nwaiaas sessions list wallets.db --status ACTIVE --wallet WALLET",
 )
-@target_options
 @click.option("--wallet", help="Only sessions that are linked to the wallet with this id.")
 @click.option(
     "--status", type=click.Choice(SESSION_STATUSES, case_sensitive=False), help="Only sessions of this status."
 )
 @page_options
-def list_sessions(
-    target: str, as_json: bool, wallet: str | None, status: str | None, limit: int, after: str | None
-) -> None:
+def list_sessions(database: Database, wallet: str | None, status: str | None, limit: int, after: str | None) -> None:
     """List the sessions of the database TARGET, in the order of their creation."""
     from waiaas.schemas import SessionListResponseSchema
 
-    with open_target(target) as database:
-        page = database.sessions.list(wallet, status=status, limit=limit, after=after)
-    print_answer(SessionListResponseSchema().dump(page), session_list(page), as_json=as_json)
+    page = database.sessions.list(wallet, status=status, limit=limit, after=after)
+    print_answer(SessionListResponseSchema().dump(page), session_list(page))
 
 
-@sessions.command(
-    "show",
-    short_help="Show a session and its wallets.",
-    epilog=target_epilog("waiaas sessions show wallets.db SESSION", "waiaas audit wallets.db --session SESSION"),
+@target_command(
+    "sessions show",
+    READS,
+    "Show a session and its wallets.",
+    "session",
+    then="waiaas audit wallets.db --session SESSION",
 )
-@target_options
-@click.argument("session")
-def show_session(target: str, session: str, as_json: bool) -> None:
+def show_session(database: Database, session: str) -> None:
     """Show the session with the id SESSION: its status, times, wallets and limits. Its token is not stored."""
-    with open_target(target) as database:
-        _print(database.sessions.get(session), as_json)
+    _print(database.sessions.get(session))
 
 
 def _one_way(ctx: click.Context, parameter: click.Parameter, session: str | None) -> str | None:
@@ -80,49 +66,39 @@ def _one_way(ctx: click.Context, parameter: click.Parameter, session: str | None
     raise click.MissingParameter("Or use --wallet or --all.", ctx, parameter, "'SESSION'")
 
 
-@sessions.command(
-    "revoke",
-    short_help="Revoke one session, all of a wallet, or all.",
-    epilog=target_epilog(
-        "waiaas sessions revoke wallets.db SESSION\nwaiaas sessions revoke wallets.db --wallet WALLET --yes",
-        "waiaas sessions list wallets.db --status ACTIVE",
-        in_batches=True,
-    ),
+@target_command(
+    "sessions revoke",
+    REMOVES_IN_BATCHES,
+    "Revoke one session, all of a wallet, or all.",
+    then="waiaas sessions list wallets.db --status ACTIVE",
+    examples="waiaas sessions revoke wallets.db SESSION\nwaiaas sessions revoke wallets.db --wallet WALLET --yes",
 )
-@target_options
 @click.option("--wallet", help="Revoke all active sessions that are linked to the wallet with this id.")
 @click.option("--all", "is_all", is_flag=True, help="Revoke all active sessions.")
 @click.argument("session", required=False, callback=_one_way)
-@actor_option
-@yes_option
-def revoke_sessions(
-    target: str,
-    session: str | None,
-    wallet: str | None,
-    is_all: bool,
-    actor: str,
-    is_confirmed: bool,
-    as_json: bool,
-) -> None:
+def revoke_sessions(database: Database, session: str | None, wallet: str | None, is_all: bool, actor: str) -> None:
     """Revoke the session with the id SESSION, for good: its token does not work any more.
 
     With --wallet or --all the sessions are revoked in batches, each of which is one transaction. Wallets and links are
     unchanged: a program that may create sessions can create new ones. To stop that too, use `waiaas wallets suspend`
     or `waiaas kill-switch activate`.
     """
-    with open_target(target) as database:
-        if session is not None:
-            found = database.sessions.get(session)
-            if found.status != "REVOKED":
-                ask(f"Revoke the session {session}? Its token stops working at once.", is_confirmed)
-            _print(database.sessions.revoke(session, actor=actor), as_json)
-            return
-        name = f"the wallet {database.wallets.get(wallet).name}" if wallet else "all wallets"
-        if not is_confirmed:
-            count = count_active(database, wallet)
-            ask(f"Revoke the active sessions of {name}: {count}? Their tokens stop working at once.", is_confirmed)
-        revoked = _revoke_active(database, wallet, actor)
-    print_answer({"revoked": revoked}, [*revoked, f"Sessions revoked: {len(revoked)}"], as_json=as_json)
+    if session is not None:
+        found = database.sessions.get(session)
+        if found.status != "REVOKED":
+            ask(f"Revoke the session {session}? Its token stops working at once.")
+        _print(database.sessions.revoke(session, actor=actor))
+        return
+    name = f"the wallet {database.wallets.get(wallet).name}" if wallet else "all wallets"
+    if not is_confirmed():  # Counting takes long if there are many.
+        count = count_active(database, wallet)
+        ask(f"Revoke the active sessions of {name}: {count}? Their tokens stop working at once.")
+    revoked = _revoke_active(database, wallet, actor)
+    print_answer({"revoked": revoked}, [*revoked, f"Sessions revoked: {len(revoked)}"])
+
+
+for _command in (list_sessions, show_session, revoke_sessions):
+    sessions.add_command(_command)
 
 
 def count_active(database: Database, wallet_id: str | None) -> int:
@@ -143,8 +119,8 @@ def _revoke_active(database: Database, wallet_id: str | None, actor: str) -> lis
     return revoked
 
 
-def _print(session: SessionDetails, as_json: bool) -> None:
+def _print(session: SessionDetails) -> None:
     from waiaas.schemas import SessionResponseSchema
 
     answer = SessionResponseSchema().dump(session)
-    print_answer(answer, session_lines(session, answer["constraints"]), as_json=as_json)
+    print_answer(answer, session_lines(session, answer["constraints"]))

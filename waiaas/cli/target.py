@@ -1,20 +1,20 @@
-"""Commands on an open database: its argument, who acts, and the question before something is removed."""
+"""Commands on an open database: how they are declared, who acts, and the question before something is removed."""
 
 from __future__ import annotations
 
+import functools
 import getpass
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
 
 import click
 
-from waiaas.cli.group import REFUSED, CommandGroup
-from waiaas.cli.options import common_options, epilog
-from waiaas.database import Database, connect
-from waiaas.files.opening import is_url
-from waiaas.paths import is_postgresql_url
+from waiaas.cli.group import REFUSED
+from waiaas.cli.options import common_options, database_or_url, epilog
+from waiaas.database import connect
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -25,12 +25,7 @@ _TARGET_HELP = (
     "TARGET is the path of a file, or the URL of a PostgreSQL database. Without it,\n"
     f"the environment variable {VARIABLE} names the database."
 )
-_CODES = {1: "refused or failed, and nothing was changed"}
-_ASKING = {1: "refused or failed, or you answered no: nothing was changed"}
-_BATCHES = {
-    1: "refused or failed, or you answered no; complete batches are kept",
-    130: "interrupted by Ctrl-C; complete batches are kept",
-}
+_CONFIRMED = "waiaas.confirmed"
 
 
 class TargetCommand(click.Command):
@@ -53,39 +48,6 @@ class TargetCommand(click.Command):
         return ["[TARGET]" if piece == "TARGET" else piece for piece in super().collect_usage_pieces(ctx)]
 
 
-class TargetGroup(CommandGroup):
-    """A group of such commands."""
-
-    command_class = TargetCommand
-
-
-def _target(_: click.Context, __: click.Parameter, target: str) -> str:
-    if not target:
-        raise click.BadParameter("It is empty.")
-    if target == ":memory:":
-        raise click.BadParameter("A database in memory ends with the command.")
-    if is_url(target) and not is_postgresql_url(target):
-        raise click.BadParameter("Of URLs, only those of PostgreSQL databases are accepted.")
-    return target
-
-
-def target_options(command: _Command) -> _Command:
-    """Add what every command on an open database has."""
-    argument = click.argument("target", type=click.Path(readable=False), callback=_target)
-    return argument(common_options(command))
-
-
-def target_epilog(example: str, then: str, *, asks: bool = False, in_batches: bool = False) -> str:
-    """Return the end of the help of a command on an open database."""
-    codes = {0: "done", **(_BATCHES if in_batches else _ASKING if asks else _CODES)}
-    return "\n\n".join((f"\b\n{_TARGET_HELP}", epilog(example, then, codes)))
-
-
-def open_target(target: str) -> Database:
-    """Open a database that exists and is at the latest schema version; nothing is created or upgraded."""
-    return connect(target, create=False, upgrade=False)
-
-
 def _user() -> str:
     """Return the operating system's user, not what an environment variable claims."""
     try:
@@ -98,12 +60,63 @@ def _user() -> str:
         return f"cli:{os.getuid()}"
 
 
-actor_option = click.option(
+def _remember_yes(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    ctx.meta[_CONFIRMED] = value
+
+
+_actor_option = click.option(
     "--actor",
     default=_user,
     help="The name for the audit log. The default is cli: and the user of the operating system.",
 )
-yes_option = click.option("--yes", "-y", "is_confirmed", is_flag=True, help="Do not ask.")
+#: For a command that calls `ask`.
+yes_option = click.option("--yes", "-y", is_flag=True, callback=_remember_yes, expose_value=False, help="Do not ask.")
+
+
+class Effect(NamedTuple):
+    """What a command does to the database: the options and the exit codes that follow from it."""
+
+    options: tuple[Callable[[Callable[..., None]], Callable[..., None]], ...]
+    exit_codes: dict[int, str]
+
+
+READS = Effect((), {1: "refused or failed, and nothing was changed"})
+CHANGES = READS._replace(options=(_actor_option,))
+REMOVES = Effect((_actor_option, yes_option), {1: "refused or failed, or you answered no: nothing was changed"})
+REMOVES_IN_BATCHES = REMOVES._replace(
+    exit_codes={
+        1: "refused or failed, or you answered no; complete batches are kept",
+        130: "interrupted by Ctrl-C; complete batches are kept",
+    }
+)
+
+
+def target_command(
+    name: str, effect: Effect, summary: str, *ids: str, then: str, examples: str = ""
+) -> Callable[[Callable[..., None]], click.Command]:
+    """Declare a command on an open database, which its function gets first; nothing is created or upgraded.
+
+    `ids` are the arguments that follow TARGET. From them the example is made, unless `examples` are given.
+    """
+
+    def declare(function: Callable[..., None]) -> click.Command:
+        @functools.wraps(function)
+        def run(target: Path | str, **arguments: Any) -> None:
+            with connect(target, create=False, upgrade=False) as database:
+                function(database, **arguments)
+
+        decorated: Callable[..., None] = run
+        for option in (*reversed(effect.options), *map(click.argument, reversed(ids)), common_options):
+            decorated = option(decorated)
+        target = click.Argument(["target"], type=click.Path(readable=False), callback=database_or_url)
+        own_name = name.split()[-1]
+        command = click.command(own_name, cls=TargetCommand, short_help=summary, epilog=end, params=[target])
+        return command(decorated)
+
+    example = " ".join(("waiaas", name, "wallets.db", *map(str.upper, ids)))
+    codes = {0: "done", **effect.exit_codes}
+    end = f"\b\n{_TARGET_HELP}\n\n{epilog(examples or example, then, codes)}"
+    return declare
 
 
 def page_options(command: _Command) -> _Command:
@@ -115,18 +128,23 @@ def page_options(command: _Command) -> _Command:
     return limit(after(command))
 
 
-def ask(question: str, is_confirmed: bool) -> None:
-    """Ask before something is removed, unless the user has confirmed it already; end the command after a no."""
-    if is_confirmed:
+def is_confirmed() -> bool:
+    """Return whether the user passed --yes."""
+    return bool(click.get_current_context().meta[_CONFIRMED])
+
+
+def ask(question: str) -> None:
+    """Ask before something is removed, unless the user passed --yes; end the command after a no."""
+    if is_confirmed():
         return
     if not is_interactive():
         raise click.UsageError("Nothing was changed: add --yes, because there is no terminal to ask you.")
     try:
-        is_confirmed = click.confirm(question, err=True)
+        is_yes = click.confirm(question, err=True)
     except click.Abort:
         click.echo("\nNothing was changed.", err=True)
         raise
-    if not is_confirmed:
+    if not is_yes:
         click.echo("Nothing was changed.", err=True)
         click.get_current_context().exit(REFUSED)
 

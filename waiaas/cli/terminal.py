@@ -29,6 +29,8 @@ _COLOURS = {
     **{"what_to_do": "cyan", "note": "yellow", "warning": "yellow"},
 }
 _LABELS = {f"{words[name]}:": colour for words in MESSAGES.values() for name, colour in _COLOURS.items()}
+#: Keys of `click.Context.meta`: whether answers are JSON, and the file that an interrupted command leaves unchanged.
+AS_JSON, PATH = "waiaas.json", "waiaas.path"
 #: The line of an answer that is the verdict, and its colour.
 Verdict = tuple[int, str] | None
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -65,12 +67,16 @@ def wants_colour() -> bool | None:
     return False if os.environ.get("TERM") == "dumb" else None
 
 
-def print_answer(answer: dict[str, Any], lines: Sequence[str], *, as_json: bool, verdict: Verdict = None) -> None:
-    """Print an answer on standard output, as one JSON object or as lines, of which the verdict is coloured."""
+def print_answer(answer: dict[str, Any] | None, lines: Sequence[str], verdict: Verdict = None) -> None:
+    """Print an answer on standard output: with --json as one JSON object (None: nothing), else as lines.
+
+    The verdict is one of the lines, and coloured.
+    """
     try:
         _refuse_closed_output()
-        if as_json:
-            click.echo(_json(answer))
+        if click.get_current_context().meta.get(AS_JSON):
+            if answer is not None:
+                click.echo(_json(answer))
         else:
             painted = [*map(_coloured, lines)]
             if verdict is not None:
