@@ -1,6 +1,7 @@
 """The exceptions of this library, their codes, and the texts of errors and findings in English and Korean."""
 
 from waiaas.errors.codes import ALL_CODES, ERROR_CODES, OWN_CODES, ErrorCode
+from waiaas.errors.entries import LANGUAGES
 from waiaas.errors.exceptions import (
     AuthenticationError,
     ConflictError,
@@ -15,7 +16,7 @@ from waiaas.errors.exceptions import (
     refusal,
 )
 from waiaas.errors.reasons import REASONS
-from waiaas.errors.texts import LANGUAGES, FieldMessage
+from waiaas.errors.texts import FieldMessage
 
 __all__ = [
     "ALL_CODES",

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, cast
 
 from waiaas.errors.codes import ALL_CODES
+from waiaas.errors.entries import Text
 from waiaas.errors.reasons import REASONS
-from waiaas.errors.texts import Text, Texts, fill, texts_in
+from waiaas.errors.texts import Texts, fill, texts_in
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -27,7 +28,7 @@ class WAIaaSError(Exception):
     ``WAIaaSError("INVALID_TOKEN")`` is an :class:`AuthenticationError`, as ``OSError(errno.ENOENT, ...)`` is a
     ``FileNotFoundError``: the code chooses the class.
 
-    :param code: one of :data:`waiaas.errors.ALL_CODES`: the daemon's 104 codes and two of this library.
+    :param code: one of :data:`waiaas.errors.ALL_CODES`: the daemon's 104 codes and this library's own.
     :param message: your own text instead of the code's message. It is the same in every language.
     :param details: values for programs, such as ids and limits.
     :param hint: your own text instead of the code's hint. It is the same in every language.

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple
 
-from waiaas.errors import en, ko
-
-_MODULES: Final = {"en": en, "ko": ko}
-#: The languages of messages and hints.
-LANGUAGES: Final[tuple[str, ...]] = tuple(_MODULES)
+from waiaas.errors.codes import CODES
+from waiaas.errors.entries import LANGUAGES, Text, read_texts
+from waiaas.errors.fields import FIELDS
+from waiaas.errors.findings import FINDINGS
+from waiaas.errors.reasons import ENTRIES
 
 _UNKNOWN: Final = "?"
 _LISTED_AT_MOST: Final = 5
-
-
-class Text(NamedTuple):
-    """What is wrong, and what to do next."""
-
-    message: str
-    hint: str
 
 
 class Texts(NamedTuple):
@@ -39,20 +31,9 @@ def texts_in(lang: str) -> Texts:
 
     :raises ValueError: if the language is not known.
     """
-    if lang not in _MODULES:
+    if lang not in LANGUAGES:
         raise ValueError(f"unknown language: {lang!r} (known: {', '.join(LANGUAGES)})")
-    module = _MODULES[lang]
-    return Texts(*map(_parse, (module.CODES, module.REASONS, module.FINDINGS, module.FIELDS)))
-
-
-def _parse(entries: str) -> dict[str, Text]:
-    """Read the entries of a language module; its docstring describes the format."""
-    texts = {}
-    for entry in re.split(r"\n+(?=\w)", entries):
-        name, _, text = entry.partition(": ")
-        message, _, hint = text.partition("\n  > ")
-        texts[name] = Text(" ".join(message.split()), " ".join(hint.split()))
-    return texts
+    return Texts(*(read_texts(entries, lang) for entries in (CODES, ENTRIES, FINDINGS, FIELDS)))
 
 
 class FieldMessage(str):
