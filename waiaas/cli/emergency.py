@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import click
-
 from waiaas.cli.group import CommandGroup
 from waiaas.cli.records import kill_switch_lines
 from waiaas.cli.target import CHANGES, READS, REMOVES, ask, target_command
@@ -16,11 +14,6 @@ if TYPE_CHECKING:
     from waiaas.services import KillSwitch
 
 _STATUS = "waiaas kill-switch status wallets.db"
-
-
-@click.group("tokens", cls=CommandGroup, short_help="Replace the key that signs session tokens.")
-def tokens() -> None:
-    """Replace the key that signs session tokens."""
 
 
 @target_command(
@@ -38,11 +31,6 @@ def rotate(database: Database, actor: str) -> None:
     database.tokens.rotate(actor=actor)
     done = "The key was replaced. Tokens of the old key work for five more minutes. Restart a daemon that runs."
     print_answer({"rotated": True}, [done])
-
-
-@click.group("kill-switch", cls=CommandGroup, short_help="Lock everything in an emergency, and recover.")
-def kill_switch() -> None:
-    """Lock everything in an emergency, and recover."""
 
 
 @target_command(
@@ -90,11 +78,6 @@ def recover(database: Database, actor: str) -> None:
     _print(database.kill_switch.recover(actor=actor))
 
 
-tokens.add_command(rotate)
-for _command in (show_state, activate, escalate, recover):
-    kill_switch.add_command(_command)
-
-
 def _print(switch: KillSwitch) -> None:
     at = switch.activated_at
     answer = {
@@ -103,3 +86,15 @@ def _print(switch: KillSwitch) -> None:
         "activatedBy": switch.activated_by,
     }
     print_answer(answer, kill_switch_lines(switch))
+
+
+tokens = CommandGroup(
+    "tokens",
+    commands=[rotate],
+    help="Replace the key that signs session tokens.",
+)
+kill_switch = CommandGroup(
+    "kill-switch",
+    commands=[show_state, activate, escalate, recover],
+    help="Lock everything in an emergency, and recover.",
+)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import click
-
 from waiaas.cli.group import CommandGroup
 from waiaas.cli.records import link_list
 from waiaas.cli.target import CHANGES, READS, REMOVES, ask, target_command
@@ -11,11 +9,6 @@ from waiaas.cli.terminal import print_answer
 from waiaas.database import Database
 
 _LIST = "waiaas links list wallets.db SESSION"
-
-
-@click.group("links", cls=CommandGroup, short_help="List, add and remove the wallets of a session.")
-def links() -> None:
-    """List, add and remove the links of a session: which wallets it can use, and which is its default."""
 
 
 @target_command(
@@ -61,12 +54,16 @@ def set_default(database: Database, session: str, wallet: str, actor: str) -> No
     _print(database, session)
 
 
-for _command in (list_links, add_link, remove_link, set_default):
-    links.add_command(_command)
-
-
 def _print(database: Database, session: str) -> None:
     from waiaas.schemas import SessionWalletListResponseSchema
 
     linked = database.links.list(session)
     print_answer(SessionWalletListResponseSchema().dump(linked), link_list(linked))
+
+
+links = CommandGroup(
+    "links",
+    commands=[list_links, add_link, remove_link, set_default],
+    short_help="List, add and remove the wallets of a session.",
+    help="List, add and remove the links of a session: which wallets it can use, and which is its default.",
+)

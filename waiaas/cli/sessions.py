@@ -19,11 +19,6 @@ if TYPE_CHECKING:
 _AT_ONCE = 200
 
 
-@click.group("sessions", cls=CommandGroup, short_help="List, show and revoke sessions.")
-def sessions() -> None:
-    """List, show and revoke the sessions of AI agents."""
-
-
 @target_command(
     "sessions list",
     READS,
@@ -97,10 +92,6 @@ def revoke_sessions(database: Database, session: str | None, wallet: str | None,
     print_answer({"revoked": revoked}, [*revoked, f"Sessions revoked: {len(revoked)}"])
 
 
-for _command in (list_sessions, show_session, revoke_sessions):
-    sessions.add_command(_command)
-
-
 def count_active(database: Database, wallet_id: str | None) -> int:
     """Count the active sessions of a wallet, or all of them."""
     count = 0
@@ -124,3 +115,11 @@ def _print(session: SessionDetails) -> None:
 
     answer = SessionResponseSchema().dump(session)
     print_answer(answer, session_lines(session, answer["constraints"]))
+
+
+sessions = CommandGroup(
+    "sessions",
+    commands=[list_sessions, show_session, revoke_sessions],
+    short_help="List, show and revoke sessions.",
+    help="List, show and revoke the sessions of AI agents.",
+)

@@ -18,11 +18,6 @@ if TYPE_CHECKING:
     from waiaas.services import WalletDetails
 
 
-@click.group("wallets", cls=CommandGroup, short_help="List, show, suspend, resume and terminate wallets.")
-def wallets() -> None:
-    """List, show, suspend, resume and terminate wallets."""
-
-
 @target_command(
     "wallets list",
     READS,
@@ -102,11 +97,14 @@ def terminate_wallet(database: Database, wallet: str, actor: str) -> None:
     _print(database.wallets.terminate(wallet, actor=actor))
 
 
-for _command in (list_wallets, show_wallet, suspend_wallet, resume_wallet, terminate_wallet):
-    wallets.add_command(_command)
-
-
 def _print(wallet: WalletDetails) -> None:
     from waiaas.schemas import WalletResponseSchema
 
     print_answer(WalletResponseSchema().dump(wallet), wallet_lines(wallet))
+
+
+wallets = CommandGroup(
+    "wallets",
+    commands=[list_wallets, show_wallet, suspend_wallet, resume_wallet, terminate_wallet],
+    help="List, show, suspend, resume and terminate wallets.",
+)
