@@ -21,26 +21,6 @@ from marshmallow.types import UnknownOption
 from waiaas.errors import FieldMessage, WAIaaSError
 from waiaas.errors.texts import translate
 
-__all__ = [
-    "MAX_DEPTH",
-    "MAX_KEYS",
-    "MAX_KEY_LENGTH",
-    "MAX_TOKEN_LENGTH",
-    "JSONObject",
-    "RequestSchema",
-    "RequestValidationError",
-    "ResponseSchema",
-    "Secret",
-    "SecretText",
-    "StrictBoolean",
-    "StrictInteger",
-    "StrictList",
-    "StrictText",
-    "UUIDText",
-    "UnixTime",
-    "WireSchema",
-]
-
 #: The maximum depth of objects and lists in a JSON object of a request.
 MAX_DEPTH: Final = 64
 

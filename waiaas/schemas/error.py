@@ -5,8 +5,6 @@ from __future__ import annotations
 from waiaas.errors import ALL_CODES
 from waiaas.schemas.base import JSONObject, ResponseSchema, StrictBoolean, StrictInteger, StrictText, choice_field
 
-__all__ = ["ErrorResponseSchema"]
-
 
 class ErrorResponseSchema(ResponseSchema):
     """The response to a request that was refused.

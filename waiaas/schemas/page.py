@@ -7,14 +7,6 @@ from typing import Any, Final, TypeVar
 
 from waiaas.schemas.base import RequestSchema, ResponseSchema, StrictInteger, UUIDText, integer_range
 
-__all__ = [
-    "DEFAULT_LIMIT",
-    "MAX_LIMIT",
-    "PageRequestSchema",
-    "PageResponseSchema",
-    "QueryInteger",
-]
-
 #: The number of items per page unless the request has a limit.
 DEFAULT_LIMIT: Final = 50
 

@@ -30,23 +30,6 @@ from waiaas.schemas.page import PageRequestSchema, PageResponseSchema
 from waiaas.schemas.session_wallet import SessionWalletResponseSchema
 from waiaas.vocabularies import SESSION_STATUSES
 
-__all__ = [
-    "MAX_CONSTRAINTS_BYTES",
-    "MAX_TTL_SECONDS",
-    "MAX_WALLETS",
-    "MIN_TTL_SECONDS",
-    "CreateSessionRequest",
-    "CreateSessionRequestSchema",
-    "IssuedSessionResponseSchema",
-    "ListSessionsRequest",
-    "ListSessionsRequestSchema",
-    "RenewSessionRequest",
-    "RenewSessionRequestSchema",
-    "SessionListResponseSchema",
-    "SessionResponseSchema",
-    "check_create_session_request",
-]
-
 #: The minimum time to live of a request, in seconds: 5 minutes.
 MIN_TTL_SECONDS: Final = 300
 

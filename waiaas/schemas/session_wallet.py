@@ -18,16 +18,6 @@ from waiaas.schemas.base import (
 )
 from waiaas.vocabularies import CHAIN_TYPES, ENVIRONMENT_TYPES, NETWORK_TYPES, WALLET_STATUSES
 
-__all__ = [
-    "DefaultWalletResponseSchema",
-    "LinkWalletRequest",
-    "LinkWalletRequestSchema",
-    "SessionWalletListResponseSchema",
-    "SessionWalletResponseSchema",
-    "SetDefaultWalletRequest",
-    "SetDefaultWalletRequestSchema",
-]
-
 
 class LinkWalletRequest(TypedDict):
     """The result of :class:`LinkWalletRequestSchema`."""

@@ -35,22 +35,6 @@ from waiaas.vocabularies import (
     WALLET_STATUSES,
 )
 
-__all__ = [
-    "MAX_NAME_LENGTH",
-    "MAX_REASON_LENGTH",
-    "CreateWalletRequest",
-    "CreateWalletRequestSchema",
-    "CreatedWalletResponseSchema",
-    "ListWalletsRequest",
-    "ListWalletsRequestSchema",
-    "SuspendWalletRequest",
-    "SuspendWalletRequestSchema",
-    "WalletListResponseSchema",
-    "WalletResponseSchema",
-    "WalletSessionResponseSchema",
-    "check_create_wallet_request",
-]
-
 #: The maximum length of a wallet's name, in characters (Unicode code points).
 MAX_NAME_LENGTH: Final = 100
 
