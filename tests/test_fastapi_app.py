@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,13 +11,12 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
+from support.documented_apps import ADMIN, PASSWORD, load_app
 
 import waiaas
 from waiaas import openapi
 from waiaas.testing import WalletClock
 
-PASSWORD = "only for these tests"
-ADMIN = {"X-Master-Password": PASSWORD}
 ID = "0190a3f0-1111-7abc-8def-0123456789ab"
 WALLET = {"name": "payments", "chain": "solana", "environment": "testnet"}
 OPERATIONS = {
@@ -71,13 +69,7 @@ class Keystore:
 
 @pytest.fixture(scope="module")
 def fastapi_app() -> ModuleType:
-    """The module that the page shows."""
-    path = Path(__file__).parent.parent / "docs" / "how-to" / "fastapi_app.py"
-    spec = importlib.util.spec_from_file_location("fastapi_app", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_app("fastapi_app")
 
 
 @pytest.fixture

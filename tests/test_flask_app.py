@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,24 +9,17 @@ from types import ModuleType
 
 import pytest
 from flask.testing import FlaskClient
+from support.documented_apps import ADMIN, PASSWORD, load_app
 
 import waiaas
 from waiaas.schemas import CreateWalletRequestSchema
 
-PASSWORD = "only for these tests"
-ADMIN = {"X-Master-Password": PASSWORD}
 WALLET = {"name": "payments", "chain": "solana", "environment": "testnet", "publicKey": "7xKX"}
 
 
 @pytest.fixture(scope="module")
 def flask_app() -> ModuleType:
-    """The module that the page shows."""
-    path = Path(__file__).parent.parent / "docs" / "how-to" / "flask_app.py"
-    spec = importlib.util.spec_from_file_location("flask_app", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_app("flask_app")
 
 
 @pytest.fixture
