@@ -197,7 +197,7 @@ class TestOldFile:
 
     @pytest.mark.parametrize("version", [1, 5, 8, 17])
     def test_of_any_version_is_upgraded_or_refused(self, tmp_path: Path, version: int) -> None:
-        """A file of any version since the first is upgraded with a backup of its own version, or refused unchanged."""
+        """A file of any version since the first is upgraded with a backup at its old version, or refused."""
         path = make_file(tmp_path / "wallets.db", version)
         before, rows = files(tmp_path), dump(path)
         with pytest.raises(waiaas.UpgradePendingError) as caught:
@@ -421,7 +421,7 @@ class TestPaths:
 
 class TestClose:
     def test_checkpoints_the_whole_log(self, tmp_path: Path) -> None:
-        """After `close` the file contains every row: the log is gone or empty."""
+        """After `close` the file contains every row: the log is deleted or empty."""
         path, copy = tmp_path / "wallets.db", tmp_path / "copy.db"
         database = waiaas.connect(path).peewee
         database.execute_sql("INSERT INTO wc_store VALUES ('key', 'value')")
@@ -445,7 +445,7 @@ class TestClose:
 
     @pytest.mark.parametrize("make", [None, make_file], ids=["created", "upgraded"])
     def test_checkpoints_writes_of_others(self, tmp_path: Path, make: Callable[[Path], Path] | None) -> None:
-        """If another connection wrote last and nobody reads, the log is checkpointed too."""
+        """If another connection wrote last and there is no reader, the log is checkpointed too."""
         path = tmp_path / "wallets.db"
         if make:
             make(path)
@@ -470,7 +470,7 @@ class TestClose:
 
     @pytest.mark.parametrize("path", ["wallets.db", ":memory:"])
     def test_may_be_called_again(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
-        """Closing a closed database does nothing, even if its file is gone."""
+        """Closing a closed database does nothing, even if its file was deleted."""
         monkeypatch.chdir(tmp_path)
         database = waiaas.connect(path).peewee
         database.close_all()
@@ -560,7 +560,7 @@ class TestClose:
             assert connection() is None
 
     def test_connections_of_threads_that_have_ended_are_closed(self, tmp_path: Path) -> None:
-        """Only threads that are alive have connections, however many have used the database."""
+        """Only running threads have connections, however many have used the database."""
         with waiaas.connect(tmp_path / "wallets.db") as database:
             for _ in range(20):
                 thread = threading.Thread(target=lambda: (database.peewee.latest(), database.peewee.connection()))

@@ -1,4 +1,4 @@
-"""The example file is created only if there is no other."""
+"""The example file is created only if no other file exists."""
 
 from __future__ import annotations
 

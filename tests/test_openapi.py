@@ -394,7 +394,7 @@ class TestSchemas:
         assert {True, False} == set(verdicts)
 
     def test_rules_that_only_the_schema_has(self) -> None:
-        """The rules that the document describes in words only are these, and the schema has them."""
+        """These are the only rules that the document describes in prose, and the schema has them."""
         only_in_words: list[tuple[str, dict[str, Any]]] = [
             ("CreateSessionRequest", {"walletIds": [A, A.upper()]}),
             ("CreateSessionRequest", {"walletId": A, "defaultWalletId": B}),
@@ -453,7 +453,7 @@ def likely_requests(name: str) -> st.SearchStrategy[Any]:
 @given(data=st.data())
 @settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 def test_any_request_has_the_same_validity(name: str, data: st.DataObject) -> None:
-    """A request that loads is valid in the document; a valid one loads, or breaks a rule described in words."""
+    """A request that loads is valid in the document; a valid one loads, or breaks a rule described in prose."""
     request = data.draw(likely_requests(name))
     errors = schema_of(name).validate(request)
     if validator_of(name).is_valid(request):

@@ -65,7 +65,7 @@ class Database:
         clock: Clock = time.time,
         upgrade_report: UpgradeReport | None = None,
     ) -> None:
-        """Take the Peewee database, and the settings and the clock of all services."""
+        """Keep the Peewee database, and the settings and the clock of all services."""
         self.peewee = peewee
         self.target = file_of(peewee)
         self.upgrade_report = upgrade_report
@@ -152,8 +152,8 @@ class Database:
         """Remove sessions that ended long ago, with their links, and old entries of the audit log.
 
         It works in batches, each of which is a transaction, so that other writers wait only briefly. Each batch is
-        recorded in the audit log. If it is interrupted, what was removed stays removed. Room that becomes free is used
-        for new rows; the file does not become smaller.
+        recorded in the audit log. If it is interrupted, what was removed stays removed. Space that becomes free is
+        used for new rows; the file does not become smaller.
 
         A transaction of a removed session stays, without the session. A session is kept if a transaction of it is not
         over yet, or if the times of its end cannot be read.
@@ -178,7 +178,7 @@ class Database:
         return pruning.count() if dry_run else pruning.run(actor=actor, export=export)
 
     def health(self) -> Health:
-        """Return what a monitor wants to know: see :func:`waiaas.health`."""
+        """Return the health of the database; see :func:`waiaas.health`."""
         from waiaas.inspection.health import health_of
 
         return health_of(self.peewee, self._clock)

@@ -131,7 +131,7 @@ def downgrade(
     """Take a file back to schema version 18, for a daemon that does not support later versions; all or nothing.
 
     Each session keeps its default wallet. Version 18 does not record when a link was made. A session without a wallet
-    still has none: its ``wallet_id`` is NULL, and the report lists it.
+    still has no wallet: its ``wallet_id`` is NULL, and the report lists it.
 
     :param target: an open database must not be in a transaction.
     :param to: the version to go back to. A database that is already at it is unchanged.
@@ -140,7 +140,7 @@ def downgrade(
     :param backup: as for :func:`upgrade`, and so are ``progress`` and ``clock``.
     :raises WAIaaSError: with the database unchanged; its ``reason`` is, among others, ``links_lost`` (ids in
         ``details["sessions"]``), ``cannot_downgrade`` for any other version, ``dependent_on_table`` if a view,
-        trigger, index or column of your own needs the table ``session_wallets``, ``needs_file`` for a database on a
+        trigger, index or column that you added needs the table ``session_wallets``, ``needs_file`` for a database on a
         server, and what :func:`upgrade` refuses.
     """
     from waiaas.migrations import runner
@@ -179,7 +179,7 @@ def rehearse(target: Target, *, skip_orphans: bool = False, progress: ProgressCa
     """Upgrade a copy of a file, compare it with the file, and remove it; the file itself is not changed.
 
     The file may be in use. The copy is in a folder next to the file that only you can enter (mode 0700, the copy
-    0600): the content stays on the file system that it is on, and an upgrade needs as much room there. The folder is
+    0600): the content stays on the file system that it is on, and an upgrade needs as much space there. The folder is
     removed at the end, also after an error or Ctrl-C.
 
     A file of the latest version is copied and checked too. A write-ahead log that a killed daemon left stays
@@ -243,8 +243,9 @@ def restore(
     """Put a backup in the place of a database file, all or nothing.
 
     The backup is copied, verified and written to the disk before the copy gets the name of the file, by one rename:
-    after a power cut the file is the old one or the new one, completely. The file that it replaces is kept next to it
-    as a backup of its own version; a damaged one as ``FILE.damaged-20260102T030405Z``. The backup stays, too.
+    after a power failure the file is either the old one or the new one, complete. The file that it replaces is kept
+    next to it as a backup at its schema version; a damaged one as ``FILE.damaged-20260102T030405Z``. The backup stays,
+    too.
 
     Rights that were removed after the backup was made come back with it: sessions that were revoked, links, suspended
     wallets, a rotated key, the kill switch. A warning of the report names them: remove them again before a service
@@ -310,7 +311,7 @@ def backups(path: str | bytes | PathLike[str], *, keep: int | None = None) -> li
 
 
 def health(target: Target, *, clock: Clock = time.time) -> Health:
-    """Return what a monitor wants to know about a database; nothing is changed.
+    """Return the health of a database for a monitor; nothing is changed.
 
     :param clock: returns the time in Unix seconds.
     :returns: see :class:`waiaas.Health`. A database that cannot be used is not an exception: ``error`` is its refusal,
@@ -339,9 +340,9 @@ def move(
 ) -> MoveReport:
     """Move a database from a SQLite file to an empty PostgreSQL database, or back into a new file.
 
-    Stop the service first: what it writes meanwhile would stay in the source. The source is not changed. A file of an
-    older version is upgraded on the way, in a copy. The target is filled in one transaction, which is committed only
-    if every row that is read back from it equals that of the source.
+    Stop the service first: what it writes during the move would stay in the source. The source is not changed. A file
+    of an older version is upgraded on the way, in a copy. The target is filled in one transaction, which is committed
+    only if every row that is read back from it equals that of the source.
 
     :param source: the path of a file, or the URL of a PostgreSQL database.
     :param target: the other kind: a PostgreSQL database without the library's tables, or a path where no file exists.
@@ -349,7 +350,7 @@ def move(
     :param skip_orphans: as for :func:`upgrade`, and so is ``progress``.
     :raises WAIaaSError: with the target empty; its ``reason`` is, among others, ``move_refused`` (values that
         PostgreSQL cannot hold, with table, column and rows in ``details["obstacles"]``), ``target_not_empty``,
-        ``file_exists``, ``source_changed`` (something was written to the source meanwhile) or ``copy_differs``.
+        ``file_exists``, ``source_changed`` (something was written to the source during the move) or ``copy_differs``.
     :raises ValueError: unless exactly one of ``source`` and ``target`` is a URL.
     """
     from waiaas.transfer.moving import move as move_rows

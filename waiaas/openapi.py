@@ -90,7 +90,7 @@ _OPERATIONS = (
         "/v1/sessions/{sessionId}/renew",
         "renewSession",
         "Replace the token of a session by a new one. The old token is the one in the body, or else in the header; it "
-        "is not valid any more.",
+        "is no longer valid.",
         "ACTION_VALIDATION_FAILED SESSION_REQUIRES_WALLET INVALID_TOKEN TOKEN_EXPIRED SESSION_REVOKED SESSION_EXPIRED "
         "SESSION_RENEWAL_MISMATCH RENEWAL_LIMIT_REACHED SESSION_ABSOLUTE_LIFETIME_EXCEEDED RENEWAL_TOO_EARLY "
         "SESSION_NOT_FOUND SYSTEM_LOCKED",
@@ -213,7 +213,7 @@ _ID_IN_A_PATH = {
     "type": "string",
     "format": "uuid",
     "pattern": "^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
-    "description": "The id in lower case, as it was returned.",
+    "description": "The id in lower case, as returned.",
 }
 
 # Every operation uses the database, which may be busy, full or damaged.
@@ -329,7 +329,7 @@ _RULES_AND_EXAMPLES: dict[type[WireSchema], dict[str, Any]] = {
 def document() -> dict[str, Any]:
     """Make the OpenAPI 3.1 document of a service with the daemon's routes for sessions and wallets.
 
-    :returns: the document as a new ``dict`` of JSON values. Add what your application has of its own: ``servers``,
+    :returns: the document as a new ``dict`` of JSON values. Add what is specific to your application: ``servers``,
         more ``paths``, or another way to authenticate an administrator (``components.securitySchemes.admin``).
 
     >>> described = document()

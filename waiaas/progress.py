@@ -1,7 +1,7 @@
 """Progress of long statements, and a way to stop them.
 
 SQLite runs one statement to its end before Python runs again, so not even Ctrl-C is noticed. Its progress handler
-(https://www.sqlite.org/c3ref/progress_handler.html) is the one thing that is called meanwhile.
+(https://www.sqlite.org/c3ref/progress_handler.html) is the only thing that is called in between.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class ProgressReporter:
     """Reports progress to a callback, if there is one, and repeats it while one statement runs for long."""
 
     def __init__(self, callback: ProgressCallback | None) -> None:
-        """Take the callback."""
+        """Keep the callback."""
         self._callback = callback
         self._last: Progress | None = None
         self._reported_at = 0.0
@@ -56,8 +56,8 @@ class ProgressReporter:
         """Repeat the last progress while the statements of a connection run.
 
         What the callback raises, or Ctrl-C, stops the statement: SQLite reports "interrupted", and the cause is raised
-        instead. The connection's own progress handler is replaced, and there is none at the end; without a callback
-        the connection is left alone.
+        instead. The connection's own progress handler is replaced, and removed at the end; without a callback
+        the connection is unchanged.
         """
         if self._callback is None:
             yield
@@ -77,10 +77,10 @@ class ProgressReporter:
             answers.close()
 
     def _answers(self, stopped_by: list[BaseException]) -> Generator[int, None, None]:
-        """Yield what the handler returns: 0 to go on, 1 once to stop, then 0 for the statements that clean up.
+        """Yield what the handler returns: 0 to continue, 1 once to stop, then 0 for the statements that clean up.
 
         It is a generator since Ctrl-C is raised as soon as Python code runs again: in a function that is at its first
-        line, before any `try`, and sqlite3 ignores what its callbacks raise. A generator goes on inside its `try`.
+        line, before any `try`, and sqlite3 ignores what its callbacks raise. A generator resumes inside its `try`.
         """
         try:
             while True:

@@ -4,7 +4,7 @@ The words that the daemon stores in its columns and settings, in the daemon's ow
 take their CHECK sets from here and schemas validate requests against them. A file that holds any
 other word is not one that the daemon wrote.
 
-Migrations never import this module: a shipped migration names the words of its day in literals.
+Migrations never import this module: a released migration has its own literals.
 """
 
 from typing import Final

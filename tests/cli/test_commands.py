@@ -30,7 +30,7 @@ LATEST = waiaas.LATEST_SCHEMA_VERSION
 
 
 def names_of(group: click.Group) -> list[str]:
-    """Return the commands of a group and its subgroups, as they are typed."""
+    """Return the commands of a group and its subgroups, as typed on the command line."""
     names = []
     for name, command in sorted(group.commands.items()):
         names += [f"{name} {each}" for each in names_of(command)] if isinstance(command, click.Group) else [name]
@@ -218,7 +218,7 @@ class TestRefusals:
         make: Callable[[Path], None],
         reason: str,
     ) -> None:
-        """The error shows the path as it was typed."""
+        """The error shows the path as typed."""
         make(tmp_path / "wallets.db")
         monkeypatch.chdir(tmp_path)
         error = only_object(run(*arguments, "wallets.db", "--json").stdout)["error"]
@@ -423,7 +423,7 @@ class TestInit:
         assert run("status", path).exit_code == 0
 
     def test_accepts_a_new_database(self, tmp_path: Path) -> None:
-        """A new database that a power cut left after `init` is accepted as created, and is unchanged."""
+        """A new database that a power failure left after `init` is accepted as created, and is unchanged."""
         path = tmp_path / "wallets.db"
         assert run("init", path).exit_code == 0
         before = contents(tmp_path)

@@ -30,7 +30,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_move_to_a_server_and_back(file: Path, url: str, tmp_path: Path) -> None:
-    """The URL comes from the argument or from the environment, and its password is never printed."""
+    """The URL is read from the argument or the environment, and its password is never printed."""
     there = run("move", file, WAIAAS_DATABASE=url)
     assert (there.exit_code, there.stderr) == (0, "")
     assert there.stdout.startswith(f"Moved {file} (schema version 19) to postgresql://postgres@127.0.0.1:")

@@ -1,4 +1,4 @@
-"""The terminal: colour if wanted, escaped characters, and progress."""
+"""The terminal: colour if requested, escaped characters, and progress."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ class TestOutput:
         assert contents(tmp_path) == before
 
     def test_that_is_closed_keeps_the_exit_code_of_a_refusal(self, tmp_path: Path) -> None:
-        """A refusal keeps its exit code, even if nobody can read it."""
+        """A refusal keeps its exit code, even if it cannot be printed."""
         done = program(code=f"import os; os._exit(os.system({_shell(tmp_path / 'none.db', '--json >&-')!r}) >> 8)")
         assert done.returncode == 1
         assert done.stderr.startswith("Error: There is no file ")

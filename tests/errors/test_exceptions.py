@@ -58,7 +58,7 @@ class TestWAIaaSError:
         )
 
     def test_has_the_message_of_the_code(self) -> None:
-        """Without texts of its own, an error has the code's message and hint, and no details."""
+        """Without its own texts, an error has the code's message and hint, and no details."""
         error = WAIaaSError("WALLET_NOT_FOUND")
         assert error.message == "There is no such wallet."
         assert error.hint == "Check the wallet's id."

@@ -260,8 +260,8 @@ def test_hint_names_what_to_type(reason: str, lang: str) -> None:
     assert WORDS_TO_TYPE[reason] in CATALOGUES[lang].reasons[reason][1]
 
 
-def test_code_too_old_has_the_daemons_words() -> None:
-    """The refusal of a newer file contains the daemon's words, which people search for."""
+def test_code_too_old_has_the_daemons_wording() -> None:
+    """The refusal of a newer file contains the daemon's wording, which people search for."""
     assert "code too old" in EN.reasons["code_too_old"][0]
 
 

@@ -39,7 +39,7 @@ from waiaas.errors.postgresql import ConnectFailedError, cause_of, reason_for, r
     ids=lambda value: str(value) if value is None or isinstance(value, str) else type(value).__name__,
 )
 def test_reasons(error: psycopg.Error, reason: str | None) -> None:
-    """The SQLSTATE determines the reason, even if Peewee wraps the error; an error in a statement has none."""
+    """The SQLSTATE determines the reason, even if Peewee wraps the error; an error in a statement has no reason."""
     kind = getattr(peewee, type(error).__name__, None) or getattr(peewee, type(error).__mro__[1].__name__)
     assert reason_for(kind(error)) == reason
     assert reason_for(kind(kind(error))) == reason

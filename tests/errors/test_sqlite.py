@@ -228,7 +228,7 @@ def test_errors_of_the_operating_system(name: str, reason: str | None) -> None:
 
 
 def test_other_exceptions() -> None:
-    """A MemoryError has its reason; other exceptions, and an OSError without errno, have none."""
+    """A MemoryError has its reason; other exceptions, and an OSError without errno, have no reason."""
     assert reason_for(MemoryError()) == "out_of_memory"
     assert reason_for(OSError("database is locked")) is None
     assert reason_for(ValueError("malformed")) is None

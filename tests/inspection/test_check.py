@@ -642,7 +642,7 @@ class TestLinks:
         assert json.loads(json.dumps(report.to_dict()))["ok"] is False
 
     def test_an_upgraded_session_without_a_wallet_is_reported(self, v18: Path) -> None:
-        """A session that had no wallet before the upgrade has none after it, and `check` reports it."""
+        """`check` reports a session that had no wallet before the upgrade and still has no wallet."""
         orphan = session_id(2)
         execute(v18, f"UPDATE sessions SET wallet_id = 'nobody' WHERE id = '{orphan}'")
         waiaas.connect(v18, skip_orphans=True).close()
@@ -751,7 +751,7 @@ class TestValues:
         assert found(path) == [("invalid_text", "sessions.token_hash", [5])]
 
     def test_several_columns_of_one_row_are_separate_findings(self, v19: Path) -> None:
-        """Each column is a finding of its own, with its own rows."""
+        """Each column is a separate finding with its own rows."""
         execute(
             v19,
             "UPDATE sessions SET constraints = 'x', created_at = 'then' WHERE rowid = 2",

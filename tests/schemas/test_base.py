@@ -675,6 +675,6 @@ class TestRequestValidationError:
         assert str(error) == str(self.raised())
 
     def test_validate_returns_the_messages(self):
-        """`validate` returns the messages and raises nothing; a valid request has none."""
+        """`validate` returns the messages and raises nothing; for a valid request it returns nothing."""
         assert Limit().validate({}) == self.MESSAGES
         assert Limit().validate({"walletId": WALLET}) == {}

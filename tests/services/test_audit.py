@@ -86,7 +86,7 @@ def test_each_change_writes_its_rows(scene: Scene, name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in CHANGES if name not in ("renew", "activate the kill switch")])
 def test_the_default_actor_is_admin(scene: Scene, name: str) -> None:
-    """The actor is `admin` if the caller names no other."""
+    """The actor is `admin` unless the caller passes another one."""
     operations: dict[str, Callable[[], Any]] = {
         "create a wallet": lambda: scene.app.wallet(),
         "suspend": lambda: scene.app.wallets.suspend(scene.third, actor="admin"),
@@ -173,7 +173,7 @@ def test_a_refused_change_keeps_the_callers_earlier_changes(scene: Scene) -> Non
 
 
 class Secrets:
-    """All secrets of a database, to search for in output."""
+    """All secrets of a database, which must not appear in output."""
 
     def __init__(self) -> None:
         self.texts: set[str] = set()
@@ -321,7 +321,7 @@ class TestReading:
             assert [entry.event_type for entry in found] == expected
 
     def test_pages_contain_each_entry_once(self, app: Application) -> None:
-        """The pages contain each entry once, even if entries are added meanwhile."""
+        """The pages contain each entry once, even if entries are added while they are read."""
         for _ in range(5):
             app.wallet()
         page, seen = app.audit.list(limit=2, actor="admin"), []

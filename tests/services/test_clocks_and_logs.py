@@ -70,5 +70,5 @@ def test_waiting_for_a_lock_is_logged_once(scene: Scene, caplog: pytest.LogCaptu
 
 
 def test_nothing_is_printed_without_a_logging_configuration() -> None:
-    """The library's logger has a `NullHandler`, so that Python prints no warning of its own."""
+    """The library's logger has a `NullHandler`, so that Python itself prints no warning."""
     assert any(isinstance(handler, logging.NullHandler) for handler in logging.getLogger(waiaas.__name__).handlers)

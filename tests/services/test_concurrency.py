@@ -44,7 +44,7 @@ class Names(NamedTuple):
     """The ids in the file on which every race runs.
 
     Wallets `a`, `b`, `c`, `d`. Session `one` has wallet a; `two` has a (default) and b; `three` has b (default), a and
-    c. `a` has the maximum number of sessions. `d` has none. `token` is the token of `two`.
+    c. `a` has the maximum number of sessions. `d` has no session. `token` is the token of `two`.
     """
 
     a: str

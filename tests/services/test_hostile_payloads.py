@@ -116,7 +116,7 @@ def test_hostile_payloads_are_refused_with_short_errors(app: Application) -> Non
 
 @pytest.mark.stress
 def test_the_cost_of_hostile_payloads(app: Application) -> None:
-    """Print the longest time and the most memory that one of 20,000 payloads takes."""
+    """Print the maximum time and memory for one of 20,000 payloads."""
     hostile = Hostile(11)
     app.wallet()
     slowest = largest = 0.0

@@ -116,7 +116,7 @@ class Stage:
         )
 
     def broken_invariants(self) -> list[str]:
-        """Name what no order of changes may leave behind."""
+        """Return the violations that no order of changes may leave in the database."""
         statements = {
             "a living session without exactly one default": (
                 "SELECT id FROM sessions s WHERE revoked_at IS NULL AND 1 <>"

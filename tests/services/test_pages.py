@@ -1,4 +1,4 @@
-"""Paginated lists contain each item once, whatever is added or ends meanwhile."""
+"""Paginated lists contain each item once, whatever is added or removed while they are read."""
 
 from __future__ import annotations
 

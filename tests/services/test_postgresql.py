@@ -156,7 +156,7 @@ def test_an_error_rolls_back_its_own_block(services: Services) -> None:
 
 
 def broken_invariants(database: PostgresqlDatabase) -> list[str]:
-    """Name what no changes may leave behind."""
+    """Return the violations that no changes may leave in the database."""
     statements = {
         "a living session without exactly one default": (
             "SELECT id FROM sessions s WHERE revoked_at IS NULL AND 1 <>"
@@ -183,9 +183,9 @@ REFUSED_BY_RULES = {
 @pytest.mark.slow
 @pytest.mark.parametrize("level", [None, "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])
 def test_processes_at_once_break_no_invariant(postgresql: PostgresqlDatabase, postgresql_url: str, level: str) -> None:
-    """Eight processes change the same few rows, alone or in transactions of their own at every isolation level.
+    """Eight processes change the same few rows, with or without their own transactions, at every isolation level.
 
-    Outside of a transaction of its own, no caller sees a conflict or a deadlock.
+    Without its own transaction, no caller gets a conflict or a deadlock.
     """
     with get_context("spawn").Pool(8) as pool:
         calls = [(postgresql_url, seed, 40, level, NOW) for seed in range(8)]

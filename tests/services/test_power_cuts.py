@@ -1,4 +1,4 @@
-"""A power cut restores no removed right and breaks no rule."""
+"""A power failure restores no removed right and breaks no rule."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def cut(
 
 
 def problems(path: Path, state: State) -> Iterator[str]:
-    """Return the problems in a file after a power cut: restored rights and broken rules."""
+    """Return the problems in a file after a power failure: restored rights and broken rules."""
     lines: list[Line] = [json.loads(line) for line in state.printed.decode().splitlines()]
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         for row in database.execute("PRAGMA integrity_check").fetchall():
@@ -118,7 +118,7 @@ def holds(database: sqlite3.Connection, line: Line) -> bool:
 
 @pytest.mark.parametrize("model", ["weak", "ordered"])
 def test_a_power_cut_restores_no_right(tmp_path: Path, model: Model) -> None:
-    """In each state after a power cut, removed rights stay removed and every rule holds."""
+    """In each state after a power failure, removed rights stay removed and every rule holds."""
     found, wrong = cut(tmp_path, model, seed=1, steps=45, count=30)
     assert (found, wrong) == (30, [])
 

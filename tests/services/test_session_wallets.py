@@ -116,7 +116,7 @@ class TestUnlink:
 
 
 class TestSetDefault:
-    """The default wallet is used for requests that name none."""
+    """Requests that do not name a wallet use the default wallet."""
 
     def test_result_and_rows(self, app: Application, wallets: list[str]) -> None:
         """The old default is unset and the new one set; other sessions keep theirs."""
@@ -172,7 +172,7 @@ class TestSetDefault:
 class TestList:
     """The wallets of a session."""
 
-    @pytest.mark.sqlite("links of one second come in the order of their rowids")
+    @pytest.mark.sqlite("links of the same second are ordered by rowid")
     def test_order(self, app: Application, wallets: list[str]) -> None:
         """The default comes first, then the others in the order in which they were linked."""
         session = app.session(wallets[3], wallets[1])

@@ -392,7 +392,7 @@ class TestRenew:
         app.database.close()
 
     def test_order_of_refusals(self, app: Application) -> None:
-        """Checks come in this order: session, its token, renewals left, absolute end, half of the lifetime."""
+        """The checks have this order: session, its token, renewals left, absolute end, half of the lifetime."""
         session = app.session(app.wallet(), ttl=1000)
         other = make_token(app.key(), {"sub": session.id, "wlt": NOBODY, "iat": NOW, "exp": NOW + 1000})
         app.execute("DELETE FROM session_wallets")
@@ -423,7 +423,7 @@ class TestRenew:
 
 
 class TestRevoke:
-    """A revocation ends a session for good."""
+    """A revocation ends a session permanently."""
 
     def test_result_and_rows(self, app: Application) -> None:
         """The token is invalid at once; the session and its links can still be read."""
@@ -549,7 +549,7 @@ class TestMigrated:
         app.database.close()
 
     def test_one_without_a_wallet_can_be_revoked(self, tmp_path: Path) -> None:
-        """A session without a wallet can be revoked, and its audit row names no wallet."""
+        """A session without a wallet can be revoked, and its audit row has no wallet id."""
         app, session, token = self.made(tmp_path / "wallets.db", wallet=None)
         assert app.sessions.revoke(session, actor="admin").status == "REVOKED"
         assert app.events()[-1] == ("SESSION_REVOKED", "admin", None, session, None, {})

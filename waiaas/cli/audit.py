@@ -74,7 +74,7 @@ def audit(
 ) -> None:
     """Show the audit log of the database TARGET, the newest entry first.
 
-    With --json each entry is one JSON object on a line of its own (JSON lines), unlike in other commands, and without
+    With --json each entry is one JSON object per line (JSON lines), unlike in other commands, and without
     entries nothing is printed. The id of the last entry is the --after of the next page.
     """
     page: Page[AuditEntry] | None = database.audit.list(

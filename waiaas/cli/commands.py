@@ -287,7 +287,7 @@ def rehearse_command(path: Path, skip_orphans: bool) -> None:
     """Upgrade a copy of the file at PATH, report the result and remove the copy. The file is unchanged.
 
     The daemon can keep running. The copy contains the key that signs session tokens, as the file does: only you can
-    read it (mode 0600). It is on the same file system. After kill -9 or a power cut the folder .waiaas-rehearsal-…
+    read it (mode 0600). It is on the same file system. After kill -9 or a power failure the folder .waiaas-rehearsal-…
     stays next to the file: the next rehearsal removes it.
     """
     is_empty = opening.is_empty(path)
@@ -360,7 +360,7 @@ def check_command(path: Path | str) -> None:
     """Check the database TARGET for corruption, schema drift, broken links, violations and invalid values.
 
     TARGET is a file, or the URL of a PostgreSQL database. Without it, WAIAAS_DATABASE names the database.
-    It is only read. Notes, such as one on an index of your own, are not problems. Tables and links are checked
+    It is only read. Notes, such as one about your own index, are not problems. Tables and links are checked
     only at the latest schema version, so check a file before and after an upgrade.
     """
     if isinstance(path, str):
@@ -423,7 +423,7 @@ def demo_command(path: Path | None, version_18: str | None) -> None:
 def completion(shell: str) -> None:
     """Print a script that completes the commands, options and paths of waiaas.
 
-    Add it once to the file that your shell reads at its start. It needs bash 4.4 or newer; in zsh it comes after
+    Add it once to the file that your shell reads at its start. It needs bash 4.4 or newer; in zsh, add it after
     compinit.
     """
     found = get_completion_class(shell)

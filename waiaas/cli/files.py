@@ -36,7 +36,7 @@ from waiaas.cli.terminal import print_answer, progress_line
 @click.argument("to", type=click.Path(readable=False), required=False)
 @common_options
 def backup(path: Path, to: str | None) -> None:
-    """Write a verified backup of the file at PATH, which can be in use meanwhile.
+    """Write a verified backup of the file at PATH, which can be in use.
 
     It contains every committed row, and has the permissions and the group of the file. TO is the path of the backup,
     or a folder for it. Without TO the backup is next to the file, and its name contains the version and the time.

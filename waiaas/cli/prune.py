@@ -45,8 +45,8 @@ def prune(
 ) -> None:
     """Remove sessions that ended long ago, with their links, and old entries of the audit log.
 
-    The service can go on: each batch of rows is a short transaction. After Ctrl-C, what was removed stays removed. The
-    file does not become smaller: new rows use the room.
+    The service can keep running: each batch of rows is a short transaction. After Ctrl-C, what was removed stays
+    removed. The file does not become smaller: new rows use the free space.
     """
     if sessions is None and audit is None:
         raise click.UsageError("Name what to remove: --sessions or --audit, or both.")

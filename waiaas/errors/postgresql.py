@@ -75,7 +75,7 @@ class ConnectFailedError(OperationalError):
     """
 
     def __init__(self, error: Exception) -> None:
-        """Take the driver's error."""
+        """Find the reason for the driver's error."""
         super().__init__(str(error).strip())
         needs_password = getattr(getattr(error, "pgconn", None), "needs_password", False)
         refused = next((reason for pattern, reason in _REFUSALS if pattern.search(str(error))), "server_unavailable")

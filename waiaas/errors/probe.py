@@ -3,7 +3,7 @@
 SQLite reports a read that fails inside a statement as a malformed database: SQLITE_IOERR_CORRUPTFS becomes
 SQLITE_CORRUPT in `sqlite3VdbeExec`. It reports a full quota and a file-size limit as an I/O error, too many open files
 as a file that cannot be opened, and a full folder for temporary files as a full disk. The operating system is asked
-again here, and its answer counts.
+again here, and its answer is used.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _MOST_READERS: Final = 64
 
 
 class Explanation(NamedTuple):
-    """Why something failed: a reason, or None if it is not known, and the cause in words."""
+    """Why something failed: a reason, or None if it is not known, and the cause as text."""
 
     reason: str | None
     cause: str
@@ -140,7 +140,7 @@ def _open_reader(path: str) -> int:
         return _readers[key]
     reader = os.open(path, os.O_RDONLY)
     if not path.endswith(_SIDECARS):
-        found = os.fstat(reader)  # another file may have got the path meanwhile
+        found = os.fstat(reader)  # another file may have the path by now
         _readers[found.st_dev, found.st_ino] = reader
     return reader
 

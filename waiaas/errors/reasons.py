@@ -429,7 +429,7 @@ migration_failed (SCHEMA_INCOMPATIBLE, upgrade): The migration to schema version
   > `waiaas check` 명령을 실행하고 그 결과를 이 메시지와 함께 제보하십시오.
 
 not_synced (DATABASE_UNAVAILABLE): {path} was changed and the change is committed, but the operating system could not
-    write it to disk: {cause}. A power cut now may undo the change.
+    write it to disk: {cause}. A power failure now may undo the change.
   > Check the disk. Then run `waiaas status FILE`: it shows the version of the file.
   ko: {path} 파일의 변경은 커밋되었지만 디스크에 확실히 기록하는 과정에서 운영 체제 오류가 발생했습니다. 원인: {cause}.
     지금 전원이 끊기면 변경이 취소될 수 있습니다.

@@ -59,9 +59,9 @@ def refusal_for(error: Exception, database: Database) -> DatabaseError:
 
 
 def _replaced(database: Database) -> DatabaseError | None:
-    """Return the refusal of a database whose file is no longer at its path; None if it is, or if nobody knows.
+    """Return the refusal of a database whose file is no longer at its path; None if it is, or if that is not known.
 
-    SQLite refuses a write to such a file with an extended result code of its own. Python 3.10 has only the message,
+    SQLite refuses a write to such a file with a separate extended result code. Python 3.10 has only the message,
     which is the same as for a read-only file.
     """
     file = getattr(database, "file", None)

@@ -80,7 +80,7 @@ class RequestValidationError(WAIaaSError, ValidationError):
     def to_dict(self, lang: str = "en") -> dict[str, object]:
         """Return the error as :meth:`waiaas.WAIaaSError.to_dict` does, with messages about fields in the language.
 
-        The message of a rule of your own is not translated, unless it is a :class:`waiaas.errors.FieldMessage`.
+        The message of your own rule is not translated, unless it is a :class:`waiaas.errors.FieldMessage`.
         """
         details = {**(self.details or {}), "fields": translate(self.messages, lang)}
         return {**super().to_dict(lang), "details": details}
@@ -393,7 +393,7 @@ class WireSchema(Schema):
         return super().load(data, many=many, partial=partial, unknown=unknown)
 
     def validate(self, data: Any, *, many: bool | None = None, partial: Any = None) -> dict[str, list[str]]:
-        """Return the messages that :meth:`load` would raise, by wire key; empty if there are none."""
+        """Return the messages that :meth:`load` would raise, by wire key; empty if the input is valid."""
         return self._shape_errors(data, many) or _shortened(super().validate(data, many=many, partial=partial))
 
     def _refusal(self, messages: dict[Any, Any], *, data: Any, valid_data: Any = None) -> RequestValidationError:

@@ -158,7 +158,7 @@ def check_create_session_request(request: Mapping[str, object]) -> None:
 
 
 def _check_form(original: Mapping[str, Any], partial: bool | Collection[str] | None) -> None:
-    """Raise unless the request has one of the two keys for wallets; with `partial` it may have none."""
+    """Raise unless the request has one of the two keys for wallets; with `partial` both may be missing."""
     if "walletId" in original:
         if "walletIds" in original:
             both = [FieldMessage("one_wallet_key")]
@@ -170,7 +170,7 @@ def _check_form(original: Mapping[str, Any], partial: bool | Collection[str] | N
 
 
 def _settle_default(data: dict[str, Any], wallet_ids: list[str]) -> None:
-    """Check the wallets and the default wallet, which is the first one if none is named."""
+    """Check the wallets and the default wallet, which is the first wallet unless another is named."""
     errors = {}
     if len(set(wallet_ids)) < len(wallet_ids):
         repeated = [wallet for wallet, count in Counter(wallet_ids).items() if count > 1]
@@ -222,7 +222,7 @@ def _without_names(messages: dict[Any, Any]) -> dict[Any, Any]:
 
 
 class ListSessionsRequest(TypedDict):
-    """The result of :class:`ListSessionsRequestSchema`; None is no filter, or the first page."""
+    """The result of :class:`ListSessionsRequestSchema`; None means no filter, or the first page."""
 
     wallet_id: str | None
     status: str | None

@@ -136,7 +136,7 @@ def _check_network(data: Mapping[str, Any]) -> None:
 
 
 class ListWalletsRequest(TypedDict):
-    """The result of :class:`ListWalletsRequestSchema`; None is no filter, or the first page."""
+    """The result of :class:`ListWalletsRequestSchema`; None means no filter, or the first page."""
 
     status: str | None
     limit: int

@@ -9,7 +9,7 @@ All services work alike:
 - An id is lower-case UUID text. It is compared unchanged, so that one in upper case is unknown. A value that is not
   text, such as a ``uuid.UUID`` or a model, is refused as ``ACTION_VALIDATION_FAILED``, and so is every other argument
   that breaks a rule.
-- Results are frozen values of one moment. Times are aware UTC datetimes. Lists come in pages: see :class:`Page`.
+- Results are immutable snapshots. Times are aware UTC datetimes. Lists are paginated: see :class:`Page`.
 - If the database refuses, any method raises :class:`waiaas.WAIaaSError` ``DATABASE_BUSY`` (retryable),
   ``DATABASE_UNAVAILABLE`` or ``SCHEMA_INCOMPATIBLE``; its ``reason`` is ``database_busy``, ``disk_full``, ``corrupt``
   or another of the table of reasons. Nothing has changed then.

@@ -88,8 +88,8 @@ class AuditService(Service):
         :param event_type: what happened, such as `SESSION_REVOKED`.
         :param since: the earliest time, an aware datetime.
         :param until: the time before which it happened, an aware datetime.
-        :param limit: the most entries of a page, 1 to 200.
-        :param after: the `next_after` of the page before; None: the first page.
+        :param limit: the maximum number of entries per page, 1 to 200.
+        :param after: the `next_after` of the previous page; None: the first page.
         :returns: a page of entries.
         :raises WAIaaSError: `ACTION_VALIDATION_FAILED`.
         """

@@ -22,7 +22,7 @@ class Service:
     def __init__(
         self, database: Database, *, settings: SessionSettings | None = None, clock: Clock = time.time
     ) -> None:
-        """Take the database, the settings and the clock."""
+        """Keep the database, the settings and the clock."""
         self._database = require_database(database)
         self._settings = settings or SessionSettings()
         self._clock = clock

@@ -38,7 +38,7 @@ class Journal:
     """Writes the audit log of one change; the id of its last row shows whether the change was committed."""
 
     def __init__(self, database: Backend) -> None:
-        """Take the database of the change."""
+        """Keep the database of the change."""
         self._database = database
         self._last: tuple[object, ...] | None = None
 

@@ -299,7 +299,7 @@ def _sessions(database: Backend, query: Callable[[], list[Row]], now: int) -> tu
 
 
 def _stored_id(row: Sequence[Any]) -> object:
-    """Return the id of a session as it is stored: two that are not UTF-8 can look alike."""
+    """Return the stored id of a session: two ids that are not UTF-8 can look alike."""
     return row[0].raw if isinstance(row[0], ReplacedText) else row[0]
 
 

@@ -9,10 +9,10 @@ from waiaas.models.fields import LAST_SECOND
 
 
 def is_expired(end: object, now: float) -> bool:
-    """Return whether what ends at `end`, a time as it is stored, has ended at `now` (Unix seconds).
+    """Return whether `end`, a stored time, has passed at `now` (Unix seconds).
 
-    SQLite takes any value in a column of times, and milliseconds or text there must not make a session that lives
-    for ever. So only what ends later, and at a second of the years up to 9999, is still alive.
+    SQLite takes any value in a column of times, and milliseconds or text there must not make a session that
+    never expires. So only an end that is later, and a second of the years up to 9999, has not passed.
 
     >>> now = 1_800_000_000
     >>> is_expired(now + 1, now), is_expired(now, now)

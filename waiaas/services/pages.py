@@ -1,4 +1,4 @@
-"""Lists in pages, in the order of ids: a row that is added or deleted meanwhile shifts no other."""
+"""Lists in pages, in the order of ids: a row that is added or deleted between two pages shifts no other."""
 
 from __future__ import annotations
 

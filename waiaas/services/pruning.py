@@ -66,7 +66,7 @@ class Pruned:
 class Pruning:
     """Removes what ended or happened long ago, in batches.
 
-    Each batch is a transaction of its own. Then as long a pause as it took lets other writers in.
+    Each batch is a separate transaction. A pause as long as the batch then lets other writers in.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Pruning:
         clock: Clock,
         progress: ProgressCallback | None = None,
     ) -> None:
-        """Take the ages in days; None removes nothing of a kind."""
+        """Convert the ages in days to times; None removes nothing of that kind."""
         self._database = database
         self._now = seconds_of(clock)
         self._sessions_before = _before(self._now, "session_days", session_days)
@@ -213,7 +213,7 @@ def _entry(row: Row) -> dict[str, Any]:
 
 @contextmanager
 def _new_file(path: str | os.PathLike[str]) -> Iterator[TextIO]:
-    """Create a file that only its owner can read, and that is still there after a power cut."""
+    """Create a file that only its owner can read, and that still exists after a power failure."""
     try:
         with open(path, "x", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
             sync_folder(os.path.abspath(path))

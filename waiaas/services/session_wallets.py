@@ -29,7 +29,7 @@ class SessionWalletService(Service):
     def __init__(
         self, database: Database, *, settings: SessionSettings | None = None, clock: Clock = time.time
     ) -> None:
-        """Take the database, the settings and the clock."""
+        """Prepare the statements of `resolve`."""
         super().__init__(database, settings=settings, clock=clock)
         self._find_named = self._database.dialect(_REACHED.format(which="l.wallet_id = ?"))
         self._find_default = self._database.dialect(_REACHED.format(which="l.is_default = 1"))
@@ -37,9 +37,9 @@ class SessionWalletService(Service):
     def link(self, session_id: str, wallet_id: str, *, actor: str) -> LinkedWallet:
         """Link one more wallet to a session; it does not become the default.
 
-        The first link of a session that has none (a migrated one, whose wallet was unknown) does: a session with
-        wallets has exactly one default. A suspended wallet can be linked; `SessionService.authorize` refuses it until
-        it is active again.
+        The first link of a session without wallets (a migrated one, whose wallet was unknown) does: a session
+        with wallets has exactly one default. A suspended wallet can be linked; `SessionService.authorize` refuses it
+        until it is active again.
 
         :param session_id: the session.
         :param wallet_id: the wallet, as `LinkWalletRequestSchema().load` returns it.
@@ -103,7 +103,7 @@ class SessionWalletService(Service):
         write(self._database, change, durable=True)
 
     def set_default(self, session_id: str, wallet_id: str, *, actor: str) -> LinkedWallet:
-        """Make a linked wallet the default, for requests that name none; if it is, nothing changes.
+        """Make a linked wallet the default, for requests that do not name a wallet; if it is already, nothing changes.
 
         :param session_id: the session.
         :param wallet_id: the wallet, as `SetDefaultWalletRequestSchema().load` returns it.
@@ -169,8 +169,8 @@ class SessionWalletService(Service):
         :returns: the id of the wallet.
         :raises WAIaaSError: `SYSTEM_LOCKED` while the kill switch is not `ACTIVE`; `SESSION_NOT_FOUND`;
             `SESSION_REVOKED`; `SESSION_EXPIRED`, also if the stored end is not Unix seconds of the years up to 9999;
-            `WALLET_ACCESS_DENIED` if the wallet is not linked to the session, or none is named and there is no
-            default.
+            `WALLET_ACCESS_DENIED` if the wallet is not linked to the session, or the request names no wallet and
+            there is no default.
         """
         check_id("sessionId", session_id)
         if wallet_id is None:

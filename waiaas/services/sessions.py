@@ -46,7 +46,7 @@ from waiaas.vocabularies import SESSION_STATUSES
 
 
 class AuthenticatedSession(NamedTuple):
-    """The session of a token: its default wallet (None: it has none), and when the token expires (UTC)."""
+    """The session of a token: its default wallet (None if there is no default), and when the token expires (UTC)."""
 
     session_id: str
     wallet_id: str | None
@@ -54,7 +54,7 @@ class AuthenticatedSession(NamedTuple):
 
 
 class AuthorizedWallet(NamedTuple):
-    """The wallet that a request may use; `network` is its default network, None if it has none."""
+    """The wallet that a request may use; `network` is its default network, or None."""
 
     id: str
     name: str
@@ -83,7 +83,7 @@ class SessionService(Service):
     def __init__(
         self, database: Database, *, settings: SessionSettings | None = None, clock: Clock = time.time
     ) -> None:
-        """Take the database, the settings and the clock."""
+        """Prepare the statements of `authorize` and `authenticate`."""
         super().__init__(database, settings=settings, clock=clock)
         self._keys: TokenKeys | None = None
         self._find_session = self._database.dialect(_SESSION)
@@ -102,11 +102,11 @@ class SessionService(Service):
     ) -> IssuedSession:
         """Create a session for one wallet or many, and sign its token.
 
-        The keyword arguments are what `CreateSessionRequestSchema().load` returns. A suspended wallet can be linked;
+        The keyword arguments are the result of `CreateSessionRequestSchema().load`. A suspended wallet can be linked;
         `authorize` refuses it until it is active again.
 
         :param wallet_ids: 1 to 100 ids, no two equal.
-        :param default_wallet_id: the wallet for requests that name none; the first if None.
+        :param default_wallet_id: the wallet for requests that do not name one; the first if None.
         :param ttl: how long the token lives, 300 to 604,800 seconds; as long as the settings say if None. It never
             lives past the absolute end of the session.
         :param constraints: a JSON object of at most 65,536 bytes, or None.
@@ -170,8 +170,8 @@ class SessionService(Service):
                than five minutes ago) and `TOKEN_EXPIRED`;
             4. `SESSION_NOT_FOUND`, `SESSION_REVOKED`, `INVALID_TOKEN` if a renewal has replaced the token, and
                `SESSION_EXPIRED` if the session's row ends before the token does;
-            5. `WALLET_ACCESS_DENIED` if the wallet is not linked to the session, or none is named and there is no
-               default;
+            5. `WALLET_ACCESS_DENIED` if the wallet is not linked to the session, or the request names no wallet
+               and there is no default;
             6. `WALLET_TERMINATED`; then, unless `must_be_active` is False, `WALLET_SUSPENDED`, and
                `INVALID_STATE_TRANSITION` for every other status that is not `ACTIVE`.
         """
@@ -190,7 +190,7 @@ class SessionService(Service):
         return Authorization(wallet, claims.session_id, datetime.fromtimestamp(claims.expires_at, timezone.utc))
 
     def authenticate(self, token: str) -> AuthenticatedSession:
-        """Return the session of a token, if it is the current token of a session that is alive.
+        """Return the session of a token, if it is the current token of an active session.
 
         It reads as `authorize` does, which also decides about the wallet.
 
@@ -255,7 +255,7 @@ class SessionService(Service):
         return write(self._database, change, durable=True)
 
     def revoke(self, session_id: str, *, actor: str) -> SessionDetails:
-        """End a session for good: its token is invalid once the method returns.
+        """Revoke a session permanently: its token is invalid once the method returns.
 
         A session that is revoked already stays unchanged. A row with values that cannot be read is revoked as well.
 
@@ -310,7 +310,7 @@ class SessionService(Service):
         :param wallet_id: only sessions linked to this wallet; None: all.
         :param status: only sessions of this status, one of `SESSION_STATUSES`; None: all.
         :param limit: the maximum number of sessions per page, 1 to 200.
-        :param after: the `next_after` of the page before; None: the first page.
+        :param after: the `next_after` of the previous page; None: the first page.
         :returns: a page of sessions.
         :raises WAIaaSError: `ACTION_VALIDATION_FAILED`.
         """
@@ -332,7 +332,7 @@ class SessionService(Service):
         )
 
     def _current_session(self, token: str, sql: str, *parameters: object) -> tuple[TokenClaims, Sequence[Any]]:
-        """Return the claims of a token and its session's row, if the session is alive and the token is current."""
+        """Return the claims of a token and its session's row, if the session is active and the token is current."""
         try:
             now = seconds_of(self._clock)
             claims, row = self._claims_and_row(token, now, sql, parameters)
@@ -426,7 +426,7 @@ class SessionService(Service):
         return rows[0][0], self._keys_in(rows[0]), links
 
     def _keys_in(self, row: Row) -> TokenKeys | None:
-        """Return the keys in a row, the known ones if they are the same, and None if there are none."""
+        """Return the keys in a row, the known ones if they are the same, or None."""
         if self._keys is None or self._keys.stored != row[_KEYS]:
             self._keys = None if row[1] is None else TokenKeys(*row[_KEYS])
         return self._keys
@@ -492,7 +492,7 @@ LEFT JOIN (SELECT l.wallet_id, count(*) AS sessions
 
 
 def _in_order(links: Sequence[tuple[str, str, int, int]]) -> list[tuple[str, str, int, int]]:
-    """Return new links as they are listed: the default first."""
+    """Return new links in the order of a list: the default first."""
     return sorted(links, key=lambda link: -link[2])
 
 

@@ -65,7 +65,7 @@ def marks(count: int) -> str:
 def fetch_latest(database: Backend, sql: str, *parameters: object, show: bool = False) -> Any:
     """Run a compiled statement against the latest commit of any process, and return its first row, or None.
 
-    With `show`, text that is not UTF-8 comes as `ReplacedText` instead of an error.
+    With `show`, text that is not UTF-8 is returned as `ReplacedText` instead of raising an error.
     """
     try:
         return database.fetch_latest(sql, parameters)
@@ -78,7 +78,7 @@ def fetch_latest(database: Backend, sql: str, *parameters: object, show: bool = 
 
 
 def read(database: Backend, query: Callable[[], _Item]) -> _Item:
-    """Return what a function reads for an administrator; text that is not UTF-8 comes as `ReplacedText`.
+    """Return what a function reads for an administrator; text that is not UTF-8 is returned as `ReplacedText`.
 
     Raises WAIaaSError with the reason `file_replaced` as `WaiaasDatabase.latest` does, and with `hidden_table` as
     `refuse_hidden_tables` does.
@@ -114,7 +114,7 @@ class ReplacedText(str):
     raw: bytes
 
     def __new__(cls, raw: bytes) -> ReplacedText:
-        """Take the bytes in the file."""
+        """Decode the bytes in the file."""
         text = super().__new__(cls, raw.decode(errors="replace"))
         text.raw = raw
         return text

@@ -36,7 +36,7 @@ ROTATION_GRACE_SECONDS = 300
 #: The rows of `key_value_store` that have the keys.
 CURRENT_KEY, PREVIOUS_KEY = "jwt_secret_current", "jwt_secret_previous"
 
-#: SQL for the two keys, NULL where there is none.
+#: SQL for the two keys, NULL for a missing one.
 STORED_KEYS = ", ".join(
     f"(SELECT value FROM main.key_value_store WHERE key = '{key}') AS {key}" for key in (CURRENT_KEY, PREVIOUS_KEY)
 )
@@ -52,8 +52,8 @@ _CLAIMS = ("sub", "wlt", "iat", "exp")
 _TYPES = (str, str, int, int)
 # RFC 7519 has UTF-8 only. `json.loads` would look for other encodings, and that for each request.
 _parse_json = json.JSONDecoder().decode
-# The last 44 characters of a token. Base64 has other spellings of the same 32 bytes, and Python's decoder passes over
-# characters that are none of its own: a token is one text.
+# The last 44 characters of a token. Base64 can spell the same 32 bytes in several ways, and Python's decoder ignores
+# characters outside its alphabet; only one spelling is a valid token.
 _SIGNATURE = re.compile(r"\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
 _SIGNATURE_LENGTH = 44
 
@@ -68,7 +68,7 @@ class TokenClaims(NamedTuple):
 
 
 class TokenKeys:
-    """The keys as they were read: `stored` has the two texts, of the current key and of the previous.
+    """The stored keys: `stored` has the two texts, of the current key and of the previous one.
 
     If a text is not what the daemon stores, `refuse_unusable`, `sign` and `verify` raise WAIaaSError
     `DATABASE_UNAVAILABLE` with the reason `token_key_unusable`. No variable of their traceback has the text.
@@ -119,8 +119,8 @@ class TokenKeys:
     def in_grace(self, now: int) -> bool:
         """Return whether the key before the current one is still accepted: for five minutes from the rotation.
 
-        Nor is it accepted if the rotation seems to lie further ahead than that: after a clock was set back, or a wrong
-        time was stored, a replaced key would stay valid.
+        It is not accepted either if the rotation seems to be further in the future than that: otherwise a replaced
+        key would stay valid after a clock was set back or a wrong time was stored.
         """
         return bool(self._previous) and self.is_new(now)
 
@@ -154,7 +154,7 @@ class TokenService(Service):
     def __init__(
         self, database: Database, *, settings: SessionSettings | None = None, clock: Clock = time.time
     ) -> None:
-        """Take the database, the settings and the clock."""
+        """Prepare the statement that reads the keys."""
         super().__init__(database, settings=settings, clock=clock)
         self._find_keys = self._database.dialect(_KEYS)
 
@@ -176,9 +176,9 @@ class TokenService(Service):
         return keys.sign(TokenClaims(session_id, wallet_id, issued_at, expires_at))
 
     def verify(self, token: str) -> TokenClaims:
-        """Return the claims of a token, if its signature and time are good; it does not look for the session.
+        """Return the claims of a token, if its signature and times are valid; the session is not looked up.
 
-        A token that a replaced key signed is good for `ROTATION_GRACE_SECONDS` after the rotation.
+        A token that was signed with the previous key is accepted for `ROTATION_GRACE_SECONDS` after the rotation.
 
         :param token: the token.
         :returns: the claims.
@@ -236,9 +236,9 @@ class TokenService(Service):
 
 
 def make_first_key(database: Backend, now: int) -> TokenKeys:
-    """Make the first key in the transaction that is open, unless another caller has made it meanwhile.
+    """Make the first key in the transaction that is open, unless another caller was faster.
 
-    Every token that was signed before is void then: when a key was replaced was in the key that is gone.
+    It invalidates every token that was signed before: the time of the last rotation was in the deleted key.
     """
     if run(database, _ADD, CURRENT_KEY, _new_key(now), now).rowcount == 1:
         run(database, _REMOVE, PREVIOUS_KEY)
@@ -278,7 +278,7 @@ def _verified(signed: str, key: bytes) -> bytes | None:
 
 
 def _claims(payload: bytes) -> TokenClaims:
-    """Return the claims in a payload whose signature is good."""
+    """Return the claims in a payload whose signature is valid."""
     try:
         parsed = _parse_json(payload.decode())
         claims = TokenClaims(parsed["sub"], parsed["wlt"], parsed["iat"], parsed["exp"])

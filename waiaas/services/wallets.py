@@ -70,13 +70,13 @@ class WalletService(Service):
     ) -> WalletDetails:
         """Create an active wallet for a public key; its private key is kept elsewhere.
 
-        The keyword arguments are what `CreateWalletRequestSchema().load` returns.
+        The keyword arguments are the result of `CreateWalletRequestSchema().load`.
 
         :param name: 1 to 100 characters, not blank.
         :param chain: one of `CHAIN_TYPES`.
         :param environment: one of `ENVIRONMENT_TYPES`.
         :param public_key: 1 to 256 characters, not blank; no two wallets have the same.
-        :param default_network: a network of the chain and the environment, for requests that name none; or None.
+        :param default_network: a network of the chain and the environment, for requests that do not name one; or None.
         :param owner_address: the address of the human owner, 1 to 256 characters, not blank; or None.
         :param actor: the name in the audit log.
         :returns: the wallet.
@@ -119,8 +119,8 @@ class WalletService(Service):
         """Return wallets in the order of their ids.
 
         :param status: only wallets of this status, one of `WALLET_STATUSES`; None: all.
-        :param limit: the most wallets of a page, 1 to 200.
-        :param after: the `next_after` of the page before; None: the first page.
+        :param limit: the maximum number of wallets per page, 1 to 200.
+        :param after: the `next_after` of the previous page; None: the first page.
         :returns: a page of wallets.
         :raises WAIaaSError: `ACTION_VALIDATION_FAILED`.
         """
@@ -187,7 +187,7 @@ class WalletService(Service):
         return write(self._database, change)
 
     def terminate(self, wallet_id: str, *, actor: str) -> WalletDetails:
-        """End a wallet for good: no session may use it any more, and its pending transactions are cancelled.
+        """Terminate a wallet permanently: no session can use it, and its pending transactions are cancelled.
 
         A session that has no other wallet is revoked. If the wallet is a session's default, the one linked earliest of
         the others becomes the default. All of this is one transaction, with a row in the audit log for the wallet,
@@ -203,7 +203,8 @@ class WalletService(Service):
 
         def change(journal: Journal) -> WalletDetails:
             self._lock(wallet_id)
-            # No new link can appear while the wallet is locked; those that are there change until their sessions are.
+            # No new link can appear while the wallet is locked; existing links can change until their sessions are
+            # locked.
             self._lock_sessions(wallet_id)
             now = seconds_of(self._clock)
             lost = _links_to_lose(self._database, wallet_id)
