@@ -13,7 +13,15 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from support.command_line import left_on_screen, on_a_terminal, only_object, program, run, variables_of_a_program
+from support.command_line import (
+    left_on_screen,
+    on_a_terminal,
+    only_object,
+    program,
+    run,
+    signalled_at_question,
+    variables_of_a_program,
+)
 from support.old_files import contents, execute, make_file, query, session_id, wallet_id
 
 import waiaas
@@ -372,6 +380,27 @@ class TestSignals:
         path = make_file(tmp_path / "wallets.db")
         ignoring = f"import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n{KILL}"
         assert program("backing up", "SIGHUP", "upgrade", path, code=ignoring).returncode == 0
+
+    @pytest.mark.parametrize(
+        ("number", "code", "interrupts_read"),
+        [
+            (signal.SIGTERM, 143, False),
+            (signal.SIGINT, 130, False),
+            (signal.SIGHUP, 129, False),
+            *[pytest.param(signal.SIGTERM, 143, True, marks=pytest.mark.stress) for _ in range(20)],
+        ],
+    )
+    def test_that_come_as_a_question_appears_end_it(
+        self, tmp_path: Path, number: int, code: int, interrupts_read: bool
+    ) -> None:
+        """A signal at the very moment of a question is handled, also one that interrupts no read; nothing changes."""
+        path = make_file(tmp_path / "wallets.db", LATEST, wal=True)
+        before = contents(tmp_path)
+        returned, shown = signalled_at_question(
+            "kill-switch", "activate", path, number=number, interrupts_read=interrupts_read
+        )
+        assert (returned, shown.splitlines()[-1]) == (code, "Nothing was changed.")
+        assert contents(tmp_path) == before
 
     def test_handlers_are_restored_after_the_command(self, tmp_path: Path) -> None:
         """A program that runs the command in its own process gets its signal handlers back."""

@@ -66,6 +66,45 @@ def on_a_terminal(*arguments: str | Path, columns: int = 80, **environment: Any)
     return result, written.removesuffix(_END).decode()
 
 
+# A signal that another thread takes does not interrupt the read of the main thread, like one that comes just before.
+_SIGNALS_ELSEWHERE = """
+import signal, threading
+from waiaas.cli import main
+
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+main(prog_name="waiaas")
+"""
+
+
+def signalled_at_question(*arguments: str | Path, number: int, interrupts_read: bool) -> tuple[int, str]:
+    """Run the program on a terminal, send it a signal as its question appears, and return exit code and output."""
+    start = ["-m", "waiaas"] if interrupts_read else ["-c", _SIGNALS_ELSEWHERE]
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, *start, *map(str, arguments)],
+        env=variables_of_a_program(TERM="xterm"),
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+    )
+    written = b""
+    try:
+        while b"[y/N]" not in written:
+            written += os.read(master, 4096)
+        process.send_signal(number)
+        code = process.wait(timeout=20)
+        os.write(slave, _END)
+        while not written.endswith(_END):
+            written += os.read(master, 4096)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(slave)
+        os.close(master)
+    return code, written.removesuffix(_END).decode()
+
+
 def left_on_screen(written: str, columns: int = 80) -> str:
     """Return what a terminal shows at the end, with overwritten and erased lines, without wrapping."""
     lines = []

@@ -32,7 +32,7 @@ WRONG_USAGE = 2
 PENDING = 3
 OUTPUT_LOST = 4
 PROBLEMS_FOUND = 5
-_STOPPED_BY_SIGNAL = 128
+STOPPED_BY_SIGNAL = 128
 
 
 class CommandGroup(click.Group):
@@ -73,7 +73,7 @@ class ErrorReportingGroup(CommandGroup):
             click.echo(without_passwords(shown.getvalue().rstrip("\n")), err=True)
             code = WRONG_USAGE
         except click.Abort:
-            code = _STOPPED_BY_SIGNAL + signal.SIGINT
+            code = STOPPED_BY_SIGNAL + signal.SIGINT
         sys.exit(code)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -97,7 +97,7 @@ class ErrorReportingGroup(CommandGroup):
             words, path = MESSAGES[ctx.params["lang"]], ctx.meta.get(PATH)
             state = words["unchanged"].format(path=path) if path else ""
             print_error([f"{words['interrupted']}: {state}".rstrip(": ")])
-            ctx.exit(_STOPPED_BY_SIGNAL + stopped.number)
+            ctx.exit(STOPPED_BY_SIGNAL + stopped.number)
 
 
 def _report_refusal(error: WAIaaSError, ctx: click.Context) -> int:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import functools
 import getpass
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import click
+from click.exceptions import Exit
 
-from waiaas.cli.group import REFUSED
+from waiaas.cli.group import REFUSED, STOPPED_BY_SIGNAL
 from waiaas.cli.options import common_options, database_or_url, epilog
+from waiaas.cli.terminal import Stopped, read_line
 from waiaas.database import connect
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -140,13 +143,28 @@ def ask(question: str) -> None:
     if not is_interactive():
         raise click.UsageError("Nothing was changed: add --yes, because there is no terminal to ask you.")
     try:
-        is_yes = click.confirm(question, err=True)
-    except click.Abort:
+        is_yes = _is_yes(question)
+    except (Stopped, EOFError) as error:
         click.echo("\nNothing was changed.", err=True)
-        raise
+        raise Exit(STOPPED_BY_SIGNAL + getattr(error, "number", signal.SIGINT)) from error
     if not is_yes:
         click.echo("Nothing was changed.", err=True)
-        click.get_current_context().exit(REFUSED)
+        raise Exit(REFUSED)
+
+
+def _is_yes(question: str) -> bool:
+    """Ask until the answer is yes or no, which is what an empty line means; raises EOFError at the end of input."""
+    while True:
+        click.echo(f"{question} [y/N]: ", nl=False, err=True)
+        line = read_line()
+        if not line:
+            raise EOFError
+        answer = line.strip().lower()
+        if answer in ("y", "yes"):
+            return True
+        if answer in ("n", "no", ""):
+            return False
+        click.echo("Answer y or n.", err=True)
 
 
 def is_interactive() -> bool:

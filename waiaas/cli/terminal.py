@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import re
+import select
 import shlex
 import signal
 import sys
@@ -289,6 +290,28 @@ def _signal_before(error: BaseException) -> Stopped | None:
     while context is not None and not isinstance(context, Stopped):
         context = context.__context__
     return context
+
+
+def read_line() -> str:
+    """Read a line from the terminal; empty at the end of input.
+
+    A signal that comes just before a read begins to wait would only be handled when the read ends: Python runs its
+    handlers between two of its own instructions (https://docs.python.org/3/library/signal.html). So this waits for
+    signals and for input at once.
+    """
+    if sys.platform == "win32" or not sys.stdin.isatty() or threading.current_thread() is not threading.main_thread():
+        return sys.stdin.readline()
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    try:
+        while sys.stdin not in select.select([sys.stdin, reading], [], [])[0]:
+            os.read(reading, 1)  # a signal whose handler has returned
+        return sys.stdin.readline()
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(writing)
+        os.close(reading)
 
 
 def until_the_commit(callback: Callable[[Progress], None]) -> Callable[[Progress], None]:
