@@ -33,12 +33,15 @@ author = "The waiaas authors"
 project_copyright = f"2026, {author}"
 release = version = waiaas.__version__
 
-extensions = ["sphinx.ext.autodoc", "sphinx_click", "library_reference", "schema_diagram"]
+extensions = ["sphinx.ext.autodoc", "sphinx_click", "sphinx_copybutton", "diagrams", "library_reference", "page_links"]
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"waiaas {release}"
 html_static_path = ["_static"]
 html_css_files = ["waiaas.css"]
+# A copied example has no prompts and no output. Without prompts a block is copied whole.
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
 # What is typed on a command line has straight quotes and two dashes.
 smartquotes = False
 highlight_language = "none"

