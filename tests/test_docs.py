@@ -35,8 +35,10 @@ PAGES_WITH_EXAMPLES = [
 ]
 #: Files that must exist before the first example of a page.
 PREPARED: dict[str, Callable[[], object]] = {
+    "how-to/audit.rst": lambda: demo.run(Path("wallets.db")),
     "how-to/bad-days.rst": lambda: demo.run(Path("wallets.db")),
     "how-to/postgresql.rst": lambda: demo.run(Path("wallets.db")),
+    "how-to/rotate-the-key.rst": lambda: demo.run(Path("wallets.db")),
     "how-to/upgrade-a-file.rst": lambda: make_version_18(Path("wallets.db")),
 }
 JSON_COMMANDS = [name for name, command in main.commands.items() if any(p.name == "as_json" for p in command.params)]
