@@ -32,9 +32,8 @@ class TestLink:
         )
         assert app.links.list(session.id)[1] == link == app.sessions.get(session.id).wallets[1]
         assert app.default_links() == {session.id: [wallets[0]]}
-        assert app.query("SELECT * FROM session_wallets WHERE wallet_id = ?", wallets[1]) == [
-            (session.id, wallets[1], 0, NOW + 60)
-        ]
+        stored = "SELECT session_id, wallet_id, is_default, created_at FROM session_wallets WHERE wallet_id = ?"
+        assert app.query(stored, wallets[1]) == [(session.id, wallets[1], 0, NOW + 60)]
         assert app.links.resolve(session.id, wallets[1]) == wallets[1]
 
     def test_order_of_refusals(self, app: Application, wallets: list[str]) -> None:
@@ -172,7 +171,6 @@ class TestSetDefault:
 class TestList:
     """The wallets of a session."""
 
-    @pytest.mark.sqlite("links of the same second are ordered by rowid")
     def test_order(self, app: Application, wallets: list[str]) -> None:
         """The default comes first, then the others in the order in which they were linked."""
         session = app.session(wallets[3], wallets[1])

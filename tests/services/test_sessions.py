@@ -130,7 +130,8 @@ class TestCreate:
             *(NOW + 31_536_000, NOW, "api"),
         )
         assert app.query("SELECT * FROM sessions") == [row]
-        assert app.query("SELECT * FROM session_wallets ORDER BY is_default DESC") == [
+        links = "SELECT session_id, wallet_id, is_default, created_at FROM session_wallets ORDER BY is_default DESC"
+        assert app.query(links) == [
             (issued.id, first, 1, NOW),
             (issued.id, second, 0, NOW),
         ]

@@ -185,7 +185,6 @@ class TestSuspendAndResume:
 class TestTerminate:
     """A terminated wallet cannot be resumed, which affects its sessions and transactions."""
 
-    @pytest.mark.sqlite("links of the same second are ordered by rowid")
     def test_cascade(self, app: Application) -> None:
         """Sessions with no other wallet are revoked, other sessions get a new default, and nothing else changes."""
         gone, other, third = (app.wallet(name=name) for name in ("gone", "other", "third"))
@@ -240,7 +239,6 @@ class TestTerminate:
         with expect_refusal(app, "WALLET_TERMINATED"):
             app.wallets.terminate(gone, actor="admin")
 
-    @pytest.mark.sqlite("links of the same second are ordered by rowid")
     def test_the_link_made_earliest_becomes_the_default(self, app: Application) -> None:
         """The wallet that was linked first becomes the default, even among links of the same second."""
         wallets = [app.wallet() for _ in range(5)]

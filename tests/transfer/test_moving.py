@@ -57,7 +57,9 @@ def rows_of_file(path: Path) -> dict[str, list[Any]]:
 def rows_of_server(url: str) -> dict[str, list[Any]]:
     with psycopg.connect(url) as connection:
         return {
-            table.name: connection.execute(f"SELECT * FROM {table.name}").fetchall()  # type: ignore[call-overload]
+            table.name: connection.execute(
+                f"SELECT {', '.join(column.name for column in table.columns)} FROM {table.name}"  # type: ignore[call-overload]
+            ).fetchall()
             for table in tables()
         }
 
@@ -105,6 +107,30 @@ def test_every_row_is_moved_and_moved_back(file: Path, url: str, tmp_path: Path)
     database = waiaas.connect(tmp_path / "back.db").peewee
     assert waiaas.check(database).findings == []
     database.close_all()
+
+
+def test_links_keep_their_order_in_both_directions(tmp_path: Path, url: str) -> None:
+    """A session lists its wallets in the order in which they were linked, although all links are of one second."""
+    file, back = tmp_path / "wallets.db", tmp_path / "back.db"
+    with waiaas.connect(file, clock=lambda: 1_800_000_000) as database:
+        wallets = [
+            database.wallets.create(name=key, chain="solana", environment="testnet", public_key=key, actor="admin").id
+            for key in "abcd"
+        ]
+        session = database.sessions.create(wallet_ids=[wallets[3]], actor="admin")
+        for number in (1, 2, 0):
+            database.links.link(session.id, wallets[number], actor="admin")
+    move(file, url)
+    with waiaas.connect(url, clock=lambda: 1_800_000_000) as database:
+        database.links.unlink(session.id, wallets[1], actor="admin")
+        database.links.link(session.id, wallets[1], actor="admin")
+    move(url, back)
+    for target in (url, back):
+        with waiaas.connect(target) as database:
+            order = [wallets[number] for number in (3, 2, 0, 1)]
+            assert [link.id for link in database.links.list(session.id)] == order
+            database.wallets.terminate(wallets[3], actor="admin")
+            assert database.sessions.get(session.id).default_wallet_id == wallets[2]
 
 
 @pytest.mark.parametrize("version", [version for version in SHIPPED if version < 19])

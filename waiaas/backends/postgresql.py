@@ -26,6 +26,7 @@ from waiaas.backends.base import LOCKED, Backend, Row
 from waiaas.errors import refusal
 from waiaas.errors.postgresql import ConnectFailedError, reason_for
 from waiaas.errors.translation import refusal_for, safe_cause, translate_errors
+from waiaas.models.postgresql import LINK_ORDER
 
 
 class _Limits(threading.local):
@@ -227,7 +228,7 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
 
     def dialect(self, sql: str) -> str:
         """Return a statement for SQLite as psycopg takes it."""
-        sql = sql.replace("main.", "").replace("l.rowid", "l.created_at, l.wallet_id")
+        sql = sql.replace("main.", "").replace("l.rowid", f"l.{LINK_ORDER}")
         return sql.replace("%", "%%").replace("?", self.param)
 
     def read(self, query: Callable[[], _Result]) -> _Result:

@@ -169,7 +169,7 @@ def _allowed_values(columns: Sequence[str], rule: str) -> tuple[str | int, ...] 
 def _table_differences(wanted: Table, found: _Found) -> Iterator[Finding]:
     actual = found.table
     there = {column.name: column for column in actual.columns}
-    for column in wanted.columns:
+    for column in wanted.all_columns:
         where = f"{wanted.name}.{column.name}"
         if column.name not in there:
             yield _problem("missing_column", where)
@@ -182,7 +182,7 @@ def _table_differences(wanted: Table, found: _Found) -> Iterator[Finding]:
         yield from _differs("autoincrement", where, column.is_identity, other.is_identity)
         if column.values is not None and not _has_check(column, found):
             yield _problem("missing_check", wanted.name, check=column.check)
-    for name in there.keys() - {column.name for column in wanted.columns}:
+    for name in there.keys() - {column.name for column in wanted.all_columns}:
         yield _note("extra_column", f"{wanted.name}.{name}")
     yield from _differs("primary_key", wanted.name, wanted.primary_key, actual.primary_key)
     for name in sorted(set(wanted.unique) - set(actual.unique)):

@@ -1,8 +1,9 @@
 """The tables for PostgreSQL, as statements made from the models: the same columns, defaults, CHECKs, keys and indexes.
 
 The differences from a SQLite file: numbers have 64 bits, flags are always 0 or 1, an autoincrement id is an identity
-column, and an index ensures that a session has at most one default wallet. As in SQLite, text is
-compared byte by byte (``COLLATE "C"``), in any locale of the database.
+column, links are numbered in the order in which they are made, as SQLite numbers all rows, and an index ensures that a
+session has at most one default wallet. As in SQLite, text is compared byte by byte (``COLLATE "C"``), in any locale of
+the database.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from peewee import SQL, AutoField, BigIntegerField, DoubleField, Field, ForeignK
 
 from waiaas.models.fields import Flag
 from waiaas.models.tables import MODELS, BaseModel
+
+#: The column that numbers the links; a file has the rowid for it.
+LINK_ORDER: Final = "link_order"
 
 _FLAGS: Final = (0, 1)
 
@@ -79,7 +83,10 @@ class Index:
 
 @dataclass(frozen=True)
 class Table:
-    """A table with its keys and indexes, by their names in PostgreSQL and in the file."""
+    """A table with its keys and indexes, by their names in PostgreSQL and in the file.
+
+    `columns` are those that a file has, too; `numbers` are columns that PostgreSQL fills in instead of a rowid.
+    """
 
     name: str
     columns: tuple[Column, ...]
@@ -87,10 +94,16 @@ class Table:
     unique: tuple[str, ...]
     foreign_keys: tuple[ForeignKey, ...]
     indexes: tuple[Index, ...]
+    numbers: tuple[Column, ...] = ()
+
+    @property
+    def all_columns(self) -> tuple[Column, ...]:
+        """The columns of the table in PostgreSQL."""
+        return (*self.columns, *self.numbers)
 
     def create(self) -> str:
         """Return the statement that creates the table without keys and indexes, into which rows are copied fastest."""
-        return f"CREATE TABLE {self.name} (\n  " + ",\n  ".join(each.definition for each in self.columns) + "\n)"
+        return f"CREATE TABLE {self.name} (\n  " + ",\n  ".join(each.definition for each in self.all_columns) + "\n)"
 
     def add_keys(self) -> Iterator[str]:
         """Yield the statements for the primary key, UNIQUE columns and indexes."""
@@ -137,12 +150,17 @@ def _table(model: type[BaseModel]) -> Table:
             for key in keys
         ),
         (*_indexes(model), *_GUARDS.get(name, ())),
+        _NUMBERS.get(name, ()),
     )
 
 
 # Allows one default wallet per session; a SQLite file has no such index.
 _GUARDS: Final = {
     "session_wallets": (Index("idx_session_wallets_default", ("session_id",), True, "is_default = 1"),),
+}
+# Links are listed in the order in which they were made, which their times, in seconds, do not show.
+_NUMBERS: Final = {
+    "session_wallets": (Column(LINK_ORDER, "bigint", nullable=False, default=None, values=None, is_identity=True),),
 }
 
 

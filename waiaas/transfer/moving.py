@@ -384,8 +384,8 @@ def _snapshot(server: PostgresqlDatabase) -> Iterator[None]:
 def _copy_to_file(
     server: PostgresqlDatabase, connection: sqlite3.Connection, table: Table, reporter: ProgressReporter
 ) -> None:
-    # SQLite keeps links in the order in which they were inserted.
-    order = "created_at, wallet_id" if table.name == "session_wallets" else _key(table)
+    # SQLite numbers the rows anew, in the order in which they are inserted.
+    order = ", ".join(column.name for column in table.numbers) or _key(table)
     names = column_names(table)
     marks = ", ".join("?" * len(table.columns))
     (total,) = server.execute_sql(f"SELECT count(*) FROM {table.name}").fetchone()
