@@ -52,7 +52,7 @@ class Server:
         give_away(password)
         options = f"--no-sync --username={ADMIN} --encoding=UTF8 --locale=C --auth=scram-sha-256 --pwfile={password}"
         server.run("initdb", *options.split(), "-D", str(server.data))
-        server.configure(**SETTINGS, **settings)
+        server.configure(**{**SETTINGS, **settings})
         server.start()
         return server
 

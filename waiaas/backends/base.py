@@ -84,7 +84,8 @@ class Backend(Database, ABC):
             settings are. In a transaction of the caller it is so when that one has committed.
         :param alone: whether no other change runs meanwhile, as in :meth:`exclusive_transaction`.
         :param find: looks for the change by the id of its new row, and returns what ``change`` would have returned, or
-            None. It is called on a new connection if COMMIT was sent and not answered.
+            None. It is called on a new connection if COMMIT was sent and not answered, and locks the row if it can:
+            what it found is then as durable as the change itself.
         :raises WAIaaSError: ``commit_unknown`` if COMMIT was sent and not answered and the change was not found;
             ``transaction_conflict`` for a conflict in the caller's own transaction; ``database_busy`` if a lock is
             not free within the busy timeout; other reasons if the database cannot be used. Whatever the function

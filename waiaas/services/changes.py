@@ -61,9 +61,14 @@ class Journal:
         """Return whether the change is in the database; one that wrote no row has changed nothing.
 
         The id alone would not show it: after a crash or a failover, the server may give the ids of transactions that
-        were lost to others.
+        were lost to others. The row is locked, which the server writes to its log, so that this transaction waits for
+        a synchronous standby as the change did: a server that crashed while it waited for the standby shows, after its
+        restart, rows that the standby does not have.
         """
-        return self._last is None or run(self._database, _SAME_ROW, *self._last).fetchone() is not None
+        if self._last is None:
+            return True
+        locking = " FOR NO KEY UPDATE" if self._database.for_update else ""
+        return run(self._database, _SAME_ROW + locking, *self._last).fetchone() is not None
 
 
 def write(
