@@ -10,12 +10,13 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psycopg
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -27,11 +28,14 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from support.application import TABLES
 from support.old_files import create_statements
+from support.postgresql_server import Databases
 from support.service_set import ServiceSet
 
 import waiaas
 from waiaas import WAIaaSError
+from waiaas.backends.postgresql import open_database
 from waiaas.backends.sqlite import WaiaasDatabase
 from waiaas.models import Wallet
 from waiaas.schemas import CreateSessionRequestSchema, CreateWalletRequestSchema
@@ -191,12 +195,16 @@ def version_18() -> bytes:
 class Machine(RuleBasedStateMachine):
     """Each rule calls the services, and computes the expected result from the model alone."""
 
+    # A state of the kill switch that no version knows, and what the check finds then.
+    unknown_state: object = b"ACTIVE"
+    findings_of_unknown_state = frozenset({"kill_switch_state", "not_text"})
+
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.mkdtemp()
         self.path = Path(self.folder) / "wallets.db"
         self.now = START
-        self.databases: list[WaiaasDatabase] = []
+        self.databases: list[Any] = []
         self.services: list[ServiceSet] = []
         self.turn = 0
         self.sessions: dict[str, ModelSession] = {}
@@ -210,14 +218,8 @@ class Machine(RuleBasedStateMachine):
 
     @initialize(old=st.booleans())
     def open(self, old: bool) -> None:
-        """Start with a new file, or with one of version 18 that has a session without a wallet."""
-        self.path.write_bytes(version_18() if old else fresh())
-        first = waiaas.connect(self.path, backup=False).peewee
-        self.databases = [
-            first,
-            waiaas.connect(self.path).peewee,
-            WaiaasDatabase(str(self.path), pragmas={"foreign_keys": "ON", "synchronous": "NORMAL"}),
-        ]
+        """Start with a new database, or with one of version 18 that has a session without a wallet."""
+        self.databases = self.open_databases(old)
         self.recreate_the_services()
         # The first session creates the key of a new file, and a new key cannot be rotated.
         self.rotated_at = START - 100 if old else START
@@ -237,11 +239,31 @@ class Machine(RuleBasedStateMachine):
             self.now += 1
             self.link(len(self.sessions) - 1, wallet, "admin")
 
+    def open_databases(self, old: bool) -> list[Any]:
+        """Return three database objects on one database, which have different settings."""
+        self.path.write_bytes(version_18() if old else fresh())
+        first = waiaas.connect(self.path, backup=False).peewee
+        return [
+            first,
+            waiaas.connect(self.path).peewee,
+            WaiaasDatabase(str(self.path), pragmas={"foreign_keys": "ON", "synchronous": "NORMAL"}),
+        ]
+
+    @contextmanager
+    def reader(self) -> Iterator[Callable[[str], list[Any]]]:
+        """Yield a function that reads the rows through a connection of its own."""
+        with closing(sqlite3.connect(self.path)) as connection:
+            yield lambda query: connection.execute(query).fetchall()
+
+    def execute(self, sql: str, *parameters: object) -> None:
+        """Write as another program does."""
+        self.databases[0].execute_sql(self.databases[0].dialect(sql), parameters)
+
     def teardown(self) -> None:
         if self.databases:
             self.compare_check_report()
         for database in self.databases:
-            database.close()
+            database.close_all()
         shutil.rmtree(self.folder)
 
     # Time and actors.
@@ -377,10 +399,10 @@ class Machine(RuleBasedStateMachine):
         if session_id not in self.sessions:
             session_id = None
         tx_id = f"tx {len(self.transactions):03}"
-        self.databases[0].execute_sql(
+        self.execute(
             "INSERT INTO transactions (id, wallet_id, session_id, chain, type, status, created_at)"
             " VALUES (?, ?, ?, 'solana', 'TRANSFER', ?, ?)",
-            (tx_id, wallet_id, session_id, status, self.now),
+            *(tx_id, wallet_id, session_id, status, self.now),
         )
         self.transactions[tx_id] = (wallet_id, session_id, status)
 
@@ -708,9 +730,10 @@ class Machine(RuleBasedStateMachine):
     @rule(state=st.sampled_from(["ACTIVE", "SUSPENDED", "LOCKED", "UNKNOWN"]))
     def another_program_sets_the_kill_switch(self, state: str) -> None:
         """Write a state as another program does, without the effects of the services."""
-        self.databases[0].execute_sql(
-            "INSERT OR REPLACE INTO key_value_store VALUES ('kill_switch_state', ?, 0)",
-            (b"ACTIVE" if state == "UNKNOWN" else state,),
+        self.execute(
+            "INSERT INTO key_value_store VALUES ('kill_switch_state', ?, 0)"
+            " ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = 0",
+            self.unknown_state if state == "UNKNOWN" else state,
         )
         self.switch = state
         self.compare_switch(self.on.kill_switch.state())
@@ -726,13 +749,13 @@ class Machine(RuleBasedStateMachine):
     # Invariants, checked after every step.
 
     @invariant()
-    def the_file_matches_the_model(self) -> None:
+    def the_rows_match_the_model(self) -> None:
         if not self.services:
             return
-        with closing(sqlite3.connect(self.path)) as reader:
-            for expected, found in self.rows_expected_and_found(reader):
+        with self.reader() as read:
+            for expected, found in self.rows_expected_and_found(read):
                 assert found == sorted(expected)
-            self.compare_keys(dict(reader.execute("SELECT key, value FROM key_value_store").fetchall()))
+            self.compare_keys(dict(read("SELECT key, value FROM key_value_store")))
 
     @invariant()
     def each_session_has_the_expected_access(self) -> None:
@@ -752,9 +775,9 @@ class Machine(RuleBasedStateMachine):
                 assert (found.session_id, found.wallet_id) == (token.session_id, session.default)
                 assert found.expires_at.timestamp() == token.expires_at
 
-    def rows_expected_and_found(self, reader: sqlite3.Connection) -> Iterator[tuple[list[Any], list[Any]]]:
+    def rows_expected_and_found(self, read: Callable[[str], list[Any]]) -> Iterator[tuple[list[Any], list[Any]]]:
         def rows(query: str) -> list[Any]:
-            return sorted(reader.execute(query).fetchall())
+            return sorted(read(query))
 
         yield (
             [
@@ -795,7 +818,7 @@ class Machine(RuleBasedStateMachine):
             [(id_, *values) for id_, values in self.transactions.items()],
             rows("SELECT id, wallet_id, session_id, status FROM transactions"),
         )
-        found = reader.execute("SELECT event_type, actor, wallet_id, session_id, tx_id FROM audit_log").fetchall()
+        found = read("SELECT event_type, actor, wallet_id, session_id, tx_id FROM audit_log")
         # Sorted as text, because NULLs do not compare.
         yield list(map(str, self.audit)), sorted(map(str, found))
 
@@ -819,10 +842,9 @@ class Machine(RuleBasedStateMachine):
         report = waiaas.check(self.databases[0])
         old = self.sessions.get(OLD_UNLINKED)
         problems = [(finding.kind, finding.rows) for finding in report.findings if finding.severity == "problem"]
-        # The unknown state is a BLOB, which is not text either.
-        of_the_switch = {"kill_switch_state", "not_text"}
+        of_the_switch = self.findings_of_unknown_state
         found = {kind for kind, _ in problems} & of_the_switch
-        assert found == (of_the_switch if self.switch == "UNKNOWN" else set())
+        assert found == (of_the_switch if self.switch == "UNKNOWN" else frozenset())
         problems = [problem for problem in problems if problem[0] not in of_the_switch]
         if old is not None and old.revoked_at is None and not old.links:
             assert problems == [("session_without_wallet", [OLD_UNLINKED])]
@@ -981,12 +1003,87 @@ class Machine(RuleBasedStateMachine):
             after = page.next_after
 
 
+class ServerMachine(Machine):
+    """The same on PostgreSQL, where an old file has been moved to."""
+
+    unknown_state = "PAUSED"
+    findings_of_unknown_state = frozenset({"kill_switch_state"})
+    #: The URL of a new database, and that of one to which the file of version 18 was moved.
+    urls: tuple[str, str]
+
+    def open_databases(self, old: bool) -> list[Any]:
+        """Return three: with a connection per thread, with a pool, and without prepared statements."""
+        self.url = self.urls[old]
+        self.connection = psycopg.connect(self.url, autocommit=True)
+        return [
+            open_database(self.url),
+            open_database(self.url, pool_size=2),
+            open_database(self.url, prepared_statements=False),
+        ]
+
+    @contextmanager
+    def reader(self) -> Iterator[Callable[[str], list[Any]]]:
+        yield lambda query: self.connection.execute(query).fetchall()  # type: ignore[call-overload]
+
+    def teardown(self) -> None:
+        super().teardown()
+        if self.databases:
+            restore_rows(self.connection, self.url)
+            self.connection.close()
+
+
+@cache
+def first_rows(url: str) -> dict[str, list[Any]]:
+    """Return the rows of a database when this is called first."""
+    with psycopg.connect(url) as connection:
+        return {
+            table: connection.execute(f"SELECT * FROM {table}").fetchall()  # type: ignore[call-overload]
+            for table in TABLES
+        }
+
+
+def restore_rows(connection: psycopg.Connection[Any], url: str) -> None:
+    """Bring back the rows that a database had at first."""
+    for table in reversed(TABLES):
+        connection.execute(f"DELETE FROM {table}")  # type: ignore[call-overload]
+    for table, rows in first_rows(url).items():
+        for row in rows:
+            marks = ", ".join(["%s"] * len(row))
+            connection.execute(f"INSERT INTO {table} VALUES ({marks})", row)  # type: ignore[call-overload]
+
+
+@pytest.fixture
+def server_machine(databases: Databases, tmp_path: Path) -> Iterator[type[ServerMachine]]:
+    old_file = tmp_path / "old.db"
+    old_file.write_bytes(version_18())
+    with databases.new() as new, databases.new(empty=True) as old:
+        waiaas.move(old_file, old)
+        for url in (new, old):
+            first_rows(url)
+        yield type("ServerMachine", (ServerMachine,), {"urls": (new, old)})
+
+
 def test_services_match_the_model() -> None:
     """For any sequence of calls, results, refusals, rows, tokens and audit log match the model."""
     run_state_machine_as_test(Machine, settings=settings(max_examples=60, stateful_step_count=50))
+
+
+def test_services_on_postgresql_match_the_model(server_machine: type[ServerMachine]) -> None:
+    """The same model predicts each call on PostgreSQL: both engines have the same rules."""
+    run_state_machine_as_test(
+        server_machine, settings=settings(max_examples=20, stateful_step_count=50, deadline=None)
+    )
 
 
 @pytest.mark.stress
 def test_services_match_the_model_for_long() -> None:
     """The same for minutes, with longer sequences."""
     run_state_machine_as_test(Machine, settings=settings(max_examples=1000, stateful_step_count=80))
+
+
+@pytest.mark.stress
+def test_services_on_postgresql_match_the_model_for_long(server_machine: type[ServerMachine]) -> None:
+    """The same for minutes on PostgreSQL."""
+    run_state_machine_as_test(
+        server_machine, settings=settings(max_examples=300, stateful_step_count=80, deadline=None)
+    )
