@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import psycopg
 import pytest
-from support.application import NOW, Clock, ServerApplication
+from psycopg import sql
+from support.application import NOW, TABLES, Clock, ServerApplication
 from support.postgresql_server import Databases
 from support.stepping import Caller, Operation, orders, run_in_order
 
@@ -75,17 +76,32 @@ class Stage:
             *(default, session.id),
         )
         self.rows = app.rows()
+        self.reset_statements = self._statements_to_reset()
         self.labels = {id_: name for name, id_ in self.names._asdict().items()}
         self.callers = [Caller(url, lambda: LATER, sessions_per_wallet=2) for _ in range(2)]
         self.server = psycopg.connect(url, autocommit=True)
         self.runs = 0
 
     def reset(self) -> None:
-        """Bring back the rows of the beginning."""
-        self.app.empty()
-        for table, rows in self.rows.items():
-            for row in rows:
-                self.app.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", *row)
+        """Bring back the rows of the beginning, in one round trip: it is done before each of many thousand runs."""
+        self.server.execute(self.reset_statements)
+
+    def _statements_to_reset(self) -> sql.Composed:
+        filled = [(table, rows) for table, rows in self.rows.items() if rows]
+        return sql.SQL("; ").join(
+            [
+                *(sql.SQL("DELETE FROM {}").format(sql.Identifier(table)) for table in reversed(TABLES)),
+                *(
+                    sql.SQL("INSERT INTO {} VALUES {}").format(
+                        sql.Identifier(table),
+                        sql.SQL(", ").join(
+                            sql.SQL("({})").format(sql.SQL(", ").join(map(sql.Literal, row))) for row in rows
+                        ),
+                    )
+                    for table, rows in filled
+                ),
+            ]
+        )
 
     def serial(self, first: Operation, second: Operation) -> tuple[str, str, Any]:
         """Run one operation after the other, and return their outcomes and the rows."""
@@ -100,7 +116,7 @@ class Stage:
         known = {row[0]: row for row in self.rows["sessions"]}
         keys = {row[0]: row[1] for row in self.rows["key_value_store"]}
         sessions = [(self._label(row[0]), row[1] == known.get(row[0], row)[1], *row[2:]) for row in rows["sessions"]]
-        links = [(self._label(row[0]), self._label(row[1]), *row[2:]) for row in rows["session_wallets"]]
+        links = [(self._label(row[0]), self._label(row[1]), *row[2:4]) for row in rows["session_wallets"]]
         wallets = [(self._label(row[0]), *row[1:]) for row in rows["wallets"]]
         stored = [
             (row[0], row[1] == keys.get(row[0]) if "secret" in row[1] else row[1]) for row in rows["key_value_store"]
@@ -136,6 +152,13 @@ class Stage:
         }
         return [name for name, statement in statements.items() if self.app.query(statement)]
 
+    def deadlocks(self) -> int:
+        """Return how many deadlocks the server has resolved; the library would have run those changes again."""
+        for caller in self.callers:
+            caller.call(lambda services: services.database.execute_sql("SELECT pg_stat_force_next_flush()"))
+        (row,) = self.app.query("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+        return int(row[0])
+
     def close(self) -> None:
         for caller in self.callers:
             caller.close()
@@ -156,8 +179,10 @@ def stage(databases: Databases) -> Iterator[Stage]:
     with databases.new() as url:
         stage = Stage(url)
         yield stage
-        print(f"\n{stage.runs} interleavings")
+        deadlocks = stage.deadlocks()
+        print(f"\n{stage.runs} interleavings, {deadlocks} deadlocks")
         stage.close()
+        assert deadlocks == 0
 
 
 def check_pair(stage: Stage, pair: tuple[str, str], switches: int | None) -> int:
@@ -189,10 +214,9 @@ def test_one_switch_between_two_changes(stage: Stage, pair: tuple[str, str]) -> 
 @pytest.mark.stress
 @pytest.mark.parametrize("pair", PAIRS, ids=" and ".join)
 def test_every_order_of_two_changes(stage: Stage, pair: tuple[str, str]) -> None:
-    """Every order of the statements of two changes has the outcome of a serial order.
+    """Every order of the statements of two changes that the locks allow has the outcome of a serial order.
 
-    Two statements of two transactions affect each other only if one waits for a lock of the other, or one is a COMMIT:
-    under READ COMMITTED, nothing else is seen. So every order has the result of one in which the change that commits
-    first is interrupted once, anywhere, by some statements of the other. Those have two switches, and all are run.
+    Terminating a wallet has twice as many statements as the others, and millions of orders: those with five switches.
     """
-    assert check_pair(stage, pair, switches=2) >= 4
+    is_long = any(name.startswith("terminate") for name in pair)
+    assert check_pair(stage, pair, switches=5 if is_long else None) >= 4
