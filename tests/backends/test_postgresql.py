@@ -12,6 +12,7 @@ import pytest
 from support.postgresql_server import PASSWORD, Databases, Server
 from support.proxy import Proxy
 
+import waiaas
 from waiaas import WAIaaSError
 from waiaas.backends import postgresql as backend
 from waiaas.backends.postgresql import PostgresqlDatabase, open_database
@@ -120,6 +121,12 @@ class TestUrls:
             "postgresql://app:hush@h/d?nonsense=1",
             "postgresql://app:hush@h",
             "postgresql://app:a@hush@h/d",
+            "postgresql://app:a/hush@h/d",
+            "postgresql://app:12/hush@h/d",
+            "postgresql://app:hush/d",
+            "postgresql://app:hush@h/d\n",
+            "postgresql://app:hush@h/d\0",
+            "postgresql://app:hush@h/\udcff",
         ],
     )
     def test_a_malformed_url_is_refused_without_its_cause(self, url: str) -> None:
@@ -130,6 +137,17 @@ class TestUrls:
         assert "hush" not in str(caught.value.to_dict())
         assert caught.value.__cause__ is None
         assert caught.value.__context__ is None
+
+    def test_an_at_sign_may_be_in_a_parameter(self) -> None:
+        """An `@` after the question mark, or an escaped one, is no sign of a password in the wrong place."""
+        database = open_database("postgresql://h:5432,i:5433/a%40b?user=app@company&password=hush")
+        assert database.address == "postgresql://app%40company@h:5432,i:5433/a%40b"
+
+    def test_a_parameter_that_the_driver_cannot_read_is_refused(self) -> None:
+        """A value that only psycopg checks, when it connects, makes the URL invalid."""
+        with pytest.raises(WAIaaSError) as caught:
+            waiaas.connect("postgresql://app:hush@h/d?connect_timeout=soon")
+        assert caught.value.reason == "invalid_url"
 
     def test_without_psycopg_the_extra_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(backend, "psycopg", None)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from support.command_line import only_object, run
 from support.old_files import contents, make_file
+from support.sqlite_files import execute
 
 import waiaas
 from waiaas.cli import records, target
@@ -206,6 +207,15 @@ class TestQuestions:
         monkeypatch.setattr(target, "is_interactive", lambda: True)
         asked = run(*scene.words("sessions revoke --wallet {wallet}"), typed="n\n").stderr
         assert "of the wallet trading: 2?" in asked
+
+    @pytest.mark.parametrize("command", ["sessions revoke --wallet {wallet}", "wallets terminate {wallet}"])
+    def test_escape_what_the_file_contains(self, scene: Scene, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+        """A name in the file cannot erase or change the question on the terminal."""
+        monkeypatch.setattr(target, "is_interactive", lambda: True)
+        execute(scene.path, "UPDATE wallets SET name = 'x' || char(13, 27) || '[2K' || char(8238) || 'y'")
+        asked = run(*scene.words(command), typed="n\n").stderr
+        assert r"x\r\x1b[2K\u202ey" in asked
+        assert not {"\r", "\x1b", "\u202e"} & set(asked)
 
 
 class TestSessionCommands:

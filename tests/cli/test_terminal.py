@@ -110,6 +110,12 @@ class TestCharacters:
         assert len(result.stderr.splitlines()) == 2
         assert r"line\nbreak\x1b" in result.stderr
 
+    def test_of_wrong_usage_too(self, tmp_path: Path) -> None:
+        """An argument that is not an option is escaped: it may be an id that came from elsewhere."""
+        result = run("sessions", "show", tmp_path / "wallets.db", "--\x1b]0;title\x07")
+        assert (result.exit_code, r"--\x1b]0;title\x07" in result.stderr) == (2, True)
+        assert "\x1b" not in result.stderr
+
     def test_of_ids_in_the_file(self, tmp_path: Path) -> None:
         """Ids from the file are escaped too."""
         path = make_file(tmp_path / "wallets.db")

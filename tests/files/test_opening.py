@@ -455,6 +455,9 @@ URLS = (
     "mysql://user:secret@host/x",
     "sqlite:///secret.db",
     "host=db user=app password=secret",
+    " postgresql://user:secret@host/x",
+    "'postgresql://user:secret@host/x'",
+    "postgres:user:secret@host/x",
 )
 
 

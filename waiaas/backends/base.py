@@ -10,18 +10,34 @@ lock in one order wait for each other and never in a circle.
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from contextvars import ContextVar
 from typing import Any, ClassVar, TypeVar
 
 from peewee import Database
+
+from waiaas.errors import refusal
 
 Result = TypeVar("Result")
 Row = tuple[Any, ...]
 
 #: The primary key of each table whose rows are locked, and a column that no rule depends on.
 LOCKED = {"wallets": ("id", "created_at"), "sessions": ("id", "created_at"), "key_value_store": ("key", "updated_at")}
+
+
+# The transactions that the current task (or thread) has begun, by the id of their databases.
+_begun: ContextVar[Mapping[int, object]] = ContextVar("waiaas.transactions")
+_NOTHING: Mapping[int, object] = {}
+
+
+class ThreadState(threading.local):
+    """The state of a thread, in addition to Peewee's connection."""
+
+    #: What the task that began the transaction, and the tasks that it has started since, find in their context.
+    owner: object = None
 
 
 class Backend(Database, ABC):
@@ -31,6 +47,26 @@ class Backend(Database, ABC):
     has_foreign_triggers: ClassVar[bool] = False
     #: What ends an INSERT, so that it returns the id of the new row; empty if no id is needed.
     returning_id: ClassVar[str] = ""
+
+    _thread: ThreadState
+
+    def remember_owner(self) -> None:
+        """Note that the current task has begun this thread's transaction."""
+        self._thread.owner = object()
+        _begun.set({**_begun.get(_NOTHING), id(self): self._thread.owner})
+
+    def is_owner(self) -> bool:
+        """Return whether this thread's transaction is that of the current task, or of one that has started it."""
+        return _begun.get(_NOTHING).get(id(self)) is self._thread.owner
+
+    def refuse_other_task(self) -> None:
+        """Refuse to take part in the transaction of another task of this thread (`inside_transaction`).
+
+        Tasks of asyncio share the thread's connection. What one does in the transaction of another, and reports as
+        done, would be undone if that one fails.
+        """
+        if self.in_transaction() and not self.is_owner():
+            raise refusal("inside_transaction")
 
     @abstractmethod
     def execute_sql(self, sql: str, params: Any = None) -> Any:

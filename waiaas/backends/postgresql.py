@@ -22,7 +22,7 @@ from peewee import PostgresqlDatabase as PeeweePostgresqlDatabase
 from peewee import __exception_wrapper__ as peewee_errors  # type: ignore[attr-defined]
 from playhouse.pool import MaxConnectionsExceeded, PooledDatabase
 
-from waiaas.backends.base import LOCKED, Backend, Row
+from waiaas.backends.base import LOCKED, Backend, Row, ThreadState
 from waiaas.errors import refusal
 from waiaas.errors.postgresql import ConnectFailedError, reason_for
 from waiaas.errors.translation import refusal_for, safe_cause, translate_errors
@@ -110,9 +110,7 @@ class CommitUnknownError(OperationalError):
     reason = "commit_unknown"
 
 
-class _ThreadState(threading.local):
-    """The state of a thread, in addition to Peewee's connection."""
-
+class _ThreadState(ThreadState):
     #: The isolation level of the transaction that it is in.
     level: str = READ_COMMITTED
     #: Whether a service or an exclusive transaction has changed something in it.
@@ -127,6 +125,12 @@ class _PoolExhaustedError(OperationalError):
     reason = "pool_exhausted"
 
 
+class _InvalidParameterError(OperationalError):
+    """A parameter of the URL cannot be read."""
+
+    reason = "invalid_url"
+
+
 def parse_url(url: str) -> dict[str, Any]:
     """Return the parameters of a URL for libpq.
 
@@ -135,13 +139,22 @@ def parse_url(url: str) -> dict[str, Any]:
     if psycopg is None:
         raise refusal("driver_missing")
     try:
-        parameters = conninfo_to_dict(url)
+        parameters = conninfo_to_dict(url) if url.isprintable() else {}
     except psycopg.Error:
         parameters = {}
-    # Of a password with an `@` that is not escaped, the rest would be taken for the host, and shown.
-    if not parameters.get("dbname") or "@" in str(parameters.get("host") or "").lstrip("@"):
+    if not parameters.get("dbname") or _may_show_password(url, parameters):
         raise refusal("invalid_url")
     return parameters
+
+
+def _may_show_password(url: str, parameters: Mapping[str, Any]) -> bool:
+    """Return whether libpq takes a part of a password for a host, a port or the name of the database.
+
+    It does so if an `@` or a `/` in the password is not escaped, or if the host is missing.
+    """
+    hosts, ports = (str(parameters.get(name) or "") for name in ("host", "port"))
+    _, _, path = url.partition("://")[2].partition("?")[0].partition("/")
+    return "@" in hosts.lstrip("@") or "@" in path or (not ports.replace(",", "0").isdigit() and ports != "")
 
 
 def shown_url(parameters: Mapping[str, Any]) -> str:
@@ -234,6 +247,7 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
     def read(self, query: Callable[[], _Result]) -> _Result:
         """Run a function that only reads, once more after a lost connection."""
         with translate_errors(self), self.borrowed_connection():
+            self.refuse_other_task()
             try:
                 return query()
             except PeeweeException as error:
@@ -249,10 +263,15 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
         before its first statement, so the thread's second connection reads; unless a service has changed something in
         that transaction, which only its own connection sees.
         """
-        if self.in_transaction() and self._thread.level != READ_COMMITTED and not self._thread.has_changed:
-            return self.read(lambda: self._fetch_by_reader(sql, parameters))
+        if self.in_transaction() and (self._reads_snapshot() or not self.is_owner()):
+            with translate_errors(self):
+                return self._fetch_by_reader(sql, parameters)
         with self._answers():
             return self.read(lambda: self._fetch(sql, parameters))
+
+    def _reads_snapshot(self) -> bool:
+        """Return whether this thread's transaction sees neither later commits nor a change of its own."""
+        return self._thread.level != READ_COMMITTED and not self._thread.has_changed
 
     def write(
         self,
@@ -337,6 +356,7 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
         self._drop_lost()
         level = self._adapter.isolation_level_str(isolation_level or self._isolation_level or READ_COMMITTED)
         self._thread.level, self._thread.has_changed = level, False
+        self.remember_owner()
         begin = "; ".join([f"BEGIN ISOLATION LEVEL {level}", *first])
         try:
             self._execute_simple(begin)
@@ -373,6 +393,7 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
 
     def savepoint(self) -> _savepoint:
         """Return a savepoint whose rollback does not hide the error of a lost connection."""
+        self.refuse_other_task()
         return _Savepoint(self)
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
@@ -415,6 +436,8 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
             )
         except psycopg.OperationalError as error:
             raise ConnectFailedError(error) from None
+        except psycopg.ProgrammingError:  # a parameter has a value that psycopg cannot read
+            raise _InvalidParameterError from None
         connection.limits = self._limits
         # Every number as bigint: else a statement would be prepared once for each size of its numbers.
         connection.adapters.register_dumper(int, Int8Dumper)

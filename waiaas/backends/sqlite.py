@@ -30,7 +30,7 @@ from peewee import (
 )
 from peewee import __exception_wrapper__ as peewee_errors  # type: ignore[attr-defined]
 
-from waiaas.backends.base import LOCKED, Backend, Result, Row
+from waiaas.backends.base import LOCKED, Backend, Result, Row, ThreadState
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.driver import sqlite3
 from waiaas.errors.sqlite import is_of_database, reason_for
@@ -53,9 +53,7 @@ _POSTGRESQL_LOCK = "LOCK TABLE schema_version IN SHARE ROW EXCLUSIVE MODE"
 _LOOK_AGAIN_AFTER = (0.001, 0.004)
 
 
-class _ThreadState(threading.local):
-    """The state of a thread, in addition to Peewee's connection."""
-
+class _ThreadState(ThreadState):
     #: The second connection, which reads the latest commit.
     reader: sqlite3.Connection | None = None
     #: Closes both connections when the thread ends.
@@ -140,6 +138,7 @@ class WaiaasDatabase(SqliteDatabase, Backend):
     def read(self, query: Callable[[], Result]) -> Result:
         """Run a function that only reads; what SQLite reports becomes a refusal."""
         with translate_errors(self):
+            self.refuse_other_task()
             return query()
 
     def fetch_latest(self, sql: str, parameters: Sequence[object] = ()) -> Row | None:
@@ -216,6 +215,7 @@ class WaiaasDatabase(SqliteDatabase, Backend):
         else:
             super().begin(lock_type)
         self._thread.holds_lock = lock_type in ("IMMEDIATE", "EXCLUSIVE")
+        self.remember_owner()
 
     def _begin_immediate(self) -> None:
         """Begin a transaction that holds the write lock.
@@ -293,6 +293,7 @@ class WaiaasDatabase(SqliteDatabase, Backend):
 
     def savepoint(self) -> _savepoint:
         """Return a savepoint whose rollback does not hide an error that made SQLite roll back everything."""
+        self.refuse_other_task()
         return _Savepoint(self)
 
     def commit(self) -> None:
@@ -311,7 +312,7 @@ class WaiaasDatabase(SqliteDatabase, Backend):
 
         A connection with an unfinished cursor or an open transaction reads the snapshot of its first read until both
         are over (https://www.sqlite.org/isolation.html). So each thread has a second connection, opened when it is
-        first needed, which never has either. While the thread's transaction holds the write lock, there is no later
+        first needed, which never has either. While the task's transaction holds the write lock, there is no later
         commit, and only its own connection sees its changes: then that one is returned, and also for an in-memory
         database, which has no other. Read the row at once, with `fetchone`.
 
@@ -321,7 +322,7 @@ class WaiaasDatabase(SqliteDatabase, Backend):
         if self.file is not None:
             self.file.refuse_replaced()
         thread = self._thread
-        if thread.holds_lock and self._holds_transaction():
+        if thread.holds_lock and self._holds_transaction() and self.is_owner():
             return self.connection()
         return thread.reader or self._open_reader()
 
@@ -466,6 +467,7 @@ class WaiaasDatabase(SqliteDatabase, Backend):
 
     def _open_reader(self) -> sqlite3.Connection:
         if self.database == IN_MEMORY:
+            self.refuse_other_task()
             return self.connection()
         reader: sqlite3.Connection = self._connect()
         try:

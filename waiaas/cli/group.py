@@ -70,7 +70,7 @@ class ErrorReportingGroup(CommandGroup):
         except click.UsageError as error:
             shown = io.StringIO()
             error.show(shown)
-            click.echo(without_passwords(shown.getvalue().rstrip("\n")), err=True)
+            print_error(without_passwords(shown.getvalue().rstrip("\n")).split("\n"))
             code = WRONG_USAGE
         except click.Abort:
             code = STOPPED_BY_SIGNAL + signal.SIGINT

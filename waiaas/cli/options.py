@@ -46,7 +46,8 @@ class Language(_Choice):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the code of the language."""
-        return super().convert(language(value), param, ctx)
+        known = language(value)
+        return super().convert(known if known in self.choices else value, param, ctx)
 
 
 def _set_language(ctx: click.Context, _: click.Parameter, value: str | None) -> None:

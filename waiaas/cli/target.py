@@ -16,7 +16,7 @@ from click.exceptions import Exit
 
 from waiaas.cli.group import REFUSED, STOPPED_BY_SIGNAL
 from waiaas.cli.options import common_options, database_or_url, epilog
-from waiaas.cli.terminal import Stopped, read_line
+from waiaas.cli.terminal import Stopped, escaped, read_line
 from waiaas.database import connect
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -155,7 +155,7 @@ def ask(question: str) -> None:
 def _is_yes(question: str) -> bool:
     """Ask until the answer is yes or no, which is what an empty line means; raises EOFError at the end of input."""
     while True:
-        click.echo(f"{question} [y/N]: ", nl=False, err=True)
+        click.echo(f"{escaped(question)} [y/N]: ", nl=False, err=True)
         line = read_line()
         if not line:
             raise EOFError

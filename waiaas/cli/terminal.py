@@ -36,7 +36,7 @@ AS_JSON, PATH = "waiaas.json", "waiaas.path"
 Verdict = tuple[int, str] | None
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 _SECONDS_BETWEEN_DRAWINGS = 0.1
-_PASSWORD = re.compile(r"([a-z][a-z0-9+.-]+:/|\bpassword\s*=).*", re.IGNORECASE | re.DOTALL)
+_PASSWORD = re.compile(r"([a-z][a-z0-9+.-]+:/|[\w.-]+:(?=[^\s/]*@)|\bpassword\s*=).*", re.IGNORECASE | re.DOTALL)
 _SECONDS_BEFORE_A_FORECAST = 1
 # Control sequences of terminals (ECMA-48; the mode is DEC's).
 _ERASE_TO_END, _NO_WRAP, _WRAP = "\x1b[K", "\x1b[?7l", "\x1b[?7h"
@@ -82,7 +82,7 @@ def print_answer(answer: dict[str, Any] | None, lines: Sequence[str], verdict: V
             painted = [*map(_coloured, lines)]
             if verdict is not None:
                 place, colour = verdict
-                painted[place] = click.style(_shown(lines[place]), fg=colour)
+                painted[place] = click.style(escaped(lines[place]), fg=colour)
             _echo(painted)
     except OSError as error:
         raise OutputLostError(error) from error
@@ -155,13 +155,13 @@ def _json(answer: dict[str, Any]) -> str:
     return text
 
 
-def _shown(line: str) -> str:
+def escaped(line: str) -> str:
     """Escape line breaks and control characters, which names in a file can contain."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
 def _coloured(line: str) -> str:
-    text = _shown(line)
+    text = escaped(line)
     label = next((label for label in _LABELS if text.lstrip().startswith(label)), None)
     return text.replace(label, click.style(label, fg=_LABELS[label], bold=True), 1) if label else text
 
@@ -187,7 +187,7 @@ class ProgressLine:
         elif now - self._drawn_at < _SECONDS_BETWEEN_DRAWINGS and progress.done < progress.total:
             return
         self._drawn_at = now
-        self._write(_shown(_progress_text(progress, now - self._since)))
+        self._write(escaped(_progress_text(progress, now - self._since)))
 
     def clear(self) -> None:
         """Remove the line."""

@@ -25,9 +25,11 @@ if TYPE_CHECKING:
 
 SIDECARS = ("-journal", "-wal", "-shm")
 
-# Also with one slash, as `pathlib` writes it. A scheme of one letter is a drive of Windows, and names of files may
-# begin with `file:`.
-_URL = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+:/|.*\bpassword\s*=", re.IGNORECASE | re.DOTALL)
+# Also with one slash, as `pathlib` writes it, in quotes, after a space, or without slashes (`user:password@host`). A
+# scheme of one letter is a drive of Windows, and names of files may begin with `file:`.
+_URL = re.compile(
+    r"""[\s'"]*(?!file:)[a-z][a-z0-9+.-]+:/|[^/\\]*:[^/\\]*@|.*\bpassword\s*=""", re.IGNORECASE | re.DOTALL
+)
 # https://www.sqlite.org/fileformat.html#the_rollback_journal: the magic number, and the offset of the database's
 # original number of pages.
 _JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
