@@ -33,7 +33,15 @@ author = "The waiaas authors"
 project_copyright = f"2026, {author}"
 release = version = waiaas.__version__
 
-extensions = ["sphinx.ext.autodoc", "sphinx_click", "sphinx_copybutton", "diagrams", "library_reference", "page_links"]
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx_click",
+    "sphinx_copybutton",
+    "diagrams",
+    "known_names",
+    "library_reference",
+    "page_links",
+]
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"waiaas {release}"

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -24,6 +25,7 @@ from waiaas.backends.postgresql import PostgresqlDatabase
 from waiaas.cli import main
 from waiaas.ddl import LosslessMigrator
 from waiaas.demo import make_version_18
+from waiaas.errors.texts import texts_in
 from waiaas.migrations.postgresql import PostgresqlMigration, create_or_upgrade
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -219,6 +221,77 @@ def _assert_keys_are_on_the_page(command: str) -> None:
     (row,) = (row for row in rows if row.startswith(f"``{command}``\n"))
     assert result.exit_code == 0
     assert set(json.loads(result.stdout.splitlines()[0])) <= set(re.findall(r"``(\w+)``", row))
+
+
+@pytest.fixture(scope="module")
+def unknown_names() -> Callable[[str], list[str]]:
+    """The check of names that a build of the pages runs, too."""
+    spec = spec_from_file_location("known_names", DOCS / "_extensions/known_names.py")
+    assert spec
+    assert spec.loader
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return lambda text: list(module.unknown_names(text))
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_names_only_what_exists(name: str, unknown_names: Callable[[str], list[str]]) -> None:
+    """Each command, option, code, name and path on a page exists."""
+    assert unknown_names(PAGES[name].read_text("utf-8")) == []
+
+
+@pytest.mark.parametrize("name", ["README.md", "SECURITY.md", "CONTRIBUTING.md"])
+def test_a_file_of_the_project_names_only_what_exists(name: str, unknown_names: Callable[[str], list[str]]) -> None:
+    """Each command, option, code, name and path in these files exists, in the library or among the tests' helpers."""
+    unknown = unknown_names((ROOT / name).read_text("utf-8"))
+    tests = list((ROOT / "tests").rglob("*.py")) if unknown else []
+    helpers = {path.stem for path in tests}.union(*(re.findall(r"\w+", path.read_text("utf-8")) for path in tests))
+    assert set(unknown) <= helpers
+
+
+def test_the_change_log_names_only_what_exists(unknown_names: Callable[[str], list[str]]) -> None:
+    """What the newest changes name exists, and so does each name to write instead of an old one."""
+    newest = (ROOT / "CHANGELOG.md").read_text("utf-8").split("\n## ")[1]
+    table = re.findall(r"^\| (.+?) \| (.+) \|$", newest, re.MULTILINE)
+    assert len(table) > 20
+    new_names = re.sub(r"^\| .+? \| ", "| ", newest, flags=re.MULTILINE)
+    gone = {"WaiaasMigrator", "without_triggers", "SessionTokens", "sessions_old", "new_sessions", "ResourceWarning"}
+    assert set(unknown_names(new_names)) <= gone
+
+
+@pytest.mark.parametrize("lang", ["en", "ko"])
+def test_a_message_names_only_what_exists(lang: str, unknown_names: Callable[[str], list[str]]) -> None:
+    """Each command and name in the messages and hints of errors, reasons and findings exists."""
+    texts = texts_in(lang)
+    messages = "\n".join(
+        text for kind in (texts.codes, texts.reasons, texts.findings) for pair in kind.values() for text in pair
+    )
+    assert unknown_names(messages) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("Run ``waiaas upgrde wallets.db``.", "waiaas upgrde wallets.db"),
+        ("Run ``waiaas sessions drop wallets.db``.", "waiaas sessions drop wallets.db"),
+        ("   $ waiaas check wallets.db --fast\n", "waiaas check wallets.db --fast: --fast"),
+        (
+            "   $ waiaas tokens rotate wallets.db --drop-links",
+            "waiaas tokens rotate wallets.db --drop-links: --drop-links",
+        ),
+        ("Pass ``--no-backups``.", "--no-backups"),
+        ("Call `waiaas.conect(path)`.", "waiaas.conect"),
+        ("See ``waiaas.services.SessionService.drop``.", "waiaas.services.SessionService.drop"),
+        ("Call ``database.sessions.authorise(token)``.", "database.sessions.authorise"),
+        ("It is ``WALLET_FROZEN``.", "WALLET_FROZEN"),
+        ("A ``SessionWalletServices`` does it.", "SessionWalletServices"),
+        ("The reason is ``database_bussy``.", "database_bussy"),
+        ("See ``waiaas/services/session.py``.", "waiaas/services/session.py"),
+    ],
+)
+def test_a_wrong_name_is_found(text: str, wrong: str, unknown_names: Callable[[str], list[str]]) -> None:
+    """A command, option, code, name or path that does not exist is found."""
+    assert unknown_names(text) == [wrong]
 
 
 def test_every_page_can_be_reached() -> None:

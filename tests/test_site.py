@@ -6,7 +6,10 @@
 from __future__ import annotations
 
 import html
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -203,3 +206,18 @@ def test_a_diagram_is_on_a_page(name: str) -> None:
         shown = re.findall(rf'<img src="[./]*_static/diagrams/{theme}/{name}\.svg" alt="([^"]*)"', sources)
         assert shown
         assert all(len(text.split()) > 5 for text in shown)
+
+
+def test_a_name_that_does_not_exist_fails_the_build(tmp_path: Path) -> None:
+    """A build in which warnings are errors fails for a page that names a command that does not exist, and names it."""
+    (tmp_path / "conf.py").write_text('extensions = ["known_names"]')
+    (tmp_path / "index.rst").write_text("Title\n=====\n\nRun ``waiaas upgrde wallets.db``.\n")
+    paths = os.pathsep.join(str(SITE.parent.parent / folder) for folder in (".", "docs/_extensions"))
+    build = subprocess.run(
+        [sys.executable, "-m", "sphinx", "-W", "-b", "html", str(tmp_path), str(tmp_path / "out")],
+        env=os.environ | {"PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+    )
+    assert build.returncode == 1
+    assert "there is no waiaas upgrde wallets.db in this library" in build.stderr
