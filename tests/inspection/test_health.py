@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,11 @@ def test_of_a_database_on_a_server(databases: Databases) -> None:
     with databases.new() as url:
         found = waiaas.health(url)
     assert (found.ok, found.version, found.live_sessions, found.kill_switch) == (True, 19, 0, "ACTIVE")
+
+
+def test_a_connection_of_a_pool_goes_back(databases: Databases) -> None:
+    """A monitor that asks in a thread of its own leaves the connections of the pool to the others."""
+    with databases.new() as url, waiaas.connect(url, pool_size=1, busy_timeout=0.2) as database:
+        assert database.health().ok
+        with ThreadPoolExecutor(1) as threads:
+            assert threads.submit(lambda: len(database.wallets.list())).result() == 0

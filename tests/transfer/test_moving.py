@@ -381,3 +381,24 @@ def test_services_wait_until_a_database_has_moved_back(file: Path, url: str, tmp
     assert set(reasons) == {"database_busy"}
     service.write(lambda: service.execute_sql("DELETE FROM wc_store"))
     service.close_all()
+
+
+def test_rows_that_a_policy_hides_are_not_left_out(file: Path, url: str, tmp_path: Path) -> None:
+    """A role to which row-level security shows only some rows can neither move nor check the database."""
+    move(file, url)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE ROLE half")
+        connection.execute("GRANT ALL ON ALL TABLES IN SCHEMA public TO half")
+        connection.execute("GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO half")
+        connection.execute("ALTER TABLE audit_log ENABLE ROW LEVEL SECURITY")
+        connection.execute("CREATE POLICY half ON audit_log USING (id % 2 = 0)")
+        try:
+            for call in (lambda half: move(half, tmp_path / "moved.db"), waiaas.check):
+                with pytest.raises(WAIaaSError) as caught:
+                    call(f"{url}?options=-c%20role%3Dhalf")
+                assert caught.value.reason == "insufficient_privilege"
+                assert "row-level security" in caught.value.message
+        finally:
+            connection.execute("DROP OWNED BY half")
+            connection.execute("DROP ROLE half")
+    assert not (tmp_path / "moved.db").exists()

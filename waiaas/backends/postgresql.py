@@ -79,6 +79,10 @@ LOG = logging.getLogger("waiaas")
 SERVICES_LOCK = int.from_bytes(b"waiaas", "big")
 READ_COMMITTED = "READ COMMITTED"
 
+#: Lets a transaction fail if a policy of row-level security would hide rows from it
+#: (https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-ROW-SECURITY).
+ALL_ROWS = "SET LOCAL row_security = off"
+
 # A change is on the disk when COMMIT returns, unless the administrator has asked for more than that.
 _DURABLE = "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"
 # Seconds between two attempts, at random: two that conflicted should not meet again.

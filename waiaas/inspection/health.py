@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,10 +35,12 @@ _LONGEST_WAIT = 1.0
 def health_of(database: Database, clock: Clock) -> Health:
     """Return the health of an open database."""
     try:
-        version = schema_version(database)
-        facts = _facts_of_file(database) if isinstance(database, SqliteDatabase) else _facts_of_server(database)
-        if version == LATEST_SCHEMA_VERSION:
-            facts |= _facts_of_service(database, seconds_of(clock))
+        # A connection of a pool goes back to it.
+        with getattr(database, "borrowed_connection", nullcontext)():
+            version = schema_version(database)
+            facts = _facts_of_file(database) if isinstance(database, SqliteDatabase) else _facts_of_server(database)
+            if version == LATEST_SCHEMA_VERSION:
+                facts |= _facts_of_service(database, seconds_of(clock))
     except WAIaaSError as error:
         return Health(error=error)
     return Health(version=version, **facts)

@@ -13,7 +13,7 @@ from typing import Any
 
 from peewee import Database
 
-from waiaas.backends.postgresql import PostgresqlDatabase
+from waiaas.backends.postgresql import ALL_ROWS, PostgresqlDatabase
 from waiaas.errors import refusal
 from waiaas.errors.translation import translate_errors
 from waiaas.inspection.report import CheckReport, Finding
@@ -85,6 +85,7 @@ def check_postgresql(database: Database) -> CheckReport:
         raise refusal("empty_database", path=database.address)
     with translate_errors(database), database.borrowed_connection(), database.atomic("REPEATABLE READ"):
         database.execute_sql("SET TRANSACTION READ ONLY")
+        database.execute_sql(ALL_ROWS)
         drift = list(_drift(database))
         findings = [*drift]
         if not any(finding.kind in ("missing_table", "missing_column") for finding in drift):

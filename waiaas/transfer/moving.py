@@ -21,6 +21,7 @@ from typing import Any
 from peewee import PeeweeException, SqliteDatabase
 
 from waiaas.backends.postgresql import (
+    ALL_ROWS,
     SERVICES_LOCK,
     CommitUnknownError,
     PostgresqlDatabase,
@@ -47,6 +48,7 @@ _ROWS_AT_ONCE = 2000
 # For the transaction that fills a server: it takes as long as it takes, is read back in the order in which it was
 # written, is on the disk when COMMIT returns, and sorts its indexes in memory.
 _SETTINGS = (
+    ALL_ROWS,
     "SET LOCAL statement_timeout = 0",
     "SET LOCAL synchronize_seqscans = off",
     "SET LOCAL synchronous_commit = on",
@@ -375,6 +377,7 @@ def _snapshot(server: PostgresqlDatabase) -> Iterator[None]:
     server.execute_sql(f"SELECT pg_advisory_lock({SERVICES_LOCK})")
     try:
         with server.atomic("REPEATABLE READ"):
+            server.execute_sql(ALL_ROWS)
             yield
     finally:
         with suppress(WAIaaSError):
