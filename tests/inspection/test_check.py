@@ -20,6 +20,7 @@ from waiaas.models import MODELS
 from waiaas.models.fields import JSONText, UTCDateTime
 from waiaas.services import KillSwitchService, SessionService, SessionWalletService
 
+LATEST = waiaas.LATEST_SCHEMA_VERSION
 #: The words and kinds in the documentation of findings.
 DOCUMENTED = set(re.findall("`([a-z_]+)`", str(waiaas.Finding.__doc__)))
 TABLES = (
@@ -75,8 +76,8 @@ def found(path: Path) -> list[tuple[str, str, list[Any]]]:
 
 
 def make_edited(path: Path, edits: Iterable[tuple[str, str]]) -> Path:
-    """Make a version-19 file from the daemon's statements, with texts in them replaced."""
-    statements = list(create_statements(19))
+    """Make a file of the latest version from the daemon's statements, with texts in them replaced."""
+    statements = list(create_statements(LATEST))
     for old, new in edits:
         (number,) = [number for number, statement in enumerate(statements) if old in statement]
         statements[number] = statements[number].replace(old, new)
@@ -85,16 +86,16 @@ def make_edited(path: Path, edits: Iterable[tuple[str, str]]) -> Path:
         database.execute("BEGIN")
         for statement in statements:
             database.execute(statement)
-        for version in range(1, 20):
+        for version in range(1, LATEST + 1):
             database.execute("INSERT INTO schema_version VALUES (?, ?, ?)", (version, version, f"version {version}"))
         database.execute("COMMIT")
     return path
 
 
 @pytest.fixture
-def v19(tmp_path: Path) -> Path:
-    """A version-19 file with twelve linked rows in every table."""
-    return make_file(tmp_path / "wallets.db", 19)
+def current(tmp_path: Path) -> Path:
+    """A file of the latest version with twelve linked rows in every table."""
+    return make_file(tmp_path / "wallets.db", LATEST)
 
 
 class TestNothingToFind:
@@ -103,7 +104,7 @@ class TestNothingToFind:
         path = tmp_path / "wallets.db"
         waiaas.connect(path).close()
         report = check(path)
-        assert (report.findings, report.ok, report.version, report.latest_version) == ([], True, 19, 19)
+        assert (report.findings, report.ok, report.version, report.latest_version) == ([], True, LATEST, LATEST)
 
     @pytest.mark.parametrize("version", [1, 5, 8, 17, 18])
     def test_in_an_upgraded_file(self, tmp_path: Path, version: int) -> None:
@@ -111,17 +112,17 @@ class TestNothingToFind:
         path = make_file(tmp_path / "wallets.db", version)
         waiaas.connect(path).close()
         report = check(path)
-        assert (report.findings, report.version) == ([], 19)
+        assert (report.findings, report.version) == ([], LATEST)
 
-    def test_in_a_file_of_the_daemon(self, v19: Path) -> None:
-        """A version-19 file of the daemon, with rows in every table, has no findings."""
-        assert check(v19).findings == []
+    def test_in_a_file_of_the_daemon(self, current: Path) -> None:
+        """A file of the daemon at the latest version, with rows in every table, has no findings."""
+        assert check(current).findings == []
 
     @pytest.mark.parametrize("version", [1, 5, 8, 17, 18])
     def test_in_an_old_file(self, tmp_path: Path, version: int) -> None:
-        """A file of an older version is not compared with version 19, and has no findings."""
+        """A file of an older version is not compared with the models, and has no findings."""
         report = check(make_file(tmp_path / "wallets.db", version))
-        assert (report.findings, report.ok, report.version, report.latest_version) == ([], True, version, 19)
+        assert (report.findings, report.ok, report.version, report.latest_version) == ([], True, version, LATEST)
 
     def test_in_a_database_in_memory(self) -> None:
         """An in-memory database can be checked too."""
@@ -129,9 +130,9 @@ class TestNothingToFind:
         assert waiaas.check(database).findings == []
         database.close_all()
 
-    def test_inside_a_transaction(self, v19: Path) -> None:
+    def test_inside_a_transaction(self, current: Path) -> None:
         """Inside a transaction its own rows are checked, and it stays open and can be rolled back."""
-        database = SqliteDatabase(v19)
+        database = SqliteDatabase(current)
         with database.atomic() as transaction:
             database.execute_sql("DELETE FROM session_wallets")
             assert [finding.kind for finding in waiaas.check(database).findings] == ["session_without_wallet"]
@@ -524,19 +525,19 @@ class TestDrift:
         messages = [each.message for each in check(tmp_path / "wallets.db").findings]
         assert any("foreign key mismatch" in message and '"policies"' in message for message in messages)
 
-    def test_a_table_of_a_missing_module_is_a_note(self, v19: Path) -> None:
+    def test_a_table_of_a_missing_module_is_a_note(self, current: Path) -> None:
         """A virtual table whose module is missing in this SQLite is a note, and hides no other finding."""
         execute(
-            v19,
+            current,
             "CREATE VIEW v AS SELECT id FROM wallets",
             "PRAGMA writable_schema = ON",
             "INSERT INTO sqlite_master VALUES"
             " ('table', 'ghost', 'ghost', 0, 'CREATE VIRTUAL TABLE ghost USING nowhere (a)')",
         )
-        assert found(v19) == [("extra_table", "ghost", []), ("extra_view", "v", [])]
+        assert found(current) == [("extra_table", "ghost", []), ("extra_view", "v", [])]
 
     def test_is_not_checked_at_an_older_version(self, v18: Path) -> None:
-        """Differences of a version-18 file from version 19 are not findings."""
+        """Differences of a version-18 file from the models are not findings."""
         execute(v18, "CREATE TABLE notes (body TEXT)", "DROP INDEX idx_wallets_status", "DROP TABLE wc_store")
         assert found(v18) == []
 
@@ -570,42 +571,44 @@ class TestLinks:
         ],
     )
     @pytest.mark.parametrize("count", [1, 3])
-    def test_a_session_has_a_wallet_and_one_default(self, v19: Path, kind: str, statement: str, count: int) -> None:
+    def test_a_session_has_a_wallet_and_one_default(
+        self, current: Path, kind: str, statement: str, count: int
+    ) -> None:
         """Each session that breaks the invariant is found by its id, except revoked sessions."""
         ids = [session_id(number) for number in self.ACTIVE[:count]]
         revoked = [session_id(number) for number in self.REVOKED]
-        execute(v19, *(statement.format(session=each) for each in ids + revoked))
-        report = check(v19)
+        execute(current, *(statement.format(session=each) for each in ids + revoked))
+        report = check(current)
         assert without_messages(report) == [(kind, "session_wallets", sorted(ids))]
         (finding,) = report.findings
         assert all(each in finding.message for each in ids)
         assert not any(each in finding.message for each in revoked)
         assert not report.ok
 
-    def test_several_wallets_with_one_default_are_valid(self, v19: Path) -> None:
+    def test_several_wallets_with_one_default_are_valid(self, current: Path) -> None:
         """A session may have many links as long as one of them is its default."""
-        execute(v19, *(link(session_id(2), wallet_id(number)) for number in range(5, 12)))
-        assert found(v19) == []
+        execute(current, *(link(session_id(2), wallet_id(number)) for number in range(5, 12)))
+        assert found(current) == []
 
-    def test_any_number_but_0_is_a_default(self, v19: Path) -> None:
+    def test_any_number_but_0_is_a_default(self, current: Path) -> None:
         """A stored flag other than 0 counts as a default, as in the models."""
-        execute(v19, f"UPDATE session_wallets SET is_default = 2 WHERE session_id = '{session_id(2)}'")
-        assert found(v19) == []
-        execute(v19, f"UPDATE session_wallets SET is_default = 0 WHERE session_id = '{session_id(2)}'")
-        execute(v19, link(session_id(2), wallet_id(9), default=-1))
-        assert found(v19) == []
+        execute(current, f"UPDATE session_wallets SET is_default = 2 WHERE session_id = '{session_id(2)}'")
+        assert found(current) == []
+        execute(current, f"UPDATE session_wallets SET is_default = 0 WHERE session_id = '{session_id(2)}'")
+        execute(current, link(session_id(2), wallet_id(9), default=-1))
+        assert found(current) == []
 
-    def test_only_the_revocation_time_decides(self, v19: Path) -> None:
+    def test_only_the_revocation_time_decides(self, current: Path) -> None:
         """Only `revoked_at`, even if it is 0, decides whether the session is a finding."""
-        execute(v19, new_session("'s'", revoked_at="0"))
-        assert found(v19) == []
-        execute(v19, "UPDATE sessions SET revoked_at = NULL WHERE id = 's'")
-        assert found(v19) == [("session_without_wallet", "session_wallets", ["s"])]
+        execute(current, new_session("'s'", revoked_at="0"))
+        assert found(current) == []
+        execute(current, "UPDATE sessions SET revoked_at = NULL WHERE id = 's'")
+        assert found(current) == [("session_without_wallet", "session_wallets", ["s"])]
 
-    def test_all_three_kinds_at_once(self, v19: Path) -> None:
+    def test_all_three_kinds_at_once(self, current: Path) -> None:
         """The three kinds are reported separately in one file."""
         execute(
-            v19,
+            current,
             new_session("'a'"),
             new_session("'b'"),
             new_session("'c'"),
@@ -615,27 +618,27 @@ class TestLinks:
             link("c", wallet_id(1), default=1),
             link("c", wallet_id(2)),
         )
-        assert found(v19) == [
+        assert found(current) == [
             ("session_with_many_defaults", "session_wallets", ["c"]),
             ("session_without_default", "session_wallets", ["b"]),
             ("session_without_wallet", "session_wallets", ["a"]),
         ]
 
-    def test_many_ids_are_all_in_the_rows_and_few_in_the_message(self, v19: Path) -> None:
+    def test_many_ids_are_all_in_the_rows_and_few_in_the_message(self, current: Path) -> None:
         """All ids are in the finding's rows, in order; the message is short and has the number of the others."""
         ids = [f"s-{number:03}" for number in range(40)]
-        execute(v19, *(new_session(f"'{each}'") for each in reversed(ids)))
-        (finding,) = check(v19).findings
+        execute(current, *(new_session(f"'{each}'") for each in reversed(ids)))
+        (finding,) = check(current).findings
         assert finding.rows == ids
         assert "s-000" in finding.message
         assert "s-039" not in finding.message
         assert "+35" in finding.message
 
     @pytest.mark.parametrize("id_", ["NULL", "x'ff00'"], ids=["null", "blob"])
-    def test_a_session_whose_id_is_not_text_is_found_too(self, v19: Path, id_: str) -> None:
+    def test_a_session_whose_id_is_not_text_is_found_too(self, current: Path, id_: str) -> None:
         """SQLite allows NULL and BLOBs as keys; such a session is found, and the report can be serialized as JSON."""
-        execute(v19, new_session(id_))
-        report = check(v19)
+        execute(current, new_session(id_))
+        report = check(current)
         not_text = [("not_text", 1)] if id_ != "NULL" else []
         found = sorted((each.kind, len(each.rows)) for each in report.findings)
         assert found == [*not_text, ("session_without_wallet", 1)]
@@ -665,11 +668,11 @@ class TestValues:
         ],
     )
     @pytest.mark.parametrize("column", ["sessions.expires_at", "sessions.revoked_at", "audit_log.timestamp"])
-    def test_values_that_are_not_times_are_found(self, v19: Path, column: str, value: str, is_time: bool) -> None:
+    def test_values_that_are_not_times_are_found(self, current: Path, column: str, value: str, is_time: bool) -> None:
         """A time is Unix seconds of the years 1 to 9999, in every time column; invalid rows are reported."""
         table, name = column.split(".")
-        execute(v19, f"UPDATE {table} SET {name} = {value} WHERE rowid IN (7, 4)")
-        assert found(v19) == ([] if is_time else [("invalid_time", column, [4, 7])])
+        execute(current, f"UPDATE {table} SET {name} = {value} WHERE rowid IN (7, 4)")
+        assert found(current) == ([] if is_time else [("invalid_time", column, [4, 7])])
 
     @pytest.mark.parametrize(
         ("value", "is_json"),
@@ -683,12 +686,12 @@ class TestValues:
         ],
     )
     @pytest.mark.parametrize("column", ["sessions.constraints", "policies.rules", "wc_sessions.namespaces"])
-    def test_values_that_are_not_json_are_found(self, v19: Path, column: str, value: str, is_json: bool) -> None:
+    def test_values_that_are_not_json_are_found(self, current: Path, column: str, value: str, is_json: bool) -> None:
         """A JSON column contains JSON text, or NULL if allowed."""
         table, name = column.split(".")
-        execute(v19, f"UPDATE {table} SET {name} = {value} WHERE rowid = 3")
+        execute(current, f"UPDATE {table} SET {name} = {value} WHERE rowid = 3")
         kind = "invalid_limits" if column == "sessions.constraints" and "[1]" in value else "invalid_json"
-        assert found(v19) == ([] if is_json and kind == "invalid_json" else [(kind, column, [3])])
+        assert found(current) == ([] if is_json and kind == "invalid_json" else [(kind, column, [3])])
 
     @pytest.mark.parametrize(
         ("column", "value", "kind"),
@@ -705,11 +708,11 @@ class TestValues:
             ("audit_log.actor", "x'41'", None),
         ],
     )
-    def test_values_of_rights_have_their_type(self, v19: Path, column: str, value: str, kind: str | None) -> None:
+    def test_values_of_rights_have_their_type(self, current: Path, column: str, value: str, kind: str | None) -> None:
         """In tables that grant rights, text is text, a count an integer, and constraints an object."""
         table, name = column.split(".")
-        execute(v19, f"UPDATE {table} SET {name} = {value} WHERE rowid = 3")
-        assert found(v19) == ([] if kind is None else [(kind, column, [3])])
+        execute(current, f"UPDATE {table} SET {name} = {value} WHERE rowid = 3")
+        assert found(current) == ([] if kind is None else [(kind, column, [3])])
 
     @pytest.mark.parametrize(
         ("value", "is_text"),
@@ -724,11 +727,11 @@ class TestValues:
         ],
     )
     @pytest.mark.parametrize("column", ["wallets.name", "audit_log.actor", "key_value_store.value"])
-    def test_text_that_is_not_utf_8_is_found(self, v19: Path, column: str, value: str, is_text: bool) -> None:
+    def test_text_that_is_not_utf_8_is_found(self, current: Path, column: str, value: str, is_text: bool) -> None:
         """Text must be UTF-8, because Python's driver requires it."""
         table, name = column.split(".")
-        execute(v19, f"UPDATE {table} SET {name} = {value} WHERE rowid IN (9, 3)")
-        assert found(v19) == ([] if is_text else [("invalid_text", column, [3, 9])])
+        execute(current, f"UPDATE {table} SET {name} = {value} WHERE rowid IN (9, 3)")
+        assert found(current) == ([] if is_text else [("invalid_text", column, [3, 9])])
 
     def test_a_table_without_rowids_is_reported_by_its_key(self, tmp_path: Path) -> None:
         """If a table has no rowids, the finding contains primary keys."""
@@ -738,10 +741,10 @@ class TestValues:
         )
         assert ("invalid_text", "wc_store.value", ["a", "b"]) in found(path)
 
-    def test_an_id_that_is_not_utf_8_is_found(self, v19: Path) -> None:
+    def test_an_id_that_is_not_utf_8_is_found(self, current: Path) -> None:
         """If links cannot be read because of invalid text, that text is among the findings."""
-        execute(v19, "UPDATE sessions SET id = CAST(x'ff' AS TEXT), revoked_at = NULL WHERE rowid = 2")
-        assert ("invalid_text", "sessions.id", [2]) in found(v19)
+        execute(current, "UPDATE sessions SET id = CAST(x'ff' AS TEXT), revoked_at = NULL WHERE rowid = 2")
+        assert ("invalid_text", "sessions.id", [2]) in found(current)
 
     @pytest.mark.parametrize("version", [1, 18])
     def test_text_of_an_old_file_is_checked_too(self, tmp_path: Path, version: int) -> None:
@@ -750,19 +753,19 @@ class TestValues:
         execute(path, "UPDATE sessions SET token_hash = CAST(x'ff' AS TEXT) WHERE rowid = 5")
         assert found(path) == [("invalid_text", "sessions.token_hash", [5])]
 
-    def test_several_columns_of_one_row_are_separate_findings(self, v19: Path) -> None:
+    def test_several_columns_of_one_row_are_separate_findings(self, current: Path) -> None:
         """Each column is a separate finding with its own rows."""
         execute(
-            v19,
+            current,
             "UPDATE sessions SET constraints = 'x', created_at = 'then' WHERE rowid = 2",
             "UPDATE sessions SET created_at = 1e15 WHERE rowid = 5",
         )
-        assert found(v19) == [
+        assert found(current) == [
             ("invalid_json", "sessions.constraints", [2]),
             ("invalid_time", "sessions.created_at", [2, 5]),
         ]
 
-    def test_every_time_and_json_column_is_checked(self, v19: Path) -> None:
+    def test_every_time_and_json_column_is_checked(self, current: Path) -> None:
         """Every time and JSON column of the 16 tables is checked."""
         columns = {
             f"{model._meta.table_name}.{field.column_name}"
@@ -770,14 +773,16 @@ class TestValues:
             for field in model._meta.sorted_fields
             if isinstance(field, (UTCDateTime, JSONText))
         }
-        execute(v19, *(f"UPDATE {table} SET {name} = '{{'" for table, name in (each.split(".") for each in columns)))
-        assert {where for kind, where, _ in found(v19) if kind.startswith("invalid")} == columns
+        execute(
+            current, *(f"UPDATE {table} SET {name} = '{{'" for table, name in (each.split(".") for each in columns))
+        )
+        assert {where for kind, where, _ in found(current) if kind.startswith("invalid")} == columns
         assert len(columns) > 30
 
-    def test_the_other_columns_of_an_incomplete_table_are_checked(self, v19: Path) -> None:
+    def test_the_other_columns_of_an_incomplete_table_are_checked(self, current: Path) -> None:
         """A missing column is one finding, and the values of the other columns are still checked."""
-        execute(v19, "UPDATE wc_sessions SET expiry = 'x'", "ALTER TABLE wc_sessions DROP COLUMN namespaces")
-        assert [(kind, where) for kind, where, _ in found(v19)] == [
+        execute(current, "UPDATE wc_sessions SET expiry = 'x'", "ALTER TABLE wc_sessions DROP COLUMN namespaces")
+        assert [(kind, where) for kind, where, _ in found(current)] == [
             ("invalid_time", "wc_sessions.expiry"),
             ("missing_column", "wc_sessions.namespaces"),
         ]
@@ -798,7 +803,7 @@ class TestValues:
 
 
 class TestForeignKeys:
-    @pytest.mark.parametrize("version", [18, 19])
+    @pytest.mark.parametrize("version", [18, LATEST])
     @pytest.mark.parametrize(
         ("table", "column", "parent"),
         [
@@ -824,10 +829,10 @@ class TestForeignKeys:
         )
         assert finding.details == {"parent": parent}
 
-    def test_links_that_reference_missing_rows_are_found(self, v19: Path) -> None:
+    def test_links_that_reference_missing_rows_are_found(self, current: Path) -> None:
         """A link to a missing wallet and a link of a missing session are separate findings."""
-        execute(v19, link(session_id(2), "nobody"), link("nothing", wallet_id(0)))
-        report = check(v19)
+        execute(current, link(session_id(2), "nobody"), link("nothing", wallet_id(0)))
+        report = check(current)
         assert without_messages(report) == [
             ("foreign_key_violation", "session_wallets", [13]),
             ("foreign_key_violation", "session_wallets", [14]),
@@ -841,24 +846,26 @@ class TestForeignKeys:
         execute(v18, f"UPDATE sessions SET wallet_id = 'nobody' WHERE id = '{session_id(3)}'")
         assert found(v18) == [("foreign_key_violation", "sessions", [4])]
 
-    def test_rows_of_a_dropped_parent_are_found(self, v19: Path) -> None:
+    def test_rows_of_a_dropped_parent_are_found(self, current: Path) -> None:
         """If the parent table is missing, each row that references it is found in addition to the missing table."""
-        execute(v19, "DROP TABLE transactions")
-        assert found(v19) == [
+        execute(current, "DROP TABLE transactions")
+        assert found(current) == [
             ("foreign_key_violation", "pending_approvals", list(range(1, 13))),
             ("missing_table", "transactions", []),
         ]
 
-    def test_a_null_reference_is_valid(self, v19: Path) -> None:
+    def test_a_null_reference_is_valid(self, current: Path) -> None:
         """A NULL reference is not a finding."""
         execute(
-            v19, "UPDATE transactions SET session_id = NULL, parent_id = NULL", "UPDATE policies SET wallet_id = NULL"
+            current,
+            "UPDATE transactions SET session_id = NULL, parent_id = NULL",
+            "UPDATE policies SET wallet_id = NULL",
         )
-        assert found(v19) == []
+        assert found(current) == []
 
 
 class TestDamage:
-    @pytest.mark.parametrize("version", [18, 19])
+    @pytest.mark.parametrize("version", [18, LATEST])
     def test_a_row_that_breaks_its_check_is_found(self, tmp_path: Path, version: int) -> None:
         """A value that violates the table's own CHECK is found at any version."""
         path = make_file(tmp_path / "wallets.db", version)
@@ -867,26 +874,26 @@ class TestDamage:
         assert without_messages(report) == [("damage", "file", [])]
         assert "wallets" in report.findings[0].message
 
-    def test_a_wrong_header_is_found(self, v19: Path) -> None:
+    def test_a_wrong_header_is_found(self, current: Path) -> None:
         """A wrong count of free pages in the header is found."""
-        good = v19.read_bytes()
-        v19.write_bytes(good[:36] + (7).to_bytes(4, "big") + good[40:])
-        assert found(v19) == [("damage", "file", [])]
+        good = current.read_bytes()
+        current.write_bytes(good[:36] + (7).to_bytes(4, "big") + good[40:])
+        assert found(current) == [("damage", "file", [])]
 
-    def test_no_page_of_garbage_passes(self, v19: Path) -> None:
+    def test_no_page_of_garbage_passes(self, current: Path) -> None:
         """A file with one page of garbage, at any place, is never reported as valid, and is not written to."""
-        good = v19.read_bytes()
+        good = current.read_bytes()
         size = int.from_bytes(good[16:18], "big")
         reports = 0
         for start in range(size, len(good), 4 * size):
-            v19.write_bytes(good[:start] + b"\xa5" * size + good[start + size :])
+            current.write_bytes(good[:start] + b"\xa5" * size + good[start + size :])
             try:
-                report = check(v19)
+                report = check(current)
             except WAIaaSError as error:
                 assert error.reason == "corrupt"
                 # SQLite itself gives up.
                 with pytest.raises(sqlite3.DatabaseError, match="malformed"):
-                    query(v19, "PRAGMA quick_check")
+                    query(current, "PRAGMA quick_check")
             else:
                 assert "damage" in {finding.kind for finding in report.findings}, start // size + 1
                 reports += 1
@@ -925,15 +932,16 @@ class TestHints:
         execute(path, *(definition for (definition,) in definitions))
         assert found(path) == []
 
-    def test_milliseconds(self, v19: Path) -> None:
+    def test_milliseconds(self, current: Path) -> None:
         """Times that are 1,000 times too large are repaired by the rowids in the report."""
-        execute(v19, "UPDATE wallets SET created_at = created_at * 1000 WHERE rowid > 9")
-        (finding,) = check(v19).to_dict()["findings"]
+        execute(current, "UPDATE wallets SET created_at = created_at * 1000 WHERE rowid > 9")
+        (finding,) = check(current).to_dict()["findings"]
         assert "1,000 times" in finding["hint"]
         execute(
-            v19, *(f"UPDATE wallets SET created_at = created_at / 1000 WHERE rowid = {row}" for row in finding["rows"])
+            current,
+            *(f"UPDATE wallets SET created_at = created_at / 1000 WHERE rowid = {row}" for row in finding["rows"]),
         )
-        assert found(v19) == []
+        assert found(current) == []
 
     @pytest.mark.parametrize("revoke", [True, False])
     @pytest.mark.parametrize(
@@ -944,12 +952,12 @@ class TestHints:
             ("session_with_many_defaults", "INSERT INTO session_wallets VALUES ('{session}', '{wallet}', 1, 1)"),
         ],
     )
-    def test_a_session(self, v19: Path, kind: str, statement: str, revoke: bool) -> None:
+    def test_a_session(self, current: Path, kind: str, statement: str, revoke: bool) -> None:
         """A session without a wallet, or without exactly one default, is repaired as the hint describes."""
         session, wallet = session_id(2), wallet_id(5)
-        execute(v19, "UPDATE wallets SET status = 'ACTIVE'", statement.format(session=session, wallet=wallet))
-        assert [finding.kind for finding in check(v19).findings] == [kind]
-        database = waiaas.connect(v19).peewee
+        execute(current, "UPDATE wallets SET status = 'ACTIVE'", statement.format(session=session, wallet=wallet))
+        assert [finding.kind for finding in check(current).findings] == [kind]
+        database = waiaas.connect(current).peewee
         links = SessionWalletService(database)
         if revoke:
             SessionService(database).revoke(session, actor="admin")
@@ -958,25 +966,27 @@ class TestHints:
         else:
             links.set_default(session, links.list(session)[0].id, actor="admin")
         database.close_all()
-        assert found(v19) == []
+        assert found(current) == []
 
     @pytest.mark.parametrize("value", ["''", "'active'", "'NORMAL'", "X'414354495645'", "7"])
     @pytest.mark.parametrize("method", ["recover", "activate"])
-    def test_an_unknown_state_of_the_kill_switch(self, v19: Path, value: str, method: str) -> None:
+    def test_an_unknown_state_of_the_kill_switch(self, current: Path, value: str, method: str) -> None:
         """A stored state that is not in the vocabulary is a problem, which the service repairs."""
-        execute(v19, f"INSERT OR REPLACE INTO key_value_store VALUES ('kill_switch_state', {value}, 0)")
+        execute(current, f"INSERT OR REPLACE INTO key_value_store VALUES ('kill_switch_state', {value}, 0)")
         kinds = ["kill_switch_state", *(["not_text"] if value.startswith("X") else [])]
-        assert [(each.severity, each.kind) for each in check(v19).findings] == [("problem", kind) for kind in kinds]
-        database = waiaas.connect(v19).peewee
+        assert [(each.severity, each.kind) for each in check(current).findings] == [
+            ("problem", kind) for kind in kinds
+        ]
+        database = waiaas.connect(current).peewee
         getattr(KillSwitchService(database), method)(actor="sam")
         database.close_all()
-        assert found(v19) == []
+        assert found(current) == []
 
     @pytest.mark.parametrize("state", ["ACTIVE", "SUSPENDED", "LOCKED"])
-    def test_a_known_state_of_the_kill_switch(self, v19: Path, state: str) -> None:
+    def test_a_known_state_of_the_kill_switch(self, current: Path, state: str) -> None:
         """A state that the daemon sets is not a finding."""
-        execute(v19, f"INSERT OR REPLACE INTO key_value_store VALUES ('kill_switch_state', '{state}', 0)")
-        assert found(v19) == []
+        execute(current, f"INSERT OR REPLACE INTO key_value_store VALUES ('kill_switch_state', '{state}', 0)")
+        assert found(current) == []
 
 
 class TestRefused:
@@ -985,7 +995,9 @@ class TestRefused:
         [
             (lambda path: path.touch(), "empty_database"),
             (
-                lambda path: execute(make_file(path, 19), "INSERT INTO schema_version VALUES (20, 1, '')"),
+                lambda path: execute(
+                    make_file(path, LATEST), f"INSERT INTO schema_version VALUES ({LATEST + 1}, 1, '')"
+                ),
                 "code_too_old",
             ),
             (lambda path: execute(path, "CREATE TABLE notes (body TEXT)"), "other_program"),
@@ -1002,11 +1014,11 @@ class TestRefused:
         assert caught.value.reason == reason
 
     @pytest.mark.parametrize("pragma", ["integrity_check", "foreign_key_check", "table_xinfo"])
-    def test_a_locked_file(self, v19: Path, pragma: str) -> None:
+    def test_a_locked_file(self, current: Path, pragma: str) -> None:
         """A lock that another connection holds is a retryable refusal and not a finding."""
         with (
-            closing(SqliteDatabase(v19, timeout=0.05)) as database,
-            closing(sqlite3.connect(v19, isolation_level=None)) as other,
+            closing(SqliteDatabase(current, timeout=0.05)) as database,
+            closing(sqlite3.connect(current, isolation_level=None)) as other,
         ):
 
             def lock(statement: str) -> None:
@@ -1017,7 +1029,7 @@ class TestRefused:
             with pytest.raises(WAIaaSError) as caught:
                 waiaas.check(database)
         assert (caught.value.reason, caught.value.retryable) == ("database_busy", True)
-        assert found(v19) == []
+        assert found(current) == []
 
     def test_another_backend(self) -> None:
         """A database that is not SQLite is refused."""
@@ -1035,21 +1047,18 @@ class TestReport:
     )
     def test_ok_is_the_absence_of_problems(self, findings: list[Finding], ok: bool) -> None:
         """A report is ok unless a finding is a problem."""
-        assert CheckReport(19, 19, findings).ok is ok
+        assert CheckReport(LATEST, LATEST, findings).ok is ok
 
-    def test_to_dict_is_json(self, v19: Path) -> None:
+    def test_to_dict_is_json(self, current: Path) -> None:
         """The report as a dictionary contains everything in plain JSON values."""
         execute(
-            v19, "CREATE TABLE notes (body)", "DELETE FROM session_wallets", "DELETE FROM wallets WHERE rowid = 12"
+            current, "CREATE TABLE notes (body)", "DELETE FROM session_wallets", "DELETE FROM wallets WHERE rowid = 12"
         )
-        report = check(v19)
+        report = check(current)
         without_messages = json.loads(json.dumps(report.to_dict()))
         assert sorted(without_messages) == ["findings", "latest_version", "ok", "version"]
-        assert (without_messages["ok"], without_messages["version"], without_messages["latest_version"]) == (
-            False,
-            19,
-            19,
-        )
+        versions = (without_messages["version"], without_messages["latest_version"])
+        assert (without_messages["ok"], *versions) == (False, LATEST, LATEST)
         assert [(each["severity"], each["kind"], each["where"]) for each in without_messages["findings"]] == [
             ("problem", "foreign_key_violation", "wc_sessions"),
             ("note", "extra_table", "notes"),
@@ -1063,7 +1072,7 @@ class TestReport:
 
     def test_to_dict_returns_copies(self) -> None:
         """Changing the dictionary does not change the report."""
-        report = CheckReport(19, 19, [self.BROKEN])
+        report = CheckReport(LATEST, LATEST, [self.BROKEN])
         without_messages = report.to_dict()
         without_messages["findings"][0]["rows"].append(4)
         without_messages["findings"][0]["details"].clear()
@@ -1073,7 +1082,9 @@ class TestReport:
 
     def test_to_dict_in_korean(self) -> None:
         """Message and hint are in the requested language; the values for programs are the same in each."""
-        english, korean = (CheckReport(19, 19, [self.BROKEN, self.NOTED]).to_dict(lang) for lang in ("en", "ko"))
+        english, korean = (
+            CheckReport(LATEST, LATEST, [self.BROKEN, self.NOTED]).to_dict(lang) for lang in ("en", "ko")
+        )
         broken, noted = korean["findings"]
         assert broken["message"] == (
             "policies 테이블에 외래 키 위반이 있습니다. wallets 테이블에 없는 행을 참조하는 행 수: 1."

@@ -63,7 +63,7 @@ def test_obstacles_of_all_steps_are_listed(tmp_path: Path) -> None:
         assert refused(path) == obstacle
         execute(path, f"DROP {KINDS[obstacle[1]]} {obstacle[1]}")
     with open_to_change(path) as database:
-        assert waiaas.upgrade(database, backup=False).to_version == 19
+        assert waiaas.upgrade(database, backup=False).to_version == waiaas.LATEST_SCHEMA_VERSION
 
 
 def test_a_text_that_a_later_step_would_read_as_a_column_is_listed(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_a_registered_collation_is_not_an_obstacle(tmp_path: Path) -> None:
         database.execute_sql("CREATE INDEX mine_1 ON notification_logs (channel COLLATE mine)")
         database.execute_sql("CREATE INDEX mine_2 ON notification_logs (my_own(channel))")
         assert waiaas.plan(database).obstacles == []
-        assert waiaas.upgrade(database, backup=False).to_version == 19
+        assert waiaas.upgrade(database, backup=False).to_version == waiaas.LATEST_SCHEMA_VERSION
     execute(path, "DROP INDEX mine_1")
     path = make_file(tmp_path / "other.db", 9)
     with open_to_change(path) as database:

@@ -78,7 +78,7 @@ def test_triggers_fire_for_the_rows_that_a_migration_writes(
         f"CREATE TRIGGER mine AFTER {event} ON {table} BEGIN INSERT INTO heard VALUES (new.rowid); END",
     )
     upgrade(path)
-    expected = {18: 1, 13: 1, 5: 12, 2: 12}[version]
+    expected = {18: waiaas.LATEST_SCHEMA_VERSION - 18, 13: 1, 5: 12, 2: 12}[version]
     assert query(path, "SELECT count(DISTINCT row) FROM heard") == [(expected,)]
 
 

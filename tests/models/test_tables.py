@@ -1,4 +1,4 @@
-"""The models against the frozen schema of version 19, read with code of this file; binding; the PostgreSQL DDL.
+"""The models against the frozen schema of the latest version; binding; the PostgreSQL DDL.
 
 Nothing of `waiaas.migrations` is used to read a schema, so that a bug there cannot hide one in the models.
 """
@@ -24,7 +24,8 @@ from support.old_files import HARD_TEXTS, query, schema_of, value_of
 import waiaas
 from waiaas.models import MODELS, AuditLog, Policy, SchemaVersion, Session, SessionWallet, Transaction, Wallet
 
-FROZEN = schema_of(19)
+LATEST = waiaas.LATEST_SCHEMA_VERSION
+FROZEN = schema_of(LATEST)
 TABLES = sorted(FROZEN)
 COLUMNS = [(table, column) for table in TABLES for column in FROZEN[table]["columns"]]
 CLOSED = [(table, column) for table, column in COLUMNS if "one_of" in FROZEN[table]["columns"][column]]
@@ -224,13 +225,13 @@ def test_only_the_audit_log_never_reuses_an_id(sqlite: sqlite3.Connection) -> No
 
 
 def test_a_fresh_file_records_every_version(tmp_path: Path) -> None:
-    """A fresh file's schema_version has one row per version from 1 to 19, dated now, each with its description."""
+    """A fresh file's schema_version has one row per version, dated now, each with its description."""
     started = int(time.time())
     waiaas.connect(tmp_path / "wallets.db").close()
     rows = query(tmp_path / "wallets.db", "SELECT version, applied_at, description FROM schema_version ORDER BY rowid")
-    assert [version for version, _, _ in rows] == list(range(1, 20))
+    assert [version for version, _, _ in rows] == list(range(1, LATEST + 1))
     assert all(isinstance(applied, int) and started <= applied <= time.time() for _, applied, _ in rows)
-    assert len({description for _, _, description in rows if description.strip()}) == 19
+    assert len({description for _, _, description in rows if description.strip()}) == LATEST
 
 
 def test_every_table_has_one_model() -> None:
@@ -629,5 +630,5 @@ class TestPostgreSQL:
 def test_schema_versions_are_read_by_the_model(database: SqliteDatabase) -> None:
     """`SchemaVersion` returns the versions of a file with the time at which each was applied."""
     applied = [row.applied_at for row in SchemaVersion.select().order_by(SchemaVersion.version)]
-    assert len(applied) == 19
+    assert len(applied) == LATEST
     assert all(moment.tzinfo is timezone.utc for moment in applied)

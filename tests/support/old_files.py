@@ -27,7 +27,9 @@ DAEMONS_PRAGMAS = {
     "mmap_size": 268435456,
     "temp_store": 2,
 }
-SHIPPED = (1, 2, 3, 4, 5, *range(8, 20))
+_FROZEN = Path(__file__).parent / "frozen"
+#: The versions that the daemon or this library has released; no file is at version 6 or 7.
+SHIPPED = tuple(sorted(int(path.stem[1:]) for path in _FROZEN.glob("v*.json")))
 HARD_TEXTS = (
     "plain",
     "",
@@ -53,7 +55,7 @@ _ORDER = (
 @cache
 def schema_of(version: int) -> dict[str, dict[str, Any]]:
     """Return the tables of a new installation of a version, parents first."""
-    text = (Path(__file__).parent / "frozen" / f"v{version:02}.json").read_text("utf-8")
+    text = (_FROZEN / f"v{version:02}.json").read_text("utf-8")
     tables = json.loads(text)
     return dict(sorted(tables.items(), key=lambda item: _rank(item[0])))
 

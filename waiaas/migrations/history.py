@@ -1,34 +1,15 @@
 """All schema versions, and the migrations from one to the next.
 
-Nothing else in the package names a version module.
+No version module is named anywhere: a new one is found by its place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Protocol
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol
 
-from waiaas.migrations.versions import (
-    v01_first_schema,
-    v02_evm_networks,
-    v03_wallets,
-    v04_token_registry,
-    v05_settings,
-    v06_transaction_network,
-    v07_wallet_environment,
-    v08_policy_network,
-    v09_sign_only,
-    v10_notification_message,
-    v11_api_keys,
-    v12_x402,
-    v13_amounts_in_usd,
-    v14_kill_switch_states,
-    v15_telegram_users,
-    v16_walletconnect,
-    v17_session_source,
-    v18_owner_approval_method,
-    v19_session_wallets,
-)
+from waiaas.migrations import VERSION_MODULES, versions
 
 if TYPE_CHECKING:
     from waiaas.errors import WAIaaSError
@@ -53,30 +34,15 @@ class Migration(Protocol):
         """Bring the database from the version before to this one, and return the values for the report."""
 
 
-#: The migrations, oldest first. A new version is one more module here.
-MIGRATIONS: tuple[Migration, ...] = (
-    v02_evm_networks,
-    v03_wallets,
-    v04_token_registry,
-    v05_settings,
-    v06_transaction_network,
-    v07_wallet_environment,
-    v08_policy_network,
-    v09_sign_only,
-    v10_notification_message,
-    v11_api_keys,
-    v12_x402,
-    v13_amounts_in_usd,
-    v14_kill_switch_states,
-    v15_telegram_users,
-    v16_walletconnect,
-    v17_session_source,
-    v18_owner_approval_method,
-    v19_session_wallets,
-)
+def _load(version: int) -> Any:
+    return import_module(f"{versions.__name__}.{VERSION_MODULES[version]}")
+
 
 #: The statements that create the tables of version 1.
-FIRST_SCHEMA: tuple[str, ...] = v01_first_schema.FIRST_SCHEMA
+FIRST_SCHEMA: tuple[str, ...] = _load(1).FIRST_SCHEMA
+
+#: The migrations, oldest first: the modules of `versions`.
+MIGRATIONS: tuple[Migration, ...] = tuple(_load(version) for version in VERSION_MODULES if version > 1)
 
 #: What each schema version brought, as `schema_version` records it.
 DESCRIPTIONS: dict[int, str] = {1: "First schema"} | {

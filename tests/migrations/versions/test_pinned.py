@@ -1,7 +1,6 @@
 """A shipped migration never changes.
 
-To add a version: write `waiaas/migrations/versions/vNN_name.py`, add it to `MIGRATIONS` in `history.py`, and pin it
-here with the hash that this test prints (the guide: docs/new-version.rst).
+When a version is released, pin it here with the hash that this test prints (the guide: docs/how-to/new-version.rst).
 """
 
 from __future__ import annotations
