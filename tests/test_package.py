@@ -1,6 +1,6 @@
-"""The wheel and the source distribution are built, installed in new environments, and used there.
+"""The wheel and the source distribution are installed in new environments, and used there.
 
-`tox -e package` runs these tests.
+`tox -e package` builds them into the folder `WAIAAS_DIST` and runs these tests.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import os
 import subprocess
 import sys
 import tarfile
-import venv
 import zipfile
 from pathlib import Path
 
@@ -18,9 +17,10 @@ import pytest
 pytestmark = pytest.mark.package
 
 ROOT = Path(__file__).resolve().parent.parent
-#: Quick tests that need files of every folder of the source distribution.
+#: They need files of every folder of the source distribution.
 SOME_TESTS = ("tests/errors", "tests/schemas", "tests/typing", "tests/test_docs.py", "tests/models")
 GENERATED = {"_build", "__pycache__"}
+UV = (sys.executable, "-m", "uv", "--quiet")
 
 
 def run(*command: str | Path, cwd: Path) -> str:
@@ -34,24 +34,20 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 
 def environment_with(folder: Path, *packages: str) -> Path:
-    """Create a virtual environment with some packages, and return the folder of its programs."""
-    venv.create(folder, with_pip=True)
+    """Create a virtual environment with some packages, and return the folder of its programs.
+
+    By uv, which takes a second where pip takes fifteen.
+    """
+    run(*UV, "venv", "--python", sys.executable, folder, cwd=ROOT)
     programs = folder / ("Scripts" if os.name == "nt" else "bin")
-    run(programs / "python", "-m", "pip", "install", "-q", *packages, cwd=folder)
+    run(*UV, "pip", "install", "--python", programs / "python", *packages, cwd=folder)
     return programs
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with the source distribution, and the wheel built from it."""
-    folder = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "build", "--outdir", folder, ROOT, cwd=folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def wheel(built: Path) -> Path:
-    (wheel,) = built.glob("*.whl")
+def wheel() -> Path:
+    """The wheel that was built from the source distribution."""
+    (wheel,) = Path(os.environ["WAIAAS_DIST"]).glob("*.whl")
     return wheel
 
 
@@ -62,9 +58,9 @@ def with_wheel(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def unpacked(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the source distribution."""
-    (archive,) = built.glob("*.tar.gz")
+    (archive,) = Path(os.environ["WAIAAS_DIST"]).glob("*.tar.gz")
     folder = tmp_path_factory.mktemp("sdist")
     with tarfile.open(archive) as files:
         files.extractall(folder)
@@ -112,6 +108,6 @@ def test_the_source_distribution_contains_everything(unpacked: Path) -> None:
 def test_tests_pass_from_the_source_distribution(unpacked: Path, tmp_path: Path) -> None:
     """The source distribution alone can be installed and tested."""
     programs = environment_with(tmp_path / "environment", f"{unpacked}[test]")
-    output = run(programs / "python", "-m", "pytest", "-q", *SOME_TESTS, cwd=unpacked)
+    output = run(programs / "python", "-m", "pytest", "-q", "-n", "auto", "-m", "not slow", *SOME_TESTS, cwd=unpacked)
     assert " passed" in output
     assert " failed" not in output
