@@ -91,6 +91,16 @@ def test_a_commit_whose_folder_cannot_be_synced(commands: Commands, tmp_path: Pa
     assert (1, True) not in found
 
 
+@pytest.mark.parametrize("name", ["connect 18 journal", "connect nothing"])
+def test_reads_after_the_commit(name: str, commands: Commands, tmp_path: Path) -> None:
+    """If nothing can be read any more after the commit, `connect` warns: the file is upgraded, or created."""
+    trial = Trial(SCENARIOS[name], tmp_path, commands)
+    count = trial.count("read", "*")
+    runs = [trial.run(Failure(("read",), "*", number, is_lasting=True)) for number in range(count - 5, count + 1)]
+    assert [wrong for _, wrong in runs if wrong] == []
+    assert 0 in {ended.code for ended, _ in runs}
+
+
 def test_a_commit_whose_log_cannot_be_synced(commands: Commands, tmp_path: Path) -> None:
     """A commit that failed when the log was synced does not reappear when another program recovers the log."""
     trial = Trial(SCENARIOS["upgrade 18 log no backup"], tmp_path, commands)

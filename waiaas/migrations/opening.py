@@ -59,6 +59,7 @@ _SAFE_WITH_A_JOURNAL = {"synchronous": 3}
 # A bad sector of a memory-mapped file ends the process with SIGBUS (https://www.sqlite.org/mmap.html). So a file is
 # only mapped to serve requests, which it makes faster, and not while it is changed or inspected.
 _WHILE_CHANGED = {**_PRAGMAS, "mmap_size": 0}
+_OF_REQUESTS = {"mmap_size", *_SAFE_WITH_A_JOURNAL}
 
 # https://www.sqlite.org/security.html: the file's own definitions may only use functions without side effects, and
 # each page is checked when it is read.
@@ -363,14 +364,10 @@ def _inspect(file: DatabaseFile, busy_timeout: float, reporter: ProgressReporter
 
 
 def _prepared(database: WaiaasDatabase, create_or_upgrade: Callable[[WaiaasDatabase], UpgradeReport | None]) -> Opened:
-    """Bring a database to the latest version, and set the PRAGMAs of its later connections."""
+    """Bring a database to the latest version, with the PRAGMAs of its later connections; close it after an error."""
     try:
         with translate_errors(database):
             report = create_or_upgrade(database)
-            database.pragma("mmap_size", _PRAGMAS["mmap_size"], permanent=True)
-            if database.pragma("journal_mode") not in ("wal", "memory"):
-                for name, value in _SAFE_WITH_A_JOURNAL.items():
-                    database.pragma(name, value, permanent=True)
     except BaseException:
         database.close()
         raise
@@ -407,7 +404,24 @@ def _create_or_upgrade(
             raise
         # The file is created or upgraded, and that is committed.
         database.warn(_warning("journal_mode_kept", file_of(database), error))
+    try:
+        with translate_errors(database):
+            _use_settings_of_requests(database)
+    except WAIaaSError as error:
+        if version == LATEST_SCHEMA_VERSION:
+            raise
+        details = {"settings": ", ".join(sorted(_OF_REQUESTS)), "cause": error.message.rstrip(".")}
+        database.warn(refusal("settings_not_restored", path=file_of(database), **details))
     return report
+
+
+def _use_settings_of_requests(database: WaiaasDatabase) -> None:
+    """Set the PRAGMAs with which requests are served: the strict ones until the mode of the journal is known."""
+    for name, value in _SAFE_WITH_A_JOURNAL.items():
+        database.pragma(name, value, permanent=True)
+    has_log = database.pragma("journal_mode") in ("wal", "memory")
+    for name in _OF_REQUESTS if has_log else _OF_REQUESTS - _SAFE_WITH_A_JOURNAL.keys():
+        database.pragma(name, _PRAGMAS[name], permanent=True)
 
 
 def _upgrade_pending(path: str, version: int) -> WAIaaSError:
