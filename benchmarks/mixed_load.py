@@ -1,10 +1,11 @@
 """Eight threads on one file that mix the calls of requests and every change.
 
-    python benchmarks/run.py --only mixed_load --seconds 60
+    python benchmarks/run.py --only mixed_load
 
-Prints the throughput, and the duration of each operation (median and 99th percentile). A refusal that the rules
-require (a wallet that is already linked, a token that another thread has just renewed) is counted separately; anything
-else is an error, and there must be none. At the end `waiaas.check` checks the file.
+Version 0.1.0 gets the same load. Measures the throughput, and the duration of each operation (median and 99th
+percentile). A refusal that the rules require (a wallet that is already linked, a token that another thread has just
+renewed) is counted separately; anything else is an error, and there must be none. At the end `waiaas.check` checks the
+file.
 """
 
 from __future__ import annotations
@@ -21,13 +22,19 @@ from pathlib import Path
 from typing import Any
 
 from issued_sessions import Issued, make_issued_file
-from measure import machine, remove
+from measure import in_a_tree, machine, remove
 from session_files import START
 
 import waiaas
 from waiaas.services import SessionService, SessionWalletService
 
 THREADS = 8
+_ROOT = Path(__file__).resolve().parent.parent
+# Version 0.1.0 has this benchmark, too, with the same mix.
+_RUN = """\
+import mixed_load, pathlib
+print(json.dumps(mixed_load.run(int(sys.argv[1]), float(sys.argv[2]), pathlib.Path(sys.argv[3]))))
+"""
 #: The share of each operation, in percent.
 MIX = {
     "authenticate": 38,
@@ -105,6 +112,21 @@ class Worker(threading.Thread):
             "revoke": lambda: self._sessions.revoke(some.session, actor="admin"),
         }
         return jobs[operation]
+
+
+def compare(sessions: int, seconds: float, folder: Path, before: Path | None) -> dict[str, Any]:
+    """Put the load on version 0.1.0 and on this one, each in its own process."""
+    trees = {"before": before, "waiaas": _ROOT} if before else {"waiaas": _ROOT}
+    sides = {name: in_a_tree(tree, _RUN, sessions, seconds, folder) for name, tree in trees.items()}
+    result = {"machine": machine(), "sides": sides}
+    if before:
+        ours, theirs = (_seconds_per_call(sides[name]) for name in ("waiaas", "before"))
+        result["ratio"] = ours / theirs
+    return result
+
+
+def _seconds_per_call(side: dict[str, Any]) -> float:
+    return float(side["seconds"] / sum(each["calls"] for each in side["operations"].values()))
 
 
 def run(sessions: int, seconds: float, folder: Path) -> dict[str, Any]:

@@ -1,22 +1,31 @@
-"""How long writers wait while `prune` removes ended sessions: `python benchmarks/prune.py [SESSIONS [WRITERS]]`.
+"""How long writers wait while `prune` removes ended sessions.
+
+    python benchmarks/run.py --only prune
 
 Each writer is a process that creates sessions as fast as it can, first alone, then while one more process prunes.
 """
 
 from __future__ import annotations
 
-import json
 import multiprocessing
-import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+from measure import machine
+
 import waiaas
 from waiaas.models import Session, SessionWallet
 
-_ALONE_SECONDS = 20
+WRITERS = 4
+
+
+def run(sessions: int, seconds: float, folder: Path) -> dict[str, Any]:
+    """Let the writers work alone for this number of seconds, and then while so many sessions are pruned."""
+    path = folder / "wallets.db"
+    wallet = make_file(path, sessions)
+    alone, pruning = (measure(path, wallet, WRITERS, seconds) for seconds in (seconds, None))
+    return {"machine": machine(), "sessions": sessions, "writers": WRITERS, "alone": alone, "pruning": pruning}
 
 
 def make_file(path: Path, ended: int) -> str:
@@ -56,8 +65,8 @@ def write(path: Path, wallet: str, start: Any, is_over: Any, waits: Any) -> None
     waits.put(taken)
 
 
-def measure(path: Path, wallet: str, writers: int, prune: bool) -> dict[str, Any]:
-    """Let writers work for some seconds, or while the file is pruned."""
+def measure(path: Path, wallet: str, writers: int, alone: float | None) -> dict[str, Any]:
+    """Let writers work alone for some seconds, or while the file is pruned."""
     context = multiprocessing.get_context("spawn")
     start, is_over, waits = context.Barrier(writers + 1), context.Event(), context.Queue()
     processes = [context.Process(target=write, args=(path, wallet, start, is_over, waits)) for _ in range(writers)]
@@ -65,11 +74,11 @@ def measure(path: Path, wallet: str, writers: int, prune: bool) -> dict[str, Any
         process.start()
     start.wait()
     started, removed = time.perf_counter(), 0
-    if prune:
+    if alone is None:
         with waiaas.connect(path, busy_timeout=60) as database:
             removed = database.prune(session_days=30, actor="admin").sessions
     else:
-        time.sleep(_ALONE_SECONDS)
+        time.sleep(alone)
     seconds = time.perf_counter() - started
     is_over.set()
     taken = sorted(wait for _ in processes for wait in waits.get())
@@ -83,16 +92,3 @@ def measure(path: Path, wallet: str, writers: int, prune: bool) -> dict[str, Any
         "p99_ms": round(1000 * taken[len(taken) * 99 // 100], 1),
         "longest_ms": round(1000 * taken[-1], 1),
     }
-
-
-def main() -> None:
-    ended, writers = [*map(int, sys.argv[1:3]), *(100_000, 4)[len(sys.argv) - 1 :]][:2]
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "wallets.db"
-        wallet = make_file(path, ended)
-        for prune in (False, True):
-            print(json.dumps({"prune": prune, **measure(path, wallet, writers, prune)}))
-
-
-if __name__ == "__main__":
-    main()

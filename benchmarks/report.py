@@ -3,76 +3,64 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import fidelity_tools
+import figures
 import migration_tools
+import plots
+from measure import describe
 
-DOCS = Path(__file__).resolve().parent.parent / "docs" / "benchmarks"
-#: The tools of the plot; the others differ from these in one setting.
-PLOTTED = ("plain-whole", "waiaas", "waiaas-backup", "playhouse", "alembic", "django", "sqlite-utils")
-_COLOURS = {
-    "plain-whole": "#555555",
-    "waiaas": "#c2410c",
-    "waiaas-backup": "#fb923c",
-    "playhouse": "#2563eb",
-    "alembic": "#16a34a",
-    "django": "#7c3aed",
-    "sqlite-utils": "#db2777",
-    "sqlite3": "#555555",
-    "peewee": "#2563eb",
-    "sqlalchemy": "#16a34a",
-}
-# Good results are less prominent than bad ones, which also makes the table narrow enough for a page.
-_MARKS = {"keeps": "✓", "refuses": "○"}
-_CONTENDERS = {
-    "sqlite3": "plain sqlite3",
-    "waiaas": "**waiaas**",
-    "peewee": "Peewee",
-    "sqlalchemy": "SQLAlchemy",
-}
+# A sign for each verdict makes the table narrow enough for a phone.
+_MARKS = {"keeps": "✓", "refuses": "○", "loses": "−", "corrupts": "✗", "breaks": "‼"}
+_SIDES = {"sqlite3": "plain sqlite3", "waiaas": "waiaas", "peewee": "Peewee", "sqlalchemy": "SQLAlchemy"}
 
 
-def write(results: Path) -> None:
+def write(results: Path, page: Path) -> None:
     """Write the files that the page includes, for every existing result."""
-    DOCS.mkdir(exist_ok=True)
-    makers = {
-        "migration": _migration,
-        "fidelity": _fidelity,
-        "startup": _startup,
-        "hot_path": _hot_path,
-        "writes": _writes,
-        "mixed_load": _mixed_load,
-        "moving": _moving,
-    }
-    for name, make in makers.items():
+    page.mkdir(parents=True, exist_ok=True)
+    _write(page / "figures.inc", "benchmarks/results", _figures(results))
+    for name, make in _PARTS.items():
         file = results / f"{name}.json"
         if file.exists():
             result = json.loads(file.read_text("utf-8"))
-            text = "\n\n".join([*make(result), _machine(result["machine"])])
-            _write(
-                f"{name}.inc", f".. Written by benchmarks/report.py from benchmarks/results/{name}.json.\n\n{text}\n"
-            )
+            parts = [*make(result), f"*{describe(result['machine'])}*"]
+            _write(page / f"{name}.inc", f"benchmarks/results/{name}.json", "\n\n".join(parts))
+            if name in plots.PLOTS:
+                plots.PLOTS[name](result, page / f"{name}.svg")
+            if name == "fidelity":
+                _write(page / "fidelity_details.inc", f"benchmarks/results/{name}.json", _particulars(result["cases"]))
 
 
-def _write(name: str, text: str) -> None:
-    (DOCS / name).write_text(text, "utf-8")
+def _write(file: Path, source: str, text: str) -> None:
+    file.write_text(f".. Written by benchmarks/report.py from {source}.\n\n{text}\n", "utf-8")
 
 
-def _machine(machine: dict[str, Any]) -> str:
-    packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
-    return (
-        f"*{machine['processors']} processors ({machine['model']}), {machine['memory_gb']} GB of memory,"
-        f" {machine['system']}; Python {machine['python']}, SQLite {machine['sqlite']}, {packages}.*"
-    )
+def _figures(results: Path) -> str:
+    rows = [
+        [
+            figure.title,
+            figure.unit,
+            "" if figure.at_most is None else f"{figure.at_most:g}",
+            f"**{value:.3g}**" if figure.at_most is not None and value > figure.at_most else f"{value:.3g}",
+        ]
+        for figure, value in figures.read(results).items()
+    ]
+    return _table(["What", "Unit", "At most", "Measured"], rows)
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]], widths: str = "auto") -> str:
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]], style: str = "figures") -> str:
     """Return a table in reStructuredText; the first column names the row."""
-    lines = [".. list-table::", "   :header-rows: 1", "   :stub-columns: 1", f"   :widths: {widths}", ""]
+    lines = [
+        ".. list-table::",
+        f"   :class: {style}",
+        "   :header-rows: 1",
+        "   :stub-columns: 1",
+        "   :widths: auto",
+        "",
+    ]
     for row in (header, *rows):
         lines += [f"   {'* -' if number == 0 else '  -'} {cell}".rstrip() for number, cell in enumerate(row)]
     return "\n".join(lines)
@@ -91,7 +79,6 @@ def _migration(result: dict[str, Any]) -> list[str]:
     wrong = [
         f"- {migration_tools.TOOLS[tool].title}: {'; '.join(wrongs)}." for tool, wrongs in faults.items() if wrongs
     ]
-    _plot_migration(sizes)
     return [
         "Seconds, and in brackets the ratio:",
         _table([*header, "Right?"], seconds),
@@ -115,15 +102,12 @@ def _processor(run: dict[str, float] | None) -> str:
 def _fidelity(result: dict[str, Any]) -> list[str]:
     tools = list(next(iter(result["cases"].values())))
     titles = [fidelity_tools.TOOLS[tool].title for tool in tools]
-    rows = [
-        [case, *(_MARKS.get(verdicts[tool][0], verdicts[tool][0]) for tool in tools)]
-        for case, verdicts in result["cases"].items()
-    ]
+    rows = [[case, *(_MARKS[verdicts[tool][0]] for tool in tools)] for case, verdicts in result["cases"].items()]
     counts = {
         word: [sum(verdicts[tool][0] == word for verdicts in result["cases"].values()) for tool in tools]
-        for word in ("keeps", "refuses", "loses", "corrupts", "breaks")
+        for word in _MARKS
     }
-    totals = [[f"{word} {_MARKS.get(word, '')}", *map(str, numbers)] for word, numbers in counts.items()]
+    totals = [[f"{word} {_MARKS[word]}", *map(str, numbers)] for word, numbers in counts.items()]
     kills = [
         [
             title,
@@ -132,11 +116,10 @@ def _fidelity(result: dict[str, Any]) -> list[str]:
         ]
         for tool, title in zip(tools, titles, strict=True)
     ]
-    _write("fidelity_details.inc", _particulars(result["cases"]))
     return [
-        _table(["", *titles], rows),
+        _table(["", *titles], rows, "verdicts"),
         "In all:",
-        _table(["", *titles], totals),
+        _table(["", *titles], totals, "verdicts"),
         ".. _killed-half-way:\n\n.. rubric:: Killed half-way",
         "Each tool was killed before each of its statements in turn, on a table with two indexes and a child with"
         " rows. How often the file was as before, done, or in between, and what was wrong with it then:",
@@ -192,14 +175,9 @@ def _startup(result: dict[str, Any]) -> list[str]:
 
 def _hot_path(result: dict[str, Any]) -> list[str]:
     operations = result["operations"]
-    contenders = list(next(iter(operations.values())))
-    header = ["", *(f"{_CONTENDERS[name].strip('*')} (µs)" for name in contenders), "Ratio to plain"]
+    sides = list(next(iter(operations.values())))
     rows = [
-        [
-            operation,
-            *(f"{measured[name]['microseconds']:.0f}" for name in contenders),
-            " / ".join(f"{measured[name]['ratio']:.2f}" for name in contenders[1:]),
-        ]
+        [operation, *(f"{measured[name]['microseconds']:.0f} ({measured[name]['ratio']:.2f})" for name in sides)]
         for operation, measured in operations.items()
     ]
     load = result["load"]
@@ -210,9 +188,9 @@ def _hot_path(result: dict[str, Any]) -> list[str]:
     )
     scans = "No statement of the library reads a table without an index (``EXPLAIN QUERY PLAN``)."
     found = "Statements that read a table without an index: " + "; ".join(map(_literal, result["scans"]))
-    _plot_hot_path(operations)
     return [
-        _table(header, rows),
+        "Microseconds, and in brackets the ratio to plain ``sqlite3``:",
+        _table(["", *(_SIDES[name] for name in sides)], rows),
         ".. image:: benchmarks/hot_path.svg\n   :alt: Microseconds by operation",
         loading,
         found if result["scans"] else scans,
@@ -244,80 +222,108 @@ def _moving(result: dict[str, Any]) -> list[str]:
 
 
 def _mixed_load(result: dict[str, Any]) -> list[str]:
-    calls = sum(measured["calls"] for measured in result["operations"].values())
+    sides = result["sides"]
+    rows = [
+        [f"``{operation}``", *(_times(side["operations"][operation]) for side in sides.values())]
+        for operation in sides["waiaas"]["operations"]
+    ]
+    rows.append(["calls per second", *(f"{_calls(side) / side['seconds']:,.0f}" for side in sides.values())])
+    titles = {"before": "0.1.0 (ms)", "waiaas": "waiaas (ms)"}
+    ours = sides["waiaas"]
+    refusals = ", ".join(f"{what} {times:,}" for what, times in sorted(ours["refusals"].items()))
+    errors = "; ".join(f"{what} ({times:,})" for what, times in ours["errors"].items()) or "none"
+    broken = ours["check"] or ours["sessions_without_one_default"]
+    return [
+        f"{ours['threads']} threads for {ours['seconds']:.0f} seconds, {ours['sessions']:,} sessions at the start."
+        " Of each operation: median, 99 of 100 within, longest.",
+        _table(["", *(titles[name] for name in sides)], rows),
+        f"Errors: {errors}. Refusals that the rules demand: {refusals}. ``waiaas.check`` found"
+        f" {'a problem' if broken else 'nothing'} afterwards.",
+    ]
+
+
+def _times(measured: dict[str, float]) -> str:
+    return ", ".join(f"{1000 * measured[which]:.2f}" for which in ("p50", "p99", "longest"))
+
+
+def _calls(side: dict[str, Any]) -> int:
+    return sum(measured["calls"] for measured in side["operations"].values())
+
+
+def _upgrade_from_1(result: dict[str, Any]) -> list[str]:
+    titles = {"before": "0.1.0", "waiaas": "waiaas"}
+    rows = [
+        [titles[name], f"{side['seconds']:.2f}", f"{side['processor']:.2f}", f"{side['anonymous']:.0f}"]
+        for name, side in result["sides"].items()
+    ]
+    slowest = sorted(result["steps"], key=lambda step: -step[1])[:5]
+    steps = [[str(version), f"{seconds:.2f}", f"{rows:,}"] for version, seconds, rows, _ in slowest]
+    return [
+        f"{result['sessions']:,} sessions and three times as many transactions, {result['megabytes']:.0f} MB."
+        + (f" Ratio: {result['ratio']:.2f}." if "ratio" in result else ""),
+        _table(["", "Seconds", "Processor (s)", "Memory (MB)"], rows),
+        "The slowest versions:",
+        _table(["Version", "Seconds", "Rows written"], steps),
+    ]
+
+
+def _django_sessions(result: dict[str, Any]) -> list[str]:
+    rows = [
+        [engine, f"{found['django']:.0f}", f"{found['waiaas']:.0f}", f"{found['ratio']:.2f}"]
+        for engine, found in result["engines"].items()
+    ]
+    return [_table(["", "Django session (µs)", "``authorize`` (µs)", "Ratio"], rows)]
+
+
+def _prune(result: dict[str, Any]) -> list[str]:
+    titles = {"alone": "alone", "pruning": "during ``prune``"}
     rows = [
         [
-            f"``{operation}``",
-            f"{measured['calls']:,}",
-            *(f"{1000 * measured[which]:.2f}" for which in ("p50", "p99", "longest")),
+            titles[name],
+            f"{found['changes'] / found['seconds']:,.0f}",
+            *(f"{found[which]:.1f}" for which in ("median_ms", "p99_ms", "longest_ms")),
         ]
-        for operation, measured in result["operations"].items()
+        for name, found in ((name, result[name]) for name in titles)
     ]
-    refusals = ", ".join(f"{what} {times:,}" for what, times in sorted(result["refusals"].items()))
-    errors = "; ".join(f"{what} ({times:,})" for what, times in result["errors"].items()) or "none"
-    broken = result["check"] or result["sessions_without_one_default"]
-    after = "found a problem" if broken else "found nothing"
+    header = ["", "Changes per second", "Median (ms)", "99 of 100 within (ms)", "Longest (ms)"]
+    removed, seconds = result["pruning"]["removed"], result["pruning"]["seconds"]
     return [
-        f"{result['threads']} threads, {result['seconds']:.0f} seconds, {result['sessions']:,} sessions at the start:"
-        f" {calls:,} calls, {calls / result['seconds']:,.0f} a second.",
-        _table(["", "Calls", "Median (ms)", "99 of 100 within (ms)", "Longest (ms)"], rows),
-        f"Errors: {errors}. Refusals that the rules demand: {refusals}. ``waiaas.check`` {after} afterwards.",
+        f"{result['writers']} processes write. ``prune`` removed {removed:,} sessions in {seconds:.1f} s.",
+        _table(header, rows),
     ]
 
 
-def _plot_migration(sizes: list[dict[str, Any]]) -> None:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
-    axes = figure.add_subplot()
-    counts = [size["sessions"] for size in sizes]
-    for tool in PLOTTED:
-        if tool not in sizes[-1]["tools"]:
-            continue
-        right = not sizes[-1]["tools"][tool]["faults"]
-        axes.plot(
-            counts,
-            [size["tools"][tool]["seconds"] for size in sizes],
-            marker="o" if right else "x",
-            linestyle="-" if right else ":",
-            color=_COLOURS[tool],
-            label=_plain(migration_tools.TOOLS[tool].title) + ("" if right else " (result not right)"),
-        )
-    axes.set(xscale="log", yscale="log", xlabel="sessions (2.5 times as many transactions)", ylabel="seconds")
-    axes.grid(True, which="major", alpha=0.3)
-    axes.legend(fontsize=8)
-    _save(figure, "migration.svg")
+def _http_load(result: dict[str, Any]) -> list[str]:
+    rows = [
+        [
+            name,
+            f"{found['requests_per_second']:,}",
+            *(", ".join(f"{found[kind][part]:.0f}" for part in ("p50", "p99", "p100")) for kind in _KINDS),
+            f"{sum(found['errors'].values())}",
+            f"{found['most_open_connections']}",
+        ]
+        for name, found in result["runs"].items()
+    ]
+    some = next(iter(result["runs"].values()))
+    return [
+        f"{some['clients']} clients for {some['seconds']:.0f} seconds. Times: median, 99 of 100 within, longest.",
+        _table(["", "Requests per second", "Reads (ms)", "Writes (ms)", "Errors", "Connections"], rows),
+    ]
 
 
-def _plot_hot_path(operations: dict[str, Any]) -> None:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 3.5), layout="constrained")
-    axes = figure.add_subplot()
-    contenders = list(next(iter(operations.values())))
-    height = 0.8 / len(contenders)
-    for number, name in enumerate(contenders):
-        places = [place + number * height for place in range(len(operations))]
-        values = [measured[name]["microseconds"] for measured in operations.values()]
-        axes.barh(places, values, height, color=_COLOURS[name], label=_plain(_CONTENDERS[name]))
-    axes.set_yticks([place + 0.4 - height / 2 for place in range(len(operations))], list(operations))
-    axes.invert_yaxis()
-    axes.set(xscale="log", xlabel="microseconds a call")
-    axes.legend(fontsize=8)
-    _save(figure, "hot_path.svg")
+_KINDS = ("read_ms", "write_ms")
 
 
-def _plain(title: str) -> str:
-    return title.replace("*", "").replace("`", "")
-
-
-def _save(figure: Any, name: str) -> None:
-    import matplotlib
-
-    # Text stays text, and the same figures give the same file.
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "waiaas"}):
-        figure.savefig(DOCS / name, metadata={"Date": None})
-
-
-if __name__ == "__main__":
-    write(Path(sys.argv[1]))
+_PARTS: dict[str, Callable[[dict[str, Any]], list[str]]] = {
+    "migration": _migration,
+    "upgrade_from_1": _upgrade_from_1,
+    "fidelity": _fidelity,
+    "startup": _startup,
+    "hot_path": _hot_path,
+    "django_sessions": _django_sessions,
+    "writes": _writes,
+    "mixed_load": _mixed_load,
+    "prune": _prune,
+    "http_load": _http_load,
+    "moving": _moving,
+}
