@@ -11,7 +11,15 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from waiaas.ddl.connection import read
 from waiaas.ddl.operation import operation
-from waiaas.ddl.schema import ForeignKey, Table, describe, describe_table, renamed_parents, table_names
+from waiaas.ddl.schema import (
+    ForeignKey,
+    Table,
+    describe,
+    describe_table,
+    has_dangling_key,
+    renamed_parents,
+    table_names,
+)
 from waiaas.ddl.sql import fold, quote
 from waiaas.ddl.tables import TableOperations
 from waiaas.errors import WAIaaSError, refusal
@@ -38,6 +46,8 @@ class ForeignKeyOperations(TableOperations):
         for misdirected in self.misdirected_foreign_keys(table, expected or {}):
             raise misdirected
         parent = self.table(table)
+        if not has_dangling_key(self.database):
+            return
         everything = describe(self.database)
         tables = [each for each in everything.values() if not each.is_virtual]
         for child in tables:

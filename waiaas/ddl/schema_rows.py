@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from peewee import SqliteDatabase
@@ -104,6 +105,8 @@ def _text(column: str, storage: object, value: object, encoding: str) -> str | N
     return text
 
 
+# The rows are checked again under the lock, where most texts are the same.
+@lru_cache(maxsize=512)
 def _refuse_other_text(kind: str, name: str, table: str, sql: str) -> None:
     """Refuse a text that does not define the object whose name is in the row."""
     where = f"the row of {kind} {name}"
