@@ -10,6 +10,7 @@ import peewee
 import pytest
 from support.postgresql_server import Databases
 
+import waiaas
 from waiaas import WAIaaSError
 from waiaas.backends.postgresql import PostgresqlDatabase, open_database
 from waiaas.migrations.history import DESCRIPTIONS
@@ -17,16 +18,17 @@ from waiaas.migrations.postgresql import create_or_upgrade, plan, read_version
 from waiaas.migrations.version import status
 from waiaas.models.postgresql import statements, tables
 
-FROZEN = Path(__file__).parents[1] / "support" / "frozen" / "postgresql_v19.sql"
+LATEST = waiaas.LATEST_SCHEMA_VERSION
+FROZEN = Path(__file__).parents[1] / "support" / "frozen"
 
 
-class Version20:
-    VERSION, DESCRIPTION = 20, "Wallets have a label"
-    POSTGRESQL = ('ALTER TABLE wallets ADD COLUMN label text COLLATE "C"', "UPDATE wallets SET label = name")
+class NextVersion:
+    VERSION, DESCRIPTION = LATEST + 1, "Wallets have a remark"
+    POSTGRESQL = ('ALTER TABLE wallets ADD COLUMN remark text COLLATE "C"', "UPDATE wallets SET remark = name")
 
 
-class BrokenVersion20(Version20):
-    POSTGRESQL = (*Version20.POSTGRESQL, "SELECT 1 / 0")
+class BrokenNextVersion(NextVersion):
+    POSTGRESQL = (*NextVersion.POSTGRESQL, "SELECT 1 / 0")
 
 
 def catalog(database: PostgresqlDatabase) -> list[tuple[object, ...]]:
@@ -46,17 +48,17 @@ def catalog(database: PostgresqlDatabase) -> list[tuple[object, ...]]:
     ]
 
 
-def test_the_statements_of_version_19_are_these() -> None:
-    """A change of the models does not change the PostgreSQL statements of version 19."""
-    assert ";\n".join(statements()) + ";\n" == FROZEN.read_text("utf-8")
+def test_the_statements_of_the_latest_version_are_these() -> None:
+    """A change of the models does not change the PostgreSQL statements of a version."""
+    assert ";\n".join(statements()) + ";\n" == (FROZEN / f"postgresql_v{LATEST}.sql").read_text("utf-8")
 
 
-def test_an_empty_database_gets_the_tables_and_19_versions(databases: Databases) -> None:
+def test_an_empty_database_gets_the_tables_and_all_versions(databases: Databases) -> None:
     with databases.new(empty=True) as url:
         database = open_database(url)
         assert status(database).action == "migrate"
         report = create_or_upgrade(database, clock=lambda: 1_800_000_000.9)
-        assert (report.from_version, report.to_version, report.applied) == (19, 19, [])
+        assert (report.from_version, report.to_version, report.applied) == (LATEST, LATEST, [])
         rows = database.execute_sql(
             "SELECT version, applied_at, description FROM schema_version ORDER BY 1"
         ).fetchall()
@@ -72,29 +74,29 @@ def test_many_processes_create_one_schema(databases: Databases) -> None:
     with databases.new(empty=True) as url, ThreadPoolExecutor(8) as pool:
         opened = [open_database(url, pool_size=1) for _ in range(8)]
         reports = list(pool.map(create_or_upgrade, opened))
-        assert {report.to_version for report in reports} == {19}
-        assert opened[0].fetch_latest("SELECT count(*) FROM schema_version") == (19,)
+        assert {report.to_version for report in reports} == {LATEST}
+        assert opened[0].fetch_latest("SELECT count(*) FROM schema_version") == (LATEST,)
         for database in opened:
             database.close_all()
 
 
 def test_an_older_database_is_upgraded_once(postgresql: PostgresqlDatabase) -> None:
-    """Version 20 runs its statements and records itself; a second call finds nothing to do."""
+    """The next version runs its statements and records itself; a second call finds nothing to do."""
     postgresql.execute_sql(
         "INSERT INTO wallets VALUES ('w', 'n', 'solana', 'mainnet', NULL, 'k', 'ACTIVE', NULL, 0, 1, 1)"
     )
-    report = create_or_upgrade(postgresql, migrations=[Version20])
-    assert (report.from_version, report.applied) == (19, [20])
-    assert postgresql.execute_sql("SELECT label FROM wallets").fetchone() == ("n",)
-    assert create_or_upgrade(postgresql, migrations=[Version20]).applied == []
-    assert read_version(postgresql, latest=20) == 20
+    report = create_or_upgrade(postgresql, migrations=[NextVersion])
+    assert (report.from_version, report.applied) == (LATEST, [LATEST + 1])
+    assert postgresql.execute_sql("SELECT remark FROM wallets").fetchone() == ("n",)
+    assert create_or_upgrade(postgresql, migrations=[NextVersion]).applied == []
+    assert read_version(postgresql, latest=LATEST + 1) == LATEST + 1
 
 
 def test_an_upgraded_database_equals_a_new_one(databases: Databases) -> None:
-    """From version 19 as it was, the statements of all later versions lead to the tables that are created today."""
+    """From version 19, the statements of all later versions lead to the tables of a new database."""
     with databases.new() as new_url, databases.new(empty=True) as old_url:
         new, old = open_database(new_url), open_database(old_url)
-        for statement in FROZEN.read_text("utf-8").split(";\n")[:-1]:
+        for statement in (FROZEN / "postgresql_v19.sql").read_text("utf-8").split(";\n")[:-1]:
             old.execute_sql(statement)
         old.execute_sql("INSERT INTO schema_version VALUES (19, 1, '')")
         create_or_upgrade(old)
@@ -108,10 +110,10 @@ def test_an_upgrade_is_all_or_nothing(postgresql: PostgresqlDatabase) -> None:
     """If a statement fails, the database keeps its old version and its old tables."""
     before = catalog(postgresql)
     with pytest.raises(WAIaaSError) as caught:
-        create_or_upgrade(postgresql, migrations=[BrokenVersion20])
+        create_or_upgrade(postgresql, migrations=[BrokenNextVersion])
     assert caught.value.reason == "server_error"
     assert catalog(postgresql) == before
-    assert read_version(postgresql) == 19
+    assert read_version(postgresql) == LATEST
 
 
 def test_unusable_databases_are_refused(databases: Databases) -> None:
@@ -128,7 +130,7 @@ def test_unusable_databases_are_refused(databases: Databases) -> None:
             database.close_all()
             return caught.value.reason
 
-    assert reason("INSERT INTO schema_version VALUES (20, 1, 'later')") == "code_too_old"
+    assert reason(f"INSERT INTO schema_version VALUES ({LATEST + 1}, 1, 'later')") == "code_too_old"
     assert reason("DROP TABLE schema_version") == "schema_version_missing"
     assert reason("DELETE FROM schema_version") == "schema_version_empty"
     assert reason("CREATE TABLE sessions (id int)") == "other_program"
@@ -154,8 +156,8 @@ def test_a_database_that_is_left_unchanged(databases: Databases, postgresql: Pos
             call()
         return caught.value.reason
 
-    assert reason(lambda: create_or_upgrade(postgresql, upgrade=False, migrations=[Version20])) == "upgrade_pending"
-    assert read_version(postgresql) == 19
+    assert reason(lambda: create_or_upgrade(postgresql, upgrade=False, migrations=[NextVersion])) == "upgrade_pending"
+    assert read_version(postgresql) == LATEST
     with databases.new(empty=True) as url:
         empty = open_database(url)
         assert reason(lambda: plan(empty)) == "empty_database"
