@@ -1,6 +1,6 @@
 """Directives whose text comes from the library itself, so that the reference cannot say anything else.
 
-Each writes reStructuredText, which Sphinx then reads as if it stood on the page.
+Each writes reStructuredText, which Sphinx then reads as part of the page.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ def _codes(lang: str) -> Iterator[str]:
         yield from _heading(domain, "~")
         for row in rows:
             yield from _entry("error-code", row.code, lang, _facts(row, lang))
-            yield from _told(*texts_in(lang).codes[row.code], lang)
+            yield from _message(*texts_in(lang).codes[row.code], lang)
 
 
 def _facts(row: ErrorCode, lang: str) -> str:
-    return f"HTTP {row.http_status}" + (f", {_WORDS[lang]['retry']}" if row.retryable else "")
+    return f"*HTTP {row.http_status}" + (f", {_WORDS[lang]['retry']}*" if row.retryable else "*")
 
 
 class Refusals(SphinxDirective):
@@ -64,9 +64,9 @@ class Refusals(SphinxDirective):
 
 def _reasons(lang: str) -> Iterator[str]:
     for name, reason in REASONS.items():
-        retry = f", {_WORDS[lang]['retry']}" if reason.retryable else ""
+        retry = f", *{_WORDS[lang]['retry']}*" if reason.retryable else ""
         yield from _entry("refusal", name, lang, f"``{reason.code}``{retry}")
-        yield from _told(*texts_in(lang).reasons[name], lang)
+        yield from _message(*texts_in(lang).reasons[name], lang)
 
 
 class Findings(SphinxDirective):
@@ -81,11 +81,11 @@ class Findings(SphinxDirective):
 def _findings(lang: str) -> Iterator[str]:
     for kind, (message, hint) in texts_in(lang).findings.items():
         yield from _entry("finding", kind, lang, "")
-        yield from _told(message, hint, lang)
+        yield from _message(message, hint, lang)
 
 
 class FieldMessages(SphinxDirective):
-    """`.. field-messages::`: what is said of the fields of a request, in English and in Korean."""
+    """`.. field-messages::`: the messages about the fields of a request, in English and in Korean."""
 
     def run(self) -> list[nodes.Node]:
         pairs = zip(*(texts_in(lang).fields.values() for lang in ("en", "ko")), strict=True)
@@ -98,15 +98,15 @@ def _entry(kind: str, name: str, lang: str, facts: str) -> Iterator[str]:
     """The first lines of a described object; it is the target of references in English only."""
     yield from (f".. {kind}:: {name}", *(() if lang == "en" else ("   :no-index:",)), "")
     if facts:
-        yield from (f"   *{facts}*", "")
+        yield from (f"   {facts}", "")
 
 
-def _told(message: str, hint: str, lang: str) -> Iterator[str]:
+def _message(message: str, hint: str, lang: str) -> Iterator[str]:
     yield from (f"   {_as_code(message)}", "", f"   **{_WORDS[lang]['do']}:** {_as_code(hint)}", "")
 
 
 def _as_code(text: str) -> str:
-    """Keep what stands in backticks code also where a letter follows, as particles do in Korean."""
+    """Keep text in backticks code even if a letter follows, as particles do in Korean."""
     parts = text.replace("\\", "\\\\").replace("*", "\\*").split("`")
     return "".join(f"\\ ``{part}``\\ " if i % 2 else part for i, part in enumerate(parts))
 
