@@ -22,7 +22,6 @@ from support.old_files import contents, create_statements, dump, execute, make_f
 
 import waiaas
 from waiaas.cli import main
-from waiaas.cli.target import TargetCommand
 from waiaas.errors import REASONS
 from waiaas.migrations import history
 
@@ -293,8 +292,8 @@ class TestUsage:
         """A command without its path exits with 2, names the missing argument, and has no standard output."""
         result = run(command, *options)
         assert (result.exit_code, result.stdout) == (2, "")
-        named = "TARGET" if isinstance(command_named(command), TargetCommand) else "PATH"
-        assert f"Missing argument '{named}'" in result.stderr
+        named = next(each for each in command_named(command).params if isinstance(each, click.Argument))
+        assert f"Missing argument '{named.make_metavar(click.Context(main))}'" in result.stderr
 
     @pytest.mark.parametrize(
         "arguments",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from waiaas.cli.messages import translated
 from waiaas.cli.records import audit_lines
 from waiaas.cli.target import READS, page_options, target_command
 from waiaas.cli.terminal import print_answer
@@ -36,7 +37,11 @@ class _Moment(_ParamType):
                 return datetime.now(timezone.utc) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
             found = datetime.fromisoformat(re.sub("[zZ]$", "+00:00", value))
         except (ValueError, OverflowError):
-            self.fail(f"{value!r} is not a time such as 2026-11-27, 2026-11-27T09:30 or 24h.", param, ctx)
+            self.fail(
+                translated("{value!r} is not a time such as 2026-11-27, 2026-11-27T09:30 or 24h.", value=value),
+                param,
+                ctx,
+            )
         return found if found.tzinfo else found.replace(tzinfo=timezone.utc)
 
 
@@ -88,10 +93,10 @@ def audit(
         after=after,
     )
     if not page:
-        print_answer(None, ["There are no entries."])
+        print_answer(None, [translated("There are no entries.")])
     while page:
         for entry in page:
             print_answer(entry.to_dict(), audit_lines(entry))
         if not is_all and page.next_after:
-            print_answer(None, [f"There are more: --after {page.next_after}"])
+            print_answer(None, [translated("There are more: --after {id}", id=page.next_after)])
         page = page.next() if is_all else None

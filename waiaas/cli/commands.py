@@ -18,7 +18,7 @@ from waiaas.cli.emergency import kill_switch, tokens
 from waiaas.cli.files import backup, backups, health, restore
 from waiaas.cli.group import PENDING, PROBLEMS_FOUND, REFUSED, ErrorReportingGroup
 from waiaas.cli.links import links
-from waiaas.cli.messages import current_language
+from waiaas.cli.messages import TranslatedCommand, current_language, translated
 from waiaas.cli.move import move
 from waiaas.cli.options import (
     INTERRUPTED,
@@ -130,7 +130,7 @@ def init(path: Path | str) -> None:
         "version": LATEST_SCHEMA_VERSION,
         "warnings": [warning.to_dict(lang) for warning in warnings],
     }
-    print_answer(answer, created_lines(name, warnings, lang))
+    print_answer(answer, created_lines(name, warnings))
 
 
 def _create(target: Path | str) -> list[WAIaaSError]:
@@ -172,7 +172,7 @@ def status(path: Path | str) -> None:
     if answer.error is not None:
         raise answer.error
     colour, name = "yellow" if answer.action == "migrate" else "green", name_of(path)
-    lines = status_lines(name, answer, current_language())
+    lines = status_lines(name, answer)
     print_answer({"path": str(name), **answer.to_dict()}, lines, (0, colour))
     if answer.action == "migrate":
         raise Exit(PENDING)
@@ -209,7 +209,7 @@ def plan(path: Path | str, skip_orphans: bool) -> None:
         planned = Plan(from_version=0, to_version=LATEST_SCHEMA_VERSION)
     lang, name = current_language(), name_of(path)
     answer = {"path": str(name), **planned.to_dict(lang)}
-    print_answer(answer, plan_lines(name, planned, skip_orphans, lang))
+    print_answer(answer, plan_lines(name, planned, skip_orphans))
     if planned.obstacles:
         raise Exit(REFUSED)
 
@@ -223,7 +223,7 @@ def _plan(path: Path | str, skip_orphans: bool) -> Plan:
 
 def _point_to_rehearse(_: click.Context, __: click.Parameter, value: bool) -> None:
     if value:
-        raise click.UsageError("To try the upgrade on a copy, run `waiaas rehearse PATH`.")
+        raise click.UsageError(translated("To try the upgrade on a copy, run `waiaas rehearse PATH`."))
 
 
 @main.command(
@@ -267,12 +267,13 @@ def upgrade(path: Path | str, backup_to: str | None, no_backup: bool, skip_orpha
         report = maintenance.upgrade(
             path, backup=backup_of(backup_to, no_backup), skip_orphans=skip_orphans, progress=until_the_commit(line)
         )
-    lines = created_lines(name, report.warnings, lang) if is_empty else upgrade_lines(name, report, lang)
+    lines = created_lines(name, report.warnings) if is_empty else upgrade_lines(name, report)
     print_answer({"path": str(name), "created": is_empty, **report.to_dict(lang)}, lines)
 
 
 @main.command(
     "rehearse",
+    cls=TargetCommand,
     short_help="Try an upgrade on a copy.",
     epilog=epilog(
         "waiaas rehearse wallets.db",
@@ -289,13 +290,15 @@ def rehearse_command(path: Path, skip_orphans: bool) -> None:
     The daemon can keep running. The copy contains the key that signs session tokens, as the file does: only you can
     read it (mode 0600). It is on the same file system. After kill -9 or a power failure the folder .waiaas-rehearsal-…
     stays next to the file: the next rehearsal removes it.
+
+    Without PATH, WAIAAS_DATABASE names the file.
     """
     is_empty = opening.is_empty(path)
     with progress_line() as line:
         rehearsal = None if is_empty else maintenance.rehearse(path, skip_orphans=skip_orphans, progress=line)
     lang = current_language()
     answer = {"path": str(path), "created": is_empty, "rehearsal": rehearsal.to_dict(lang) if rehearsal else None}
-    lines = rehearsal_lines(path, rehearsal, skip_orphans, lang)
+    lines = rehearsal_lines(path, rehearsal, skip_orphans)
     is_ok = rehearsal is None or rehearsal.ok
     print_answer(answer, lines, (0, "green" if is_ok else "red"))
     if not is_ok:
@@ -303,6 +306,7 @@ def rehearse_command(path: Path, skip_orphans: bool) -> None:
 
 
 @main.command(
+    cls=TargetCommand,
     short_help="Downgrade a file to version 18.",
     epilog=epilog(
         "waiaas downgrade wallets.db --to 18",
@@ -330,6 +334,8 @@ def downgrade(
 
     Each session keeps its default wallet. If a session has more wallets, the file is refused without --drop-links.
     To go back to the file from before an upgrade, restore its backup instead.
+
+    Without PATH, WAIAAS_DATABASE names the file.
     """
     lang = current_language()
     with progress_line() as line:
@@ -341,7 +347,7 @@ def downgrade(
             progress=until_the_commit(line),
         )
     answer = {"path": str(path), **report.to_dict(lang)}
-    print_answer(answer, downgrade_lines(path, report, lang))
+    print_answer(answer, downgrade_lines(path, report))
 
 
 @main.command(
@@ -371,13 +377,14 @@ def check_command(path: Path | str) -> None:
     lang, name = current_language(), name_of(path)
     answer = {"path": str(name), **report.to_dict(lang)}
     verdict = (-1, "green" if report.ok else "red")
-    print_answer(answer, check_lines(name, report, lang), verdict)
+    print_answer(answer, check_lines(name, report), verdict)
     if not report.ok:
         raise Exit(PROBLEMS_FOUND)
 
 
 @main.command(
     "demo",
+    cls=TranslatedCommand,
     short_help="See an upgrade of an example file.",
     epilog=epilog(
         "waiaas demo\nwaiaas demo --version 18 old.db    an old file to play with",
@@ -395,7 +402,7 @@ def demo_command(path: Path | None, version_18: str | None) -> None:
     """
     if version_18 is not None:
         if path is None:
-            raise click.UsageError("Name a PATH for the file.")
+            raise click.UsageError(translated("Name a PATH for the file."))
         counts = demo.leave_version_18(path)
         answer = {"path": str(path), "version": 18, "counts": counts}
         print_answer(answer, old_file_lines(path, counts))
@@ -409,6 +416,7 @@ def demo_command(path: Path | None, version_18: str | None) -> None:
 
 
 @main.command(
+    cls=TranslatedCommand,
     short_help="Print a completion script for a shell.",
     epilog=epilog(
         "waiaas completion bash >> ~/.bashrc\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from waiaas.cli.group import CommandGroup
+from waiaas.cli.messages import translated
 from waiaas.cli.records import kill_switch_lines
 from waiaas.cli.target import CHANGES, READS, REMOVES, ask, target_command
 from waiaas.cli.terminal import print_answer
@@ -27,9 +28,11 @@ def rotate(database: Database, actor: str) -> None:
 
     A daemon that runs must be restarted afterwards. To end one session, use `waiaas sessions revoke`.
     """
-    ask("Replace the key? All current tokens stop working five minutes from now.")
+    ask(translated("Replace the key? All current tokens stop working five minutes from now."))
     database.tokens.rotate(actor=actor)
-    done = "The key was replaced. Tokens of the old key work for five more minutes. Restart a daemon that runs."
+    done = translated(
+        "The key was replaced. Tokens of the old key work for five more minutes. Restart a daemon that runs."
+    )
     print_answer({"rotated": True}, [done])
 
 
@@ -57,7 +60,7 @@ def activate(database: Database, actor: str) -> None:
     No token works and no right is granted until `waiaas kill-switch recover`. Sessions stay revoked then, and wallets
     suspended.
     """
-    ask("Stop everything? All sessions are revoked for good, and all active wallets are suspended.")
+    ask(translated("Stop everything? All sessions are revoked for good, and all active wallets are suspended."))
     _print(database.kill_switch.activate(actor=actor))
 
 

@@ -9,7 +9,7 @@ from click.exceptions import Exit
 
 from waiaas import maintenance
 from waiaas.cli.group import PROBLEMS_FOUND
-from waiaas.cli.messages import current_language
+from waiaas.cli.messages import current_language, translated
 from waiaas.cli.options import (
     INTERRUPTED,
     common_options,
@@ -25,6 +25,7 @@ from waiaas.cli.terminal import print_answer, progress_line
 
 
 @click.command(
+    cls=TargetCommand,
     short_help="Write a verified backup of a file.",
     epilog=epilog(
         "waiaas backup wallets.db\nwaiaas backup wallets.db /srv/backups/",
@@ -40,6 +41,8 @@ def backup(path: Path, to: str | None) -> None:
 
     It contains every committed row, and has the permissions and the group of the file. TO is the path of the backup,
     or a folder for it. Without TO the backup is next to the file, and its name contains the version and the time.
+
+    Without PATH, WAIAAS_DATABASE names the file: with one argument, that is PATH. Back up PostgreSQL with pg_dump.
     """
     with progress_line() as line:
         written = maintenance.backup(path, to, progress=line)
@@ -47,6 +50,7 @@ def backup(path: Path, to: str | None) -> None:
 
 
 @click.command(
+    cls=TargetCommand,
     short_help="Replace a file by a backup.",
     epilog=epilog(
         "waiaas restore wallets.db wallets.db.v18-20260102T030405Z.backup",
@@ -70,18 +74,25 @@ def restore(path: Path, backup: Path) -> None:
 
     Rights that were removed after the backup was made come back with it, such as a session that was revoked. They are
     listed: remove them again before you start the daemon.
+
+    Without PATH, WAIAAS_DATABASE names the file: with one argument, that is BACKUP.
     """
     ask(
-        f"Replace {path} by {backup}? Later changes are then only in the file that is kept next to it, and rights that"
-        " were removed later come back."
+        translated(
+            "Replace {path} by {backup}? Later changes are then only in the file that is kept next to it, and rights"
+            " that were removed later come back.",
+            path=path,
+            backup=backup,
+        )
     )
     with progress_line() as line:
         report = maintenance.restore(path, backup, progress=line)
     lang = current_language()
-    print_answer(report.to_dict(lang), restore_lines(report, lang))
+    print_answer(report.to_dict(lang), restore_lines(report))
 
 
 @click.command(
+    cls=TargetCommand,
     short_help="List the backups of a file, or remove old ones.",
     epilog=epilog(
         "waiaas backups wallets.db\nwaiaas backups wallets.db --keep 7 --yes",
@@ -94,9 +105,14 @@ def restore(path: Path, backup: Path) -> None:
 @yes_option
 @common_options
 def backups(path: Path, keep: int | None) -> None:
-    """List the backups next to the file at PATH, the newest first."""
+    """List the backups next to the file at PATH, the newest first.
+
+    Without PATH, WAIAAS_DATABASE names the file.
+    """
     if keep is not None and (old := maintenance.backups(path)[keep:]):
-        ask(f"Remove {len(old)} backup{'s' if len(old) > 1 else ''}, up to {old[0].path.name}?")
+        ask(
+            translated("Backups to remove: {count}, up to {name}. Remove them?", count=len(old), name=old[0].path.name)
+        )
     found = maintenance.backups(path, keep=keep)
     answer = {"path": str(path), "backups": [each.to_dict() for each in found]}
     print_answer(answer, backups_lines(path, found))
@@ -120,6 +136,6 @@ def health(path: Path | str) -> None:
     """
     found, lang = maintenance.health(path), current_language()
     verdict = (0, "green" if found.ok else "red")
-    print_answer(found.to_dict(lang), health_lines(name_of(path), found, lang), verdict)
+    print_answer(found.to_dict(lang), health_lines(name_of(path), found), verdict)
     if not found.ok:
         raise Exit(PROBLEMS_FOUND)

@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 
-from waiaas.cli.messages import MESSAGES
+from waiaas.cli.messages import TranslatedCommand, chosen_language, current_language, spoken, translated
+from waiaas.cli.options import language_option
 from waiaas.cli.terminal import (
     AS_JSON,
     PATH,
@@ -35,8 +36,14 @@ PROBLEMS_FOUND = 5
 STOPPED_BY_SIGNAL = 128
 
 
-class CommandGroup(click.Group):
+class CommandGroup(TranslatedCommand, click.Group):
     """A group of commands that shows its help without arguments, and suggests a command for an unknown one."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """Take click's arguments; every group has --lang, as every command does."""
+        super().__init__(*args, **options)
+        if all(parameter.name != "lang" for parameter in self.params):
+            language_option(self)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Show the help if there are no arguments."""
@@ -55,26 +62,31 @@ class CommandGroup(click.Group):
             close = get_close_matches(name, self.list_commands(ctx), n=1)
             is_file = ctx.parent is None and os.path.isfile(name)
             meant = f"status {quoted(name)}" if is_file else next(iter(close), None)
-            suggestion = f" Did you mean: {ctx.command_path} {meant}" if meant else ""
-            ctx.fail(f"No such command {name!r}.{suggestion}")
+            unknown = translated("No such command {name!r}.", name=name)
+            suggestion = translated("Did you mean: {command}", command=f"{ctx.command_path} {meant}") if meant else ""
+            ctx.fail(f"{unknown} {suggestion}".rstrip())
         return super().resolve_command(ctx, args)
 
 
 class ErrorReportingGroup(CommandGroup):
-    """A group of commands that reports errors in the chosen language; errors of usage are click's own, in English."""
+    """A group of commands that reports errors, and exits with their codes."""
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run the program and exit."""
+        with spoken(chosen_language([*args, *extra.get("args", ())] or sys.argv[1:])):
+            sys.exit(self._run(*args, **extra))
+
+    def _run(self, *args: Any, **extra: Any) -> Any:
+        """Run the program and return its exit code."""
         try:
-            code = super().main(*args, **{**extra, "standalone_mode": False})
+            return super().main(*args, **{**extra, "standalone_mode": False})
         except click.UsageError as error:
             shown = io.StringIO()
             error.show(shown)
             print_error(without_passwords(shown.getvalue().rstrip("\n")).split("\n"))
-            code = WRONG_USAGE
+            return WRONG_USAGE
         except click.Abort:
-            code = STOPPED_BY_SIGNAL + signal.SIGINT
-        sys.exit(code)
+            return STOPPED_BY_SIGNAL + signal.SIGINT
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -90,22 +102,24 @@ class ErrorReportingGroup(CommandGroup):
         except OutputLostError as error:
             give_up_output()
             if not error.is_broken_pipe:
-                words = MESSAGES[ctx.params["lang"]]
-                print_error([f"{words['error']}: {words['output_lost'].format(cause=error.cause.strerror)}"])
+                lost = "The command did its work, but its answer could not be written: {cause}."
+                print_error([f"{translated('Error')}: {translated(lost, cause=error.cause.strerror)}"])
             ctx.exit(OUTPUT_LOST)
         except Stopped as stopped:
-            words, path = MESSAGES[ctx.params["lang"]], ctx.meta.get(PATH)
-            state = words["unchanged"].format(path=path) if path else ""
-            print_error([f"{words['interrupted']}: {state}".rstrip(": ")])
+            path = ctx.meta.get(PATH)
+            state = translated("{path} is unchanged.", path=path) if path else ""
+            print_error([f"{translated('Interrupted')}: {state}".rstrip(": ")])
             ctx.exit(STOPPED_BY_SIGNAL + stopped.number)
 
 
 def _report_refusal(error: WAIaaSError, ctx: click.Context) -> int:
-    lang = ctx.params["lang"]
-    words = MESSAGES[lang]
-    answer: dict[str, Any] = error.to_dict(lang)
+    answer: dict[str, Any] = error.to_dict(current_language())
     fields = (answer["details"] or {}).get("fields", {})
     about_fields = [f"  {name}: {' '.join(messages)}" for name, messages in fields.items()]
-    lines = [f"{words['error']}: {answer['message']}", *about_fields, f"{words['what_to_do']}: {answer['hint']}"]
+    lines = [
+        f"{translated('Error')}: {answer['message']}",
+        *about_fields,
+        f"{translated('What to do')}: {answer['hint']}",
+    ]
     print_error(lines, {"error": answer} if ctx.meta.get(AS_JSON) else None)
     return REFUSED

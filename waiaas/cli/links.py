@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from waiaas.cli.group import CommandGroup
+from waiaas.cli.messages import translated
 from waiaas.cli.records import link_list
 from waiaas.cli.target import CHANGES, READS, REMOVES, ask, target_command
 from waiaas.cli.terminal import print_answer
@@ -39,7 +40,7 @@ def remove_link(database: Database, session: str, wallet: str, actor: str) -> No
 
     The last link and that of the default wallet cannot be removed.
     """
-    ask(f"Take the wallet {wallet} from the session {session}?")
+    ask(translated("Take the wallet {wallet} from the session {session}?", wallet=wallet, session=session))
     database.links.unlink(session, wallet, actor=actor)
     _print(database, session)
 

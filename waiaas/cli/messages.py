@@ -1,88 +1,63 @@
-"""The main lines of answers, and the words around errors and findings, whose own texts are in `waiaas.errors`.
+"""The language of the command line: everything that a command prints, in English or as `waiaas.cli.korean` has it.
 
-The details of answers, help, progress and errors of usage are in English.
+The texts of errors and findings are in `waiaas.errors`.
 """
 
 from __future__ import annotations
 
+import gettext
+import inspect
+import os
 import re
-from collections.abc import Mapping
-from typing import Final
+import sys
+import unicodedata
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from copy import copy
 
 import click
 
-#: The words by language; all languages have the same keys and placeholders.
-MESSAGES: Final[Mapping[str, Mapping[str, str]]] = {
-    "en": {
-        "error": "Error",
-        "what_to_do": "What to do",
-        "obstacle": "Obstacle",
-        "warning": "Warning",
-        "problem": "problem",
-        "note": "note",
-        "interrupted": "Interrupted",
-        "unchanged": "{path} is unchanged.",
-        "output_lost": "The command did its work, but its answer could not be written: {cause}.",
-        "created": "Created {path} at schema version {version}.",
-        "latest": "{path} is at schema version {version}, the latest.",
-        "nothing_to_do": "{path} is at schema version {version}, the latest: nothing to do.",
-        "empty": "{path} is empty.",
-        "empty_to_upgrade": "{path} is empty: an upgrade creates the tables in it. Do it: {command}",
-        "pending": "{path} is at schema version {version}; an upgrade to {latest} is pending.",
-        "then": "{first}, then {second}",
-        "planned": "{path}: schema version {version} to {to}",
-        "nothing_changed": "Nothing was changed.",
-        "do_it": "Do it: {command}",
-        "upgraded": "Upgraded {path} from schema version {version} to {to}.",
-        "downgraded": "Downgraded {path} from schema version {version} to {to}.",
-        "would_succeed": "An upgrade of {path} from schema version {version} to {to} succeeds.",
-        "would_change_rows": "An upgrade of {path} would change rows that it must not change, in: {tables}."
-        " Do not upgrade it.",
-        "copy_removed": "This was done to a copy, which was removed. {path} is unchanged.",
-        "not_compared": "{path} is at schema version {version}: its tables and links were not compared.",
-        "no_problem": "no problem found.",
-        "no_problem_partly": "no problem found in what was checked.",
-        "one_problem": "1 problem found.",
-        "problems": "{count} problems found.",
-    },
-    "ko": {
-        "error": "오류",
-        "what_to_do": "해결 방법",
-        "obstacle": "걸림돌",
-        "warning": "경고",
-        "problem": "문제",
-        "note": "참고",
-        "interrupted": "중단됨",
-        "unchanged": "{path} 파일은 변경되지 않았습니다.",
-        "output_lost": "명령은 완료되었지만 결과를 출력하지 못했습니다. 원인: {cause}.",
-        "created": "{path} 데이터베이스를 만들었습니다(스키마 버전: {version}).",
-        "latest": "{path} 데이터베이스는 최신 스키마 버전({version})입니다.",
-        "nothing_to_do": "{path} 데이터베이스는 최신 스키마 버전({version})이므로 할 일이 없습니다.",
-        "empty": "{path} 데이터베이스가 비어 있습니다.",
-        "empty_to_upgrade": "{path} 데이터베이스가 비어 있습니다. 업그레이드하면 테이블이 생성됩니다. 명령: {command}",
-        "pending": "{path} 데이터베이스(스키마 버전: {version})를 업그레이드해야 합니다. 최신 버전: {latest}",
-        "then": "{first} 실행 후 {second} 실행",
-        "planned": "{path}: 스키마 버전 {version} → {to}",
-        "nothing_changed": "변경된 내용은 없습니다.",
-        "do_it": "명령: {command}",
-        "upgraded": "{path} 데이터베이스를 업그레이드했습니다. 스키마 버전: {version} → {to}",
-        "downgraded": "{path} 데이터베이스를 다운그레이드했습니다. 스키마 버전: {version} → {to}",
-        "would_succeed": "{path} 데이터베이스를 업그레이드할 수 있습니다. 스키마 버전: {version} → {to}",
-        "would_change_rows": "{path} 데이터베이스를 업그레이드하면 변경되어서는 안 되는 행이 변경됩니다."
-        " 업그레이드하지 마십시오. 테이블: {tables}",
-        "copy_removed": "사본에서 실행한 후 사본을 삭제했습니다. {path} 파일은 변경되지 않았습니다.",
-        "not_compared": "{path} 데이터베이스(스키마 버전: {version})의 테이블과 연결은 비교하지 않았습니다.",
-        "no_problem": "문제가 없습니다.",
-        "no_problem_partly": "검사한 범위에서는 문제가 없습니다.",
-        "one_problem": "문제가 1개 있습니다.",
-        "problems": "문제가 {count}개 있습니다.",
-    },
-}
+from waiaas.cli.korean import KOREAN
+from waiaas.errors import LANGUAGES
+
+_ENGLISH = "en"
+_language = ContextVar("language", default=_ENGLISH)
+# A line of examples or exit codes has its parts in columns.
+_COLUMNS = re.compile(r"(^ +| {2,})")
+# A character that is not shown (word joiner).
+_SECOND_COLUMN = "\u2060"
 
 
 def current_language() -> str:
     """Return the language of the running command."""
-    return str(click.get_current_context().find_root().params["lang"])
+    return _language.get()
+
+
+@contextmanager
+def spoken(language: str) -> Iterator[None]:
+    """Print everything in this language until the block ends."""
+    token = _language.set(language)
+    try:
+        yield
+    finally:
+        _language.reset(token)
+
+
+def chosen_language(arguments: Sequence[str]) -> str:
+    """Return the language that the last `--lang` names, else that of the environment, else English.
+
+    It is known before the arguments are parsed, so that help and errors of usage are in this language, too.
+
+    >>> chosen_language(["--lang", "ko", "status"]), chosen_language(["status", "--lang=ko_KR"])
+    ('ko', 'ko')
+    """
+    found = os.environ.get("WAIAAS_LANG", "")
+    for number, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        if name == "--lang":
+            found = value if equals else "".join(arguments[number + 1 : number + 2])
+    return language(found) if language(found) in LANGUAGES else _ENGLISH
 
 
 def language(name: str) -> str:
@@ -92,3 +67,81 @@ def language(name: str) -> str:
     ('ko', 'ko', 'en', 'c')
     """
     return re.split("[_.@-]", name)[0].lower()
+
+
+def translated(message: str, **values: object) -> str:
+    """Return a message in the language of the command, with values in the place of its names."""
+    found = message if current_language() == _ENGLISH else KOREAN.get(message, message)
+    return found.format(**values) if values else found
+
+
+def both(message: str) -> tuple[str, str]:
+    """Return a message in all languages."""
+    return message, KOREAN[message]
+
+
+class TranslatedCommand(click.Command):
+    """A command whose help is in the language of the program."""
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the help of a copy with translated texts, because the command itself is shared."""
+        shown = copy(self)
+        shown.help, shown.epilog = _paragraphs(self.help), _paragraphs(self.epilog)
+        shown.params = [*map(_translated_parameter, self.params)]
+        shown._help_option = None  # click keeps the option with the text that it had at first
+        super(TranslatedCommand, shown).format_help(ctx, formatter)
+
+    def get_help(self, ctx: click.Context) -> str:
+        """Return the help."""
+        return super().get_help(ctx).replace(_SECOND_COLUMN, "")
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        """Return the line for the list of commands."""
+        return _widened(translated(self.short_help or super().get_short_help_str(limit)))
+
+
+def _translated_parameter(parameter: click.Parameter) -> click.Parameter:
+    if not isinstance(parameter, click.Option) or not parameter.help:
+        return parameter
+    shown = copy(parameter)
+    shown.help = _widened(translated(parameter.help))
+    return shown
+
+
+def _paragraphs(text: str | None) -> str | None:
+    """Translate a text paragraph by paragraph, and one whose lines click keeps apart column by column."""
+    if text is None:
+        return None
+    return "\n\n".join(map(_paragraph, inspect.cleandoc(text).split("\n\n")))
+
+
+def _paragraph(text: str) -> str:
+    if not text.startswith("\b"):
+        return _widened(translated(" ".join(text.split())))
+    return "\n".join("".join(map(translated, _COLUMNS.split(line))) for line in text.split("\n"))
+
+
+def _widened(text: str) -> str:
+    """Let each letter of two columns count as two characters, because click wraps lines by their characters."""
+    return "".join(f"{c}{_SECOND_COLUMN}" if unicodedata.east_asian_width(c) in "WF" else c for c in text)
+
+
+def _translate_click() -> None:
+    """Let click's own texts, which it takes from gettext, be in the language of the program."""
+
+    def of_click(message: str) -> str:
+        found = translated(message)
+        return gettext.gettext(message) if found == message else found
+
+    def counted(one: str, many: str, count: int) -> str:
+        found = translated(many)
+        return gettext.ngettext(one, many, count) if found == many else found
+
+    replaced = {"_": (gettext.gettext, of_click), "ngettext": (gettext.ngettext, counted)}
+    for module in [module for name, module in sys.modules.items() if name.startswith("click.")]:
+        for name, (before, after) in replaced.items():
+            if getattr(module, name, None) is before:
+                setattr(module, name, after)
+
+
+_translate_click()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from waiaas import maintenance
+from waiaas.cli.messages import TranslatedCommand, translated
 from waiaas.cli.options import INTERRUPTED, common_options, epilog, skip_orphans_option
 from waiaas.cli.target import VARIABLE
 from waiaas.cli.terminal import print_answer, progress_line, until_the_commit
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command(
+    cls=TranslatedCommand,
     short_help="Move a file to PostgreSQL, or back.",
     epilog=epilog(
         "waiaas move wallets.db postgresql://app@db1/wallets\n"
@@ -43,9 +45,11 @@ def move(source: str, target: str | None, back: bool, rehearse: bool, skip_orpha
     """
     named = os.environ.get(VARIABLE) if target is None else target
     if not named:
-        raise click.UsageError(f"Name TARGET, or set the environment variable {VARIABLE}.")
+        raise click.UsageError(
+            translated("Name TARGET, or set the environment variable {variable}.", variable=VARIABLE)
+        )
     if is_postgresql_url(source) == is_postgresql_url(named):
-        raise click.UsageError("Name a file and the URL of a PostgreSQL database, in either order.")
+        raise click.UsageError(translated("Name a file and the URL of a PostgreSQL database, in either order."))
     pair = (named, source) if back and target is None else (source, named)
     with progress_line() as line:
         report = maintenance.move(*pair, rehearse=rehearse, skip_orphans=skip_orphans, progress=until_the_commit(line))
@@ -54,12 +58,19 @@ def move(source: str, target: str | None, back: bool, rehearse: bool, skip_orpha
 
 def _lines(report: MoveReport) -> list[str]:
     """Return what was moved."""
-    done = "Rehearsed the move of" if report.is_rehearsal else "Moved"
+    done = "Moved {source} (schema version {version}) to {target} in {seconds:.1f} s."
+    if report.is_rehearsal:
+        done = "Rehearsed the move of {source} (schema version {version}) to {target} in {seconds:.1f} s."
     width = max(len(table.table) for table in report.tables)
     return [
-        f"{done} {report.source} (schema version {report.from_version}) to {report.target} in {report.seconds:.1f} s.",
-        *(f"  {each.table:<{width}}  {each.rows:>9,} rows  SHA-256 {each.checksum[:16]}…" for each in report.tables),
-        f"All {report.rows:,} rows were read back and are equal.",
-        *(f"  stays in the source: {each}" for each in report.left_behind),
-        *(["The target is empty again."] if report.is_rehearsal else []),
+        translated(
+            done, source=report.source, version=report.from_version, target=report.target, seconds=report.seconds
+        ),
+        *(
+            f"  {each.table:<{width}}  {translated('{rows:>9,} rows', rows=each.rows)}  SHA-256 {each.checksum[:16]}…"
+            for each in report.tables
+        ),
+        translated("All {rows:,} rows were read back and are equal.", rows=report.rows),
+        *(f"  {translated('stays in the source')}: {each}" for each in report.left_behind),
+        *([translated("The target is empty again.")] if report.is_rehearsal else []),
     ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from waiaas.cli.messages import language
+from waiaas.cli.messages import language, translated
 from waiaas.cli.terminal import AS_JSON, PATH
 from waiaas.errors import LANGUAGES
 from waiaas.files.opening import is_url
@@ -38,7 +38,7 @@ def epilog(examples: str, then: str, exit_codes: dict[int, str]) -> str:
     return "\n\n".join(f"\b\n{title}:\n  {text}" for title, text in indented)
 
 
-LANGUAGE_HELP = "The language of errors, findings and main lines. Details, help and usage errors are in English."
+LANGUAGE_HELP = "The language of everything that is printed."
 
 
 class Language(_Choice):
@@ -50,24 +50,20 @@ class Language(_Choice):
         return super().convert(known if known in self.choices else value, param, ctx)
 
 
-def _set_language(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
-    """Let the option of a command replace that of the program."""
-    if value is not None:
-        ctx.find_root().params["lang"] = value
-
-
 def database_file(_: click.Context, __: click.Parameter, path: str | None) -> Path | None:
     """Return the path of a database file; refuse an argument that cannot be one."""
     if path is None:
         return None
     if not path:
-        raise click.BadParameter("The path is empty.")
+        raise click.BadParameter(translated("The path is empty."))
     if path == ":memory:":
-        raise click.BadParameter("A database in memory ends with the command.")
+        raise click.BadParameter(translated("A database in memory ends with the command."))
+    if is_postgresql_url(path):
+        raise click.BadParameter(translated("This command is for files. For PostgreSQL, use pg_dump and pg_restore."))
     if is_url(path):
-        raise click.BadParameter("A URL or a connection string is not the path of a database file.")
+        raise click.BadParameter(translated("A URL or a connection string is not the path of a database file."))
     if not os.path.basename(path):  # pathlib would remove the slash at the end.
-        raise click.BadParameter("This is the path of a folder.")
+        raise click.BadParameter(translated("This is the path of a folder."))
     return Path(path)
 
 
@@ -126,7 +122,7 @@ def common_options(command: _Command) -> _Command:
 
 
 language_option = click.option(
-    "--lang", type=Language(LANGUAGES), callback=_set_language, is_eager=True, expose_value=False, help=LANGUAGE_HELP
+    "--lang", type=Language(LANGUAGES), is_eager=True, expose_value=False, help=LANGUAGE_HELP
 )
 
 
@@ -155,7 +151,7 @@ def backup_options(command: _Command) -> _Command:
 def backup_of(backup_to: str | None, no_backup: bool) -> str | bool:
     """Return the argument `backup` of the library."""
     if backup_to is not None and no_backup:
-        raise click.UsageError("--backup and --no-backup exclude each other.")
+        raise click.UsageError(translated("--backup and --no-backup exclude each other."))
     if backup_to == "":
-        raise click.BadParameter("The path is empty.", param_hint="--backup")
+        raise click.BadParameter(translated("The path is empty."), param_hint="--backup")
     return not no_backup if backup_to is None else backup_to

@@ -8,14 +8,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from waiaas.cli.messages import MESSAGES
+from waiaas.cli.messages import current_language, translated
 from waiaas.cli.terminal import quoted
 from waiaas.demo import Demo
 from waiaas.errors import WAIaaSError
 from waiaas.files.backups import BackupFile
 from waiaas.inspection.report import CheckReport, Health, Rehearsal, RestoreReport, SchemaChange, TableRows
 from waiaas.migrations import LATEST_SCHEMA_VERSION
-from waiaas.migrations.report import DowngradeReport, Plan, UpgradeReport
+from waiaas.migrations.report import DowngradeReport, Plan, PlannedStep, Step, UpgradeReport
 from waiaas.migrations.version import Status
 
 _SHOWN_AT_MOST = 20
@@ -25,194 +25,282 @@ _WIDTH = 78
 _CREATE = re.compile(r"^CREATE (UNIQUE )?(?:TABLE|INDEX) \S+ ", re.IGNORECASE)
 
 
-def created_lines(path: Path | str, warnings: Sequence[WAIaaSError], lang: str = "en") -> list[str]:
+def created_lines(path: Path | str, warnings: Sequence[WAIaaSError]) -> list[str]:
     """Return the answer of `init`."""
-    created = MESSAGES[lang]["created"].format(path=path, version=LATEST_SCHEMA_VERSION)
-    return [created, *_warning_lines(warnings, lang)]
+    created = translated("Created {path} at schema version {version}.", path=path, version=LATEST_SCHEMA_VERSION)
+    return [created, *_warning_lines(warnings)]
 
 
-def status_lines(path: Path | str, answer: Status, lang: str = "en") -> list[str]:
+def status_lines(path: Path | str, answer: Status) -> list[str]:
     """Return the version of a file, and what to do if it is not the latest."""
-    words = MESSAGES[lang]
     if answer.action == "ok":
-        return [words["latest"].format(path=path, version=answer.version)]
+        return [translated("{path} is at schema version {version}, the latest.", path=path, version=answer.version)]
     if answer.version == 0:
-        return [words["empty"].format(path=path), f"{words['what_to_do']}: waiaas init {quoted(path)}"]
-    then = words["then"].format(first=f"waiaas plan {quoted(path)}", second=f"waiaas upgrade {quoted(path)}")
+        return [translated("{path} is empty.", path=path), f"{translated('What to do')}: waiaas init {quoted(path)}"]
+    then = translated(
+        "{first}, then {second}", first=f"waiaas plan {quoted(path)}", second=f"waiaas upgrade {quoted(path)}"
+    )
     return [
-        words["pending"].format(path=path, version=answer.version, latest=answer.latest_version),
-        f"{words['what_to_do']}: {then}",
+        translated(
+            "{path} is at schema version {version}; an upgrade to {latest} is pending.",
+            path=path,
+            version=answer.version,
+            latest=answer.latest_version,
+        ),
+        f"{translated('What to do')}: {then}",
     ]
 
 
 def backup_lines(path: Path, backup: BackupFile) -> list[str]:
     """Return the answer of `backup`."""
-    return [f"Backed up {path} (schema version {backup.version}, {backup.size:,} bytes).", f"  backup: {backup.path}"]
+    return [
+        translated(
+            "Backed up {path} (schema version {version}, {size:,} bytes).",
+            path=path,
+            version=backup.version,
+            size=backup.size,
+        ),
+        f"  {translated('backup')}: {backup.path}",
+    ]
 
 
-def restore_lines(report: RestoreReport, lang: str = "en") -> list[str]:
+def restore_lines(report: RestoreReport) -> list[str]:
     """Return the answer of `restore`."""
-    lines = [f"Restored {report.path} at schema version {report.version} from {report.backup}."]
-    lines += [] if report.kept is None else [f"  the file before: {report.kept}"]
-    return [*lines, *_warning_lines(report.warnings, lang)]
+    lines = [
+        translated(
+            "Restored {path} at schema version {version} from {backup}.",
+            path=report.path,
+            version=report.version,
+            backup=report.backup,
+        )
+    ]
+    lines += [] if report.kept is None else [f"  {translated('the file before')}: {report.kept}"]
+    return [*lines, *_warning_lines(report.warnings)]
 
 
 def backups_lines(path: Path, backups: Sequence[BackupFile]) -> list[str]:
     """Return the backups of a file, one per line."""
     if not backups:
-        return [f"There is no backup next to {path}."]
+        return [translated("There is no backup next to {path}.", path=path)]
     return [
-        f"{'removed  ' if each.is_removed else ''}{each.made_at:%Y-%m-%d %H:%M:%S} UTC  version {each.version}"
-        f"  {each.size:>15,} bytes  {each.path}"
+        f"{translated('removed') + '  ' if each.is_removed else ''}{each.made_at:%Y-%m-%d %H:%M:%S} UTC"
+        f"  {translated('version {version}', version=each.version)}  {_bytes(each.size):>21}  {each.path}"
         for each in backups
     ]
 
 
-def health_lines(path: Path | str, health: Health, lang: str = "en") -> list[str]:
+def health_lines(path: Path | str, health: Health) -> list[str]:
     """Return the health of a database, the verdict first."""
     if health.error is not None:
-        text = health.error.to_dict(lang)
-        return [f"{path}: {text['message']}", f"{MESSAGES[lang]['what_to_do']}: {text['hint']}"]
-    wait = "not free within a second" if health.lock_wait is None else f"free after {health.lock_wait:.3f} s"
+        text = health.error.to_dict(current_language())
+        return [f"{path}: {text['message']}", f"{translated('What to do')}: {text['hint']}"]
+    wait = (
+        translated("not free within a second")
+        if health.lock_wait is None
+        else translated("free after {seconds:.3f} s", seconds=health.lock_wait)
+    )
     facts = {
-        "schema version": f"{health.version} of {health.latest_version}",
-        "writable": "yes" if health.writable else "no",
-        "write lock": wait,
-        "write-ahead log": health.log_size is not None and f"{health.log_size:,} bytes",
-        "free on the disk": health.free_room is not None and f"{health.free_room:,} bytes",
-        "last backup": health.last_backup and f"{health.last_backup:%Y-%m-%d %H:%M:%S} UTC",
-        "live sessions": health.live_sessions,
-        "kill switch": health.kill_switch,
+        translated("schema version"): translated(
+            "{version} of {latest}", version=health.version, latest=health.latest_version
+        ),
+        translated("writable"): translated("yes") if health.writable else translated("no"),
+        translated("write lock"): wait,
+        translated("write-ahead log"): health.log_size is not None and _bytes(health.log_size),
+        translated("free on the disk"): health.free_room is not None and _bytes(health.free_room),
+        translated("last backup"): health.last_backup and f"{health.last_backup:%Y-%m-%d %H:%M:%S} UTC",
+        translated("live sessions"): health.live_sessions,
+        translated("kill switch"): health.kill_switch,
     }
-    verdict = f"{path} is {'fit' if health.ok else 'not fit'} for work."
+    is_fit = translated("{path} is fit for work.", path=path)
+    verdict = is_fit if health.ok else translated("{path} is not fit for work.", path=path)
     return [
         verdict,
         *(f"  {fact}: {value}" for fact, value in facts.items() if value is not None and value is not False),
     ]
 
 
-def plan_lines(path: Path | str, planned: Plan, skip_orphans: bool = False, lang: str = "en") -> list[str]:
+def plan_lines(path: Path | str, planned: Plan, skip_orphans: bool = False) -> list[str]:
     """Return what an upgrade would do, and what blocks it."""
-    words = MESSAGES[lang]
     if planned.from_version == 0:
-        return [_is_empty(path, skip_orphans, lang)]
+        return [_is_empty(path, skip_orphans)]
     if not planned.steps:
-        return [_nothing_to_upgrade(path, planned.from_version, lang)]
-    lines = [words["planned"].format(path=path, version=planned.from_version, to=planned.to_version)]
-    lines += [f"  step {step.version}: {step.description}" for step in planned.steps]
-    lines.append(f"  links to create: {planned.links_to_create} for {planned.sessions} sessions")
-    lines += _list_lines("sessions without a wallet (NULL), to be left without one", planned.sessions_without_wallet)
+        return [_nothing_to_upgrade(path, planned.from_version)]
+    lines = [
+        translated(
+            "{path}: schema version {version} to {to}", path=path, version=planned.from_version, to=planned.to_version
+        )
+    ]
+    lines += [f"  {_step(step)}" for step in planned.steps]
+    to_create = "links to create: {count} for {sessions} sessions"
+    lines.append(f"  {translated(to_create, count=planned.links_to_create, sessions=planned.sessions)}")
+    lines += _list_lines(
+        translated("sessions without a wallet (NULL), to be left without one"), planned.sessions_without_wallet
+    )
     if skip_orphans:  # Otherwise an obstacle lists them.
         lines += _list_lines(
-            "sessions of a wallet that does not exist, to be left without one",
-            [f"{orphan['session_id']} (wallet {orphan['wallet_id']})" for orphan in planned.orphan_sessions],
+            translated("sessions of a wallet that does not exist, to be left without one"),
+            [
+                translated("{session} (wallet {wallet})", session=orphan["session_id"], wallet=orphan["wallet_id"])
+                for orphan in planned.orphan_sessions
+            ],
         )
     lines += [
-        f"  foreign-key violations in {table}, left unchanged: {count}"
+        f"  {translated('foreign-key violations in {table}, left unchanged: {count}', table=table, count=count)}"
         for table, count in planned.foreign_key_violations.items()
     ]
     for obstacle in planned.obstacles:
-        text = obstacle.to_dict(lang)
-        lines += [f"{words['obstacle']}: {text['message']}", f"  {words['what_to_do']}: {text['hint']}"]
-    command = words["do_it"].format(command=_upgrade_command(path, skip_orphans))
-    return [*lines, words["nothing_changed"] if planned.obstacles else f"{words['nothing_changed']} {command}"]
-
-
-def upgrade_lines(path: Path | str, report: UpgradeReport, lang: str = "en") -> list[str]:
-    """Return what an upgrade did."""
-    if not report.applied:
-        return [_nothing_to_upgrade(path, report.to_version, lang), *_warning_lines(report.warnings, lang)]
+        text = obstacle.to_dict(current_language())
+        lines += [f"{translated('Obstacle')}: {text['message']}", f"  {translated('What to do')}: {text['hint']}"]
+    command = translated("Do it: {command}", command=_upgrade_command(path, skip_orphans))
     return [
-        MESSAGES[lang]["upgraded"].format(path=path, version=report.from_version, to=report.to_version),
-        *_work_lines(report),
-        f"  backup: {report.backup or 'none'}",
-        *_warning_lines(report.warnings, lang),
+        *lines,
+        translated("Nothing was changed.") if planned.obstacles else f"{translated('Nothing was changed.')} {command}",
     ]
 
 
-def rehearsal_lines(path: Path, rehearsal: Rehearsal | None, skip_orphans: bool, lang: str) -> list[str]:
+def upgrade_lines(path: Path | str, report: UpgradeReport) -> list[str]:
+    """Return what an upgrade did."""
+    if not report.applied:
+        return [_nothing_to_upgrade(path, report.to_version), *_warning_lines(report.warnings)]
+    return [
+        translated(
+            "Upgraded {path} from schema version {version} to {to}.",
+            path=path,
+            version=report.from_version,
+            to=report.to_version,
+        ),
+        *_work_lines(report),
+        _backup_line(report.backup),
+        *_warning_lines(report.warnings),
+    ]
+
+
+def rehearsal_lines(path: Path, rehearsal: Rehearsal | None, skip_orphans: bool) -> list[str]:
     """Return what an upgrade did to a copy; the rehearsal of an empty file is None."""
-    words = MESSAGES[lang]
     if rehearsal is None:
-        return [_is_empty(path, skip_orphans, lang)]
+        return [_is_empty(path, skip_orphans)]
     report = rehearsal.report
     if not rehearsal.ok:
         tables = ", ".join(table.table for table in rehearsal.unexpected)
-        first = words["would_change_rows"].format(path=path, tables=tables)
+        first = translated(
+            "An upgrade of {path} would change rows that it must not change, in: {tables}. Do not upgrade it.",
+            path=path,
+            tables=tables,
+        )
     elif not report.applied:
-        first = _nothing_to_upgrade(path, report.to_version, lang)
+        first = _nothing_to_upgrade(path, report.to_version)
     else:
-        first = words["would_succeed"].format(path=path, version=report.from_version, to=report.to_version)
-    command = words["do_it"].format(command=_upgrade_command(path, skip_orphans))
+        first = translated(
+            "An upgrade of {path} from schema version {version} to {to} succeeds.",
+            path=path,
+            version=report.from_version,
+            to=report.to_version,
+        )
+    command = translated("Do it: {command}", command=_upgrade_command(path, skip_orphans))
     done = f" {command}" if report.applied and rehearsal.ok else ""
     return [
         first,
         *(_work_lines(report) if report.applied else []),
-        *_comparison_lines(rehearsal, lang),
-        f"  time: {rehearsal.copy_seconds:.2f} s for the copy, as a backup takes,"
-        f" and {rehearsal.upgrade_seconds:.2f} s for the upgrade",
-        f"{words['copy_removed'].format(path=path)}{done}",
+        *_comparison_lines(rehearsal),
+        "  "
+        + translated(
+            "time: {copy:.2f} s for the copy, as a backup takes, and {upgrade:.2f} s for the upgrade",
+            copy=rehearsal.copy_seconds,
+            upgrade=rehearsal.upgrade_seconds,
+        ),
+        f"{translated('This was done to a copy, which was removed. {path} is unchanged.', path=path)}{done}",
     ]
 
 
-def downgrade_lines(path: Path, report: DowngradeReport, lang: str = "en") -> list[str]:
+def downgrade_lines(path: Path, report: DowngradeReport) -> list[str]:
     """Return what a downgrade did."""
     if not report.undone:
-        done = f"{path} is already at schema version {report.to_version}: nothing to do."
-        return [done, *_warning_lines(report.warnings, lang)]
+        done = translated(
+            "{path} is already at schema version {version}: nothing to do.", path=path, version=report.to_version
+        )
+        return [done, *_warning_lines(report.warnings)]
     return [
-        MESSAGES[lang]["downgraded"].format(path=path, version=report.from_version, to=report.to_version),
+        translated(
+            "Downgraded {path} from schema version {version} to {to}.",
+            path=path,
+            version=report.from_version,
+            to=report.to_version,
+        ),
         *_list_lines(
-            "links dropped",
-            [f"session {link['session_id']}, wallet {link['wallet_id']}" for link in report.links_dropped],
+            translated("links dropped"),
+            [
+                translated("session {session}, wallet {wallet}", session=link["session_id"], wallet=link["wallet_id"])
+                for link in report.links_dropped
+            ],
             all_of_them=True,
         ),
         *_list_lines(
-            "sessions without a wallet (wallet_id is NULL, which the daemon's own version 18 does not allow)",
+            translated(
+                "sessions without a wallet (wallet_id is NULL, which the daemon's own version 18 does not allow)"
+            ),
             report.sessions_without_wallet,
         ),
-        f"  backup: {report.backup or 'none'}",
-        *_warning_lines(report.warnings, lang),
+        _backup_line(report.backup),
+        *_warning_lines(report.warnings),
     ]
 
 
-def check_lines(path: Path | str, report: CheckReport, lang: str = "en") -> list[str]:
+def check_lines(path: Path | str, report: CheckReport) -> list[str]:
     """Return what `check` found, with the verdict at the end."""
-    *findings, verdict = _findings_lines(report, lang)
+    *findings, verdict = _findings_lines(report)
     if report.version != report.latest_version:
-        findings.append(MESSAGES[lang]["not_compared"].format(path=path, version=report.version))
+        findings.append(
+            translated(
+                "{path} is at schema version {version}: its tables and links were not compared.",
+                path=path,
+                version=report.version,
+            )
+        )
     return [*findings, f"{path}: {verdict}"]
 
 
 def demo_lines(shown: Demo, kept_at: Path | None) -> list[str]:
     """Return the demonstration, from the old file to the new one."""
     parts = (
-        [f"The file of a wallet service at schema version 18: {_rows_of(shown.counts)}.", *_wallet_lines(shown)],
-        ["Each session has one wallet:", *_first_lines(shown.before, default="")],
+        [
+            translated("The file of a wallet service at schema version 18: {rows}.", rows=_rows_of(shown.counts)),
+            *_wallet_lines(shown),
+        ],
+        [translated("Each session has one wallet:"), *_first_lines(shown.before, default="")],
         ["$ waiaas plan", *plan_lines(shown.path, shown.plan)],
         ["$ waiaas upgrade", *upgrade_lines(shown.path, shown.report)],
         [
-            "Now each session has links to its wallets, one of them the default:",
+            translated("Now each session has links to its wallets, one of them the default:"),
             *_first_lines(shown.after),
         ],
         [
-            "One session gets a second wallet, on another chain. Its token stays the same.",
+            translated("One session gets a second wallet, on another chain. Its token stays the same."),
             *_session_lines(shown.linked),
         ],
         ["$ waiaas check", *check_lines(shown.path, shown.check)],
     )
     lines = [line for part in parts for line in (*part, "")]
-    lines[-1] = f"The file is kept: {kept_at}." if kept_at else "The files of the demo were removed."
+    lines[-1] = (
+        translated("The file is kept: {path}.", path=kept_at)
+        if kept_at
+        else translated("The files of the demo were removed.")
+    )
     return lines
 
 
 def old_file_lines(path: Path, counts: dict[str, int]) -> list[str]:
     """Return what `demo --version` created, and what to do with it."""
-    return [f"Created {path} at schema version 18: {_rows_of(counts)}.", f"What to do: waiaas plan {quoted(path)}"]
+    return [
+        translated("Created {path} at schema version 18: {rows}.", path=path, rows=_rows_of(counts)),
+        f"{translated('What to do')}: waiaas plan {quoted(path)}",
+    ]
 
 
 def _rows_of(counts: dict[str, int]) -> str:
-    return ", ".join(f"{count} {table}" for table, count in counts.items())
+    return ", ".join(
+        f"{translated(table)} {count}" if current_language() == "ko" else f"{count} {table}"
+        for table, count in counts.items()
+    )
 
 
 def _wallet_lines(shown: Demo) -> list[str]:
@@ -223,13 +311,29 @@ def _wallet_lines(shown: Demo) -> list[str]:
     ]
 
 
-def _session_lines(rows: list[dict[str, Any]], default: str = " (default)") -> list[str]:
-    return [f"  session {row['session']} -> {row['wallet']}{default if row['is_default'] else ''}" for row in rows]
+def _session_lines(rows: list[dict[str, Any]], default: str | None = None) -> list[str]:
+    mark = translated(" (default)") if default is None else default
+    return [
+        f"  {translated('session')} {row['session']} -> {row['wallet']}{mark if row['is_default'] else ''}"
+        for row in rows
+    ]
 
 
-def _first_lines(rows: list[dict[str, Any]], default: str = " (default)") -> list[str]:
+def _first_lines(rows: list[dict[str, Any]], default: str | None = None) -> list[str]:
     lines = _session_lines(rows, default)
-    return [*lines[:_SHOWN_OF_DEMO], f"  … and {len(lines) - _SHOWN_OF_DEMO} more"]
+    return [*lines[:_SHOWN_OF_DEMO], f"  {translated('… and {count} more', count=len(lines) - _SHOWN_OF_DEMO)}"]
+
+
+def _bytes(count: int) -> str:
+    return translated("{count:,} bytes", count=count)
+
+
+def _backup_line(backup: str | None) -> str:
+    return f"  {translated('backup')}: {backup or translated('none')}"
+
+
+def _step(step: Step | PlannedStep) -> str:
+    return translated("step {version}: {description}", version=step.version, description=translated(step.description))
 
 
 def _list_lines(title: str, entries: list[str], *, all_of_them: bool = False) -> list[str]:
@@ -237,56 +341,72 @@ def _list_lines(title: str, entries: list[str], *, all_of_them: bool = False) ->
     if not entries:
         return []
     shown = entries if all_of_them else entries[:_SHOWN_AT_MOST]
-    rest = [f"    … and {len(entries) - len(shown)} more (all with --json)"] if len(shown) < len(entries) else []
+    rest = (
+        [f"    {translated('… and {count} more (all with --json)', count=len(entries) - len(shown))}"]
+        if len(shown) < len(entries)
+        else []
+    )
     return [f"  {title}: {len(entries)}", *(f"    {entry}" for entry in shown), *rest]
 
 
-def _nothing_to_upgrade(path: Path | str, version: int, lang: str) -> str:
-    return MESSAGES[lang]["nothing_to_do"].format(path=path, version=version)
+def _nothing_to_upgrade(path: Path | str, version: int) -> str:
+    return translated("{path} is at schema version {version}, the latest: nothing to do.", path=path, version=version)
 
 
-def _is_empty(path: Path | str, skip_orphans: bool, lang: str) -> str:
-    return MESSAGES[lang]["empty_to_upgrade"].format(path=path, command=_upgrade_command(path, skip_orphans))
+def _is_empty(path: Path | str, skip_orphans: bool) -> str:
+    return translated(
+        "{path} is empty: an upgrade creates the tables in it. Do it: {command}",
+        path=path,
+        command=_upgrade_command(path, skip_orphans),
+    )
 
 
 def _upgrade_command(path: Path | str, skip_orphans: bool) -> str:
     return f"waiaas upgrade {quoted(path)}{' --skip-orphans' if skip_orphans else ''}"
 
 
-def _warning_lines(warnings: Sequence[WAIaaSError], lang: str) -> list[str]:
-    words = MESSAGES[lang]
-    texts = [warning.to_dict(lang) for warning in warnings]
+def _warning_lines(warnings: Sequence[WAIaaSError]) -> list[str]:
+    texts = [warning.to_dict(current_language()) for warning in warnings]
     return [
         line
         for text in texts
-        for line in (f"{words['warning']}: {text['message']}", f"  {words['what_to_do']}: {text['hint']}")
+        for line in (f"{translated('Warning')}: {text['message']}", f"  {translated('What to do')}: {text['hint']}")
     ]
 
 
 def _work_lines(report: UpgradeReport) -> list[str]:
     orphans = {orphan["session_id"]: orphan["wallet_id"] for orphan in report.orphans_skipped}
     without_wallet = [
-        f"{session} (wallet {orphans[session]} does not exist)" if session in orphans else f"{session} (was NULL)"
+        translated("{session} (wallet {wallet} does not exist)", session=session, wallet=orphans[session])
+        if session in orphans
+        else translated("{session} (was NULL)", session=session)
         for session in report.sessions_without_wallet
     ]
     return [
-        *(f"  step {s.version}: {s.description} ({s.rows} rows, {s.seconds:.2f} s)" for s in report.steps),
-        f"  links created: {report.links_created}",
-        *_list_lines("sessions left without a wallet", without_wallet, all_of_them=True),
-        *_list_lines("foreign keys reconnected", report.foreign_keys_reconnected),
-        *_list_lines("empty tables of an interrupted tool, used or removed", report.leftovers_used),
+        *(
+            f"  {_step(s)} ({translated('{rows} rows, {seconds:.2f} s', rows=s.rows, seconds=s.seconds)})"
+            for s in report.steps
+        ),
+        f"  {translated('links created')}: {report.links_created}",
+        *_list_lines(translated("sessions left without a wallet"), without_wallet, all_of_them=True),
+        *_list_lines(translated("foreign keys reconnected"), report.foreign_keys_reconnected),
+        *_list_lines(translated("empty tables of an interrupted tool, used or removed"), report.leftovers_used),
     ]
 
 
-def _comparison_lines(rehearsal: Rehearsal, lang: str) -> list[str]:
+def _comparison_lines(rehearsal: Rehearsal) -> list[str]:
     before = _counts(rehearsal.foreign_key_violations_before)
     after = _counts(rehearsal.foreign_key_violations_after)
     return [
-        *_list_lines("changes of the schema", [_change_line(change) for change in rehearsal.schema], all_of_them=True),
+        *_list_lines(
+            translated("changes of the schema"),
+            [_change_line(change) for change in rehearsal.schema],
+            all_of_them=True,
+        ),
         *_rows_lines(rehearsal.rows),
-        f"  foreign-key violations: {before} before, {after} after",
-        "  check of the result:",
-        *(f"    {line}" for line in _findings_lines(rehearsal.check, lang)),
+        "  " + translated("foreign-key violations: {before} before, {after} after", before=before, after=after),
+        f"  {translated('check of the result')}:",
+        *(f"    {line}" for line in _findings_lines(rehearsal.check)),
     ]
 
 
@@ -309,37 +429,49 @@ def _cut(text: str) -> str:
 def _rows_lines(tables: list[TableRows]) -> Iterator[str]:
     differing = [table for table in tables if table.differs]
     same = [table for table in tables if not table.differs]
-    yield from _list_lines("tables whose rows differ", [_rows_line(table) for table in differing], all_of_them=True)
-    yield f"  tables whose rows are the same: {len(same)}, {sum(table.before or 0 for table in same):,} rows"
+    yield from _list_lines(
+        translated("tables whose rows differ"), [_rows_line(table) for table in differing], all_of_them=True
+    )
+    yield "  " + translated(
+        "tables whose rows are the same: {count}, {rows:,} rows",
+        count=len(same),
+        rows=sum(table.before or 0 for table in same),
+    )
 
 
 def _rows_line(table: TableRows) -> str:
-    counts = ("none" if count is None else f"{count:,}" for count in (table.before, table.after))
-    changes = {"added": table.added, "removed": table.removed, "changed": table.changed}
-    shown = ", ".join(f"{count:,} {what}" for what, count in changes.items() if count)
+    counts = (translated("none") if count is None else f"{count:,}" for count in (table.before, table.after))
+    changes = {
+        translated("{count:,} added"): table.added,
+        translated("{count:,} removed"): table.removed,
+        translated("{count:,} changed"): table.changed,
+    }
+    shown = ", ".join(what.format(count=count) for what, count in changes.items() if count)
     return f"{table.table}: {' -> '.join(counts)} ({shown})"
 
 
 def _counts(violations: dict[str, int]) -> str:
-    return ", ".join(f"{count} in {table}" for table, count in violations.items()) or "none"
+    return ", ".join(
+        translated("{count} in {table}", count=count, table=table) for table, count in violations.items()
+    ) or translated("none")
 
 
-def _findings_lines(report: CheckReport, lang: str) -> list[str]:
+def _findings_lines(report: CheckReport) -> list[str]:
     """Return the findings, each hint once after all findings that share it, and the verdict at the end."""
-    words = MESSAGES[lang]
     by_hint: dict[str, list[str]] = {}
     for finding in report.findings:
-        text = finding.to_dict(lang)
-        by_hint.setdefault(text["hint"], []).append(f"{words[finding.severity]}: {text['message']}")
+        text = finding.to_dict(current_language())
+        by_hint.setdefault(text["hint"], []).append(f"{translated(finding.severity)}: {text['message']}")
     count = Counter(finding.severity for finding in report.findings)["problem"]
     return [
-        *(line for hint, lines in by_hint.items() for line in (*lines, f"  {words['what_to_do']}: {hint}")),
-        words[_verdict(count, report)].format(count=count),
+        *(line for hint, lines in by_hint.items() for line in (*lines, f"  {translated('What to do')}: {hint}")),
+        _verdict(count, report),
     ]
 
 
 def _verdict(count: int, report: CheckReport) -> str:
-    """Return the name of the message for a number of problems."""
     if count:
-        return "one_problem" if count == 1 else "problems"
-    return "no_problem" if report.version == report.latest_version else "no_problem_partly"
+        return translated("1 problem found.") if count == 1 else translated("{count} problems found.", count=count)
+    if report.version == report.latest_version:
+        return translated("no problem found.")
+    return translated("no problem found in what was checked.")

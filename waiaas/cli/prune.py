@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from waiaas.cli.messages import translated
 from waiaas.cli.options import database_file
 from waiaas.cli.target import REMOVES_IN_BATCHES, ask, target_command
 from waiaas.cli.terminal import print_answer, progress_line
@@ -49,21 +50,33 @@ def prune(
     removed. The file does not become smaller: new rows use the free space.
     """
     if sessions is None and audit is None:
-        raise click.UsageError("Name what to remove: --sessions or --audit, or both.")
+        raise click.UsageError(translated("Name what to remove: --sessions or --audit, or both."))
     if export is not None and audit is None:
-        raise click.UsageError("--export is for --audit.")
+        raise click.UsageError(translated("--export is for --audit."))
     with progress_line() as line:
         found = database.prune(session_days=sessions, audit_days=audit, actor=actor, dry_run=True)
-        counts = f"{found.sessions:,} sessions and {found.audit_entries:,} entries of the audit log"
+        counts = _counts(found)
         if dry_run:
-            print_answer(_answer(found, dry_run), [f"To be removed: {counts}."])
+            print_answer(_answer(found, dry_run), [translated("To be removed: {counts}.", counts=counts)])
             return
-        ask(f"Remove {counts}, for good?")
+        ask(translated("Remove {counts}, for good?", counts=counts))
         pruned = database.prune(session_days=sessions, audit_days=audit, export=export, actor=actor, progress=line)
-    lines = [f"Removed: {pruned.sessions:,} sessions and {pruned.audit_entries:,} entries of the audit log."]
+    lines = [translated("Removed: {counts}.", counts=_counts(pruned))]
     if pruned.audit_entries_kept:
-        lines.append(f"Kept, because JSON cannot hold their values: {pruned.audit_entries_kept:,} entries.")
+        lines.append(
+            translated(
+                "Kept, because JSON cannot hold their values: {count:,} entries.", count=pruned.audit_entries_kept
+            )
+        )
     print_answer(_answer(pruned, dry_run), lines)
+
+
+def _counts(pruned: Pruned) -> str:
+    return translated(
+        "{sessions:,} sessions and {entries:,} entries of the audit log",
+        sessions=pruned.sessions,
+        entries=pruned.audit_entries,
+    )
 
 
 def _answer(pruned: Pruned, dry_run: bool) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from waiaas.cli.group import CommandGroup
+from waiaas.cli.messages import translated
 from waiaas.cli.records import session_lines, session_list
 from waiaas.cli.target import READS, REMOVES_IN_BATCHES, ask, is_confirmed, page_options, target_command
 from waiaas.cli.terminal import print_answer
@@ -57,8 +58,8 @@ def _one_way(ctx: click.Context, parameter: click.Parameter, session: str | None
     if ctx.resilient_parsing or sum(map(bool, ways)) == 1:
         return session
     if any(ways):
-        raise click.UsageError("Name a session, or --wallet, or --all: only one of them.", ctx)
-    raise click.MissingParameter("Or use --wallet or --all.", ctx, parameter, "'SESSION'")
+        raise click.UsageError(translated("Name a session, or --wallet, or --all: only one of them."), ctx)
+    raise click.MissingParameter(translated("Or use --wallet or --all."), ctx, parameter, "'SESSION'")
 
 
 @target_command(
@@ -81,15 +82,25 @@ def revoke_sessions(database: Database, session: str | None, wallet: str | None,
     if session is not None:
         found = database.sessions.get(session)
         if found.status != "REVOKED":
-            ask(f"Revoke the session {session}? Its token stops working at once.")
+            ask(translated("Revoke the session {session}? Its token stops working at once.", session=session))
         _print(database.sessions.revoke(session, actor=actor))
         return
-    name = f"the wallet {database.wallets.get(wallet).name}" if wallet else "all wallets"
+    name = (
+        translated("the wallet {name}", name=database.wallets.get(wallet).name)
+        if wallet
+        else translated("all wallets")
+    )
     if not is_confirmed():  # Counting takes long if there are many.
         count = count_active(database, wallet)
-        ask(f"Revoke the active sessions of {name}: {count}? Their tokens stop working at once.")
+        ask(
+            translated(
+                "Revoke the active sessions of {name}: {count}? Their tokens stop working at once.",
+                name=name,
+                count=count,
+            )
+        )
     revoked = _revoke_active(database, wallet, actor)
-    print_answer({"revoked": revoked}, [*revoked, f"Sessions revoked: {len(revoked)}"])
+    print_answer({"revoked": revoked}, [*revoked, translated("Sessions revoked: {count}", count=len(revoked))])
 
 
 def count_active(database: Database, wallet_id: str | None) -> int:

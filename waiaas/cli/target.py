@@ -15,6 +15,7 @@ import click
 from click.exceptions import Exit
 
 from waiaas.cli.group import REFUSED, STOPPED_BY_SIGNAL
+from waiaas.cli.messages import TranslatedCommand, translated
 from waiaas.cli.options import common_options, database_or_url, epilog
 from waiaas.cli.terminal import Stopped, escaped, read_line
 from waiaas.database import connect
@@ -31,7 +32,7 @@ _TARGET_HELP = (
 _CONFIRMED = "waiaas.confirmed"
 
 
-class TargetCommand(click.Command):
+class TargetCommand(TranslatedCommand):
     """A command whose first argument, TARGET, is that of the environment if an argument is missing."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -41,14 +42,16 @@ class TargetCommand(click.Command):
         except click.MissingParameter as error:
             target = os.environ.get(VARIABLE)
             if not target:
-                hint = f"{error.message} Without TARGET, set the environment variable {VARIABLE}.".lstrip()
+                hint = translated("Without TARGET, set the environment variable {variable}.", variable=VARIABLE)
+                hint = f"{error.message} {hint}".lstrip()
                 raise click.MissingParameter(hint, error.ctx, error.param, error.param_hint) from error
             ctx.params.clear()
             return super().parse_args(ctx, [target, *args])
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
-        """Show that TARGET can be left out."""
-        return ["[TARGET]" if piece == "TARGET" else piece for piece in super().collect_usage_pieces(ctx)]
+        """Show that the first argument can be left out."""
+        pieces = super().collect_usage_pieces(ctx)
+        return [f"[{piece}]" if piece in ("TARGET", "PATH") else piece for piece in pieces]
 
 
 def _user() -> str:
@@ -141,14 +144,14 @@ def ask(question: str) -> None:
     if is_confirmed():
         return
     if not is_interactive():
-        raise click.UsageError("Nothing was changed: add --yes, because there is no terminal to ask you.")
+        raise click.UsageError(translated("Nothing was changed: add --yes, because there is no terminal to ask you."))
     try:
         is_yes = _is_yes(question)
     except (Stopped, EOFError) as error:
-        click.echo("\nNothing was changed.", err=True)
+        click.echo(f"\n{translated('Nothing was changed.')}", err=True)
         raise Exit(STOPPED_BY_SIGNAL + getattr(error, "number", signal.SIGINT)) from error
     if not is_yes:
-        click.echo("Nothing was changed.", err=True)
+        click.echo(translated("Nothing was changed."), err=True)
         raise Exit(REFUSED)
 
 
@@ -164,7 +167,7 @@ def _is_yes(question: str) -> bool:
             return True
         if answer in ("n", "no", ""):
             return False
-        click.echo("Answer y or n.", err=True)
+        click.echo(translated("Answer y or n."), err=True)
 
 
 def is_interactive() -> bool:

@@ -20,16 +20,16 @@ from typing import Any, TextIO
 
 import click
 
-from waiaas.cli.messages import MESSAGES
+from waiaas.cli.messages import both
 from waiaas.errors.driver import sqlite3
 from waiaas.progress import Progress
 
 # The labels at the beginning of a line, and their colours.
 _COLOURS = {
-    **dict.fromkeys(("error", "obstacle", "interrupted", "problem"), "red"),
-    **{"what_to_do": "cyan", "note": "yellow", "warning": "yellow"},
+    **dict.fromkeys(("Error", "Obstacle", "Interrupted", "problem"), "red"),
+    **{"What to do": "cyan", "note": "yellow", "Warning": "yellow"},
 }
-_LABELS = {f"{words[name]}:": colour for words in MESSAGES.values() for name, colour in _COLOURS.items()}
+_LABELS = {f"{word}:": colour for label, colour in _COLOURS.items() for word in both(label)}
 #: Keys of `click.Context.meta`: whether answers are JSON, and the file that an interrupted command leaves unchanged.
 AS_JSON, PATH = "waiaas.json", "waiaas.path"
 #: The line of an answer that is the verdict, and its colour.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from waiaas.cli.group import CommandGroup
+from waiaas.cli.messages import translated
 from waiaas.cli.records import wallet_lines, wallet_list
 from waiaas.cli.sessions import count_active
 from waiaas.cli.target import CHANGES, READS, REMOVES, ask, is_confirmed, page_options, target_command
@@ -92,8 +93,8 @@ def terminate_wallet(database: Database, wallet: str, actor: str) -> None:
     """
     found = database.wallets.get(wallet)
     if not is_confirmed():  # Counting takes long if there are many.
-        question = f"Terminate the wallet {found.name}, for good? Active sessions that lose it:"
-        ask(f"{question} {count_active(database, wallet)}.")
+        question = "Terminate the wallet {name}, for good? Active sessions that lose it: {count}."
+        ask(translated(question, name=found.name, count=count_active(database, wallet)))
     _print(database.wallets.terminate(wallet, actor=actor))
 
 
