@@ -28,13 +28,6 @@ from waiaas.errors.postgresql import ConnectFailedError, reason_for
 from waiaas.errors.translation import refusal_for, safe_cause, translate_errors
 from waiaas.models.postgresql import LINK_ORDER
 
-
-class _Limits(threading.local):
-    """How many seconds a thread waits for an answer; None for as long as it takes."""
-
-    seconds: float | None = None
-
-
 try:
     import psycopg
     from psycopg.conninfo import conninfo_to_dict
@@ -46,12 +39,11 @@ else:
     class _Connection(psycopg.Connection[Any]):
         """A connection that does not wait for ever for a server or a network that has disappeared."""
 
-        #: How long each thread waits for an answer.
-        limits: _Limits
+        thread: _ThreadState
 
         def wait(self, gen: Any, *arguments: Any, **options: Any) -> Any:
             """Run a generator of psycopg to its end, but not longer than the thread waits for an answer."""
-            seconds = self.limits.seconds
+            seconds = self.thread.answer_within
             return super().wait(gen if seconds is None else self._limited(gen, seconds), *arguments, **options)
 
         def _limited(self, gen: Any, seconds: float) -> Generator[Any, Any, Any]:
@@ -121,6 +113,8 @@ class _ThreadState(ThreadState):
     has_changed: bool = False
     #: The second connection, which reads the latest commit.
     reader: Any = None
+    #: How many seconds it waits for an answer; None: forever.
+    answer_within: float | None = None
 
 
 class _PoolExhaustedError(OperationalError):
@@ -215,6 +209,7 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
     _execute_cursor: Any
     _adapter: Any
     _isolation_level: Any
+    _thread: _ThreadState
 
     if TYPE_CHECKING:  # Peewee has no types for these.
 
@@ -233,7 +228,6 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
         #: The URL of the database without its password.
         self.address = shown_url(parameters)
         self.timeout = busy_timeout
-        self._limits = _Limits()
         self._thread = _ThreadState()
         self._open: WeakSet[Any] = WeakSet()
         super().__init__(parameters["dbname"], prefer_psycopg3=True, **options)
@@ -289,7 +283,7 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
         with translate_errors(self), self.borrowed_connection(), self._answers():
             if self.in_transaction():
                 with self.atomic():
-                    self._lock_services("" if alone else "_shared")
+                    self._lock_services(alone=alone)
                     self._lock_settings()
                     return change()
             self._refuse_begun_by_hand()
@@ -345,7 +339,7 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
         with translate_errors(self), self.borrowed_connection():
             if self.in_transaction():
                 with self.atomic():
-                    self._lock_services()
+                    self._lock_services(alone=True)
                     yield
                 return
             self._refuse_begun_by_hand()
@@ -442,7 +436,7 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
             raise ConnectFailedError(error) from None
         except psycopg.ProgrammingError:  # a parameter has a value that psycopg cannot read
             raise _InvalidParameterError from None
-        connection.limits = self._limits
+        connection.thread = self._thread
         # Every number as bigint: else a statement would be prepared once for each size of its numbers.
         connection.adapters.register_dumper(int, Int8Dumper)
         self._open.add(connection)
@@ -470,7 +464,7 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
             statements += [f"SET LOCAL {name} = '{value}'" for name, value in self._timeouts()]
         if durable:
             statements.append(_DURABLE)
-        return [*statements, f"SELECT pg_advisory_xact_lock{'' if exclusive else '_shared'}({SERVICES_LOCK})"]
+        return [*statements, _services_lock(alone=exclusive)]
 
     def _lock_settings(self) -> None:
         """Raise a conflict if the kill switch or the keys have changed since the snapshot of a caller's transaction.
@@ -487,9 +481,9 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
                 " ORDER BY key FOR SHARE"
             )
 
-    def _lock_services(self, mode: str = "") -> None:
-        """Take the lock of the services in a transaction of the caller, alone or shared."""
-        self.execute_sql(f"SELECT pg_advisory_xact_lock{mode}({SERVICES_LOCK})")
+    def _lock_services(self, *, alone: bool) -> None:
+        """Take the services' lock in a transaction of the caller."""
+        self.execute_sql(_services_lock(alone=alone))
         self._thread.has_changed = True
 
     def _fetch(self, sql: str, parameters: Sequence[object]) -> Row | None:
@@ -547,11 +541,12 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
     @contextmanager
     def _answers(self) -> Iterator[None]:
         """Wait for each answer in a block only so long as the server may wait for a lock, and some seconds."""
-        before, self._limits.seconds = self._limits.seconds, self.timeout + _ANSWER_WITHIN
+        thread, before = self._thread, self._thread.answer_within
+        thread.answer_within = self.timeout + _ANSWER_WITHIN
         try:
             yield
         finally:
-            self._limits.seconds = before
+            thread.answer_within = before
 
     def _execute_simple(self, sql: str) -> None:
         """Run statements without parameters in one round trip, and never prepare them."""
@@ -635,6 +630,10 @@ class _PooledPostgresqlDatabase(PooledDatabase, PostgresqlDatabase):  # type: ig
 
     def _can_reuse(self, connection: Any) -> bool:
         return bool(self._adapter.is_connection_reusable(connection))
+
+
+def _services_lock(*, alone: bool) -> str:
+    return f"SELECT pg_advisory_xact_lock{'' if alone else '_shared'}({SERVICES_LOCK})"
 
 
 class _Savepoint(_savepoint):

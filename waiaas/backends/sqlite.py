@@ -1,11 +1,10 @@
 """SQLite: connections, and write transactions that hold the write lock from the start.
 
-`WaiaasDatabase` is the Peewee database of `waiaas.connect`; `write_transaction` accepts any Peewee database.
+`WaiaasDatabase` is the Peewee database of `waiaas.connect`; `write_transaction` accepts any SQLite database of Peewee.
 """
 
 from __future__ import annotations
 
-import errno
 import gc
 import logging
 import os
@@ -18,16 +17,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, TypeGuard
 from weakref import WeakSet
 
-from peewee import (
-    Database,
-    Model,
-    OperationalError,
-    PeeweeException,
-    PostgresqlDatabase,
-    SqliteDatabase,
-    _manual,
-    _savepoint,
-)
+from peewee import Database, Model, OperationalError, PeeweeException, SqliteDatabase, _manual, _savepoint
 from peewee import __exception_wrapper__ as peewee_errors  # type: ignore[attr-defined]
 
 from waiaas.backends.base import LOCKED, Backend, Result, Row, ThreadState
@@ -35,6 +25,7 @@ from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.driver import sqlite3
 from waiaas.errors.sqlite import is_of_database, reason_for
 from waiaas.errors.translation import refusal_for, safe_cause, translate_errors
+from waiaas.files.folder_sync import sync_folder_descriptor
 from waiaas.files.opening import DatabaseFile
 from waiaas.models.binding import bind_block
 from waiaas.paths import file_of, real_path
@@ -44,11 +35,6 @@ IN_MEMORY = ":memory:"
 # The strictest level of `PRAGMA synchronous`: in write-ahead-log mode each commit syncs the log, in the other modes
 # the folder too, after the journal is deleted (https://www.sqlite.org/pragma.html#pragma_synchronous).
 _EXTRA = 3
-# The errors of a file system that cannot sync a folder. SQLite ignores them too (unixSync in its os_unix.c).
-_NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP)
-# Before anything is read, because the first SELECT fixes the snapshot; other readers continue
-# (https://www.postgresql.org/docs/current/sql-lock.html). Without it, one of two writers would fail at random.
-_POSTGRESQL_LOCK = "LOCK TABLE schema_version IN SHARE ROW EXCLUSIVE MODE"
 # Seconds, at random, so that two waiting threads do not poll at the same moments.
 _LOOK_AGAIN_AFTER = (0.001, 0.004)
 
@@ -347,7 +333,10 @@ class WaiaasDatabase(SqliteDatabase, Backend):
 
     def close(self) -> bool:
         """Close this thread's connections; returns whether Peewee's was open."""
-        self.close_reader()
+        reader, self._thread.reader = self._thread.reader, None
+        self._thread.reader_closer = None
+        if reader is not None:
+            reader.close()
         was_open = bool(super().close())
         self._thread.closer = None
         return was_open
@@ -407,13 +396,6 @@ class WaiaasDatabase(SqliteDatabase, Backend):
             # Peewee's error comes from executing a statement, and the driver's from fetching its rows.
             if reason_for(error) != "database_busy":
                 raise
-
-    def close_reader(self) -> None:
-        """Close this thread's second connection, if there is one."""
-        reader, self._thread.reader = self._thread.reader, None
-        self._thread.reader_closer = None
-        if reader is not None:
-            reader.close()
 
     @contextmanager
     def writer_lock(self) -> Iterator[None]:
@@ -539,36 +521,30 @@ if hasattr(os, "register_at_fork"):
 
 
 @contextmanager
-def write_transaction(database: Database, *, durable: bool = False) -> Iterator[None]:
+def write_transaction(database: SqliteDatabase, *, durable: bool = False) -> Iterator[None]:
     """Run a block in one transaction that holds the write lock from its start.
 
-    What the block reads remains true until it commits, so that it can base decisions on it. On SQLite the transaction
-    is `BEGIN IMMEDIATE` (https://www.sqlite.org/lang_transaction.html#immediate), on PostgreSQL a serializable one
-    that waits for the others of this kind. Inside a caller's transaction it is a savepoint of that one; begin that one
-    with this function too, because a transaction that has read before it takes the lock may be unable to write. On the
-    database that `waiaas.connect` returns, the savepoint also takes the lock at its start. Enter and leave it in one
-    thread, and first read every cursor of that thread to its end.
+    Nothing that the block reads changes until it commits, so that it can base decisions on it. The transaction is
+    `BEGIN IMMEDIATE` (https://www.sqlite.org/lang_transaction.html#immediate). Inside a caller's transaction it is a
+    savepoint; begin that transaction with this function too, because one that has read before it takes the lock may be
+    unable to write. On the database that `waiaas.connect` returns, the savepoint also takes the lock at its start.
+    Enter and leave the block in one thread, and first read every cursor of that thread to its end.
 
-    With `durable=True` a SQLite transaction is on the disk when the block ends, whatever the connection's `PRAGMA
-    synchronous`. Inside a caller's transaction this is so when that one has committed. On PostgreSQL its own setting
-    `synchronous_commit` decides.
-
-    Raises WAIaaSError with the reason `database_busy` if the lock is not free within the busy timeout (once among the
-    threads of this process, once among all processes), and with `disk_full`, `corrupt` or another reason if the
-    database cannot be used. Every other exception of the block is raised unchanged, including `peewee.IntegrityError`.
-    Nothing was changed in either case. Raises TypeError if `database` is not a Peewee database, such as a path.
+    :param durable: whether the transaction is on the disk when the block ends, regardless of the connection's ``PRAGMA
+        synchronous``. Inside a caller's transaction it is on the disk once that one has committed.
+    :raises WAIaaSError: ``database_busy`` if the lock is not free within the busy timeout (once among the threads of
+        this process, once among all processes); ``disk_full``, ``corrupt`` or another reason if the database cannot be
+        used. Nothing was changed then, nor if the block raises anything else, which is raised unchanged.
+    :raises TypeError: if `database` is not a SQLite database of Peewee.
     """
-    if not isinstance(database, Database):
+    if not isinstance(database, SqliteDatabase):
         kind = type(database).__name__
-        raise TypeError(f"write_transaction takes a Peewee database, such as waiaas.connect(path).peewee, not {kind}")
-    mode = "IMMEDIATE" if isinstance(database, SqliteDatabase) else "SERIALIZABLE"
+        raise TypeError(f"write_transaction takes a Peewee SQLite database, as in connect(path).peewee, not {kind}")
     writer_lock = database.writer_lock() if isinstance(database, WaiaasDatabase) else nullcontext()
     is_nested = database.in_transaction()
     level = _synced_commits(database) if durable and not is_nested else nullcontext()
     try:
-        with writer_lock, level, database.atomic(mode):
-            if isinstance(database, PostgresqlDatabase) and not is_nested:
-                database.execute_sql(_POSTGRESQL_LOCK)
+        with writer_lock, level, database.atomic("IMMEDIATE"):
             if isinstance(database, WaiaasDatabase):
                 database.take_lock()
             yield
@@ -632,24 +608,19 @@ def _sync(database: SqliteDatabase) -> None:
     with translate_errors(database):
         path = real_path(database)
         with suppress(FileNotFoundError):
-            _sync_path(f"{path}-wal", os.O_RDWR)
+            _sync_path(f"{path}-wal", os.O_RDWR, os.fsync)
         sync_folder(path)
 
 
 def sync_folder(path: str) -> None:
     """Sync the folder of a file if it can be opened and the file system supports it, as SQLite does."""
-    try:
-        _sync_path(os.path.dirname(path), os.O_RDONLY)
-    except PermissionError:
-        pass
-    except OSError as error:
-        if error.errno not in _NO_FOLDER_SYNC:
-            raise
+    with suppress(PermissionError):
+        _sync_path(os.path.dirname(path), os.O_RDONLY, sync_folder_descriptor)
 
 
-def _sync_path(path: str, mode: int) -> None:
+def _sync_path(path: str, mode: int, sync: Callable[[int], None]) -> None:
     descriptor = os.open(path, mode)
     try:
-        os.fsync(descriptor)
+        sync(descriptor)
     finally:
         os.close(descriptor)

@@ -7,12 +7,12 @@ folder, and that of the copy.
 
 from __future__ import annotations
 
-import errno
 import os
 import secrets
 from contextlib import suppress
 from pathlib import Path
 
+from waiaas.files.folder_sync import sync_folder_descriptor
 from waiaas.files.opening import descriptors_of
 from waiaas.files.upgrade_lock import try_lock
 
@@ -127,13 +127,9 @@ class _Folder:
         return self._descriptor is None or try_lock(self._descriptor)
 
     def flush(self) -> None:
-        """Make the names in the folder durable if its file system supports it; others refuse with EINVAL."""
-        try:
-            if self._descriptor is not None:
-                os.fsync(self._descriptor)
-        except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-                raise
+        """Make the names in the folder durable if its file system supports it."""
+        if self._descriptor is not None:
+            sync_folder_descriptor(self._descriptor)
 
     def make_folder(self, name: str) -> _Folder:
         os.mkdir(self._at(name), _ONLY_ITS_USER, dir_fd=self._descriptor)
