@@ -6,19 +6,19 @@ tokens, and what SQLite cannot alter in place is done by the lossless table rebu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 
 from peewee import SQL, Field, ForeignKeyField, Node, ValueLiterals
 from playhouse.migrate import SchemaMigrator
 
-from waiaas.ddl.column_text import ColumnText, column_text
+from waiaas.ddl.column_text import Clause, ColumnText, column_text
 from waiaas.ddl.connection import read
 from waiaas.ddl.dependencies import foreign_keys_of
 from waiaas.ddl.operation import Statement, operation
 from waiaas.ddl.row_checks import value_not_allowed
 from waiaas.ddl.schema import ForeignKey, Table, canonical
-from waiaas.ddl.sql import CreateTable, fold, parse_create_table, quote, unquote
+from waiaas.ddl.sql import CreateTable, Item, fold, parse_create_table, quote, unquote
 from waiaas.ddl.tables import TableOperations
 from waiaas.errors import refusal
 
@@ -134,7 +134,7 @@ class Alterations(TableOperations):
         :raises WAIaaSError: ``name_exists``; ``value_not_allowed`` with the rows that violate it.
         """
         found = self.table(table)
-        if any(fold(name) == fold(taken) for taken in _constraint_names(found.definition)):
+        if _named_constraint(found.definition, name) is not None:
             raise refusal("name_exists", kind="constraint", name=name)
         sql, _ = self.database.get_sql_context().sql(ValueLiterals(constraint)).query()
         end = found.definition.items[-1].end
@@ -275,22 +275,24 @@ def _can_be_added_in_place(text: ColumnText) -> bool:
     return True
 
 
-def _constraint_names(definition: CreateTable) -> Iterator[str]:
+def _named_constraint(definition: CreateTable, name: str) -> Item | None:
+    """Return the table constraint of a name, or the column that has a constraint of that name."""
     for item in definition.items:
         if item.name is not None:
-            clauses = column_text(definition, item.name).clauses
-            yield from (clause.name for clause in clauses if clause.name is not None)
-        elif item.tokens[0].is_word("constraint"):
-            yield unquote(item.tokens[1].text)
+            if any(_is_named(clause, name) for clause in column_text(definition, item.name).clauses):
+                return item
+        elif item.tokens[0].is_word("constraint") and fold(unquote(item.tokens[1].text)) == fold(name):
+            return item
+    return None
 
 
 def _without_constraint(definition: CreateTable, name: str) -> tuple[CreateTable, Sequence[str]]:
-    """The definition without the first constraint of a name, and the column that had it."""
-    for item in definition.items:
-        if item.name is not None:
-            text = column_text(definition, item.name)
-            if any(clause.name is not None and fold(clause.name) == fold(name) for clause in text.clauses):
-                return text.without(lambda c: c.name is not None and fold(c.name) == fold(name)), (item.name,)
-        elif item.tokens[0].is_word("constraint") and fold(unquote(item.tokens[1].text)) == fold(name):
-            return definition.without(item), ()
-    return definition, ()
+    """Return the definition without the first constraint of a name, and the column that had it."""
+    item = _named_constraint(definition, name)
+    if item is None or item.name is None:
+        return definition.without(item) if item else definition, ()
+    return column_text(definition, item.name).without(lambda clause: _is_named(clause, name)), (item.name,)
+
+
+def _is_named(clause: Clause, name: str) -> bool:
+    return clause.name is not None and fold(clause.name) == fold(name)

@@ -17,7 +17,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from waiaas.ddl.dependencies import Dependent, compiles, is_over, objects_over, program
-from waiaas.ddl.schema import StoredObject, Table, canonical, expressions, is_virtual, stored_objects
+from waiaas.ddl.schema import StoredObject, Table, canonical, expressions, virtual_tables
 from waiaas.ddl.schema_copy import SchemaCopy, schema_copy, works
 from waiaas.ddl.sql import CreateTable, after_on, fold, names, quote, tokens
 from waiaas.errors.driver import sqlite3
@@ -116,7 +116,7 @@ def broken_virtual_tables(
     whether a virtual table finds what its definition names; reading it in the copy does. If its module is missing
     here, its text decides.
     """
-    stored = [each for each in stored_objects(database, "table") if is_virtual(each.sql)]
+    stored = virtual_tables(database)
     if not stored:
         return []
     with closing(schema_copy(database)) as now, closing(change()) as changed:

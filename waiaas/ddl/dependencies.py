@@ -19,8 +19,9 @@ from waiaas.ddl.schema import (
     check_clauses,
     children,
     foreign_key_clauses,
-    is_virtual,
+    may_name,
     stored_objects,
+    virtual_tables,
 )
 from waiaas.ddl.schema_copy import SchemaCopy, schema_copy, works
 from waiaas.ddl.sql import CreateTable, Item, Token, after_on, fold, names, quote, tokens, unquote
@@ -109,8 +110,8 @@ def virtual_tables_over(database: SqliteDatabase, table: str, *columns: str) -> 
     """
     return [
         Dependent("virtual table", stored.name)
-        for stored in stored_objects(database, "table")
-        if is_virtual(stored.sql) and is_over(stored.sql, table, columns)
+        for stored in virtual_tables(database)
+        if is_over(stored.sql, table, columns)
     ]
 
 
@@ -140,15 +141,10 @@ def objects_over(database: SqliteDatabase, table: str) -> list[StoredObject]:
     stored = [(each, fold(each.sql)) for each in stored_objects(database, "view", "trigger")]
     reached, new = {fold(table)}, {fold(table)}
     while new:
-        named = [each for each, sql in stored if each.kind == "view" and _has_any_letters(sql, new)]
+        named = [each for each, sql in stored if each.kind == "view" and may_name(sql, new)]
         new = {fold(each.name) for each in named} - reached
         reached |= new
-    return [each for each, sql in stored if fold(each.table) in reached or _has_any_letters(sql, reached)]
-
-
-def _has_any_letters(folded_sql: str, names_: Collection[str]) -> bool:
-    # Inside quotes, quotes may be doubled.
-    return any(name in folded_sql or any(mark in name for mark in "\"'`") for name in names_)
+    return [each for each, sql in stored if fold(each.table) in reached or may_name(sql, reached)]
 
 
 def broken_objects(database: SqliteDatabase, table: str | None = None) -> set[Dependent]:
@@ -171,10 +167,12 @@ def _broken_by(database: SqliteDatabase, table: Table, column: str, shape: str) 
             # SQLite's authorizer does not name the columns that a NATURAL JOIN compares.
             joins = names(stored.sql, "natural") and names(stored.sql, table.name)
             breaks = before.works and not _compile(then, stored).works
-            if reads or joins or breaks or _fires_on(stored, table, column):
-                yield Dependent(stored.kind, stored.name)
-            elif not before.works and names(stored.sql, table.name) and names(stored.sql, column):
-                # It cannot be compiled here (a virtual table of a missing module, say), so its text decides.
+            # SQLite accepts an unknown column in UPDATE OF.
+            is_for_it = stored.kind == "trigger" and fold(column) in _update_of(stored)
+            fires = is_for_it and fold(stored.table) == fold(table.name)
+            # One that cannot be compiled here (it may need a virtual table of a missing module) is judged by its text.
+            may_read = not before.works and names(stored.sql, table.name) and names(stored.sql, column)
+            if reads or joins or breaks or fires or may_read:
                 yield Dependent(stored.kind, stored.name)
 
 
@@ -228,29 +226,23 @@ def _foreign_keys_to(database: SqliteDatabase, table: Table, column: str) -> Ite
 
 def fires_on(trigger: StoredObject, table: Table, event: str, column: str | None = None) -> bool:
     """Return whether a trigger fires on an event of a table (`insert`, `update`, `delete`) or of one column."""
+    of = _update_of(trigger)
+    is_on_it = fold(trigger.table) == fold(table.name) and _event_of(trigger) == event
+    return is_on_it and (not of or column is None or fold(column) in of)
+
+
+def _event_of(trigger: StoredObject) -> str:
+    return fold(next(token.text for token in tokens(trigger.sql) if token.is_word("insert", "update", "delete")))
+
+
+def _update_of(trigger: StoredObject) -> set[str | None]:
+    """Return the names between UPDATE OF and ON in a trigger."""
     words = list(tokens(trigger.sql))
-    of = {token.name for token in _update_of(words)}
-    return (
-        fold(trigger.table) == fold(table.name)
-        and next(token for token in words if token.is_word("insert", "update", "delete")).is_word(event)
-        and (not of or column is None or fold(column) in of)
-    )
-
-
-def _fires_on(trigger: StoredObject, table: Table, column: str) -> bool:
-    """Whether a trigger is for UPDATE OF the column: SQLite accepts an unknown one there silently."""
-    if trigger.kind != "trigger" or fold(trigger.table) != fold(table.name):
-        return False
-    return any(token.name == fold(column) for token in _update_of(list(tokens(trigger.sql))))
-
-
-def _update_of(words: list[Token]) -> list[Token]:
-    """The tokens between UPDATE OF and ON in a trigger."""
     on = next(i for i, token in enumerate(words) if token.is_word("on"))
     of = next(
         (i for i, token in enumerate(words[:on]) if token.is_word("of") and not words[i - 1].is_word("instead")), on
     )
-    return words[of:on]
+    return {token.name for token in words[of:on]}
 
 
 def _compile(copy: SchemaCopy, stored: StoredObject) -> _Compiled:
@@ -320,7 +312,6 @@ def statement_using(copy: SchemaCopy, stored: StoredObject) -> str:
     name = quote(stored.table)
     if stored.kind == "view":
         return f"SELECT * FROM {quote(stored.name)}"
-    event = next(token for token in tokens(stored.sql) if token.is_word("insert", "update", "delete"))
     columns = [
         quote(column)
         for _, column, *_, hidden in copy.execute(f"PRAGMA table_xinfo({name})").fetchall()
@@ -330,4 +321,4 @@ def statement_using(copy: SchemaCopy, stored: StoredObject) -> str:
         "insert": f"INSERT INTO {name} ({', '.join(columns)}) VALUES ({', '.join('NULL' for _ in columns)})",
         "update": f"UPDATE {name} SET {', '.join(f'{column} = NULL' for column in columns)}",
         "delete": f"DELETE FROM {name}",
-    }[fold(event.text)]
+    }[_event_of(stored)]

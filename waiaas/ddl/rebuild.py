@@ -28,6 +28,7 @@ from waiaas.ddl.schema import (
     foreign_key_clauses,
     statistics_tables,
     stored_objects,
+    temporary_triggers,
 )
 from waiaas.ddl.sql import Item, comments, fold, names, parse_create_table, quote, tokens
 from waiaas.ddl.stubs import missing_name, with_stubs
@@ -127,9 +128,8 @@ class TableRebuild:
             self._refuse(f"the new definition is not {option.upper()}")
         if self._old.autoincrement and not new.autoincrement:
             self._refuse("the new definition is not AUTOINCREMENT")
-        for name, on in read(self._database, "SELECT name, tbl_name FROM temp.sqlite_master WHERE type = 'trigger'"):
-            if fold(on) == fold(self._old.name):
-                self._refuse(f"it has the temporary trigger {name}")
+        for name in temporary_triggers(self._database, self._old.name):
+            self._refuse(f"it has the temporary trigger {name}")
 
     def _refuse_lost_clauses(self, new: Table) -> None:
         """Refuse a new definition that lacks an entry of the old one, or a comment in it.

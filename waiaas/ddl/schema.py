@@ -183,6 +183,11 @@ def ordinary_tables(database: SqliteDatabase) -> list[str]:
     return [table.name for table in stored_objects(database, "table") if _is_ordinary(table)]
 
 
+def virtual_tables(database: SqliteDatabase) -> list[StoredObject]:
+    """Return the virtual tables of a file."""
+    return [table for table in stored_objects(database, "table") if is_virtual(table.sql)]
+
+
 def _is_ordinary(table: StoredObject) -> bool:
     return not _is_internal(table) and not is_virtual(table.sql)
 
@@ -205,6 +210,12 @@ def find_table(database: SqliteDatabase, name: str) -> str | None:
         " AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
     )
     return next((str(found) for (found,) in read(database, query, (name,))), None)
+
+
+def temporary_triggers(database: SqliteDatabase, table: str) -> list[str]:
+    """Return the names of the temporary triggers on a table."""
+    rows = read(database, "SELECT name, tbl_name FROM temp.sqlite_master WHERE type = 'trigger'")
+    return [name for name, on in rows if fold(on) == fold(table)]
 
 
 def stored_objects(database: SqliteDatabase, *kinds: str) -> list[StoredObject]:
@@ -249,7 +260,7 @@ def children(database: SqliteDatabase, parent: str) -> dict[str, list[ForeignKey
     """Return the foreign keys that name a table, by child table, which may be the table itself."""
     found: dict[str, list[ForeignKey]] = {}
     for child in stored_objects(database, "table"):
-        if _is_ordinary(child) and may_name(child.sql, parent):
+        if _is_ordinary(child) and may_name(fold(child.sql), {fold(parent)}):
             keys = [key for key in _foreign_keys(database, child.name, child.sql) if fold(key.parent) == fold(parent)]
             if keys:
                 found[child.name] = keys
@@ -268,9 +279,10 @@ def has_dangling_key(database: SqliteDatabase) -> bool:
     )
 
 
-def may_name(sql: str, name: str) -> bool:
-    """Return whether an SQL text can contain a name, by its letters alone; inside quotes, quotes may be doubled."""
-    return any(mark in name for mark in "\"'`") or fold(name) in fold(sql)
+def may_name(sql: str, names: Collection[str]) -> bool:
+    """Return whether an SQL text may contain one of some names, all in lower case, by their letters alone."""
+    # Inside quotes, quotes may be doubled.
+    return any(name in sql or any(mark in name for mark in "\"'`") for name in names)
 
 
 def foreign_key_check(database: SqliteDatabase, table: str) -> list[tuple[str, int | None, str, int]]:
@@ -378,28 +390,17 @@ def _columns(database: SqliteDatabase, table: str) -> tuple[Column, ...]:
 
 def _foreign_keys(database: SqliteDatabase, table: str, sql: str) -> tuple[ForeignKey, ...]:
     rows = read(database, f"PRAGMA main.foreign_key_list({quote(table)})")
-    deferred = _deferred_keys(sql) if rows and may_contain(sql, "deferred") else set()
+    # No PRAGMA reports which keys are DEFERRABLE INITIALLY DEFERRED.
+    clauses = foreign_key_clauses(parse_create_table(sql)) if rows and may_contain(sql, "deferred") else []
+    deferred = {clause.columns for clause in clauses if clause.deferred}
     keys = []
     for number in sorted({row[0] for row in rows}):
         parts = sorted((row for row in rows if row[0] == number), key=lambda row: row[1])
-        columns = tuple(part[3] for part in parts)
         _, _, parent, _, _, on_update, on_delete, _ = parts[0]
-        keys.append(
-            ForeignKey(
-                columns,
-                parent,
-                tuple(part[4] for part in parts),
-                on_update,
-                on_delete,
-                tuple(map(fold, columns)) in deferred,
-            )
-        )
+        columns, parent_columns = tuple(part[3] for part in parts), tuple(part[4] for part in parts)
+        is_deferred = tuple(map(fold, columns)) in deferred
+        keys.append(ForeignKey(columns, parent, parent_columns, on_update, on_delete, is_deferred))
     return tuple(sorted(keys, key=lambda key: (key.columns, key.parent)))
-
-
-def _deferred_keys(sql: str) -> set[tuple[str, ...]]:
-    """The columns of the foreign keys that are DEFERRABLE INITIALLY DEFERRED, which no PRAGMA reports."""
-    return {tuple(clause.columns) for clause in foreign_key_clauses(parse_create_table(sql)) if clause.deferred}
 
 
 class ForeignKeyClause(NamedTuple):

@@ -43,10 +43,10 @@ from waiaas.ddl.schema import (
     children,
     describe_table,
     described,
+    find_table,
     same_index,
     same_shape,
     stored_objects,
-    table_names,
 )
 from waiaas.ddl.schema_copy import SchemaCopy, schema_copy
 from waiaas.ddl.sql import CreateTable, comments, first_name, fold, parse_create_table, quote, tokens, unquote
@@ -282,7 +282,7 @@ class TableOperations(IndexOperations):
         if table.column(column) is not None:
             raise refusal("name_exists", kind="column", name=column)
         statement = f"ALTER TABLE {quote(table.name)} ADD COLUMN {definition}"
-        self._refuse_taken(table, [column], [statement])
+        self._refuse_taken(table, [column], {}, [statement])
         before = broken_objects(self.database, table.name)
         if not self._add_unchecked(table, column, definition):
             self._alter(table.name, Operation(self, lambda _: SQL(statement)))
@@ -354,8 +354,7 @@ class TableOperations(IndexOperations):
 
     def leftovers(self, table: str) -> list[str]:
         """Return the existing tables that have the name which a rebuild of the table gives to its new one."""
-        temporary = fold(REBUILD_NAME.format(table))
-        return [name for name in table_names(self.database) if fold(name) == temporary]
+        return [*filter(None, [find_table(self.database, REBUILD_NAME.format(table))])]
 
     def _alter(self, table: str, change: Operation) -> None:
         """Run an ALTER TABLE of SQLite's own, which reads the whole schema, other tables' objects included.
@@ -390,12 +389,19 @@ class TableOperations(IndexOperations):
             on_it += [each for each in stored if each.kind == "trigger" and fold(each.table) == fold(found.name)]
         return on_it
 
-    def _refuse_taken(self, table: Table, columns: Sequence[str], changes: Sequence[str]) -> None:
-        """Refuse new columns, which `changes` add in a copy, if an object would take one for something else."""
-        taken = [*texts_taken_by_new_columns(table, columns)]
-        for dependent in taken or taken_by_new_columns(self.database, table, columns, {}, changes):
+    def _refuse_taken(
+        self,
+        table: Table,
+        columns: Sequence[str],
+        shapes: Mapping[str, str],
+        changes: Sequence[str] = (),
+        new: CreateTable | None = None,
+    ) -> None:
+        """Refuse new columns, which `shapes` or `changes` add in a copy, if an object would resolve to one of them."""
+        taken = [*texts_taken_by_new_columns(table, columns, new)]
+        for dependent in taken or taken_by_new_columns(self.database, table, columns, shapes, changes):
             raise dependent.refusal_of_name(table.name, ", ".join(columns))
-        self._refuse_broken_virtual_tables(lambda: schema_copy(self.database, {}, changes), table)
+        self._refuse_broken_virtual_tables(lambda: schema_copy(self.database, shapes, changes), table)
 
     def _refuse_broken_virtual_tables(self, change: Callable[[], SchemaCopy], table: Table, *columns: str) -> None:
         for dependent in broken_virtual_tables(self.database, change, table.name, columns):
@@ -464,13 +470,10 @@ class TableOperations(IndexOperations):
             for item in new.items
             if item.kind == "column" and item.name not in old.column_names
         ]
-        taken = [*texts_taken_by_new_columns(old, added, new)]
-        for dependent in taken or taken_by_new_columns(self.database, old, added, shapes):
-            raise dependent.refusal_of_name(old.name, ", ".join(added))
+        self._refuse_taken(old, added, shapes, new=new)
         if is_reordered(old, new):
             for dependent in dependent_on_order(self.database, shapes, old.name):
                 raise dependent.refusal(old.name, "*")
-        self._refuse_broken_virtual_tables(lambda: schema_copy(self.database, shapes), old)
 
 
 def _refuse_lost_clauses(table: str, old: str, new: str) -> None:

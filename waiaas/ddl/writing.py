@@ -13,8 +13,8 @@ from peewee import PeeweeException
 
 from waiaas.ddl.context import MigrationContext
 from waiaas.ddl.dependencies import Dependent, broken_objects, fires_on
-from waiaas.ddl.schema import StoredObject, Table, is_virtual, stored_objects
-from waiaas.ddl.sql import first_name, fold, names, quote
+from waiaas.ddl.schema import StoredObject, Table, stored_objects, temporary_triggers, virtual_tables
+from waiaas.ddl.sql import first_name, names, quote
 from waiaas.errors import WAIaaSError
 from waiaas.errors.sqlite import reason_for
 
@@ -80,7 +80,7 @@ def _triggers(migrator: MigrationContext, table: Table, event: str, column: str 
     """
     firing = [each for each in stored_objects(migrator.database, "trigger") if fires_on(each, table, event, column)]
     broken = _broken(migrator, firing) if firing else []
-    named = [each.name for each in firing if each not in broken] + _temporary(migrator, table)
+    named = [each.name for each in firing if each not in broken] + temporary_triggers(migrator.database, table.name)
     try:
         with migrator.set_aside(broken):
             yield named
@@ -93,17 +93,12 @@ def _triggers(migrator: MigrationContext, table: Table, event: str, column: str 
 def _broken(migrator: MigrationContext, triggers: list[StoredObject]) -> list[StoredObject]:
     """Those triggers that do not compile, other than for a module that only the user's program has."""
     broken = broken_objects(migrator.database)
-    virtual = [each.name for each in stored_objects(migrator.database, "table") if is_virtual(each.sql)]
+    virtual = [each.name for each in virtual_tables(migrator.database)]
     return [
         each
         for each in triggers
         if Dependent("trigger", each.name) in broken and not any(names(each.sql, name) for name in virtual)
     ]
-
-
-def _temporary(migrator: MigrationContext, table: Table) -> list[str]:
-    rows = migrator.database.execute_sql("SELECT name, tbl_name FROM temp.sqlite_master WHERE type = 'trigger'")
-    return [name for name, on in rows.fetchall() if fold(on) == fold(table.name)]
 
 
 def _interfering(triggers: list[str], table: Table, column: str) -> WAIaaSError:
