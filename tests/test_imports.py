@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "ddl": {"errors", "paths", "progress"},
     "files": {"ddl", "errors", "paths", "progress"},
     "backends": {"errors", "files", "models", "paths"},
-    "migrations": {"backends", "ddl", "errors", "files", "models", "paths", "progress"},
+    "migrations": {"backends", "ddl", "errors", "files", "models", "paths", "progress", "settings"},
     "settings": {"errors", "models"},
     "services": {"backends", "errors", "models", "paths", "progress", "schemas", "settings", "vocabularies"},
     "inspection": {

@@ -19,6 +19,7 @@ from support.sqlite_files import dump, files, query
 import waiaas
 from waiaas.files.opening import DatabaseFile
 from waiaas.files.upgrade_lock import is_being_upgraded, upgrade_lock
+from waiaas.progress import ProgressReporter
 
 pytestmark = pytest.mark.slow
 
@@ -33,7 +34,8 @@ HOLD = """
 import sys
 from waiaas.files.opening import DatabaseFile
 from waiaas.files.upgrade_lock import upgrade_lock
-with upgrade_lock(DatabaseFile(sys.argv[1]), lambda: None):
+from waiaas.progress import ProgressReporter
+with upgrade_lock(DatabaseFile(sys.argv[1]), ProgressReporter(None)):
     print("held", flush=True)
     sys.stdin.readline()
 """
@@ -48,10 +50,6 @@ def start(code: str, path: Path) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-def nothing() -> None:
-    pass
 
 
 @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
@@ -87,7 +85,7 @@ def test_progress_is_reported_while_waiting(tmp_path: Path, upgrade: bool) -> No
             assert waiaas.plan(path, progress=progress).from_version == 18
 
     with ThreadPoolExecutor(1) as pool:
-        with upgrade_lock(DatabaseFile(str(path)), nothing):
+        with upgrade_lock(DatabaseFile(str(path)), ProgressReporter(None)):
             opening = pool.submit(open_it)
             assert waited.wait(60)
             assert not opening.done()
@@ -178,7 +176,7 @@ def test_the_log_names_the_backup_and_who_waits(tmp_path: Path, caplog: pytest.L
     path = make_file(tmp_path / "wallets.db")
     waited = threading.Event()
     with ThreadPoolExecutor(1) as pool:
-        with upgrade_lock(DatabaseFile(str(path)), nothing):
+        with upgrade_lock(DatabaseFile(str(path)), ProgressReporter(None)):
             opening = pool.submit(lambda: waiaas.connect(path, progress=lambda _: waited.set()).close())
             assert waited.wait(60)
         opening.result()

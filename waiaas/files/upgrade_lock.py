@@ -21,6 +21,7 @@ from typing import TypeVar
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.files.opening import DatabaseFile, refuse_untrusted
 from waiaas.files.rights import has_access_list, share_like
+from waiaas.progress import Progress, ProgressReporter
 
 if sys.platform != "win32":
     import fcntl
@@ -38,13 +39,13 @@ _held: dict[str, tuple[int, int]] = {}
 
 
 @contextmanager
-def upgrade_lock(file: DatabaseFile, waiting: Callable[[], None]) -> Iterator[None]:
+def upgrade_lock(file: DatabaseFile, reporter: ProgressReporter) -> Iterator[None]:
     """Hold the lock for a block, after waiting for the process or thread that holds it.
 
     A thread that already holds it enters at once. If no lock can be made (a folder without write permission, a system
     without `flock`), the block runs without one: SQLite's lock still keeps upgrades apart.
 
-    :param waiting: called repeatedly while another one holds the lock; what it raises ends the wait.
+    :param reporter: called repeatedly while another one holds the lock; if it raises, the wait ends.
     :raises WAIaaSError: `SCHEMA_INCOMPATIBLE` with the reason `sidecar_not_a_file` or `sidecar_of_another_user` if the
         lock file cannot be trusted, and with `io_error`, `cannot_open` or another reason if it cannot be read.
     """
@@ -52,7 +53,7 @@ def upgrade_lock(file: DatabaseFile, waiting: Callable[[], None]) -> Iterator[No
     if _is_own(path):
         yield
         return
-    descriptor = _take(file, path, waiting)
+    descriptor = _take(file, path, reporter)
     if descriptor is None:
         yield
         return
@@ -67,19 +68,18 @@ def upgrade_lock(file: DatabaseFile, waiting: Callable[[], None]) -> Iterator[No
             os.close(descriptor)
 
 
-def after_upgrades(file: DatabaseFile, waiting: Callable[[], None], look: Callable[[], _Result]) -> _Result:
-    """Return what `look` returns, once no upgrade by another process is in progress.
+def after_upgrades(file: DatabaseFile, reporter: ProgressReporter, read: Callable[[], _Result]) -> _Result:
+    """Call a function that reads a file once no other process upgrades it, and return its result.
 
-    An upgrade of a database in rollback-journal mode keeps readers out, so `look` is called again if the file was
-    locked because another upgrade had begun.
+    An upgrade of a database in rollback-journal mode blocks readers, so the function is called again if another
+    upgrade began and the file was locked.
     """
-    waiting = _logged_once(file, waiting)
+    wait = _waiting(file, reporter)
     while True:
         while is_being_upgraded(file):
-            waiting()
-            time.sleep(_SECONDS_BETWEEN_LOOKS)
+            wait()
         try:
-            return look()
+            return read()
         except WAIaaSError as error:
             if error.reason != "database_busy" or not is_being_upgraded(file):
                 raise
@@ -113,8 +113,8 @@ def _is_own(path: str) -> bool:
     return path in _held and _held[path][0] == threading.get_ident()
 
 
-def _logged_once(file: DatabaseFile, waiting: Callable[[], None]) -> Callable[[], None]:
-    """Return a function that calls another one, and writes one line to the log at its first call."""
+def _waiting(file: DatabaseFile, reporter: ProgressReporter) -> Callable[[], None]:
+    """Return a function that waits a moment and reports it; the first call is logged."""
     is_logged = False
 
     def wait() -> None:
@@ -122,13 +122,14 @@ def _logged_once(file: DatabaseFile, waiting: Callable[[], None]) -> Callable[[]
         if not is_logged:
             _LOG.info("Waiting for another process that upgrades %s", file.name)
             is_logged = True
-        waiting()
+        reporter(Progress("waiting for another process that upgrades the file"))
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
 
     return wait
 
 
-def _take(file: DatabaseFile, path: str, waiting: Callable[[], None]) -> int | None:
-    waiting = _logged_once(file, waiting)
+def _take(file: DatabaseFile, path: str, reporter: ProgressReporter) -> int | None:
+    wait = _waiting(file, reporter)
     while True:
         descriptor = _open(file, path, os.O_CREAT)
         if descriptor is None:
@@ -141,8 +142,7 @@ def _take(file: DatabaseFile, path: str, waiting: Callable[[], None]) -> int | N
                 os.close(descriptor)
         if has_lock:
             return descriptor
-        waiting()
-        time.sleep(_SECONDS_BETWEEN_LOOKS)
+        wait()
 
 
 def _open(file: DatabaseFile, path: str, create: int) -> int | None:

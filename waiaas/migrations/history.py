@@ -50,6 +50,11 @@ DESCRIPTIONS: dict[int, str] = {1: "First schema"} | {
 }
 
 
+def version_rows(now: int) -> list[tuple[int, int, str]]:
+    """Return the rows of `schema_version` in a new database."""
+    return [(version, now, description) for version, description in DESCRIPTIONS.items()]
+
+
 def pending(version: int) -> list[Migration]:
     """Return the migrations that a database of a version needs, oldest first."""
     return [migration for migration in MIGRATIONS if version < migration.VERSION]

@@ -28,9 +28,9 @@ from waiaas.files.upgrade_lock import after_upgrades, has_lock_file, upgrade_loc
 from waiaas.migrations import LATEST_SCHEMA_VERSION
 from waiaas.migrations.report import Backup, UpgradeReport
 from waiaas.migrations.version import schema_version
-from waiaas.models import MODELS, SchemaVersion
+from waiaas.models import MODELS
 from waiaas.paths import file_of
-from waiaas.progress import Progress, ProgressReporter
+from waiaas.progress import ProgressReporter
 
 if TYPE_CHECKING:
     from waiaas.progress import ProgressCallback
@@ -106,7 +106,7 @@ def open_latest(
         raise refusal("read_only", path=name)
     # A lock file that a killed upgrade has left is removed by taking the lock.
     needs_lock = upgrade and (_is_old(version) or has_lock_file(file))
-    with upgrade_lock(file, _waiting(reporter)) if needs_lock else nullcontext():
+    with upgrade_lock(file, reporter) if needs_lock else nullcontext():
         return _prepared(_database(file, busy_timeout), create_or_upgrade)
 
 
@@ -196,7 +196,7 @@ def open_to_change(
     file, reporter = DatabaseFile(path_of(path)), ProgressReporter(progress)
     if _inspect(file, BUSY_TIMEOUT, reporter, to_upgrade=True) == 0:
         raise refusal("empty_database", path=file.name)
-    with upgrade_lock(file, _waiting(reporter)):
+    with upgrade_lock(file, reporter):
         database = _database(file, BUSY_TIMEOUT)
         try:
             yield database
@@ -217,7 +217,7 @@ def open_to_change(
 @contextmanager
 def excluding_upgrades(file: DatabaseFile, reporter: ProgressReporter) -> Iterator[None]:
     """Run a block while no other process upgrades a file, after waiting for one that does."""
-    with upgrade_lock(file, _waiting(reporter)) if os.path.exists(file.real) else nullcontext():
+    with upgrade_lock(file, reporter) if os.path.exists(file.real) else nullcontext():
         yield
 
 
@@ -252,10 +252,6 @@ def _is_old(version: int) -> bool:
     return 0 < version < LATEST_SCHEMA_VERSION
 
 
-def _waiting(reporter: ProgressReporter) -> Callable[[], None]:
-    return partial(reporter, Progress("waiting for another process that upgrades the file"))
-
-
 def _ensure_private_file(file: DatabaseFile, *, create: bool) -> None:
     """Make sure that a file exists, and that an empty one is accessible only by its owner before it gets content.
 
@@ -288,7 +284,7 @@ def _open_to_read(file: DatabaseFile, busy_timeout: float, reporter: ProgressRep
     if file.inspect().st_size == 1:
         # SQLite treats a file of one byte as an empty one (unixFileSize in its os_unix.c) and writes over it.
         raise refusal("not_a_database", path=file.name)
-    return after_upgrades(file, _waiting(reporter), partial(_opened_to_read, file, busy_timeout))
+    return after_upgrades(file, reporter, partial(_opened_to_read, file, busy_timeout))
 
 
 def _opened_to_read(file: DatabaseFile, busy_timeout: float) -> SqliteDatabase:
@@ -435,18 +431,15 @@ def _warning(reason: str, path: str, error: WAIaaSError) -> WAIaaSError:
 
 def _create(database: WaiaasDatabase, clock: Callable[[], float]) -> None:
     """Create every table and index of the latest version, unless another process did so meanwhile."""
-    from waiaas.migrations.history import DESCRIPTIONS
+    from waiaas.migrations.history import version_rows
 
     with immediate_transaction(database, database.warn):
         if schema_version(database) != 0:
             return
         for model in MODELS:
             SchemaManager(model, database).create_all(safe=False)
-        now = int(clock())
-        rows = [(version, now, description) for version, description in DESCRIPTIONS.items()]
-        table = SchemaVersion._meta.table_name
-        for row in rows:
-            database.execute_sql(f"INSERT INTO {table} (version, applied_at, description) VALUES (?, ?, ?)", row)
+        for row in version_rows(int(clock())):
+            database.execute_sql("INSERT INTO schema_version (version, applied_at, description) VALUES (?, ?, ?)", row)
 
 
 def _use_write_ahead_log(database: SqliteDatabase) -> None:

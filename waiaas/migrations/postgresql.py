@@ -18,7 +18,7 @@ from waiaas.backends.postgresql import SERVICES_LOCK, PostgresqlDatabase
 from waiaas.errors import refusal
 from waiaas.errors.translation import translate_errors
 from waiaas.migrations import LATEST_SCHEMA_VERSION
-from waiaas.migrations.history import DESCRIPTIONS, MIGRATIONS
+from waiaas.migrations.history import MIGRATIONS, version_rows
 from waiaas.migrations.report import Plan, PlannedStep, Step, UpgradeReport
 from waiaas.models import postgresql as schema
 from waiaas.progress import Progress, ProgressCallback, ProgressReporter
@@ -110,19 +110,7 @@ def plan(database: PostgresqlDatabase) -> Plan:
         steps=[
             PlannedStep(each.VERSION, each.DESCRIPTION) for each in postgresql_migrations() if version < each.VERSION
         ],
-        sessions=0,
-        links_to_create=0,
-        sessions_without_wallet=[],
-        orphan_sessions=[],
-        drop_column_by=None,
-        foreign_key_violations={},
-        obstacles=[],
     )
-
-
-def version_rows(now: int) -> list[tuple[int, int, str]]:
-    """Return the rows of `schema_version` in a new database."""
-    return [(version, now, description) for version, description in sorted(DESCRIPTIONS.items())]
 
 
 def _version(database: PostgresqlDatabase, latest: int) -> int:
@@ -131,9 +119,8 @@ def _version(database: PostgresqlDatabase, latest: int) -> int:
     found = {table for table, is_there in zip(_TABLES, row, strict=True) if is_there}
     if not found:
         return 0
-    core = {"wallets", "sessions", "transactions", "schema_version"}
-    if not {"wallets", "sessions", "transactions"} <= found:
-        raise refusal("other_program", path=database.address, tables=sorted(core - found))
+    if missing := {"wallets", "sessions", "transactions"} - found:
+        raise refusal("other_program", path=database.address, tables=sorted(missing))
     if "schema_version" not in found:
         raise refusal("schema_version_missing", path=database.address)
     (version,) = database.execute_sql("SELECT max(version) FROM schema_version WHERE version > 0").fetchone()
@@ -195,11 +182,5 @@ def _report(before: int, after: int, steps: list[Step], started: float) -> Upgra
         to_version=after,
         applied=[step.version for step in steps],
         steps=steps,
-        links_created=0,
-        sessions_without_wallet=[],
-        orphans_skipped=[],
-        leftovers_used=[],
-        foreign_keys_reconnected=[],
-        backup=None,
         seconds=time.perf_counter() - started,
     )

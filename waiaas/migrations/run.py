@@ -27,8 +27,6 @@ from waiaas.migrations.version import schema_version
 from waiaas.paths import file_of
 from waiaas.progress import Progress, ProgressReporter
 
-# The end of the year 9999: no later time can be in the backup's name, nor can the services read it.
-_LAST_SECOND = 253_402_300_799
 # After these errors the original itself may be at risk, so a valid copy is kept.
 _KEEP_BACKUP_AFTER = frozenset({"io_error", "corrupt"})
 
@@ -148,8 +146,7 @@ def _only_upgrade(database: SqliteDatabase, reporter: ProgressReporter) -> Itera
     if file is None:
         yield None
         return
-    waiting = partial(reporter, Progress("waiting for another process that upgrades the file"))
-    with upgrade_lock(file, waiting):
+    with upgrade_lock(file, reporter):
         reporter(Progress("waiting for the write lock"))
         yield file
 
@@ -181,14 +178,6 @@ def version_to_upgrade(database: SqliteDatabase) -> int:
     if version == 0:
         raise refusal("empty_database", path=file_of(database))
     return version
-
-
-def seconds_of(clock: Callable[[], float]) -> int:
-    """Read a clock (Unix seconds), which must return a time of the years 1970 to 9999."""
-    now = clock()
-    if not 0 <= now <= _LAST_SECOND:
-        raise refusal("clock_unusable", time=now)
-    return int(now)
 
 
 def _is_at(database: SqliteDatabase, version: int) -> bool:

@@ -40,9 +40,10 @@ from waiaas.migrations.report import (
     UpgradeReport,
     report_of,
 )
-from waiaas.migrations.run import MigrationRun, migration_run, seconds_of, version_to_upgrade
+from waiaas.migrations.run import MigrationRun, migration_run, version_to_upgrade
 from waiaas.paths import file_of
 from waiaas.progress import ProgressCallback, ProgressReporter
+from waiaas.settings import seconds_of
 
 if TYPE_CHECKING:
     from peewee import Database
@@ -59,22 +60,7 @@ def upgrade(
     progress: ProgressCallback | None = None,
     clock: Callable[[], float] = time.time,
 ) -> UpgradeReport:
-    """Upgrade a WAIaaS database to the latest schema version, all or nothing.
-
-    :param database: an open Peewee SQLite database, outside any transaction.
-    :param backup: whether to write a verified copy next to the file before anything is committed
-        (``FILE.v18-20260102T030405Z.backup``); a path puts it there, and that of a folder into it, under the same
-        name. A database in memory has none.
-    :param skip_orphans: whether to leave sessions that name a missing wallet without one, instead of refusing.
-    :param progress: a callback that gets each `Progress`, again and again while one statement runs for long; what it
-        raises stops the upgrade. It replaces a progress handler that the connection has.
-    :param clock: the time (Unix seconds) for ``schema_version`` and the backup's name.
-    :returns: the report; for a database that is at the latest version already, one without steps.
-    :raises WAIaaSError: with the database unchanged. Its ``reason`` is among others ``inside_transaction``,
-        ``database_busy``, ``code_too_old``, ``orphan_sessions`` (ids in ``details["sessions"]``),
-        ``leftover_table``, ``dependent_object``, ``backup_failed``, ``disk_full``.
-    :raises ValueError: if ``backup`` is an empty path.
-    """
+    """Upgrade an open SQLite database, as documented in `waiaas.upgrade`."""
     started = time.perf_counter()
     _require_backup(backup)
     now, reporter = partial(seconds_of, clock), ProgressReporter(progress)
@@ -118,11 +104,7 @@ def _report(run: MigrationRun, result: Result, steps: list[Step], facts: list[Fa
 
 
 def nothing_to_do(warnings: Sequence[WAIaaSError] = ()) -> UpgradeReport:
-    """Return the report of an upgrade of a database that is at the latest version.
-
-    :param warnings: warnings for the report.
-    :returns: a report without steps.
-    """
+    """Return the report of an upgrade of a database that is at the latest version."""
     return UpgradeReport(from_version=LATEST_SCHEMA_VERSION, to_version=LATEST_SCHEMA_VERSION, warnings=list(warnings))
 
 
@@ -135,24 +117,7 @@ def downgrade(
     progress: ProgressCallback | None = None,
     clock: Callable[[], float] = time.time,
 ) -> DowngradeReport:
-    """Downgrade a database to version 18, for a daemon that knows no later one; all or nothing.
-
-    Each session keeps its default wallet. Version 18 does not record when a link was made. A session without a wallet
-    keeps none and is reported: its ``wallet_id`` is NULL, which the column allows in such a file alone, for the
-    daemon's own version 18 has it NOT NULL. A database that is at ``to_version`` already stays unchanged.
-
-    :param database: an open Peewee SQLite database, outside any transaction.
-    :param to_version: the version to return to.
-    :param drop_links: whether to drop the links that version 18 cannot hold (a session's second wallet and further
-        ones), instead of refusing; the report names each.
-    :param backup: as for `upgrade`.
-    :param progress: as for `upgrade`.
-    :param clock: as for `upgrade`.
-    :returns: the report.
-    :raises WAIaaSError: with the database unchanged: ``links_lost`` (the sessions' ids in ``details["sessions"]``),
-        ``cannot_downgrade`` for any other version, ``dependent_on_table`` if a view, trigger, index or column of your
-        own needs the table ``session_wallets``, and what `upgrade` raises.
-    """
+    """Downgrade an open SQLite database, as documented in `waiaas.downgrade`."""
     started = time.perf_counter()
     _require_backup(backup)
     now, reporter = partial(seconds_of, clock), ProgressReporter(progress)
@@ -179,16 +144,7 @@ def downgrade(
 
 
 def plan(database: Database, *, skip_orphans: bool = False) -> Plan:
-    """Return what `upgrade` would do to a database, and what blocks it; nothing is changed.
-
-    The obstacles are all that the schema causes in any step, and what rows cause in the first. A value that a later
-    step does not allow shows in a rehearsal.
-
-    :param database: an open Peewee SQLite database.
-    :param skip_orphans: as for `upgrade`.
-    :returns: the plan; for a database at the latest version, one without steps.
-    :raises WAIaaSError: if the database is one that this library cannot upgrade at all, as `compatibility` reports.
-    """
+    """Return what `upgrade` would do to an open SQLite database, as documented in `waiaas.plan`."""
     migrator = _migrator(database, Options(skip_orphans=skip_orphans))
     with translate_errors(migrator.database), inspecting(migrator.database), _snapshot(migrator.database):
         refuse_strange_rows(migrator.database)

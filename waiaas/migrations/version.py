@@ -45,18 +45,7 @@ class Status:
 
 
 def status(database: Database) -> Status:
-    """Return whether this library can work with a database; nothing is changed.
-
-    :param database: an open Peewee database.
-    :returns: the answer: `ok` at the latest schema version, `migrate` at an older one or for a database without tables
-        (version 0: `connect` creates it), `refuse` for one that is newer than this library or not a WAIaaS database.
-
-    >>> database = SqliteDatabase(":memory:")
-    >>> status(database).action
-    'migrate'
-    >>> database.close()
-    True
-    """
+    """Return the status of an open database, as documented in `waiaas.status`."""
     try:
         version = schema_version(database)
     except WAIaaSError as error:
@@ -77,11 +66,8 @@ def refused(error: WAIaaSError) -> Status:
 def schema_version(database: Database) -> int:
     """Return the schema version of a WAIaaS database: the highest in its table `schema_version`, 0 if it is empty.
 
-    :param database: an open Peewee database.
-    :returns: the version.
-    :raises WAIaaSError: if this library cannot work with it, with the reason ``not_sqlite``, ``not_a_database``,
-        ``other_program``, ``schema_version_missing``, ``schema_version_empty`` or ``code_too_old``, or with what
-        keeps the file from being read (``database_busy``, ``cannot_open``, ``corrupt``, …).
+    :raises WAIaaSError: if this library cannot work with it: ``not_sqlite``, ``not_a_database``, ``other_program``,
+        ``schema_version_missing``, ``schema_version_empty``, ``code_too_old``, or a reason why it cannot be read.
     """
     if isinstance(database, PostgresqlDatabase):
         # A program that has only files does not load the driver's module.
@@ -92,9 +78,8 @@ def schema_version(database: Database) -> int:
         raise refusal("not_sqlite", backend=type(database).__name__)
     with translate_errors(database), plain_rows(database.connection()):
         version = _read(database)
-    path = file_of(database)
     if version > LATEST_SCHEMA_VERSION:
-        raise refusal("code_too_old", path=path, version=version, latest=LATEST_SCHEMA_VERSION)
+        raise refusal("code_too_old", path=file_of(database), version=version, latest=LATEST_SCHEMA_VERSION)
     return version
 
 
