@@ -51,15 +51,9 @@ _NOT_LIMITS = (
 
 
 def check(database: Database) -> CheckReport:
-    """Check a WAIaaS database for corruption, schema drift and broken links; nothing is changed.
+    """Check an open database, as documented in `waiaas.check`.
 
-    Takes an open Peewee database at any schema version. Always checks pages and indexes (`PRAGMA integrity_check`),
-    all foreign keys, and the values of text, of times and of JSON, because an upgrade keeps values that the services
-    could not read. At the latest version it also compares every table with the models (columns, types, NOT NULL,
-    defaults, keys, actions, indexes, CHECKs, AUTOINCREMENT, objects that are not the library's), and checks the links:
-    a session that is not revoked has at least one wallet and exactly one default.
-
-    Raises WAIaaSError if the file is not one that this library can work with.
+    Values are checked at every version, because an upgrade keeps values that the services could not read.
     """
     if isinstance(database, PostgresqlDatabase):
         # A program that has only files does not load the driver's module.

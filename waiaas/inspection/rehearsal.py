@@ -51,19 +51,9 @@ _TYPES_THAT_CONVERT = ("int", "char", "clob", "text", "real", "floa", "doub")
 def rehearse(
     path: str | bytes | PathLike[str], *, skip_orphans: bool = False, progress: ProgressCallback | None = None
 ) -> Rehearsal:
-    """Run `waiaas.upgrade` on a copy of a file, and return what it did; the file itself is unchanged.
+    """Rehearse the upgrade of a file, as documented in `waiaas.rehearse`.
 
-    The copy is made while the file may be in use, and verified, like the backup of an upgrade. It is in a folder that
-    only you can enter (mode 0700, the copy 0600), next to the file: so the data stays on its file system, where an
-    upgrade needs as much space. The folder is removed at the end, even after an error or Ctrl-C. `skip_orphans` and
-    `progress` are those of `upgrade`. A file of the latest version is copied and checked too.
-
-    A write-ahead log of a killed daemon is unchanged; the rollback journal of a crash is rolled back, as by any
-    program that opens the file.
-
-    Raises WAIaaSError if the upgrade would be refused, with the same reason and details, and with the reason
-    `no_room_to_rehearse` or `copy_failed` if there is no space for the copy, or it cannot be made.
-
+    >>> import tempfile
     >>> from waiaas.demo import make_version_18
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder) / "wallets.db"

@@ -22,7 +22,8 @@ FIRST_SECOND = -62_135_596_800
 LAST_SECOND = 253_402_300_799
 
 
-def _literal(value: object) -> str:
+def sql_literal(value: object) -> str:
+    """Return a text, number or bool as an SQL literal."""
     if isinstance(value, str):
         return "'" + value.replace("'", "''") + "'"
     return str(int(value) if isinstance(value, bool) else value)
@@ -39,9 +40,9 @@ class _ColumnClauses(Field):
         """Return the column definition with its DEFAULT and CHECK clauses."""
         clauses: list[Node] = [super().ddl(ctx)]
         if self.default is not None:
-            clauses.append(SQL(f"DEFAULT {_literal(self.default)}"))
+            clauses.append(SQL(f"DEFAULT {sql_literal(self.default)}"))
         if self.values is not None:
-            allowed = ", ".join(_literal(value) for value in self.values)
+            allowed = ", ".join(sql_literal(value) for value in self.values)
             null = f'"{self.column_name}" IS NULL OR ' if self.null else ""
             clauses.append(SQL(f'CHECK ({null}"{self.column_name}" IN ({allowed}))'))
         return NodeList(clauses)

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from peewee import SQL, AutoField, BigIntegerField, DoubleField, Field, ForeignKeyField, IntegerField, TextField
 
-from waiaas.models.fields import Flag
+from waiaas.models.fields import Flag, sql_literal
 from waiaas.models.tables import MODELS, BaseModel
 
 #: The column that numbers the links; a file has the rowid for it.
@@ -47,7 +47,7 @@ class Column:
     @property
     def check(self) -> str:
         """The condition of its CHECK."""
-        return f"{self.name} IN ({', '.join(map(_literal, self.values or ()))})"
+        return f"{self.name} IN ({', '.join(map(sql_literal, self.values or ()))})"
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,12 @@ class Index:
 
     def __str__(self) -> str:
         """Return the part of the index that is the same on every table: columns and condition."""
-        unique = "UNIQUE " if self.unique else ""
-        return f"{unique}({', '.join(self.columns)}){f' WHERE {self.where}' if self.where else ''}"
+        return f"{'UNIQUE ' if self.unique else ''}{self.definition}"
+
+    @property
+    def definition(self) -> str:
+        """The columns and the condition, as in CREATE INDEX."""
+        return f"({', '.join(self.columns)}){f' WHERE {self.where}' if self.where else ''}"
 
 
 @dataclass(frozen=True)
@@ -112,8 +116,7 @@ class Table:
             yield f"ALTER TABLE {self.name} ADD UNIQUE ({column})"
         for index in self.indexes:
             unique = "UNIQUE " if index.unique else ""
-            where = f" WHERE {index.where}" if index.where else ""
-            yield f"CREATE {unique}INDEX {index.name} ON {self.name} ({', '.join(index.columns)}){where}"
+            yield f"CREATE {unique}INDEX {index.name} ON {self.name} {index.definition}"
 
     def add_foreign_keys(self) -> Iterator[str]:
         """Yield the statements for the foreign keys; every parent must have its primary key by then."""
@@ -170,15 +173,13 @@ def _indexes(model: type[BaseModel]) -> Iterator[Index]:
 
 
 def _column(field: Any) -> Column:
-    values = (
-        field.values if getattr(field, "values", None) is not None else _FLAGS if isinstance(field, Flag) else None
-    )
+    values = getattr(field, "values", None) or (_FLAGS if isinstance(field, Flag) else None)
     default = getattr(field, "default", None)
     return Column(
         field.column_name,
         _type(field),
         nullable=field.null and not field.primary_key,
-        default=None if default is None else _literal(default),
+        default=None if default is None else sql_literal(default),
         values=None if values is None else tuple(values),
         is_identity=isinstance(field, AutoField),
     )
@@ -197,9 +198,3 @@ def _type(field: Field) -> str:
 
 def _is_unique(field: Any) -> bool:
     return any(isinstance(each, SQL) and each.sql == "UNIQUE" for each in field.constraints or ())
-
-
-def _literal(value: object) -> str:
-    if isinstance(value, str):
-        return "'" + value.replace("'", "''") + "'"
-    return str(int(value) if isinstance(value, bool) else value)

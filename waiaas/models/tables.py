@@ -88,8 +88,6 @@ class Wallet(BaseModel):
     owner_approval_method = Text(null=True, values=enums.APPROVAL_METHODS)
 
     class Meta:
-        """Table name."""
-
         table_name = "wallets"
 
     @property
@@ -120,8 +118,6 @@ class Session(BaseModel):
     source = Text(default="api")  #: What created it, such as `api`.
 
     class Meta:
-        """Table name."""
-
         table_name = "sessions"
 
 
@@ -137,8 +133,6 @@ class SessionWallet(BaseModel):
     created_at = UTCDateTime()  #: When the wallet was linked.
 
     class Meta:
-        """Table name and key."""
-
         table_name = "session_wallets"
         primary_key = CompositeKey("session", "wallet")
 
@@ -186,8 +180,6 @@ class Transaction(BaseModel):
     network = Text(null=True, values=enums.NETWORK_TYPES)
 
     class Meta:
-        """Table name."""
-
         table_name = "transactions"
 
 
@@ -209,8 +201,6 @@ class Policy(BaseModel):
     updated_at = UTCDateTime()  #: When it last changed.
 
     class Meta:
-        """Table name."""
-
         table_name = "policies"
 
 
@@ -230,8 +220,6 @@ class PendingApproval(BaseModel):
     created_at = UTCDateTime()  #: When it was requested.
 
     class Meta:
-        """Table name."""
-
         table_name = "pending_approvals"
 
 
@@ -255,8 +243,6 @@ class AuditLog(BaseModel):
     ip_address = Text(null=True)  #: The IP address of the request.
 
     class Meta:
-        """Table name."""
-
         table_name = "audit_log"
 
 
@@ -268,8 +254,6 @@ class KeyValue(BaseModel):
     updated_at = UTCDateTime()  #: When it last changed.
 
     class Meta:
-        """Table name."""
-
         table_name = "key_value_store"
 
 
@@ -290,8 +274,6 @@ class NotificationLog(BaseModel):
     created_at = UTCDateTime()  #: When it was sent, or failed.
 
     class Meta:
-        """Table name."""
-
         table_name = "notification_logs"
 
 
@@ -310,8 +292,6 @@ class Token(BaseModel):
     created_at = UTCDateTime()  #: When it was added.
 
     class Meta:
-        """Table name."""
-
         table_name = "token_registry"
 
 
@@ -326,8 +306,6 @@ class Setting(BaseModel):
     updated_at = UTCDateTime()  #: When it last changed.
 
     class Meta:
-        """Table name."""
-
         table_name = "settings"
 
 
@@ -340,8 +318,6 @@ class ApiKey(BaseModel):
     updated_at = UTCDateTime()  #: When it last changed.
 
     class Meta:
-        """Table name."""
-
         table_name = "api_keys"
 
 
@@ -356,8 +332,6 @@ class TelegramUser(BaseModel):
     approved_at = UTCDateTime(null=True)  #: When they were approved; NULL: not yet.
 
     class Meta:
-        """Table name."""
-
         table_name = "telegram_users"
 
 
@@ -376,8 +350,6 @@ class WalletConnectSession(BaseModel):
     created_at = UTCDateTime()  #: When it was created.
 
     class Meta:
-        """Table name."""
-
         table_name = "wc_sessions"
 
 
@@ -388,8 +360,6 @@ class WalletConnectStore(BaseModel):
     value = Text()  #: The value.
 
     class Meta:
-        """Table name."""
-
         table_name = "wc_store"
 
 
@@ -401,8 +371,6 @@ class SchemaVersion(BaseModel):
     description = Text()  #: Its description.
 
     class Meta:
-        """Table name."""
-
         table_name = "schema_version"
 
 

@@ -11,8 +11,9 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import chain
 from os import PathLike
 from pathlib import Path
@@ -20,13 +21,7 @@ from typing import Any
 
 from peewee import PeeweeException, SqliteDatabase
 
-from waiaas.backends.postgresql import (
-    ALL_ROWS,
-    SERVICES_LOCK,
-    CommitUnknownError,
-    PostgresqlDatabase,
-    open_database,
-)
+from waiaas.backends.postgresql import ALL_ROWS, SERVICES_LOCK, CommitUnknownError, PostgresqlDatabase, open_database
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.driver import PsycopgError, sqlite3
 from waiaas.errors.translation import refusal_for, safe_cause, translate_errors
@@ -105,40 +100,17 @@ def move(
     skip_orphans: bool = False,
     progress: ProgressCallback | None = None,
 ) -> MoveReport:
-    """Move a database from a SQLite file to an empty PostgreSQL database, or back into a new file.
-
-    Stop the service before: what it writes meanwhile would stay in the source. The source is left unchanged. A file of
-    an older version is upgraded on the way, in a copy. The target is filled in one transaction, and committed only if
-    every row that is read back from it equals that of the source.
-
-    :param source: the path of a file or the URL of a PostgreSQL database.
-    :param target: the other of both: a database without the library's tables, or a path without a file.
-    :param rehearse: whether to do everything except the commit: the target stays empty.
-    :param skip_orphans: for an older file, as in ``upgrade``: leaves sessions of missing wallets without one.
-    :param progress: called with a ``Progress`` at each sign of life; what it raises stops the move.
-    :raises WAIaaSError: with the target empty. Its ``reason`` is, among others, ``move_refused`` (values that
-        PostgreSQL cannot hold, with table, column and rows in ``details["obstacles"]``), ``target_not_empty``,
-        ``file_exists``, ``source_changed`` (something was written to the source meanwhile), ``copy_differs``.
-    :raises ValueError: if not exactly one of both is a URL.
-    """
+    """Move a database, as documented in `waiaas.move`."""
     if is_postgresql_url(source) == is_postgresql_url(target):
         raise ValueError("move takes the path of a file and the URL of a PostgreSQL database, in either order")
     reporter = ProgressReporter(progress)
     url = source if is_postgresql_url(source) else target
     server = open_database(str(url))
-    with _closing_all(server), _server_errors(server):
+    with ExitStack() as stack, _server_errors(server):
+        stack.callback(server.close_all)
         if is_postgresql_url(source):
             return _move_to_file(server, path_of(target), rehearse, reporter)
         return _move_to_server(path_of(source), server, rehearse, skip_orphans, reporter)
-
-
-@contextmanager
-def _closing_all(server: PostgresqlDatabase) -> Iterator[None]:
-    """Close the connections of a server at the end of a block."""
-    try:
-        yield
-    finally:
-        server.close_all()
 
 
 def _move_to_server(
@@ -258,7 +230,7 @@ def _fill(server: PostgresqlDatabase, connection: sqlite3.Connection, reporter: 
         server.execute_sql(statement)
     _set_next_number(server, connection)
     server.execute_sql("ANALYZE")
-    return list(_compare(sent, lambda table: _digest_of_server(server, table), server.address, reporter))
+    return list(_compare(sent, partial(_digest_of_server, server), server.address, reporter))
 
 
 @contextmanager
@@ -277,14 +249,14 @@ def _copy_to_server(
 ) -> dict[str, Digest]:
     sent: dict[str, Digest] = {}
     for table in tables():
-        report = _reporting(reporter, "copying", _count(connection, table))
+        (total,) = connection.execute(f"SELECT count(*) FROM main.{table.name}").fetchone()
         digest = sent[table.name] = Digest()
         statement = f"COPY {table.name} ({column_names(table)}) FROM STDIN WITH (FREEZE)"
         with server.connection().cursor() as cursor, cursor.copy(statement) as copy:
             for rows, lines in lines_of_file(connection, table, "rowid"):
                 copy.write(lines)
                 digest.add(rows, lines)
-                report(table.name, digest.rows)
+                reporter(Progress(f"copying {table.name}", done=digest.rows, total=total))
     return sent
 
 
@@ -297,13 +269,10 @@ def _set_next_number(server: PostgresqlDatabase, connection: sqlite3.Connection)
 
 
 def _digest_of_server(server: PostgresqlDatabase, table: Table, order: str | None = None) -> Digest:
-    digest = Digest()
     columns = column_names(table)
     source = f"(SELECT {columns} FROM {table.name} ORDER BY {order})" if order else f"{table.name} ({columns})"
     with server.connection().cursor() as cursor, cursor.copy(f"COPY {source} TO STDOUT") as copy:
-        for rows, lines in lines_of_server(copy, table):
-            digest.add(rows, lines)
-    return digest
+        return Digest(lines_of_server(copy, table))
 
 
 def _compare(
@@ -337,7 +306,7 @@ def _move_to_file(server: PostgresqlDatabase, path: str, rehearse: bool, reporte
                 _keep_next_number(server, connection)
                 connection.text_factory = bytes
                 expected = {table.name: _digest_of_server(server, table, _key(table)) for table in tables()}
-                moved = list(_compare(expected, lambda table: _digest_of_file(connection, table), path, reporter))
+                moved = list(_compare(expected, partial(_digest_of_file, connection), path, reporter))
                 if rehearse:
                     raise _RehearsalEnd
                 reporter(Progress("committing"))
@@ -392,13 +361,13 @@ def _copy_to_file(
     names = column_names(table)
     marks = ", ".join("?" * len(table.columns))
     (total,) = server.execute_sql(f"SELECT count(*) FROM {table.name}").fetchone()
-    report, done = _reporting(reporter, "copying", total), 0
+    done = 0
     with server.connection().cursor(name="move") as cursor:
         cursor.execute(f"SELECT {names} FROM {table.name} ORDER BY {order}")
         while rows := cursor.fetchmany(_ROWS_AT_ONCE):
             connection.executemany(f"INSERT INTO {table.name} ({names}) VALUES ({marks})", rows)
             done += len(rows)
-            report(table.name, done)
+            reporter(Progress(f"copying {table.name}", done=done, total=total))
 
 
 def _keep_next_number(server: PostgresqlDatabase, connection: sqlite3.Connection) -> None:
@@ -412,25 +381,9 @@ def _keep_next_number(server: PostgresqlDatabase, connection: sqlite3.Connection
         )
 
 
-def _digest_of_file(connection: sqlite3.Connection, table: Table) -> Digest:
-    digest = Digest()
-    for rows, lines in lines_of_file(connection, table, _key(table)):
-        digest.add(rows, lines)
-    return digest
-
-
 def _key(table: Table) -> str:
     return ", ".join(table.primary_key)
 
 
-def _count(connection: sqlite3.Connection, table: Table) -> int:
-    return int(connection.execute(f"SELECT count(*) FROM main.{table.name}").fetchone()[0])
-
-
-def _reporting(reporter: ProgressReporter, phase: str, total: int) -> Callable[[str, int], None]:
-    """Return a function that reports a table and how many of its rows are done."""
-
-    def report(table: str, done: int) -> None:
-        reporter(Progress(f"{phase} {table}", done=done, total=total))
-
-    return report
+def _digest_of_file(connection: sqlite3.Connection, table: Table) -> Digest:
+    return Digest(lines_of_file(connection, table, _key(table)))

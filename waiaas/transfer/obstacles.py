@@ -155,7 +155,7 @@ def _suspicions(table: Table, column: Column) -> Iterator[str]:
     if not column.nullable:
         yield f"{name} IS NULL"
     if column.values is not None:
-        yield f"{name} NOT IN ({_literals(column)})"
+        yield f"NOT ({column.check})"
     if column.type == "text" and column.name in _indexed(table):
         yield f"length({name}) > {_LONGEST_KEY // _BYTES_OF_CHARACTER}"
 
@@ -187,13 +187,9 @@ def _conditions(table: Table, column: Column) -> Iterator[tuple[str, str]]:
     if not column.nullable:
         yield "null", f"{name} IS NULL"
     if column.values is not None:
-        yield "value", f"typeof({name}) IN {_tuple(allowed)} AND {name} NOT IN ({_literals(column)})"
+        yield "value", f"typeof({name}) IN {_tuple(allowed)} AND NOT ({column.check})"
     if column.type == "text" and column.name in _indexed(table):
         yield "length", f"length(CAST({name} AS BLOB)) > {_LONGEST_KEY}"
-
-
-def _literals(column: Column) -> str:
-    return ", ".join(f"'{value}'" if isinstance(value, str) else str(value) for value in column.values or ())
 
 
 def _tuple(names: Sequence[str]) -> str:
@@ -238,8 +234,5 @@ def _obstacle(
     source = f"FROM main.{quote(table.name)} WHERE {condition}"
     rows = [row for (row,) in connection.execute(f"SELECT rowid {source} ORDER BY rowid LIMIT {_SHOWN_ROWS}")]
     if rows:
-        yield Obstacle(table.name, column, problem, rows, _scalar(connection, f"SELECT count(*) {source}"))
-
-
-def _scalar(connection: sqlite3.Connection, query: str) -> int:
-    return int(connection.execute(query).fetchone()[0])
+        (count,) = connection.execute(f"SELECT count(*) {source}").fetchone()
+        yield Obstacle(table.name, column, problem, rows, count)

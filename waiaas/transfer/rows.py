@@ -35,10 +35,12 @@ _SEPARATORS: Final = ((_COLUMN, b"\t"), (_ROW, b"\n"), (_NULL, b"\\N"))
 class Digest:
     """Counts rows and hashes their lines, in the order in which they come."""
 
-    def __init__(self) -> None:
-        """Begin with no rows."""
+    def __init__(self, blocks: Iterable[tuple[int, bytes]] = ()) -> None:
+        """Begin with blocks of rows, each the number of rows and their lines."""
         self.rows = 0
         self._hash = hashlib.sha256()
+        for rows, lines in blocks:
+            self.add(rows, lines)
 
     def add(self, rows: int, lines: bytes) -> None:
         """Add whole lines."""
