@@ -108,11 +108,16 @@ class Table:
         return next(iter(self.primary_key), None)
 
     @property
-    def hidden_rowid(self) -> str | None:
-        """A name by which the rowid can be reached that is not a column, if there is one."""
-        if self.rowid_alias is not None or "without rowid" in self.definition.options:
+    def rowid_name(self) -> str | None:
+        """A name of the rowid that no column has; None if there is none, or no rowid."""
+        if "without rowid" in self.definition.options:
             return None
         return next((name for name in ROWID_NAMES if self.column(name) is None), None)
+
+    @property
+    def hidden_rowid(self) -> str | None:
+        """The name of the rowid if no column is the rowid."""
+        return self.rowid_name if self.rowid_alias is None else None
 
     @property
     def rowid(self) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 import stat
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+
+from waiaas.report import Report
 
 from waiaas.files.opening import is_same_file
 
@@ -16,7 +17,7 @@ _NAME = re.compile(r"\.v(?P<version>\d+)-(?P<moment>\d{8}T\d{6}Z)\.backup(-(?P<n
 
 
 @dataclass(frozen=True)
-class BackupFile:
+class BackupFile(Report):
     """A backup of a database file, next to it.
 
     :ivar version: the schema version of its content.
@@ -30,10 +31,6 @@ class BackupFile:
     made_at: datetime
     size: int
     is_removed: bool = False
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the backup as plain values that ``json.dumps`` takes."""
-        return {**asdict(self), "path": str(self.path), "made_at": self.made_at.isoformat()}
 
 
 def backups_of(path: Path, keep: int | None = None) -> list[BackupFile]:
@@ -63,4 +60,4 @@ def _removed(backup: BackupFile) -> BackupFile:
     from waiaas.files.backup import remove  # a program that only opens a database need not wait for it
 
     remove(backup.path)
-    return BackupFile(backup.path, backup.version, backup.made_at, backup.size, is_removed=True)
+    return replace(backup, is_removed=True)

@@ -17,7 +17,7 @@ from waiaas.errors.driver import sqlite3
 from waiaas.errors.sqlite import is_mismatch, reason_for
 from waiaas.errors.translation import translate_errors
 from waiaas.files.page_check import damage, refuse_unreadable
-from waiaas.inspection.report import CheckReport, Finding
+from waiaas.inspection.report import TABLES_OF_RIGHTS, CheckReport, Finding, note, problem
 from waiaas.migrations import LATEST_SCHEMA_VERSION
 from waiaas.migrations.differences import differences, tables_of
 from waiaas.migrations.version import schema_version
@@ -29,8 +29,6 @@ from waiaas.vocabularies import KILL_SWITCH_STATES
 if TYPE_CHECKING:
     from peewee import Database
 
-# Anyone who can write to these decides who may use which wallet.
-_TABLES_OF_RIGHTS = frozenset({"sessions", "wallets", "session_wallets", "key_value_store"})
 
 # By the field of a column, the kind of finding and the condition for one. Seconds of the years 1 to 9999 are times.
 _UNREADABLE = {
@@ -88,22 +86,14 @@ def _findings_besides_damage(database: SqliteDatabase, version: int) -> Iterator
         drift = list(_drift(database, tables))
         yield from drift
         if not any(finding.kind in ("missing_table", "missing_column") for finding in drift):
-            yield from _links(database)
-            yield from _kill_switch(database)
+            yield from wrong_links(database)
+            yield from unknown_kill_switch(database)
     yield from _values(database, tables)
-
-
-def _problem(kind: str, where: str, rows: list[Any] | None = None, **details: Any) -> Finding:
-    return Finding("problem", kind, where, rows or [], details)
-
-
-def _note(kind: str, where: str, **details: Any) -> Finding:
-    return Finding("note", kind, where, details=details)
 
 
 def _damage(database: SqliteDatabase) -> Iterator[Finding]:
     for line in damage(database.connection(), checks=True):
-        yield _problem("damage", "file", cause=line)
+        yield problem("damage", "file", cause=line)
 
 
 def _foreign_keys(database: SqliteDatabase) -> Iterator[Finding]:
@@ -114,40 +104,37 @@ def _foreign_keys(database: SqliteDatabase) -> Iterator[Finding]:
         except OperationalError as error:
             if not is_mismatch(error):
                 raise
-            yield _problem("foreign_key_mismatch", name, cause=str(error))
+            yield problem("foreign_key_mismatch", name, cause=str(error))
             continue
         for table, rowid, parent, _ in rows:
             broken.setdefault((table, parent), []).append(rowid)
     for (table, parent), rows in broken.items():
-        yield _problem("foreign_key_violation", table, rows, parent=parent)
+        yield problem("foreign_key_violation", table, rows, parent=parent)
 
 
-def _links(database: SqliteDatabase) -> Iterator[Finding]:
+def wrong_links(database: Database) -> Iterator[Finding]:
+    """Yield findings for sessions without a wallet, or without exactly one default; for SQLite and PostgreSQL."""
+    defaults = "coalesce(sum(CASE WHEN is_default <> 0 THEN 1 ELSE 0 END), 0)"
     rows = database.execute_sql(
-        "SELECT id, count(session_id), total(is_default <> 0)"
-        " FROM sessions LEFT JOIN session_wallets ON session_id = id"
-        " WHERE revoked_at IS NULL GROUP BY id HAVING total(is_default <> 0) <> 1 ORDER BY id"
+        f"SELECT id, count(session_id), {defaults} FROM sessions LEFT JOIN session_wallets ON session_id = id"
+        f" WHERE revoked_at IS NULL GROUP BY id HAVING {defaults} <> 1 ORDER BY id"
     ).fetchall()
-    unlinked = [session for session, links, _ in rows if not links]
-    undecided = [session for session, links, defaults in rows if links and not defaults]
-    ambiguous = [session for session, _, defaults in rows if defaults > 1]
-    for kind, ids in (
-        ("session_without_wallet", unlinked),
-        ("session_without_default", undecided),
-        ("session_with_many_defaults", ambiguous),
-    ):
+    kinds: dict[str, list[Any]] = {"without_wallet": [], "without_default": [], "with_many_defaults": []}
+    for session, links, count in rows:
+        kinds["with_many_defaults" if count > 1 else "without_default" if links else "without_wallet"].append(session)
+    for kind, ids in kinds.items():
         if ids:
-            yield _problem(kind, "session_wallets", ids)
+            yield problem(f"session_{kind}", "session_wallets", ids)
 
 
-def _kill_switch(database: SqliteDatabase) -> Iterator[Finding]:
-    """Yield a finding for a state that is not in the daemon's vocabulary; the services treat it as locked."""
+def unknown_kill_switch(database: Database) -> Iterator[Finding]:
+    """Yield a finding for a state that the daemon does not know; the services treat it as locked."""
     states = ", ".join(f"'{state}'" for state in KILL_SWITCH_STATES)
     row = database.execute_sql(
-        f"SELECT 1 FROM key_value_store WHERE key = 'kill_switch_state' AND ifnull(value NOT IN ({states}), 1)"
+        f"SELECT 1 FROM key_value_store WHERE key = 'kill_switch_state' AND (value IN ({states})) IS NOT TRUE"
     ).fetchone()
     if row is not None:
-        yield _problem("kill_switch_state", "key_value_store.kill_switch_state")
+        yield problem("kill_switch_state", "key_value_store.kill_switch_state")
 
 
 def _texts(database: SqliteDatabase, tables: Mapping[str, Table]) -> Iterator[Finding]:
@@ -175,21 +162,14 @@ def _unreadable_texts(database: SqliteDatabase, table: Table, columns: list[str]
     texts = (f"CASE typeof({each}) WHEN 'text' THEN CAST({each} AS BLOB) END" for each in map(quote, columns))
     wrong: dict[str, list[Any]] = {column: [] for column in columns}
     for row, *values in database.execute_sql(
-        f"SELECT {_row(table)}, {', '.join(texts)} FROM main.{quote(table.name)} ORDER BY 1"
+        f"SELECT {table.rowid}, {', '.join(texts)} FROM main.{quote(table.name)} ORDER BY 1"
     ):
         for column, text in zip(columns, values, strict=True):
             if text is not None and not is_utf_8(text):
                 wrong[column].append(row)
     for column, rows in wrong.items():
         if rows:
-            yield _problem("invalid_text", f"{table.name}.{column}", rows)
-
-
-def _row(table: Table) -> str:
-    """Return what identifies a row: its rowid, or the key of a table without rowids."""
-    if "without rowid" not in table.definition.options:
-        return "rowid"
-    return quote(next(column.name for column in table.columns if column.primary_key))
+            yield problem("invalid_text", f"{table.name}.{column}", rows)
 
 
 def is_utf_8(text: bytes) -> bool:
@@ -215,20 +195,20 @@ def _values(database: SqliteDatabase, tables: Mapping[str, Table]) -> Iterator[F
         if not columns:
             continue
         wrong = [condition.format(quote(column)) for column, _, condition in columns]
-        row, any_wrong = _row(tables[table]), " OR ".join(wrong)
+        row, any_wrong = tables[table].rowid, " OR ".join(wrong)
         found = database.execute_sql(
             f"SELECT {row}, {', '.join(wrong)} FROM main.{quote(table)} WHERE {any_wrong} ORDER BY 1"
         ).fetchall()
         for number, (column, kind, _) in enumerate(columns, start=1):
             if rows := [row[0] for row in found if row[number]]:
-                yield _problem(kind, f"{table}.{column}", rows)
+                yield problem(kind, f"{table}.{column}", rows)
 
 
 def _conditions(table: str, field: Field) -> Iterator[tuple[str, str]]:
     """Yield the kinds of findings in the column of a field, each with its condition."""
     if type(field) in _UNREADABLE:
         yield _UNREADABLE[type(field)]
-    if table not in _TABLES_OF_RIGHTS:
+    if table not in TABLES_OF_RIGHTS:
         return
     if isinstance(field, (Text, ForeignKeyField)):
         yield _NOT_TEXT
@@ -245,9 +225,9 @@ def _drift(database: SqliteDatabase, actual: Mapping[str, Table]) -> Iterator[Fi
     for stored in stored_objects(database, "trigger", "view"):
         table = _table_of_rights(stored) if stored.kind == "trigger" else None
         if table is None:
-            yield _note(f"extra_{stored.kind}", stored.name)
+            yield note(f"extra_{stored.kind}", stored.name)
         else:
-            yield _problem("unsafe_trigger", stored.name, table=table)
+            yield problem("unsafe_trigger", stored.name, table=table)
 
 
 def _table_of_rights(trigger: StoredObject) -> str | None:
@@ -255,13 +235,13 @@ def _table_of_rights(trigger: StoredObject) -> str | None:
 
     `first` is `or` in UPDATE OR IGNORE and its like (https://www.sqlite.org/lang_conflict.html).
     """
-    if fold(trigger.table) in _TABLES_OF_RIGHTS:
+    if fold(trigger.table) in TABLES_OF_RIGHTS:
         return fold(trigger.table)
     # In a trigger of a file SQLite accepts a name in any kind of quotes, and no schema before it
     # (https://www.sqlite.org/lang_createtrigger.html).
     words = [fold(token.text) if token.kind == "word" else fold(unquote(token.text)) for token in tokens(trigger.sql)]
     for first, second, name in zip(words, words[1:], words[2:], strict=False):
         is_written = second in ("into", "update") or (first, second) == ("delete", "from") or first == "or"
-        if is_written and name in _TABLES_OF_RIGHTS:
+        if is_written and name in TABLES_OF_RIGHTS:
             return name
     return None

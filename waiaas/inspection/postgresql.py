@@ -16,16 +16,14 @@ from peewee import Database
 from waiaas.backends.postgresql import ALL_ROWS, PostgresqlDatabase
 from waiaas.errors import refusal
 from waiaas.errors.translation import translate_errors
-from waiaas.inspection.report import CheckReport, Finding
+from waiaas.inspection.check import unknown_kill_switch, wrong_links
+from waiaas.inspection.report import TABLES_OF_RIGHTS, CheckReport, Finding, note, problem
 from waiaas.migrations import LATEST_SCHEMA_VERSION
 from waiaas.migrations.postgresql import read_version
 from waiaas.models import MODELS
 from waiaas.models.fields import FIRST_SECOND, LAST_SECOND, JSONText, UTCDateTime
 from waiaas.models.postgresql import Column, ForeignKey, Index, Table, tables
-from waiaas.vocabularies import KILL_SWITCH_STATES
 
-# Anyone who can write to these decides who may use which wallet.
-_TABLES_OF_RIGHTS = frozenset({"sessions", "wallets", "session_wallets", "key_value_store"})
 _ROWS_AT_ONCE = 2000
 _ACTIONS = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
 _LITERALS = re.compile(r"'((?:[^']|'')*)'|(?<![\w.])(-?\d+)\b")
@@ -89,22 +87,14 @@ def check_postgresql(database: Database) -> CheckReport:
         drift = list(_drift(database))
         findings = [*drift]
         if not any(finding.kind in ("missing_table", "missing_column") for finding in drift):
-            findings += [*_references(database), *_links(database), *_kill_switch(database), *_sequence(database)]
-            findings += [*_times(database), *_json(database)]
+            findings += [*_references(database), *wrong_links(database), *unknown_kill_switch(database)]
+            findings += [*_sequence(database), *_times(database), *_json(database)]
     return CheckReport(version, LATEST_SCHEMA_VERSION, findings)
-
-
-def _problem(kind: str, where: str, rows: Sequence[Any] = (), **details: Any) -> Finding:
-    return Finding("problem", kind, where, list(rows), details)
-
-
-def _note(kind: str, where: str, **details: Any) -> Finding:
-    return Finding("note", kind, where, details=details)
 
 
 def _differs(kind: str, where: str, wanted: object, actual: object, **details: Any) -> Iterator[Finding]:
     if wanted != actual:
-        yield _problem(kind, where, actual=str(actual), wanted=str(wanted), **details)
+        yield problem(kind, where, actual=str(actual), wanted=str(wanted), **details)
 
 
 def _drift(database: PostgresqlDatabase) -> Iterator[Finding]:
@@ -114,11 +104,11 @@ def _drift(database: PostgresqlDatabase) -> Iterator[Finding]:
             yield from _table_differences(table, _read_table(database, table.name))
             yield from _triggers(database, table.name)
         else:
-            yield _problem("missing_table", table.name)
+            yield problem("missing_table", table.name)
     names = {table.name for table in tables()}
     for name, kind in database.execute_sql(_OTHERS).fetchall():
         if name not in names:
-            yield _note("extra_view" if kind in "vm" else "extra_table", name)
+            yield note("extra_view" if kind in "vm" else "extra_table", name)
 
 
 def _read_table(database: PostgresqlDatabase, name: str) -> _Found:
@@ -173,7 +163,7 @@ def _table_differences(wanted: Table, found: _Found) -> Iterator[Finding]:
     for column in wanted.all_columns:
         where = f"{wanted.name}.{column.name}"
         if column.name not in there:
-            yield _problem("missing_column", where)
+            yield problem("missing_column", where)
             continue
         other = there[column.name]
         yield from _differs("column_type", where, column.type, other.type)
@@ -182,18 +172,18 @@ def _table_differences(wanted: Table, found: _Found) -> Iterator[Finding]:
         yield from _differs("column_default", where, column.default or "none", default or "none")
         yield from _differs("autoincrement", where, column.is_identity, other.is_identity)
         if column.values is not None and not _has_check(column, found):
-            yield _problem("missing_check", wanted.name, check=column.check)
+            yield problem("missing_check", wanted.name, check=column.check)
     for name in there.keys() - {column.name for column in wanted.all_columns}:
-        yield _note("extra_column", f"{wanted.name}.{name}")
+        yield note("extra_column", f"{wanted.name}.{name}")
     yield from _differs("primary_key", wanted.name, wanted.primary_key, actual.primary_key)
     for name in sorted(set(wanted.unique) - set(actual.unique)):
-        yield _problem("missing_unique", f"UNIQUE ({name})", table=wanted.name)
+        yield problem("missing_unique", f"UNIQUE ({name})", table=wanted.name)
     yield from _key_differences(wanted, found)
     yield from _index_differences(wanted, found)
     known = {column.values for column in wanted.columns if column.values}
     for rule, values in found.checks.items():
         if values is None or not any(set(values) == set(each) for each in known):
-            yield _note("extra_check", wanted.name, check=rule)
+            yield note("extra_check", wanted.name, check=rule)
 
 
 def _has_check(column: Column, found: _Found) -> bool:
@@ -208,10 +198,10 @@ def _key_differences(wanted: Table, found: _Found) -> Iterator[Finding]:
     enforced = {key for key in found.table.foreign_keys if f"{key.column} -> {key.parent}" not in found.invalid}
     for key in wanted.foreign_keys:
         if key not in enforced:
-            yield _problem("missing_foreign_key", wanted.name, key=str(key))
+            yield problem("missing_foreign_key", wanted.name, key=str(key))
     for key in found.table.foreign_keys:
         if key not in wanted.foreign_keys:
-            yield _note("extra_foreign_key", wanted.name, key=str(key))
+            yield note("extra_foreign_key", wanted.name, key=str(key))
 
 
 def _index_differences(wanted: Table, found: _Found) -> Iterator[Finding]:
@@ -219,20 +209,20 @@ def _index_differences(wanted: Table, found: _Found) -> Iterator[Finding]:
     for index in wanted.indexes:
         other = there.pop(index.name, None)
         if other is None:
-            yield _problem("missing_index", index.name, table=wanted.name)
+            yield problem("missing_index", index.name, table=wanted.name)
         else:
             actual = "invalid" if index.name in found.invalid else str(other)
             yield from _differs("index_differs", index.name, str(index), actual, table=wanted.name)
     for name in there:
-        yield _note("extra_index", name, table=wanted.name)
+        yield note("extra_index", name, table=wanted.name)
 
 
 def _triggers(database: PostgresqlDatabase, table: str) -> Iterator[Finding]:
     for (name,) in database.execute_sql(_TRIGGERS, (table, table)).fetchall():
-        if table in _TABLES_OF_RIGHTS:
-            yield _problem("unsafe_trigger", name, table=table)
+        if table in TABLES_OF_RIGHTS:
+            yield problem("unsafe_trigger", name, table=table)
         else:
-            yield _note("extra_trigger", name)
+            yield note("extra_trigger", name)
 
 
 def _references(database: PostgresqlDatabase) -> Iterator[Finding]:
@@ -244,27 +234,7 @@ def _references(database: PostgresqlDatabase) -> Iterator[Finding]:
                 f" WHERE parent.{key.parent_column} = {table.name}.{key.column})"
             )
             if rows := _rows(database, table, condition):
-                yield _problem("foreign_key_violation", table.name, rows, parent=key.parent)
-
-
-def _links(database: PostgresqlDatabase) -> Iterator[Finding]:
-    rows = database.execute_sql(
-        "SELECT id, count(session_id), count(*) FILTER (WHERE is_default <> 0)"
-        " FROM sessions LEFT JOIN session_wallets ON session_id = id WHERE revoked_at IS NULL"
-        " GROUP BY id HAVING count(*) FILTER (WHERE is_default <> 0) <> 1 ORDER BY id"
-    ).fetchall()
-    kinds: dict[str, list[str]] = {}
-    for session, links, defaults in rows:
-        kind = "with_many_defaults" if defaults > 1 else "without_default" if links else "without_wallet"
-        kinds.setdefault(f"session_{kind}", []).append(session)
-    for kind, ids in kinds.items():
-        yield _problem(kind, "session_wallets", ids)
-
-
-def _kill_switch(database: PostgresqlDatabase) -> Iterator[Finding]:
-    row = database.execute_sql("SELECT value FROM key_value_store WHERE key = 'kill_switch_state'").fetchone()
-    if row is not None and row[0] not in KILL_SWITCH_STATES:
-        yield _problem("kill_switch_state", "key_value_store.kill_switch_state")
+                yield problem("foreign_key_violation", table.name, rows, parent=key.parent)
 
 
 def _sequence(database: PostgresqlDatabase) -> Iterator[Finding]:
@@ -274,14 +244,14 @@ def _sequence(database: PostgresqlDatabase) -> Iterator[Finding]:
     last, is_used = database.execute_sql(f"SELECT last_value, is_called FROM {sequence}").fetchone()
     next_number = last + 1 if is_used else last
     if next_number <= highest:
-        yield _problem("sequence_behind", "audit_log.id", actual=next_number, wanted=highest + 1)
+        yield problem("sequence_behind", "audit_log.id", actual=next_number, wanted=highest + 1)
 
 
 def _times(database: PostgresqlDatabase) -> Iterator[Finding]:
     for table, names in _columns_of(UTCDateTime):
         for name in names:
             if rows := _rows(database, table, f"{name} NOT BETWEEN {FIRST_SECOND} AND {LAST_SECOND}"):
-                yield _problem("invalid_time", f"{table.name}.{name}", rows)
+                yield problem("invalid_time", f"{table.name}.{name}", rows)
 
 
 def _json(database: PostgresqlDatabase) -> Iterator[Finding]:
@@ -296,9 +266,9 @@ def _json(database: PostgresqlDatabase) -> Iterator[Finding]:
                     other.append(row)
             where = f"{table.name}.{name}"
             if unreadable:
-                yield _problem("invalid_json", where, unreadable)
+                yield problem("invalid_json", where, unreadable)
             if other and where == "sessions.constraints":
-                yield _problem("invalid_limits", where, other)
+                yield problem("invalid_limits", where, other)
 
 
 def _kind_of(text: str) -> type | None:

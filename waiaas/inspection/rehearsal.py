@@ -44,7 +44,6 @@ _RENAMED_COLUMNS_OF = {"wallets": {"network": "default_network"}}
 _ROOM_FOR_ONE = 1.5
 _ROWS_AT_ONCE = 50_000
 _FIRST_ROWID, _LAST_ROWID = -(2**63), 2**63 - 1
-_ROWID_NAMES = ("rowid", "_rowid_", "oid")
 _TYPES_THAT_CONVERT = ("int", "char", "clob", "text", "real", "floa", "doub")
 
 
@@ -355,7 +354,7 @@ class _Comparison:
         """Compare the rows, and report the progress."""
         before, after = _count(self._connection, "main", self._old), _count(self._connection, "after", self._new)
         self._reporter(Progress(f"comparing {self._new.name}", None, 0, before))
-        keys = _rowid(self._old), _rowid(self._new)
+        keys = self._old.rowid_name, self._new.rowid_name
         if keys[0] is None or keys[1] is None:
             added, removed = self._by_whole_rows()
             return TableRows(self._new.name, before, after, added, removed, changed=0)
@@ -418,10 +417,3 @@ def _type_may_differ(old: Column, new: Column) -> bool:
     (https://www.sqlite.org/datatype3.html#determination_of_column_affinity).
     """
     return fold(old.type) != fold(new.type) or not any(word in fold(new.type) for word in _TYPES_THAT_CONVERT)
-
-
-def _rowid(table: Table) -> str | None:
-    """Return a name for a table's rowid; None if there is none."""
-    if "without rowid" in table.definition.options:
-        return None
-    return next((name for name in _ROWID_NAMES if table.column(name) is None), None)

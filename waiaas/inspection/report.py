@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
@@ -11,10 +12,14 @@ from waiaas.errors import WAIaaSError
 from waiaas.errors.texts import fill, texts_in
 from waiaas.migrations import LATEST_SCHEMA_VERSION
 from waiaas.migrations.report import UpgradeReport
+from waiaas.report import Report
+
+#: The tables that decide who may use which wallet.
+TABLES_OF_RIGHTS = frozenset({"sessions", "wallets", "session_wallets", "key_value_store"})
 
 
 @dataclass(frozen=True)
-class Finding:
+class Finding(Report):
     """One problem or note.
 
     `severity` is `problem`, or `note` for something that is merely not the library's own (an index that a user added).
@@ -57,9 +62,11 @@ class Finding:
         return self._texts("en")[1]
 
     def to_dict(self, lang: str = "en") -> dict[str, Any]:
-        """Return the finding as plain values that `json.dumps` takes.
+        """Return the finding as plain values that ``json.dumps`` takes.
 
-        `lang` is the language of message and hint, one of `waiaas.errors.LANGUAGES`; any other is a ValueError.
+        :param lang: the language of message and hint, one of ``waiaas.errors.LANGUAGES``.
+        :returns: the values by their names.
+        :raises ValueError: if there is no such language.
         """
         message, hint = self._texts(lang)
         return {
@@ -79,8 +86,10 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class CheckReport:
+class CheckReport(Report):
     """The result of `check`. `ok` is False if any finding is a problem."""
+
+    COMPUTED = ("ok",)
 
     version: int
     latest_version: int
@@ -90,10 +99,6 @@ class CheckReport:
     def ok(self) -> bool:
         """Whether there is no problem; notes do not count."""
         return not any(finding.severity == "problem" for finding in self.findings)
-
-    def to_dict(self, lang: str = "en") -> dict[str, Any]:
-        """Return the report as plain values that `json.dumps` takes; `lang` is the language of the findings."""
-        return {"ok": self.ok, **vars(self), "findings": [finding.to_dict(lang) for finding in self.findings]}
 
 
 @dataclass(frozen=True)
@@ -133,7 +138,7 @@ class TableRows:
 
 
 @dataclass(frozen=True)
-class Rehearsal:
+class Rehearsal(Report):
     """What an upgrade would do to a file.
 
     `report` is what `upgrade` would return, including sessions that would be left without a wallet; its `backup` is
@@ -143,6 +148,8 @@ class Rehearsal:
     long as a backup takes, and `upgrade_seconds` that of the upgrade without a backup, including the checkpoint of its
     write-ahead log; `seconds` is the total.
     """
+
+    COMPUTED = ("ok", "unexpected")
 
     report: UpgradeReport
     schema: list[SchemaChange]
@@ -180,21 +187,9 @@ class Rehearsal:
         """Whether the upgrade changed only the rows that it is meant to change: see `unexpected`."""
         return not self.unexpected
 
-    def to_dict(self, lang: str = "en") -> dict[str, Any]:
-        """Return the rehearsal as plain values that `json.dumps` takes; `lang` is the language of the findings."""
-        return {
-            "ok": self.ok,
-            **vars(self),
-            "unexpected": [asdict(table) for table in self.unexpected],
-            "report": self.report.to_dict(lang),
-            "schema": [asdict(change) for change in self.schema],
-            "rows": [asdict(table) for table in self.rows],
-            "check": self.check.to_dict(lang),
-        }
-
 
 @dataclass(frozen=True)
-class RestoreReport:
+class RestoreReport(Report):
     """What `restore` did.
 
     :ivar version: the schema version of the file now.
@@ -211,13 +206,9 @@ class RestoreReport:
     seconds: float
     warnings: list[WAIaaSError] = field(default_factory=list)
 
-    def to_dict(self, lang: str = "en") -> dict[str, Any]:
-        """Return the report as plain values that `json.dumps` takes, with its warnings in a language."""
-        return {**vars(self), "warnings": [warning.to_dict(lang) for warning in self.warnings]}
-
 
 @dataclass(frozen=True)
-class Health:
+class Health(Report):
     """What a monitor wants to know about a database; None for what cannot be known.
 
     :ivar version: the schema version.
@@ -230,6 +221,8 @@ class Health:
     :ivar kill_switch: the state of the kill switch.
     :ivar error: why the database cannot be used.
     """
+
+    COMPUTED = ("ok",)
 
     version: int | None = None
     latest_version: int = LATEST_SCHEMA_VERSION
@@ -247,14 +240,15 @@ class Health:
         """Whether a program can work with the database: it is at the latest version, and can be written."""
         return self.error is None and self.version == self.latest_version and self.writable
 
-    def to_dict(self, lang: str = "en") -> dict[str, Any]:
-        """Return the health as plain values that `json.dumps` takes; `lang` is the language of the error."""
-        return {
-            "ok": self.ok,
-            **vars(self),
-            "last_backup": self.last_backup and self.last_backup.isoformat(),
-            "error": self.error and self.error.to_dict(lang),
-        }
+
+def problem(kind: str, where: str, rows: Sequence[Any] = (), **details: Any) -> Finding:
+    """Return a finding that is a problem."""
+    return Finding("problem", kind, where, list(rows), details)
+
+
+def note(kind: str, where: str, **details: Any) -> Finding:
+    """Return a finding that is not a problem."""
+    return Finding("note", kind, where, details=details)
 
 
 def _plain(rows: list[Any]) -> list[Any]:

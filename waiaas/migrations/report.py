@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from os import PathLike
 from typing import Any, NamedTuple, TypeVar
 
 from waiaas.errors import WAIaaSError
+from waiaas.report import Report
 
 #: Whether an upgrade writes a backup, or the path of the backup, or of the folder for it.
 Backup = bool | str | PathLike[str]
@@ -15,7 +16,7 @@ Backup = bool | str | PathLike[str]
 #: `details`.
 Facts = Mapping[str, Any]
 
-_Report = TypeVar("_Report", "UpgradeReport", "DowngradeReport", "Plan")
+_Kind = TypeVar("_Kind", "UpgradeReport", "DowngradeReport", "Plan")
 
 
 class Forecast(NamedTuple):
@@ -38,26 +39,6 @@ class Options:
     drop_links: bool = False
 
 
-class _Answer:
-    """What reports and plans have in common."""
-
-    def to_dict(self, lang: str = "en") -> dict[str, Any]:
-        """Return the fields as plain values that `json.dumps` takes.
-
-        :param lang: the language of the errors.
-        :returns: the fields by their names.
-        """
-        return {name: _plain(value, lang) for name, value in vars(self).items()}
-
-
-def _plain(value: object, lang: str) -> object:
-    if isinstance(value, list):
-        return [_plain(each, lang) for each in value]
-    if isinstance(value, WAIaaSError):
-        return value.to_dict(lang)
-    return asdict(value) if isinstance(value, (Step, PlannedStep)) else value
-
-
 @dataclass(frozen=True)
 class Step:
     """One version's step: how long it took (seconds) and how many rows it wrote."""
@@ -69,7 +50,7 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True)
-class UpgradeReport(_Answer):
+class UpgradeReport(Report):
     """What `upgrade` did.
 
     `applied` holds the versions that were added, oldest first, and is empty if there was nothing to do.
@@ -98,7 +79,7 @@ class UpgradeReport(_Answer):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DowngradeReport(_Answer):
+class DowngradeReport(Report):
     """What `downgrade` did.
 
     `undone` holds the versions that were taken back, newest first. `links_dropped` holds the links (session and wallet
@@ -128,7 +109,7 @@ class PlannedStep:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan(_Answer):
+class Plan(Report):
     """What `upgrade` would do to a database now.
 
     `obstacles` are the errors with which `upgrade` would refuse; it is empty if nothing blocks it.
@@ -150,7 +131,7 @@ class Plan(_Answer):
     details: dict[str, Any] = field(default_factory=dict)
 
 
-def report_of(kind: type[_Report], facts: Iterable[Facts], **known: Any) -> _Report:
+def report_of(kind: type[_Kind], facts: Iterable[Facts], **known: Any) -> _Kind:
     """Make a report of what is known and of what versions report, whose names are fields or else `details`."""
     names = {each.name for each in fields(kind)}
     reported = {name: value for each in facts for name, value in each.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from peewee import PostgresqlDatabase, SqliteDatabase
 
@@ -13,6 +13,7 @@ from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.translation import translate_errors
 from waiaas.migrations import LATEST_SCHEMA_VERSION
 from waiaas.paths import file_of
+from waiaas.report import Report
 
 if TYPE_CHECKING:
     from peewee import Database
@@ -25,7 +26,7 @@ _CORE_TABLES_TO_KNOW_IT_BY = 3
 
 
 @dataclass(frozen=True)
-class Status:
+class Status(Report):
     """The answer of :func:`status`.
 
     `action` is `"ok"` (the file is at the latest version), `"migrate"` (it is older, or empty: version 0) or
@@ -38,10 +39,6 @@ class Status:
     latest_version: int
     reason: str
     error: WAIaaSError | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the answer as plain values that `json.dumps` takes."""
-        return {**vars(self), "error": self.error.to_dict() if self.error else None}
 
 
 def status(database: Database) -> Status:

@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from os import PathLike
@@ -36,6 +36,7 @@ from waiaas.migrations.version import schema_version
 from waiaas.models.postgresql import Table, tables
 from waiaas.paths import is_postgresql_url
 from waiaas.progress import Progress, ProgressCallback, ProgressReporter
+from waiaas.report import Report
 from waiaas.transfer.obstacles import Obstacle, left_behind, refuse_obstacles, wrong_links, wrong_values
 from waiaas.transfer.rows import Digest, column_names, lines_of_file, lines_of_server
 
@@ -61,7 +62,7 @@ class MovedTable:
 
 
 @dataclass(frozen=True)
-class MoveReport:
+class MoveReport(Report):
     """What `move` did.
 
     `source` and `target` are a path and a URL without its password. `from_version` is the schema version of the
@@ -69,6 +70,8 @@ class MoveReport:
     triggers of a file that are not the library's; they stay in the file. `is_rehearsal` says that the target was
     filled and emptied again.
     """
+
+    COMPUTED = ("rows",)
 
     source: str
     target: str
@@ -82,10 +85,6 @@ class MoveReport:
     def rows(self) -> int:
         """How many rows were moved in all tables."""
         return sum(table.rows for table in self.tables)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the report as plain values that `json.dumps` takes."""
-        return {**vars(self), "rows": self.rows, "tables": [asdict(table) for table in self.tables]}
 
 
 class _RehearsalEnd(Exception):  # noqa: N818  # not an error
