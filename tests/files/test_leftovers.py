@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,8 @@ from pathlib import Path
 import pytest
 from support.command_line import run, variables_of_a_program
 
-from waiaas.files.leftovers import folder_in_use, remove_leftovers
+from waiaas.files.leftovers import REHEARSAL, remove_leftovers
+from waiaas.files.private_folder import PrivateFolder
 
 # A rehearsal that stops once it has reported that its copy is made.
 _REHEARSE = """
@@ -44,7 +46,7 @@ def test_the_next_rehearsal_removes_the_copy_of_a_killed_one(v18: Path) -> None:
         assert run("rehearse", v18).exit_code == 0
         assert folders(v18) == [left]
         process.send_signal(signal.SIGKILL)
-    assert (left / v18.name).exists()
+    assert (left / "copy").exists()
     assert run("rehearse", v18).exit_code == 0
     assert folders(v18) == []
 
@@ -67,13 +69,12 @@ def test_similar_names_are_kept(tmp_path: Path) -> None:
 
 def test_a_folder_in_use_is_kept(tmp_path: Path) -> None:
     """A folder that its process has locked is not removed by others."""
-    folder = tmp_path / ".waiaas-rehearsal-a1b2"
-    folder.mkdir()
-    with folder_in_use(str(folder)):
+    with PrivateFolder(tmp_path, REHEARSAL) as folder:
         remove_leftovers(str(tmp_path))
-        assert folder.exists()
+        assert folder.copy.exists()
+        shutil.copytree(folder.copy.parent, tmp_path / f"{REHEARSAL}of-a-killed-process")
     remove_leftovers(str(tmp_path))
-    assert not folder.exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to another user")

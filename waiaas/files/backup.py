@@ -10,11 +10,12 @@ times as long.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime, timezone
@@ -29,7 +30,7 @@ from waiaas.errors.sqlite import is_failed_read
 from waiaas.files.background import submit
 from waiaas.files.opening import DatabaseFile, is_same_file
 from waiaas.files.page_check import damage_of, has_log, refuse_unreadable
-from waiaas.files.private_folder import PrivateFolder, remove_leftovers
+from waiaas.files.private_folder import PrivateFolder, remove_unused_folders
 from waiaas.files.rights import has_access_list, share_like
 from waiaas.paths import uri
 from waiaas.progress import Progress, ProgressReporter
@@ -85,17 +86,18 @@ def write_backup(file: DatabaseFile, target: Path, reporter: ProgressReporter) -
     original = file.inspect()
     prefix = f".{file.path.name}.partial-"
     try:
-        remove_leftovers(target.parent, prefix)
+        remove_unused_folders(target.parent, prefix)
         with PrivateFolder(target.parent, prefix) as folder:
             copy_verified(file, folder, reporter)
             share_like(folder.descriptor, original, has_list=has_access_list(file.real))
             os.fsync(folder.descriptor)
-            copy = _existing(folder.descriptor, target, original) or Copy(_publish(folder, target), is_new=True)
+            copy = _existing(folder.descriptor, target, original)
+            copy = copy or Copy(first_free(target, folder.move_out), is_new=True)
             # After a power cut there must be no second copy, which nothing would remove.
             folder.remove()
             folder.flush_parent()
     except (sqlite3.Error, OSError) as error:
-        raise _failed(error, file, target) from error
+        raise copy_refusal(error, file, target) from error
     return copy
 
 
@@ -109,8 +111,8 @@ def copy_verified(file: DatabaseFile, folder: PrivateFolder, reporter: ProgressR
         flushed.result()
 
 
-def _failed(error: Exception, file: DatabaseFile, target: Path) -> WAIaaSError:
-    """Return the refusal, which names the original, the process or the copy as the cause."""
+def copy_refusal(error: Exception, file: DatabaseFile, target: Path) -> WAIaaSError:
+    """Return the refusal of a copy, which names the original, the process or the copy as the cause."""
     found = explain(error, file.real, written=target)
     is_the_originals = found.reason == "corrupt" or is_failed_read(error) or read_error(file.real) is not None
     if found.reason and (is_the_originals or found.reason in _OF_THE_PROCESS):
@@ -126,17 +128,14 @@ def remove(copy: Path) -> None:
             os.unlink(f"{copy}{suffix}")
 
 
-def _publish(folder: PrivateFolder, target: Path) -> Path:
-    """Give a finished copy the first free name."""
-    name, number = target.name, 1
-    while True:
-        try:
-            folder.move_out(name)
-        except FileExistsError:
-            number += 1
-            name = f"{target.name}-{number}"
-        else:
-            return target.with_name(name)
+def first_free(target: Path, take: Callable[[str], None]) -> Path:
+    """Give a file the first free name of `target`, `target-2`, `target-3`, …; `take` raises FileExistsError."""
+    for number in itertools.count(1):
+        name = target.name if number == 1 else f"{target.name}-{number}"
+        with contextlib.suppress(FileExistsError):
+            take(name)
+            break
+    return target.with_name(name)
 
 
 def _existing(descriptor: int, target: Path, original: os.stat_result) -> Copy | None:

@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from waiaas.report import Report
-
 from waiaas.files.opening import is_same_file
+from waiaas.report import Report
 
 _NAME = re.compile(r"\.v(?P<version>\d+)-(?P<moment>\d{8}T\d{6}Z)\.backup(-(?P<number>\d+))?")
 

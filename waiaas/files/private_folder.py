@@ -87,17 +87,16 @@ class PrivateFolder:
     def remove(self) -> None:
         """Remove the folder with everything that is still in it, before the end of the block."""
         if self._folder is not None:
-            with suppress(OSError):
-                self._folder.remove_files()
+            self._folder.remove_files()
             self._folder.close()  # and with it the lock
             self._folder = None
             self._parent.remove_empty_folder(self._name)
 
 
-def remove_leftovers(parent: Path, prefix: str) -> None:
-    """Remove the folders that a killed process has left, if they belong to this user.
+def remove_unused_folders(parent: Path, prefix: str) -> None:
+    """Remove the private folders of killed processes of this user.
 
-    A folder in use is locked and kept: it can be that of another database with the same name.
+    A folder in use is locked and kept: it may belong to another database with the same name.
     """
     folder = _Folder(parent)
     try:
@@ -159,8 +158,11 @@ class _Folder:
             os.rmdir(self._at(name), dir_fd=self._descriptor)
 
     def remove_files(self) -> None:
-        for name in os.listdir(self.path if self._descriptor is None else self._descriptor):
-            os.unlink(self._at(name), dir_fd=self._descriptor)
+        """Remove the files in the folder, as far as possible."""
+        with suppress(OSError):
+            for name in os.listdir(self.path if self._descriptor is None else self._descriptor):
+                with suppress(OSError):
+                    os.unlink(self._at(name), dir_fd=self._descriptor)
 
     def link(self, name: str, to: _Folder, new_name: str) -> None:
         os.link(self._at(name), to._at(new_name), src_dir_fd=self._descriptor, dst_dir_fd=to._descriptor)

@@ -18,11 +18,11 @@ from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.driver import sqlite3
 from waiaas.errors.probe import close_reader_of, explain, keeps_reader_of
 from waiaas.errors.sqlite import cause_of, reason_for
-from waiaas.files.backup import copy_verified
+from waiaas.files.backup import copy_verified, first_free
 from waiaas.files.opening import SIDECARS, DatabaseFile, descriptors_of
 from waiaas.files.other_programs import programs_with
 from waiaas.files.page_check import has_log
-from waiaas.files.private_folder import PrivateFolder, remove_leftovers
+from waiaas.files.private_folder import PrivateFolder, remove_unused_folders
 from waiaas.files.rights import has_access_list, share_like
 from waiaas.progress import ProgressReporter
 
@@ -49,7 +49,7 @@ def restore_file(file: DatabaseFile, backup: DatabaseFile, kept: Path, reporter:
     name = os.path.basename(file.real)
     parent, prefix = Path(file.real).parent, f".{file.path.name}.partial-"
     try:
-        remove_leftovers(parent, prefix)
+        remove_unused_folders(parent, prefix)
         with PrivateFolder(parent, prefix) as folder:
             copy_verified(backup, folder, reporter)
             with _alone(file) as is_whole:
@@ -118,15 +118,7 @@ def _renamed(real: str, kept: Path | None, *, with_log: bool) -> Iterator[Path |
 
 def _link(real: str, kept: Path) -> Path:
     """Give a file a second name that is free."""
-    target, number = kept, 1
-    while True:
-        try:
-            os.link(real, target)
-        except FileExistsError:
-            number += 1
-            target = kept.with_name(f"{kept.name}-{number}")
-        else:
-            return target
+    return first_free(kept, lambda name: os.link(real, kept.with_name(name)))
 
 
 @contextmanager

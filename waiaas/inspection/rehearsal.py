@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -17,12 +16,13 @@ from waiaas.ddl.sql import fold, quote
 from waiaas.ddl.stubs import with_stubs
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.driver import sqlite3
-from waiaas.errors.sqlite import cause_of, reason_for
+from waiaas.errors.sqlite import cause_of
 from waiaas.errors.translation import translate_errors
-from waiaas.files.backup import write_backup
-from waiaas.files.leftovers import REHEARSAL, folder_in_use, remove_leftovers
+from waiaas.files.backup import copy_refusal, copy_verified
+from waiaas.files.leftovers import REHEARSAL, remove_leftovers
 from waiaas.files.opening import DatabaseFile, path_of
 from waiaas.files.page_check import damage_of
+from waiaas.files.private_folder import PrivateFolder
 from waiaas.inspection.check import check
 from waiaas.inspection.report import CheckReport, Rehearsal, SchemaChange, TableRows
 from waiaas.migrations.opening import open_read_only, open_to_change
@@ -129,34 +129,26 @@ def private_copy(path: str, reporter: ProgressReporter) -> Iterator[Path]:
 
     Refusals of the copy in the block name the original file.
     """
-    with _private_folder(path) as folder, _naming_the_original(path, folder):
-        yield _copy(DatabaseFile(path), folder, reporter)
-
-
-@contextmanager
-def _private_folder(path: str) -> Iterator[Path]:
-    """Make a folder next to a file for the duration of the rehearsal, if there is space for the copy."""
-    beside = os.path.dirname(os.path.realpath(path))
-    remove_leftovers(beside)
+    file = DatabaseFile(path)
+    parent = os.path.dirname(file.real)
+    remove_leftovers(parent)
     try:
-        _refuse_without_room(path, beside)
-        name = tempfile.mkdtemp(prefix=REHEARSAL, dir=beside)
+        _refuse_without_room(file, parent)
+        folder = PrivateFolder(Path(parent), REHEARSAL)
     except OSError as error:
-        raise _not_copied(path, error) from error
+        raise refusal("copy_failed", path=path, cause=cause_of(error)) from error
+    with folder, _naming_the_original(path, folder.copy):
+        _copy(file, folder, reporter)
+        yield folder.copy
     try:
-        with folder_in_use(name):
-            yield Path(name)
-    except BaseException:
-        shutil.rmtree(name, ignore_errors=True)
-        raise
-    try:
-        shutil.rmtree(name)
+        if folder.copy.parent.exists():
+            shutil.rmtree(folder.copy.parent)
     except OSError as error:
-        raise refusal("copy_left", path=path, folder=name, cause=cause_of(error)) from error
+        raise refusal("copy_left", path=path, folder=str(folder.copy.parent), cause=cause_of(error)) from error
 
 
-def _refuse_without_room(path: str, folder: str) -> None:
-    real = os.path.realpath(path)
+def _refuse_without_room(database: DatabaseFile, folder: str) -> None:
+    path, real = database.name, database.real
     size = sum(os.path.getsize(file) for file in (real, f"{real}-wal") if os.path.exists(file))
     needed, free = int(size * _ROOM_FOR_ONE), shutil.disk_usage(folder).free
     if free < needed:
@@ -164,14 +156,13 @@ def _refuse_without_room(path: str, folder: str) -> None:
 
 
 @contextmanager
-def _naming_the_original(path: str, folder: Path) -> Iterator[None]:
+def _naming_the_original(path: str, copy: Path) -> Iterator[None]:
     """Let refusals of the copy name the file that it is a copy of."""
-    copy = str(folder / os.path.basename(path))
     try:
         yield
     except WAIaaSError as error:
         details = {
-            name: value.replace(copy, path) if isinstance(value, str) else value
+            name: value.replace(str(copy), path) if isinstance(value, str) else value
             for name, value in (error.details or {}).items()
         }
         # The copy is made like a backup, but omitting the backup would not avoid it.
@@ -179,37 +170,29 @@ def _naming_the_original(path: str, folder: Path) -> Iterator[None]:
         raise
 
 
-def _copy(file: DatabaseFile, folder: Path, reporter: ProgressReporter) -> Path:
-    path = file.name
-    copy = folder / os.path.basename(path)
-    if _has_abandoned_log(path):
-        _copy_with_log(path, copy, reporter)
-    else:
-        # While this connection is open, the copying one is not the last, which would leave an empty log.
-        with open_read_only(path):
-            write_backup(file, copy, reporter)
-    os.chmod(copy, 0o600)
-    return copy
-
-
-def _copy_with_log(path: str, copy: Path, reporter: ProgressReporter) -> None:
-    """Copy a file and its log byte for byte, and verify both together."""
+def _copy(file: DatabaseFile, folder: PrivateFolder, reporter: ProgressReporter) -> None:
+    wrong: list[str] = []
     try:
-        shutil.copyfile(path, copy)
-        shutil.copyfile(f"{os.path.realpath(path)}-wal", f"{copy}-wal")
-        _refuse_what_is_not_ours(str(copy))
-        reporter(Progress("verifying the copy"))
-        wrong = damage_of(copy, "ro", reporter)
+        if _has_abandoned_log(file.name):
+            wrong = _copy_with_log(file, folder.copy, reporter)
+        else:
+            # While this connection is open, the copying one is not the last, which would leave an empty log.
+            with open_read_only(file.name):
+                copy_verified(file, folder, reporter)
     except (sqlite3.Error, OSError) as error:
-        raise _not_copied(path, error) from error
+        raise copy_refusal(error, file, folder.copy) from error
     if wrong:
-        raise refusal("corrupt", path=path, cause=wrong[0])
+        raise refusal("corrupt", path=file.name, cause=wrong[0])
 
 
-def _not_copied(path: str, error: Exception) -> WAIaaSError:
-    """Return the refusal of a rehearsal without a copy to run on."""
-    reason = "corrupt" if reason_for(error) == "corrupt" else "copy_failed"
-    return refusal(reason, path=path, cause=cause_of(error))
+def _copy_with_log(file: DatabaseFile, copy: Path, reporter: ProgressReporter) -> list[str]:
+    """Copy a file and its log byte for byte, and return what is wrong with both together."""
+    shutil.copyfile(file.real, copy)
+    shutil.copyfile(f"{file.real}-wal", f"{copy}-wal")
+    os.chmod(f"{copy}-wal", 0o600)
+    _refuse_what_is_not_ours(str(copy))
+    reporter(Progress("verifying the copy"))
+    return damage_of(copy, "ro", reporter)
 
 
 def _violations(report: CheckReport) -> dict[str, int]:

@@ -7,8 +7,6 @@ that it has was read back and is the row of the source.
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -26,7 +24,10 @@ from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.driver import PsycopgError, sqlite3
 from waiaas.errors.translation import refusal_for, safe_cause, translate_errors
 from waiaas.files.background import Background
+from waiaas.files.backup import remove
+from waiaas.files.leftovers import REHEARSAL
 from waiaas.files.opening import path_of
+from waiaas.files.private_folder import PrivateFolder
 from waiaas.inspection.rehearsal import private_copy
 from waiaas.migrations import LATEST_SCHEMA_VERSION
 from waiaas.migrations.opening import open_latest, open_read_only, open_to_change, refuse_existing
@@ -319,23 +320,18 @@ def _move_to_file(server: PostgresqlDatabase, path: str, rehearse: bool, reporte
 @contextmanager
 def _new_file(path: str, rehearse: bool) -> Iterator[Any]:
     """Yield a new database at a path, or in a private folder for a rehearsal; it is removed if the block fails."""
-    folder = (
-        tempfile.mkdtemp(prefix=".waiaas-move-", dir=os.path.dirname(os.path.realpath(path))) if rehearse else None
-    )
-    created = str(Path(folder) / "wallets.db") if folder else path
-    database, _ = open_latest(created)
-    try:
-        yield database
-        database.close_all()
-    except BaseException:
-        database.close()
-        for suffix in ("", "-wal", "-shm"):
-            with suppress(FileNotFoundError):
-                os.unlink(f"{created}{suffix}")
-        raise
-    finally:
-        if folder:
-            shutil.rmtree(folder)
+    with ExitStack() as stack:
+        if rehearse:
+            parent = Path(os.path.realpath(path)).parent
+            path = str(stack.enter_context(PrivateFolder(parent, REHEARSAL)).copy)
+        database, _ = open_latest(path)
+        try:
+            yield database
+            database.close_all()
+        except BaseException:
+            database.close()
+            remove(Path(path))
+            raise
 
 
 @contextmanager
