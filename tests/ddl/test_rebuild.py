@@ -489,7 +489,7 @@ def test_a_child_that_references_another_table_after_a_rename_is_detected(monkey
 @pytest.mark.parametrize(
     ("statement", "definition", "change", "named"),
     [
-        ("CREATE TABLE t (a, b)", "CREATE TABLE t (b)", ["a"], "column a has no place"),
+        ("CREATE TABLE t (a, b)", "CREATE TABLE t (b)", ["a"], "lacks its column a"),
         (
             "CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT)",
             "CREATE TABLE t (id INTEGER PRIMARY KEY)",

@@ -1,7 +1,7 @@
 """The operations of playhouse's `SqliteMigrator` that change a column or a constraint of a table that exists.
 
-Playhouse makes most of them by reading the table's definition with regular expressions. Here the definition is read by
-tokens, and what SQLite cannot alter in place is done by the lossless table rebuild, on every version of SQLite.
+Playhouse parses the table's definition with regular expressions for most of them. Here the definition is parsed into
+tokens, and changes that SQLite cannot make in place use the lossless table rebuild, on every version of SQLite.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ class Alterations(TableOperations):
     def add_column(self, table: str, column_name: str, field: Field, allow_not_null: bool = False) -> None:
         """Add a column after the others, made from a Peewee field.
 
-        A column that may be NULL is added in place, or by a table rebuild if SQLite's ADD COLUMN cannot
-        (https://www.sqlite.org/lang_altertable.html#altertabaddcol). One that is NOT NULL gets the field's default in
-        every row; the schema has no default then, as with playhouse. An index is created if the field asks for one.
+        A nullable column is added in place, or by a table rebuild if SQLite's ADD COLUMN cannot add it
+        (https://www.sqlite.org/lang_altertable.html#altertabaddcol). A NOT NULL column gets the field's default in
+        every row but no DEFAULT in the schema, as with playhouse. An index is created if the field asks for one.
 
         :param table: the table.
         :param column_name: the name of the column.
         :param field: the Peewee field.
         :param allow_not_null: whether the field's own `constraints` give the rows a value (`DEFAULT 0`).
         :raises ValueError: if the field is NOT NULL and has no default, and `allow_not_null` is not set.
-        :raises WAIaaSError: ``name_exists``; ``value_not_allowed`` if rows would have no value.
+        :raises WAIaaSError: ``name_exists``; ``value_not_allowed`` if existing rows would be left without a value.
         """
         if not field.null and field.default is None and not allow_not_null:
             raise ValueError(f"{column_name} is not null but has no default")
@@ -61,7 +61,7 @@ class Alterations(TableOperations):
 
     @operation
     def alter_add_column(self, table: str, column_name: str, field: Field, allow_not_null: bool = False) -> None:
-        """Add a column without its index; it may be NULL, unless `allow_not_null` leaves that to the field."""
+        """Add a column without its index; it is nullable unless `allow_not_null` is set and the field is not."""
         found = self.table(table)
         definition = self._definition(column_name, field, null=field.null or not allow_not_null)
         text = column_text(parse_create_table(f"CREATE TABLE entries ({definition})"), column_name)
@@ -79,9 +79,9 @@ class Alterations(TableOperations):
 
     @operation
     def add_not_null(self, table: str, column: str, legacy: bool = False) -> None:
-        """Make a column NOT NULL, by a table rebuild; `legacy` is playhouse's and changes nothing here.
+        """Make a column NOT NULL, by a table rebuild; `legacy` is playhouse's and has no effect here.
 
-        :raises WAIaaSError: ``value_not_allowed`` with the rows that have no value.
+        :raises WAIaaSError: ``value_not_allowed`` with the rows in which the column is NULL.
         """
         text = self._text(table, column)
         if not text.has("not null"):
@@ -89,7 +89,7 @@ class Alterations(TableOperations):
 
     @operation
     def drop_not_null(self, table: str, column: str, legacy: bool = False) -> None:
-        """Allow NULL in a column, by a table rebuild; `legacy` is playhouse's and changes nothing here."""
+        """Allow NULL in a column, by a table rebuild; `legacy` is playhouse's and has no effect here."""
         text = self._text(table, column)
         self._redefine(table, text.without(lambda clause: clause.kind == "not null"), column)
 
@@ -97,8 +97,8 @@ class Alterations(TableOperations):
     def add_column_default(self, table: str, column: str, default: object) -> None:
         """Give a column another default, by a table rebuild; no row changes.
 
-        As with playhouse, a text that ends with `)` is an SQL expression and one that ends with `'` is an SQL literal;
-        a text of digits is a number.
+        As with playhouse, a string that ends with `)` is an SQL expression, one that ends with `'` is an SQL literal,
+        and one of digits is a number.
 
         :raises ValueError: if `default` is None.
         """
@@ -116,10 +116,10 @@ class Alterations(TableOperations):
 
     @operation
     def alter_column_type(self, table: str, column: str, field: Field, cast: object = None) -> None:
-        """Give a column the type of a field, by a table rebuild; its constraints and its default stay.
+        """Give a column the type of a field, by a table rebuild; its constraints and default are kept.
 
         :raises ValueError: if `cast` is given, as with playhouse; `change_columns` takes an expression.
-        :raises WAIaaSError: ``rebuild_refused`` if a value would change with the type, as '007' would in an INTEGER.
+        :raises WAIaaSError: ``rebuild_refused`` if a value would change, as '007' would in an INTEGER column.
         """
         if cast is not None:
             raise ValueError("alter_column_type() does not support cast with Sqlite: use change_columns(copy=...)")
@@ -143,7 +143,7 @@ class Alterations(TableOperations):
 
     @operation
     def add_unique(self, table: str, *column_names: str) -> None:
-        """Make columns UNIQUE together, by a table rebuild; the constraint is `uniq_` and the columns' names."""
+        """Add a UNIQUE constraint over columns, by a table rebuild; its name is `uniq_` and the columns' names."""
         columns = ", ".join(quote(self.column_of(self.table(table), name)) for name in column_names)
         self.add_constraint(table, f"uniq_{'_'.join(column_names)}", SQL(f"UNIQUE ({columns})")).run()
 
@@ -205,9 +205,9 @@ class Alterations(TableOperations):
         self._redefine(found.name, new, column)
 
     def sql(self, sql: str, params: Sequence[object] | None = None) -> Statement:
-        """Run SQL of your own among the operations, unchecked.
+        """Run any SQL as an operation, without checks.
 
-        Outside of `migration_context` it is in no transaction, so that it may be a VACUUM or a PRAGMA.
+        Outside `migration_context` it runs in no transaction, so it can be a VACUUM or a PRAGMA.
         """
         return Statement(self, lambda _: SQL(sql, params))
 
@@ -216,7 +216,7 @@ class Alterations(TableOperations):
         return column_text(found.definition, self.column_of(found, column))
 
     def _redefine(self, table: str, new: CreateTable, column: str) -> None:
-        """Rebuild a table with another definition of one column, unless it is what the table has."""
+        """Rebuild a table with another definition of one column, unless that definition is unchanged."""
         found = self.table(table)
         if canonical(new.sql) != canonical(found.sql):
             self.rebuild_table(found.name, new.sql, change=(column,)).run()
@@ -254,7 +254,7 @@ class Alterations(TableOperations):
         return default if default.endswith("'") or default.isdigit() else self._literal(default)
 
     def _literal(self, value: object) -> str:
-        """Return a value as SQL, in the form in which SQLite would store it."""
+        """Return a value as the SQL literal that SQLite's quote() makes of it."""
         if isinstance(value, str) and "\0" in value:
             return f"CAST(x'{value.encode().hex()}' AS TEXT)"
         ((literal,),) = read(self.database, "SELECT quote(?)", (value,))

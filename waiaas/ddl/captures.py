@@ -1,11 +1,11 @@
-"""What would still compile, but mean another thing, when a table or column gets a new name or place.
+"""Name capture: views and triggers that still compile after a rename or a new column, but with another meaning.
 
-SQLite resolves names again each time that it compiles a view or trigger. A text in double quotes is a string only as
-long as no column has that name (https://www.sqlite.org/quirks.html#double_quoted_string_literals_are_accepted), a
-subquery finds a name in its own tables before it finds it outside, NATURAL JOIN compares the columns that happen to
-have the same name, and `SELECT *` and an INSERT without a column list go by position. So the schema is copied twice,
-without rows: once with the new name and once with a name that is not used. An object whose programs differ
-(https://www.sqlite.org/lang_explain.html) has taken the new name for something else.
+SQLite resolves names each time it compiles a view or trigger. A double-quoted token is a string only while no column
+has that name (https://www.sqlite.org/quirks.html#double_quoted_string_literals_are_accepted), a subquery resolves a
+name in its own tables first, NATURAL JOIN compares all columns with the same name, and `SELECT *` and an INSERT
+without a column list depend on the order of columns. So the schema is copied twice without rows, once with the new
+name and once with an unused name. If the bytecode of an object differs (https://www.sqlite.org/lang_explain.html), it
+captures the new name.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from waiaas.errors.driver import sqlite3
 if TYPE_CHECKING:
     from peewee import SqliteDatabase
 
-# A name that is not used.
 _UNUSED = "waiaas_unused_{}"
 _OBJECT_IN_ERROR = re.compile(r"error in (view|trigger|index|table) (.+?)(?: after [\w ]+)?: ")
 
@@ -37,9 +36,9 @@ def taken_by_new_columns(
     shapes: Mapping[str, str],
     changes: Sequence[str] = (),
 ) -> list[Dependent]:
-    """Return the views and triggers that would read new columns of a table instead of what they read now.
+    """Return the views and triggers in which a name would resolve to a new column.
 
-    `shapes` and `changes` make the table with its new columns in a copy of the schema.
+    `shapes` and `changes` add the new columns in a copy of the schema.
     """
     suspects = _objects_naming(database, table.name, *columns) if columns else []
     if not suspects:
@@ -62,10 +61,9 @@ def taken_by_new_columns(
 def texts_taken_by_new_columns(
     table: Table, columns: Collection[str], kept: CreateTable | None = None
 ) -> Iterator[Dependent]:
-    """Yield the indexes, CHECKs and generated columns of a table in which a text would become a new column.
+    """Yield the indexes, CHECKs and generated columns in which a double-quoted string would become a new column.
 
-    No name in them could have meant anything but a text in double quotes. `kept` is the table's new definition, if it
-    gets one: what is no longer in it does not count.
+    `kept` is the new definition of the table, if there is one: expressions that it no longer has are skipped.
     """
     wanted = {fold(column) for column in columns}
     for index in table.indexes:
@@ -87,9 +85,9 @@ def _holds_text(sql: str, wanted: Collection[str]) -> bool:
 
 
 def taken_by_rename(database: SqliteDatabase, table: str, name: str, rename: Callable[[str], str]) -> list[Dependent]:
-    """Return the views and triggers that would take a new name of a table or column for something else.
+    """Return the views and triggers in which the new name of a table or column would capture another name.
 
-    `rename` makes the ALTER TABLE statement for a name.
+    `rename` returns the ALTER TABLE statement for a name.
     """
     suspects = _objects_naming(database, table, name)
     if not suspects:
@@ -112,9 +110,9 @@ def broken_virtual_tables(
 ) -> list[Dependent]:
     """Return the virtual tables that a change would break, such as an FTS5 table with `content='…'`.
 
-    `change` makes a copy of the schema after the change of a table, or of some of its columns. SQLite does not check
-    whether a virtual table finds what its definition names; reading it in the copy does. If its module is missing
-    here, its text decides.
+    `change` returns a copy of the schema after a change of the table, or of some of its columns. SQLite does not check
+    whether the names in the definition of a virtual table exist; reading it in the copy does. If its module is not
+    available here, its SQL text is searched for the names.
     """
     stored = virtual_tables(database)
     if not stored:
@@ -132,7 +130,7 @@ def broken_virtual_tables(
 
 
 def _columns(copy: SchemaCopy, stored: StoredObject) -> list[str] | None:
-    """The columns of a virtual table that can be read in a copy; None for one that cannot."""
+    """Return the columns of a virtual table, or None if it cannot be read in the copy."""
     try:
         return [name for name, *_ in copy.execute(f"SELECT * FROM {quote(stored.name)}").description]
     except sqlite3.Error:
@@ -140,10 +138,10 @@ def _columns(copy: SchemaCopy, stored: StoredObject) -> list[str] | None:
 
 
 def dependent_on_order(database: SqliteDatabase, shapes: Mapping[str, str], table: str) -> list[Dependent]:
-    """Return the views and triggers that use columns of a table by their number, and so depend on their order.
+    """Return the views and triggers that depend on the order of the columns of a table.
 
-    One more column breaks an INSERT without a column list, and `SELECT *` wherever it must have as many columns as
-    something else. Only ORDER BY and GROUP BY take a column of `SELECT *` by its number alone.
+    An additional column breaks an INSERT without a column list, and `SELECT *` where the number of columns is fixed.
+    Only ORDER BY and GROUP BY can refer to a column of `SELECT *` by number.
     """
     stored = objects_over(database, table)
     if not stored:
@@ -168,20 +166,20 @@ def _orders_by_number(copy: SchemaCopy, wider: SchemaCopy, stored: StoredObject)
 
 
 def is_reordered(old: Table, new: CreateTable) -> bool:
-    """Return whether the columns of a new definition are anything but the old ones with others after them."""
+    """Return whether a new definition does more to the columns than add some after the old ones."""
     before = [fold(column.name) for column in old.columns]
     after = [item.name for item in new.items if item.kind == "column"]
     return after[: len(before)] != before
 
 
 def object_in(error: Exception) -> Dependent | None:
-    """Return the object at which SQLite's ALTER TABLE stopped, by its message; None for another error."""
+    """Return the object that SQLite's ALTER TABLE names in its error message; None for another error."""
     found = _OBJECT_IN_ERROR.match(str(error))
     return Dependent(found[1], found[2]) if found else None
 
 
 def _objects_naming(database: SqliteDatabase, table: str, *new_names: str) -> list[StoredObject]:
-    """The views and triggers over a table whose text has one of some names in it, or a NATURAL JOIN."""
+    """Return the views and triggers over a table whose SQL contains one of some names, or a NATURAL JOIN."""
     return [
         each
         for each in objects_over(database, table)
@@ -190,9 +188,9 @@ def _objects_naming(database: SqliteDatabase, table: str, *new_names: str) -> li
 
 
 def _differ(before: list[object] | None, after: list[object] | None, unused: Mapping[str, str]) -> bool:
-    """Whether two programs differ in more than the names that were given to columns or tables.
+    """Return whether two programs differ in more than the renamed columns or tables.
 
-    What does not compile is broken, which is checked elsewhere.
+    An object that does not compile is broken, which is checked elsewhere.
     """
     if before is None or after is None:
         return False
@@ -205,10 +203,10 @@ def _differ(before: list[object] | None, after: list[object] | None, unused: Map
 def altered_copy(
     database: SqliteDatabase, table: str, statement: str
 ) -> tuple[SchemaCopy, dict[Dependent, StoredObject]]:
-    """Copy the schema into memory and change a table there by ALTER TABLE; return the views and triggers over it too.
+    """Run ALTER TABLE in a copy of the schema; return the copy, and the altered views and triggers over the table.
 
-    What does not compile, at which ALTER TABLE would stop, is left out, and so is what has nothing to do with the
-    table. The triggers are not in the copy itself, so that each can be compiled alone.
+    Unrelated objects are left out, and so are those that do not compile, because ALTER TABLE would stop at them. The
+    triggers are dropped from the copy, so that each can be compiled alone.
     """
     copy = schema_copy(database)
     stored = objects_over(database, table)

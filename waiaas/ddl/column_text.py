@@ -1,7 +1,6 @@
-"""The text of one column's definition: its type and its clauses, changed one at a time.
+"""Edits the definition of one column, its type or its clauses, and keeps the rest of the text, including comments.
 
-The grammar is SQLite's (https://www.sqlite.org/syntax/column-constraint.html). The rest of the text stays, comments
-too.
+The grammar is SQLite's (https://www.sqlite.org/syntax/column-constraint.html).
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ _BEFORE_MORE = ("not", "default", "set", "always", "constraint", "collate", "ref
 
 
 class Clause(NamedTuple):
-    """One clause: what it is (`not null`, `default`, …), its own name or None, and where it is in the statement."""
+    """One clause: its kind (`not null`, `default`, …), its constraint name or None, its position in the statement."""
 
     kind: str
     name: str | None
@@ -30,7 +29,7 @@ class Clause(NamedTuple):
 
 
 class ColumnText(NamedTuple):
-    """The parts of a column's definition; `type` is where its type is (an empty range if there is none)."""
+    """The parts of a column's definition; `type` is the position of its type (an empty range without a type)."""
 
     definition: CreateTable
     item: Item
@@ -86,7 +85,7 @@ def column_text(definition: CreateTable, name: str) -> ColumnText:
 
 
 def _starts(words: Sequence[Token]) -> Iterator[int]:
-    """Where each clause of a column starts: at a keyword outside of parentheses that is not part of another clause."""
+    """Yield where each clause starts: at a keyword outside parentheses that is not part of another clause."""
     depth = 0
     for i, word in enumerate(words[1:], 1):
         depth += {"(": 1, ")": -1}.get(word.text, 0)

@@ -1,4 +1,4 @@
-"""The commit of a migration, and whether a commit that reported an error is complete."""
+"""Commits a migration, and finds out whether a commit that reported an error took effect."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 @contextmanager
 def immediate_transaction(database: SqliteDatabase, warn: Callable[[WAIaaSError], None]) -> Iterator[None]:
-    """Run a block in one transaction that has the write lock from its start.
+    """Run a block in one transaction that holds the write lock from the start.
 
-    `warn` gets the error of a commit that is complete all the same.
+    `warn` is called with the error if the commit reported one but took effect.
 
-    After some errors, a full disk among them, SQLite has rolled back by itself
+    After some errors, such as a full disk, SQLite rolls back on its own
     (https://www.sqlite.org/lang_transaction.html#immediate), and Peewee's `atomic` would then replace the error by
     "cannot rollback - no transaction is active".
     """
@@ -38,7 +38,7 @@ def immediate_transaction(database: SqliteDatabase, warn: Callable[[WAIaaSError]
             warning = _commit(database, cookie)
         except BaseException:
             if database.connection().in_transaction:
-                # An error of the rollback must not hide the first one; the next to open the file rolls it back.
+                # An error of the rollback must not hide the first one; the next connection rolls back.
                 with suppress(PeeweeException):
                     database.rollback()
             raise
@@ -47,7 +47,7 @@ def immediate_transaction(database: SqliteDatabase, warn: Callable[[WAIaaSError]
 
 
 def _schema_cookie(database: SqliteDatabase) -> int:
-    """Return the number that SQLite changes with each change of the schema."""
+    """Return the number that SQLite increments when the schema changes."""
     ((cookie,),) = read(database, "PRAGMA main.schema_version")
     return int(cookie)
 
@@ -55,12 +55,12 @@ def _schema_cookie(database: SqliteDatabase) -> int:
 def _commit(database: SqliteDatabase, cookie_before: int) -> WAIaaSError | None:
     """Commit a transaction that began when the schema cookie was `cookie_before`.
 
-    A COMMIT that reports an error can be complete: with `synchronous=EXTRA` SQLite syncs the folder after it has
-    deleted the journal, which is what commits (https://www.sqlite.org/pragma.html#pragma_synchronous). So a new
-    connection reads which schema the file has.
+    A COMMIT that reports an error may have taken effect: with `synchronous=EXTRA` SQLite syncs the folder after it has
+    deleted the journal, and deleting it commits (https://www.sqlite.org/pragma.html#pragma_synchronous). So a new
+    connection reads the schema cookie of the file.
 
     :returns: a warning (`not_synced`) if the change is committed and the commit reported an error.
-    :raises peewee.PeeweeException: if the change is not committed, or changed no schema; it is rolled back then.
+    :raises peewee.PeeweeException: if the change was not committed, or did not change the schema; it is rolled back.
     """
     path, cookie = path_to_open(database), _schema_cookie(database)
     try:
@@ -82,15 +82,15 @@ def _has_schema(path: str, cookie: int) -> bool:
             fresh.execute("PRAGMA mmap_size = 0")
             return bool(fresh.execute("PRAGMA schema_version").fetchone() == (cookie,))
     except sqlite3.Error:
-        # It may be the locks that fail. Without a journal that would be rolled back, the file itself has the answer.
+        # Perhaps locking fails. Without a journal to roll back, the file itself has the answer.
         return cookie_in_file(path) == cookie
 
 
 def _overwrite_frames(connection: sqlite3.Connection) -> None:
-    """Invalidate a commit that failed, if it is in the write-ahead log.
+    """Invalidate a failed commit in the write-ahead log.
 
-    If syncing the log fails, the frames of the commit have been written already, and a program that recovers the log
-    later would take them for committed. A small commit written over them breaks the chain of their checksums
+    If syncing the log fails, the frames of the commit are already written, and log recovery would later treat them as
+    committed. A small commit that overwrites them breaks the chain of their checksums
     (https://www.sqlite.org/fileformat2.html#walformat). It is not synced, so it does not fail for the same reason.
     """
     with suppress(sqlite3.Error):

@@ -1,7 +1,7 @@
-"""The caller's connection: how its rows are read, and the settings under which a table can be changed safely.
+"""Reads rows on the caller's connection, and overrides its unsafe settings while a table changes.
 
-A program may open its database with settings of its own. Some of them are set aside while a table changes and restored
-afterwards; a connection on which a change could not be rolled back is refused before anything is changed.
+The overridden settings are restored afterwards. A connection on which a change could not be rolled back is refused
+before anything is changed.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from waiaas.errors.driver import sqlite3
 from waiaas.errors.sqlite import cause_of
 from waiaas.paths import file_of, real_path
 
-# Settings that SQLite takes at any time, inside a transaction too. A CHECK that is not evaluated would let in rows
-# that violate it (https://www.sqlite.org/pragma.html#pragma_ignore_check_constraints), a writable schema hides errors
-# in it, and with the legacy ALTER TABLE triggers and views would not follow a rename.
-_SET_ASIDE = {"ignore_check_constraints": 0, "writable_schema": 0, "legacy_alter_table": 0}
-# Without a journal on the disk a change cannot be rolled back, or not after a crash
+# Settings that can be changed at any time, even inside a transaction. Ignored CHECKs would accept rows that violate
+# them (https://www.sqlite.org/pragma.html#pragma_ignore_check_constraints), a writable schema hides errors in it, and
+# with the legacy ALTER TABLE a rename would not update triggers and views.
+_OVERRIDDEN = {"ignore_check_constraints": 0, "writable_schema": 0, "legacy_alter_table": 0}
+# Without a journal on disk a change cannot be rolled back, or not after a crash
 # (https://www.sqlite.org/pragma.html#pragma_journal_mode).
 _UNSAFE_JOURNALS = {"file": ("off", "memory"), "memory": ("off",)}
 _SAFE_JOURNAL = {"file": "delete", "memory": "memory"}
@@ -30,9 +30,9 @@ _PROBE = "waiaas_probe"
 
 
 def read(database: SqliteDatabase, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-    """Return the rows of a query as tuples with texts, whatever the connection's row and text factories are.
+    """Return the rows of a query as tuples with `str`, regardless of the connection's row and text factories.
 
-    Peewee's log and its query hooks do not see the query: they show what changes the database.
+    Peewee's log and query hooks do not see the query: they are for statements that change the database.
     """
     connection = database.connection()
     with plain_rows(connection):
@@ -42,7 +42,7 @@ def read(database: SqliteDatabase, sql: str, parameters: Sequence[object] = ()) 
 
 @contextmanager
 def plain_rows(connection: sqlite3.Connection) -> Iterator[None]:
-    """Read rows as tuples and text as `str`, whatever factories the caller has set on the connection."""
+    """Read rows as tuples and text as `str`, regardless of the factories that the caller has set."""
     before = connection.row_factory, connection.text_factory
     connection.row_factory, connection.text_factory = None, str
     try:
@@ -53,16 +53,16 @@ def plain_rows(connection: sqlite3.Connection) -> Iterator[None]:
 
 @contextmanager
 def safe_settings(database: SqliteDatabase) -> Iterator[None]:
-    """Run a block under settings that are safe for a change, and restore the caller's own.
+    """Run a block with settings that are safe for a change, and restore the caller's settings.
 
-    :raises WAIaaSError: ``SCHEMA_INCOMPATIBLE`` with the reason ``connection_settings`` if a setting cannot be set
-        aside, and ``unfinished_query`` if a query of this connection has rows left.
+    :raises WAIaaSError: ``connection_settings`` if a setting cannot be changed; ``unfinished_query`` if a query of
+        this connection has unread rows.
     """
     _refuse_other_writers(database)
     _refuse_unfinished_queries(database.connection())
     if _pragma(database, "query_only"):
         raise refusal("connection_settings", problem="PRAGMA query_only is on, so it may not write")
-    with plain_rows(database.connection()), _journal(database), pragmas(database, _SET_ASIDE):
+    with plain_rows(database.connection()), _journal(database), pragmas(database, _OVERRIDDEN):
         yield
 
 
@@ -72,8 +72,8 @@ def pragmas(
 ) -> Iterator[None]:
     """Set PRAGMAs that take a number, and restore them at the end.
 
-    An error of restoring them never hides one of the block. If the block has succeeded, its change may be committed:
-    `warn` gets the error then; without `warn` it is raised.
+    An error while restoring them never hides one of the block. If the block succeeded, its change may be committed:
+    the error is then passed to `warn`, or raised without `warn`.
     """
     before = {name: _pragma(database, name) for name in wanted}
     try:
@@ -93,7 +93,7 @@ def pragmas(
 
 
 def _restore(database: SqliteDatabase, before: Mapping[str, int], now: Mapping[str, int]) -> dict[str, sqlite3.Error]:
-    """Set PRAGMAs to what they were; return the errors of those for which that failed."""
+    """Restore the values of PRAGMAs, and return the errors by PRAGMA."""
     failed: dict[str, sqlite3.Error] = {}
     for name, value in before.items():
         try:
@@ -111,7 +111,7 @@ def has_foreign_keys_on(database: SqliteDatabase) -> bool:
 
 def _pragma(database: SqliteDatabase, name: str) -> Any:
     rows = read(database, f"PRAGMA {name}")
-    # SQLite can be built without a setting; then it is off.
+    # SQLite can be built without a setting, which is then off.
     return rows[0][0] if rows else 0
 
 
@@ -134,7 +134,7 @@ def _journal(database: SqliteDatabase) -> Iterator[None]:
 
 
 def _refuse_other_writers(database: SqliteDatabase) -> None:
-    """Refuse a database whose statements do not run on its connection."""
+    """Refuse a database whose statements run on another connection."""
     queue = sys.modules.get("playhouse.sqliteq")
     if queue is not None and isinstance(database, queue.SqliteQueueDatabase):
         problem = "a SqliteQueueDatabase writes in another thread and has no transactions: use a SqliteDatabase"
@@ -146,7 +146,7 @@ def _refuse_other_writers(database: SqliteDatabase) -> None:
 
 
 def _refuse_unfinished_queries(connection: sqlite3.Connection) -> None:
-    """Refuse while a query has rows left: SQLite then drops no table, and a rollback would end the query.
+    """Refuse while a query has unread rows: SQLite then drops no table, and a rollback would end the query.
 
     SQLite does not list its unfinished statements, but replaces no function while there are any
     (sqlite3CreateFunc in its main.c: "unable to delete/modify user-function due to active statements").
@@ -160,4 +160,4 @@ def _refuse_unfinished_queries(connection: sqlite3.Connection) -> None:
 
 
 def _nothing() -> None:
-    """Return nothing; it is never called."""
+    """A placeholder that is never called."""

@@ -1,4 +1,4 @@
-"""The transaction of a migration, and what every schema operation needs of its migrator."""
+"""The transaction of a migration, and the helpers that every schema operation uses."""
 
 from __future__ import annotations
 
@@ -31,21 +31,17 @@ from waiaas.errors.sqlite import is_mismatch
 from waiaas.errors.translation import safe_cause
 from waiaas.progress import Progress, ProgressCallback
 
-# In the place of the rows: SQLite cannot check a foreign key that refers to columns that are no key.
+# Counted instead of rows: SQLite cannot check a foreign key whose parent columns are not a key.
 _MISMATCH = "mismatch"
 
 
 class MigrationContext(SqliteMigrator):
-    """A database while its schema changes: the transaction, the checks before its commit, progress and result."""
+    """One migration of a database: its transaction, the checks before the commit, progress and result."""
 
     database: SqliteDatabase
 
     def __init__(self, database: SqliteDatabase, progress: ProgressCallback | None = None) -> None:
-        """Take the database, and a callback for progress.
-
-        :param database: an open database.
-        :param progress: a callback that gets each `waiaas.progress.Progress`.
-        """
+        """Prepare the migration of an open database; `progress` is called with each `waiaas.progress.Progress`."""
         super().__init__(database)  # type: ignore[no-untyped-call]
         self.result = Result()
         self._progress = progress
@@ -55,19 +51,14 @@ class MigrationContext(SqliteMigrator):
         self._failure: Exception | None = None
 
     def report_progress(self, phase: str, done: int = 0, total: int = 0) -> None:
-        """Report progress to the callback.
-
-        :param phase: what is being done.
-        :param done: how many rows are done.
-        :param total: how many rows there are; 0 if that is not known.
-        """
+        """Report what is being done, and how many rows of `total` (0 if unknown) are done."""
         if self._progress is not None:
             self._progress(Progress(phase, None, done, total))
 
     def migrate(self, *operations: Operation) -> None:
-        """Run operations, one after the other.
+        """Run operations one after the other.
 
-        :param operations: what the methods of a migrator return.
+        :param operations: the return values of a migrator's methods.
         :raises WAIaaSError: ``SCHEMA_INCOMPATIBLE`` with the reason why one is refused.
         """
         for operation in operations:
@@ -77,16 +68,16 @@ class MigrationContext(SqliteMigrator):
     def migration_context(self, atomic: bool = True) -> Iterator[None]:
         """Run a block as one migration: foreign keys off, write lock held from the start, one transaction.
 
-        Foreign keys are off because a table rebuild drops the table, and with them on SQLite would delete or change
-        the rows that refer to it (https://www.sqlite.org/lang_droptable.html). Foreign keys that the block broke are
-        found before the commit. After an operation was refused nothing is committed, even if the refusal was caught.
+        Foreign keys are off because a table rebuild drops the table, and SQLite would otherwise delete or change the
+        rows that refer to it (https://www.sqlite.org/lang_droptable.html). New violations are refused before the
+        commit. After a refused operation nothing is committed, even if the refusal was caught.
 
-        Settings of the connection under which a change would not be safe are set aside for the time.
+        Unsafe settings of the connection are overridden during the block.
 
-        :param atomic: whether the block is one transaction; else each operation is one of its own.
-        :raises WAIaaSError: ``SCHEMA_INCOMPATIBLE`` with the reason ``inside_transaction`` if one is open,
-            ``connection_settings`` if a setting cannot be set aside, ``unfinished_query`` if a query has rows left,
-            ``foreign_key_violations``, ``dependent_on_table``, or what keeps the transaction from being committed.
+        :param atomic: whether the block is one transaction; otherwise each operation is a separate one.
+        :raises WAIaaSError: ``inside_transaction`` if one is open; ``connection_settings`` if a setting cannot be
+            changed; ``unfinished_query`` if a query has unread rows; ``foreign_key_violations``,
+            ``dependent_on_table``, or another reason if the transaction cannot be committed.
         """
         is_callers_own = False
         try:
@@ -103,10 +94,10 @@ class MigrationContext(SqliteMigrator):
 
     @contextmanager
     def all_or_nothing(self) -> Iterator[None]:
-        """Run one operation in the migration's transaction, in a savepoint of the caller's, or in one of its own."""
+        """Run one operation in the migration's transaction, a savepoint of the caller's, or a new transaction."""
         if self._is_changing:
             if not self.database.connection().in_transaction:
-                raise refusal("connection_settings", problem="the transaction of this migration was ended meanwhile")
+                raise refusal("connection_settings", problem="the transaction of this migration has ended already")
             try:
                 yield
             except Exception as error:
@@ -123,7 +114,7 @@ class MigrationContext(SqliteMigrator):
                 yield
 
     def note_failure(self, error: Exception) -> None:
-        """Keep the transaction of `migration_context` from being committed after an operation was refused."""
+        """Prevent the commit of `migration_context` after an operation was refused."""
         if self._is_changing and self._failure is None:
             self._failure = error
 
@@ -168,7 +159,7 @@ class MigrationContext(SqliteMigrator):
         return bool(self.database.in_transaction() or self.database.connection().in_transaction)
 
     def _refuse_unsafe_schema(self) -> None:
-        """Refuse rows of the schema that SQLite does not write, and temporary tables that hide one of the file."""
+        """Refuse schema rows that SQLite does not write, and temporary tables that hide a table of the file."""
         refuse_strange_rows(self.database)
         tables = {fold(name) for name in table_names(self.database)}
         for (name,) in read(self.database, "SELECT name FROM temp.sqlite_master"):
@@ -177,7 +168,7 @@ class MigrationContext(SqliteMigrator):
                 raise refusal("rebuild_refused", table=name, problem=problem)
 
     def verify_foreign_keys(self) -> None:
-        """Check that no foreign key was broken since this was done last; `migration_context` does it at its end.
+        """Check that there are no new foreign-key violations since the last check; `migration_context` ends with it.
 
         :raises WAIaaSError: ``SCHEMA_INCOMPATIBLE`` with the reason ``foreign_key_violations``.
         """
@@ -190,12 +181,12 @@ class MigrationContext(SqliteMigrator):
             del self._violations_before[table]
 
     def watch_foreign_keys(self, table: str, *, new: bool = False) -> None:
-        """Record the violations that a table has before the change, for `verify_foreign_keys`."""
+        """Record the violations in a table before the change, for `verify_foreign_keys`."""
         if fold(table) not in self._violations_before:
             self._violations_before[fold(table)] = Counter() if new else self._violations(table)
 
     def _violations(self, table: str) -> Counter[int | str | None]:
-        """The rows of a table that violate a foreign key, by rowid, each as often as it does."""
+        """Count the foreign-key violations of a table by rowid."""
         if find_table(self.database, table) is None:
             return Counter()
         try:
@@ -207,7 +198,7 @@ class MigrationContext(SqliteMigrator):
         return Counter(row[1] for row in rows)
 
     def watch_dropped(self, table: str, dependents: list[Dependent]) -> None:
-        """Record what needs a table that is dropped; it is refused if it needs the table still at the end."""
+        """Record the dependents of a dropped table; the commit is refused if one still needs it."""
         self._dropped[table] = dependents
 
     def _verify_dropped(self) -> None:
@@ -222,22 +213,21 @@ class MigrationContext(SqliteMigrator):
 
     @contextmanager
     def set_aside(self, objects: Sequence[StoredObject]) -> Iterator[None]:
-        """Drop views and triggers for the time of a block, and create them again."""
+        """Drop views and triggers, and create them again after the block."""
         for each in sorted(objects, key=lambda each: each.kind == "view"):
             self.database.execute_sql(f"DROP {each.kind.upper()} main.{quote(each.name)}")
         yield
         self.create_again(objects)
 
     def create_again(self, objects: Sequence[StoredObject]) -> None:
-        """Create views, then the triggers, which may be on one of them."""
+        """Create views, and then triggers, which may be on one of the views."""
         for each in sorted(objects, key=lambda each: each.kind == "trigger"):
             self.database.execute_sql(each.sql)
 
     def table(self, name: str) -> Table:
         """Describe a table of the file.
 
-        :raises WAIaaSError: ``SCHEMA_INCOMPATIBLE`` with the reason ``unexpected_schema`` if there is no such table,
-            or if it is a virtual one.
+        :raises WAIaaSError: ``unexpected_schema`` if there is no such table, or it is virtual.
         """
         table = describe_table(self.database, name)
         if table is None:
@@ -247,7 +237,7 @@ class MigrationContext(SqliteMigrator):
         return table
 
     def column_of(self, table: Table, name: str) -> str:
-        """Return a column's name in the file's own spelling; refuse with `unexpected_schema` if there is none."""
+        """Return a column's name as spelled in the file; refuse (`unexpected_schema`) if there is no such column."""
         column = table.column(name)
         if column is None:
             raise refusal("unexpected_schema", table=table.name, problem=f"it has no column {name}")
@@ -259,20 +249,20 @@ class MigrationContext(SqliteMigrator):
         return int(count)
 
     def leftover(self, table: str) -> WAIaaSError:
-        """Return the refusal that names a table which an interrupted tool left."""
+        """Return the refusal of a table that an interrupted tool has left."""
         return refusal("leftover_table", table=table, rows=self.count(table))
 
 
 @contextmanager
 def _migration_pragmas(database: SqliteDatabase, warn: Callable[[WAIaaSError], None]) -> Iterator[None]:
-    """Set what holds during a migration, outside the transaction since SQLite takes it nowhere else, and restore it.
+    """Set PRAGMAs for a migration, which must happen outside its transaction, and restore them.
 
-    `synchronous` is EXTRA (3): the change is on the disk once COMMIT has returned. With FULL, in rollback-journal
-    mode, a power cut could bring the journal back, and with it the old version
-    (https://www.sqlite.org/pragma.html#pragma_synchronous). `temp_store` is FILE: SQLite's own undo data of one big
-    statement would else grow in memory with the table; a sort takes as much memory again as `cache_size` (KiB where
-    negative). Changing it deletes temporary tables (https://www.sqlite.org/pragma.html#pragma_temp_store), so it
-    stays if the program has any. `mmap_size` is 0: a bad sector of a mapped file ends the process with SIGBUS
+    `synchronous` is EXTRA (3): the change is on disk when COMMIT returns. With FULL, in rollback-journal mode, a power
+    failure could restore the journal, and with it the old version
+    (https://www.sqlite.org/pragma.html#pragma_synchronous). `temp_store` is FILE: otherwise SQLite's undo data of one
+    large statement would grow in memory with the table, and a sort uses as much memory again as `cache_size` (KiB if
+    negative). Changing it deletes temporary tables (https://www.sqlite.org/pragma.html#pragma_temp_store), so it is
+    kept if the program has any. `mmap_size` is 0: a bad sector of a mapped file ends the process with SIGBUS
     (https://www.sqlite.org/mmap.html).
     """
     wanted = {"foreign_keys": 0, "synchronous": 3, "cache_size": -32000, "mmap_size": 0}
@@ -284,7 +274,7 @@ def _migration_pragmas(database: SqliteDatabase, warn: Callable[[WAIaaSError], N
 
 @contextmanager
 def savepoint(database: SqliteDatabase) -> Iterator[None]:
-    """A part of the caller's transaction that can be undone by itself; not if SQLite has rolled back everything."""
+    """Run a block in a savepoint of the caller's transaction, unless SQLite has rolled everything back."""
     connection = database.connection()
     connection.execute("SAVEPOINT waiaas_operation")
     try:

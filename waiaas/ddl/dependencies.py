@@ -1,9 +1,9 @@
-"""What in a database depends on a column or on a table's shape: indexes, triggers, views, constraints.
+"""Finds the objects that depend on a column or on the shape of a table: indexes, triggers, views, constraints.
 
-SQLite does not report it, and its own DROP COLUMN does not check triggers on other tables. So the file's schema is
-copied, without rows, into databases in memory, and each view and trigger is compiled there. SQLite's authorizer names
-every column that it reads (https://www.sqlite.org/c3ref/set_authorizer.html), and in a copy in which the table has its
-new shape some would no longer compile.
+SQLite does not report them, and its DROP COLUMN does not check triggers on other tables. So the schema is copied
+without rows into memory, and each view and trigger is compiled there: SQLite's authorizer reports every column that it
+reads (https://www.sqlite.org/c3ref/set_authorizer.html). It is compiled again in a copy with the new shape of the
+table, in which it may no longer compile.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ if TYPE_CHECKING:
     from peewee import SqliteDatabase
 
 
-# Instructions that hold the text of a statement or the number of the schema, and nothing of what is done.
+# Instructions that contain the SQL text or the schema cookie, and do no work.
 _ABOUT_THE_FILE = ("Init", "Trace", "Transaction")
-# A virtual table is an address in memory.
+# The address of a virtual table in memory.
 _ADDRESS = re.compile(r"vtab:\w+")
 
 
 class Dependent(NamedTuple):
-    """Something that needs a column: its kind (index, trigger, view, constraint, foreign key) and its name."""
+    """A dependent object: its kind (index, trigger, view, constraint, foreign key) and its name."""
 
     kind: str
     name: str
 
     def refusal(self, table: str, column: str) -> WAIaaSError:
-        """Return the refusal (`dependent_object`) to change a column, or `*` for the table, that this depends on."""
+        """Return the refusal (`dependent_object`) to change a column (`*`: the table) that this depends on."""
         return refusal("dependent_object", kind=self.kind, name=self.name, table=table, column=column)
 
     def refusal_of_name(self, table: str, column: str) -> WAIaaSError:
-        """Return the refusal (`name_taken`) of a new name that this would take for something else."""
+        """Return the refusal (`name_taken`) of a new name that would change the meaning of this object."""
         return refusal("name_taken", kind=self.kind, name=self.name, table=table, column=column)
 
     def refusal_of_table(self, table: str) -> WAIaaSError:
@@ -58,7 +58,7 @@ class Dependent(NamedTuple):
 
 
 class _Compiled(NamedTuple):
-    """Whether a stored object compiles, and the columns that it reads or writes, in lower case."""
+    """Whether a stored object compiles, and the columns (in lower case) that it reads or writes."""
 
     works: bool
     columns: frozenset[tuple[str, str]]
@@ -67,10 +67,10 @@ class _Compiled(NamedTuple):
 def dependents(
     database: SqliteDatabase, table: Table, column: str, dropped_indexes: Collection[str]
 ) -> list[Dependent]:
-    """Return what would break or lose its meaning without a column.
+    """Return the objects that would break, or change their meaning, without a column.
 
-    `dropped_indexes` are those that go with the column. The column's own CHECK and REFERENCES go with it too, and
-    so does a foreign key of that one column written as a table constraint.
+    `dropped_indexes` are dropped with the column, and so are its own CHECK and REFERENCES, and a table constraint that
+    is a foreign key of this column alone.
     """
     gone = {fold(name) for name in dropped_indexes}
     found = [*_constraints(table, column), *_foreign_keys_to(database, table, column)]
@@ -82,7 +82,7 @@ def dependents(
         and (names(after_on(index.sql), column) or fold(column) in map(fold, filter(None, index.columns)))
     ]
     found += virtual_tables_over(database, table.name, column)
-    # A constraint that needs the column would leave no table in the copy, and all that uses it would seem to break.
+    # If a constraint needs the column, the copy has no such table, and everything that uses it would seem to break.
     if not any(dependent.kind == "constraint" for dependent in found):
         shape = without_column(table.definition, column).sql
         found += _broken_by(database, table, column, shape)
@@ -90,7 +90,7 @@ def dependents(
 
 
 def dependents_on_table(database: SqliteDatabase, table: Table, known: Table) -> list[Dependent]:
-    """Return what would be lost with a table beyond what `known`, the table as it should be, has itself."""
+    """Return what would be lost with a table, except for what `known`, the expected table, has."""
     found = [Dependent("column", c.name) for c in table.columns if known.column(c.name) is None]
     found += [Dependent("index", i.name) for i in table.indexes if i.sql and known.index(i.name) is None]
     found += virtual_tables_over(database, table.name)
@@ -104,9 +104,9 @@ def dependents_on_table(database: SqliteDatabase, table: Table, known: Table) ->
 
 
 def virtual_tables_over(database: SqliteDatabase, table: str, *columns: str) -> list[Dependent]:
-    """Return the virtual tables whose definition names a table, as FTS5's `content='…'` does, and one of its columns.
+    """Return the virtual tables whose definition, such as FTS5's `content='…'`, names a table and one of the columns.
 
-    Without columns, the name of the table is enough.
+    Without columns, the name of the table is sufficient.
     """
     return [
         Dependent("virtual table", stored.name)
@@ -129,15 +129,12 @@ def without_column(definition: CreateTable, column: str) -> CreateTable:
 
 
 def foreign_keys_of(definition: CreateTable, column: str) -> list[Item]:
-    """Return the table constraints that are a foreign key of one column and nothing else, the last one first."""
+    """Return the table constraints that are only a foreign key of one column, last one first."""
     return [item for item in reversed(definition.items) if _is_foreign_key_of(definition, item, column)]
 
 
 def objects_over(database: SqliteDatabase, table: str) -> list[StoredObject]:
-    """Return the views and triggers that can have anything to do with a table: they name it, or a view that does.
-
-    Names are compared by their letters alone, which finds some more.
-    """
+    """Return the views and triggers that may use a table: their SQL contains its name, or that of a view over it."""
     stored = [(each, fold(each.sql)) for each in stored_objects(database, "view", "trigger")]
     reached, new = {fold(table)}, {fold(table)}
     while new:
@@ -148,7 +145,7 @@ def objects_over(database: SqliteDatabase, table: str) -> list[StoredObject]:
 
 
 def broken_objects(database: SqliteDatabase, table: str | None = None) -> set[Dependent]:
-    """Return the views and triggers that do not compile on the present schema, all or those over a table."""
+    """Return the views and triggers, of a table or of the whole schema, that do not compile."""
     compiled = stored_objects(database, "view", "trigger") if table is None else objects_over(database, table)
     if not compiled:
         return set()
@@ -164,20 +161,20 @@ def _broken_by(database: SqliteDatabase, table: Table, column: str, shape: str) 
         for stored in compiled:
             before = _compile(now, stored)
             reads = (fold(table.name), fold(column)) in before.columns
-            # SQLite's authorizer does not name the columns that a NATURAL JOIN compares.
+            # SQLite's authorizer does not report the columns that a NATURAL JOIN compares.
             joins = names(stored.sql, "natural") and names(stored.sql, table.name)
             breaks = before.works and not _compile(then, stored).works
             # SQLite accepts an unknown column in UPDATE OF.
             is_for_it = stored.kind == "trigger" and fold(column) in _update_of(stored)
             fires = is_for_it and fold(stored.table) == fold(table.name)
-            # One that cannot be compiled here (it may need a virtual table of a missing module) is judged by its text.
+            # If it cannot be compiled here (it may need a virtual table of a missing module), its SQL is searched.
             may_read = not before.works and names(stored.sql, table.name) and names(stored.sql, column)
             if reads or joins or breaks or fires or may_read:
                 yield Dependent(stored.kind, stored.name)
 
 
 def _constraints(table: Table, column: str) -> Iterator[Dependent]:
-    """Table constraints, and clauses of other columns, that name the column; its key, if it is part of one."""
+    """Yield table constraints, and clauses of other columns, that name the column; and a key that it is part of."""
     definition = table.definition
     for item in definition.items:
         own = item.kind == "column" and item.name == fold(column)
@@ -195,11 +192,11 @@ def _constraints(table: Table, column: str) -> Iterator[Dependent]:
 
 
 def _without_parents(clauses: tuple[Token, ...]) -> list[Token]:
-    """Leave out what follows REFERENCES, for those names belong to another table, and constraints' own names."""
+    """Skip the names after REFERENCES, which belong to another table, and the names of constraints."""
     kept, skipping = [], False
     for previous, token in zip((None, *clauses), clauses, strict=False):
         if previous is not None and previous.is_word("constraint"):
-            continue  # a constraint's own name
+            continue  # the name of the constraint
         if previous is not None and previous.is_word("references"):
             skipping = True
         elif skipping and token.text not in "(,)" and previous is not None and previous.text not in "(,":
@@ -246,7 +243,7 @@ def _update_of(trigger: StoredObject) -> set[str | None]:
 
 
 def _compile(copy: SchemaCopy, stored: StoredObject) -> _Compiled:
-    """Compile one view or trigger in a copy of the schema, and record what it reads and writes there."""
+    """Compile a view or trigger in a copy of the schema, and record the columns that it reads and writes."""
     if not copy.can_compile(stored.sql):
         return _Compiled(False, frozenset())
     seen: set[tuple[str, str]] = set()
@@ -261,7 +258,7 @@ def _compile(copy: SchemaCopy, stored: StoredObject) -> _Compiled:
     copy.set_authorizer(note)
     try:
         compiles = works(copy, "EXPLAIN " + statement_using(copy, stored))
-    except sqlite3.Error:  # a trigger on a view that itself does not compile
+    except sqlite3.Error:  # a trigger on a view that does not compile
         compiles = False
     finally:
         copy.set_authorizer(_allow_all)
@@ -271,20 +268,17 @@ def _compile(copy: SchemaCopy, stored: StoredObject) -> _Compiled:
 
 
 def _temporary(trigger: StoredObject) -> str:
-    """Make a trigger temporary: SQLite then reads only the temporary triggers when it is created and dropped."""
+    """Return the SQL of a temporary trigger: creating it makes SQLite read only the temporary schema again."""
     return f"CREATE TEMP TRIGGER {trigger.sql.removeprefix('CREATE TRIGGER ')}"
 
 
 def compiles(copy: SchemaCopy, stored: StoredObject) -> bool:
-    """Whether a view or trigger compiles in a copy of the schema."""
+    """Return whether a view or trigger compiles in a copy of the schema."""
     return _compile(copy, stored).works
 
 
 def program(copy: SchemaCopy, stored: StoredObject) -> list[object] | None:
-    """Return the program that SQLite makes of a view or trigger in a copy of the schema; None if it makes none.
-
-    That of a view starts with the names of its columns.
-    """
+    """Return the names of the columns and the bytecode of a view or trigger; None if it does not compile."""
     if not compiles(copy, stored):
         return None
     if stored.kind == "trigger":
@@ -308,7 +302,7 @@ def _allow_all(*_: object) -> int:
 
 
 def statement_using(copy: SchemaCopy, stored: StoredObject) -> str:
-    """Return a statement that makes SQLite compile a view, or everything that a trigger does."""
+    """Return a statement that makes SQLite compile a view, or the whole body of a trigger."""
     name = quote(stored.table)
     if stored.kind == "view":
         return f"SELECT * FROM {quote(stored.name)}"

@@ -1,8 +1,8 @@
-"""How much SQLite has to compile for a view or trigger, estimated from its text.
+"""Estimates from its SQL how much SQLite has to compile for a view or trigger.
 
-SQLite puts the definition of a view, or of a common table expression, in the place of each of its names. Sixteen views
-of which each names the one before twice become 65,536 queries: gigabytes of memory and minutes in which no signal is
-noticed. The estimate takes a time linear in the length of the texts.
+SQLite replaces each name of a view, or of a common table expression, by its definition. Sixteen views that each name
+the previous one twice become 65,536 queries: gigabytes of memory, and minutes without a reaction to signals. The time
+of the estimate is linear in the length of the SQL.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections.abc import Iterable, Mapping
 from waiaas.ddl.schema import StoredObject
 from waiaas.ddl.sql import Token, fold, tokens, unquote
 
-#: What is larger is not compiled: several times the largest schema of any real program.
+#: Larger ones are not compiled. This is several times the largest schema of any real program.
 LARGEST_EXPANSION = 5_000
 
 
 def expansions(views: Iterable[StoredObject]) -> dict[str, int]:
-    """Return for each view, by its name in lower case, how many names remain once all views are expanded."""
+    """Return how many names each view (by its name in lower case) has after all views are expanded."""
     texts = {fold(view.name): view.sql for view in views}
     sizes: dict[str, int] = {}
     for name in texts:
@@ -26,9 +26,9 @@ def expansions(views: Iterable[StoredObject]) -> dict[str, int]:
 
 
 def expansion(sql: str, views: Mapping[str, int]) -> int:
-    """Return how many names an SQL text has once the views, whose own numbers are given, are expanded in it."""
+    """Return how many names an SQL text has after the views, whose numbers are given, are expanded."""
     local: dict[str, int] = {}
-    # The word before each open parenthesis, and what was counted before it if a common table expression starts.
+    # The word before each open parenthesis; and the count before it, if a common table expression starts there.
     opened: list[tuple[str, int | None]] = []
     total, named, before = 0, "", ""
     words = list(tokens(sql))
@@ -51,7 +51,7 @@ def expansion(sql: str, views: Mapping[str, int]) -> int:
 
 
 def _starts_common_table(words: list[Token], at: int) -> bool:
-    """Whether `AS (`, `AS MATERIALIZED (` or `AS NOT MATERIALIZED (` follows."""
+    """Return whether `AS (`, `AS MATERIALIZED (` or `AS NOT MATERIALIZED (` follows."""
     if at >= len(words) or not words[at].is_word("as"):
         return False
     following = [word for word in words[at + 1 : at + 4] if not word.is_word("not", "materialized")]
@@ -59,7 +59,7 @@ def _starts_common_table(words: list[Token], at: int) -> bool:
 
 
 def _measure(name: str, texts: Mapping[str, str], sizes: dict[str, int]) -> None:
-    """Measure a view after those that it names, without recursion: views can be nested thousands deep."""
+    """Measure a view after the views that it names, without recursion: views can be nested thousands deep."""
     pending, waiting = [name], {name}
     while pending:
         view = pending[-1]

@@ -1,7 +1,7 @@
-"""Foreign-key reconnection: foreign keys that name a table which does not exist, and the table that they belong to.
+"""Reconnects dangling foreign keys, which name a missing table, to the table that they belong to.
 
-A rename keeps foreign keys pointing at the renamed table. A tool that then drops it leaves them on a name that no
-longer exists, and SQLite reports that only when the next row is written.
+A rename updates the foreign keys that refer to the table. If a tool renames a table and then drops it, they name a
+missing table, which SQLite reports only when the next row is written.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ class ForeignKeyOperations(TableOperations):
 
     @operation
     def reconnect_foreign_keys(self, table: str, expected: Mapping[str, Sequence[str]] | None = None) -> None:
-        """Make every foreign key that belongs to a table name it again.
+        """Reconnect the dangling foreign keys that belong to a table, by rebuilding their tables.
 
-        A foreign key that names a missing table is reconnected by a rebuild of its table, if ``expected`` has it, if
-        the missing name is made of this table's (``u__old`` of ``u``), or if all of its rows refer to rows of this
-        table and of no other. ``result.foreign_keys_reconnected`` gets their names.
+        A foreign key belongs to the table if ``expected`` lists it, if the missing name is derived from the table's
+        (``u__old`` from ``u``), or if all of its rows refer to rows of this table and of no other.
+        ``result.foreign_keys_reconnected`` lists those that were reconnected.
 
         :param table: the table.
         :param expected: child tables, each with the columns that are known to be foreign keys to the table.
-        :raises WAIaaSError: ``foreign_key_elsewhere`` if an expected one names another existing table, and what
-            `rebuild_table` raises.
+        :raises WAIaaSError: ``foreign_key_elsewhere`` if an expected one names another existing table; and the
+            refusals of `rebuild_table`.
         """
         for misdirected in self.misdirected_foreign_keys(table, expected or {}):
             raise misdirected
@@ -66,7 +66,7 @@ class ForeignKeyOperations(TableOperations):
                 self.result.foreign_keys_reconnected += [f"{child.name}.{', '.join(key.columns)}" for key in dangling]
 
     def misdirected_foreign_keys(self, table: str, expected: Mapping[str, Sequence[str]]) -> Iterator[WAIaaSError]:
-        """Yield a refusal for each expected foreign key of a table that names another existing table instead."""
+        """Yield a refusal for each expected foreign key that names another existing table."""
         existing = {fold(name) for name in table_names(self.database)}
         for child in filter(None, (describe_table(self.database, name) for name in expected)):
             for key in child.foreign_keys:
@@ -76,11 +76,10 @@ class ForeignKeyOperations(TableOperations):
                     yield refusal("foreign_key_elsewhere", **details, expected=table)
 
     def _belongs_to(self, child: Table, key: ForeignKey, parent: Table, tables: Sequence[Table]) -> bool:
-        """Return whether a foreign key to a missing table must once have named another table.
+        """Return whether a dangling foreign key must once have referred to a table.
 
-        If the missing name is made of a table's (`u__old`, `_alembic_tmp_u`), it is that of the longest such name. Any
-        other is judged by the rows: there must be some, each must refer to a row of this table, and no other table
-        may fit as well.
+        If the missing name is derived from a table's (`u__old`, `_alembic_tmp_u`), the longest such name decides.
+        Otherwise the rows do: there must be some, all must refer to rows of this table, and no other table may fit.
         """
         if parent.key_columns(key) is None:
             return False

@@ -1,8 +1,8 @@
-"""Changes of the schema's text alone, which leave every row and index page: other CHECKs, another name of an index.
+"""Changes that edit only the SQL in sqlite_master, and touch no row or index page: CHECKs, and names of indexes.
 
-SQLite documents that the text of a table in sqlite_master may be changed if the change has no part in how rows are
-stored (https://www.sqlite.org/lang_altertable.html#otheralter). That takes a fraction of the time of a table rebuild
-or of a new index. Each function returns False if the change cannot be made in this way; nothing is changed then.
+SQLite documents that the SQL of a table may be edited if the change does not affect how rows are stored
+(https://www.sqlite.org/lang_altertable.html#otheralter). This takes a fraction of the time of a table rebuild or a new
+index. Each function returns False, and changes nothing, if the change cannot be made in this way.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from waiaas.errors.sqlite import reason_for
 
 
 def replace_checks(database: SqliteDatabase, table: Table, new: CreateTable) -> bool:
-    """Give a table a definition that differs in CHECKs alone; not if a row violates the new one."""
+    """Give a table a definition that differs only in its CHECKs, unless a row violates a new one."""
     if canonical(without_checks(new).sql) != canonical(without_checks(table.definition).sql):
         return False
     try:
@@ -29,12 +29,12 @@ def replace_checks(database: SqliteDatabase, table: Table, new: CreateTable) -> 
     except DatabaseError as error:
         if reason_for(error):
             raise
-        return False  # a CHECK that needs a function of the user's program: the rebuild names it
+        return False  # a CHECK may need a function of the user's program; the rebuild reports which
     return _edit(database, "sql = ? WHERE type = 'table' AND name = ?", (new.sql, table.name))
 
 
 def rename_index(database: SqliteDatabase, old: Index, new: Index) -> bool:
-    """Rename an index that is the same as the new one in everything else."""
+    """Rename an index if it equals the new one except for the name."""
     if not same_index(old, new) or old.sql is None:
         return False
     is_renamed = _edit(database, "name = ?, sql = ? WHERE type = 'index' AND name = ?", (new.name, new.sql, old.name))
@@ -44,7 +44,7 @@ def rename_index(database: SqliteDatabase, old: Index, new: Index) -> bool:
 
 
 def without_checks(definition: CreateTable) -> CreateTable:
-    """Return a definition without the CHECKs of its columns, and with CHECK (1) for those of the table."""
+    """Return a definition without its column CHECKs, and with CHECK (1) in place of each table CHECK."""
     for item in definition.items:
         if item.name is not None and any(token.is_word("check") for token in item.tokens):
             definition = column_text(definition, item.name).without(lambda clause: clause.kind == "check")
@@ -55,7 +55,7 @@ def without_checks(definition: CreateTable) -> CreateTable:
 
 
 def _has_refused_rows(database: SqliteDatabase, table: Table, new: CreateTable) -> bool:
-    """Whether a row violates a CHECK that the table does not have yet."""
+    """Return whether a row violates a CHECK that the table does not have yet."""
     before = set(table.checks())
     refused = [f"NOT ({c.expression})" for c in check_clauses(new) if canonical(c.expression) not in before]
     query = f"SELECT 1 FROM main.{quote(table.name)} NOT INDEXED WHERE {' OR '.join(refused)} LIMIT 1"
@@ -63,18 +63,18 @@ def _has_refused_rows(database: SqliteDatabase, table: Table, new: CreateTable) 
 
 
 def _edit(database: SqliteDatabase, change: str, parameters: Sequence[object]) -> bool:
-    """Change a row of sqlite_master; not if the connection does not allow it (SQLITE_DBCONFIG_DEFENSIVE)."""
+    """Edit a row of sqlite_master, unless the connection forbids it (SQLITE_DBCONFIG_DEFENSIVE)."""
     ((cookie,),) = read(database, "PRAGMA main.schema_version")
     database.execute_sql("PRAGMA writable_schema = ON")
     try:
         database.execute_sql(f"UPDATE main.sqlite_master SET {change}", parameters)
-        # Other connections read the schema again.
+        # Makes other connections read the schema again.
         database.execute_sql(f"PRAGMA main.schema_version = {cookie + 1}")
     except DatabaseError as error:
         if reason_for(error):
             raise
         return False
     finally:
-        # So does this one.
+        # Makes this connection read it again.
         database.execute_sql("PRAGMA writable_schema = RESET")
     return True

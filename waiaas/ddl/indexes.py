@@ -1,4 +1,4 @@
-"""Operations on indexes: create and drop, and what a unique index means for rows and foreign keys."""
+"""Operations that create and drop indexes, with the effects of unique indexes on rows and foreign keys."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class IndexOperations(MigrationContext):
         :param using: playhouse's; SQLite has one kind of index.
         :param where: the condition of a partial index.
         :param nulls_distinct: playhouse's; SQLite does not have it.
-        :param name: the index's name; by default made of the table's and the columns'.
+        :param name: the index's name; the default combines the names of the table and the columns.
         :raises WAIaaSError: ``value_not_allowed`` with the rows that are not unique, ``name_exists``.
         """
         found = self.table(table)
@@ -55,14 +55,14 @@ class IndexOperations(MigrationContext):
 
     @operation
     def create_index(self, table: str, statement: str, replaces: str | None = None) -> None:
-        """Create an index by its SQL; an index of that name which is the same already is kept.
+        """Create an index from its SQL; an identical index is kept.
 
         :param table: the table.
         :param statement: the CREATE INDEX statement.
-        :param replaces: the name of an index to rename or drop, if it is over the same columns; one over anything else
-            is kept, because it is the user's own.
-        :raises WAIaaSError: ``dependent_object`` if there is another index of that name, ``name_exists`` if there is
-            anything else, ``value_not_allowed`` with the rows that are not unique.
+        :param replaces: the name of an index to rename or drop, if it is over the same columns; an index over other
+            columns is kept, because it belongs to the user.
+        :raises WAIaaSError: ``dependent_object`` if there is a different index of that name, ``name_exists`` if there
+            is another object, ``value_not_allowed`` with the rows that are not unique.
         """
         found = self.table(table)
         (wanted,) = (index for index in described(found.sql, statement).indexes if index.sql)
@@ -96,19 +96,19 @@ class IndexOperations(MigrationContext):
 
     @operation
     def drop_index_over(self, table: str, name: str, columns: Sequence[str]) -> None:
-        """Drop an index if there is one and it is over exactly these columns.
+        """Drop an index if it exists and is over exactly these columns, in this order.
 
         :param table: the table.
-        :param name: the index; one over other columns is the user's own, and kept.
-        :param columns: the columns, in the index's order.
-        :raises WAIaaSError: what `drop_index` raises.
+        :param name: the index; an index over other columns is kept, because it belongs to the user.
+        :param columns: the columns.
+        :raises WAIaaSError: as `drop_index` does.
         """
         index = self.table(table).index(name)
         if index is not None and index.is_over(*columns):
             self.drop_index(table, index.name).run()
 
     def refuse_existing(self, name: str) -> None:
-        """Refuse with `name_exists` if a table, view or index has this name; they share one set of names."""
+        """Refuse (`name_exists`) a name that a table, view or index has; they share one namespace."""
         query = "SELECT type, name FROM main.sqlite_master WHERE type IN ('table', 'view', 'index')"
         for kind, existing in read(self.database, query):
             if fold(existing) == fold(name):
@@ -116,7 +116,7 @@ class IndexOperations(MigrationContext):
 
     @contextmanager
     def _name_duplicates(self, table: Table, create_index: str) -> Iterator[None]:
-        """Refuse with the rows that do not let a UNIQUE index be created."""
+        """Refuse a UNIQUE index with the rows that are not unique."""
         try:
             yield
         except IntegrityError:
@@ -125,7 +125,7 @@ class IndexOperations(MigrationContext):
 
     @contextmanager
     def keep_keys(self, table: Table) -> Iterator[None]:
-        """Refuse a change after which another table's foreign key names columns that are no key."""
+        """Refuse a change after which a foreign key of another table would refer to columns that are not a key."""
         before = self._children_with_key(table)
         yield
         for child in sorted(before - self._children_with_key(self.table(table.name))):

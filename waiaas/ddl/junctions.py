@@ -1,4 +1,4 @@
-"""A foreign-key column turned into a junction table, and the way back."""
+"""Operations that replace a foreign-key column by a junction table, and the reverse."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from waiaas.errors import refusal
 
 
 class JunctionOperations(TableOperations):
-    """Operations that turn a column into a junction table and back."""
+    """Operations that replace a column by a junction table, and the reverse."""
 
     @operation
     def extract_junction(
@@ -33,10 +33,10 @@ class JunctionOperations(TableOperations):
         where: str = "1",
         drop_indexes: Sequence[str] = (),
     ) -> None:
-        """Turn a foreign-key column into a junction table: create it, fill it, drop the column.
+        """Replace a foreign-key column by a junction table: create the table, fill it, drop the column.
 
-        A row whose column is NULL gets no link. An empty junction table of the right shape that exists already is
-        used. ``result.links_created`` grows by the links.
+        A row whose column is NULL gets no link. An existing empty table with the right definition is used.
+        ``result.links_created`` is increased by the number of links.
 
         :param table: the table that has the column.
         :param column: the column.
@@ -44,30 +44,30 @@ class JunctionOperations(TableOperations):
         :param definition: its CREATE TABLE statement.
         :param indexes: the CREATE INDEX statements of its indexes.
         :param fill: its columns, the first of its key first, each with an SQL expression over the old row.
-        :param where: an SQL condition on the old row; one that does not satisfy it gets no link.
-        :param drop_indexes: indexes to drop with the column, if they are over nothing else.
-        :raises WAIaaSError: ``leftover_table`` if another table of that name exists, ``value_not_allowed`` with the
-            rows whose links the junction table does not allow, ``rows_lost``, and what `drop_column` raises.
+        :param where: an SQL condition on the old row; rows that do not satisfy it get no link.
+        :param drop_indexes: indexes to drop with the column, if they are over no other column.
+        :raises WAIaaSError: ``leftover_table`` if a different table of that name exists, ``value_not_allowed`` with
+            the rows whose links the junction table does not allow, ``rows_lost``, and the refusals of `drop_column`.
         """
         source = self.table(table)
         name = self.column_of(source, column)
         self._create_or_use(junction, definition, indexes)
-        # Dropped first, the old index leaves its pages to the new table.
+        # The new table can reuse the pages of an index that is dropped first.
         for index in drop_indexes:
             self.drop_index_over(source.name, index, [name]).run()
         self.watch_foreign_keys(junction, new=True)
         self._fill(source, junction, fill, f"{quote(name)} IS NOT NULL AND ({where})")
         self.report_progress(f"indexing {junction}")
         for statement in indexes:
-            # One sort for the whole index costs less than a place in it for each row.
+            # Sorting the whole index once takes less time than inserting each row into it.
             self.database.execute_sql(statement)
         self.drop_column(source.name, name).run()
 
     def _fill(self, source: Table, junction: str, fill: Mapping[str, str], wanted: str) -> None:
         expected = self.count(source.name, wanted)
         self.report_progress(f"filling {junction}", 0, expected)
-        # In key order every page of the new table and of its key's index is written once, whatever the old order.
-        # NOT INDEXED: the values come from the rows, and never from an index that may be damaged.
+        # In key order, every page of the new table and of the index of its key is written only once.
+        # NOT INDEXED: values are read from the rows, never from an index that may be corrupt.
         rows = f"main.{quote(source.name)} NOT INDEXED"
         with self._name_refused_links(source, junction, fill, wanted):
             self.database.execute_sql(
@@ -93,17 +93,17 @@ class JunctionOperations(TableOperations):
         value: str,
         indexes: Sequence[str],
     ) -> None:
-        """Turn a junction table back into a column: the way back of `extract_junction`.
+        """Replace a junction table by a column: the reverse of `extract_junction`.
 
         :param junction: the junction table, which is dropped.
-        :param definition: the CREATE statements that made it and its indexes.
+        :param definition: the CREATE statements of the junction table and its indexes.
         :param into: the table that gets the column.
         :param column: the SQL of the column's definition.
-        :param after: the column after which it is put.
+        :param after: the column before the new one.
         :param value: an SQL expression over a row of the table, which fills the column.
-        :param indexes: the CREATE INDEX statements to run on the table then.
-        :raises WAIaaSError: ``dependent_on_table`` if the junction table has anything beyond its definition, and what
-            `rebuild_table` and `drop_table` raise.
+        :param indexes: the CREATE INDEX statements to run on the table afterwards.
+        :raises WAIaaSError: ``dependent_on_table`` if the junction table has more than its definition, and the
+            refusals of `rebuild_table` and `drop_table`.
         """
         existing = self.table(junction)
         for dependent in dependents_on_table(self.database, existing, described(*definition)):
@@ -117,7 +117,7 @@ class JunctionOperations(TableOperations):
 
     @contextmanager
     def _name_refused_links(self, source: Table, junction: str, fill: Mapping[str, str], where: str) -> Iterator[None]:
-        """Refuse with the rows whose links a junction table does not allow: one twice, or a NULL."""
+        """Refuse with the rows whose links a junction table does not allow: duplicates and NULLs."""
         try:
             yield
         except IntegrityError:

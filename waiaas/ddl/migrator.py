@@ -1,9 +1,9 @@
 """Schema operations for SQLite that are lossless or refused.
 
-`LosslessMigrator` is playhouse's `SqliteMigrator` with what a database worth money needs on top: a table rebuild by
-SQLite's documented twelve steps (https://www.sqlite.org/lang_altertable.html#otheralter), foreign-key reconnection,
-and a foreign-key column turned into a junction table. Renames, added columns and indexes are playhouse's own
-operations, and so is SQLite's DROP COLUMN if SQLite can do it in place.
+`LosslessMigrator` is playhouse's `SqliteMigrator` with additional operations: a table rebuild by SQLite's documented
+twelve steps (https://www.sqlite.org/lang_altertable.html#otheralter), foreign-key reconnection, and replacing a
+foreign-key column by a junction table. Renames, added columns and indexes, and a DROP COLUMN that SQLite can make in
+place, are playhouse's own operations.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from waiaas.ddl.sql import fold, quote
 class LosslessMigrator(Alterations, ForeignKeyOperations, JunctionOperations):
     """Schema operations on one SQLite database, each lossless or refused.
 
-    It takes the place of `playhouse.migrate.SqliteMigrator`: it has the same operations with the same arguments, and
-    more of its own. Takes an open `peewee.SqliteDatabase`, and optionally a callback that gets each `Progress`.
+    It has the operations of `playhouse.migrate.SqliteMigrator`, with the same arguments, and some more. Its arguments
+    are an open `peewee.SqliteDatabase`, and optionally a callback that is called with each `Progress`.
 
-    Inside `migration_context` the operations are one transaction. Outside of it each is one by itself, and inside a
-    transaction of the caller each is a savepoint:
+    Inside `migration_context` all operations are one transaction. Otherwise each operation is a transaction, or a
+    savepoint inside a transaction of the caller:
 
     >>> database = SqliteDatabase(":memory:")
     >>> _ = database.execute_sql("CREATE TABLE note (id INTEGER PRIMARY KEY, body TEXT, draft INTEGER)")
@@ -41,9 +41,9 @@ class LosslessMigrator(Alterations, ForeignKeyOperations, JunctionOperations):
     >>> database.close()
     True
 
-    ``result`` has what the operations did. Every refusal is a WAIaaSError with a reason; the schema and every row are
-    unchanged then. It is one of Peewee's errors too, so that code written for playhouse catches it: an
-    ``IntegrityError`` if rows are in the way, else an ``OperationalError``.
+    ``result`` records what the operations did. Every refusal is a WAIaaSError with a reason, and leaves the schema and
+    every row unchanged. It is also one of Peewee's errors, so that code written for playhouse catches it: an
+    ``IntegrityError`` if rows prevent the change, otherwise an ``OperationalError``.
     """
 
     @classmethod
@@ -51,9 +51,9 @@ class LosslessMigrator(Alterations, ForeignKeyOperations, JunctionOperations):
         """Return a migrator for a database, as playhouse's `SchemaMigrator.from_database` does.
 
         :param database: an open database, or a proxy of one.
-        :param schema: must be None: tables are changed in the main database.
+        :param schema: must be None: only tables of the main database can be changed.
         :returns: the migrator.
-        :raises ValueError: for a proxy without a database, for any database but SQLite, and if a schema is given.
+        :raises ValueError: for an uninitialized proxy, for a database other than SQLite, and if a schema is given.
         """
         if isinstance(database, Proxy):
             if database.obj is None:
@@ -62,17 +62,17 @@ class LosslessMigrator(Alterations, ForeignKeyOperations, JunctionOperations):
         if not isinstance(database, SqliteDatabase):
             raise ValueError(f"Unsupported database: {type(database).__name__}")
         if schema is not None:
-            raise ValueError("tables are changed in the main database: a schema cannot be given")
+            raise ValueError("only tables of the main database can be changed: schema must be None")
         return cls(database)
 
     @operation
     def update(self, table: str, assignment: str, where: str) -> None:
-        """Change a column of some rows; ``result.rows_changed`` grows by them. Triggers on the table fire.
+        """Change a column of some rows, and count them in ``result.rows_changed``. Triggers on the table fire.
 
         :param table: the table.
         :param assignment: ``column = expression``.
         :param where: an SQL condition on the rows.
-        :raises WAIaaSError: ``dependent_object`` for a trigger that stops the change, or changes what was written.
+        :raises WAIaaSError: ``dependent_object`` for a trigger that stops the change, or changes the written values.
         """
         changed = writing.update(self, self.table(table), assignment, where)
         self.result.rows_written += changed

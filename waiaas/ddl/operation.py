@@ -1,4 +1,4 @@
-"""One schema operation, as `migrate` runs it: all or nothing, and each refusal is a WAIaaSError."""
+"""A schema operation, as `migrate` runs it: all or nothing, and each refusal is a WAIaaSError."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ERRORS = (
 
 
 class LosslessOperation(Operation):
-    """An operation that is undone completely if it is refused, with or without a transaction of the caller."""
+    """An operation that is rolled back completely if it is refused, even inside a transaction of the caller."""
 
     migrator: MigrationContext
 
@@ -36,10 +36,10 @@ class LosslessOperation(Operation):
         super().__init__(migrator, method, *args, **kwargs)  # type: ignore[no-untyped-call]
 
     def run(self) -> None:
-        """Run the operation; in a transaction of its own unless one is open.
+        """Run the operation, in a new transaction unless one is open.
 
-        :raises WAIaaSError: ``SCHEMA_INCOMPATIBLE``; it is a ``peewee.IntegrityError`` as well if rows are in the
-            way, else a ``peewee.OperationalError``.
+        :raises WAIaaSError: ``SCHEMA_INCOMPATIBLE``; it is also a ``peewee.IntegrityError`` if rows prevent the
+            operation, otherwise a ``peewee.OperationalError``.
         """
         table = next((argument for argument in self.args if isinstance(argument, str)), None)
         try:
@@ -48,13 +48,13 @@ class LosslessOperation(Operation):
         except _ERRORS as error:
             if is_operation_refusal(error):
                 raise
-            # No name for the new error: its traceback would hold it, and with it the cursors that keep a file open.
+            # The new error gets no name: its traceback would refer to it, and to the cursors that keep a file open.
             cause = error.__cause__ if isinstance(error, WAIaaSError) else safe_cause(error)
             raise operation_refusal(error, self.migrator.database, table) from cause
 
 
 class Statement(LosslessOperation):
-    """The caller's own SQL, without a transaction of its own: a VACUUM or a PRAGMA needs to be in none."""
+    """SQL of the caller, run without a new transaction: a VACUUM or a PRAGMA must be in none."""
 
     def run(self) -> None:
         """Run the statement.

@@ -35,12 +35,12 @@ from waiaas.ddl.stubs import missing_name, with_stubs
 from waiaas.errors import refusal
 from waiaas.errors.sqlite import reason_for
 
-#: The name of the new table until it takes the old one's place.
+#: The name of the new table until it replaces the old one.
 REBUILD_NAME = "waiaas_rebuild_{}"
 
 
 class TableRebuild:
-    """One rebuild of one table, from `run`'s first step to its last."""
+    """One rebuild of one table."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class TableRebuild:
         drop: Sequence[str],
         change: Sequence[str],
     ) -> None:
-        """Take the table, its new definition, expressions for columns, and what is meant to differ."""
+        """Take the table, its new definition, expressions for columns, and the names that may go or change."""
         self._migrator = migrator
         self._database = migrator.database
         self._old = old
@@ -61,7 +61,7 @@ class TableRebuild:
         self._change = {fold(name) for name in change}
 
     def run(self) -> None:
-        """Rebuild the table, or raise a refusal; the caller's transaction undoes what was begun."""
+        """Rebuild the table, or raise a refusal; the caller's transaction is rolled back then."""
         table = self._old.name
         # Step 3: remember the format of all indexes, triggers, and views associated with table X.
         stored = [o for o in stored_objects(self._database, "index", "trigger") if fold(o.table) == fold(table)]
@@ -81,7 +81,7 @@ class TableRebuild:
         # Step 6: drop the old table X.
         self._migrator.report_progress(f"replacing {table}")
         if not any(each.kind == "trigger" for each in stored):
-            # Emptied first: DROP TABLE would keep the content of each page that it frees, to undo itself alone.
+            # Emptied first: DROP TABLE would journal the content of each freed page, to be able to undo itself.
             self._database.execute_sql(f"DELETE FROM main.{quote(table)}")
         self._database.execute_sql(f"DROP TABLE main.{quote(table)}")
         # Step 7: change the name of new_X to X.
@@ -111,19 +111,19 @@ class TableRebuild:
 
     @contextmanager
     def _name_missing(self) -> Iterator[None]:
-        """Refuse with the name of a collation or function that the table needs and only the user's program has."""
+        """Refuse a table that needs a collation or function of the user's program, and name it."""
         try:
             yield
         except OperationalError as error:
             if missing := missing_name(error):
-                self._refuse(f"it needs the {missing}, which is not known here")
+                self._refuse(f"it needs the {missing}, which this connection does not have")
             raise
 
     def _refuse_loss(self, new: Table) -> None:
         used = {token.name for expression in self._copy.values() for token in tokens(expression)}
         for column in self._old.columns:
             if new.column(column.name) is None and fold(column.name) not in self._drop | used:
-                self._refuse(f"its column {column.name} has no place in the new definition")
+                self._refuse(f"the new definition lacks its column {column.name}")
         for option in sorted(self._old.definition.options - new.definition.options):
             self._refuse(f"the new definition is not {option.upper()}")
         if self._old.autoincrement and not new.autoincrement:
@@ -132,9 +132,9 @@ class TableRebuild:
             self._refuse(f"it has the temporary trigger {name}")
 
     def _refuse_lost_clauses(self, new: Table) -> None:
-        """Refuse a new definition that lacks an entry of the old one, or a comment in it.
+        """Refuse a new definition that lacks an entry or a comment of the old one.
 
-        An entry of a column that goes or changes may differ: its definition, or a foreign key of it.
+        The definition and the foreign keys of a column that is dropped or changed may differ.
         """
         definition = self._old.definition
         kept = {canonical(new.sql[item.start : item.end]) for item in new.definition.items}
@@ -158,7 +158,7 @@ class TableRebuild:
         return any(set(key.columns) & named for key in keys)
 
     def _refuse_values(self, new: Table) -> None:
-        """Refuse with the rows that a CHECK or NOT NULL does not allow; SQLite does not report which they are."""
+        """Refuse with the rows that a constraint does not allow, which SQLite does not report."""
         for clause in check_clauses(new.definition):
             self._refuse_rows(new, clause.column, f"NOT ({clause.expression})")
         for column in new.columns:
@@ -191,17 +191,16 @@ class TableRebuild:
                 raise value_not_allowed(self._old.name, ", ".join(key), bad)
 
     def _rows_to_copy(self, new: Table) -> str:
-        """The rows as they would be in the new table, with what names each (`waiaas_row`)."""
+        """Return SQL for the rows of the new table, each with its identifier `waiaas_row`."""
         sources = self._sources(new)
         values = {column.name: sources.get(column.name, column.default or "NULL") for column in new.columns}
         mapped = ", ".join(f"{value} AS {quote(name)}" for name, value in values.items())
         return f"(SELECT {self._old.row_name} AS waiaas_row, {mapped} FROM main.{quote(self._old.name)})"
 
     def _refuse_changed_values(self, new: Table) -> None:
-        """Refuse a change that replaced stored values: '007' in a column that is INTEGER now is 7.
+        """Refuse a change that replaced stored values: '007' becomes 7 in an INTEGER column.
 
-        A column that is generated now is computed for each row, whatever was stored in it
-        (https://www.sqlite.org/gencol.html).
+        A column that is generated now is computed for each row (https://www.sqlite.org/gencol.html).
         """
         for column in new.columns:
             before = self._old.column(column.name)
@@ -210,15 +209,13 @@ class TableRebuild:
             if fold(before.type) != fold(column.type) and (changed := self._changed_values(new, column)):
                 self._refuse(f"{changed} values of column {column.name} would change with its type")
             if column.hidden and (changed := self._changed_values(new, column)):
-                self._refuse(
-                    f"{changed} values of column {column.name} would be replaced by what it is generated from"
-                )
+                self._refuse(f"{changed} values of column {column.name} would be replaced by generated ones")
 
     def _changed_values(self, new: Table, column: Column) -> int:
-        """Count the rows in which a column, copied by its name, has another value or type than before."""
+        """Count the rows in which the value of a column, or its type, differs from before."""
         keys = self._keys(new)
         if not keys:
-            self._refuse(f"its rows cannot be told apart, to see whether values of {column.name} would change")
+            self._refuse(f"its rows have no key, so it is unknown whether values of {column.name} would change")
         before = ", ".join(f"{source} AS waiaas_key_{n}" for n, source in enumerate(keys.values()))
         same = " AND ".join(f"new.{key} IS old.waiaas_key_{n}" for n, key in enumerate(keys))
         name = quote(column.name)
@@ -230,7 +227,7 @@ class TableRebuild:
         return int(changed)
 
     def _keys(self, new: Table) -> dict[str, str]:
-        """The columns that identify a row of the new table, each with what it was copied from in the old one."""
+        """Return the columns that identify a row of the new table, each with its source in the old one."""
         sources = self._sources(new)
         if carried := self._carried_rowid(new):
             return dict([carried])
@@ -247,8 +244,8 @@ class TableRebuild:
         columns, values = ", ".join(sources), ", ".join(sources.values())
         total = self._migrator.count(self._old.name)
         self._migrator.report_progress(f"copying {self._old.name}", 0, total)
-        # OR ABORT overrides ON CONFLICT clauses of the table, by which SQLite would drop or change rows. NOT INDEXED:
-        # the values come from the rows, and never from an index that may be damaged.
+        # OR ABORT overrides ON CONFLICT clauses of the table, which would make SQLite drop or change rows.
+        # NOT INDEXED: values are read from the rows, never from an index that may be corrupt.
         source = f"main.{quote(self._old.name)} NOT INDEXED"
         try:
             with self._name_missing():
@@ -265,16 +262,13 @@ class TableRebuild:
         self._migrator.report_progress(f"copying {self._old.name}", copied, total)
 
     def _carried_rowid(self, new: Table) -> tuple[str, str] | None:
-        """The rowid of the new table, if it is not a column, and what it is copied from."""
+        """Return the hidden rowid of the new table and its source; None if a column is the rowid."""
         hidden, alias = new.hidden_rowid, self._old.rowid_alias
         source = quote(alias) if alias else self._old.hidden_rowid
         return (hidden, source) if hidden and source else None
 
     def _refuse_other_rowids(self, new: Table) -> None:
-        """Refuse other rowids for the rows, if something of the user's depends on them.
-
-        A full-text index does, and so may a view or trigger that names the rowid.
-        """
+        """Refuse to change rowids if an object of the user depends on them, such as a full-text index."""
         alias, before = new.rowid_alias, self._old.rowid_alias or self._old.hidden_rowid
         if alias is None or before is None:
             return
@@ -288,7 +282,7 @@ class TableRebuild:
             raise dependent.refusal(self._old.name, "rowid")
 
     def _refuse_missed_triggers(self) -> None:
-        """Refuse to give a column other values if a trigger of the user's would have to fire."""
+        """Refuse to change the values of a column if a trigger of the user would have to fire."""
         columns = [column.name for column in self._old.columns if fold(column.name) in self._copy]
         for stored in stored_objects(self._database, "trigger"):
             for column in columns:
@@ -296,7 +290,7 @@ class TableRebuild:
                     raise Dependent("trigger", stored.name).refusal(self._old.name, column)
 
     def _sources(self, new: Table) -> dict[str, str]:
-        """What each column of the new table is copied from; a generated column is computed, never written."""
+        """Return the source of each column of the new table that is written, which generated columns are not."""
         return {
             column.name: self._copy.get(fold(column.name), quote(column.name))
             for column in new.columns
@@ -304,7 +298,7 @@ class TableRebuild:
         }
 
     def _rename_without_rewriting(self, name: str) -> None:
-        """Rename without SQLite's check of views and triggers, which name a table that does not exist just now."""
+        """Rename without SQLite's check of views and triggers, which refer to the dropped table."""
         rename = f"ALTER TABLE main.{quote(name)} RENAME TO {quote(self._old.name)}"
         with pragmas(self._database, {"legacy_alter_table": 1}):
             with_stubs(self._database.connection(), lambda: self._database.execute_sql(rename))
@@ -319,7 +313,7 @@ class TableRebuild:
             raise Dependent(stored.kind, stored.name).refusal(self._old.name, dropped) from error
 
     def _sequence(self) -> int | None:
-        """The AUTOINCREMENT high-water mark (https://www.sqlite.org/autoinc.html), which DROP TABLE deletes."""
+        """Read the AUTOINCREMENT high-water mark (https://www.sqlite.org/autoinc.html), which DROP TABLE deletes."""
         if not self._old.autoincrement:
             return None
         rows = read(self._database, "SELECT seq FROM main.sqlite_sequence WHERE name = ?", (self._old.name,))
@@ -333,7 +327,7 @@ class TableRebuild:
             )
 
     def _statistics(self) -> dict[str, list[tuple[object, ...]]]:
-        """The planner's statistics, which DROP TABLE deletes."""
+        """Read the planner's statistics, which DROP TABLE deletes."""
         query = "SELECT * FROM main.{} WHERE lower(tbl) = lower(?)"
         return {
             name: read(self._database, query.format(quote(name)), (self._old.name,))

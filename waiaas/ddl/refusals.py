@@ -1,7 +1,7 @@
-"""The errors with which a schema operation is refused.
+"""The refusals of schema operations.
 
-A program that used playhouse catches Peewee's errors. So each refusal is one of those too: an IntegrityError if rows
-are in the way, an OperationalError if anything else is.
+Code written for playhouse catches Peewee's errors. So each refusal is also one of these: an IntegrityError if rows
+prevent the operation, otherwise an OperationalError.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ _ABOUT_ROWS = frozenset({"value_not_allowed", "foreign_key_violations", "rows_lo
 
 
 class OperationRefusedError(DatabaseError, OperationalError):
-    """A schema operation that cannot be done; its `reason` says why."""
+    """A refused schema operation; `reason` is why."""
 
 
 class RowsRefusedError(DatabaseError, IntegrityError):
-    """A schema operation that rows do not allow; `details` has the table, the column and the rows."""
+    """A schema operation refused because of rows; `details` has the table, the column and the rows."""
 
 
 def is_operation_refusal(error: Exception) -> bool:
-    """Return whether an error is a refusal that is one of Peewee's errors too."""
+    """Return whether an error is a refusal that is also one of Peewee's errors."""
     return isinstance(error, (OperationRefusedError, RowsRefusedError))
 
 
 def operation_refusal(error: Exception, database: SqliteDatabase, table: str | None = None) -> WAIaaSError:
-    """Return an error as a refusal that is one of Peewee's errors too; one that is already is returned unchanged."""
+    """Return an error as a refusal that is also one of Peewee's errors, or unchanged if it already is one."""
     if is_operation_refusal(error) and isinstance(error, WAIaaSError):
         return error
     if isinstance(error, WAIaaSError):

@@ -1,4 +1,4 @@
-"""What the operations of a migrator have done."""
+"""The result of schema operations."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _LOG = logging.getLogger("waiaas")
 
 @dataclass
 class Result:
-    """What the operations of one migrator have done so far.
+    """The result of all operations of one migrator so far.
 
-    `rows_written` counts the rows that were copied, changed or added; `rows_changed` counts, by table, those in which
-    `update` has changed a value. `leftovers_used` names empty tables of an interrupted tool that were used.
+    `rows_written` counts the rows that were copied, changed or added; `rows_changed` counts, by table, the rows that
+    `update` has changed. `leftovers_used` names empty tables of an interrupted tool that were used.
     """
 
     rows_written: int = 0
@@ -27,9 +27,6 @@ class Result:
     warnings: list[WAIaaSError] = field(default_factory=list)
 
     def warn(self, error: WAIaaSError) -> None:
-        """Record an error that does not prevent the change, and log it.
-
-        :param error: the warning; it has a reason, a message and a hint.
-        """
+        """Record and log an error that does not prevent the change."""
         _LOG.warning("%s", error)
         self.warnings.append(error)

@@ -1,4 +1,4 @@
-"""The rows that a new constraint does not allow; SQLite reports that there are some, but not which."""
+"""Finds the rows that violate a new constraint: SQLite reports that there are some, but not which."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from waiaas.ddl.sql import Token, after_on, parse_create_table, quote, tokens
 from waiaas.errors import WAIaaSError, refusal
 
 _ROWS_LISTED = 1000
-# What each type of a STRICT table stores (https://www.sqlite.org/stricttables.html).
+# The storage classes of each type in a STRICT table (https://www.sqlite.org/stricttables.html).
 _STRICT_TYPES = {
     "int": ("integer",),
     "integer": ("integer",),
@@ -32,7 +32,7 @@ def value_not_allowed(table: str, column: str, rows: Sequence[tuple[object, obje
 def duplicates_of(
     database: SqliteDatabase, table: str, row_name: str, create_index: str
 ) -> tuple[str, list[tuple[Any, Any]]]:
-    """Return the rows that do not let a UNIQUE index be created: the columns, then each row's id and its values."""
+    """Return the columns of a UNIQUE index, and the id and values of each row that is not unique in them."""
     terms, where = _index_terms(create_index)
     return ", ".join(terms), duplicates(database, f"main.{quote(table)}", row_name, terms, where)
 
@@ -40,7 +40,7 @@ def duplicates_of(
 def duplicates(
     database: SqliteDatabase, source: str, row_name: str, terms: Iterable[str], where: str = "1"
 ) -> list[tuple[Any, Any]]:
-    """Return the rows of a source that are equal in all terms; a NULL is equal to nothing."""
+    """Return the rows of a source that are equal in all terms; NULL equals nothing."""
     keys = list(terms)
     shown = " || ', ' || ".join(f"quote({term})" for term in keys)
     filled = " AND ".join(f"({term}) IS NOT NULL" for term in keys)
@@ -53,7 +53,7 @@ def duplicates(
 
 
 def strict_condition(type_: str, column: str) -> str | None:
-    """Return the condition of the values that a column of a STRICT table does not store; None if it stores all."""
+    """Return the condition for values that a column of a STRICT table refuses; None if it accepts all."""
     stored = _STRICT_TYPES.get(type_.lower())
     if stored is None:
         return None
@@ -62,8 +62,8 @@ def strict_condition(type_: str, column: str) -> str | None:
 
 
 def _index_terms(create_index: str) -> tuple[list[str], str]:
-    """The terms of a CREATE INDEX statement without their order, and its WHERE."""
-    # Its terms are in parentheses as the columns of a table are, and its WHERE follows as the options of a table do.
+    """Return the terms of a CREATE INDEX statement without ASC or DESC, and its WHERE condition."""
+    # Parsed as a table: the terms are where columns are, and WHERE is where table options are.
     parts = parse_create_table(f"CREATE TABLE terms {after_on(create_index)}")
     rest = parts.sql[parts.body[1] + 1 :]
     where = next((rest[word.end :] for word in tokens(rest) if word.is_word("where")), "1")

@@ -1,6 +1,6 @@
 """The schema of a database file as data, read through SQLite's own PRAGMAs.
 
-Names are compared as SQLite compares them, without regard to ASCII case; `Table.name` keeps the file's own spelling.
+Names are compared as SQLite does, ignoring ASCII case; `Table.name` is spelled as in the file.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from waiaas.ddl.sql import CreateTable, Token, fold, may_contain, parse_create_t
 from waiaas.ddl.stubs import with_stubs
 from waiaas.errors.sqlite import is_mismatch
 
-#: The names of the rowid, unless a column has them.
+#: The names of the rowid, unless they are names of columns.
 ROWID_NAMES = ("rowid", "_rowid_", "oid")
 
 
 class Column(NamedTuple):
-    """One column: `default` is SQL text, `primary_key` its place in the key or 0, `hidden` as in table_xinfo."""
+    """One column: `default` is SQL, `primary_key` its position in the key or 0, `hidden` as in table_xinfo."""
 
     name: str
     type: str
@@ -35,7 +35,7 @@ class Column(NamedTuple):
 
 
 class ForeignKey(NamedTuple):
-    """One foreign key, of one or several columns. Actions are in SQLite's words (`SET NULL`)."""
+    """One foreign key, of one or several columns. Actions are keywords of SQLite (`SET NULL`)."""
 
     columns: tuple[str, ...]
     parent: str
@@ -56,7 +56,7 @@ class Index(NamedTuple):
 
     @property
     def is_partial(self) -> bool:
-        """Whether the index leaves rows out by a WHERE (https://www.sqlite.org/partialindex.html)."""
+        """Whether the index has a WHERE condition (https://www.sqlite.org/partialindex.html)."""
         sql = self.sql or ""
         return may_contain(sql, "where") and any(token.is_word("where") for token in tokens(sql))
 
@@ -67,7 +67,7 @@ class Index(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """One table of a database file, in the file's own spelling."""
+    """One table of a database file, spelled as in the file."""
 
     name: str
     sql: str
@@ -87,7 +87,7 @@ class Table:
 
     @property
     def is_virtual(self) -> bool:
-        """Whether a module keeps the table, not SQLite itself (https://www.sqlite.org/vtab.html)."""
+        """Whether the table is virtual, stored by a module (https://www.sqlite.org/vtab.html)."""
         return is_virtual(self.sql)
 
     @property
@@ -109,7 +109,7 @@ class Table:
 
     @property
     def rowid_name(self) -> str | None:
-        """A name of the rowid that no column has; None if there is none, or no rowid."""
+        """A name of the rowid that is not the name of a column, if there is one."""
         if "without rowid" in self.definition.options:
             return None
         return next((name for name in ROWID_NAMES if self.column(name) is None), None)
@@ -121,16 +121,16 @@ class Table:
 
     @property
     def rowid(self) -> str:
-        """The SQL of what identifies a row: the rowid, or the first column of the key of a table without rowids."""
+        """The SQL that identifies a row: the rowid, or the first key column of a WITHOUT ROWID table."""
         return self.hidden_rowid or next((quote(c.name) for c in self.columns if c.primary_key), "rowid")
 
     @property
     def row_name(self) -> str:
-        """The SQL of what identifies a row to a person: the primary key if it is one column, else the rowid."""
+        """The SQL that identifies a row in messages: the primary key if it is one column, otherwise the rowid."""
         return quote(self.primary_key[0]) if len(self.primary_key) == 1 else self.rowid
 
     def key_columns(self, foreign_key: ForeignKey) -> list[str] | None:
-        """Return the columns to which a foreign key refers, or None if they are no key of this table."""
+        """Return the columns to which a foreign key refers, or None if they are not a key of this table."""
         named = [name for name in foreign_key.parent_columns if name is not None] or self.primary_key
         keys = [
             sorted(fold(column or "") for column in index.columns)
@@ -153,7 +153,7 @@ class Table:
         return next((index for index in self.indexes if fold(index.name) == fold(name)), None)
 
     def checks(self) -> tuple[str, ...]:
-        """Return the CHECK expressions in their order, each in one canonical spelling."""
+        """Return the CHECK expressions in order, in canonical form."""
         if not may_contain(self.sql, "check"):
             return ()
         return tuple(canonical(clause.expression) for clause in check_clauses(self.definition))
@@ -175,7 +175,7 @@ def statistics_tables(database: SqliteDatabase) -> list[str]:
 
 
 def table_names(database: SqliteDatabase) -> list[str]:
-    """Return the names of the tables in the file, SQLite's own left out, in alphabetical order."""
+    """Return the names of the tables in alphabetical order, without SQLite's internal tables."""
     query = (
         "SELECT name FROM main.sqlite_master"
         " WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name"
@@ -184,7 +184,7 @@ def table_names(database: SqliteDatabase) -> list[str]:
 
 
 def ordinary_tables(database: SqliteDatabase) -> list[str]:
-    """Return the names of the tables that SQLite itself keeps; a virtual one may need a module that is not here."""
+    """Return the names of the tables that are not virtual: a virtual one may need a module that is missing."""
     return [table.name for table in stored_objects(database, "table") if _is_ordinary(table)]
 
 
@@ -209,7 +209,7 @@ def is_virtual(sql: str) -> bool:
 
 
 def find_table(database: SqliteDatabase, name: str) -> str | None:
-    """Return a table's name in the file's own spelling, or None if there is no such table."""
+    """Return a table's name as spelled in the file, or None if there is no such table."""
     query = (
         "SELECT name FROM main.sqlite_master WHERE type = 'table' AND name = ? COLLATE NOCASE"
         " AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
@@ -224,7 +224,7 @@ def temporary_triggers(database: SqliteDatabase, table: str) -> list[str]:
 
 
 def stored_objects(database: SqliteDatabase, *kinds: str) -> list[StoredObject]:
-    """Return the stored indexes, triggers or views that have SQL text, in the order in which they were made."""
+    """Return the objects of some kinds that have SQL, in the order in which they were created."""
     marks = ", ".join("?" for _ in kinds)
     rows = read(
         database,
@@ -236,7 +236,7 @@ def stored_objects(database: SqliteDatabase, *kinds: str) -> list[StoredObject]:
 
 
 def describe_table(database: SqliteDatabase, name: str) -> Table | None:
-    """Describe one table, or return None if there is no such table; of a virtual one, name and definition."""
+    """Describe one table, or return None if there is no such table; a virtual one has only name and SQL."""
     found = find_table(database, name)
     if found is None:
         return None
@@ -246,7 +246,7 @@ def describe_table(database: SqliteDatabase, name: str) -> Table | None:
 
 
 def describe(database: SqliteDatabase) -> dict[str, Table]:
-    """Describe every table of a file; the keys are the names in lower case, in alphabetical order."""
+    """Describe every table, by its name in lower case, in alphabetical order."""
     index_texts: dict[str, dict[str, str]] = {}
     for index in stored_objects(database, "index"):
         index_texts.setdefault(fold(index.table), {})[index.name] = index.sql
@@ -262,7 +262,7 @@ def _describe(database: SqliteDatabase, name: str, sql: str, index_texts: Mappin
 
 
 def children(database: SqliteDatabase, parent: str) -> dict[str, list[ForeignKey]]:
-    """Return the foreign keys that name a table, by child table, which may be the table itself."""
+    """Return the foreign keys that refer to a table, by child table, which may be the table itself."""
     found: dict[str, list[ForeignKey]] = {}
     for child in stored_objects(database, "table"):
         if _is_ordinary(child) and may_name(fold(child.sql), {fold(parent)}):
@@ -285,24 +285,24 @@ def has_dangling_key(database: SqliteDatabase) -> bool:
 
 
 def may_name(sql: str, names: Collection[str]) -> bool:
-    """Return whether an SQL text may contain one of some names, all in lower case, by their letters alone."""
-    # Inside quotes, quotes may be doubled.
+    """Return whether SQL contains the letters of one of some names; all are in lower case."""
+    # A name with quotes may be spelled in several ways.
     return any(name in sql or any(mark in name for mark in "\"'`") for name in names)
 
 
 def foreign_key_check(database: SqliteDatabase, table: str) -> list[tuple[str, int | None, str, int]]:
-    """Return what SQLite finds wrong with the foreign keys of a table: table, rowid, parent, number of the key.
+    """Return the foreign-key violations of a table: table, rowid, parent, number of the key.
 
-    A key compares by collations of the parent's, so stubs only let the rows of the table itself be read.
+    Foreign keys compare with the parent's collations, so stubs are only used to read the rows of the table itself.
     """
     query = f"PRAGMA main.foreign_key_check({quote(table)})"
     return with_stubs(database.connection(), lambda: database.execute_sql(query).fetchall())
 
 
 def foreign_key_violations(database: SqliteDatabase, apart_from: Collection[tuple[str, str]] = ()) -> dict[str, int]:
-    """Count the rows that refer to a row which does not exist, by table, over the whole file.
+    """Count the rows that refer to a missing row, by table.
 
-    `apart_from` names columns, each as table and column in lower case, whose references are left out.
+    `apart_from` lists columns, as table and column in lower case, whose references are not counted.
     """
     counts: dict[str, int] = {}
     for table in ordinary_tables(database):
@@ -319,7 +319,7 @@ def foreign_key_violations(database: SqliteDatabase, apart_from: Collection[tupl
 
 
 def described(*statements: str) -> Table:
-    """Describe the table that these CREATE statements would make; they run in a database of their own in memory."""
+    """Describe the table that some CREATE statements make, by running them in an in-memory database."""
     with closing(SqliteDatabase(":memory:")) as database:
         for statement in statements:
             database.execute_sql(statement)
@@ -328,7 +328,7 @@ def described(*statements: str) -> Table:
 
 
 def same_shape(one: Table, other: Table) -> bool:
-    """Return whether two tables have the same columns, keys, CHECKs and options, whatever their names."""
+    """Return whether two tables have the same columns, keys, CHECKs and options, regardless of their names."""
     return _shape(one) == _shape(other)
 
 
@@ -359,14 +359,14 @@ def _key_shape(key: ForeignKey) -> tuple[object, ...]:
 
 
 def index_shape(index: Index) -> tuple[bool, tuple[str, ...], str]:
-    """Return what makes two indexes the same: uniqueness, columns, and the text after the name of the table."""
+    """Return the parts by which indexes are compared: uniqueness, columns, and the SQL after the table name."""
     columns = tuple(fold(column or "") for column in index.columns)
     body = canonical(index.sql[index.sql.index("(") :]) if index.sql else ""
     return (index.unique, columns, body)
 
 
 def renamed_parents(definition: CreateTable, parents: set[str], new: str) -> str:
-    """Return a definition in which the foreign keys to some tables (in lower case) name another one."""
+    """Return a definition in which the foreign keys to some tables (in lower case) refer to another one."""
     sql = definition.sql
     for clause in reversed(foreign_key_clauses(definition)):
         if fold(unquote(clause.parent.text)) in parents:
@@ -374,10 +374,10 @@ def renamed_parents(definition: CreateTable, parents: set[str], new: str) -> str
     return sql
 
 
-# A migration asks for the same CHECKs and defaults again and again.
+# A migration needs the same CHECKs and defaults repeatedly.
 @lru_cache(maxsize=256)
 def canonical(sql: str) -> str:
-    """Spell an SQL expression in one way: white space, comments, quotes and case of names do not count.
+    """Return the canonical form of an SQL expression, which ignores white space, comments, quotes and case of names.
 
     >>> canonical('"Status"  IN ("x", /* two */ 1)') == canonical("status IN (x,1)")
     True
@@ -431,7 +431,7 @@ def foreign_key_clauses(definition: CreateTable) -> list[ForeignKeyClause]:
 
 
 def _key_columns(before: tuple[Token, ...]) -> tuple[str, ...]:
-    """The column list that ends right before REFERENCES in a FOREIGN KEY constraint."""
+    """Return the columns in the list directly before REFERENCES in a FOREIGN KEY constraint."""
     opening = max(i for i, token in enumerate(before) if token.text == "(")
     return tuple(fold(unquote(token.text)) for token in before[opening + 1 : -1] if token.text != ",")
 
@@ -451,7 +451,7 @@ def _indexes(database: SqliteDatabase, table: str, texts: Mapping[str, str]) -> 
 
 
 class CheckClause(NamedTuple):
-    """A CHECK in a CREATE TABLE statement: its column (None for a table constraint), its text, and where that is."""
+    """A CHECK: its column (None for a table constraint), its expression, and the position of the expression."""
 
     column: str | None
     expression: str
@@ -459,7 +459,7 @@ class CheckClause(NamedTuple):
 
 
 def check_clauses(definition: CreateTable) -> list[CheckClause]:
-    """Return the CHECKs of a CREATE TABLE statement in their order."""
+    """Return the CHECKs of a CREATE TABLE statement in order."""
     return _clauses(definition, "check")
 
 
@@ -479,7 +479,7 @@ def _clauses(definition: CreateTable, *words: str) -> list[CheckClause]:
 
 
 def _parentheses(following: tuple[Token, ...]) -> tuple[int, int]:
-    """Where the text inside the first parentheses starts and ends."""
+    """Return where the text inside the first parentheses starts and ends."""
     depths = itertools.accumulate({"(": 1, ")": -1}.get(token.text, 0) for token in following)
     closing = next(token for token, depth in zip(following, depths, strict=False) if depth == 0)
     return following[0].end, closing.start

@@ -1,7 +1,7 @@
-"""A copy of a file's schema in memory, without rows and triggers, in which views and triggers can be compiled.
+"""Copies the schema of a file into memory, without rows and triggers, to compile views and triggers there.
 
-One CREATE statement after the other would take a time that grows with the square of their number, because SQLite reads
-all of sqlite_master after each. So the copy's sqlite_master is written as a whole, and SQLite reads it once.
+SQLite reads all of sqlite_master after each CREATE statement, so running all statements would take quadratic time.
+Instead, sqlite_master is written at once, and SQLite reads it once.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from peewee import SqliteDatabase
 
 _HELPER = "waiaas_helper"
-# The messages of SQLITE_AUTH (https://www.sqlite.org/rescode.html#auth); a name in the file can have any letters.
+# The messages of SQLITE_AUTH (https://www.sqlite.org/rescode.html#auth); a name can contain any characters.
 _DENIED = re.compile(r"not authorized|access to .+\..+ is prohibited|not authorized to use function: .+", re.DOTALL)
 
 
 class SchemaCopy(sqlite3.Connection):
-    """A database in memory with the schema of a file, and what its views expand to."""
+    """An in-memory database with the schema of a file, and the sizes of its expanded views."""
 
     expansions: Mapping[str, int]
 
     def can_compile(self, sql: str) -> bool:
-        """Whether a text is small enough for SQLite once its views are expanded."""
+        """Return whether SQL is small enough to compile after its views are expanded."""
         return expansion(sql, self.expansions) <= LARGEST_EXPANSION
 
 
@@ -42,8 +42,8 @@ def schema_copy(
 ) -> SchemaCopy:
     """Copy the schema without its triggers into memory.
 
-    `shapes` gives tables (in lower case) another definition, or "" to leave one out. `changes` are statements that run
-    as soon as the tables are there, before the indexes and views.
+    `shapes` replaces the definitions of tables (in lower case), or omits a table with "". `changes` are statements to
+    run after the tables are created, before the indexes and views.
     """
     new = shapes or {}
     tables = [
@@ -56,9 +56,9 @@ def schema_copy(
     try:
         copy = _loaded(tables, others, _automatic_indexes(database), touched, changes)
     except sqlite3.DatabaseError:
-        # One definition that SQLite does not take, such as one that was edited, makes it refuse them all.
+        # A single invalid definition, such as one that was edited, makes SQLite refuse all of them.
         copy = _memory()
-        # What cannot be created here (a virtual table of a missing module) leaves its dependents uncompiled too.
+        # If an object cannot be created (a virtual table of a missing module), its dependents do not compile either.
         for statement in (*(each.sql for each in tables), *changes, *(each.sql for each in others)):
             works(copy, statement)
     copy.expansions = expansions(each for each in others if each.kind == "view")
@@ -66,10 +66,10 @@ def schema_copy(
 
 
 def works(copy: sqlite3.Connection, sql: str) -> bool:
-    """Return whether a statement runs, with stubs of what only the user's program has.
+    """Return whether a statement runs, with stubs for functions and collations of the user's program.
 
-    :raises KeyboardInterrupt: if a signal arrived in a callback of SQLite: `sqlite3` ignores what a callback raises,
-        and an authorizer that allows everything denies something only then.
+    :raises KeyboardInterrupt: if a signal arrived in a callback of SQLite: `sqlite3` ignores exceptions of a callback,
+        but an authorizer that allows everything then denies something.
     """
     try:
         copy.execute(sql)
@@ -97,7 +97,7 @@ def _loaded(
     touched: set[str],
     changes: Sequence[str],
 ) -> SchemaCopy:
-    """Return a copy that was loaded as a whole, but for the objects that must be created one by one."""
+    """Return a copy that was loaded at once, except for the objects that must be created one by one."""
     alone = _created_alone(tables, touched)
     together = [each for each in tables if fold(each.name) not in alone]
     automatic = [each for each in automatic if fold(each.table) not in alone]
@@ -123,10 +123,10 @@ def _loaded(
 
 
 def _created_alone(tables: Iterable[StoredObject], touched: set[str]) -> set[str]:
-    """The tables (in lower case) that are created one by one.
+    """Return the tables (in lower case) that must be created one by one.
 
-    A virtual table makes its own tables when it is created. One that is changed may need other indexes, one without
-    rowids needs another kind of page.
+    A virtual table creates its own tables. A changed table may need other indexes, and a WITHOUT ROWID table needs
+    another kind of page.
     """
     virtual = tuple(f"{fold(each.name)}_" for each in tables if is_virtual(each.sql))
     return {
@@ -137,7 +137,7 @@ def _created_alone(tables: Iterable[StoredObject], touched: set[str]) -> set[str
 
 
 def _automatic_indexes(database: SqliteDatabase) -> list[StoredObject]:
-    """The indexes of PRIMARY KEY and UNIQUE constraints, which have no SQL text."""
+    """Return the indexes of PRIMARY KEY and UNIQUE constraints, which have no SQL."""
     rows = read(
         database, "SELECT name, tbl_name FROM main.sqlite_master WHERE type = 'index' AND sql IS NULL ORDER BY rowid"
     )
@@ -145,10 +145,10 @@ def _automatic_indexes(database: SqliteDatabase) -> list[StoredObject]:
 
 
 class _Pages:
-    """Empty pages for objects that have no rows: one for all tables, and one for each index of the same table."""
+    """Empty root pages: one for all tables, and one for each index of the same table."""
 
     def __init__(self, copy: sqlite3.Connection, indexes: Iterable[StoredObject]) -> None:
-        """Make as many pages as the table with the most indexes needs, and the table `sqlite_sequence`."""
+        """Create as many pages as the table with the most indexes needs, and the table `sqlite_sequence`."""
         most = max(Counter(fold(each.table) for each in indexes).values(), default=0)
         copy.execute(f"CREATE TABLE {_HELPER} (a INTEGER PRIMARY KEY AUTOINCREMENT, b)")
         for number in range(most):
@@ -162,7 +162,7 @@ class _Pages:
         copy.execute("PRAGMA writable_schema = RESET")
 
     def of(self, stored: StoredObject) -> int:
-        """Return the page of an object."""
+        """Return the root page of an object; 0 for a view."""
         if stored.kind != "index":
             return self._of_tables if stored.kind == "table" else 0
         table = fold(stored.table)
@@ -171,7 +171,7 @@ class _Pages:
 
 
 def _load(copy: sqlite3.Connection, rows: Sequence[tuple[object, ...]]) -> None:
-    """Write rows into sqlite_master and let SQLite read all of it (https://www.sqlite.org/pragma.html)."""
+    """Write rows into sqlite_master and make SQLite read it (https://www.sqlite.org/pragma.html)."""
     copy.execute("PRAGMA writable_schema = ON")
     copy.executemany("INSERT INTO sqlite_master (type, name, tbl_name, rootpage, sql) VALUES (?, ?, ?, ?, ?)", rows)
     copy.execute("PRAGMA writable_schema = RESET")

@@ -1,9 +1,9 @@
-"""The rows of sqlite_master, compared with what SQLite itself writes there.
+"""Checks that sqlite_master contains only rows that SQLite itself writes.
 
 A program that has set `writable_schema` can write anything into that table
-(https://www.sqlite.org/pragma.html#pragma_writable_schema). SQLite opens many of these files all the same, but ALTER
-TABLE looks its rows up by `tbl_name` and misses those that differ: it then changes the rows of a table and not its
-definition. The rules here are those of https://www.sqlite.org/schematab.html.
+(https://www.sqlite.org/pragma.html#pragma_writable_schema). SQLite still opens many such files, but ALTER TABLE finds
+its rows by `tbl_name` and misses different ones: it then changes the rows of a table but not its definition. The rules
+are those of https://www.sqlite.org/schematab.html.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from waiaas.ddl.sql import Token, fold, tokens, unquote
 from waiaas.errors import refusal
 from waiaas.paths import file_of
 
-# What the text of each kind starts with, whatever the user has typed (sqlite3EndTable and others in SQLite's build.c).
+# How SQLite starts the SQL that it stores for each kind of object (sqlite3EndTable and others in its build.c).
 _BEGINNINGS = {
     "table": ("CREATE TABLE ", "CREATE VIRTUAL TABLE "),
     "index": ("CREATE INDEX ", "CREATE UNIQUE INDEX "),
     "view": ("CREATE VIEW ",),
     "trigger": ("CREATE TRIGGER ",),
 }
-# The tables that SQLite makes for itself, and no other may have a name like theirs.
+# SQLite's internal tables; their prefix is reserved.
 _INTERNAL_TABLES = frozenset({"sqlite_sequence", "sqlite_stat1", "sqlite_stat2", "sqlite_stat3", "sqlite_stat4"})
 _INTERNAL, _AUTOMATIC = "sqlite_", "sqlite_autoindex_"
 _COLUMNS = ("type", "name", "tbl_name", "sql")
 
 
 class _Row(NamedTuple):
-    """A row of sqlite_master whose values are text, page numbers and NULL where they may be."""
+    """A row of sqlite_master whose values have valid types."""
 
     kind: str
     name: str
@@ -54,7 +54,7 @@ class _StrangeRowError(Exception):
 def refuse_strange_rows(database: SqliteDatabase) -> None:
     """Refuse (`strange_schema`) a database with a row in sqlite_master that SQLite itself would not write.
 
-    The values of the rows are read as bytes: a name that is not UTF-8 is one of these, too.
+    Values are read as bytes, because a name that is not UTF-8 is also refused.
     """
     ((encoding,),) = read(database, "PRAGMA encoding")
     ((page_count,),) = read(database, "PRAGMA page_count")
@@ -85,7 +85,7 @@ def _row(values: tuple[object, ...], encoding: str) -> _Row:
     if not isinstance(root, int):
         raise _StrangeRowError(f"{where} has a page number that is not an integer")
     if sql is None and not (kind == "index" and fold(name).startswith(f"{_AUTOMATIC}{fold(table)}_")):
-        raise _StrangeRowError(f"{where} has no SQL text")
+        raise _StrangeRowError(f"{where} has no SQL")
     if sql is not None:
         _refuse_other_text(kind, name, table, sql)
     return _Row(kind, name, table, root, sql)
@@ -108,25 +108,25 @@ def _text(column: str, storage: object, value: object, encoding: str) -> str | N
 # The rows are checked again under the lock, where most texts are the same.
 @lru_cache(maxsize=512)
 def _refuse_other_text(kind: str, name: str, table: str, sql: str) -> None:
-    """Refuse a text that does not define the object whose name is in the row."""
+    """Refuse SQL that does not define the object that the row names."""
     where = f"the row of {kind} {name}"
     if not sql.startswith(_BEGINNINGS[kind]):
-        raise _StrangeRowError(f"{where} has a text that defines something else: {sql!r:.80}")
+        raise _StrangeRowError(f"{where} has SQL that defines something else: {sql!r:.80}")
     words = tokens(sql)
     for word in words:
         if word.is_word(kind):
             break
     if _next_name(words) != fold(name):
-        raise _StrangeRowError(f"{where} has a text with another name: {sql!r:.80}")
+        raise _StrangeRowError(f"{where} has SQL with another name: {sql!r:.80}")
     if kind in ("index", "trigger"):
         for word in words:
             if word.is_word("on"):
                 break
         if _next_name(words) != fold(table):
-            raise _StrangeRowError(f"{where} has a text for another table than {table}: {sql!r:.80}")
+            raise _StrangeRowError(f"{where} has SQL for a table other than {table}: {sql!r:.80}")
     internal = fold(name).startswith(_INTERNAL)
     if internal and not (kind == "table" and fold(name) in _INTERNAL_TABLES):
-        raise _StrangeRowError(f"{where} has a name that SQLite keeps for itself")
+        raise _StrangeRowError(f"{where} has a name that is reserved for SQLite")
 
 
 def _next_name(words: Iterator[Token]) -> str | None:
@@ -135,7 +135,7 @@ def _next_name(words: Iterator[Token]) -> str | None:
 
 
 def _refuse_doubles(rows: list[_Row]) -> None:
-    """Tables, views and indexes share one set of names; triggers have one of their own."""
+    """Refuse duplicate names; triggers have a separate namespace."""
     seen: set[tuple[bool, str]] = set()
     for row in rows:
         key = (row.kind == "trigger", fold(row.name))
@@ -149,11 +149,11 @@ def _refuse_other_table(row: _Row, tables: dict[str, _Row]) -> None:
         if row.table != row.name:
             raise _StrangeRowError(f"the row of {row.kind} {row.name} names the table {row.table}")
     elif fold(row.table) not in tables:
-        raise _StrangeRowError(f"the row of {row.kind} {row.name} names a table that is not there: {row.table}")
+        raise _StrangeRowError(f"the row of {row.kind} {row.name} names a missing table: {row.table}")
 
 
 def _refuse_wrong_pages(rows: list[_Row], page_count: int) -> None:
-    """A table or index has a page of its own; page 1 is that of sqlite_master, and nothing else has one."""
+    """Refuse shared or invalid root pages: only tables and indexes have one, and page 1 is sqlite_master's."""
     roots = sorted((row.root, row.name) for row in rows if row.has_pages)
     for (root, name), (other, other_name) in itertools.pairwise(roots):
         if root == other:

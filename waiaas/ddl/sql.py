@@ -1,8 +1,8 @@
 """SQL text: tokens, quoting, and the parts of a CREATE TABLE statement.
 
-SQLite keeps each definition as the text that its author typed. To edit such a text, or to check whether it names a
-column, takes real tokens: a regular expression is fooled by quotes, comments and parentheses inside string literals.
-The token rules are those of SQLite's own tokenizer
+SQLite stores each definition exactly as it was written. Editing it, or checking whether it names a column, requires a
+tokenizer: quotes, comments and parentheses inside string literals would mislead a regular expression. The token rules
+are those of SQLite's own tokenizer
 (https://www.sqlite.org/lang_keywords.html, https://www.sqlite.org/lang_comment.html).
 """
 
@@ -37,7 +37,7 @@ class DefinitionError(ValueError):
 
 
 class Token(NamedTuple):
-    """One token of an SQL text: its kind, its text, and where it is."""
+    """One token of SQL: its kind, its text, and its position."""
 
     kind: str
     text: str
@@ -46,7 +46,7 @@ class Token(NamedTuple):
 
     @property
     def name(self) -> str | None:
-        """The identifier this token may be, unquoted and in lower case; None for any other token."""
+        """The identifier, unquoted and in lower case; None if the token cannot be one."""
         if self.kind == "word":
             return fold(self.text)
         if self.kind == "quoted":
@@ -54,12 +54,12 @@ class Token(NamedTuple):
         return None
 
     def is_word(self, *words: str) -> bool:
-        """Whether this is one of these keywords (given in lower case)."""
+        """Return whether this is one of some keywords (in lower case)."""
         return self.kind == "word" and fold(self.text) in words
 
 
 class Item(NamedTuple):
-    """One entry between the parentheses of CREATE TABLE: a column definition or a table constraint."""
+    """One entry of a CREATE TABLE statement: a column definition or a table constraint."""
 
     kind: str
     name: str | None
@@ -77,7 +77,7 @@ class Item(NamedTuple):
 
 
 class CreateTable(NamedTuple):
-    """A CREATE TABLE statement in its parts; `body` is where the outer parentheses open and close."""
+    """A parsed CREATE TABLE statement; `body` is where the outer parentheses open and close."""
 
     sql: str
     items: tuple[Item, ...]
@@ -90,7 +90,7 @@ class CreateTable(NamedTuple):
         return frozenset(" ".join(fold(option).split()) for option in words.split(",") if option.strip())
 
     def column(self, name: str) -> Item:
-        """Return the definition of a column, found as SQLite finds it: without regard to ASCII case.
+        """Return the definition of a column; its name is compared as SQLite does, ignoring ASCII case.
 
         :raises KeyError: if the statement has no such column.
         """
@@ -104,9 +104,9 @@ class CreateTable(NamedTuple):
         return f"CREATE TABLE {quote(name)} {self.sql[self.body[0] :]}"
 
     def without(self, item: Item) -> CreateTable:
-        """Return the statement without one of its entries and the comma that goes with it.
+        """Return the statement without one of its entries and the comma of that entry.
 
-        A comment after that comma, which may belong to the next entry, stays.
+        A comment after the comma is kept, because it may belong to the next entry.
         """
         index = self.items.index(item)
         if index + 1 < len(self.items):
@@ -116,7 +116,7 @@ class CreateTable(NamedTuple):
         return parse_create_table(self.sql[:start] + self.sql[end:])
 
     def end_of(self, item: Item) -> int:
-        """Return where the next entry starts, or the closing parenthesis is: what is before belongs to the entry."""
+        """Return where the next entry starts, or the closing parenthesis is: comments before it are the entry's."""
         index = self.items.index(item) + 1
         return self.items[index].start if index < len(self.items) else self.body[1]
 
@@ -163,7 +163,7 @@ def unquote(text: str) -> str:
 
 
 def first_name(sql: str) -> str:
-    """Return the name with which an SQL text starts, such as the column of a definition.
+    """Return the name at the start of SQL, such as that of the column in its definition.
 
     >>> first_name('"my column" TEXT NOT NULL')
     'my column'
@@ -172,7 +172,7 @@ def first_name(sql: str) -> str:
 
 
 def tokens(sql: str) -> Iterator[Token]:
-    """Yield the tokens of an SQL text, without white space and comments.
+    """Yield the tokens of SQL, without white space and comments.
 
     >>> [token.text for token in tokens("a /* , */ IN ('x, y') -- end")]
     ['a', 'IN', '(', "'x, y'", ')']
@@ -184,7 +184,7 @@ def tokens(sql: str) -> Iterator[Token]:
 
 
 def comments(sql: str) -> Iterator[tuple[int, str]]:
-    """Yield the comments of an SQL text, each with where it starts."""
+    """Yield the position and the text of each comment."""
     for match in _TOKEN.finditer(sql):
         text = match.group()
         if match.lastgroup == "space" and text[:2] in ("--", "/*"):
@@ -192,7 +192,7 @@ def comments(sql: str) -> Iterator[tuple[int, str]]:
 
 
 def names(sql: str, name: str) -> bool:
-    """Return whether an SQL text contains an identifier, whatever its case and quotes.
+    """Return whether SQL contains an identifier, in any case and any quotes.
 
     >>> names('CREATE INDEX i ON t(lower("Wallet_ID"))', "wallet_id")
     True
@@ -203,7 +203,7 @@ def names(sql: str, name: str) -> bool:
 
 
 def may_contain(sql: str, word: str) -> bool:
-    """Whether a text contains the letters of a keyword (in lower case), so that its tokens need to be read."""
+    """Return whether SQL contains the letters of a keyword (in lower case); if not, it need not be tokenized."""
     return word in sql.lower()
 
 
@@ -228,12 +228,12 @@ def without_argument(sql: str, name: str) -> str:
 
 
 def after_on(index_sql: str) -> str:
-    """Return the part of CREATE INDEX that can name columns: what follows ON and the table's name."""
+    """Return the part of CREATE INDEX after the table's name, which can name columns."""
     on = next(token for token in tokens(index_sql) if token.is_word("on"))
     return index_sql[index_sql.index("(", on.end) :]
 
 
-# One migration asks for the same tables again and again; 256 texts are more than a file has tables.
+# A migration needs the same tables repeatedly; 256 is more than the number of tables in a file.
 @lru_cache(maxsize=256)
 def parse_create_table(sql: str) -> CreateTable:
     """Split a CREATE TABLE statement, as SQLite stores it, into its entries.

@@ -1,4 +1,4 @@
-"""Stubs of functions and collations that only the user's own program has, for as long as SQLite compiles or checks."""
+"""Temporary stubs for functions and collations that only the user's program has."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from waiaas.errors.driver import sqlite3
 _Result = TypeVar("_Result")
 _Remove = Callable[[], None]
 
-# ALTER TABLE puts the object at which it stopped before the message. "unknown function" is the text for one in an
+# ALTER TABLE prefixes the message with the object at which it stopped. "unknown function" is the message for one in an
 # index or a generated column (sqlite3InvalidFunction in SQLite's main.c).
 _MISSING = re.compile(
     r"(?:error in .+: )?(?:no such|unknown) (function|collation sequence): (.+?)(?:\(\))?", re.DOTALL
 )
-# A WITHOUT ROWID table whose key has a collation that is missing (sqlite3WhereBegin in SQLite's where.c).
+# The message for a WITHOUT ROWID table whose key needs a missing collation (sqlite3WhereBegin in SQLite's where.c).
 _NO_COLLATION_TO_READ_BY = "no query solution"
 _BUILT_IN = frozenset({"binary", "nocase", "rtrim"})
 
 
 def stub_missing(database: sqlite3.Connection, error: Exception) -> _Remove | None:
-    """Give a connection a stub of what an error reports missing; return what removes it, or None for another error."""
+    """Add a stub of the function or collation that an error reports missing; return a function that removes it."""
     missing = _MISSING.fullmatch(str(error))
     if missing is None:
         return None
@@ -36,13 +36,13 @@ def stub_missing(database: sqlite3.Connection, error: Exception) -> _Remove | No
         database.create_collation(name, lambda *_: 0)
         return partial(database.create_collation, name, None)
     (trusted,) = database.execute("PRAGMA trusted_schema").fetchone()
-    # NULL is what no CHECK refuses.
+    # No CHECK refuses NULL.
     database.create_function(name, -1, lambda *_: None, deterministic=True)
-    # Without trust a schema may use no function that a program has added, as this one is.
+    # An untrusted schema may not use functions that a program has added.
     database.execute("PRAGMA trusted_schema = ON")
 
     def remove() -> None:
-        # What is left of one that was not deterministic would make SQLite refuse the schema when it reads it.
+        # The remains of a function that is not deterministic would make SQLite refuse the schema.
         database.create_function(name, -1, None, deterministic=True)
         database.execute(f"PRAGMA trusted_schema = {trusted}")
 
@@ -50,15 +50,15 @@ def stub_missing(database: sqlite3.Connection, error: Exception) -> _Remove | No
 
 
 def missing_name(error: Exception) -> str | None:
-    """Return the function or collation that an error reports missing, after its kind; None for another error."""
+    """Return the kind and name of the function or collation that an error reports missing, if it does."""
     missing = _MISSING.fullmatch(str(error))
     return " ".join(missing.groups()) if missing else None
 
 
 def with_stubs(database: sqlite3.Connection, run: Callable[[], _Result]) -> _Result:
-    """Run a statement with stubs of what it lacks, and remove them.
+    """Run a statement with stubs for missing functions and collations, and remove them.
 
-    Only for what compares no values by a collation that decides something: ALTER TABLE in place, and reading all rows.
+    Only for statements whose result does not depend on a collation: ALTER TABLE in place, and reading all rows.
     """
     stubs: list[_Remove] = []
     has_all_collations = False
@@ -80,9 +80,9 @@ def with_stubs(database: sqlite3.Connection, run: Callable[[], _Result]) -> _Res
 
 
 def _stub_collations(database: sqlite3.Connection) -> list[_Remove]:
-    """Give a connection all collations of its schemas, and let it read the schemas again.
+    """Add stubs of all missing collations of the schemas, and make SQLite read the schemas again.
 
-    SQLite does not report by which it could not read a table, and remembers in the schema that there was none.
+    SQLite does not report which collation is missing, and caches in the schema that it is.
     """
     missing = [name for name in _named_collations(database) if not _has_collation(database, name)]
     for name in missing:
@@ -92,7 +92,7 @@ def _stub_collations(database: sqlite3.Connection) -> list[_Remove]:
 
 
 def _has_collation(database: sqlite3.Connection, name: str) -> bool:
-    """Whether a connection can compare by a collation; the list of all also has those that were removed."""
+    """Return whether a connection has a collation; PRAGMA collation_list also lists removed ones."""
     try:
         database.execute(f"SELECT 'a' = 'b' COLLATE {quote(name)}")
     except sqlite3.OperationalError:
@@ -101,7 +101,7 @@ def _has_collation(database: sqlite3.Connection, name: str) -> bool:
 
 
 def known_collations(database: sqlite3.Connection) -> set[str]:
-    """Return the collations that the schemas of a connection name and the connection has."""
+    """Return the collations that the schemas of a connection use and the connection has."""
     named = _named_collations(database)
     return {name for name in named if fold(name) not in _BUILT_IN and _has_collation(database, name)}
 

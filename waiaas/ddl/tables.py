@@ -53,7 +53,7 @@ from waiaas.ddl.sql import CreateTable, comments, first_name, fold, parse_create
 from waiaas.ddl.stubs import with_stubs
 from waiaas.errors import refusal
 
-# What a column's definition may have after its name and type.
+# The clauses of a column definition after its name and type.
 _CLAUSE_WORDS = (
     *("constraint", "primary", "unique", "check", "default", "collate", "references"),
     *("generated", "as", "conflict", "autoincrement", "deferrable"),
@@ -63,21 +63,21 @@ _DROP_COLUMN_SINCE = (3, 35, 0)
 
 
 class _UndoneError(Exception):
-    """Undoes a savepoint."""
+    """Rolls a savepoint back."""
 
 
 class TableOperations(IndexOperations):
-    """Operations that create, rename, drop and rebuild tables, and those that rename, append or drop a column."""
+    """Operations that create, rename, drop and rebuild tables, and rename, append or drop columns."""
 
     @operation
     def rename_table(self, old_name: str, new_name: str) -> None:
-        """Rename a table in place; every foreign key, trigger and view that names it follows.
+        """Rename a table in place, and in every foreign key, trigger and view.
 
         :param old_name: the table.
         :param new_name: its new name.
-        :raises WAIaaSError: ``name_exists``; ``name_taken`` or ``dependent_object`` if a view, trigger or virtual
-            table would take the new name for something else; ``foreign_key_elsewhere`` if a foreign key did not
-            follow, as with SQLite before 3.26.
+        :raises WAIaaSError: ``name_exists``; ``name_taken`` or ``dependent_object`` if the new name would change the
+            meaning of a view or trigger, or break a virtual table; ``foreign_key_elsewhere`` if a foreign key was not
+            renamed, as with SQLite before 3.26.
         """
         found = self.table(old_name)
         named_by = children(self.database, found.name)
@@ -96,14 +96,14 @@ class TableOperations(IndexOperations):
 
     @operation
     def rename_column(self, table: str, old_name: str, new_name: str, legacy: bool = False) -> None:
-        """Rename a column in place; indexes, triggers and views that name it follow.
+        """Rename a column in place, and in indexes, triggers and views.
 
         :param table: the table.
         :param old_name: the column.
         :param new_name: its new name.
-        :param legacy: playhouse's; it changes nothing here.
-        :raises WAIaaSError: ``name_exists``; ``name_taken`` if a view or trigger would take the new name for
-            something else; ``dependent_object`` if a virtual table such as FTS5's ``content='…'`` reads the column.
+        :param legacy: playhouse's; it has no effect here.
+        :raises WAIaaSError: ``name_exists``; ``name_taken`` if the new name would change the meaning of a view or
+            trigger; ``dependent_object`` if a virtual table such as FTS5's ``content='…'`` reads the column.
         """
         found = self.table(table)
         old = self.column_of(found, old_name)
@@ -121,14 +121,14 @@ class TableOperations(IndexOperations):
 
     @operation
     def drop_column(self, table: str, column_name: str, cascade: bool = True, legacy: bool = False) -> None:
-        """Drop a column: in place if SQLite can, else by a table rebuild.
+        """Drop a column, in place if SQLite can, otherwise by a table rebuild.
 
         Also dropped are the column's own REFERENCES and CHECK, a table-level foreign key on that column only, and the
         indexes on that column only (``result.indexes_dropped`` lists them).
 
         :param table: the table.
         :param column_name: the column.
-        :param cascade: playhouse's; it changes nothing on SQLite.
+        :param cascade: playhouse's; it has no effect on SQLite.
         :param legacy: whether to rebuild the table even if SQLite can drop the column in place.
         :raises WAIaaSError: ``dependent_object`` if an index, trigger (on any table), view, constraint, generated
             column or another table's foreign key needs the column.
@@ -160,17 +160,17 @@ class TableOperations(IndexOperations):
         drop: Sequence[str] = (),
         change: Sequence[str] = (),
     ) -> None:
-        """Give a table a new definition by SQLite's twelve steps, and keep everything that it has.
+        """Give a table a new definition by SQLite's twelve steps, and keep everything else.
 
         Indexes, triggers, views over the table, hidden rowids, the AUTOINCREMENT high-water mark and the planner's
-        statistics are carried over. What is not named in ``drop`` or ``change`` must be in the new definition
-        unchanged, comments too.
+        statistics are kept. Everything that is not named in ``drop`` or ``change`` must be unchanged in the new
+        definition, including comments.
 
         :param table: the table.
-        :param definition: the CREATE TABLE statement of the new table, under the same name.
-        :param copy: columns that get the value of an SQL expression over the old row; the others are copied by name.
-        :param drop: the columns and named constraints that are meant to go.
-        :param change: the columns whose definition is meant to differ.
+        :param definition: the new CREATE TABLE statement, with the same name.
+        :param copy: columns with an SQL expression over the old row for their values; the others are copied by name.
+        :param drop: the columns and named constraints to drop.
+        :param change: the columns whose definition may differ.
         :raises WAIaaSError: ``rebuild_refused`` if something would be lost or a value would change with its column's
             type; ``value_not_allowed`` if rows violate a new CHECK or NOT NULL (table, column, values and rows in
             ``details``); ``dependent_object`` if an index, trigger or view cannot work on the new table;
@@ -204,16 +204,16 @@ class TableOperations(IndexOperations):
     def change_columns(
         self, table: str, definitions: Mapping[str, str], copy: Mapping[str, str] | None = None
     ) -> None:
-        """Give columns other definitions, in their place, and keep everything else.
+        """Change the definitions of columns, and keep everything else.
 
-        If the table has these definitions already, nothing is done. If only CHECKs differ, the rows are checked and
-        the definition is changed in place. Else the table is rebuilt.
+        If the table already has these definitions, nothing is done. If only CHECKs differ, the rows are checked and
+        the definition is changed in place. Otherwise the table is rebuilt.
 
         :param table: the table.
         :param definitions: columns, each with the SQL of its new definition; to split a column, several definitions
             separated by commas.
-        :param copy: columns that get the value of an SQL expression over the old row.
-        :raises WAIaaSError: what `rebuild_table` raises.
+        :param copy: columns with an SQL expression over the old row for their values.
+        :raises WAIaaSError: as `rebuild_table` does.
         """
         old = self.table(table)
         new = old.definition
@@ -229,11 +229,11 @@ class TableOperations(IndexOperations):
 
     @operation
     def create_table(self, definition: str, indexes: Sequence[str] = ()) -> None:
-        """Create a table and its indexes, or use an empty table of the right shape that exists already.
+        """Create a table and its indexes, or use an existing empty table with the same definition.
 
         :param definition: the CREATE TABLE statement.
         :param indexes: the CREATE INDEX statements.
-        :raises WAIaaSError: ``leftover_table`` if there is another table of that name.
+        :raises WAIaaSError: ``leftover_table`` if there is a different table of that name.
         """
         self._create_or_use(described(definition).name, definition, indexes)
         for statement in indexes:
@@ -245,8 +245,8 @@ class TableOperations(IndexOperations):
 
         :param table: the table.
         :param definition: the column's definition (https://www.sqlite.org/lang_altertable.html#altertabaddcol).
-        :raises WAIaaSError: ``name_exists``; ``name_taken`` if a view or trigger would take the column for something
-            else; ``dependent_object`` if one would not compile any more.
+        :raises WAIaaSError: ``name_exists``; ``name_taken`` if the column would change the meaning of a view or
+            trigger; ``dependent_object`` if one would no longer compile.
         """
         self.add_in_place(self.table(table), first_name(definition), definition)
 
@@ -278,7 +278,7 @@ class TableOperations(IndexOperations):
         self.migrate(super().drop_table(table, safe))
 
     def add_in_place(self, table: Table, column: str, definition: str) -> None:
-        """Add a column by SQLite's ALTER TABLE; refuse one that would change what another object means."""
+        """Add a column by SQLite's ALTER TABLE; refuse one that would change the meaning of another object."""
         if table.column(column) is not None:
             raise refusal("name_exists", kind="column", name=column)
         statement = f"ALTER TABLE {quote(table.name)} ADD COLUMN {definition}"
@@ -292,7 +292,7 @@ class TableOperations(IndexOperations):
     def _add_unchecked(self, table: Table, column: str, definition: str) -> bool:
         """Add a column without its CHECK, and then the CHECK in place; return False if that cannot be done.
 
-        For a CHECK, SQLite's own ADD COLUMN inspects the whole table as PRAGMA quick_check does.
+        With a CHECK, SQLite's own ADD COLUMN reads the whole table, as PRAGMA quick_check does.
         """
         entries = parse_create_table(f"CREATE TABLE entries ({definition}\n)")
         bare = without_checks(entries)
@@ -309,9 +309,9 @@ class TableOperations(IndexOperations):
         return False
 
     def drops_in_place(self, table: Table, column: str) -> bool:
-        """Return whether SQLite can drop a column in place, without removing the comment of the next column.
+        """Return whether SQLite can drop a column in place without removing the comment of the next column.
 
-        It can since 3.35, but not if the column is in a table-level foreign key.
+        It can since 3.35, except for a column in a table-level foreign key.
         """
         if self.sqlite_version < _DROP_COLUMN_SINCE or foreign_keys_of(table.definition, column):
             return False
@@ -320,11 +320,11 @@ class TableOperations(IndexOperations):
         return not any(item.end <= start < definition.end_of(item) for start, _ in comments(table.sql))
 
     def dependents_on(self, table: Table) -> list[Dependent]:
-        """Return what needs a table: views, triggers, virtual tables, other tables' foreign keys."""
+        """Return the dependents of a table: views, triggers, virtual tables, foreign keys of other tables."""
         return dependents_on_table(self.database, table, table)
 
     def dependents(self, table: Table, column: str, drop_indexes: Sequence[str] = ()) -> list[Dependent]:
-        """Return what needs a column; an index of `drop_indexes` does not count if it is of that column alone."""
+        """Return the dependents of a column, except for indexes in `drop_indexes` that are over this column alone."""
         found = filter(None, map(table.index, drop_indexes))
         return dependents(self.database, table, column, [index.name for index in found if index.is_over(column)])
 
@@ -340,7 +340,7 @@ class TableOperations(IndexOperations):
         )
 
     def _create_or_use(self, name: str, definition: str, indexes: Sequence[str]) -> None:
-        """Make sure that there is an empty table without indexes of its own."""
+        """Ensure that there is an empty table without its indexes."""
         existing = describe_table(self.database, name)
         if existing is None:
             self.database.execute_sql(definition)
@@ -353,15 +353,15 @@ class TableOperations(IndexOperations):
             raise self.leftover(existing.name)
 
     def leftovers(self, table: str) -> list[str]:
-        """Return the existing tables that have the name which a rebuild of the table gives to its new one."""
+        """Return the table, if any, that has the temporary name of a rebuild."""
         return [*filter(None, [find_table(self.database, REBUILD_NAME.format(table))])]
 
     def _alter(self, table: str, change: Operation) -> None:
-        """Run an ALTER TABLE of SQLite's own, which reads the whole schema, other tables' objects included.
+        """Run SQLite's ALTER TABLE, which reads the whole schema, including objects of other tables.
 
-        What only the user's program has, such as the collation of an index on another table, gets a stub: ALTER TABLE
-        compares nothing by it. A view or trigger at which SQLite stops is set aside if it was already broken;
-        otherwise the operation is refused and names it (`dependent_object`).
+        Functions and collations that only the user's program has, such as the collation of an index on another table,
+        are stubbed: ALTER TABLE does not use them. A view or trigger at which SQLite stops is dropped and created
+        again if it was already broken; otherwise the operation is refused (`dependent_object`).
         """
         aside: list[StoredObject] = []
         while True:
@@ -379,7 +379,7 @@ class TableOperations(IndexOperations):
                 aside += broken
 
     def _broken_with(self, found: Dependent) -> list[StoredObject]:
-        """A view or trigger, and the triggers on the view, if it does not compile; else nothing."""
+        """Return a view or trigger, and the triggers on the view, if it does not compile; otherwise nothing."""
         stored = stored_objects(self.database, "view", "trigger")
         on_it = [each for each in stored if (each.kind, fold(each.name)) == (found.kind, fold(found.name))]
         with closing(schema_copy(self.database)) as copy:
@@ -397,7 +397,7 @@ class TableOperations(IndexOperations):
         changes: Sequence[str] = (),
         new: CreateTable | None = None,
     ) -> None:
-        """Refuse new columns, which `shapes` or `changes` add in a copy, if an object would resolve to one of them."""
+        """Refuse new columns (added by `shapes` or `changes` in a copy) that change the meaning of an object."""
         taken = [*texts_taken_by_new_columns(table, columns, new)]
         for dependent in taken or taken_by_new_columns(self.database, table, columns, shapes, changes):
             raise dependent.refusal_of_name(table.name, ", ".join(columns))
@@ -408,17 +408,16 @@ class TableOperations(IndexOperations):
             raise dependent.refusal(table.name, columns[0] if columns else "*")
 
     def _rename_case(self, table: str, name: str, new_name: str, rename: Callable[[str, str], Operation]) -> None:
-        """Rename through a temporary name, because SQLite cannot change only the case of a name."""
+        """Rename via a temporary name, because SQLite cannot change only the case of a name."""
         between = REBUILD_NAME.format(name)
         if name != new_name:
             self._alter(table, rename(name, between))
             self._alter(between if table == name else table, rename(between, new_name))
 
     def _refuse_unintended(self, table: str, columns: Sequence[str]) -> None:
-        """After an ALTER, refuse a table that does not have the columns that were intended, in their order.
+        """After an ALTER, refuse a table that does not have the intended columns in the intended order.
 
-        SQLite has read the stored definition again: it is not what the ALTER wrote if the row of the table in
-        sqlite_master could not be found.
+        This happens if the ALTER did not find the row of the table in sqlite_master.
         """
         actual = [column.name for column in self.table(table).columns]
         if [fold(name) for name in actual] != [fold(name) for name in columns]:
@@ -441,7 +440,7 @@ class TableOperations(IndexOperations):
         )
 
     def _refuse_dependents(self, table: Table, column: str) -> None:
-        """Refuse to drop a column that something needs: a quoted name would silently become a string."""
+        """Refuse to drop a column that has dependents: a quoted name would silently become a string."""
         for dependent in self.dependents(table, column):
             if dependent.kind != "constraint":
                 raise dependent.refusal(table.name, column)
@@ -463,7 +462,7 @@ class TableOperations(IndexOperations):
         TableRebuild(self, old, definition, copy or {}, drop, change).run()
 
     def _refuse_other_meanings(self, old: Table, new: CreateTable) -> None:
-        """Refuse a new definition with which a view, trigger, index or CHECK works, but means another thing."""
+        """Refuse a new definition that would change the meaning of a view, trigger, index or CHECK."""
         shapes = {fold(old.name): new.renamed(old.name)}
         added = [
             unquote(item.tokens[0].text)
@@ -477,7 +476,7 @@ class TableOperations(IndexOperations):
 
 
 def _refuse_lost_clauses(table: str, old: str, new: str) -> None:
-    """Refuse a new definition of a column that lacks a clause or comment of the old one, such as the user's own."""
+    """Refuse a new definition of a column that lacks a clause or comment of the old one."""
     entries = parse_create_table(f"CREATE TABLE entries ({new})").items
     column = next(tokens(old)).name
     same = [entry for entry in entries if entry.name == column] or entries

@@ -1,7 +1,7 @@
-"""Settings of a connection while it inspects a file that may be damaged or hostile.
+"""Settings of a connection for inspecting a file that may be corrupt or hostile.
 
-The settings are those that https://www.sqlite.org/security.html asks for. Each is restored at the end, since the
-connection may be the caller's.
+They follow https://www.sqlite.org/security.html. Each is restored at the end, because the connection may be the
+caller's.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from peewee import SqliteDatabase
 
 _MIB = 2**20
-#: Limits (https://www.sqlite.org/limits.html) by the names of `sqlite3`, which has them since Python 3.11: of the
-#: bytes in one value or row, and of the instructions in one compiled statement.
+#: Limits (https://www.sqlite.org/limits.html) by their names in `sqlite3` since Python 3.11: the bytes in one value or
+#: row, and the instructions in one compiled statement.
 INSPECTION_LIMITS: Final[Mapping[str, int]] = {"SQLITE_LIMIT_LENGTH": 64 * _MIB, "SQLITE_LIMIT_VDBE_OP": 5_000_000}
 #: The same for a copy of the schema in memory, which has no rows.
 SCHEMA_LIMITS: Final[Mapping[str, int]] = {"SQLITE_LIMIT_LENGTH": 16 * _MIB, "SQLITE_LIMIT_VDBE_OP": 1_000_000}
 
-#: The memory (bytes) that SQLite may use in the process of the command-line program.
+#: How much memory (in bytes) SQLite may use in the command-line program.
 HEAP_LIMIT: Final = 512 * _MIB
 
 
 @contextmanager
 def inspecting(database: SqliteDatabase) -> Iterator[None]:
-    """Run a block in which a connection reads plain rows, checks the cells of each page, and has limits.
+    """Run a block in which a connection returns plain rows, checks the cells of each page, and has limits.
 
     The file is not mapped into memory: a bad sector of a mapped file ends the process with SIGBUS.
     """
@@ -48,7 +48,7 @@ def inspecting(database: SqliteDatabase) -> Iterator[None]:
 
 @contextmanager
 def limited(connection: sqlite3.Connection, limits: Mapping[str, int]) -> Iterator[None]:
-    """Lower limits of a connection for a while; without effect on Python 3.10, which cannot set them."""
+    """Lower limits of a connection during a block; Python 3.10 cannot set them, so there it has no effect."""
     before = lower_limits(connection, limits)
     try:
         yield
@@ -58,7 +58,7 @@ def limited(connection: sqlite3.Connection, limits: Mapping[str, int]) -> Iterat
 
 
 def lower_limits(connection: sqlite3.Connection, limits: Mapping[str, int]) -> dict[int, int]:
-    """Lower limits of a connection and return those before, by the numbers of their categories."""
+    """Lower limits of a connection, and return the previous ones by category."""
     if not (hasattr(connection, "setlimit") and hasattr(connection, "getlimit")):
         return {}
     lowered = {getattr(sqlite3, name): value for name, value in limits.items()}
@@ -69,11 +69,10 @@ def lower_limits(connection: sqlite3.Connection, limits: Mapping[str, int]) -> d
 
 
 def limit_heap(limit: int = HEAP_LIMIT) -> None:
-    """Limit the memory that SQLite allocates in this process, for all of its connections.
+    """Limit the memory that SQLite allocates in this process, for all connections.
 
-    It can only be lowered afterwards (https://www.sqlite.org/pragma.html#pragma_hard_heap_limit), so that a program
-    which embeds this library sets it only if it wants to. The command-line program does. A statement that needs more
-    fails with `out_of_memory`.
+    The limit can later only be lowered (https://www.sqlite.org/pragma.html#pragma_hard_heap_limit), so the library
+    leaves it to the program. The command-line program sets it. A statement that needs more fails with `out_of_memory`.
     """
     with closing(sqlite3.connect(":memory:")) as database:
         database.execute(f"PRAGMA hard_heap_limit = {limit}")

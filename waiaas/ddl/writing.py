@@ -1,7 +1,7 @@
-"""Rows that a migration writes, with the user's triggers firing as for any other program.
+"""Writes rows in a migration. The user's triggers fire, as for any other program.
 
-A trigger may maintain a full-text index or an archive, which would no longer match the rows if it did not fire. A
-trigger that stops the write, or changes the rows that were written, is refused by its name.
+A trigger may maintain a full-text index or an archive, which would not match the rows if it did not fire. A write is
+refused if a trigger stops it or changes the written rows; the refusal names the trigger.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _EXPECTED = "waiaas_expected"
 
 
 def update(migrator: MigrationContext, table: Table, assignment: str, where: str) -> int:
-    """Change one column of the rows that satisfy an SQL condition; return how many they are."""
+    """Change one column of the rows that satisfy an SQL condition, and return their number."""
     name, key, column, database = quote(table.name), table.rowid, first_name(assignment), migrator.database
     value = assignment[assignment.index("=") + 1 :]
     with _triggers(migrator, table, "update", column) as firing:
@@ -31,7 +31,7 @@ def update(migrator: MigrationContext, table: Table, assignment: str, where: str
                 f"CREATE TEMP TABLE {_EXPECTED} AS SELECT {key} AS waiaas_row, {value} AS waiaas_value"
                 f" FROM main.{name} NOT INDEXED WHERE {where}"
             )
-        # NOT INDEXED: which rows they are must not depend on an index that may be damaged.
+        # NOT INDEXED: the rows must not be selected by an index that may be corrupt.
         changed = database.execute_sql(f"UPDATE main.{name} NOT INDEXED SET {assignment} WHERE {where}").rowcount
         if firing:
             (other,) = database.execute_sql(
@@ -74,9 +74,9 @@ def _count(migrator: MigrationContext, table: Table, row: Mapping[str, object]) 
 
 @contextmanager
 def _triggers(migrator: MigrationContext, table: Table, event: str, column: str | None = None) -> Iterator[list[str]]:
-    """Yield the names of the triggers that a write fires, and name them if the write fails.
+    """Yield the names of the triggers that a write fires; if the write fails, refuse it with these names.
 
-    A trigger that no longer compiles would stop every program's writes; it is set aside for the time.
+    A trigger that does not compile would make the write fail, so it is dropped and created again afterwards.
     """
     firing = [each for each in stored_objects(migrator.database, "trigger") if fires_on(each, table, event, column)]
     broken = _broken(migrator, firing) if firing else []
@@ -91,7 +91,7 @@ def _triggers(migrator: MigrationContext, table: Table, event: str, column: str 
 
 
 def _broken(migrator: MigrationContext, triggers: list[StoredObject]) -> list[StoredObject]:
-    """Those triggers that do not compile, other than for a module that only the user's program has."""
+    """Return the triggers that do not compile, except because of a module that only the user's program has."""
     broken = broken_objects(migrator.database)
     virtual = [each.name for each in virtual_tables(migrator.database)]
     return [
