@@ -1,4 +1,4 @@
-"""The name of a database: a path as its owner typed it, as SQLite opens it, and as a URI; or the URL of a server."""
+"""The name of a database: the given path, the path that SQLite opens, a URI; or the URL of a server."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 
 def uri(path: str | PathLike[str], mode: str) -> str:
-    """Return the URI of a file for SQLite (https://www.sqlite.org/uri.html), whatever bytes its name is made of.
+    """Return the URI of a file for SQLite (https://www.sqlite.org/uri.html); its name can contain any bytes.
 
-    A relative path stays one, so that refusals name the file as its owner did.
+    A relative path stays relative, so that refusals name the file as the caller did.
     """
     return f"file:{quote(os.fsencode(path))}?mode={mode}"
 
 
 def is_postgresql_url(target: object) -> TypeGuard[str]:
-    """Whether a target is the URL of a PostgreSQL database and not a path."""
+    """Return whether a target is the URL of a PostgreSQL database and not a path."""
     return isinstance(target, str) and target.startswith(("postgresql://", "postgres://"))
 
 
@@ -42,13 +42,13 @@ def real_path(database: SqliteDatabase) -> str:
 
 
 def path_to_open(database: Database) -> str:
-    """Return the path that leads to the file of a database, whatever the working folder is by now."""
+    """Return the path of the file of a database, even if the working folder has changed."""
     file = getattr(database, "file", None)
     return str(file.real) if file is not None else file_of(database)
 
 
 def file_of(database: Database) -> str:
-    """Return the path of a database as its owner typed it, even if it was opened by a URI.
+    """Return the given path of a database, even if it was opened by a URI.
 
     A database on a server is named by its URL without the password, or else by its class alone: the name that Peewee
     has for it may be a URL with a password.

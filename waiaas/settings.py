@@ -30,8 +30,8 @@ def seconds_of(clock: Clock) -> int:
 class SessionSettings:
     """How long sessions live and how many a wallet may have; each default is the daemon's.
 
-    :param ttl: how long a token lives, in seconds, if the request does not say.
-    :param absolute_lifetime: how long after its creation a session ends, whatever its renewals, in seconds.
+    :param ttl: how long a token lives, in seconds, if the request does not specify it.
+    :param absolute_lifetime: how long after its creation a session ends, even if it is renewed, in seconds.
     :param max_renewals: how often a session may be renewed.
     :param sessions_per_wallet: how many sessions that are neither revoked nor expired may be linked to one wallet.
     :raises ValueError: a value is not an integer, is too small (a time below 1, a count below 0) or is above

@@ -1,4 +1,4 @@
-"""What the services need of a database engine, and where SQLite and PostgreSQL differ.
+"""The interface between the services and a database engine, where SQLite and PostgreSQL differ.
 
 A backend is a Peewee database with the methods of :class:`Backend`. A service never asks which engine it has: it runs
 each change as a function through :meth:`Backend.write`, locks the rows by which it decides with :meth:`Backend.lock`,
@@ -116,12 +116,12 @@ class Backend(Database, ABC):
 
         In a transaction that the caller has begun, the function runs once, in a savepoint of that transaction.
 
-        :param durable: whether the change must be on the disk when this returns, whatever the connection's own
-            settings are. In a transaction of the caller it is so when that one has committed.
-        :param alone: whether no other change runs meanwhile, as in :meth:`exclusive_transaction`.
-        :param find: looks for the change by the id of its new row, and returns what ``change`` would have returned, or
-            None. It is called on a new connection if COMMIT was sent and not answered, and locks the row if it can:
-            what it found is then as durable as the change itself.
+        :param durable: whether the change must be on the disk when this returns, regardless of the connection's
+            settings. In a transaction of the caller, it is on the disk once that transaction has committed.
+        :param alone: whether to exclude concurrent changes, as in :meth:`exclusive_transaction`.
+        :param find: looks for the change by the id of its new row, and returns the result of ``change``, or None if
+            it is not found. It is called on a new connection if COMMIT was sent and not answered, and locks the
+            row if it can: its result is then as durable as the change itself.
         :raises WAIaaSError: ``commit_unknown`` if COMMIT was sent and not answered and the change was not found;
             ``transaction_conflict`` for a conflict in the caller's own transaction; ``database_busy`` if a lock is
             not free within the busy timeout; other reasons if the database cannot be used. Whatever the function
@@ -130,10 +130,10 @@ class Backend(Database, ABC):
 
     @abstractmethod
     def lock(self, table: str, columns: str, ids: Sequence[str], *, will_change: bool = False) -> list[Row]:
-        """Lock rows until the transaction ends and return their columns as they are now, in the order of their ids.
+        """Lock rows until the transaction ends, and return their current columns, in the order of their ids.
 
         No other service changes anything that depends on a locked row: the links of a session, the sessions that are
-        counted for a wallet. An id that has no row is skipped. Read other tables in a later statement: only
+        counted for a wallet. Ids without a row are skipped. Read other tables in a later statement: only
         that one sees what was committed while this one waited.
 
         :param table: ``wallets``, ``sessions``, or ``key_value_store``, whose rows have a key for an id.

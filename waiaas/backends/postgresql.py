@@ -67,7 +67,7 @@ else:
 
 LOG = logging.getLogger("waiaas")
 
-#: Services share this advisory lock; `exclusive_transaction` takes it alone. A number of our own: "waiaas" in ASCII.
+#: Services share this advisory lock; `exclusive_transaction` takes it exclusively. The number is "waiaas" in ASCII.
 SERVICES_LOCK = int.from_bytes(b"waiaas", "big")
 READ_COMMITTED = "READ COMMITTED"
 
@@ -92,7 +92,7 @@ _NETWORK: Mapping[str, int] = {
 }
 # Seconds after the busy timeout in which the server must have answered a statement of a service, COMMIT included.
 _ANSWER_WITHIN = 5
-# The one parameter of a URL that stays visible besides user, hosts and database.
+# The parameters of a URL that stay visible, in addition to user, hosts and database.
 _SHOWN_PARAMETERS = ("target_session_attrs",)
 # A statement that runs a third time is prepared.
 _PREPARE_AFTER = 2
@@ -187,8 +187,8 @@ def open_database(
         ``target_session_attrs``, ``sslmode`` (https://www.postgresql.org/docs/current/libpq-connect.html).
     :param busy_timeout: seconds that a statement waits for a lock, that a conflict is retried, and that a call waits
         for a connection of the pool.
-    :param pool_size: how many connections all threads share, each for one call; without it, every thread has a
-        connection of its own until it calls ``close()``.
+    :param pool_size: how many connections all threads share, each for one call; without it, every thread has its
+        own connection until it calls ``close()``.
     :param prepared_statements: False for a pooler that gives every transaction another connection.
     :raises WAIaaSError: ``driver_missing`` or ``invalid_url``.
     """
@@ -300,8 +300,8 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
 
         Under REPEATABLE READ or SERIALIZABLE, waiting for a row that was locked and not changed raises nothing, and
         the later one decides from an old snapshot (https://www.postgresql.org/docs/current/transaction-iso.html). A
-        row that was changed raises a serialization failure there, whatever the new values are. A caller can begin its
-        transaction at any level, so the library's own transactions, which are READ COMMITTED, write the rows, too.
+        row that was changed raises a serialization failure there, even with the same values. A caller can begin its
+        transaction at any level, so the library's own transactions, which are READ COMMITTED, also write the rows.
         """
         key, untouched = LOCKED[table]
         locked = f"SELECT {{}} FROM {table} WHERE {key} = ANY(%s) ORDER BY {key} FOR NO KEY UPDATE"
@@ -347,7 +347,7 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
                 yield
 
     def begin(self, isolation_level: Any = None, *, first: Sequence[str] = ()) -> None:
-        """Begin a transaction: READ COMMITTED unless a level is given, whatever the database's own default is.
+        """Begin a transaction: READ COMMITTED unless a level is given, regardless of the database's default.
 
         :param first: statements that run in the same round trip.
         """
@@ -411,7 +411,7 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
         return bool(super().close())
 
     def close_all(self) -> None:
-        """Close the connections of all threads; a call that runs meanwhile fails with `connection_lost`."""
+        """Close the connections of all threads; calls in progress fail with `connection_lost`."""
         with suppress(OperationalError):
             self.close()
         for connection in list(self._open):
@@ -610,7 +610,7 @@ class _PooledPostgresqlDatabase(PooledDatabase, PostgresqlDatabase):  # type: ig
             raise _PoolExhaustedError(str(error)) from None
 
     def reset_after_fork(self) -> None:
-        """Forget the connections of the parent process, those in the pool too."""
+        """Forget the connections of the parent process, including those in the pool."""
         self._pool_lock = threading.RLock()
         self._pool_available = threading.Condition(self._pool_lock)
         super().reset_after_fork()
@@ -625,7 +625,7 @@ class _PooledPostgresqlDatabase(PooledDatabase, PostgresqlDatabase):  # type: ig
                 self.close()
 
     def _is_closed(self, connection: Any) -> bool:
-        # Without a round trip: a connection that was lost meanwhile is replaced when its first statement fails.
+        # Without a round trip: a lost connection is replaced when its first statement fails.
         return bool(connection.closed)
 
     def _can_reuse(self, connection: Any) -> bool:

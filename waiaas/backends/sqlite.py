@@ -182,7 +182,7 @@ class WaiaasDatabase(SqliteDatabase, Backend):
         return write_transaction(self)
 
     def warn(self, error: WAIaaSError) -> None:
-        """Record an error that happened after a change was committed, in the log too."""
+        """Record and log an error that happened after a change was committed."""
         LOG.warning("%s", error)
         self.warnings.append(error)
 
@@ -299,8 +299,8 @@ class WaiaasDatabase(SqliteDatabase, Backend):
         A connection with an unfinished cursor or an open transaction reads the snapshot of its first read until both
         are over (https://www.sqlite.org/isolation.html). So each thread has a second connection, opened when it is
         first needed, which never has either. While the task's transaction holds the write lock, there is no later
-        commit, and only its own connection sees its changes: then that one is returned, and also for an in-memory
-        database, which has no other. Read the row at once, with `fetchone`.
+        commit, and only its own connection sees its changes: then that one is returned. It is also returned for an
+        in-memory database, which cannot have another. Read the row at once, with `fetchone`.
 
         Raises WAIaaSError `DATABASE_UNAVAILABLE` with the reason `file_replaced` if the path now leads to another
         file: a token that was revoked in that file could still be valid in the old one, which is open here.
@@ -324,7 +324,7 @@ class WaiaasDatabase(SqliteDatabase, Backend):
             self._thread.holds_lock = True
 
     def refuse_replaced(self) -> None:
-        """Refuse if the path leads to no file, or to another one than that of this database's connections.
+        """Refuse if the path leads to no file, or to a file other than that of this database's connections.
 
         Writes to a file that was renamed, deleted or replaced would be lost, and its content is outdated.
         """
@@ -416,7 +416,7 @@ class WaiaasDatabase(SqliteDatabase, Backend):
     def _acquire_writer_lock(self) -> None:
         """Wait for the writer lock.
 
-        SQLite lets a waiting connection sleep and poll, which with many threads may never find the lock free
+        A waiting connection of SQLite sleeps and polls, and with many threads may never find the lock free
         (https://www.sqlite.org/c3ref/busy_timeout.html); a thread that waits here is woken instead. Refuses
         (`inside_transaction`) a thread that began its transaction without Peewee.
         """
@@ -570,7 +570,7 @@ def sync_at_commit(database: Database) -> None:
 
 @contextmanager
 def _synced_commits(database: Database) -> Iterator[None]:
-    """Let SQLite sync each commit of a block to the disk before the commit returns."""
+    """Make SQLite sync each commit of a block to the disk before the commit returns."""
     level = _sync_commits(database)
     try:
         yield
@@ -579,7 +579,7 @@ def _synced_commits(database: Database) -> Iterator[None]:
 
 
 def _sync_commits(database: Database) -> int | None:
-    """Let SQLite sync each commit to the disk, and return the previous level; None if there is no file.
+    """Make SQLite sync each commit to the disk, and return the previous level; None if there is no file.
 
     It also syncs the folder of a new write-ahead log (`UNIXFILE_DIRSYNC` in its os_unix.c).
     """

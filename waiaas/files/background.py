@@ -24,7 +24,7 @@ def submit(
     *arguments: _Arguments.args,
     **more: _Arguments.kwargs,
 ) -> Future[_Result]:
-    """Let a thread run a job, or run it now if this process cannot start a thread."""
+    """Run a job in a thread, or at once if this process cannot start a thread."""
     try:
         return threads.submit(job, *arguments, **more)
     except RuntimeError:  # "can't start new thread": too little memory for its stack, or a limit of the system
@@ -39,9 +39,9 @@ def submit(
 class Background(Generic[_Result]):
     """A job that a thread runs during a change of the database, and that ends before the change is committed.
 
-    With a second processor the change takes a quarter less time than if it came after the job. The progress of the job
-    is reported only while the change waits for it, and by the thread of the change: a callback gets the progress of
-    one thing at a time.
+    With a second processor this takes a quarter less time than to start the change after the job. The progress of the
+    job is reported only while the change waits for it, and by the thread of the change, so that a callback does not
+    get the progress of both at once.
     """
 
     def __init__(self, job: Callable[[ProgressReporter], _Result], reporter: ProgressReporter) -> None:

@@ -59,7 +59,7 @@ class Copy(NamedTuple):
 
 
 def backup_path(path: Path, version: int, to: str | PathLike[str] | Literal[True], now: int) -> Path:
-    """Return the path of a backup: next to the file, in a folder that is named, or as named."""
+    """Return the path of a backup: next to the file, in the given folder, or the given path."""
     moment = datetime.fromtimestamp(now, timezone.utc).strftime("%Y%m%dT%H%M%SZ")
     name = f"{path.name}.v{version}-{moment}.backup"
     if to is True:
@@ -72,8 +72,8 @@ def write_backup(file: DatabaseFile, target: Path, reporter: ProgressReporter) -
     """Write a verified copy of a database file, committed rows of its write-ahead log included.
 
     The copy is made in a folder that only this user can enter, next to `target`, and moved out when it is finished:
-    with the original's permissions and group (see `share_like`), and on the disk when this returns. It never takes the
-    place of another file: if `target` exists, `-2`, `-3`, … is added. If an earlier backup, from an upgrade that was
+    with the original's permissions and group (see `share_like`), and on the disk when this returns. It never
+    replaces another file: if `target` exists, `-2`, `-3`, … is added. If an earlier backup, from an upgrade that was
     killed, has the same content, it is returned and the new copy is removed.
 
     A process that is killed leaves at most its folder, named `.NAME.partial-…`, which the next backup of the file
@@ -93,7 +93,7 @@ def write_backup(file: DatabaseFile, target: Path, reporter: ProgressReporter) -
             os.fsync(folder.descriptor)
             copy = _existing(folder.descriptor, target, original)
             copy = copy or Copy(first_free(target, folder.move_out), is_new=True)
-            # After a power cut there must be no second copy, which nothing would remove.
+            # After a power failure there must be no second copy, because nothing would remove it.
             folder.remove()
             folder.flush_parent()
     except (sqlite3.Error, OSError) as error:
@@ -122,7 +122,7 @@ def copy_refusal(error: Exception, file: DatabaseFile, target: Path) -> WAIaaSEr
 
 
 def remove(copy: Path) -> None:
-    """Remove a backup and what SQLite may have put next to it."""
+    """Remove a backup and the files that SQLite may have created next to it."""
     for suffix in ("", "-journal", "-wal", "-shm"):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{copy}{suffix}")

@@ -54,7 +54,7 @@ def is_url(text: str) -> bool:
 
 
 class DatabaseFile:
-    """A database file: its name as its owner typed it, and the one file that this name meant at first.
+    """A database file: the given name, and the file that it referred to at first.
 
     :ivar name: the given path, for messages.
     :ivar path: the absolute path; backups are written next to it.
@@ -73,7 +73,7 @@ class DatabaseFile:
         """Open the file, in a mode of SQLite's URIs that does not create it (https://www.sqlite.org/uri.html).
 
         :param options: those of `sqlite3.connect`.
-        :raises WAIaaSError: `SCHEMA_INCOMPATIBLE` with what `inspect` refuses.
+        :raises WAIaaSError: as `inspect` does.
         :raises sqlite3.Error: what SQLite reports.
         """
         identity = _identity(self.inspect())
@@ -118,7 +118,7 @@ class DatabaseFile:
                 raise refusal("log_without_database", path=self.name, sidecar=name)
 
     def refuse_replaced(self) -> None:
-        """Refuse if the path leads to no file, or to another one than the one that was opened (`file_replaced`)."""
+        """Refuse if the path leads to no file, or to a file other than the opened one (`file_replaced`)."""
         identity = self._identity
         if identity is None:
             return
@@ -131,7 +131,7 @@ class DatabaseFile:
             raise refusal("file_replaced", path=self.name)
 
     def refuse_other(self, database: os.stat_result) -> None:
-        """Refuse a status of another file than the one that was opened (`file_replaced`)."""
+        """Refuse the status of a file other than the opened one (`file_replaced`)."""
         if self._identity not in (None, _identity(database)):
             raise refusal("file_replaced", path=self.name)
 
@@ -139,7 +139,7 @@ class DatabaseFile:
         """Take the file that the path leads to now as the one that a connection of this process has open.
 
         :raises WAIaaSError: `SCHEMA_INCOMPATIBLE` with the reason `file_replaced` if no descriptor of this process
-            leads to it (known if the system lists descriptors), and with what `inspect` refuses.
+            leads to it (known if the system lists descriptors); and as `inspect` does.
         """
         if not os.path.exists(self.real):
             raise refusal("file_replaced", path=self.name)
@@ -171,7 +171,7 @@ class DatabaseFile:
 def file_of_connection(database: SqliteDatabase, name: str) -> DatabaseFile | None:
     """Return the file that this thread's connection has open, checked; None for an in-memory database.
 
-    `name` is the path as its owner typed it.
+    `name` is the given path, for messages.
 
     SQLite makes a path absolute when it opens the file, so the working folder of that moment counts.
 
@@ -230,7 +230,7 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
 
 
 def _may_write(user: int, database: os.stat_result) -> bool:
-    """Return whether permissions let a user write the database, as when a service and an operator share a group."""
+    """Return whether a user may write the database, for example as a member of the same group."""
     if database.st_mode & stat.S_IWOTH:
         return True
     if not database.st_mode & stat.S_IWGRP:

@@ -36,7 +36,7 @@ _TITLE_OF_PAGES = "*** in database main ***\n"
 
 
 #: The small tables in which a migration finds rows by an index. Their indexes are compared with their rows before a
-#: change is committed: with a corrupt one a session would get another's wallet. Everything else is read from the rows,
+#: change is committed: with a corrupt index a session could get another wallet. Everything else is read from the rows,
 #: and comparing every index (`integrity_check`) takes ten times as long as `quick_check`, longer than the upgrade
 #: itself.
 LOOKED_UP: Final = ("agents", "wallets", "session_wallets", "key_value_store", "schema_version")
@@ -45,7 +45,7 @@ LOOKED_UP: Final = ("agents", "wallets", "session_wallets", "key_value_store", "
 def damage(database: sqlite3.Connection, *, checks: bool, indexes_of: Collection[str] | None = None) -> list[str]:
     """Return what SQLite finds wrong with the pages, rows and indexes of a database, one fact each.
 
-    :param checks: whether values that violate a CHECK count. Without them it takes a third of the time.
+    :param checks: whether to report values that violate a CHECK, which takes three times as long.
     :param indexes_of: the tables whose indexes are compared with their rows; None for all tables.
 
     `PRAGMA quick_check` compares no index with the rows of its table, `PRAGMA integrity_check` does
@@ -63,7 +63,7 @@ def damage(database: sqlite3.Connection, *, checks: bool, indexes_of: Collection
                     raise
         found = _quick_check(database)
         if not checks:
-            # SQLite 3.44 and later also lets virtual tables check their content, which is not corruption of the pages.
+            # Since SQLite 3.44, virtual tables also check their content, which is not corruption of the pages.
             found = [fact for fact in found if not _OF_VIRTUAL_TABLES.match(fact)]
         for table in _names_of_tables(database):
             if indexes_of is None or fold(table) in indexes_of:
@@ -75,24 +75,24 @@ def damage(database: sqlite3.Connection, *, checks: bool, indexes_of: Collection
 
 def _quick_check(database: sqlite3.Connection) -> list[str]:
     """Check the pages and rows, with stubs for functions and collations that only the user's program has."""
-    stand_ins = []
+    stubs = []
     try:
         while True:
             try:
                 found = _found(database, "quick_check")
             except sqlite3.OperationalError as error:
-                if (take_away := stub_missing(database, error)) is not None:
-                    stand_ins.append(take_away)
+                if (remove_stub := stub_missing(database, error)) is not None:
+                    stubs.append(remove_stub)
                     continue
                 if reason_for(error) or not _has_virtual_tables(database):
                     raise
                 found = _each_table(database)
             # Only the keys of a WITHOUT ROWID table are compared, and a stub collation orders them differently.
-            misjudged = ("PRIMARY KEY order",) if stand_ins else ()
+            misjudged = ("PRIMARY KEY order",) if stubs else ()
             return [fact for fact in found if not any(text in fact for text in misjudged)]
     finally:
-        for take_away in stand_ins:
-            take_away()
+        for remove_stub in stubs:
+            remove_stub()
 
 
 def _each_table(database: sqlite3.Connection) -> list[str]:

@@ -1,6 +1,6 @@
 """A folder that only its user can enter, in which a copy of a database is made before it gets its name.
 
-In a folder that several users can write, another user can rename any file and put their own in its place. So the copy
+In a folder that several users can write, another user can replace any file by another one. So the copy
 is made in a folder of mode 0700, and except for SQLite everything accesses the copy through descriptors: that of the
 folder, and that of the copy.
 """
@@ -57,12 +57,12 @@ class PrivateFolder:
         """Raise FileNotFoundError if the path of the file does not lead to the file.
 
         :param connections: how many connections of SQLite have the file open. If the system lists the descriptors of a
-            process, this shows that these lead to the file too.
+            process, this also checks the connections.
         """
         own = os.fstat(self.descriptor)
         count = descriptors_of((own.st_dev, own.st_ino))
         if not os.path.samestat(os.stat(self.copy), own) or (count is not None and count < 1 + connections):
-            raise FileNotFoundError("another file was put in its place")
+            raise FileNotFoundError("it was replaced by another file")
 
     def move_out(self, name: str) -> None:
         """Move the file to a name in the parent folder; FileExistsError if there is such a file."""
@@ -76,7 +76,7 @@ class PrivateFolder:
             self._folder.rename(_COPY, self._parent, name)
 
     def replace(self, name: str) -> None:
-        """Move the file to a name in the parent folder, in place of the file that has it."""
+        """Move the file to a name in the parent folder, replacing the file of that name."""
         assert self._folder is not None
         self._folder.rename(_COPY, self._parent, name)
 

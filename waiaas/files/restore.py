@@ -1,4 +1,4 @@
-"""Puts a backup in the place of a database file: all or nothing, and never into a file that is in use.
+"""Replaces a database file by a backup: all or nothing, and never while the file is in use.
 
 The new file is complete, verified and on the disk before it takes the name, by one rename. Before that the old file is
 made complete in itself: a log or journal next to it would be taken for one of the new file. The old file stays, as a
@@ -27,7 +27,7 @@ from waiaas.files.rights import has_access_list, share_like
 from waiaas.progress import ProgressReporter
 
 _LOG = logging.getLogger("waiaas")
-# What a file cannot be opened for that is damaged, or not a database at all.
+# The reasons why a corrupt file, or one that is not a database, cannot be opened.
 _DAMAGED = ("corrupt", "not_a_database")
 
 
@@ -44,7 +44,7 @@ def restore_file(file: DatabaseFile, backup: DatabaseFile, kept: Path, reporter:
     :param file: the database; its file may be missing, empty or damaged.
     :param kept: the path that the old file gets; if it exists, ``-2``, ``-3``, … is added.
     :raises WAIaaSError: with the file unchanged: ``file_open`` if another program, or this one, has it open;
-        ``database_busy``; ``corrupt`` if the backup is damaged; ``restore_failed`` or what the system reports.
+        ``database_busy``; ``corrupt`` if the backup is damaged; ``restore_failed`` or an error of the system.
     """
     name = os.path.basename(file.real)
     parent, prefix = Path(file.real).parent, f".{file.path.name}.partial-"
@@ -92,7 +92,7 @@ def _failed(file: DatabaseFile, backup: DatabaseFile, cause: str) -> WAIaaSError
 def _renamed(real: str, kept: Path | None, *, with_log: bool) -> Iterator[Path | None]:
     """Give a file a second name that is free, and take the files away that SQLite would read with the first one.
 
-    A log or journal that is part of the file gets the second name, too. All is as before if the block fails.
+    A log or journal that is part of the file is renamed with it. If the block fails, everything is undone.
     """
     target = None if kept is None else _link(real, kept)
     moved: list[tuple[str, str]] = []

@@ -1,8 +1,8 @@
 """The lock of an upgrade: other processes wait until it ends, and not only for the busy timeout.
 
 SQLite's own locks do not show their purpose. So an upgrade holds a second one, by `flock`, on the file
-`.NAME.upgrading` next to the database. The operating system releases it when the process ends, however it ends. The
-file of a killed process has no meaning, and the next upgrade, or the next process that opens the database to work with
+`.NAME.upgrading` next to the database. The operating system releases it when the process ends, even if it is killed.
+The file of a killed process has no effect. The next upgrade, or the next process that opens the database to work with
 it, removes it.
 """
 
@@ -61,7 +61,7 @@ def upgrade_lock(file: DatabaseFile, reporter: ProgressReporter) -> Iterator[Non
     try:
         yield
     finally:
-        if path in _held:  # not in a process that was forked meanwhile
+        if path in _held:  # not in a forked process
             del _held[path]
             with suppress(OSError):
                 os.unlink(path)  # before the lock is released: later it could be the file of another upgrade

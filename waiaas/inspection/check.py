@@ -146,7 +146,7 @@ def _texts(database: SqliteDatabase, tables: Mapping[str, Table]) -> Iterator[Fi
 
 
 def _can_be_read(database: SqliteDatabase, table: str, columns: list[str]) -> bool:
-    """Return whether every text of a table can be read; each row as one text, which takes a third of the time."""
+    """Return whether every text of a table can be read; each row as one text, which is three times as fast."""
     row = " || '|' || ".join(f"ifnull({quote(column)}, '')" for column in columns)
     try:
         deque(database.execute_sql(f"SELECT {row} FROM main.{quote(table)}"), maxlen=0)
@@ -231,9 +231,9 @@ def _drift(database: SqliteDatabase, actual: Mapping[str, Table]) -> Iterator[Fi
 
 
 def _table_of_rights(trigger: StoredObject) -> str | None:
-    """Return the table with rights that a trigger is on, or writes to; None if there is none.
+    """Return the table with rights that a trigger is on, or writes to, if there is one.
 
-    `first` is `or` in UPDATE OR IGNORE and its like (https://www.sqlite.org/lang_conflict.html).
+    `first` is `or` in statements such as UPDATE OR IGNORE (https://www.sqlite.org/lang_conflict.html).
     """
     if fold(trigger.table) in TABLES_OF_RIGHTS:
         return fold(trigger.table)

@@ -28,7 +28,7 @@ from waiaas.settings import Clock, seconds_of
 if TYPE_CHECKING:
     from peewee import Database
 
-# Seconds. A probe that waits longer is taken for a failed one.
+# Seconds. A probe that waits longer counts as failed.
 _LONGEST_WAIT = 1.0
 
 

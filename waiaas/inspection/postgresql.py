@@ -74,7 +74,7 @@ class _Found:
 def check_postgresql(database: Database) -> CheckReport:
     """Check a PostgreSQL database for drift of its schema, broken links and unreadable values; nothing is changed.
 
-    :returns: findings of the kinds that `waiaas.check` has, besides ``sequence_behind``.
+    :returns: findings of the same kinds as for a file, and ``sequence_behind``.
     :raises WAIaaSError: if the database is not one that this library can work with.
     """
     version = read_version(database)

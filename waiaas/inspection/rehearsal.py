@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from waiaas.progress import ProgressCallback
 
-# The migrations' renames: to compare a renamed table or column, its old name must be known too.
+# The renames in migrations: a renamed table or column is compared with that of the old name.
 _RENAMED_TABLES = {"agents": "wallets"}
 _RENAMED_COLUMNS = {"agent_id": "wallet_id"}
 _RENAMED_COLUMNS_OF = {"wallets": {"network": "default_network"}}
@@ -82,7 +82,7 @@ def rehearse(
                 with reporter.during(database.connection()), reporter.during(connection):
                     after = _read_moment(database)
                     rows = list(_compare_rows(connection, before.tables, after.tables, reporter))
-                    reporter(Progress("looking the result over"))
+                    reporter(Progress("checking the result"))
                     checked = check(database)
             reporter(Progress("writing the log back"))
             compared = time.perf_counter()
@@ -157,7 +157,7 @@ def _refuse_without_room(database: DatabaseFile, folder: str) -> None:
 
 @contextmanager
 def _naming_the_original(path: str, copy: Path) -> Iterator[None]:
-    """Let refusals of the copy name the file that it is a copy of."""
+    """Replace the path of the copy by that of the original in refusals."""
     try:
         yield
     except WAIaaSError as error:
@@ -186,7 +186,7 @@ def _copy(file: DatabaseFile, folder: PrivateFolder, reporter: ProgressReporter)
 
 
 def _copy_with_log(file: DatabaseFile, copy: Path, reporter: ProgressReporter) -> list[str]:
-    """Copy a file and its log byte for byte, and return what is wrong with both together."""
+    """Copy a file and its log byte for byte, and return the corruption found in both together."""
     shutil.copyfile(file.real, copy)
     shutil.copyfile(f"{file.real}-wal", f"{copy}-wal")
     os.chmod(f"{copy}-wal", 0o600)
@@ -367,7 +367,7 @@ class _Comparison:
     def _same(self) -> str:
         """Return a condition that is true if all values are the same, as row values: SQLite limits nested ANDs.
 
-        CASE keeps SQLite from looking rows up by an index on one of the columns instead of the rowid.
+        CASE prevents SQLite from using an index on one of the columns instead of the rowid.
         """
         if not self._columns:
             return "1"

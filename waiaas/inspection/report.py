@@ -1,4 +1,4 @@
-"""The results of a check, a rehearsal, a restore and a look at the health of a database."""
+"""The reports of a check, a rehearsal, a restore and a health check."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ class Finding(Report):
 
     @property
     def message(self) -> str:
-        """What was found, in English."""
+        """The message in English."""
         return self._texts("en")[0]
 
     @property
     def hint(self) -> str:
-        """What to do next, in English; findings of one kind have one hint."""
+        """The next step, in English; findings of one kind have the same hint."""
         return self._texts("en")[1]
 
     def to_dict(self, lang: str = "en") -> dict[str, Any]:
@@ -139,7 +139,7 @@ class TableRows:
 
 @dataclass(frozen=True)
 class Rehearsal(Report):
-    """What an upgrade would do to a file.
+    """The effects of an upgrade on a file, without changing it.
 
     `report` is what `upgrade` would return, including sessions that would be left without a wallet; its `backup` is
     None. `schema` contains the differences of the schema, `rows` each table with its rows, except SQLite's own tables.
@@ -190,11 +190,11 @@ class Rehearsal(Report):
 
 @dataclass(frozen=True)
 class RestoreReport(Report):
-    """What `restore` did.
+    """The report of `restore`.
 
     :ivar version: the schema version of the file now.
-    :ivar version_before: that of the file before; None if it was missing, empty or damaged.
-    :ivar kept: where the file before is now; None if there was none.
+    :ivar version_before: the schema version of the replaced file; None if it was missing, empty or damaged.
+    :ivar kept: the path of the replaced file; None if there was no file.
     :ivar warnings: errors that did not prevent the restore, and the rights that came back with the backup.
     """
 
@@ -209,7 +209,7 @@ class RestoreReport(Report):
 
 @dataclass(frozen=True)
 class Health(Report):
-    """What a monitor wants to know about a database; None for what cannot be known.
+    """The health of a database; an unknown value is None.
 
     :ivar version: the schema version.
     :ivar writable: whether the database can be written.

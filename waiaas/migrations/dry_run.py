@@ -1,7 +1,7 @@
-"""What would stop the steps of an upgrade, found by running them on a copy of the schema without rows.
+"""Finds the obstacles to an upgrade by running its steps on a copy of the schema without rows.
 
-The file is only read: to run the steps in it and roll them back would write to its log or its pages. If an object of
-the user's stops a step, it is dropped in the copy and the step is tried again, so that all of them are found.
+The file is only read: running the steps in it and rolling them back would write to its log or its pages. If an object
+of the user stops a step, it is dropped in the copy and the step is repeated, so that all such objects are found.
 """
 
 from __future__ import annotations
@@ -62,13 +62,13 @@ def _obstacle(migrator: VersionMigrator, migration: Migration) -> WAIaaSError | 
 
 
 def _leftovers(database: SqliteDatabase, used: Sequence[str]) -> list[WAIaaSError]:
-    """Refuse tables that have rows and that the steps would use or remove, as they do in the copy without rows."""
+    """Refuse tables with rows which the steps, in the copy without rows, have used or removed as empty leftovers."""
     rows = {table: VersionMigrator(database).count(table) for table in used}
     return [refusal("leftover_table", table=table, rows=count) for table, count in rows.items() if count]
 
 
 def _drop(copy: SqliteDatabase, obstacle: WAIaaSError) -> bool:
-    """Drop what an obstacle names from the copy; return False if it cannot be dropped by itself."""
+    """Drop the object of an obstacle from the copy; return False if it cannot be dropped."""
     details = obstacle.details or {}
     kind = _DROPPED_AS.get(str(details.get("kind")))
     if kind is None:
@@ -83,12 +83,12 @@ def _drop(copy: SqliteDatabase, obstacle: WAIaaSError) -> bool:
 
 @contextmanager
 def copy_without_rows(database: SqliteDatabase) -> Iterator[SqliteDatabase]:
-    """Yield a database in memory with the objects of a file that an upgrade can concern, and without rows."""
+    """Yield an in-memory database without rows, with the objects of a file that may affect an upgrade."""
     stored = _needed(stored_objects(database, "table", "index", "view", "trigger"))
     try:
         copy = _filled(database, stored, _create_together)
     except sqlite3.DatabaseError:
-        # One definition that SQLite does not take, such as one that was edited, makes it refuse them all.
+        # A single invalid definition, such as one that was edited, makes SQLite refuse all of them.
         copy = _filled(database, stored, _create_each)
     try:
         yield copy
@@ -123,9 +123,9 @@ def _create_each(database: SqliteDatabase, copy: sqlite3.Connection, stored: Seq
 def _create_together(database: SqliteDatabase, copy: sqlite3.Connection, stored: Sequence[StoredObject]) -> None:
     """Create all objects in a time that grows linearly with their number.
 
-    SQLite reads all of sqlite_master after each CREATE statement. So the rows of tables and indexes are taken out of
-    it meanwhile; views and triggers have no pages, and their rows can be written as they are. Virtual tables come
-    last: they create their own tables.
+    SQLite reads all of sqlite_master after each CREATE statement. So the rows of tables and indexes are removed from
+    it and restored at the end. Views and triggers have no pages, so their rows can be inserted directly. Virtual
+    tables come last: they create their own tables.
     """
     virtual = {fold(each.name) for each in stored if _is_virtual(each)}
     their_own = tuple(f"{name}_" for name in virtual)
@@ -148,9 +148,9 @@ def _create_together(database: SqliteDatabase, copy: sqlite3.Connection, stored:
 
 
 def _needed(stored: Sequence[StoredObject]) -> list[StoredObject]:
-    """Leave out the tables without foreign keys that no view, trigger or virtual table names, with their indexes.
+    """Leave out tables without foreign keys that no view, trigger or virtual table names, with their indexes.
 
-    A file may have thousands of them, and no step concerns one.
+    A file may have thousands of such tables, and they do not affect any step.
     """
     ours = {*tables_of(MIN_COMPATIBLE_SCHEMA_VERSION), *tables_of(LATEST_SCHEMA_VERSION)}
     users = [each for each in stored if each.kind in ("view", "trigger") or _is_virtual(each)]
@@ -170,14 +170,14 @@ def _is_virtual(stored: StoredObject) -> bool:
 
 
 def _create(database: SqliteDatabase, copy: sqlite3.Connection, stored: StoredObject) -> None:
-    """Create an object in the copy; what cannot be created here is only entered in the schema."""
+    """Create an object in the copy; a virtual table that cannot be created is only added to the schema."""
     try:
         with_stubs(copy, lambda: copy.execute(stored.sql))
     except sqlite3.Error as error:
         if "already exists" in str(error) or not _is_virtual(stored):
             return
         if _can_be_read(database, stored.name):
-            # The connection has its tokenizer, and a copy without it serves as well.
+            # The connection has its tokenizer; the copy works without it.
             works(copy, without_argument(stored.sql, "tokenize"))
         else:
             copy.execute("PRAGMA writable_schema = ON")

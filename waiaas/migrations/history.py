@@ -24,7 +24,7 @@ class Migration(Protocol):
 
     - `obstacles` yields what would make `up` refuse the database of the version before, and changes nothing;
     - `forecast` returns a `Forecast` for a database of any older version;
-    - `down` undoes `up`, and returns what it did.
+    - `down` undoes `up`, and returns its facts for the report.
     """
 
     VERSION: int
@@ -44,7 +44,7 @@ FIRST_SCHEMA: tuple[str, ...] = _load(1).FIRST_SCHEMA
 #: The migrations, oldest first: the modules of `versions`.
 MIGRATIONS: tuple[Migration, ...] = tuple(_load(version) for version in VERSION_MODULES if version > 1)
 
-#: What each schema version brought, as `schema_version` records it.
+#: The description of each schema version, as `schema_version` records it.
 DESCRIPTIONS: dict[int, str] = {1: "First schema"} | {
     migration.VERSION: migration.DESCRIPTION for migration in MIGRATIONS
 }
@@ -61,7 +61,7 @@ def pending(version: int) -> list[Migration]:
 
 
 def obstacles(migration: Migration, migrator: VersionMigrator) -> Iterable[WAIaaSError]:
-    """Return what would make a version's `up` refuse the database, the most fundamental first."""
+    """Return the refusals of a version's `up`, the most fundamental first."""
     found: Callable[[VersionMigrator], Iterable[WAIaaSError]] | None = getattr(migration, "obstacles", None)
     return found(migrator) if found else ()
 

@@ -52,7 +52,7 @@ _PRAGMAS: dict[str, str | int] = {
     # Not a setting of the daemon, which leaves a log as large as its largest transaction (64 MiB, in bytes).
     "journal_size_limit": 67108864,
 }
-# `synchronous=NORMAL` is for a write-ahead log. In rollback-journal mode a power cut could then leave a journal with a
+# `synchronous=NORMAL` is for a write-ahead log. In rollback-journal mode a power failure could leave a journal with a
 # missing sector that its checksum, a sum of every 200th byte, does not show (pager_cksum in SQLite's pager.c), and
 # rolling it back would destroy the file. EXTRA (3) also syncs the folder once the journal is gone, before COMMIT ends.
 _SAFE_WITH_A_JOURNAL = {"synchronous": 3}
@@ -123,8 +123,8 @@ def create(path: str | bytes | PathLike[str]) -> list[WAIaaSError]:
 def refuse_existing(path: str | PathLike[str]) -> None:
     """Refuse a path at which there is a file that is not empty.
 
-    A database without tables counts as empty: a power cut during `init` can leave one, and the next `init` fills it.
-    Raises WAIaaSError with the reason `file_exists`.
+    A database without tables counts as empty: a power failure during `init` can leave one, which the next `init`
+    fills. Raises WAIaaSError with the reason `file_exists`.
     """
     if os.path.isfile(path) and os.path.getsize(path) and not _has_no_tables(path):
         raise refusal("file_exists", path=os.fspath(path))
@@ -133,7 +133,7 @@ def refuse_existing(path: str | PathLike[str]) -> None:
 def is_new(path: str | PathLike[str]) -> bool:
     """Return whether a file is exactly what `create` makes: accessible only by its owner, latest version, no rows.
 
-    A power cut can leave such a file before `init` has reported it as created.
+    A power failure can leave such a file before `init` has reported it as created.
     """
     try:
         with open_read_only(path) as database, translate_errors(database):
@@ -166,7 +166,7 @@ def _has_no_tables(path: str | PathLike[str]) -> bool:
 def open_read_only(
     path: str | bytes | PathLike[str], busy_timeout: float = BUSY_TIMEOUT, progress: ProgressCallback | None = None
 ) -> Iterator[SqliteDatabase]:
-    """Open a file to inspect it: nothing is created or changed, whatever the file is.
+    """Open any file to inspect it: nothing is created or changed.
 
     Waits, calling `progress`, while an upgrade by another process blocks readers. For a write-ahead log of a killed
     daemon, SQLite recreates the log's index (`-shm`). Raises WAIaaSError with the reason `file_not_found` if there is
@@ -316,7 +316,7 @@ def _opened(file: DatabaseFile, mode: str, busy_timeout: float) -> SqliteDatabas
 
 
 def _read_schema(database: SqliteDatabase) -> None:
-    """Let SQLite read the schema: as trusted if a user's index needs it, which is safe on this connection."""
+    """Make SQLite read the schema, as trusted if a user's index needs it, which is safe on this connection."""
     read = "SELECT count(*) FROM sqlite_master"
     try:
         database.execute_sql(read)
@@ -349,7 +349,7 @@ def _inspect(file: DatabaseFile, busy_timeout: float, reporter: ProgressReporter
 
     Nothing ties a write-ahead log to its file: one of a killed daemon, or one that was next to another file of this
     name, is checkpointed into the file by the last connection to close. So before an old file with a log is opened to
-    be changed, the pages of both together are checked.
+    be changed, its pages are checked together with the log.
     """
     with closing(_open_to_read(file, busy_timeout, reporter)) as database:
         version = schema_version(database)
@@ -430,7 +430,7 @@ def _warning(reason: str, path: str, error: WAIaaSError) -> WAIaaSError:
 
 
 def _create(database: WaiaasDatabase, clock: Callable[[], float]) -> None:
-    """Create every table and index of the latest version, unless another process did so meanwhile."""
+    """Create every table and index of the latest version, unless another process has just done so."""
     from waiaas.migrations.history import version_rows
 
     with immediate_transaction(database, database.warn):

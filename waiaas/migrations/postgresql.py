@@ -1,7 +1,7 @@
 """The schema of a PostgreSQL database: which version it has, its creation, and its upgrades.
 
-PostgreSQL begins at version 19. A later version module has, besides what it does to a SQLite file, a tuple
-``POSTGRESQL`` of statements. Creation or upgrade is one transaction, and one at a time: the others wait.
+PostgreSQL begins at version 19. A later version module also has a tuple ``POSTGRESQL`` of statements. Creation or
+upgrade is one transaction, and one at a time: the others wait.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ def postgresql_migrations() -> tuple[PostgresqlMigration, ...]:
 
 
 def read_version(database: Database, latest: int = LATEST_SCHEMA_VERSION) -> int:
-    """Return the schema version of a database, 0 if it has none of the tables.
+    """Return the schema version of a database; 0 if it has no table of the library.
 
     :raises WAIaaSError: ``not_sqlite`` for a database of another class of Peewee; ``other_program``,
-        ``schema_version_missing``, ``schema_version_empty`` or ``code_too_old``; or what keeps it from being read.
+        ``schema_version_missing``, ``schema_version_empty`` or ``code_too_old``; or why it cannot be read.
     """
     if not isinstance(database, PostgresqlDatabase):
         raise refusal("not_sqlite", backend=type(database).__name__)
@@ -72,11 +72,11 @@ def create_or_upgrade(
 
     While another process does so, this one waits and calls ``progress``.
 
-    :param create: whether to create the tables if there are none; else that is refused.
-    :param upgrade: whether to upgrade an older database; else it is refused.
+    :param create: whether to create the tables in an empty database; otherwise it is refused.
+    :param upgrade: whether to upgrade an older database; otherwise it is refused.
     :returns: the report of the upgrade; its ``applied`` is empty if there was nothing to do.
-    :raises WAIaaSError: ``empty_database``, ``upgrade_pending``, ``unsuitable_database``, what `read_version` refuses,
-        or what the server refuses, such as ``insufficient_privilege``. Nothing was changed then.
+    :raises WAIaaSError: ``empty_database``, ``upgrade_pending``, ``unsuitable_database``, the refusals of
+        `read_version`, or those of the server, such as ``insufficient_privilege``. Nothing was changed then.
     """
     pending = postgresql_migrations() if migrations is None else migrations
     latest = pending[-1].VERSION if pending else FIRST_VERSION
@@ -89,7 +89,7 @@ def create_or_upgrade(
     if version == latest:
         return _report(version, version, [], started)
     with translate_errors(database), upgrade_alone(database, ProgressReporter(progress)):
-        # Another process may have done it meanwhile.
+        # Another process may have just done it.
         before = _version(database, latest)
         if before == 0:
             refuse_unsuitable(database)

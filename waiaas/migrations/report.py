@@ -1,4 +1,4 @@
-"""Reports of what was done, plans of what would be done, and what version modules add to them."""
+"""Reports and plans of upgrades and downgrades, and the facts that version modules add to them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from waiaas.report import Report
 
 #: Whether an upgrade writes a backup, or the path of the backup, or of the folder for it.
 Backup = bool | str | PathLike[str]
-#: What a version did or would do, by name; JSON values. A name that the report or plan has no field for goes into its
+#: What a version did or would do, as JSON values by name. Names without a field in the report or plan are added to its
 #: `details`.
 Facts = Mapping[str, Any]
 
@@ -20,7 +20,7 @@ _Kind = TypeVar("_Kind", "UpgradeReport", "DowngradeReport", "Plan")
 
 
 class Forecast(NamedTuple):
-    """What a version would do to a database that is at any older version now.
+    """The effects of a version on a database of any older version.
 
     `obstacles` are caused by rows that are there now. `dropped_columns` are columns, each as table and column in lower
     case, that the version drops: it does not matter if foreign keys of theirs are violated.
@@ -33,7 +33,7 @@ class Forecast(NamedTuple):
 
 @dataclass(frozen=True)
 class Options:
-    """What the caller allows a version to leave out: orphan sessions, or the links that version 18 cannot hold."""
+    """What the caller allows a version to skip: orphan sessions, or the links that version 18 cannot hold."""
 
     skip_orphans: bool = False
     drop_links: bool = False
@@ -51,7 +51,7 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class UpgradeReport(Report):
-    """What `upgrade` did.
+    """The report of `upgrade`.
 
     `applied` holds the versions that were added, oldest first, and is empty if there was nothing to do.
     `sessions_without_wallet` holds the ids of all sessions that got no link, because their wallet was NULL or (these
@@ -80,7 +80,7 @@ class UpgradeReport(Report):
 
 @dataclass(frozen=True, kw_only=True)
 class DowngradeReport(Report):
-    """What `downgrade` did.
+    """The report of `downgrade`.
 
     `undone` holds the versions that were taken back, newest first. `links_dropped` holds the links (session and wallet
     id) that version 18 cannot hold and that the caller allowed to drop; `sessions_without_wallet` the ids of the
@@ -110,12 +110,11 @@ class PlannedStep:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan(Report):
-    """What `upgrade` would do to a database now.
+    """The plan of an upgrade.
 
-    `obstacles` are the errors with which `upgrade` would refuse; it is empty if nothing blocks it.
-    `foreign_key_violations` counts, by table, what `PRAGMA foreign_key_check` finds in the file already: these rows
-    are no obstacle and stay unchanged. Those of `orphan_sessions` do not stay, and are not among them. `details` holds
-    what a version reports beyond these fields.
+    `obstacles` are the errors that would stop `upgrade`, if any. `foreign_key_violations` counts, by table, the
+    existing violations that `PRAGMA foreign_key_check` finds, except those of `orphan_sessions`: they do not stop the
+    upgrade, and these rows stay unchanged. `details` contains further facts of the versions.
     """
 
     from_version: int
@@ -132,7 +131,7 @@ class Plan(Report):
 
 
 def report_of(kind: type[_Kind], facts: Iterable[Facts], **known: Any) -> _Kind:
-    """Make a report of what is known and of what versions report, whose names are fields or else `details`."""
+    """Make a report from known fields and the facts of versions; facts without a field go into `details`."""
     names = {each.name for each in fields(kind)}
     reported = {name: value for each in facts for name, value in each.items()}
     details = {name: value for name, value in reported.items() if name not in names}

@@ -32,7 +32,7 @@ _KEEP_BACKUP_AFTER = frozenset({"io_error", "corrupt"})
 
 
 class MigrationRun:
-    """The version that a run found under its lock, and its backup, which a thread may write meanwhile."""
+    """The version that a run found under its lock, and its backup, which a thread may write during the change."""
 
     def __init__(self, migrator: VersionMigrator, file: DatabaseFile | None, reporter: ProgressReporter) -> None:
         """Read the version under the lock: another process may just have upgraded the file."""

@@ -1,8 +1,8 @@
 """The runner: `upgrade`, `downgrade` and `plan`.
 
-The whole of an upgrade, its checks and its `schema_version` rows included, is one transaction, so that at any moment
-the file is completely at the version that it had or completely at the newest. What a version does is its module's; the
-runner knows none of them by name.
+The whole upgrade, including its checks and its `schema_version` rows, is one transaction, so that the file is always
+completely at the old version or completely at the newest. Each version module defines its own change; the runner does
+not know any of them by name.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ def plan(database: Database, *, skip_orphans: bool = False) -> Plan:
 def _all_obstacles(
     migrator: VersionMigrator, pending: Sequence[Migration], forecasts: Sequence[Forecast]
 ) -> list[WAIaaSError]:
-    """Yield what blocks the first step, what existing rows block, and what the schema blocks in any step."""
+    """Return the obstacles to the first step, those of existing rows, and those of the schema in any step."""
     found = [obstacle for migration in pending[:1] for obstacle in history.obstacles(migration, migrator)]
     foreseen = [obstacle for forecast in forecasts for obstacle in forecast.obstacles]
     ahead = obstacles_ahead(migrator.database, pending, migrator.options) if pending else []

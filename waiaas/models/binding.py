@@ -1,7 +1,7 @@
 """Which database the models use: one binding per task, in a `ContextVar`.
 
 Peewee keeps the database of a model in the model, for the whole process. A program with one database per owner needs
-more: overlapping asyncio tasks, and threads, must each see the database of their own owner. A context variable
+more: overlapping asyncio tasks, and threads, must each see the database of their owner. A context variable
 (https://peps.python.org/pep-0567/) has a value per task and per thread; `asyncio.to_thread` and `asyncio.create_task`
 copy the values of the task that calls them.
 """
@@ -114,7 +114,7 @@ def bind_block(
     afterwards.
 
     :raises RuntimeError: at the end of a block in which another block has begun and not ended. A generator that is
-        suspended inside a block binds the models of its caller: one of both has used the other's database.
+        suspended inside a block binds the models of its caller, and one of the two uses the other's database.
     """
     block = _Block()
     reached = _with_related(models, bind_refs, bind_backrefs)
@@ -148,5 +148,5 @@ def _refuse_overlap(block: _Block, models: Iterable[type[Model]]) -> None:
     if any(isinstance(model._meta, TaskMetadata) and model._meta.is_covered(block) for model in models):
         raise RuntimeError(
             "A bind_ctx block ended before one that began inside it, in a generator that was suspended there: "
-            "one of both has used the other's database. Do not yield inside a bind_ctx block."
+            "one of the two used the other's database. Do not yield inside a bind_ctx block."
         )

@@ -59,7 +59,7 @@ def _key(**options: Any) -> Text:
 
 
 def _reference(model: Any, column: str, on_delete: str, **options: Any) -> ForeignKeyField:
-    """A foreign key without an index of its own: the file's indexes are defined by name."""
+    """Return a foreign key without an index, because the file's indexes are defined by name."""
     return ForeignKeyField(model, column_name=column, on_delete=on_delete, index=False, **options)
 
 

@@ -1,7 +1,7 @@
 """The move of a database from one engine to the other.
 
-One snapshot of the source is read. The target is filled in one transaction, which is committed only when every row
-that it has was read back and is the row of the source.
+One snapshot of the source is read. The target is filled in one transaction, which is committed only if every row
+that is read back from it equals that of the source.
 """
 
 from __future__ import annotations
@@ -64,12 +64,12 @@ class MovedTable:
 
 @dataclass(frozen=True)
 class MoveReport(Report):
-    """What `move` did.
+    """The report of `move`.
 
     `source` and `target` are a path and a URL without its password. `from_version` is the schema version of the
     source, `tables` has every table with its rows and checksum. `left_behind` names the tables, columns, views and
-    triggers of a file that are not the library's; they stay in the file. `is_rehearsal` says that the target was
-    filled and emptied again.
+    triggers of a file that are not the library's; they stay in the file. `is_rehearsal` is True if nothing
+    was committed.
     """
 
     COMPUTED = ("rows",)
@@ -137,7 +137,7 @@ def _move_to_server(
 
 
 def _obstacles(database: SqliteDatabase, connection: sqlite3.Connection, reporter: ProgressReporter) -> list[Obstacle]:
-    """Return what the server could not store; a second processor looks for broken references meanwhile."""
+    """Return the values that the server cannot store; a thread looks for broken references at the same time."""
     links = Background(lambda own_reporter: _wrong_links(database, own_reporter), reporter)
     is_done = False
     try:
@@ -201,7 +201,7 @@ def _fill_server(
     with _server_errors(server):
         try:
             with upgrade_alone(server, reporter):
-                # Another process may have created them meanwhile.
+                # Another process may have just created them.
                 _refuse_filled(server)
                 refuse_unsuitable(server)
                 moved += _fill(server, connection, reporter)
@@ -210,7 +210,7 @@ def _fill_server(
                     raise _RehearsalEnd(moved)
                 reporter(Progress("committing"))
         except CommitUnknownError:
-            # All of it is there, or nothing.
+            # Everything was committed, or nothing.
             if read_version(server) != LATEST_SCHEMA_VERSION:
                 raise
     return moved
@@ -235,7 +235,7 @@ def _fill(server: PostgresqlDatabase, connection: sqlite3.Connection, reporter: 
 
 @contextmanager
 def _server_errors(server: PostgresqlDatabase) -> Iterator[None]:
-    """Turn errors of the server and its driver into refusals; those of the file pass."""
+    """Raise errors of the server and its driver as refusals; errors of the file pass."""
     try:
         yield
     except WAIaaSError:
@@ -261,7 +261,7 @@ def _copy_to_server(
 
 
 def _set_next_number(server: PostgresqlDatabase, connection: sqlite3.Connection) -> None:
-    """Let the numbers of the audit log continue where the file's end, so that none is reused."""
+    """Continue the numbers of the audit log after those of the file, so that no number is reused."""
     row = connection.execute("SELECT seq FROM main.sqlite_sequence WHERE name = 'audit_log'").fetchone()
     if row is not None and int(row[0]) > 0:
         sequence = "pg_get_serial_sequence('audit_log', 'id')"
@@ -278,7 +278,7 @@ def _digest_of_server(server: PostgresqlDatabase, table: Table, order: str | Non
 def _compare(
     expected: dict[str, Digest], read_back: Callable[[Table], Digest], target: str, reporter: ProgressReporter
 ) -> Iterator[MovedTable]:
-    """Read every table of the target and compare it with what the source has."""
+    """Read every table of the target and compare it with the source."""
     for table in tables():
         reporter(Progress(f"comparing {table.name}"))
         wanted, found = expected[table.name], read_back(table)
@@ -366,7 +366,7 @@ def _copy_to_file(
 
 
 def _keep_next_number(server: PostgresqlDatabase, connection: sqlite3.Connection) -> None:
-    """Let the numbers of the audit log continue where the server's end."""
+    """Continue the numbers of the audit log after those of the server."""
     (sequence,) = server.execute_sql("SELECT pg_get_serial_sequence('audit_log', 'id')").fetchone()
     last, is_used = server.execute_sql(f"SELECT last_value, is_called FROM {sequence}").fetchone()
     if is_used:

@@ -17,12 +17,12 @@ from waiaas.errors.driver import sqlite3
 from waiaas.inspection.check import is_utf_8
 from waiaas.models.postgresql import Column, Table, tables
 
-# An index of PostgreSQL takes a third of a page (https://www.postgresql.org/docs/current/btree.html); a key of two
-# columns shares it.
+# A PostgreSQL index entry is limited to a third of a page (https://www.postgresql.org/docs/current/btree.html), which
+# two columns of a key share.
 _LONGEST_KEY: Final = 1300
 _BYTES_OF_CHARACTER: Final = 4
 _ROWS_IN_BLOCK: Final = 500
-# So that the bytes of two texts never form one character.
+# Prevents the bytes of two texts from forming one character.
 _BETWEEN_TEXTS: Final = "|"
 _LAST_ROWID: Final = 2**63 - 1
 _SHOWN_ROWS: Final = 20
@@ -113,7 +113,7 @@ def left_behind(connection: Any) -> list[str]:
 def _is_clean(connection: sqlite3.Connection, table: Table) -> bool:
     """Read every value of a table once, each column of a block as one text, which is several times faster.
 
-    One that may be wrong is looked for anew, with its row.
+    If a value may be wrong, each is then checked with its row.
     """
     texts = [
         f"group_concat({quote(column.name)}, '{_BETWEEN_TEXTS}')" for column in table.columns if column.type == "text"
