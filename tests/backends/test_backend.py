@@ -56,7 +56,7 @@ def test_a_change_is_committed_and_its_result_returned(store: Store) -> None:
 
 @pytest.mark.parametrize("durable", [False, True])
 def test_a_failed_change_is_rolled_back(store: Store, durable: bool) -> None:
-    """An exception of the function is raised unchanged, and none of its changes is kept."""
+    """An exception of the function is raised unchanged, and its changes are rolled back."""
 
     def change() -> None:
         store.insert("a", "1")

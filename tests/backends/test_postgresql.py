@@ -346,7 +346,7 @@ class TestTransactions:
                 assert reason_of(lambda: mine.write(lambda: decide(mine))) == "transaction_conflict"
 
     def test_services_wait_for_an_exclusive_transaction(self, postgresql_url: str, open_url: Opener) -> None:
-        """What an exclusive transaction has read remains true until it commits."""
+        """Nothing that an exclusive transaction has read changes until it commits."""
         mine, other = open_url(postgresql_url), open_url(postgresql_url, busy_timeout=0.05)
         with mine.exclusive_transaction():
             assert reason_of(lambda: other.write(lambda: insert(other, "a"))) == "database_busy"

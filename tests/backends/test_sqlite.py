@@ -380,7 +380,7 @@ file = DatabaseFile(sys.argv[1])
 main, database = threading.get_ident(), WaiaasDatabase(file.name, file=file, timeout=60)
 
 def interrupted():
-    # A signal that comes before the wait has begun interrupts all the same: the block is never reached.
+    # A signal before the start of the wait also interrupts: the block is never reached.
     try:
         threading.Timer(0.2, signal.pthread_kill, (main, signal.SIGINT)).start()
         with write_transaction(database):

@@ -327,7 +327,7 @@ class TestSignals:
             (["rehearse"], "filling session_wallets", "SIGTERM", 143),
             (["rehearse"], "committing", "SIGINT", 130),
             (["rehearse"], "comparing sessions", "SIGHUP", 129),
-            (["rehearse"], "looking the result over", "SIGINT", 130),
+            (["rehearse"], "checking the result", "SIGINT", 130),
             (["plan"], "planning", "SIGINT", 130),
             (["check"], "checking the file", "SIGINT", 130),
         ],

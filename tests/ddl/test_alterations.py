@@ -92,7 +92,7 @@ CHANGES: dict[str, tuple[Change, str, str]] = {
         " CONSTRAINT named NOT NULL",
         "",
     ),
-    "add_column_default in place of one": (
+    "add_column_default replaces one": (
         lambda m: m.add_column_default("pet", "name", "it's"),
         "DEFAULT 'x' CHECK (name <> 'NOT NULL')",
         "CHECK (name <> 'NOT NULL') DEFAULT 'it''s'",
@@ -342,7 +342,7 @@ REFUSED: dict[str, tuple[Change, str, type[Exception], str]] = {
         OperationalError,
         "",
     ),
-    "a name that SQLite keeps for itself": (
+    "a name that is reserved for SQLite": (
         lambda m: m.rename_table("pet", "sqlite_pet"),
         "alter_refused",
         OperationalError,
@@ -441,7 +441,7 @@ def test_an_index_on_only_the_column_is_dropped_with_it() -> None:
 
 @pytest.mark.parametrize("change", ["table", "column"])
 def test_a_rename_can_change_only_the_case(change: str) -> None:
-    """A rename that only changes the case, which SQLite does not have, changes every reference too."""
+    """A rename that only changes the case, which SQLite does not support, also changes every reference."""
     database = made(*PETS)
     before = rows(database, "SELECT id, owner_id, name, age FROM pet")
     migrator = LosslessMigrator(database)
@@ -473,7 +473,7 @@ def test_types_of_strict_tables_are_checked() -> None:
 
 
 def test_rows_that_violate_a_new_primary_key_are_named() -> None:
-    """An INTEGER PRIMARY KEY, which has no index, names duplicate values and values that are not whole numbers."""
+    """Duplicate values and non-integers in an INTEGER PRIMARY KEY, which has no index, are listed."""
     database = made("CREATE TABLE t (a INT, b TEXT)", "INSERT INTO t VALUES (1, 'x'), (1, 'y')")
     definition = "CREATE TABLE t (a INTEGER PRIMARY KEY, b TEXT)"
     error = refused(database, lambda m: m.rebuild_table("t", definition, change=["a"]), IntegrityError)

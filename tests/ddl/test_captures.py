@@ -281,7 +281,7 @@ def test_references_by_name_allow_another_order() -> None:
     "change", [ADDING["append_column"], ADDING["add_column"]], ids=["append_column", "add_column"]
 )
 def test_an_added_column_breaks_no_trigger(change: Change) -> None:
-    """A trigger that inserts without a column list is refused by name, in playhouse's operation too."""
+    """A trigger that inserts without a column list is refused by name, even in playhouse's operation."""
     database = made(*T, "CREATE TRIGGER mine AFTER INSERT ON u BEGIN INSERT INTO t VALUES (NULL, 'x'); END")
     error = refused(database, change)
     assert (error.reason, (error.details or {})["name"]) == ("dependent_object", "mine")

@@ -103,7 +103,7 @@ def test_anything_else_is_a_table_rebuild(database: SqliteDatabase, other: str) 
 
 @pytest.mark.parametrize("check", ["own(kind) > 0", "kind IS NOT own(kind)"])
 def test_a_check_with_a_function_of_the_program(database: SqliteDatabase, check: str) -> None:
-    """A CHECK that uses a function of the program works too."""
+    """A CHECK can use a function of the program."""
     database.connection().create_function("own", 1, len, deterministic=True)
     run(database, "change_columns", table="pet", definitions={"kind": f"kind TEXT NOT NULL CHECK ({check})"})
     assert check in definition(database, "pet")
@@ -173,7 +173,7 @@ def test_a_different_index_is_not_renamed(database: SqliteDatabase, name: str) -
 
 
 def test_a_failed_migration_rolls_the_definition_back(database: SqliteDatabase) -> None:
-    """A definition changed in place is rolled back with the transaction, for this connection too."""
+    """A definition changed in place is rolled back with the transaction, even for this connection."""
     migrator = LosslessMigrator(database)
     change, failure = migrator.change_columns("pet", {"kind": WIDER}), migrator.drop_column("pet", "nothing")
     with pytest.raises(WAIaaSError), migrator.migration_context():

@@ -334,7 +334,7 @@ def test_a_dangling_key_of_any_name_is_reconnected_by_its_rows(owners: str, is_r
 
 
 def test_an_unrelated_dangling_key_is_kept() -> None:
-    """A dangling key to a column that is not a key of the table is kept, whatever its name."""
+    """A dangling key to a column that is not a key of the table is kept, regardless of its name."""
     database = made(OWNERS[0], "CREATE TABLE pet (name TEXT REFERENCES owner_old (name))")
     run(database, lambda migrator: migrator.reconnect_foreign_keys("owner"))
     assert rows(database, "PRAGMA foreign_key_list(pet)")[0][2] == "owner_old"

@@ -523,7 +523,7 @@ def test_a_constraint_is_dropped_with_its_column() -> None:
 
 
 def test_a_comment_is_dropped_with_its_column() -> None:
-    """A comment inside the definition of a dropped column is dropped too; one before the next column is kept."""
+    """A comment inside the definition of a dropped column is dropped with it; one before the next column is kept."""
     database = made("CREATE TABLE t (a, gone /* going */ TEXT, /* staying */ b)", "INSERT INTO t VALUES (1, 2, 3)")
     drop_gone(database, "t")
     ((sql,),) = rows(database, "SELECT sql FROM sqlite_master")
@@ -643,7 +643,7 @@ CONVERTED = {
 
 @pytest.mark.parametrize("statement", CONVERTED.values(), ids=CONVERTED)
 def test_each_row_is_compared_with_itself(statement: str) -> None:
-    """A value that the column's new type would change is found, whatever identifies the rows."""
+    """A value that the column's new type would change is found with any kind of key."""
     database = made(statement, "INSERT INTO t (v) VALUES ('7')", "INSERT INTO t (v) VALUES ('007')")
     assert "v" in str(refused(database, lambda: change_columns(database, {"v": "v INTEGER"})))
 

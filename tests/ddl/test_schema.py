@@ -76,7 +76,7 @@ def test_a_column_may_have_two_keys() -> None:
     ],
 )
 def test_indexes_are_compared_by_their_content(body: str, same: bool) -> None:
-    """Two expression indexes are equal if their whole expressions are, whatever their names and spelling."""
+    """Two expression indexes are equal if their whole expressions are, regardless of names and spelling."""
     table = "CREATE TABLE t (a, b)"
     one, other = (
         index

@@ -120,7 +120,7 @@ def test_a_stopped_change_removes_its_backup(
 
 
 def test_a_long_page_check_is_reported_and_can_be_stopped(log18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a backup, a change waits for its page check, reports that, and can be stopped meanwhile."""
+    """Without a backup, a change waits for its page check and reports that, and the wait can be stopped."""
     before = files(log18)
 
     def look(database: sqlite3.Connection, **_: object) -> list[str]:

@@ -77,7 +77,7 @@ def test_it_contains_what_a_killed_daemon_had_committed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o444])
 def test_it_has_the_file_mode_of_the_original(v18: Path, mode: int) -> None:
-    """The backup is as private as the original, whatever the umask."""
+    """The backup is as private as the original, with any umask."""
     if mode == 0o444 and os.geteuid() != 0:
         pytest.skip("only root can upgrade a read-only file")
     v18.chmod(mode)
@@ -319,7 +319,7 @@ def test_without_that_group_only_the_owner_can_read_it(v18: Path, monkeypatch: p
 
 
 def test_a_replaced_folder_gets_nothing(tmp_path: Path) -> None:
-    """If another user replaces the private folder with one of their own, nothing is written there."""
+    """If another user replaces the private folder by another one, nothing is written there."""
     v18 = make_file(tmp_path / "wallets.db")
     theirs: list[Path] = []
 
@@ -343,7 +343,7 @@ def test_a_replaced_folder_gets_nothing(tmp_path: Path) -> None:
 
 
 def test_it_is_the_file_byte_for_byte(v18: Path) -> None:
-    """Without a write-ahead log the backup equals the file byte for byte, whatever the journal mode."""
+    """Without a write-ahead log the backup equals the file byte for byte, in any journal mode."""
     before = v18.read_bytes()
     assert upgraded(v18).read_bytes() == before
 

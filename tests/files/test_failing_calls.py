@@ -141,7 +141,7 @@ def test_no_file_is_mapped_into_memory(name: str, commands: Commands, tmp_path: 
 
 @pytest.mark.parametrize("name", ["check 18 journal", "upgrade 18 journal", "upgrade 18 log no backup"])
 def test_a_file_that_cannot_be_read(name: str, commands: Commands, tmp_path: Path) -> None:
-    """A persistent read error of the original is reported as its I/O error, with a backup too."""
+    """A persistent read error of the original is reported as its I/O error, even during a backup."""
     trial = Trial(SCENARIOS[name], tmp_path, commands)
     dice = random.Random(name)
     for number in dice.sample(range(1, trial.count("read", NAME) + 1), 4):

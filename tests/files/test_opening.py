@@ -116,7 +116,7 @@ database.close_all()
         assert files(other) == others
 
     def test_refusals_show_the_path_as_it_was_typed(self, tmp_path: Path, other: Path) -> None:
-        """A refusal after a change of the working folder shows the path as it was typed."""
+        """A refusal after a change of the working folder shows the given path."""
         database = waiaas.connect("w.db").peewee
         database.close()
         os.chdir(other)
@@ -426,7 +426,7 @@ class TestLogWithoutDatabase:
     @pytest.mark.parametrize("empty", [True, False], ids=["empty", "missing"])
     @pytest.mark.parametrize("open_it", [waiaas.connect, make_version_18], ids=["connect", "make_version_18"])
     def test_so_does_creating_a_database(self, left: Path, empty: bool, open_it: Callable[[Path], Any]) -> None:
-        """`connect`, `init` and the demo do not create a database in place of the lost file."""
+        """`connect`, `init` and the demo do not create a database to replace the lost file."""
         if not empty:
             left.unlink()
         before = files(left.parent)

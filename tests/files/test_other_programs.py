@@ -53,7 +53,7 @@ def test_an_upgrade_warns_of_them(tmp_path: Path, caplog: pytest.LogCaptureFixtu
 
 
 def test_a_downgrade_warns_of_them(tmp_path: Path) -> None:
-    """The report of a downgrade does so too."""
+    """The report of a downgrade also lists them."""
     path = make_file(tmp_path / "wallets.db", 19, wal=True)
     database = waiaas.connect(path).peewee
     with another_program(path):

@@ -1,4 +1,4 @@
-"""A power cut at any moment leaves the complete old version or the complete new version."""
+"""A power failure at any moment leaves the complete old version or the complete new version."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ class TestBackups:
         assert {"wallets.db.v19-copy.backup", "other.db.v19-20270115T080000Z.backup"} < set(files(path.parent))
 
     def test_another_name_of_the_file_is_none(self, v18: Path) -> None:
-        """A restore that was killed leaves a second name of the file: it is neither listed nor taken for a backup."""
+        """A restore that was killed leaves a second name of the file: it is neither listed nor treated as a backup."""
         left = v18.with_name("wallets.db.v18-20260102T030405Z.backup")
         os.link(v18, left)
         before = dump(v18)
@@ -358,7 +358,7 @@ class TestReturnedRights:
         assert (warning["sessions"], warning["wallets"]) == ([self.session.id], sorted(self.wallets))
 
     def test_what_was_not_removed_is_not_named(self, service: waiaas.Database) -> None:
-        """There is no warning if nothing was removed, whatever was added."""
+        """There is no warning if things were only added."""
         service.sessions.create(wallet_ids=self.wallets, actor="admin")
         assert self.restored(service) == []
 

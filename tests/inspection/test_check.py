@@ -125,7 +125,7 @@ class TestNothingToFind:
         assert (report.findings, report.ok, report.version, report.latest_version) == ([], True, version, LATEST)
 
     def test_in_a_database_in_memory(self) -> None:
-        """An in-memory database can be checked too."""
+        """An in-memory database can be checked."""
         database = waiaas.connect(":memory:").peewee
         assert waiaas.check(database).findings == []
         database.close_all()

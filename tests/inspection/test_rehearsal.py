@@ -43,7 +43,7 @@ def differing(rehearsal: Rehearsal) -> list[TableRows]:
 
 
 def tamper(monkeypatch: pytest.MonkeyPatch, *statements: str) -> None:
-    """Let the last step run additional statements, as a faulty migration."""
+    """Make the last step run additional statements, like a faulty migration."""
     step, up = MIGRATIONS[-1], MIGRATIONS[-1].up
 
     def faulty_up(migrator: Any) -> None:
@@ -146,7 +146,7 @@ class TestTheCopy:
         return sorted(seen)
 
     def test_is_accessible_only_by_its_owner(self, v18: Path) -> None:
-        """Only the owner can read the folder and files, whatever the mode of the file and the umask."""
+        """Only the owner can read the folder and files, with any mode of the file and any umask."""
         v18.chmod(0o644)
         before = os.umask(0)
         try:
@@ -326,7 +326,7 @@ class TestRows:
         expected: tuple[Any, ...],
         rows_at_once: int,
     ) -> None:
-        """Added, removed and changed rows are reported, whatever their case, type, key or position."""
+        """Added, removed and changed rows are reported, with any case, type, key or position."""
         execute(v18, *OWN_TABLES)
         monkeypatch.setattr(rehearsal, "_ROWS_AT_ONCE", rows_at_once)
         tamper(monkeypatch, statement)

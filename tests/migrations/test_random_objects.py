@@ -86,7 +86,7 @@ def make(path: Path, statements: list[str]) -> None:
 
 
 def answers(path: Path) -> dict[str, Any]:
-    """Return the result of each view and search, and what each trigger records, in the latest names."""
+    """Return the results of views and searches, and the records of triggers, in the latest names."""
     found: dict[str, Any] = {}
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.execute("BEGIN")

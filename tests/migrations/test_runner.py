@@ -371,7 +371,7 @@ def test_a_file_size_limit_leaves_the_file_unchanged(tmp_path: Path, wal: bool) 
         reasons.add(reason)
         assert dump(path) == before
         for copy in tmp_path.glob(f"limited-{limit}.db*.backup"):
-            # What the system reports as an I/O error may be one: a valid copy is then kept.
+            # The I/O error of the system may be real: a valid copy is then kept.
             assert (reason, dump(copy)) == ("io_error", before)
     else:
         pytest.fail("no limit was high enough")
@@ -438,7 +438,7 @@ def test_a_backup_is_kept_if_the_file_is_at_risk(
 
 
 def test_an_error_while_references_are_counted_is_raised(v18: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A plan that cannot check the foreign keys, for another reason than a mismatch, is refused."""
+    """A plan that cannot check the foreign keys for a reason other than a mismatch is refused."""
     before = contents(v18.parent)
     with open_to_change(v18) as database:
         execute_sql = database.execute_sql

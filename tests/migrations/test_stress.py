@@ -1,4 +1,4 @@
-"""Long runs of what the other tests show once, skipped by default: `tox -e stress`."""
+"""Long repetitions of other tests, skipped by default: `tox -e stress`."""
 
 from __future__ import annotations
 

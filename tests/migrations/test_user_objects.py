@@ -177,7 +177,7 @@ NEEDED = {
 
 @pytest.mark.parametrize("statements", NEEDED.values(), ids=NEEDED)
 def test_hidden_dependencies_on_the_column_are_refused(v18: Path, statements: list[str]) -> None:
-    """Dependencies that SQLite itself does not report are found too."""
+    """Dependencies that SQLite itself does not report are found."""
     execute(v18, *statements)
     assert "mine" in str(refused(v18, "dependent_object"))
 

@@ -153,7 +153,7 @@ class TestTasks:
         assert seen == [None] * 6 + ["jun"]
 
     def test_nested_blocks_of_overlapping_tasks(self, databases: dict[str, SqliteDatabase]) -> None:
-        """An inner block applies until it ends, even by an exception, whatever other tasks do meanwhile."""
+        """An inner block applies until it ends, even by an exception, while other tasks run."""
 
         async def fail_inside(owner: str, seen: list[str | None]) -> None:
             with databases[owner].bind_ctx(MODELS):
@@ -241,7 +241,7 @@ class TestTasks:
 
 
 class TestGenerators:
-    """A generator has no context of its own: it runs in the context of its caller."""
+    """A generator runs in the context of its caller."""
 
     @staticmethod
     def values(database: SqliteDatabase) -> Iterator[str | None]:

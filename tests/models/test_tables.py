@@ -507,7 +507,7 @@ class TestBinding:
         assert query(tmp_path / "inner.db", "SELECT count(*) FROM sessions") == [(0,)]
 
     def test_a_query_keeps_the_database_of_its_block(self, tmp_path: Path) -> None:
-        """A query created in one block and run in another reads the database of its own block."""
+        """A query that is created in one block and run in another reads the database of the first block."""
         first, second = (waiaas.connect(tmp_path / name).peewee for name in ("first.db", "second.db"))
         with first.bind_ctx(MODELS):
             wallet("w-first")

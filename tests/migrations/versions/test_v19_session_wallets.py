@@ -1,4 +1,4 @@
-"""Version 19 on real files: what is kept, what is reported, and what is refused with the file unchanged."""
+"""Version 19 on real files: rows that are kept, reports, and refusals with the file unchanged."""
 
 from __future__ import annotations
 
