@@ -37,9 +37,6 @@ class Alterations(TableOperations):
         (https://www.sqlite.org/lang_altertable.html#altertabaddcol). A NOT NULL column gets the field's default in
         every row but no DEFAULT in the schema, as with playhouse. An index is created if the field asks for one.
 
-        :param table: the table.
-        :param column_name: the name of the column.
-        :param field: the Peewee field.
         :param allow_not_null: whether the field's own `constraints` give the rows a value (`DEFAULT 0`).
         :raises ValueError: if the field is NOT NULL and has no default, and `allow_not_null` is not set.
         :raises WAIaaSError: ``name_exists``; ``value_not_allowed`` if existing rows would be left without a value.

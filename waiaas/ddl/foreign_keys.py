@@ -38,7 +38,6 @@ class ForeignKeyOperations(TableOperations):
         (``u__old`` from ``u``), or if all of its rows refer to rows of this table and of no other.
         ``result.foreign_keys_reconnected`` lists those that were reconnected.
 
-        :param table: the table.
         :param expected: child tables, each with the columns that are known to be foreign keys to the table.
         :raises WAIaaSError: ``foreign_key_elsewhere`` if an expected one names another existing table; and the
             refusals of `rebuild_table`.

@@ -35,7 +35,6 @@ class IndexOperations(MigrationContext):
     ) -> None:
         """Create an index over columns of a table; the arguments are playhouse's.
 
-        :param table: the table.
         :param columns: the names of its columns.
         :param unique: whether no two rows may be equal in them.
         :param using: playhouse's; SQLite has one kind of index.
@@ -57,7 +56,6 @@ class IndexOperations(MigrationContext):
     def create_index(self, table: str, statement: str, replaces: str | None = None) -> None:
         """Create an index from its SQL; an identical index is kept.
 
-        :param table: the table.
         :param statement: the CREATE INDEX statement.
         :param replaces: the name of an index to rename or drop, if it is over the same columns; an index over other
             columns is kept, because it belongs to the user.
@@ -82,8 +80,6 @@ class IndexOperations(MigrationContext):
     def drop_index(self, table: str, index_name: str) -> None:
         """Drop an index of a table.
 
-        :param table: the table.
-        :param index_name: the index.
         :raises WAIaaSError: ``unexpected_schema`` if the table has no such index, ``dependent_object`` for a UNIQUE
             one that another table's foreign key needs.
         """
@@ -98,9 +94,7 @@ class IndexOperations(MigrationContext):
     def drop_index_over(self, table: str, name: str, columns: Sequence[str]) -> None:
         """Drop an index if it exists and is over exactly these columns, in this order.
 
-        :param table: the table.
         :param name: the index; an index over other columns is kept, because it belongs to the user.
-        :param columns: the columns.
         :raises WAIaaSError: as `drop_index` does.
         """
         index = self.table(table).index(name)

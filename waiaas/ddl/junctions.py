@@ -39,7 +39,6 @@ class JunctionOperations(TableOperations):
         ``result.links_created`` is increased by the number of links.
 
         :param table: the table that has the column.
-        :param column: the column.
         :param junction: the name of the junction table.
         :param definition: its CREATE TABLE statement.
         :param indexes: the CREATE INDEX statements of its indexes.

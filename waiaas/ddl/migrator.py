@@ -69,7 +69,6 @@ class LosslessMigrator(Alterations, ForeignKeyOperations, JunctionOperations):
     def update(self, table: str, assignment: str, where: str) -> None:
         """Change a column of some rows, and count them in ``result.rows_changed``. Triggers on the table fire.
 
-        :param table: the table.
         :param assignment: ``column = expression``.
         :param where: an SQL condition on the rows.
         :raises WAIaaSError: ``dependent_object`` for a trigger that stops the change, or changes the written values.
@@ -81,7 +80,6 @@ class LosslessMigrator(Alterations, ForeignKeyOperations, JunctionOperations):
     def insert(self, table: str, row: Mapping[str, object]) -> None:
         """Add a row. Triggers on the table fire.
 
-        :param table: the table.
         :param row: the values by their columns.
         :raises WAIaaSError: ``dependent_object`` as for `update`.
         """
@@ -90,7 +88,6 @@ class LosslessMigrator(Alterations, ForeignKeyOperations, JunctionOperations):
     def delete(self, table: str, row: Mapping[str, object]) -> None:
         """Delete rows. Triggers on the table fire.
 
-        :param table: the table.
         :param row: the values of the rows, by their columns.
         :raises WAIaaSError: ``dependent_object`` as for `update`.
         """

@@ -73,8 +73,6 @@ class TableOperations(IndexOperations):
     def rename_table(self, old_name: str, new_name: str) -> None:
         """Rename a table in place, and in every foreign key, trigger and view.
 
-        :param old_name: the table.
-        :param new_name: its new name.
         :raises WAIaaSError: ``name_exists``; ``name_taken`` or ``dependent_object`` if the new name would change the
             meaning of a view or trigger, or break a virtual table; ``foreign_key_elsewhere`` if a foreign key was not
             renamed, as with SQLite before 3.26.
@@ -98,9 +96,6 @@ class TableOperations(IndexOperations):
     def rename_column(self, table: str, old_name: str, new_name: str, legacy: bool = False) -> None:
         """Rename a column in place, and in indexes, triggers and views.
 
-        :param table: the table.
-        :param old_name: the column.
-        :param new_name: its new name.
         :param legacy: playhouse's; it has no effect here.
         :raises WAIaaSError: ``name_exists``; ``name_taken`` if the new name would change the meaning of a view or
             trigger; ``dependent_object`` if a virtual table such as FTS5's ``content='…'`` reads the column.
@@ -126,8 +121,6 @@ class TableOperations(IndexOperations):
         Also dropped are the column's own REFERENCES and CHECK, a table-level foreign key on that column only, and the
         indexes on that column only (``result.indexes_dropped`` lists them).
 
-        :param table: the table.
-        :param column_name: the column.
         :param cascade: playhouse's; it has no effect on SQLite.
         :param legacy: whether to rebuild the table even if SQLite can drop the column in place.
         :raises WAIaaSError: ``dependent_object`` if an index, trigger (on any table), view, constraint, generated
@@ -166,7 +159,6 @@ class TableOperations(IndexOperations):
         statistics are kept. Everything that is not named in ``drop`` or ``change`` must be unchanged in the new
         definition, including comments.
 
-        :param table: the table.
         :param definition: the new CREATE TABLE statement, with the same name.
         :param copy: columns with an SQL expression over the old row for their values; the others are copied by name.
         :param drop: the columns and named constraints to drop.
@@ -197,7 +189,10 @@ class TableOperations(IndexOperations):
         kept = {item.name for item in parse_create_table(definition).items}
         for column in old.columns:
             if fold(column.name) not in kept:
-                self._refuse_dependents(old, column.name)
+                # A quoted name of the column would silently become a string.
+                for dependent in self.dependents(old, column.name):
+                    if dependent.kind != "constraint":
+                        raise dependent.refusal(old.name, column.name)
         self._rebuild(old, definition, copy, drop, change)
 
     @operation
@@ -209,7 +204,6 @@ class TableOperations(IndexOperations):
         If the table already has these definitions, nothing is done. If only CHECKs differ, the rows are checked and
         the definition is changed in place. Otherwise the table is rebuilt.
 
-        :param table: the table.
         :param definitions: columns, each with the SQL of its new definition; to split a column, several definitions
             separated by commas.
         :param copy: columns with an SQL expression over the old row for their values.
@@ -243,7 +237,6 @@ class TableOperations(IndexOperations):
     def append_column(self, table: str, definition: str) -> None:
         """Add a column after the others, in place, from the SQL of its definition; `add_column` takes a Peewee field.
 
-        :param table: the table.
         :param definition: the column's definition (https://www.sqlite.org/lang_altertable.html#altertabaddcol).
         :raises WAIaaSError: ``name_exists``; ``name_taken`` if the column would change the meaning of a view or
             trigger; ``dependent_object`` if one would no longer compile.
@@ -254,7 +247,6 @@ class TableOperations(IndexOperations):
     def drop_table(self, table: str, safe: bool = False, cascade: bool = False, schema: str | None = None) -> None:
         """Drop a table with its indexes and triggers.
 
-        :param table: the table.
         :param safe: True to do nothing if the table does not exist.
         :param cascade: must be False: SQLite has no such clause.
         :param schema: the name of an attached database that has the table.
@@ -438,12 +430,6 @@ class TableOperations(IndexOperations):
         self._refuse_broken_virtual_tables(
             lambda: altered_copy(self.database, table.name, statement)[0], table, *columns
         )
-
-    def _refuse_dependents(self, table: Table, column: str) -> None:
-        """Refuse to drop a column that has dependents: a quoted name would silently become a string."""
-        for dependent in self.dependents(table, column):
-            if dependent.kind != "constraint":
-                raise dependent.refusal(table.name, column)
 
     def _rebuild(
         self,

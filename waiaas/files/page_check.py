@@ -154,15 +154,10 @@ def damage_of(path: Path, mode: str, reporter: ProgressReporter) -> list[str]:
         return damage(database, checks=False, indexes_of=LOOKED_UP)
 
 
-def refuse_damage(database: SqliteDatabase) -> None:
-    """Raise WAIaaSError with the reason `corrupt` if pages of a database are corrupt."""
-    wrong = damage(database.connection(), checks=False, indexes_of=LOOKED_UP)
+def refuse_damage(database: SqliteDatabase, indexes_of: Collection[str] | None = LOOKED_UP) -> None:
+    """Raise WAIaaSError with the reason `corrupt` if pages, or indexes of some tables (None: all), are corrupt."""
+    wrong = damage(database.connection(), checks=False, indexes_of=indexes_of)
     _refuse(path_to_open(database), file_of(database), wrong)
-
-
-def refuse_damaged_indexes(database: SqliteDatabase) -> None:
-    """Raise WAIaaSError with the reason `corrupt` if an index of any table does not match its rows."""
-    _refuse(path_to_open(database), file_of(database), damage(database.connection(), checks=False))
 
 
 def refuse_damaged_file(path: Path, name: str, reporter: ProgressReporter) -> None:

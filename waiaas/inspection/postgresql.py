@@ -229,11 +229,7 @@ def _references(database: PostgresqlDatabase) -> Iterator[Finding]:
     """Yield findings for references to missing rows, which a server allows while its triggers are off."""
     for table in tables():
         for key in table.foreign_keys:
-            condition = (
-                f"{key.column} IS NOT NULL AND NOT EXISTS (SELECT 1 FROM {key.parent} AS parent"
-                f" WHERE parent.{key.parent_column} = {table.name}.{key.column})"
-            )
-            if rows := _rows(database, table, condition):
+            if rows := _rows(database, table, key.violation(table.name)):
                 yield problem("foreign_key_violation", table.name, rows, parent=key.parent)
 
 

@@ -18,7 +18,7 @@ from waiaas.files.background import Background, allows_concurrent_reader
 from waiaas.files.backup import Copy, backup_path, remove, write_backup
 from waiaas.files.opening import DatabaseFile, file_of_connection
 from waiaas.files.other_programs import programs_with
-from waiaas.files.page_check import refuse_damage, refuse_damaged_file, refuse_damaged_indexes, refuse_truncated
+from waiaas.files.page_check import refuse_damage, refuse_damaged_file, refuse_truncated
 from waiaas.files.upgrade_lock import upgrade_lock
 from waiaas.migrations.differences import refuse_other_tables
 from waiaas.migrations.migrator import VersionMigrator
@@ -168,7 +168,7 @@ def _verify_foreign_keys(migrator: VersionMigrator) -> None:
     try:
         migrator.verify_foreign_keys()
     except WAIaaSError:
-        refuse_damaged_indexes(migrator.database)
+        refuse_damage(migrator.database, indexes_of=None)
         raise
 
 

@@ -65,8 +65,7 @@ def upgrade(
     _require_backup(backup)
     now, reporter = partial(seconds_of, clock), ProgressReporter(progress)
     migrator = _migrator(database, Options(skip_orphans=skip_orphans), reporter)
-    steps: list[Step] = []
-    facts: list[Facts] = []
+    steps, facts = list[Step](), list[Facts]()
     with migration_run(migrator, reporter) as run:
         for migration in history.pending(run.version):
             migrator.report_progress("looking for obstacles")
@@ -122,8 +121,7 @@ def downgrade(
     _require_backup(backup)
     now, reporter = partial(seconds_of, clock), ProgressReporter(progress)
     migrator = _migrator(database, Options(drop_links=drop_links), reporter)
-    steps: list[Step] = []
-    facts: list[Facts] = []
+    steps, facts = list[Step](), list[Facts]()
     with migration_run(migrator, reporter) as run:
         for migration, undo in _undoable(run.version, to_version):
             run.start_backup(backup, now)

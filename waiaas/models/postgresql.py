@@ -59,6 +59,13 @@ class ForeignKey:
     parent_column: str
     on_delete: str
 
+    def violation(self, table: str) -> str:
+        """Return the condition for rows of a table that refer to a missing row, in the SQL of both engines."""
+        return (
+            f"{self.column} IS NOT NULL AND NOT EXISTS (SELECT 1 FROM {self.parent} AS parent"
+            f" WHERE parent.{self.parent_column} = {table}.{self.column})"
+        )
+
     def __str__(self) -> str:
         """Return the foreign key as SQL."""
         return (

@@ -202,15 +202,7 @@ def _indexed(table: Table) -> set[str]:
 
 def _wrong_references(connection: sqlite3.Connection, table: Table) -> Iterator[Obstacle]:
     for key in table.foreign_keys:
-        column = quote(key.column)
-        yield from _obstacle(
-            connection,
-            table,
-            key.column,
-            "reference",
-            f"{column} IS NOT NULL AND NOT EXISTS (SELECT 1 FROM main.{quote(key.parent)} AS parent"
-            f" WHERE parent.{quote(key.parent_column)} = {quote(table.name)}.{column})",
-        )
+        yield from _obstacle(connection, table, key.column, "reference", key.violation(table.name))
 
 
 def _duplicates(connection: sqlite3.Connection, table: Table) -> Iterator[Obstacle]:
