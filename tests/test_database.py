@@ -559,6 +559,33 @@ class TestClose:
             gc.collect()
             assert connection() is None
 
+    @pytest.mark.parametrize("lock", [None, "IMMEDIATE"])
+    def test_a_transaction_that_begins_meanwhile_is_refused(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lock: str | None
+    ) -> None:
+        """A transaction that begins while another thread closes the database leaves no lock that nothing releases."""
+        database = waiaas.connect(tmp_path / "wallets.db")
+        refused: list[str | None] = []
+
+        def begin() -> None:
+            database.peewee.connect(reuse_if_open=True)
+            try:
+                with database.peewee.atomic(lock):
+                    database.peewee.execute_sql("DELETE FROM wallets")
+            except WAIaaSError as error:
+                refused.append(error.reason)
+
+        def begin_in_a_thread() -> None:
+            thread = threading.Thread(target=begin)
+            thread.start()
+            thread.join()
+
+        monkeypatch.setattr(database.peewee, "_write_log_back", begin_in_a_thread)
+        database.close()
+        assert refused == ["database_closed"]
+        with waiaas.connect(tmp_path / "wallets.db", busy_timeout=0) as other:
+            other.tokens.rotate(actor="admin")
+
     def test_connections_of_threads_that_have_ended_are_closed(self, tmp_path: Path) -> None:
         """Only running threads have connections, however many have used the database."""
         with waiaas.connect(tmp_path / "wallets.db") as database:

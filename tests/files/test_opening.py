@@ -448,6 +448,19 @@ class TestLogWithoutDatabase:
         assert list(files(tmp_path)) == ["wallets.db"]
 
 
+@pytest.mark.parametrize("kind", [str, Path, os.fsencode], ids=["str", "Path", "bytes"])
+def test_a_nul_character_is_refused(kind: Callable[[str], Any], tmp_path: Path) -> None:
+    """A path that no system takes is refused like any other file that cannot be opened."""
+    path = kind(str(tmp_path / "wallets\0.db"))
+    with pytest.raises(WAIaaSError) as caught:
+        waiaas.connect(path)
+    assert caught.value.reason == "cannot_open"
+    for found in (waiaas.status(path), waiaas.health(path)):
+        assert found.error is not None
+        assert found.error.reason == "cannot_open"
+    assert list(tmp_path.iterdir()) == []
+
+
 URLS = (
     "postgresql://user:secret@host/x",
     "postgres://user:sec@ret@host:5432/x?password=secret",

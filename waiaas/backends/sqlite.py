@@ -112,7 +112,8 @@ class WaiaasDatabase(SqliteDatabase, Backend):
         self._closers: WeakSet[_Closer] = WeakSet()
         self._closers_lock = threading.Lock()
         self._shut_lock = threading.Lock()
-        self._is_shut = False
+        # No transaction may begin from when `close_all` has looked for them; `_is_shut`: no connection.
+        self._is_closing = self._is_shut = False
         #: Errors after the file was created or upgraded; the change is committed.
         self.warnings: list[WAIaaSError] = []
         _databases.add(self)
@@ -195,11 +196,17 @@ class WaiaasDatabase(SqliteDatabase, Backend):
     def begin(self, lock_type: str | None = None) -> None:
         """Begin a transaction; if it takes the write lock at once, wait for the lock up to the busy timeout."""
         self.refuse_replaced()
-        self.connection()
-        if lock_type == "IMMEDIATE":
-            self._begin_immediate()
-        else:
-            super().begin(lock_type)
+        connection = self.connection()
+        try:
+            if lock_type == "IMMEDIATE":
+                self._begin_immediate()
+            else:
+                super().begin(lock_type)
+        finally:
+            if self._is_closing:
+                # The thread that closes may have looked for transactions before this one began: nothing would end it.
+                connection.rollback()
+                raise refusal("database_closed", path=file_of(self))
         self._thread.holds_lock = lock_type in ("IMMEDIATE", "EXCLUSIVE")
         self.remember_owner()
 
@@ -359,7 +366,9 @@ class WaiaasDatabase(SqliteDatabase, Backend):
         with self._shut_lock:
             if self._is_shut:
                 return
+            self._is_closing = True
             if self.in_transaction() or any(connection.in_transaction for connection in self.connections()):
+                self._is_closing = False
                 raise refusal("inside_transaction")
             try:
                 with translate_errors(self):

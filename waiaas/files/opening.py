@@ -45,6 +45,8 @@ def path_of(path: str | bytes | PathLike[str]) -> str:
     text = os.fsdecode(path)
     if is_url(text):
         raise refusal("not_a_path")
+    if "\0" in text:
+        raise refusal("cannot_open", path=text, cause="a path has no NUL character")
     return text
 
 
