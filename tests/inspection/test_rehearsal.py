@@ -204,14 +204,15 @@ class TestReport:
     def test_the_schema_of_version_18_and_19(self, v18: Path) -> None:
         """The junction table is added and the column removed, each with its indexes."""
         rehearsal = rehearse(v18)
-        assert [(c.kind, c.where, c.before is None, c.after is None) for c in rehearsal.schema] == [
+        changes = [change for change in rehearsal.schema if "session" in change.where]
+        assert [(c.kind, c.where, c.before is None, c.after is None) for c in changes] == [
             ("table", "session_wallets", True, False),
             ("index", "idx_session_wallets_session", True, False),
             ("index", "idx_session_wallets_wallet", True, False),
             ("column", "sessions.wallet_id", False, True),
             ("index", "idx_sessions_wallet_id", False, True),
         ]
-        assert rehearsal.schema[3].before == "wallet_id TEXT NOT NULL REFERENCES wallets(id) ON DELETE CASCADE"
+        assert changes[3].before == "wallet_id TEXT NOT NULL REFERENCES wallets(id) ON DELETE CASCADE"
 
     def test_reports_renamed_tables(self, tmp_path: Path) -> None:
         """Agents renamed to wallets are one table with the same rows, not a removed and an added one."""
@@ -240,7 +241,8 @@ class TestReport:
             "DROP TABLE old",
             "CREATE TRIGGER woken AFTER INSERT ON mine BEGIN SELECT 1; END",
         )
-        changes = [c for c in rehearse(v18).schema if "session" not in c.where]
+        own = ("going", "mine", "seen", "woken")
+        changes = [change for change in rehearse(v18).schema if change.where.startswith(own)]
         assert [(c.kind, c.where, c.before is None, c.after is None) for c in changes] == [
             ("table", "going", False, True),
             ("column", "mine.b", False, False),

@@ -82,7 +82,7 @@ def test_additions_of_users_are_kept(tmp_path: Path) -> None:
 
 def test_a_file_at_the_latest_version_is_left_to_check(tmp_path: Path) -> None:
     """An upgrade of a file at the latest version refuses nothing; `check` reports what is missing."""
-    path = make_file(tmp_path / "wallets.db", 19)
+    path = make_file(tmp_path / "wallets.db", waiaas.LATEST_SCHEMA_VERSION)
     execute(path, "DROP INDEX idx_wallets_status")
     with open_to_change(path) as database:
         assert waiaas.upgrade(database).applied == []
@@ -91,7 +91,7 @@ def test_a_file_at_the_latest_version_is_left_to_check(tmp_path: Path) -> None:
 
 def test_a_downgrade_ends_with_the_tables_of_version_18(tmp_path: Path) -> None:
     """A downgrade of a file whose tables are not those of its version is refused, and the file is unchanged."""
-    path = make_file(tmp_path / "wallets.db", 19)
+    path = make_file(tmp_path / "wallets.db", waiaas.LATEST_SCHEMA_VERSION)
     execute(path, "DROP INDEX idx_wallets_status")
     before = path.read_bytes()
     with open_to_change(path) as database, pytest.raises(WAIaaSError) as caught:
