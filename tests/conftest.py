@@ -37,6 +37,12 @@ def pytest_sessionstart() -> None:
         pytest.exit(f"skipped: this Python has SQLite {sqlite3.sqlite_version} built in", returncode=0)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Start half as many test processes more than there are cores: tests wait for servers, locks and other programs."""
+    return (os.cpu_count() or 1) * 3 // 2
+
+
 #: What makes a test slow: its own server, and tests that only some tox environments run.
 _SLOW_FIXTURES, _SLOW_MARKERS = {"databases"}, {"package", "site", "stress"}
 
