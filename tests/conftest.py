@@ -39,7 +39,7 @@ def pytest_sessionstart() -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Start half as many test processes more than there are cores: tests wait for servers, locks and other programs."""
+    """Start more test processes than there are cores, by half: tests wait for servers, locks and other programs."""
     return (os.cpu_count() or 1) * 3 // 2
 
 

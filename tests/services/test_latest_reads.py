@@ -23,24 +23,26 @@ from waiaas.backends.sqlite import WaiaasDatabase
 
 pytestmark = pytest.mark.sqlite("snapshots of cursors and the second connection of a thread")
 
-#: Removes rights in another process: reads one call per line, and answers when the call has returned.
+#: Removes rights in another process: opens a file, makes one call per line, and answers when the call has returned.
 ADMINISTRATOR = """
 import sys
 import waiaas
 from waiaas.services import KillSwitchService, SessionService, SessionWalletService, TokenService, WalletService
-database = waiaas.connect(sys.argv[1], busy_timeout=60).peewee
-now = [float(sys.argv[2])]
-clock = lambda: now[0]
+clock = lambda: now
 settings = waiaas.SessionSettings(sessions_per_wallet=2**31 - 1)
-sessions = SessionService(database, settings=settings, clock=clock)
-links = SessionWalletService(database, settings=settings, clock=clock)
-wallets = WalletService(database, clock=clock)
-tokens = TokenService(database, clock=clock)
-kill_switch = KillSwitchService(database, clock=clock)
 print("ready", flush=True)
 for line in sys.stdin:
     what, *ids = line.split()
-    if what == "revoke":
+    if what == "open":
+        database, now = waiaas.connect(ids[0], busy_timeout=60).peewee, float(ids[1])
+        sessions = SessionService(database, settings=settings, clock=clock)
+        links = SessionWalletService(database, settings=settings, clock=clock)
+        wallets = WalletService(database, clock=clock)
+        tokens = TokenService(database, clock=clock)
+        kill_switch = KillSwitchService(database, clock=clock)
+    elif what == "close":
+        database.close_all()
+    elif what == "revoke":
         sessions.revoke(*ids, actor="admin")
     elif what == "unlink":
         links.unlink(*ids, actor="admin")
@@ -57,15 +59,29 @@ for line in sys.stdin:
     elif what == "rotate":
         # Twice: the key before last is accepted no more.
         for _ in range(2):
-            now[0] += 300
+            now += 300
             tokens.rotate(actor="admin")
     elif what == "lock":
         database.execute_sql("INSERT OR REPLACE INTO key_value_store VALUES ('kill_switch_state', 'SUSPENDED', 0)")
     elif what == "unlock":
         kill_switch.recover(actor="sam")
     print("done", flush=True)
-database.close_all()
 """
+
+
+@pytest.fixture(scope="module")
+def administrator() -> Iterator[Remote]:
+    """A process that opens one file after the other: it takes longer to start than most tests."""
+    with Remote(ADMINISTRATOR) as process:
+        yield process
+
+
+@contextmanager
+def file_open_in(administrator: Remote, path: Path, now: float) -> Iterator[Remote]:
+    """Let the other process open a file at a time in Unix seconds."""
+    assert administrator.ask(f"open {path} {now}") == "done"
+    yield administrator
+    assert administrator.ask("close") == "done"
 
 
 @contextmanager
@@ -144,7 +160,9 @@ def code_of(call: Callable[[], Any]) -> str | None:
 @pytest.mark.slow
 @pytest.mark.parametrize("has_open", OPEN)
 @pytest.mark.parametrize("name", TAKEN)
-def test_a_right_removed_by_another_process_is_refused(scene: Scene, name: str, has_open: Callable[..., Any]) -> None:
+def test_a_right_removed_by_another_process_is_refused(
+    scene: Scene, administrator: Remote, name: str, has_open: Callable[..., Any]
+) -> None:
     """The first request after the other process's call has returned is refused, whatever this thread has open."""
     app, session = scene.app, scene.session
     command, expected = TAKEN[name]
@@ -153,7 +171,7 @@ def test_a_right_removed_by_another_process_is_refused(scene: Scene, name: str, 
         lambda: app.sessions.authenticate(session.token),
         lambda: app.links.resolve(session.id, scene.second),
     )
-    with Remote(ADMINISTRATOR, app.path, app.clock.now) as other, has_open(app.database):
+    with file_open_in(administrator, app.path, app.clock.now) as other, has_open(app.database):
         assert [code_of(call) for call in calls] == [None, None, None]
         line = command.format(session=session.id, second=scene.second, token=session.token)
         assert other.ask(line) == "done"
@@ -204,12 +222,12 @@ class TestOwnChanges:
         assert codes == [None]
         assert code_of(lambda: app.sessions.authorize(scene.session.token)) == "SESSION_REVOKED"
 
-    def test_a_later_read_transaction_sees_the_latest_commit(self, scene: Scene) -> None:
+    def test_a_later_read_transaction_sees_the_latest_commit(self, scene: Scene, administrator: Remote) -> None:
         """A transaction that only reads sees the latest commit, even if an earlier transaction has written."""
         app = scene.app
         with app.database.atomic():
             app.session(scene.third)
-        with Remote(ADMINISTRATOR, app.path, app.clock.now) as other, transaction_without_peewee(app.database):
+        with file_open_in(administrator, app.path, app.clock.now) as other, transaction_without_peewee(app.database):
             assert other.ask(f"revoke {scene.session.id}") == "done"
             assert code_of(lambda: app.sessions.authorize(scene.session.token)) == "SESSION_REVOKED"
 
@@ -330,7 +348,7 @@ def ask_in_a_loop(path: Path, rounds: int) -> tuple[int, int]:
     first, second = app.wallet(), app.wallet()
     answers = stale = 0
     # Its clock is ahead, so that tokens are in the second half of their lifetime and can be renewed.
-    with Remote(ADMINISTRATOR, path, clock.now + 200) as other:
+    with Remote(ADMINISTRATOR) as administrator, file_open_in(administrator, path, clock.now + 200) as other:
         for number in range(rounds):
             session = app.session(first, second, ttl=300)
             name = list(TAKEN)[number % len(TAKEN)]
