@@ -189,6 +189,12 @@ def test_the_readme_begins_with_the_newcomers_command(command: str) -> None:
     assert f"\n```sh\n{command}\n```\n" in top
 
 
+def test_the_readme_lists_every_command() -> None:
+    """Each command is in the README."""
+    code = re.findall(r"`[^`\n]+`|^.*waiaas demo$", README.read_text("utf-8"), re.MULTILINE)
+    assert set(main.commands) <= set(re.findall(r"[\w-]+", " ".join(code)))
+
+
 @pytest.mark.parametrize("name", sorted(set(waiaas.__all__) - set(schemas.__all__)))
 def test_a_public_name_is_in_the_reference(name: str) -> None:
     """Each public name has an entry, made from its docstring; those of schemas are listed by the build itself."""
