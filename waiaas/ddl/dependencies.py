@@ -144,6 +144,19 @@ def objects_over(database: SqliteDatabase, table: str) -> list[StoredObject]:
     return [each for each, sql in stored if fold(each.table) in reached or may_name(sql, reached)]
 
 
+def _named_by(database: SqliteDatabase, objects: list[StoredObject]) -> set[str]:
+    """Return the tables and views (in lower case) that views and triggers can name, also through other views."""
+    there = {fold(each.name): each for each in stored_objects(database, "table", "view")}
+    named: set[str] = set()
+    texts = [fold(each.sql) for each in objects]
+    while texts:
+        text = texts.pop()
+        new = {name for name in there.keys() - named if may_name(text, [name])}
+        named |= new
+        texts += [fold(there[name].sql) for name in new if there[name].kind == "view"]
+    return named
+
+
 def broken_objects(database: SqliteDatabase, table: str | None = None) -> set[Dependent]:
     """Return the views and triggers, of a table or of the whole schema, that do not compile."""
     compiled = stored_objects(database, "view", "trigger") if table is None else objects_over(database, table)
@@ -157,7 +170,9 @@ def _broken_by(database: SqliteDatabase, table: Table, column: str, shape: str) 
     compiled = objects_over(database, table.name)
     if not compiled:
         return
-    with closing(schema_copy(database)) as now, closing(schema_copy(database, {fold(table.name): shape})) as then:
+    kept = _named_by(database, compiled)
+    changed = {fold(table.name): shape}
+    with closing(schema_copy(database, kept=kept)) as now, closing(schema_copy(database, changed, kept=kept)) as then:
         for stored in compiled:
             before = _compile(now, stored)
             reads = (fold(table.name), fold(column)) in before.columns

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from waiaas.ddl.connection import read
@@ -40,23 +40,31 @@ class SchemaCopy(sqlite3.Connection):
 
 
 def schema_copy(
-    database: SqliteDatabase, shapes: Mapping[str, str] | None = None, changes: Sequence[str] = ()
+    database: SqliteDatabase,
+    shapes: Mapping[str, str] | None = None,
+    changes: Sequence[str] = (),
+    kept: Collection[str] | None = None,
 ) -> SchemaCopy:
     """Copy the schema without its triggers into memory.
 
     `shapes` replaces the definitions of tables (in lower case), or omits a table with "". `changes` are statements to
-    run after the tables are created, before the indexes and views.
+    run after the tables are created, before the indexes and views. `kept` are the only tables and views to copy.
     """
     new = shapes or {}
+
+    def is_kept(each: StoredObject) -> bool:
+        return kept is None or fold(each.table) in kept
+
     tables = [
         each._replace(sql=new.get(fold(each.name), each.sql))
-        for each in stored_objects(database, "table")
+        for each in filter(is_kept, stored_objects(database, "table"))
         if not fold(each.name).startswith("sqlite_") and new.get(fold(each.name)) != ""
     ]
-    others = [*stored_objects(database, "index"), *stored_objects(database, "view")]
+    others = list(filter(is_kept, [*stored_objects(database, "index"), *stored_objects(database, "view")]))
+    automatic = list(filter(is_kept, _automatic_indexes(database)))
     touched = {*new, *(token.name for statement in changes for token in tokens(statement) if token.name)}
     try:
-        copy = _loaded(tables, others, _automatic_indexes(database), touched, changes)
+        copy = _loaded(tables, others, automatic, touched, changes)
     except sqlite3.DatabaseError:
         # A single invalid definition, such as one that was edited, makes SQLite refuse all of them.
         copy = _memory()
