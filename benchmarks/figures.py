@@ -43,6 +43,17 @@ FIGURES = (
         Figure(f"``authorize``, {engine}", "÷ a session of Django", "django_sessions", ("engines", engine, "ratio"))
         for engine in ("SQLite", "PostgreSQL")
     ),
+    *(
+        Figure(
+            f"``authorize`` in {title}, {engine}",
+            "÷ the call alone",
+            "in_apps",
+            ("engines", engine, app, "call ratio"),
+            2,
+        )
+        for engine in ("SQLite", "PostgreSQL")
+        for app, title in (("fastapi", "FastAPI"), ("flask", "Flask"))
+    ),
     Figure("``import waiaas``", "÷ ``import peewee, marshmallow``", "startup", ("import", "ratio")),
     Figure("``connect``", "÷ ``sqlite3.connect``", "startup", ("connect", "ratio")),
     Figure("backup, write-ahead log", "÷ copying the file", "startup", ("backup", "wal", "ratio"), 1.5),

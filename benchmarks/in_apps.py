@@ -1,11 +1,10 @@
 """What `authorize` costs inside the applications of the documentation, as a multiple of the same call alone.
 
-    pip install -e .[test]
-    python benchmarks/in_apps.py [--target URL] [--rounds 60]
+    python benchmarks/run.py --only in_apps
 
-Each application runs in its own server (uvicorn, gunicorn), and one client asks for the wallet of one session after
-another. Two figures are compared with the call alone, which is made in a loop by a thread of the same server, on the
-connection that it keeps:
+On a SQLite file and on PostgreSQL. Each application runs in its own server (uvicorn, gunicorn), and one client asks for
+the wallet of one session after another. Two figures are compared with the call alone, which is made in a loop by a
+thread of the same server, on the connection that it keeps:
 
 * **call**: from the start of `database.sessions.authorize` to its end, as the application calls it; **processor** is
   the processor time of its thread meanwhile, which other programs on the machine hardly change;
@@ -18,7 +17,6 @@ and the loop take turns by blocks; each ratio is the median of the ratios of the
 
 from __future__ import annotations
 
-import argparse
 import http.client
 import json
 import os
@@ -28,13 +26,13 @@ import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 from http_load import DOCUMENTATION, wait_for
 from issued_sessions import make_issued_file
+from measure import machine
 
 import waiaas
 
@@ -176,22 +174,20 @@ def _ratios(app: str, port: int, tokens: list[str], rounds: int) -> dict[str, fl
     return {name: round(value, 2) for name, value in (median | ratios).items()}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--target", help="the URL of an empty PostgreSQL database (default: a new SQLite file)")
-    parser.add_argument("--sessions", type=int, default=20_000)
-    parser.add_argument("--rounds", type=int, default=60)
-    parser.add_argument("--only", nargs="+", choices=_SERVERS, default=[*_SERVERS])
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        path, tokens = Path(folder) / "wallets.db", Path(folder) / "tokens.json"
-        issued = make_issued_file(path, options.sessions)
-        tokens.write_text(json.dumps([each.token for each in issued]), "utf-8")
-        if options.target:
-            waiaas.move(path, options.target)
-        for app in options.only:
-            print(json.dumps({"app": app, **measure(app, options.target or str(path), tokens, options.rounds)}))
+def run(sessions: int, rounds: int, folder: Path) -> dict[str, Any]:
+    """Measure every application on each engine."""
+    from support.postgresql_server import Server
 
-
-if __name__ == "__main__":
-    main()
+    path, tokens = folder / "wallets.db", folder / "tokens.json"
+    tokens.write_text(json.dumps([each.token for each in make_issued_file(path, sessions)]), "utf-8")
+    server = Server.create()
+    try:
+        waiaas.move(path, server.url())
+        targets = {"SQLite": str(path), "PostgreSQL": server.url()}
+        engines = {
+            engine: {app: measure(app, target, tokens, rounds) for app in _SERVERS}
+            for engine, target in targets.items()
+        }
+    finally:
+        server.remove()
+    return {"machine": machine(), "sessions": sessions, "engines": engines}

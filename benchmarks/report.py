@@ -311,6 +311,20 @@ def _http_load(result: dict[str, Any]) -> list[str]:
     ]
 
 
+def _in_apps(result: dict[str, Any]) -> list[str]:
+    rows = [
+        [f"{_APPS[app]}, {engine}", *(_ratio_in(found, what) for what in ("call", "processor", "dependency"))]
+        for engine, apps in result["engines"].items()
+        for app, found in apps.items()
+    ]
+    return [_table(["", "The call", "Its processor time", "The dependency"], rows)]
+
+
+def _ratio_in(found: dict[str, float], what: str) -> str:
+    return f"{found[what]:.0f} ({found[f'{what} ratio']:.2f})" if what in found else ""
+
+
+_APPS = {"fastapi": "FastAPI", "inline": "FastAPI, ``async def``", "flask": "Flask"}
 _KINDS = ("read_ms", "write_ms")
 
 
@@ -325,5 +339,6 @@ _PARTS: dict[str, Callable[[dict[str, Any]], list[str]]] = {
     "mixed_load": _mixed_load,
     "prune": _prune,
     "http_load": _http_load,
+    "in_apps": _in_apps,
     "moving": _moving,
 }

@@ -24,6 +24,7 @@ import fidelity
 import figures
 import hot_path
 import http_load
+import in_apps
 import migration
 import mixed_load
 import moving
@@ -48,6 +49,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace, Path, Path | None], dict[str
     "mixed_load": lambda o, folder, before: mixed_load.compare(o.sessions, o.seconds, folder, before),
     "prune": lambda o, folder, _: prune.run(o.sessions, o.seconds, folder),
     "http_load": lambda o, folder, _: http_load.run(o.clients, o.seconds, folder),
+    "in_apps": lambda o, folder, _: in_apps.run(o.sessions // 5, 10 * o.rounds, folder),
     "moving": lambda o, folder, _: moving.run(o.sessions, o.rounds, folder),
 }
 

@@ -79,6 +79,13 @@ def check_http_load(result: Result) -> None:
         assert run["errors"] == {}
 
 
+def check_in_apps(result: Result) -> None:
+    assert result["engines"].keys() == {"SQLite", "PostgreSQL"}
+    for apps in result["engines"].values():
+        assert apps.keys() == {"fastapi", "inline", "flask"}
+        assert all(app["call ratio"] > 0 for app in apps.values())
+
+
 def check_moving(result: Result) -> None:
     assert {"psql", "waiaas"} <= result["tools"].keys()
     assert result["tools"]["waiaas"]["different_values"] == 0
