@@ -51,11 +51,11 @@ characters and no lone surrogates, and objects are at most 64 levels deep.
 class _Operation(NamedTuple):
     """A route, and what it does."""
 
-    method: str
-    path: str
+    #: The method and the path.
+    route: str
     id: str
     summary: str
-    #: The error codes of its service and its request.
+    #: The error codes of its service.
     codes: str
     #: The schema of the response, or what it is made of; None: the response is empty.
     answer: type[WireSchema] | dict[str, Any] | None
@@ -64,34 +64,39 @@ class _Operation(NamedTuple):
     query: WireSchema | None = None
     security: str = "admin"
 
+    @property
+    def path(self) -> str:
+        return self.route.partition(" ")[2]
+
+    @property
+    def takes_input(self) -> bool:
+        return "{" in self.route or self.body is not None or self.query is not None
+
 
 _OPERATIONS = (
     _Operation(
-        "post",
-        "/v1/sessions",
+        "post /v1/sessions",
         "createSession",
         "Create a session for one wallet or many, and show its token this once.",
-        "ACTION_VALIDATION_FAILED SESSION_LIMIT_EXCEEDED SYSTEM_LOCKED WALLET_NOT_FOUND WALLET_TERMINATED",
+        "SESSION_LIMIT_EXCEEDED SYSTEM_LOCKED WALLET_NOT_FOUND WALLET_TERMINATED",
         schemas.IssuedSessionResponseSchema,
         HTTPStatus.CREATED,
         body=schemas.CreateSessionRequestSchema,
     ),
     _Operation(
-        "get",
-        "/v1/sessions",
+        "get /v1/sessions",
         "listSessions",
         "List all sessions that are not revoked, or those of one wallet; the newest first.",
-        "ACTION_VALIDATION_FAILED",
+        "",
         {"type": "array", "items": schemas.SessionResponseSchema},
         query=schemas.ListSessionsRequestSchema(only=["wallet_id"]),
     ),
     _Operation(
-        "put",
-        "/v1/sessions/{sessionId}/renew",
+        "put /v1/sessions/{sessionId}/renew",
         "renewSession",
         "Replace the token of a session by a new one. The old token is the one in the body, or else in the header; it "
         "is no longer valid.",
-        "ACTION_VALIDATION_FAILED SESSION_REQUIRES_WALLET INVALID_TOKEN TOKEN_EXPIRED SESSION_REVOKED SESSION_EXPIRED "
+        "SESSION_REQUIRES_WALLET INVALID_TOKEN TOKEN_EXPIRED SESSION_REVOKED SESSION_EXPIRED "
         "SESSION_RENEWAL_MISMATCH RENEWAL_LIMIT_REACHED SESSION_ABSOLUTE_LIFETIME_EXCEEDED RENEWAL_TOO_EARLY "
         "SESSION_NOT_FOUND SYSTEM_LOCKED",
         schemas.IssuedSessionResponseSchema,
@@ -99,71 +104,62 @@ _OPERATIONS = (
         security="sessionToken",
     ),
     _Operation(
-        "get",
-        "/v1/sessions/{sessionId}",
+        "get /v1/sessions/{sessionId}",
         "getSession",
         "Show a session with its wallets.",
-        "ACTION_VALIDATION_FAILED SESSION_NOT_FOUND",
+        "SESSION_NOT_FOUND",
         schemas.SessionResponseSchema,
     ),
     _Operation(
-        "delete",
-        "/v1/sessions/{sessionId}",
+        "delete /v1/sessions/{sessionId}",
         "revokeSession",
         "Revoke a session. A session that is revoked already stays unchanged.",
-        "ACTION_VALIDATION_FAILED SESSION_NOT_FOUND",
+        "SESSION_NOT_FOUND",
         schemas.SessionResponseSchema,
     ),
     _Operation(
-        "get",
-        "/v1/sessions/{sessionId}/wallets",
+        "get /v1/sessions/{sessionId}/wallets",
         "listSessionWallets",
         "List the wallets of a session, the default first.",
-        "ACTION_VALIDATION_FAILED SESSION_NOT_FOUND",
+        "SESSION_NOT_FOUND",
         schemas.SessionWalletListResponseSchema,
     ),
     _Operation(
-        "post",
-        "/v1/sessions/{sessionId}/wallets",
+        "post /v1/sessions/{sessionId}/wallets",
         "linkWallet",
         "Link one more wallet to a session.",
-        "ACTION_VALIDATION_FAILED SESSION_LIMIT_EXCEEDED SESSION_NOT_FOUND WALLET_NOT_FOUND WALLET_ALREADY_LINKED "
+        "SESSION_LIMIT_EXCEEDED SESSION_NOT_FOUND WALLET_NOT_FOUND WALLET_ALREADY_LINKED "
         "WALLET_TERMINATED SYSTEM_LOCKED",
         schemas.SessionWalletResponseSchema,
         HTTPStatus.CREATED,
         body=schemas.LinkWalletRequestSchema,
     ),
     _Operation(
-        "delete",
-        "/v1/sessions/{sessionId}/wallets/{walletId}",
+        "delete /v1/sessions/{sessionId}/wallets/{walletId}",
         "unlinkWallet",
         "Unlink a wallet, which is not the default, from a session.",
-        "ACTION_VALIDATION_FAILED CANNOT_REMOVE_DEFAULT_WALLET SESSION_REQUIRES_WALLET WALLET_ACCESS_DENIED "
-        "SESSION_NOT_FOUND",
+        "CANNOT_REMOVE_DEFAULT_WALLET SESSION_REQUIRES_WALLET WALLET_ACCESS_DENIED SESSION_NOT_FOUND",
         None,
         HTTPStatus.NO_CONTENT,
     ),
     _Operation(
-        "patch",
-        "/v1/sessions/{sessionId}/wallets/{walletId}/default",
+        "patch /v1/sessions/{sessionId}/wallets/{walletId}/default",
         "setDefaultWallet",
         "Make one of the wallets of a session its default.",
-        "ACTION_VALIDATION_FAILED WALLET_ACCESS_DENIED SESSION_NOT_FOUND",
+        "WALLET_ACCESS_DENIED SESSION_NOT_FOUND",
         schemas.DefaultWalletResponseSchema,
     ),
     _Operation(
-        "post",
-        "/v1/wallets",
+        "post /v1/wallets",
         "createWallet",
         "Register a wallet by its public key.",
-        "ACTION_VALIDATION_FAILED ENVIRONMENT_NETWORK_MISMATCH SYSTEM_LOCKED",
+        "ENVIRONMENT_NETWORK_MISMATCH SYSTEM_LOCKED",
         schemas.CreatedWalletResponseSchema,
         HTTPStatus.CREATED,
         body=schemas.CreateWalletRequestSchema,
     ),
     _Operation(
-        "get",
-        "/v1/wallets",
+        "get /v1/wallets",
         "listWallets",
         "List all wallets.",
         "",
@@ -174,36 +170,32 @@ _OPERATIONS = (
         },
     ),
     _Operation(
-        "get",
-        "/v1/wallets/{walletId}",
+        "get /v1/wallets/{walletId}",
         "getWallet",
         "Show a wallet.",
-        "ACTION_VALIDATION_FAILED WALLET_NOT_FOUND",
+        "WALLET_NOT_FOUND",
         schemas.WalletResponseSchema,
     ),
     _Operation(
-        "delete",
-        "/v1/wallets/{walletId}",
+        "delete /v1/wallets/{walletId}",
         "terminateWallet",
         "Terminate a wallet. A session that has other wallets keeps those; a session that has no other is revoked.",
-        "ACTION_VALIDATION_FAILED WALLET_NOT_FOUND WALLET_TERMINATED",
+        "WALLET_NOT_FOUND WALLET_TERMINATED",
         schemas.WalletResponseSchema,
     ),
     _Operation(
-        "post",
-        "/v1/wallets/{walletId}/suspend",
+        "post /v1/wallets/{walletId}/suspend",
         "suspendWallet",
         "Suspend an active wallet.",
-        "ACTION_VALIDATION_FAILED WALLET_NOT_FOUND WALLET_SUSPENDED INVALID_STATE_TRANSITION WALLET_TERMINATED",
+        "WALLET_NOT_FOUND WALLET_SUSPENDED INVALID_STATE_TRANSITION WALLET_TERMINATED",
         schemas.WalletResponseSchema,
         body=schemas.SuspendWalletRequestSchema,
     ),
     _Operation(
-        "post",
-        "/v1/wallets/{walletId}/resume",
+        "post /v1/wallets/{walletId}/resume",
         "resumeWallet",
         "Make a suspended wallet active again.",
-        "ACTION_VALIDATION_FAILED WALLET_NOT_FOUND INVALID_STATE_TRANSITION SYSTEM_LOCKED WALLET_TERMINATED",
+        "WALLET_NOT_FOUND INVALID_STATE_TRANSITION SYSTEM_LOCKED WALLET_TERMINATED",
         schemas.WalletResponseSchema,
     ),
 )
@@ -351,7 +343,7 @@ def document() -> dict[str, Any]:
     for name, scheme in _SECURITY.items():
         spec.components.security_scheme(name, scheme)
     for operation in _OPERATIONS:
-        spec.path(operation.path, operations={operation.method: _described(operation)})
+        spec.path(operation.path, operations={operation.route.partition(" ")[0]: _described(operation)})
     return deepcopy(spec.to_dict())
 
 
@@ -428,7 +420,8 @@ def _refusal(codes: list[str]) -> dict[str, Any]:
 
 def _codes_of(operation: _Operation) -> list[str]:
     """Return the error codes of an operation, each once."""
-    codes = [operation.codes, _OF_EVERY_OPERATION]
+    codes = ["ACTION_VALIDATION_FAILED"] if operation.takes_input else []
+    codes += [operation.codes, _OF_EVERY_OPERATION]
     if operation.security == "admin":
         codes.append(_OF_AN_ADMINISTRATOR)
     return list(dict.fromkeys(" ".join(codes).split()))
