@@ -141,6 +141,14 @@ NOTIFICATION_LOG_STATUSES: Final = ("sent", "failed")
 #: ``wallets.owner_address`` and ``wallets.owner_verified``.
 OWNER_STATES: Final = ("NONE", "GRACE", "LOCKED")
 
+
+def owner_state_of(address: str | None, is_verified: bool) -> str:
+    """Return the owner's state: ``NONE`` without an address, ``GRACE`` with one, ``LOCKED`` once verified."""
+    if not address:
+        return "NONE"
+    return "LOCKED" if is_verified else "GRACE"
+
+
 #: ``transactions.tier``; NULL until the policies have been asked.
 POLICY_TIERS: Final = ("INSTANT", "NOTIFY", "DELAY", "APPROVAL")
 

@@ -93,9 +93,7 @@ class Wallet(BaseModel):
     @property
     def owner_state(self) -> str:
         """The owner's state: ``NONE`` without an address, ``GRACE`` with one, ``LOCKED`` once verified."""
-        if not self.owner_address:
-            return "NONE"
-        return "LOCKED" if self.owner_verified else "GRACE"
+        return enums.owner_state_of(self.owner_address, self.owner_verified)
 
 
 @_index("idx_sessions_expires_at", "expires_at")

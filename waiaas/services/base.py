@@ -26,6 +26,10 @@ class Service:
         self._database = require_database(database)
         self._settings = settings or SessionSettings()
         self._clock = clock
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Translate the statements that run for each request into the dialect of the database, once."""
 
     def __repr__(self) -> str:
         """Return the name of the class: a database's own `repr` may show a password."""

@@ -19,6 +19,7 @@ from waiaas.paths import file_of
 from waiaas.services.expiry import is_expired
 from waiaas.services.ids import redact_id
 from waiaas.services.statements import ReplacedText, read, run, shown
+from waiaas.vocabularies import owner_state_of
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,7 @@ class WalletDetails:
     @property
     def owner_state(self) -> str:
         """How far the owner is set up: `NONE` without an address, `GRACE` with one, `LOCKED` once verified."""
-        if not self.owner_address:
-            return "NONE"
-        return "LOCKED" if self.owner_verified else "GRACE"
+        return owner_state_of(self.owner_address, self.owner_verified)
 
 
 @dataclass(frozen=True)
@@ -261,6 +260,8 @@ _LINK_FIELDS = [
 SESSION_COLUMNS = ", ".join(field.column_name for field in _SESSION_FIELDS)
 LINK_COLUMNS = ", ".join(f"{'w' if field.model is Wallet else 'l'}.{field.column_name}" for field in _LINK_FIELDS)
 WALLET_COLUMNS = ", ".join(field.column_name for field in WALLET_FIELDS)
+#: The columns of a wallet in `LINK_COLUMNS`.
+LINKED_WALLET_COLUMNS = ", ".join(field.column_name for field in _LINK_FIELDS if field.model is Wallet)
 #: How the links of a session are ordered.
 LINK_ORDER = "ORDER BY l.is_default DESC, l.rowid"
 

@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
-
-from peewee import Database
 
 from waiaas.backends.base import Row
 from waiaas.backends.sqlite import sync_at_commit
 from waiaas.errors import WAIaaSError
 from waiaas.services.base import Service
 from waiaas.services.changes import Event, Journal, lock, refuse_undone, write
-from waiaas.services.details import LINK_COLUMNS, LINK_ORDER, LinkedWallet, linked_wallet, read_links
+from waiaas.services.details import (
+    LINK_COLUMNS,
+    LINK_ORDER,
+    LINKED_WALLET_COLUMNS,
+    LinkedWallet,
+    linked_wallet,
+    read_links,
+)
 from waiaas.services.expiry import IS_ALIVE, is_expired
 from waiaas.services.ids import check_actor, check_id, redact_id
 from waiaas.services.kill_switch import IS_LOCKED, refuse_locked_now
 from waiaas.services.statements import fetch_latest, marks, read, run, shown
-from waiaas.settings import Clock, SessionSettings, seconds_of
+from waiaas.settings import seconds_of
 
 
 class SessionWalletService(Service):
     """Links wallets to sessions, unlinks them, and resolves the wallet of a request."""
 
-    def __init__(
-        self, database: Database, *, settings: SessionSettings | None = None, clock: Clock = time.time
-    ) -> None:
-        """Prepare the statements of `resolve`."""
-        super().__init__(database, settings=settings, clock=clock)
+    def _prepare(self) -> None:
         self._find_named = self._database.dialect(_REACHED.format(which="l.wallet_id = ?"))
         self._find_default = self._database.dialect(_REACHED.format(which="l.is_default = 1"))
 
@@ -195,7 +195,7 @@ class SessionWalletService(Service):
         return str(reached)
 
     def _lock(self, wallet_id: str, session_id: str) -> tuple[Row | None, Row | None]:
-        columns = _WALLET_COLUMNS, session_id, "id, revoked_at"
+        columns = LINKED_WALLET_COLUMNS, session_id, "id, revoked_at"
         return shown(self._database, lambda: self._database.lock_link(wallet_id, *columns))
 
     def _read_usage(self, session_id: str, wallet_id: str, now: int) -> tuple[int, Sequence[str]]:
@@ -253,7 +253,6 @@ def insert_links(count: int) -> str:
 
 
 _IS_DEFAULT = 6
-_WALLET_COLUMNS = "id, name, chain, environment, default_network, status"
 # The kill switch, the living sessions of a wallet, and the wallets of a session.
 _USAGE = f"""\
 SELECT {IS_LOCKED}, (SELECT count(*) FROM main.session_wallets AS l JOIN main.sessions AS s ON s.id = l.session_id

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timezone
@@ -10,7 +9,7 @@ from functools import cache
 from itertools import chain
 from typing import Any, NamedTuple, cast
 
-from peewee import Database, Node
+from peewee import Node
 
 from waiaas.backends.base import Row
 from waiaas.backends.sqlite import LOG, sync_at_commit
@@ -23,6 +22,7 @@ from waiaas.services.changes import Event, Journal, lock, refuse_undone, write
 from waiaas.services.details import (
     LINK_COLUMNS,
     LINK_ORDER,
+    LINKED_WALLET_COLUMNS,
     SESSION_COLUMNS,
     SESSION_NAMES,
     IssuedSession,
@@ -41,7 +41,7 @@ from waiaas.services.pages import Page, check_page, is_after, page_of
 from waiaas.services.session_wallets import default_of, insert_links, refuse_unusable
 from waiaas.services.statements import fetch_latest, marks, run, shown
 from waiaas.services.tokens import STORED_KEYS, TokenClaims, TokenKeys, hash_of, is_hash_of, make_first_key
-from waiaas.settings import Clock, SessionSettings, seconds_of
+from waiaas.settings import seconds_of
 from waiaas.vocabularies import SESSION_STATUSES
 
 
@@ -80,11 +80,7 @@ class SessionService(Service):
     `unreadable_value` if they are not a JSON object: limits that cannot be read must not look like none.
     """
 
-    def __init__(
-        self, database: Database, *, settings: SessionSettings | None = None, clock: Clock = time.time
-    ) -> None:
-        """Prepare the statements of `authorize` and `authenticate`."""
-        super().__init__(database, settings=settings, clock=clock)
+    def _prepare(self) -> None:
         self._keys: TokenKeys | None = None
         self._find_session = self._database.dialect(_SESSION)
         self._find_no_session = self._database.dialect(_NO_SESSION)
@@ -125,7 +121,7 @@ class SessionService(Service):
         session_id = new_id()
 
         def change(journal: Journal) -> IssuedSession:
-            wallets = {row[0]: row for row in lock(self._database, "wallets", _WALLET_COLUMNS, ids)}
+            wallets = {row[0]: row for row in lock(self._database, "wallets", LINKED_WALLET_COLUMNS, ids)}
             now = seconds_of(self._clock)
             is_locked, keys, used = self._read_usage(ids, now)
             if is_locked:
@@ -467,7 +463,6 @@ _KEYS, _ROW = slice(1, 3), slice(3, None)
 # Where the columns of the session are in the rest, and where those of the wallet begin.
 _TOKEN_HASH, _REVOKED_AT, _EXPIRES_AT, _WALLET = range(4)
 
-_WALLET_COLUMNS = "id, name, chain, environment, default_network, status"
 _INSERT_SESSION = (
     "INSERT INTO main.sessions"
     " (id, token_hash, expires_at, constraints, max_renewals, absolute_expires_at, created_at)"

@@ -9,13 +9,10 @@ from __future__ import annotations
 import json
 import re
 import secrets
-import time
 from functools import cache
 from hashlib import sha256
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-from peewee import Database
 
 from waiaas.backends.base import Backend
 from waiaas.errors import WAIaaSError, refusal
@@ -25,7 +22,7 @@ from waiaas.services.base import Service
 from waiaas.services.changes import Event, Journal, lock, refuse_undone, write
 from waiaas.services.ids import TOKEN_PREFIX, check_actor, check_id
 from waiaas.services.statements import STORE, fetch_latest, run
-from waiaas.settings import Clock, SessionSettings, seconds_of
+from waiaas.settings import seconds_of
 
 if TYPE_CHECKING:
     from jwt import InvalidTokenError, PyJWS
@@ -151,11 +148,7 @@ class TokenService(Service):
     >>> database.close()
     """
 
-    def __init__(
-        self, database: Database, *, settings: SessionSettings | None = None, clock: Clock = time.time
-    ) -> None:
-        """Prepare the statement that reads the keys."""
-        super().__init__(database, settings=settings, clock=clock)
+    def _prepare(self) -> None:
         self._find_keys = self._database.dialect(_KEYS)
 
     def sign(self, session_id: str, wallet_id: str, *, issued_at: int, expires_at: int) -> str:
