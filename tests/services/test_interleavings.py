@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import psycopg
 import pytest
 from psycopg import sql
-from support.application import NOW, TABLES, Clock, ServerApplication
+from support.application import NOW, TABLES, Clock, ServerApplication, broken_invariants
 from support.postgresql_server import Databases
 from support.stepping import Caller, Operation, orders, run_in_order
 
@@ -133,24 +133,7 @@ class Stage:
 
     def broken_invariants(self) -> list[str]:
         """Return the violations that no order of changes may leave in the database."""
-        statements = {
-            "a living session without exactly one default": (
-                "SELECT id FROM sessions s WHERE revoked_at IS NULL AND 1 <>"
-                " (SELECT count(*) FROM session_wallets l WHERE l.session_id = s.id AND l.is_default = 1)"
-            ),
-            "a link to a terminated wallet": (
-                "SELECT 1 FROM session_wallets l JOIN wallets w ON w.id = l.wallet_id WHERE w.status = 'TERMINATED'"
-            ),
-            "a wallet with too many sessions": (
-                "SELECT wallet_id FROM session_wallets l JOIN sessions s ON s.id = l.session_id"
-                " WHERE s.revoked_at IS NULL GROUP BY wallet_id HAVING count(*) > 2"
-            ),
-            "a right while the system is locked": (
-                "SELECT id FROM sessions WHERE revoked_at IS NULL"
-                " AND (SELECT value FROM key_value_store WHERE key = 'kill_switch_state') <> 'ACTIVE'"
-            ),
-        }
-        return [name for name, statement in statements.items() if self.app.query(statement)]
+        return broken_invariants(self.app.query, 2)
 
     def deadlocks(self) -> int:
         """Return how many deadlocks the server has resolved; the library would have run those changes again."""

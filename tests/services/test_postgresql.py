@@ -11,6 +11,7 @@ from threading import Barrier
 from typing import Any
 
 import pytest
+from support.application import broken_invariants
 from support.concurrent_callers import new_session, new_wallet
 from support.postgresql_load import SESSIONS_PER_WALLET, load
 from support.service_set import ServiceSet
@@ -155,24 +156,6 @@ def test_an_error_rolls_back_its_own_block(services: Services) -> None:
     assert [wallet.name for wallet in services.wallets.list().items] == ["around"]
 
 
-def broken_invariants(database: PostgresqlDatabase) -> list[str]:
-    """Return the violations that no changes may leave in the database."""
-    statements = {
-        "a living session without exactly one default": (
-            "SELECT id FROM sessions s WHERE revoked_at IS NULL AND 1 <>"
-            " (SELECT count(*) FROM session_wallets l WHERE l.session_id = s.id AND l.is_default = 1)"
-        ),
-        "a link to a terminated wallet": (
-            "SELECT 1 FROM session_wallets l JOIN wallets w ON w.id = l.wallet_id WHERE w.status = 'TERMINATED'"
-        ),
-        "a wallet with too many sessions": (
-            "SELECT wallet_id FROM session_wallets l JOIN sessions s ON s.id = l.session_id"
-            f" WHERE s.revoked_at IS NULL GROUP BY wallet_id HAVING count(*) > {SESSIONS_PER_WALLET}"
-        ),
-    }
-    return [name for name, statement in statements.items() if database.execute_sql(statement).fetchall()]
-
-
 # What the rules refuse when callers meet on the same rows.
 REFUSED_BY_RULES = {
     *("SESSION_NOT_FOUND", "SESSION_LIMIT_EXCEEDED", "WALLET_TERMINATED", "WALLET_ALREADY_LINKED", "done"),
@@ -190,7 +173,7 @@ def test_processes_at_once_break_no_invariant(postgresql: PostgresqlDatabase, po
     with get_context("spawn").Pool(8) as pool:
         calls = [(postgresql_url, seed, 40, level, NOW) for seed in range(8)]
         outcomes = sum(pool.starmap(load, calls), Counter())
-    assert broken_invariants(postgresql) == []
+    assert broken_invariants(lambda sql: postgresql.execute_sql(sql).fetchall(), SESSIONS_PER_WALLET) == []
     assert outcomes["done"] > 10
     conflicts = {"transaction_conflict", "SerializationFailure", "OperationalError"} if level else set()
     assert outcomes.keys() <= REFUSED_BY_RULES | conflicts, outcomes

@@ -241,3 +241,25 @@ CHANGES: dict[str, Callable[[Scene, str], Any]] = {
     "activate the kill switch": lambda scene, actor: scene.app.kill_switch.activate(actor=actor),
     "rotate": lambda scene, actor: scene.app.tokens.rotate(actor=actor),
 }
+
+
+def broken_invariants(run: Callable[[str], list[Any]], sessions_per_wallet: int) -> list[str]:
+    """Return the violations that no order of changes may leave in a database; `run` returns the rows of a query."""
+    statements = {
+        "a session in use without exactly one default": (
+            "SELECT id FROM sessions s WHERE revoked_at IS NULL AND 1 <>"
+            " (SELECT count(*) FROM session_wallets l WHERE l.session_id = s.id AND l.is_default = 1)"
+        ),
+        "a link to a terminated wallet": (
+            "SELECT 1 FROM session_wallets l JOIN wallets w ON w.id = l.wallet_id WHERE w.status = 'TERMINATED'"
+        ),
+        "a wallet with too many sessions": (
+            "SELECT wallet_id FROM session_wallets l JOIN sessions s ON s.id = l.session_id"
+            f" WHERE s.revoked_at IS NULL GROUP BY wallet_id HAVING count(*) > {sessions_per_wallet}"
+        ),
+        "a right while the system is locked": (
+            "SELECT id FROM sessions WHERE revoked_at IS NULL"
+            " AND (SELECT value FROM key_value_store WHERE key = 'kill_switch_state') <> 'ACTIVE'"
+        ),
+    }
+    return [name for name, statement in statements.items() if run(statement)]
