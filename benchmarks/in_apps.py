@@ -2,8 +2,8 @@
 
     python benchmarks/run.py --only in_apps
 
-On a SQLite file and on PostgreSQL. Each application runs in its own server (uvicorn, gunicorn), and one client asks for
-the wallet of one session after another. Two figures are compared with the call alone, which is made in a loop by a
+On a file and on PostgreSQL. Each application runs in its own server (uvicorn, gunicorn), and one client asks for the
+wallet of one session after another. Two figures are compared with the call alone, which is made in a loop by a
 thread of the same server, on the connection that it keeps:
 
 * **call**: from the start of `database.sessions.authorize` to its end, as the application calls it; **processor** is
