@@ -269,10 +269,8 @@ def _set_next_number(server: PostgresqlDatabase, connection: sqlite3.Connection)
 
 
 def _digest_of_server(server: PostgresqlDatabase, table: Table, order: str | None = None) -> Digest:
-    columns = column_names(table)
-    source = f"(SELECT {columns} FROM {table.name} ORDER BY {order})" if order else f"{table.name} ({columns})"
-    with server.connection().cursor() as cursor, cursor.copy(f"COPY {source} TO STDOUT") as copy:
-        return Digest(lines_of_server(copy, table))
+    (count,) = server.execute_sql(f"SELECT count(*) FROM {table.name}").fetchone()
+    return Digest(lines_of_server(server.connection(), table, count, order))
 
 
 def _compare(
