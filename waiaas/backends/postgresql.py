@@ -265,7 +265,9 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
             with translate_errors(self):
                 return self._fetch_by_reader(sql, parameters)
         with self._answers():
-            return self.read(lambda: self._fetch(sql, parameters))
+            if self.in_transaction() or self.is_closed():
+                return self.read(lambda: self._fetch(sql, parameters))
+            return self._fetch_directly(sql, parameters)
 
     def _reads_snapshot(self) -> bool:
         """Return whether this thread's transaction sees neither later commits nor a change of its own."""
@@ -489,6 +491,17 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
     def _fetch(self, sql: str, parameters: Sequence[object]) -> Row | None:
         row: Row | None = self.execute_sql(sql, parameters).fetchone()
         return row
+
+    def _fetch_directly(self, sql: str, parameters: Sequence[object]) -> Row | None:
+        """Do what `read` does, on an open connection outside a transaction: each request comes here."""
+        try:
+            row: Row | None = self._state.conn.execute(sql, parameters).fetchone()
+            return row
+        except psycopg.Error as error:
+            if self._is_gone(error):
+                LOG.info("The connection to %s was lost; reading once more", self.address)
+        with translate_errors(self):
+            return self._fetch(sql, parameters)
 
     def _fetch_by_reader(self, sql: str, parameters: Sequence[object]) -> Row | None:
         thread = self._thread
