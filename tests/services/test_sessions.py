@@ -602,7 +602,6 @@ class TestTime:
             monkeypatch.undo()
             time.tzset()
 
-    @pytest.mark.sqlite("reads the file")
     @pytest.mark.slow
     @pytest.mark.parametrize("zone", ["Asia/Seoul", "America/New_York"])
     def test_in_another_process(self, app: Application, zone: str) -> None:
@@ -618,7 +617,7 @@ class TestTime:
             "print(service.renew(token, actor='admin').expires_at.isoformat())\n"
         )
         done = subprocess.run(
-            [sys.executable, "-c", text, str(app.path), session.id, wallet, session.token],
+            [sys.executable, "-c", text, app.target, session.id, wallet, session.token],
             env={**os.environ, "TZ": zone},
             capture_output=True,
             text=True,
@@ -782,10 +781,9 @@ def test_statements_of_each_request_use_indexes_only(app: Application) -> None:
         assert not steps and all(" USING " in step for step in searches) and len(searches) > 2, (name, plan)
 
 
-@pytest.mark.sqlite("reads the file")
 def test_services_on_separate_connections_see_each_others_changes(app: Application) -> None:
     """Services on separate connections see each other's changes at once."""
-    other = Application(app.path, app.clock)
+    other = app.other()
     session = app.session(app.wallet())
     assert other.sessions.authenticate(session.token).session_id == session.id
     other.sessions.revoke(session.id, actor="admin")

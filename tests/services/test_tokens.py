@@ -172,14 +172,12 @@ def test_no_error_contains_an_unusable_key(app: Application, which: str, value: 
     app.database.close()
 
 
-@pytest.mark.sqlite("a trigger in the language of SQLite")
 def test_no_error_contains_a_valid_key(app: Application) -> None:
     """An error with another cause, such as an invalid token or a full disk, contains no key either."""
     wallet = app.wallet()
     session = app.session(wallet)
     app.clock.now += 600
     key = app.key().hex()
-    app.execute("CREATE TRIGGER no BEFORE INSERT ON audit_log BEGIN SELECT RAISE(ABORT, 'no'); END")
     for operation in (
         lambda: app.sessions.authorize(session.token[:-2] + "AA"),
         lambda: app.sessions.authenticate("wai_sess_" + "x" * 5000),
@@ -187,7 +185,7 @@ def test_no_error_contains_a_valid_key(app: Application) -> None:
         lambda: app.session(wallet),
         lambda: app.tokens.rotate(actor="admin"),
     ):
-        with pytest.raises(WAIaaSError) as caught:
+        with app.failing("INSERT", "audit_log"), pytest.raises(WAIaaSError) as caught:
             operation()
         assert secrets_of(caught.value, key) == []
 
@@ -586,10 +584,9 @@ def test_a_stored_value_that_is_not_a_hash_matches_no_token(app: Application, st
         app.sessions.renew(session.token, actor="admin")
 
 
-@pytest.mark.sqlite("reads the file")
 def test_two_concurrent_callers_create_one_key(app: Application, monkeypatch: pytest.MonkeyPatch) -> None:
     """If another caller creates the first key before this one gets the lock, this one uses that key."""
-    other = Application(app.path, app.clock)
+    other = app.other()
 
     def after_the_other(*change: Any) -> Any:
         monkeypatch.undo()

@@ -53,9 +53,22 @@ class Application(ServiceSet):
         super().__init__(database or waiaas.connect(path, backup=False).peewee, self.clock, **settings)
         self._made = 0
 
+    @property
+    def target(self) -> str:
+        """What another process connects to."""
+        return str(self.path)
+
     def other(self) -> Application:
         """Return the services on a separate connection to the same database."""
         return Application(self.path, self.clock)
+
+    @contextmanager
+    def failing(self, event: str, table: str, condition: str = "1 = 1") -> Iterator[str]:
+        """Let a trigger refuse rows in a block, and yield the reason of the error."""
+        fail = "BEGIN SELECT raise(ABORT, 'no more'); END"
+        self.execute(f"CREATE TRIGGER failing BEFORE {event} ON {table} WHEN {condition} {fail}")
+        yield "sqlite_error"
+        self.execute("DROP TRIGGER failing")
 
     def wallet(self, **changes: Any) -> str:
         """Create an active wallet and return its id."""
@@ -128,6 +141,24 @@ class ServerApplication(Application):
         super().__init__(Path(), clock, database, **settings)
         self._url = url
         self._reader = reader or psycopg.connect(url, autocommit=True)
+
+    @property
+    def target(self) -> str:
+        return self._url
+
+    @contextmanager
+    def failing(self, event: str, table: str, condition: str = "1 = 1") -> Iterator[str]:
+        self._reader.execute(
+            "CREATE OR REPLACE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN RAISE EXCEPTION 'no more'; END $$"
+        )
+        self._reader.execute(
+            f"CREATE TRIGGER failing BEFORE {event} ON {table} FOR EACH ROW WHEN ({condition}) EXECUTE FUNCTION fail()"
+        )
+        try:
+            yield "server_error"
+        finally:
+            self._reader.execute(f"DROP TRIGGER failing ON {table}")
 
     def other(self) -> Application:
         return ServerApplication(self._url, open_database(self._url), self.clock, self._reader)
