@@ -60,7 +60,23 @@ FIGURES = (
     Figure("backup, rollback journal", "÷ copying the file", "startup", ("backup", "delete", "ratio"), 1.5),
     Figure("eight threads: time of a call", "÷ 0.1.0", "mixed_load", ("ratio",)),
     Figure("longest wait during ``prune``", "milliseconds", "prune", ("pruning", "longest_ms")),
-    Figure("move to PostgreSQL", "÷ ``psql`` with COPY", "moving", ("tools", "psql", "ratio")),
+    *(
+        Figure(f"``{name}``, PostgreSQL", "÷ plain psycopg", "postgresql", ("reads", name, "ratio"), target)
+        for name, target in (("authorize", 1.2), ("authenticate", 1.2), ("resolve", 1.3))
+    ),
+    *(
+        Figure(f"``{name}`` by 16 processes", unit, "postgresql", ("writers", name, *path), target)
+        for name in ("create", "link", "renew")
+        for unit, path, target in (
+            ("÷ plain psycopg", ("ratio_all",), 1.67),
+            ("÷ by one process", ("sides", "waiaas", "all_to_one"), 0.67),
+        )
+    ),
+    Figure("calls after a restart", "seconds after a new connection", "failover", ("restart_seconds",), 1),
+    Figure("calls after a failover", "seconds after a new connection", "failover", ("failover_seconds",), 1),
+    Figure("sessions lost at failovers", "of all acknowledged", "failover", ("counts", "lost"), 0),
+    Figure("move to PostgreSQL", "÷ ``psql`` with COPY", "moving", ("tools", "psql", "ratio"), 2),
+    Figure("move to PostgreSQL", "÷ pgloader", "moving", ("tools", "pgloader", "ratio"), 1),
 )
 
 

@@ -21,6 +21,7 @@ _COLOURS = {
     "sqlite3": "#555555",
     "peewee": "#2563eb",
     "sqlalchemy": "#16a34a",
+    "psycopg": "#555555",
 }
 _INCHES = 5
 
@@ -73,6 +74,13 @@ def _django_sessions(result: dict[str, Any], file: Path) -> None:
     _bars(list(engines), values, "microseconds per call", file)
 
 
+def _postgresql(result: dict[str, Any], file: Path) -> None:
+    writers = result["writers"]
+    sides = next(iter(writers.values()))["sides"]
+    values = {side: [found["sides"][side]["all"] for found in writers.values()] for side in sides}
+    _bars(list(writers), values, "changes per second, by 16 processes", file)
+
+
 def _bars(titles: list[str], values: dict[str, list[float]], unit: str, file: Path) -> None:
     """Draw a group of horizontal bars for each title, one bar for each side."""
     from matplotlib.figure import Figure
@@ -106,4 +114,5 @@ PLOTS: dict[str, Callable[[dict[str, Any], Path], None]] = {
     "hot_path": _hot_path,
     "writes": _writes,
     "django_sessions": _django_sessions,
+    "postgresql": _postgresql,
 }

@@ -221,6 +221,48 @@ def _moving(result: dict[str, Any]) -> list[str]:
     return [f"{result['rows']:,} rows.", _table(header, rows)]
 
 
+def _postgresql(result: dict[str, Any]) -> list[str]:
+    titles = {"psycopg": "psycopg", "waiaas": "**waiaas**"}
+    writers = [
+        [
+            f"``{name}``, {titles[side]}",
+            *(f"{of_side[which]:,.0f}" for which in ("one", "all")),
+            f"{1 / of_side['all_to_one']:.2f}",
+            *(f"{of_side[which]:.0%}" for which in ("busy_one", "busy_all")),
+            f"{found['ratio_all']:.2f}" if side == "waiaas" else "",
+        ]
+        for name, found in result["writers"].items()
+        for side, of_side in found["sides"].items()
+    ]
+    reads = [
+        [
+            f"``{name}``",
+            *(f"{side['client']:.0f} + {side['server']:.0f}" for side in found["sides"].values()),
+            f"{found['ratio']:.2f}",
+        ]
+        for name, found in result["reads"].items()
+    ]
+    return [
+        f"PostgreSQL {result['postgresql']}, {result['sessions']:,} sessions. Processor time of one call, in"
+        " microseconds of the client and of the server:",
+        _table(["", "psycopg", "waiaas", "waiaas ÷ psycopg"], reads),
+        "Changes per second, and how busy the processors were; the last column compares the time of a change when 16"
+        " processes make them:",
+        _table(["", "1 process", "16", "16 ÷ 1", "Busy at 1", "Busy at 16", "waiaas ÷ psycopg"], writers),
+        ".. image:: benchmarks/postgresql.svg\n   :alt: Changes per second by 16 processes",
+    ]
+
+
+def _failover(result: dict[str, Any]) -> list[str]:
+    delays = [
+        ["crashes and restarts", str(result["restarts"])],
+        ["longest delay of a caller after one", f"{result['restart_seconds']:.2f} s"],
+        [f"failovers under {result['callers']} callers", str(result["failovers"])],
+        ["longest delay of a caller after one", f"{result['failover_seconds']:.2f} s"],
+    ]
+    return [_table(["", ""], [*delays, *([name, f"{count:,}"] for name, count in result["counts"].items())])]
+
+
 def _mixed_load(result: dict[str, Any]) -> list[str]:
     sides = result["sides"]
     rows = [
@@ -340,5 +382,7 @@ _PARTS: dict[str, Callable[[dict[str, Any]], list[str]]] = {
     "prune": _prune,
     "http_load": _http_load,
     "in_apps": _in_apps,
+    "postgresql": _postgresql,
+    "failover": _failover,
     "moving": _moving,
 }

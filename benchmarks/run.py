@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import django_sessions
+import failover
 import fidelity
 import figures
 import hot_path
@@ -28,6 +29,7 @@ import in_apps
 import migration
 import mixed_load
 import moving
+import postgresql
 import prune
 import report
 import startup
@@ -50,6 +52,8 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace, Path, Path | None], dict[str
     "prune": lambda o, folder, _: prune.run(o.sessions, o.seconds, folder),
     "http_load": lambda o, folder, _: http_load.run(o.clients, o.seconds, folder),
     "in_apps": lambda o, folder, _: in_apps.run(o.sessions // 5, 10 * o.rounds, folder),
+    "postgresql": lambda o, folder, _: postgresql.run(o.sessions, o.rounds, o.seconds / 10, folder),
+    "failover": lambda o, folder, _: failover.run(o.rounds),
     "moving": lambda o, folder, _: moving.run(o.sessions, o.rounds, folder),
 }
 

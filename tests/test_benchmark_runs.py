@@ -86,6 +86,20 @@ def check_in_apps(result: Result) -> None:
         assert all(app["call ratio"] > 0 for app in apps.values())
 
 
+def check_postgresql(result: Result) -> None:
+    assert result["reads"].keys() == {"authorize", "authenticate", "resolve"}
+    assert result["writers"].keys() == {"create", "link", "renew"}
+    for found in result["writers"].values():
+        assert all(side["one"] > 0 and side["all"] > 0 for side in found["sides"].values())
+
+
+def check_failover(result: Result) -> None:
+    assert (result["restarts"], result["failovers"]) == (1, 7)
+    counts = result["counts"]
+    assert counts["acknowledged"] > 0
+    assert counts["lost"] == counts["valid again"] == counts["refused but done"] == 0
+
+
 def check_moving(result: Result) -> None:
     assert {"psql", "waiaas"} <= result["tools"].keys()
     assert result["tools"]["waiaas"]["different_values"] == 0
