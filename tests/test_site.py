@@ -191,6 +191,15 @@ def test_links_lead_somewhere(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
+def test_no_page_shows_markup(page: str) -> None:
+    """No page shows a role or backticks of the source, as it does where markup is inside of other markup."""
+    prose = text_of(
+        re.sub(r"<pre>.*?</pre>|<code .*?</code>|<script.*?</script>", "", source_of(page), flags=re.DOTALL)
+    )
+    assert re.findall(r"``.{0,40}|:[a-z-]+:`.{0,40}", prose) == []
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_signatures_are_code(page: str) -> None:
     """Each signature is rendered as code: its types are links and short names, its defaults Python expressions."""
     signatures = re.findall(r'<dt class="sig sig-object py"[^>]*>.*?</dt>', source_of(page), re.DOTALL)
