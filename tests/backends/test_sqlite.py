@@ -528,3 +528,25 @@ class TestDurable:
                 put(database, "inner")
         assert database.execute_sql("SELECT count(*) FROM wc_store").fetchone() == (2,)
         database.close_all()
+
+
+@pytest.mark.parametrize("is_empty", [True, False])
+def test_a_log_that_can_only_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_empty: bool) -> None:
+    """On a read-only file system an empty log need not be written back: a command that only reads ends well."""
+    path = make_file(tmp_path / "wallets.db", 19, wal=True)
+    database = waiaas.connect(path).peewee
+    if not is_empty:
+        database.execute_sql("DELETE FROM wc_store")
+    execute_sql = database.execute_sql
+
+    def on_a_read_only_file_system(sql: str, *parameters: Any) -> Any:
+        if "wal_checkpoint" in sql:
+            raise OperationalError("attempt to write a readonly database")
+        return execute_sql(sql, *parameters)
+
+    monkeypatch.setattr(database, "execute_sql", on_a_read_only_file_system)
+    with nullcontext() if is_empty else pytest.raises(WAIaaSError) as caught:
+        database.close_all()
+    assert is_empty or (caught is not None and caught.value.reason == "read_only")
+    with pytest.raises(WAIaaSError):
+        database.connect()

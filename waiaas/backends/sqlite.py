@@ -403,8 +403,15 @@ class WaiaasDatabase(SqliteDatabase, Backend):
             self.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         except (OperationalError, sqlite3.OperationalError) as error:
             # Peewee's error comes from executing a statement, and the driver's from fetching its rows.
-            if reason_for(error) != "database_busy":
+            reason = reason_for(error)
+            if reason != "database_busy" and not (reason == "read_only" and self._has_empty_log()):
                 raise
+
+    def _has_empty_log(self) -> bool:
+        """Return whether there is nothing to write back, as in a file that this process can only read."""
+        with suppress(FileNotFoundError):
+            return os.path.getsize(f"{real_path(self)}-wal") == 0
+        return True
 
     @contextmanager
     def writer_lock(self) -> Iterator[None]:
