@@ -91,7 +91,7 @@ def server(module_server: Server) -> Iterator[Server]:
 
 
 class TestUrls:
-    def test_what_is_a_url(self) -> None:
+    def test_recognized_urls(self) -> None:
         assert is_postgresql_url("postgresql://h/d")
         assert is_postgresql_url("postgres://h/d")
         assert not any(map(is_postgresql_url, ("wallets.db", "sqlite:///x", b"postgresql://h/d", None)))
@@ -157,7 +157,7 @@ class TestUrls:
 
 
 class TestConnections:
-    def test_psycopg_3_and_utf_8_whatever_the_server_prefers(self, databases: Databases, open_url: Opener) -> None:
+    def test_psycopg_3_and_utf_8_with_any_server_default(self, databases: Databases, open_url: Opener) -> None:
         """Encoding, isolation and time zone do not depend on the settings of the database."""
         with databases.new() as url:
             name = url.rsplit("/", 1)[1]

@@ -137,7 +137,7 @@ def test_the_work_grows_linearly(tmp_path: Path, run: Callable[[SqliteDatabase],
     assert all(after <= 4.5 * before for before, after in zip(few, many, strict=True)), (few, many)
 
 
-def test_a_table_is_found_whatever_its_case() -> None:
+def test_a_table_is_found_in_any_case() -> None:
     """A table is found in any case, and described as spelled in the file, with its indexes."""
     table = describe_table(made("CREATE TABLE Mixed (a)", "CREATE INDEX by_a ON mixed (a)"), "MIXED")
     assert table is not None

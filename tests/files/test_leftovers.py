@@ -87,7 +87,7 @@ def test_folders_of_another_user_are_kept(tmp_path: Path) -> None:
     assert folder.exists()
 
 
-def test_a_new_database_removes_leftovers_of_a_power_cut(tmp_path: Path) -> None:
+def test_a_new_database_removes_leftovers_of_a_power_failure(tmp_path: Path) -> None:
     """Version 0.1.0 could leave an empty file with a temporary name."""
     (tmp_path / ".waiaas-0123456789abcdef").touch()
     assert run("init", tmp_path / "wallets.db").exit_code == 0

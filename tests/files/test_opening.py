@@ -115,7 +115,7 @@ database.close_all()
         assert "child" in keys(tmp_path / "first" / "w.db")
         assert files(other) == others
 
-    def test_refusals_show_the_path_as_it_was_typed(self, tmp_path: Path, other: Path) -> None:
+    def test_refusals_show_the_given_path(self, tmp_path: Path, other: Path) -> None:
         """A refusal after a change of the working folder shows the given path."""
         database = waiaas.connect("w.db").peewee
         database.close()

@@ -29,7 +29,7 @@ STATES = 560
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in LONG])
-def test_a_power_cut_loses_nothing(name: str) -> None:
+def test_a_power_failure_loses_nothing(name: str) -> None:
     """Rows, version and backup are all old or all new, new after exit code 0, and a second run completes."""
     for result in cut(name, count=6, seed=1, finish_every=4):
         assert result.violations == []
@@ -83,7 +83,7 @@ def test_a_small_cache_writes_pages_to_the_log_before_the_commit() -> None:
 
 
 @pytest.mark.stress
-def test_twenty_thousand_power_cuts_lose_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_twenty_thousand_power_failures_lose_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     """The same for every command that changes a file, in many more states."""
     file_calls_library()
     started, distinct, results = time.monotonic(), 0, []

@@ -59,7 +59,7 @@ class TestBackup:
         assert backup.made_at.isoformat() == "2027-01-15T08:00:00+00:00"
         assert (dump(backup.path), mode(backup.path)) == (dump(path), 0o640)
 
-    def test_of_a_file_in_use_has_what_is_committed(self, path: Path) -> None:
+    def test_of_a_file_in_use_has_the_committed_rows(self, path: Path) -> None:
         """The backup has the rows in the log, but not those of an open transaction, which continues."""
         with plain(path, "BEGIN IMMEDIATE", "INSERT INTO wc_store VALUES ('logged', '')") as writer:
             backup = waiaas.backup(path)
@@ -106,7 +106,7 @@ class TestBackups:
         assert waiaas.backups(path) == made[2:]
         assert {"wallets.db.v19-copy.backup", "other.db.v19-20270115T080000Z.backup"} < set(files(path.parent))
 
-    def test_another_name_of_the_file_is_none(self, v18: Path) -> None:
+    def test_another_name_of_the_file_is_not_a_backup(self, v18: Path) -> None:
         """A restore that was killed leaves a second name of the file: it is neither listed nor treated as a backup."""
         left = v18.with_name("wallets.db.v18-20260102T030405Z.backup")
         os.link(v18, left)

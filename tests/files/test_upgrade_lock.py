@@ -170,7 +170,7 @@ def test_a_reused_backup_is_kept_if_the_upgrade_fails(tmp_path: Path) -> None:
     assert sorted(files(tmp_path)) == ["mine.db", "wallets.db"]
 
 
-def test_the_log_names_the_backup_and_who_waits(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_names_the_backup_and_the_waiting_process(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """An upgrade is logged with the path of its backup, and a process that waits for it logs one line."""
     caplog.set_level("INFO", "waiaas")
     path = make_file(tmp_path / "wallets.db")

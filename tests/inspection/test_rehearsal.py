@@ -91,7 +91,7 @@ class TestTheOriginal:
         (settings,) = (table for table in rehearsal.rows if table.table == "settings")
         assert (settings.before, settings.after) == (13, 13)
 
-    def test_can_be_written_meanwhile(self, tmp_path: Path) -> None:
+    def test_can_be_written_during_a_rehearsal(self, tmp_path: Path) -> None:
         """A daemon can write while the copy is upgraded; the rehearsal shows the moment of the copy."""
         path = make_file(tmp_path / "wallets.db", wal=True)
         with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as daemon:

@@ -40,7 +40,7 @@ def _named(error: WAIaaSError) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("version", SHIPPED[:-1])
-def test_a_file_without_obstacles_has_none(tmp_path: Path, version: int) -> None:
+def test_no_obstacle_is_reported_without_one(tmp_path: Path, version: int) -> None:
     """A file from the daemon has no obstacles."""
     assert planned(make_file(tmp_path / "wallets.db", version)) == []
 

@@ -78,7 +78,7 @@ ALL_ROWS = "SET LOCAL row_security = off"
 # A change is on the disk when COMMIT returns, unless the administrator has asked for more than that.
 _DURABLE = "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"
 # Seconds between two attempts, at random: two that conflicted should not meet again.
-_TRY_AGAIN_AFTER = (0.005, 0.03)
+_RETRY_DELAY = (0.005, 0.03)
 # Seconds that a transaction of the library may wait for its client: the client has died then, or its machine.
 _IDLE_IN_TRANSACTION = 60
 # A peer that vanished is noticed after about this many seconds
@@ -529,7 +529,7 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
                     LOG.info("The connection to %s was lost before COMMIT; running the change again", self.address)
                 elif reason_for(error) == "transaction_conflict" and time.monotonic() < deadline:
                     LOG.info("A conflict of transactions on %s; running the change again", self.address)
-                    time.sleep(random.uniform(*_TRY_AGAIN_AFTER))
+                    time.sleep(random.uniform(*_RETRY_DELAY))
                 else:
                     raise
 
@@ -544,7 +544,7 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
             except PeeweeException as error:
                 if time.monotonic() > deadline or reason_for(error) not in ("connection_lost", "server_unavailable"):
                     return None
-            time.sleep(random.uniform(*_TRY_AGAIN_AFTER))
+            time.sleep(random.uniform(*_RETRY_DELAY))
 
     @contextmanager
     def borrowed_connection(self) -> Iterator[None]:

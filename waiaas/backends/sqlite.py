@@ -36,7 +36,7 @@ IN_MEMORY = ":memory:"
 # the folder too, after the journal is deleted (https://www.sqlite.org/pragma.html#pragma_synchronous).
 _EXTRA = 3
 # Seconds, at random, so that two waiting threads do not poll at the same moments.
-_LOOK_AGAIN_AFTER = (0.001, 0.004)
+_POLL_INTERVAL = (0.001, 0.004)
 
 
 class _ThreadState(ThreadState):
@@ -231,7 +231,7 @@ class WaiaasDatabase(SqliteDatabase, Backend):
                 if not waits:
                     LOG.info("Waiting for the write lock of %s", file_of(self))
                     waits = True
-                time.sleep(random.uniform(*_LOOK_AGAIN_AFTER))
+                time.sleep(random.uniform(*_POLL_INTERVAL))
         finally:
             self._wait_for_locks(self.timeout)
 

@@ -29,7 +29,7 @@ _UNUSED = "waiaas_unused_{}"
 _OBJECT_IN_ERROR = re.compile(r"error in (view|trigger|index|table) (.+?)(?: after [\w ]+)?: ")
 
 
-def taken_by_new_columns(
+def captured_by_new_columns(
     database: SqliteDatabase,
     table: Table,
     columns: Sequence[str],
@@ -58,7 +58,7 @@ def taken_by_new_columns(
         ]
 
 
-def texts_taken_by_new_columns(
+def strings_captured_by_new_columns(
     table: Table, columns: Collection[str], kept: CreateTable | None = None
 ) -> Iterator[Dependent]:
     """Yield the indexes, CHECKs and generated columns in which a double-quoted string would become a new column.
@@ -67,15 +67,15 @@ def texts_taken_by_new_columns(
     """
     wanted = {fold(column) for column in columns}
     for index in table.indexes:
-        if index.sql and _holds_text(after_on(index.sql), wanted):
+        if index.sql and _has_string(after_on(index.sql), wanted):
             yield Dependent("index", index.name)
     still_there = {canonical(clause.expression) for clause in expressions(kept or table.definition)}
     for clause in expressions(table.definition):
-        if canonical(clause.expression) in still_there and _holds_text(clause.expression, wanted):
+        if canonical(clause.expression) in still_there and _has_string(clause.expression, wanted):
             yield Dependent("constraint", clause.expression)
 
 
-def _holds_text(sql: str, wanted: Collection[str]) -> bool:
+def _has_string(sql: str, wanted: Collection[str]) -> bool:
     before = ""
     for token in tokens(sql):
         if token.text.startswith('"') and token.name in wanted and fold(before) != "collate":
@@ -84,7 +84,9 @@ def _holds_text(sql: str, wanted: Collection[str]) -> bool:
     return False
 
 
-def taken_by_rename(database: SqliteDatabase, table: str, name: str, rename: Callable[[str], str]) -> list[Dependent]:
+def captured_by_rename(
+    database: SqliteDatabase, table: str, name: str, rename: Callable[[str], str]
+) -> list[Dependent]:
     """Return the views and triggers in which the new name of a table or column would capture another name.
 
     `rename` returns the ALTER TABLE statement for a name.

@@ -212,14 +212,14 @@ class MigrationContext(SqliteMigrator):
                     raise dependent.refusal_of_table(table)
 
     @contextmanager
-    def set_aside(self, objects: Sequence[StoredObject]) -> Iterator[None]:
+    def dropped_during(self, objects: Sequence[StoredObject]) -> Iterator[None]:
         """Drop views and triggers, and create them again after the block."""
         for each in sorted(objects, key=lambda each: each.kind == "view"):
             self.database.execute_sql(f"DROP {each.kind.upper()} main.{quote(each.name)}")
         yield
-        self.create_again(objects)
+        self.recreate(objects)
 
-    def create_again(self, objects: Sequence[StoredObject]) -> None:
+    def recreate(self, objects: Sequence[StoredObject]) -> None:
         """Create views, and then triggers, which may be on one of the views."""
         for each in sorted(objects, key=lambda each: each.kind == "trigger"):
             self.database.execute_sql(each.sql)

@@ -64,7 +64,7 @@ def refuse_strange_rows(database: SqliteDatabase) -> None:
     )
     try:
         rows = [_row(values, encoding) for values in stored]
-        _refuse_doubles(rows)
+        _refuse_duplicate_names(rows)
         tables = {fold(row.name): row for row in rows if row.kind in ("table", "view")}
         for row in rows:
             _refuse_other_table(row, tables)
@@ -134,7 +134,7 @@ def _next_name(words: Iterator[Token]) -> str | None:
     return None if token is None else fold(unquote(token.text))
 
 
-def _refuse_doubles(rows: list[_Row]) -> None:
+def _refuse_duplicate_names(rows: list[_Row]) -> None:
     """Refuse duplicate names; triggers have a separate namespace."""
     seen: set[tuple[bool, str]] = set()
     for row in rows:

@@ -22,7 +22,7 @@ _MISSING = re.compile(
     r"(?:error in .+: )?(?:no such|unknown) (function|collation sequence): (.+?)(?:\(\))?", re.DOTALL
 )
 # The message for a WITHOUT ROWID table whose key needs a missing collation (sqlite3WhereBegin in SQLite's where.c).
-_NO_COLLATION_TO_READ_BY = "no query solution"
+_NO_COLLATION = "no query solution"
 _BUILT_IN = frozenset({"binary", "nocase", "rtrim"})
 
 
@@ -69,7 +69,7 @@ def with_stubs(database: sqlite3.Connection, run: Callable[[], _Result]) -> _Res
             except (OperationalError, sqlite3.OperationalError) as error:
                 if (remove := stub_missing(database, error)) is not None:
                     stubs.append(remove)
-                elif str(error) == _NO_COLLATION_TO_READ_BY and not has_all_collations:
+                elif str(error) == _NO_COLLATION and not has_all_collations:
                     stubs += _stub_collations(database)
                     has_all_collations = True
                 else:

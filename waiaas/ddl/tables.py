@@ -13,12 +13,12 @@ from playhouse.migrate import Operation
 from waiaas.ddl.captures import (
     altered_copy,
     broken_virtual_tables,
+    captured_by_new_columns,
+    captured_by_rename,
     dependent_on_order,
     is_reordered,
     object_in,
-    taken_by_new_columns,
-    taken_by_rename,
-    texts_taken_by_new_columns,
+    strings_captured_by_new_columns,
 )
 from waiaas.ddl.connection import has_foreign_keys_on
 from waiaas.ddl.context import savepoint
@@ -274,7 +274,7 @@ class TableOperations(IndexOperations):
         if table.column(column) is not None:
             raise refusal("name_exists", kind="column", name=column)
         statement = f"ALTER TABLE {quote(table.name)} ADD COLUMN {definition}"
-        self._refuse_taken(table, [column], {}, [statement])
+        self._refuse_captures(table, [column], {}, [statement])
         before = broken_objects(self.database, table.name)
         if not self._add_unchecked(table, column, definition):
             self._alter(table.name, Operation(self, lambda _: SQL(statement)))
@@ -358,13 +358,13 @@ class TableOperations(IndexOperations):
         aside: list[StoredObject] = []
         while True:
             try:
-                with self.set_aside(aside):
+                with self.dropped_during(aside):
                     with_stubs(self.database.connection(), change.run)
                 return
             except OperationalError as error:
                 if (found := object_in(error)) is None:
                     raise
-                self.create_again(aside)
+                self.recreate(aside)
                 broken = self._broken_with(found)
                 if not broken or any(each in aside for each in broken):
                     raise found.refusal(table, "*") from error
@@ -381,7 +381,7 @@ class TableOperations(IndexOperations):
             on_it += [each for each in stored if each.kind == "trigger" and fold(each.table) == fold(found.name)]
         return on_it
 
-    def _refuse_taken(
+    def _refuse_captures(
         self,
         table: Table,
         columns: Sequence[str],
@@ -390,8 +390,8 @@ class TableOperations(IndexOperations):
         new: CreateTable | None = None,
     ) -> None:
         """Refuse new columns (added by `shapes` or `changes` in a copy) that change the meaning of an object."""
-        taken = [*texts_taken_by_new_columns(table, columns, new)]
-        for dependent in taken or taken_by_new_columns(self.database, table, columns, shapes, changes):
+        taken = [*strings_captured_by_new_columns(table, columns, new)]
+        for dependent in taken or captured_by_new_columns(self.database, table, columns, shapes, changes):
             raise dependent.refusal_of_name(table.name, ", ".join(columns))
         self._refuse_broken_virtual_tables(lambda: schema_copy(self.database, shapes, changes), table)
 
@@ -417,7 +417,7 @@ class TableOperations(IndexOperations):
             raise refusal("unexpected_schema", table=table, problem=problem)
 
     def _refuse_rename(self, table: Table, column: str, name: str, statement: str) -> None:
-        for dependent in taken_by_rename(self.database, table.name, name, lambda new: statement.format(quote(new))):
+        for dependent in captured_by_rename(self.database, table.name, name, lambda new: statement.format(quote(new))):
             raise dependent.refusal_of_name(name if column == "*" else table.name, "*" if column == "*" else name)
         statement = statement.format(quote(name))
         if objects_over(self.database, table.name):
@@ -442,12 +442,12 @@ class TableOperations(IndexOperations):
         if has_foreign_keys_on(self.database) and children(self.database, old.name):
             problem = "a table refers to it, and foreign keys are on inside this transaction: use migration_context"
             raise refusal("rebuild_refused", table=old.name, problem=problem)
-        self._refuse_other_meanings(old, parse_create_table(definition))
+        self._refuse_changed_meanings(old, parse_create_table(definition))
         for child in {old.name, *children(self.database, old.name)}:
             self.watch_foreign_keys(child)
         TableRebuild(self, old, definition, copy or {}, drop, change).run()
 
-    def _refuse_other_meanings(self, old: Table, new: CreateTable) -> None:
+    def _refuse_changed_meanings(self, old: Table, new: CreateTable) -> None:
         """Refuse a new definition that would change the meaning of a view, trigger, index or CHECK."""
         shapes = {fold(old.name): new.renamed(old.name)}
         added = [
@@ -455,7 +455,7 @@ class TableOperations(IndexOperations):
             for item in new.items
             if item.kind == "column" and item.name not in old.column_names
         ]
-        self._refuse_taken(old, added, shapes, new=new)
+        self._refuse_captures(old, added, shapes, new=new)
         if is_reordered(old, new):
             for dependent in dependent_on_order(self.database, shapes, old.name):
                 raise dependent.refusal(old.name, "*")

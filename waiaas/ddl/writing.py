@@ -82,7 +82,7 @@ def _triggers(migrator: MigrationContext, table: Table, event: str, column: str 
     broken = _broken(migrator, firing) if firing else []
     named = [each.name for each in firing if each not in broken] + temporary_triggers(migrator.database, table.name)
     try:
-        with migrator.set_aside(broken):
+        with migrator.dropped_during(broken):
             yield named
     except PeeweeException as error:
         if not named or reason_for(error):

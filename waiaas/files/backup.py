@@ -47,7 +47,7 @@ _MOMENT = re.compile(r"\d{8}T\d{6}Z")
 _NOT_COMPARED = (slice(24, 28), slice(40, 44), slice(92, 100))
 _FOR_READING = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 # Errors that cannot be the backup's alone.
-_OF_THE_PROCESS = ("too_many_files", "out_of_memory")
+_PROCESS_REASONS = ("too_many_files", "out_of_memory")
 _NO_ROOM = "the disk is full, or a quota or a file-size limit was reached"
 
 
@@ -115,7 +115,7 @@ def copy_refusal(error: Exception, file: DatabaseFile, target: Path) -> WAIaaSEr
     """Return the refusal of a copy, which names the original, the process or the copy as the cause."""
     found = explain(error, file.real, written=target)
     is_the_originals = found.reason == "corrupt" or is_failed_read(error) or read_error(file.real) is not None
-    if found.reason and (is_the_originals or found.reason in _OF_THE_PROCESS):
+    if found.reason and (is_the_originals or found.reason in _PROCESS_REASONS):
         return refusal(found.reason, path=file.name, target=str(target), cause=found.cause)
     cause = f"{found.cause} ({_NO_ROOM})" if found.reason == "disk_full" else found.cause
     return refusal("backup_failed", path=file.name, target=str(target), cause=cause)

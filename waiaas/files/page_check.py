@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from peewee import SqliteDatabase
 
 # fts5IntegrityMethod, fts3IntegrityMethod and rtreeIntegrity in SQLite's sources.
-_OF_VIRTUAL_TABLES = re.compile(
+_VIRTUAL_TABLE_MESSAGES = re.compile(
     r"fts\d: |(malformed|unable to validate the) inverted index for FTS\d table |In RTree "
 )
 # The text of Python's sqlite3 for a function that failed, and for one that was taken away again.
@@ -64,7 +64,7 @@ def damage(database: sqlite3.Connection, *, checks: bool, indexes_of: Collection
         found = _quick_check(database)
         if not checks:
             # Since SQLite 3.44, virtual tables also check their content, which is not corruption of the pages.
-            found = [fact for fact in found if not _OF_VIRTUAL_TABLES.match(fact)]
+            found = [fact for fact in found if not _VIRTUAL_TABLE_MESSAGES.match(fact)]
         for table in _names_of_tables(database):
             if indexes_of is None or fold(table) in indexes_of:
                 found += _compared(database, table)

@@ -16,7 +16,7 @@ from waiaas.files.folder_sync import sync_folder_descriptor
 from waiaas.files.opening import descriptors_of
 from waiaas.files.upgrade_lock import try_lock
 
-_ONLY_ITS_USER = 0o700
+_PRIVATE_MODE = 0o700
 _BY_DESCRIPTOR = {os.open, os.mkdir, os.rename, os.unlink, os.rmdir, os.link} <= os.supports_dir_fd
 _FOLDER = getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _COPY = "copy"
@@ -131,7 +131,7 @@ class _Folder:
             sync_folder_descriptor(self._descriptor)
 
     def make_folder(self, name: str) -> _Folder:
-        os.mkdir(self._at(name), _ONLY_ITS_USER, dir_fd=self._descriptor)
+        os.mkdir(self._at(name), _PRIVATE_MODE, dir_fd=self._descriptor)
         return _Folder(self.path / name, self)
 
     def make_file(self, name: str) -> int:

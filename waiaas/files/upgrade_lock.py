@@ -29,10 +29,10 @@ if sys.platform != "win32":
 _LOG = logging.getLogger("waiaas")
 _Result = TypeVar("_Result")
 
-_SECONDS_BETWEEN_LOOKS = 0.05
-_NEVER_A_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+_POLL_INTERVAL = 0.05
+_SAFE_OPEN_FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 # Only users who may write the database may hold its lock.
-_WHO_MAY_LOCK = 0o660
+_LOCK_FILE_MODE = 0o660
 
 #: The lock files that this process holds: the thread that took it, and its descriptor.
 _held: dict[str, tuple[int, int]] = {}
@@ -123,7 +123,7 @@ def _waiting(file: DatabaseFile, reporter: ProgressReporter) -> Callable[[], Non
             _LOG.info("Waiting for another process that upgrades %s", file.name)
             is_logged = True
         reporter(Progress("waiting for another process that upgrades the file"))
-        time.sleep(_SECONDS_BETWEEN_LOOKS)
+        time.sleep(_POLL_INTERVAL)
 
     return wait
 
@@ -150,7 +150,7 @@ def _open(file: DatabaseFile, path: str, create: int) -> int | None:
     if sys.platform == "win32":
         return None
     try:
-        descriptor = os.open(path, os.O_RDWR | create | _NEVER_A_LINK, 0o600)
+        descriptor = os.open(path, os.O_RDWR | create | _SAFE_OPEN_FLAGS, 0o600)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.EISDIR):
             raise refusal("sidecar_not_a_file", path=file.name, sidecar=path) from error
@@ -173,7 +173,7 @@ def _refuse_or_share(file: DatabaseFile, path: str, descriptor: int) -> None:
     if status.st_uid == os.geteuid():
         # Other users who cannot open it still wait for SQLite's lock.
         with suppress(OSError):
-            share_like(descriptor, database, _WHO_MAY_LOCK, has_list=has_access_list(file.real))
+            share_like(descriptor, database, _LOCK_FILE_MODE, has_list=has_access_list(file.real))
 
 
 def try_lock(descriptor: int, *, shared: bool = False) -> bool:

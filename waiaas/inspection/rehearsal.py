@@ -41,7 +41,7 @@ _RENAMED_TABLES = {"agents": "wallets"}
 _RENAMED_COLUMNS = {"agent_id": "wallet_id"}
 _RENAMED_COLUMNS_OF = {"wallets": {"network": "default_network"}}
 # The copy, and the log of its upgrade: a quarter of the file from version 18, more from earlier versions.
-_ROOM_FOR_ONE = 1.5
+_SPACE_FACTOR = 1.5
 _ROWS_AT_ONCE = 50_000
 _FIRST_ROWID, _LAST_ROWID = -(2**63), 2**63 - 1
 _TYPES_THAT_CONVERT = ("int", "char", "clob", "text", "real", "floa", "doub")
@@ -67,20 +67,20 @@ def rehearse(
     path, reporter = path_of(path), ProgressReporter(progress)
     file = DatabaseFile(path)
     file.inspect()
-    _refuse_at_first_sight(path)
+    _refuse_early(path)
     with private_copy(path, reporter) as copy:
         copied = time.perf_counter()
         with open_to_change(copy) as database, translate_errors(database):
             # With a write-ahead log one file contains the rows before the upgrade and those after it.
             database.pragma("journal_mode", "wal")
             with reporter.during(database.connection()):
-                before = _read_moment(database)
+                before = _read_snapshot(database)
                 reporter(Progress("checking all foreign keys"))
                 violations_before = foreign_key_violations(database)
-            with closing(_both_moments(copy)) as connection:
+            with closing(_before_and_after(copy)) as connection:
                 report = upgrade(database, backup=False, skip_orphans=skip_orphans, progress=progress)
                 with reporter.during(database.connection()), reporter.during(connection):
-                    after = _read_moment(database)
+                    after = _read_snapshot(database)
                     rows = list(_compare_rows(connection, before.tables, after.tables, reporter))
                     reporter(Progress("checking the result"))
                     checked = check(database)
@@ -100,15 +100,15 @@ def rehearse(
     )
 
 
-def _refuse_at_first_sight(path: str) -> None:
+def _refuse_early(path: str) -> None:
     """Refuse, before anything is copied, a file that an upgrade refuses without reading its rows."""
     if not _has_abandoned_log(path):
-        _refuse_what_is_not_ours(path)
+        _refuse_other_files(path)
     if not os.access(path, os.W_OK):
         raise refusal("read_only", path=path)
 
 
-def _refuse_what_is_not_ours(path: str) -> None:
+def _refuse_other_files(path: str) -> None:
     with open_read_only(path) as database:
         if schema_version(database) == 0:
             raise refusal("empty_database", path=path)
@@ -150,7 +150,7 @@ def private_copy(path: str, reporter: ProgressReporter) -> Iterator[Path]:
 def _refuse_without_room(database: DatabaseFile, folder: str) -> None:
     path, real = database.name, database.real
     size = sum(os.path.getsize(file) for file in (real, f"{real}-wal") if os.path.exists(file))
-    needed, free = int(size * _ROOM_FOR_ONE), shutil.disk_usage(folder).free
+    needed, free = int(size * _SPACE_FACTOR), shutil.disk_usage(folder).free
     if free < needed:
         raise refusal("no_room_to_rehearse", path=path, needed=f"{needed:,}", free=f"{free:,}")
 
@@ -190,7 +190,7 @@ def _copy_with_log(file: DatabaseFile, copy: Path, reporter: ProgressReporter) -
     shutil.copyfile(file.real, copy)
     shutil.copyfile(f"{file.real}-wal", f"{copy}-wal")
     os.chmod(f"{copy}-wal", 0o600)
-    _refuse_what_is_not_ours(str(copy))
+    _refuse_other_files(str(copy))
     reporter(Progress("verifying the copy"))
     return damage_of(copy, "ro", reporter)
 
@@ -204,19 +204,19 @@ def _violations(report: CheckReport) -> dict[str, int]:
     return counts
 
 
-class _Moment(NamedTuple):
-    """The schema of a database at one moment, tables by their names in lower case."""
+class _SchemaSnapshot(NamedTuple):
+    """The schema of a database at one time, with the tables by their names in lower case."""
 
     tables: dict[str, Table]
     objects: list[StoredObject]
 
 
-def _read_moment(database: SqliteDatabase) -> _Moment:
-    return _Moment(describe(database), stored_objects(database, "trigger", "view"))
+def _read_snapshot(database: SqliteDatabase) -> _SchemaSnapshot:
+    return _SchemaSnapshot(describe(database), stored_objects(database, "trigger", "view"))
 
 
-def _both_moments(copy: Path) -> sqlite3.Connection:
-    """Open a connection whose `main` stays at this moment, while `after` starts when it is first read."""
+def _before_and_after(copy: Path) -> sqlite3.Connection:
+    """Open a connection whose `main` keeps the present snapshot, and whose `after` starts at its first read."""
     connection = sqlite3.connect(uri(copy, "ro"), uri=True, isolation_level=None)
     connection.execute("ATTACH ? AS after", (uri(copy, "ro"),))
     connection.execute("BEGIN")
@@ -243,7 +243,7 @@ def _new_names(old: Table, new: Table) -> dict[str, str]:
     return names
 
 
-def _compare_schemas(before: _Moment, after: _Moment) -> Iterator[SchemaChange]:
+def _compare_schemas(before: _SchemaSnapshot, after: _SchemaSnapshot) -> Iterator[SchemaChange]:
     for old, new in _pairs(before.tables, after.tables):
         if old is not None and new is not None:
             if old.name != new.name:
@@ -286,7 +286,7 @@ def _indexes(table: Table) -> _Entries:
     return {("index", index.name): index.sql for index in table.indexes if index.sql}
 
 
-def _objects(moment: _Moment) -> _Entries:
+def _objects(moment: _SchemaSnapshot) -> _Entries:
     return {(stored.kind, stored.name): stored.sql for stored in moment.objects}
 
 

@@ -40,7 +40,7 @@ BUSY_TIMEOUT = 5.0
 # SQLite takes milliseconds as a 32-bit number.
 _LONGEST_TIMEOUT = 2_147_483
 # A mode of SQLite's URIs in which a file is read without locks and without looking for its log.
-_NOTHING_BUT_THE_FILE = "ro&immutable=1"
+_IMMUTABLE = "ro&immutable=1"
 # The daemon's settings of each connection, except busy_timeout, which is Peewee's `timeout`, and journal_mode: that
 # one changes the file itself, so it is only set when the file is known to be ours and at the latest version.
 _PRAGMAS: dict[str, str | int] = {
@@ -298,7 +298,7 @@ def _opened_to_read(file: DatabaseFile, busy_timeout: float) -> SqliteDatabase:
         if error.reason == "read_only" and not has_log:
             # In write-ahead-log mode SQLite reads through a log, which it would have to create. Without one there is
             # no writer.
-            return _opened(file, _NOTHING_BUT_THE_FILE, busy_timeout)
+            return _opened(file, _IMMUTABLE, busy_timeout)
         if error.reason == "cannot_open" and has_log and not has_index and os.access(f"{real}-wal", os.R_OK):
             raise refusal("log_unreadable", path=file.name) from error
         raise
@@ -341,7 +341,7 @@ def _mode_to_read(path: str) -> str:
         return "ro"
     if os.access(path, os.W_OK):
         return "rw"
-    return _NOTHING_BUT_THE_FILE
+    return _IMMUTABLE
 
 
 def _inspect(file: DatabaseFile, busy_timeout: float, reporter: ProgressReporter, *, to_upgrade: bool) -> int:

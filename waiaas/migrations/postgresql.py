@@ -30,7 +30,7 @@ _TABLES = tuple(table.name for table in schema.tables())
 # One creation or upgrade at a time; a number of this library.
 _LOCK = SERVICES_LOCK + 1
 # Seconds between two attempts to take the lock, at random.
-_LOOK_AGAIN_AFTER = (0.02, 0.05)
+_POLL_INTERVAL = (0.02, 0.05)
 
 
 class PostgresqlMigration(Protocol):
@@ -142,7 +142,7 @@ def upgrade_alone(database: PostgresqlDatabase, reporter: ProgressReporter) -> I
     with database.borrowed_connection(), database.atomic():
         while not database.execute_sql(f"SELECT pg_try_advisory_xact_lock({_LOCK})").fetchone()[0]:
             reporter(Progress("waiting for another process that upgrades the database"))
-            time.sleep(random.uniform(*_LOOK_AGAIN_AFTER))
+            time.sleep(random.uniform(*_POLL_INTERVAL))
         with database.exclusive_transaction():
             yield
 

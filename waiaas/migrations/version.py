@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _CORE_TABLES = frozenset(
     {"agents", "wallets", "sessions", "transactions", "policies", "pending_approvals", "audit_log", "key_value_store"}
 )
-_CORE_TABLES_TO_KNOW_IT_BY = 3
+_MIN_CORE_TABLES = 3
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def _read(database: SqliteDatabase) -> int:
     encoding = str(database.pragma("encoding"))
     # A name can have any bytes; those of our tables are ASCII.
     tables = {fold(bytes(name or b"").decode(encoding, "replace")) for type_, name in names if type_ == "table"}
-    if len(tables & _CORE_TABLES) < _CORE_TABLES_TO_KNOW_IT_BY:
+    if len(tables & _CORE_TABLES) < _MIN_CORE_TABLES:
         raise refusal("other_program", path=path, tables=sorted({"wallets", "sessions", "transactions"} - tables))
     if "schema_version" not in tables:
         raise refusal("schema_version_missing", path=path)

@@ -282,7 +282,7 @@ def test_any_other_junction_table_is_refused(v18: Path, statements: list[str]) -
         *("Sessions_New", "sessions_tmp", "tmp_sessions", "sessions_old", "session_wallets_new"),
     ],
 )
-def test_a_table_of_the_users_is_kept_whatever_its_name(v18: Path, name: str, rows: int) -> None:
+def test_a_table_of_the_users_is_kept_under_any_name(v18: Path, name: str, rows: int) -> None:
     """A table is kept with its rows, even if other tools use such names for temporary tables."""
     execute(v18, f"CREATE TABLE {name} AS SELECT * FROM sessions LIMIT {rows}")
     before = query(v18, f"SELECT * FROM {name}")
