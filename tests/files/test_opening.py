@@ -51,24 +51,13 @@ class TestWorkingFolder:
         monkeypatch.chdir(tmp_path / "first")
         return tmp_path / "other"
 
-    def test_an_upgrade_backs_up_its_own_file(self, tmp_path: Path, other: Path) -> None:
+    @pytest.mark.parametrize("is_peewees", [False, True])
+    def test_an_upgrade_backs_up_its_own_file(self, tmp_path: Path, other: Path, is_peewees: bool) -> None:
         """After a change of the working folder, the backup is of the upgraded file and next to it."""
         execute(tmp_path / "first" / "w.db", "UPDATE wc_store SET value = 'first'")
         before, others = dump(tmp_path / "first" / "w.db"), files(other)
-        database = open_unchanged("w.db")
-        os.chdir(other)
-        report = waiaas.upgrade(database)
-        database.close_all()
-        assert report.backup is not None
-        assert Path(report.backup).parent == tmp_path / "first"
-        assert dump(Path(report.backup)) == before
-        assert files(other) == others
-
-    def test_an_upgrade_of_a_peewee_database_backs_up_its_own_file(self, tmp_path: Path, other: Path) -> None:
-        """The same holds for a database that Peewee itself has opened."""
-        before, others = dump(tmp_path / "first" / "w.db"), files(other)
-        database = SqliteDatabase("w.db")
-        database.connect()
+        database = SqliteDatabase("w.db") if is_peewees else open_unchanged("w.db")
+        database.connect(reuse_if_open=True)
         os.chdir(other)
         report = waiaas.upgrade(database)
         database.close()

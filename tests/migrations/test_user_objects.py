@@ -46,17 +46,23 @@ INTERFERING = {
 }
 
 
+def with_rows_to_change(folder: Path, version: int) -> Path:
+    """Make a file of a version with rows that the next migration changes."""
+    path = make_file(folder / "wallets.db", version)
+    if version == 13:
+        execute(path, "INSERT INTO key_value_store VALUES ('kill_switch_state', 'ACTIVATED', 1)")
+    if version == 2:
+        execute(path, "UPDATE audit_log SET event_type = 'AGENT_CREATED'")
+    return path
+
+
 @pytest.mark.parametrize("head", INTERFERING.values(), ids=INTERFERING)
 @pytest.mark.parametrize(("version", "event", "table", "column"), WRITTEN.values(), ids=WRITTEN)
 def test_a_trigger_that_changes_what_a_migration_writes_is_refused(
     tmp_path: Path, version: int, event: str, table: str, column: str, head: str
 ) -> None:
-    """A trigger that changes what a migration writes is refused by name, and the file is unchanged."""
-    path = make_file(tmp_path / "wallets.db", version)
-    if version == 13:
-        execute(path, "INSERT INTO key_value_store VALUES ('kill_switch_state', 'ACTIVATED', 1)")
-    if version == 2:
-        execute(path, "UPDATE audit_log SET event_type = 'AGENT_CREATED'")
+    """A trigger that changes the rows that a migration writes is refused by name, and the file is unchanged."""
+    path = with_rows_to_change(tmp_path, version)
     execute(path, f"CREATE TRIGGER mine {head.format(event=event, table=table, column=column)}")
     error = refused(path, "dependent_object")
     assert ((error.details or {})["name"], (error.details or {})["table"]) == ("mine", table)
@@ -67,11 +73,7 @@ def test_triggers_fire_for_the_rows_that_a_migration_writes(
     tmp_path: Path, version: int, event: str, table: str, column: str
 ) -> None:
     """A user's trigger fires for each row that an upgrade changes, as it does for other programs."""
-    path = make_file(tmp_path / "wallets.db", version)
-    if version == 13:
-        execute(path, "INSERT INTO key_value_store VALUES ('kill_switch_state', 'ACTIVATED', 1)")
-    if version == 2:
-        execute(path, "UPDATE audit_log SET event_type = 'AGENT_CREATED'")
+    path = with_rows_to_change(tmp_path, version)
     execute(
         path,
         "CREATE TABLE heard (row)",

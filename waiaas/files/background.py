@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from waiaas.progress import SECONDS_BETWEEN_REPORTS, ProgressReporter
 
@@ -15,22 +15,17 @@ if TYPE_CHECKING:
     from waiaas.progress import Progress
 
 _Result = TypeVar("_Result")
-_Arguments = ParamSpec("_Arguments")
+_Argument = TypeVar("_Argument")
 
 
-def submit(
-    threads: ThreadPoolExecutor,
-    job: Callable[_Arguments, _Result],
-    *arguments: _Arguments.args,
-    **more: _Arguments.kwargs,
-) -> Future[_Result]:
+def submit(threads: ThreadPoolExecutor, job: Callable[[_Argument], _Result], argument: _Argument) -> Future[_Result]:
     """Run a job in a thread, or at once if this process cannot start a thread."""
     try:
-        return threads.submit(job, *arguments, **more)
+        return threads.submit(job, argument)
     except RuntimeError:  # "can't start new thread": too little memory for its stack, or a limit of the system
         done: Future[_Result] = Future()
         try:
-            done.set_result(job(*arguments, **more))
+            done.set_result(job(argument))
         except Exception as error:
             done.set_exception(error)
         return done
