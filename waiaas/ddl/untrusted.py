@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final
 
-from waiaas.ddl.connection import plain_rows
+from waiaas.ddl.connection import plain_rows, pragmas
 from waiaas.errors.driver import sqlite3
 
 if TYPE_CHECKING:
@@ -34,16 +34,9 @@ def inspecting(database: SqliteDatabase) -> Iterator[None]:
     The file is not mapped into memory: a bad sector of a mapped file ends the process with SIGBUS.
     """
     connection = database.connection()
-    with plain_rows(connection), limited(connection, INSPECTION_LIMITS):
-        (checks_cells,) = connection.execute("PRAGMA cell_size_check").fetchone()
-        mapped = connection.execute("PRAGMA mmap_size").fetchone() or (0,)  # no row for a database in memory
-        connection.execute("PRAGMA cell_size_check = ON")
-        connection.execute("PRAGMA mmap_size = 0")
-        try:
-            yield
-        finally:
-            connection.execute(f"PRAGMA cell_size_check = {checks_cells}")
-            connection.execute(f"PRAGMA mmap_size = {mapped[0]}")
+    settings = pragmas(database, {"cell_size_check": 1, "mmap_size": 0})
+    with plain_rows(connection), limited(connection, INSPECTION_LIMITS), settings:
+        yield
 
 
 @contextmanager

@@ -164,10 +164,19 @@ class DatabaseFile:
             raise self.failed(error) from error
 
     def _has_content(self, sidecar: str, status: os.stat_result) -> bool:
+        """Return whether SQLite would lose content by deleting a file next to an empty database, as it does.
+
+        It deletes any such log, and any such journal (hasHotJournal in its pager.c). The journal of a crash while the
+        first tables were created belongs to a database without pages: there is nothing to lose.
+        """
+        if not sidecar.endswith("-journal"):
+            return sidecar.endswith("-wal") and status.st_size > 0
         try:
-            return _has_content(sidecar, status)
+            with open(sidecar, "rb") as file:
+                header = file.read(_PAGES_BEFORE.stop)
         except OSError as error:
             raise self.failed(error) from error
+        return header.startswith(_JOURNAL_MAGIC) and any(header[_PAGES_BEFORE])
 
 
 def file_of_connection(database: SqliteDatabase, name: str) -> DatabaseFile | None:
@@ -244,18 +253,3 @@ def _may_write(user: int, database: os.stat_result) -> bool:
         return database.st_gid in os.getgrouplist(entry.pw_name, entry.pw_gid)
     except (KeyError, OSError):
         return False
-
-
-def _has_content(sidecar: str, status: os.stat_result) -> bool:
-    """Return whether SQLite would lose content by deleting a file next to an empty database, as it does.
-
-    It deletes any such log, and any such journal (hasHotJournal in its pager.c). The journal of a crash while the
-    first tables were created belongs to a database without pages: there is nothing to lose.
-    """
-    if sidecar.endswith("-shm"):
-        return False
-    if sidecar.endswith("-wal"):
-        return status.st_size > 0
-    with open(sidecar, "rb") as file:
-        header = file.read(_PAGES_BEFORE.stop)
-    return header.startswith(_JOURNAL_MAGIC) and any(header[_PAGES_BEFORE])

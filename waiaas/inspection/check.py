@@ -12,7 +12,6 @@ from waiaas.ddl.schema import StoredObject, Table, describe, foreign_key_check, 
 from waiaas.ddl.schema_rows import refuse_strange_rows
 from waiaas.ddl.sql import fold, quote, tokens, unquote
 from waiaas.ddl.untrusted import inspecting
-from waiaas.errors import refusal
 from waiaas.errors.driver import sqlite3
 from waiaas.errors.sqlite import is_mismatch, reason_for
 from waiaas.errors.translation import translate_errors
@@ -20,7 +19,7 @@ from waiaas.files.page_check import damage, refuse_unreadable
 from waiaas.inspection.report import TABLES_OF_RIGHTS, CheckReport, Finding, note, problem
 from waiaas.migrations import LATEST_SCHEMA_VERSION
 from waiaas.migrations.differences import differences, tables_of
-from waiaas.migrations.version import schema_version
+from waiaas.migrations.version import existing_version
 from waiaas.models import MODELS
 from waiaas.models.fields import FIRST_SECOND, LAST_SECOND, Integer, JSONText, Text, UTCDateTime
 from waiaas.paths import file_of, path_to_open
@@ -58,10 +57,8 @@ def check(database: Database) -> CheckReport:
         from waiaas.inspection.postgresql import check_postgresql
 
         return check_postgresql(database)
-    version = schema_version(database)
+    version = existing_version(database)
     assert isinstance(database, SqliteDatabase)
-    if version == 0:
-        raise refusal("empty_database", path=file_of(database))
     with translate_errors(database), inspecting(database):
         refuse_strange_rows(database)
         findings = list(_damage(database))

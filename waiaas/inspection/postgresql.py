@@ -14,12 +14,11 @@ from typing import Any
 from peewee import Database
 
 from waiaas.backends.postgresql import ALL_ROWS, PostgresqlDatabase
-from waiaas.errors import refusal
 from waiaas.errors.translation import translate_errors
 from waiaas.inspection.check import unknown_kill_switch, wrong_links
 from waiaas.inspection.report import TABLES_OF_RIGHTS, CheckReport, Finding, note, problem
 from waiaas.migrations import LATEST_SCHEMA_VERSION
-from waiaas.migrations.postgresql import read_version
+from waiaas.migrations.version import existing_version
 from waiaas.models import MODELS
 from waiaas.models.fields import FIRST_SECOND, LAST_SECOND, JSONText, UTCDateTime
 from waiaas.models.postgresql import Column, ForeignKey, Index, Table, tables
@@ -77,10 +76,8 @@ def check_postgresql(database: Database) -> CheckReport:
     :returns: findings of the same kinds as for a file, and ``sequence_behind``.
     :raises WAIaaSError: if the database is not one that this library can work with.
     """
-    version = read_version(database)
+    version = existing_version(database)
     assert isinstance(database, PostgresqlDatabase)
-    if version == 0:
-        raise refusal("empty_database", path=database.address)
     with translate_errors(database), database.borrowed_connection(), database.atomic("REPEATABLE READ"):
         database.execute_sql("SET TRANSACTION READ ONLY")
         database.execute_sql(ALL_ROWS)

@@ -27,7 +27,7 @@ from waiaas.inspection.check import check
 from waiaas.inspection.report import CheckReport, Rehearsal, SchemaChange, TableRows
 from waiaas.migrations.opening import open_read_only, open_to_change
 from waiaas.migrations.runner import upgrade
-from waiaas.migrations.version import schema_version
+from waiaas.migrations.version import existing_version
 from waiaas.paths import uri
 from waiaas.progress import Progress, ProgressReporter
 
@@ -110,8 +110,7 @@ def _refuse_early(path: str) -> None:
 
 def _refuse_other_files(path: str) -> None:
     with open_read_only(path) as database:
-        if schema_version(database) == 0:
-            raise refusal("empty_database", path=path)
+        existing_version(database)
 
 
 def _has_abandoned_log(path: str) -> bool:

@@ -23,7 +23,7 @@ from waiaas.files.upgrade_lock import upgrade_lock
 from waiaas.migrations.differences import refuse_other_tables
 from waiaas.migrations.migrator import VersionMigrator
 from waiaas.migrations.report import Backup
-from waiaas.migrations.version import schema_version
+from waiaas.migrations.version import existing_version, schema_version
 from waiaas.paths import file_of
 from waiaas.progress import Progress, ProgressReporter
 
@@ -37,7 +37,7 @@ class MigrationRun:
     def __init__(self, migrator: VersionMigrator, file: DatabaseFile | None, reporter: ProgressReporter) -> None:
         """Read the version under the lock: another process may just have upgraded the file."""
         refuse_strange_rows(migrator.database)
-        self.version = version_to_upgrade(migrator.database)
+        self.version = existing_version(migrator.database)
         self.copy: Copy | None = None
         self._file = file
         self._programs: set[str] = set()
@@ -170,14 +170,6 @@ def _verify_foreign_keys(migrator: VersionMigrator) -> None:
     except WAIaaSError:
         refuse_damage(migrator.database, indexes_of=None)
         raise
-
-
-def version_to_upgrade(database: SqliteDatabase) -> int:
-    """Return the version of a database that has one; refuse an empty database."""
-    version = schema_version(database)
-    if version == 0:
-        raise refusal("empty_database", path=file_of(database))
-    return version
 
 
 def _is_at(database: SqliteDatabase, version: int) -> bool:

@@ -40,7 +40,8 @@ from waiaas.migrations.report import (
     UpgradeReport,
     report_of,
 )
-from waiaas.migrations.run import MigrationRun, migration_run, version_to_upgrade
+from waiaas.migrations.run import MigrationRun, migration_run
+from waiaas.migrations.version import existing_version
 from waiaas.paths import file_of
 from waiaas.progress import ProgressCallback, ProgressReporter
 from waiaas.settings import seconds_of
@@ -146,7 +147,7 @@ def plan(database: Database, *, skip_orphans: bool = False) -> Plan:
     migrator = _migrator(database, Options(skip_orphans=skip_orphans))
     with translate_errors(migrator.database), inspecting(migrator.database), _snapshot(migrator.database):
         refuse_strange_rows(migrator.database)
-        version = version_to_upgrade(migrator.database)
+        version = existing_version(migrator.database)
         pending = history.pending(version)
         forecasts = [found for each in pending if (found := history.forecast(each, migrator))]
         dropped = {column for forecast in forecasts for column in forecast.dropped_columns}

@@ -80,6 +80,14 @@ def schema_version(database: Database) -> int:
     return version
 
 
+def existing_version(database: Database) -> int:
+    """Return the schema version of a database; refuse (`empty_database`) one without tables."""
+    version = schema_version(database)
+    if version == 0:
+        raise refusal("empty_database", path=file_of(database))
+    return version
+
+
 def _read(database: SqliteDatabase) -> int:
     """Read the version, and nothing that SQLite would compute by an expression in the file."""
     names = database.execute_sql("SELECT type, CAST(name AS BLOB) FROM main.sqlite_master").fetchall()

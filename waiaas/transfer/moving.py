@@ -33,7 +33,7 @@ from waiaas.migrations import LATEST_SCHEMA_VERSION
 from waiaas.migrations.opening import open_latest, open_read_only, open_to_change, refuse_existing
 from waiaas.migrations.postgresql import read_version, refuse_unsuitable, upgrade_alone
 from waiaas.migrations.runner import upgrade
-from waiaas.migrations.version import schema_version
+from waiaas.migrations.version import existing_version
 from waiaas.models.postgresql import Table, tables
 from waiaas.paths import is_postgresql_url
 from waiaas.progress import Progress, ProgressCallback, ProgressReporter
@@ -177,9 +177,7 @@ def _unchanged(path: str) -> Iterator[Callable[[], None]]:
 def _latest(path: str, skip_orphans: bool, reporter: ProgressReporter) -> Iterator[tuple[SqliteDatabase, int]]:
     """Open a file at the latest version to read it, or an upgraded copy; also yield the file's own version."""
     with open_read_only(path) as database:
-        version = schema_version(database)
-        if version == 0:
-            raise refusal("empty_database", path=path)
+        version = existing_version(database)
         if version == LATEST_SCHEMA_VERSION:
             yield database, version
             return
@@ -287,9 +285,7 @@ def _compare(
 
 def _move_to_file(server: PostgresqlDatabase, path: str, rehearse: bool, reporter: ProgressReporter) -> MoveReport:
     started = time.perf_counter()
-    version = read_version(server)
-    if version == 0:
-        raise refusal("empty_database", path=server.address)
+    version = existing_version(server)
     if not rehearse:
         refuse_existing(path)
     with _new_file(path, rehearse) as database, _snapshot(server):
