@@ -93,7 +93,7 @@ def test_of_a_database_on_a_server(databases: Databases) -> None:
 
 
 def test_a_connection_of_a_pool_goes_back(databases: Databases) -> None:
-    """A monitor that asks in a thread of its own leaves the connections of the pool to the others."""
+    """A monitor in a separate thread does not keep a connection of the pool."""
     with databases.new() as url, waiaas.connect(url, pool_size=1, busy_timeout=0.2) as database:
         assert database.health().ok
         with ThreadPoolExecutor(1) as threads:

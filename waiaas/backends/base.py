@@ -36,7 +36,7 @@ _NOTHING: Mapping[int, object] = {}
 class ThreadState(threading.local):
     """The state of a thread, in addition to Peewee's connection."""
 
-    #: What the task that began the transaction, and the tasks that it has started since, find in their context.
+    #: Identifies, in its context, the task that began the transaction, and the tasks that it has started since.
     owner: object = None
 
 

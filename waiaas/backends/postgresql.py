@@ -71,7 +71,7 @@ LOG = logging.getLogger("waiaas")
 SERVICES_LOCK = int.from_bytes(b"waiaas", "big")
 READ_COMMITTED = "READ COMMITTED"
 
-#: Lets a transaction fail if a policy of row-level security would hide rows from it
+#: Makes a transaction fail if a policy of row-level security would hide rows from it
 #: (https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-ROW-SECURITY).
 ALL_ROWS = "SET LOCAL row_security = off"
 
@@ -270,7 +270,7 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
             return self._fetch_directly(sql, parameters)
 
     def _reads_snapshot(self) -> bool:
-        """Return whether this thread's transaction sees neither later commits nor a change of its own."""
+        """Return whether this thread's transaction has changed nothing and does not see later commits."""
         return self._thread.level != READ_COMMITTED and not self._thread.has_changed
 
     def write(

@@ -1,7 +1,7 @@
 """Replaces a database file by a backup: all or nothing, and never while the file is in use.
 
 The new file is complete, verified and on the disk before it takes the name, by one rename. Before that the old file is
-made complete in itself: a log or journal next to it would be taken for one of the new file. The old file stays, as a
+made complete in itself: SQLite would apply a log or journal next to it to the new file. The old file stays, as a
 backup with the name of one.
 """
 

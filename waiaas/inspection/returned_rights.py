@@ -1,4 +1,4 @@
-"""Which rights come back when an old backup takes the place of a file: those that were removed in between."""
+"""The rights that come back when an old backup replaces a file: those that were removed in between."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from waiaas.models.fields import LAST_SECOND
 from waiaas.paths import uri
 
 # Rows of the restored file (`main`) that give a right, and that the file before (`old`) does not have any more. The
-# wallets and links of both are in temporary views, because their names depend on the schema version.
+# wallets and links of each are in temporary views, because their names depend on the schema version.
 _RETURNED = {
     "sessions": f"""\
 SELECT s.id FROM main.sessions AS s LEFT JOIN old.sessions AS o ON o.id = s.id

@@ -12,7 +12,7 @@ from waiaas.report import Report
 
 #: Whether an upgrade writes a backup, or the path of the backup, or of the folder for it.
 Backup = bool | str | PathLike[str]
-#: What a version did or would do, as JSON values by name. Names without a field in the report or plan are added to its
+#: The effects of a version, as JSON values by name. Names without a field in the report or plan are added to its
 #: `details`.
 Facts = Mapping[str, Any]
 
@@ -33,7 +33,7 @@ class Forecast(NamedTuple):
 
 @dataclass(frozen=True)
 class Options:
-    """What the caller allows a version to skip: orphan sessions, or the links that version 18 cannot hold."""
+    """The things that a version may skip: orphan sessions, or the links that version 18 cannot hold."""
 
     skip_orphans: bool = False
     drop_links: bool = False

@@ -60,7 +60,7 @@ class ForeignKey:
     on_delete: str
 
     def violation(self, table: str) -> str:
-        """Return the condition for rows of a table that refer to a missing row, in the SQL of both engines."""
+        """Return the condition for rows of a table that refer to a missing row, as SQL for either engine."""
         return (
             f"{self.column} IS NOT NULL AND NOT EXISTS (SELECT 1 FROM {self.parent} AS parent"
             f" WHERE parent.{self.parent_column} = {table}.{self.column})"
@@ -96,7 +96,7 @@ class Index:
 class Table:
     """A table with its keys and indexes, by their names in PostgreSQL and in the file.
 
-    `columns` are those that a file has, too; `numbers` are columns that PostgreSQL fills in instead of a rowid.
+    `columns` are those of a file; `numbers` are columns that PostgreSQL fills in instead of a rowid.
     """
 
     name: str

@@ -345,7 +345,7 @@ def _snapshot(server: PostgresqlDatabase) -> Iterator[None]:
 def _copy_to_file(
     server: PostgresqlDatabase, connection: sqlite3.Connection, table: Table, reporter: ProgressReporter
 ) -> None:
-    # SQLite numbers the rows anew, in the order in which they are inserted.
+    # SQLite assigns new numbers to the rows, in the order in which they are inserted.
     order = ", ".join(column.name for column in table.numbers) or _key(table)
     names = column_names(table)
     marks = ", ".join("?" * len(table.columns))
