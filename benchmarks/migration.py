@@ -21,7 +21,7 @@ from session_files import TRANSACTIONS_A_SESSION, make_file
 
 BASE = "plain-whole"
 # A file of this size needs no warm-up, and variants that differ in one setting are not run on it.
-_MANY_SESSIONS = 300_000
+_MANY_SESSIONS = 200_000
 _FEW_SESSIONS = 1000
 _NOT_ON_MANY = {"plain-unchecked", "playhouse-context", "alembic-keys"}
 

@@ -48,7 +48,7 @@ def _figures(results: Path) -> str:
         ]
         for figure, value in figures.read(results).items()
     ]
-    return _table(["What", "Unit", "At most", "Measured"], rows)
+    return _table(["What", "Compared with", "At most", "Measured"], rows)
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]], style: str = "figures") -> str:
@@ -68,7 +68,7 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]], style: str = "f
 
 def _migration(result: dict[str, Any]) -> list[str]:
     sizes = result["sizes"]
-    header = ["Tool", *(f"{size['sessions']:,} sessions" for size in sizes)]
+    header = ["Tool", *(f"{size['sessions']:,}" for size in sizes)]
     runs = {tool: [size["tools"].get(tool) for size in sizes] for tool in sizes[0]["tools"]}
     faults = {tool: next(filter(None, reversed(of_tool)))["faults"] for tool, of_tool in runs.items()}
     seconds = [
@@ -80,7 +80,7 @@ def _migration(result: dict[str, Any]) -> list[str]:
         f"- {migration_tools.TOOLS[tool].title}: {'; '.join(wrongs)}." for tool, wrongs in faults.items() if wrongs
     ]
     return [
-        "Seconds, and in brackets the ratio:",
+        "Seconds by the number of sessions, and in brackets the ratio:",
         _table([*header, "Right?"], seconds),
         "What was not right:",
         "\n".join(wrong),
@@ -161,16 +161,19 @@ def _startup(result: dict[str, Any]) -> list[str]:
         row("``connect`` to an up-to-date file", result["connect"], "``sqlite3.connect`` and the PRAGMAs", 1000, "ms"),
         *(
             row(
-                f"what the backup adds to the upgrade of a file of {result['megabytes']:.0f} MB {having}",
+                f"what a backup adds, {having}",
                 result["backup"][journal_mode],
                 "``shutil.copy`` and ``fsync``",
                 1,
                 "s",
             )
-            for journal_mode, having in (("wal", "with a write-ahead log"), ("delete", "with a rollback journal"))
+            for journal_mode, having in (("wal", "write-ahead log"), ("delete", "rollback journal"))
         ),
     ]
-    return [_table(["What", "Compared with", "That takes", "This library", "Ratio"], rows)]
+    return [
+        _table(["What", "Compared with", "That takes", "waiaas", "Ratio"], rows),
+        f"The backup is of a file of {result['megabytes']:.0f} MB, made while it is upgraded.",
+    ]
 
 
 def _hot_path(result: dict[str, Any]) -> list[str]:
@@ -348,8 +351,9 @@ def _http_load(result: dict[str, Any]) -> list[str]:
     ]
     some = next(iter(result["runs"].values()))
     return [
-        f"{some['clients']} clients for {some['seconds']:.0f} seconds. Times: median, 99 of 100 within, longest.",
-        _table(["", "Requests per second", "Reads (ms)", "Writes (ms)", "Errors", "Connections"], rows),
+        f"{some['clients']} clients for {some['seconds']:.0f} seconds. Requests per second; their times (median, 99 of"
+        " 100 within, longest); and the most connections that were open to the database.",
+        _table(["", "Per second", "Reads (ms)", "Writes (ms)", "Errors", "Open"], rows),
     ]
 
 

@@ -38,7 +38,7 @@ import writes
 from measure import describe, machine, tree_of
 
 ROOT = Path(__file__).resolve().parent.parent
-_SIZES = [100, 10_000, 100_000, 300_000]
+_SIZES = [100, 10_000, 100_000, 200_000]
 #: Each benchmark, from the options, the folder of its files, and the tree of version 0.1.0 (None without git).
 BENCHMARKS: dict[str, Callable[[argparse.Namespace, Path, Path | None], dict[str, Any]]] = {
     "migration": lambda o, folder, _: migration.run(o.sizes, o.rounds, folder),
@@ -54,7 +54,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace, Path, Path | None], dict[str
     "in_apps": lambda o, folder, _: in_apps.run(o.sessions // 5, 10 * o.rounds, folder),
     "postgresql": lambda o, folder, _: postgresql.run(o.sessions, o.rounds, o.seconds / 10, folder),
     "failover": lambda o, folder, _: failover.run(o.rounds),
-    "moving": lambda o, folder, _: moving.run(o.sessions, o.rounds, folder),
+    "moving": lambda o, folder, _: moving.run(o.sessions, (o.rounds + 1) // 2, folder),
 }
 
 
@@ -77,12 +77,10 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=list(BENCHMARKS), metavar="NAME", help=", ".join(BENCHMARKS))
-    parser.add_argument(
-        "--sizes", type=_numbers, default=[100, 10_000, 100_000, 300_000], help="sessions of migration"
-    )
+    parser.add_argument("--sizes", type=_numbers, default=_SIZES, help="sessions of migration")
     parser.add_argument("--sessions", type=int, default=100_000, help="sessions of the other benchmarks")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each side, after one to warm up")
-    parser.add_argument("--seconds", type=float, default=20, help="how long a load lasts")
+    parser.add_argument("--seconds", type=float, default=15, help="how long a load lasts")
     parser.add_argument("--clients", type=int, default=200, help="clients of http_load")
     parser.add_argument("--limit", type=int, help="only so many cases and kills of fidelity")
     parser.add_argument("--folder", type=Path, help="folder of the generated files (default: the temporary folder)")
