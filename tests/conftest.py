@@ -38,9 +38,10 @@ def pytest_sessionstart() -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """Start more test processes than there are cores, by half: tests wait for servers, locks and other programs."""
-    return (os.cpu_count() or 1) * 3 // 2
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Start more test processes than there are cores, by half, for slow tests: they wait for servers and processes."""
+    cores = os.cpu_count() or 1
+    return cores if "not slow" in config.getoption("markexpr") else cores * 3 // 2
 
 
 #: What makes a test slow: its own server, and tests that only some tox environments run.
