@@ -63,7 +63,7 @@ def test_health_has_an_exit_code_of_its_own(path: Path) -> None:
     assert fit.stdout.startswith(f"{path} is fit for work.\n  schema version: 19 of 19\n")
     assert "live sessions: " in fit.stdout
     assert "schema version: 18 of 19" in older.stdout
-    assert missing.stdout.startswith("missing.db: missing.db ")
+    assert missing.stdout.startswith("오류: missing.db 파일이 없습니다.\n")
 
 
 @pytest.mark.parametrize("command", ["upgrade", "downgrade"])

@@ -222,3 +222,9 @@ def test_answers_are_whole(database: Path, tmp_path: Path) -> None:
     shown = [line for line in shown if not line.strip().startswith(("$ waiaas", "{", "+ ", "- ", "~ "))]
     assert len(shown) > 150
     assert [line for line in shown if is_english(line)] == []
+
+
+def test_completion_shows_plain_texts() -> None:
+    """What a shell shows next to a completion has no characters that only help needs."""
+    variables = {"_WAIAAS_COMPLETE": "zsh_complete", "COMP_WORDS": "waiaas ", "COMP_CWORD": "1", "WAIAAS_LANG": "ko"}
+    assert "\n파일을 백업으로 바꿉니다.\n" in run(**variables).stdout

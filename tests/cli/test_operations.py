@@ -470,3 +470,47 @@ def test_commands_work_on_a_server(postgresql_url: str) -> None:
     assert session.id in run("sessions", "list", postgresql_url).stdout
     assert run("sessions", "revoke", "--all", "--yes", WAIAAS_DATABASE=postgresql_url).exit_code == 0
     assert "SESSION_REVOKED" in run("audit", postgresql_url, "--session", session.id).stdout
+
+
+class TestWrongUsage:
+    def test_a_list_of_an_unknown_wallet_is_an_error(self, scene: Scene) -> None:
+        """A mistyped id is not an empty list."""
+        result = scene.run(f"sessions list --wallet {UNKNOWN}")
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr.startswith("Error: There is no such wallet.\n")
+
+    def test_a_change_that_the_state_does_not_allow_shows_the_state(self, scene: Scene) -> None:
+        """Which state it is in, and which one was asked for, is next to the error."""
+        before = scene.path.read_bytes()
+        result = scene.run("wallets resume {wallet}")
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "\n  ACTIVE -> ACTIVE\n" in result.stderr
+        assert scene.path.read_bytes() == before
+
+
+class TestFileOfTheEnvironment:
+    def test_is_used_by_every_command_on_a_file(self, scene: Scene) -> None:
+        """`backup`, `backups`, `restore` and `rehearse` take the file from WAIAAS_DATABASE, as other commands do."""
+        variables = {"WAIAAS_DATABASE": str(scene.path)}
+        written = json.loads(run("backup", "--json", **variables).stdout)["path"]
+        (listed,) = json.loads(run("backups", "--json", **variables).stdout)["backups"]
+        assert listed["path"] == written
+        scene.run("wallets suspend {wallet}")
+        restored = run("restore", written, "--yes", "--json", **variables)
+        assert (restored.exit_code, json.loads(restored.stdout)["path"]) == (0, str(scene.path))
+        assert scene.run("wallets show {wallet}").stdout.count("ACTIVE") == 1
+        assert run("rehearse", **variables).exit_code == 0
+
+    @pytest.mark.parametrize("command", ["backup", "backups", "rehearse", "downgrade", "restore wallets.backup"])
+    def test_is_not_a_server(self, command: str) -> None:
+        """The URL of a PostgreSQL database is refused with what to use instead, and without its password."""
+        result = run(*command.split(), WAIAAS_DATABASE="postgresql://app:secret@db/wallets")
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "use pg_dump and pg_restore" in result.stderr
+        assert "secret" not in result.stderr
+
+    @pytest.mark.parametrize("command", ["backup", "backups", "rehearse", "downgrade"])
+    def test_is_named_if_there_is_none(self, command: str) -> None:
+        """Without a path the error names the argument that the command has, and the variable."""
+        error = run(command).stderr
+        assert "Missing argument 'PATH'. Without PATH, set the environment variable WAIAAS_DATABASE." in error

@@ -114,11 +114,14 @@ class ErrorReportingGroup(CommandGroup):
 
 def _report_refusal(error: WAIaaSError, ctx: click.Context) -> int:
     answer: dict[str, Any] = error.to_dict(current_language())
-    fields = (answer["details"] or {}).get("fields", {})
-    about_fields = [f"  {name}: {' '.join(messages)}" for name, messages in fields.items()]
+    details = answer["details"] or {}
+    fields = details.get("fields", {})
+    about = [f"  {name}: {' '.join(messages)}" for name, messages in fields.items()]
+    if "from" in details and "to" in details:  # states
+        about.append(f"  {details['from']} -> {details['to']}")
     lines = [
         f"{translated('Error')}: {answer['message']}",
-        *about_fields,
+        *about,
         f"{translated('What to do')}: {answer['hint']}",
     ]
     print_error(lines, {"error": answer} if ctx.meta.get(AS_JSON) else None)

@@ -60,8 +60,8 @@ KOREAN: Final[dict[str, str]] = {
         "변경된 내용은 없습니다. 확인을 받을 터미널이 없으므로 --yes 옵션을 추가하십시오."
     ),
     "Answer y or n.": "y 또는 n을 입력하십시오.",
-    "Without TARGET, set the environment variable {variable}.": (
-        "TARGET을 생략하려면 환경 변수 {variable}에 데이터베이스를 지정하십시오."
+    "Without {argument}, set the environment variable {variable}.": (
+        "{argument} 인수를 생략하려면 환경 변수 {variable}에 데이터베이스를 지정하십시오."
     ),
     "The path is empty.": "경로가 비어 있습니다.",
     "A database in memory ends with the command.": "메모리 데이터베이스는 명령이 끝나면 사라집니다.",

@@ -89,6 +89,8 @@ class TranslatedCommand(click.Command):
         shown.help, shown.epilog = _paragraphs(self.help), _paragraphs(self.epilog)
         shown.params = [*map(_translated_parameter, self.params)]
         shown._help_option = None  # click keeps the option with the text that it had at first
+        if isinstance(shown, click.Group):
+            shown.commands = {name: _summarized(command) for name, command in shown.commands.items()}
         super(TranslatedCommand, shown).format_help(ctx, formatter)
 
     def get_help(self, ctx: click.Context) -> str:
@@ -97,7 +99,13 @@ class TranslatedCommand(click.Command):
 
     def get_short_help_str(self, limit: int = 45) -> str:
         """Return the line for the list of commands."""
-        return _widened(translated(self.short_help or super().get_short_help_str(limit)))
+        return translated(self.short_help or super().get_short_help_str(limit))
+
+
+def _summarized(command: click.Command) -> click.Command:
+    shown = copy(command)
+    shown.short_help = _widened(command.get_short_help_str())
+    return shown
 
 
 def _translated_parameter(parameter: click.Parameter) -> click.Parameter:

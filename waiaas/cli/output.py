@@ -93,7 +93,7 @@ def health_lines(path: Path | str, health: Health) -> list[str]:
     """Return the health of a database, the verdict first."""
     if health.error is not None:
         text = health.error.to_dict(current_language())
-        return [f"{path}: {text['message']}", f"{translated('What to do')}: {text['hint']}"]
+        return [f"{translated('Error')}: {text['message']}", f"{translated('What to do')}: {text['hint']}"]
     wait = (
         translated("not free within a second")
         if health.lock_wait is None

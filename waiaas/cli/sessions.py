@@ -36,6 +36,8 @@ def list_sessions(database: Database, wallet: str | None, status: str | None, li
     """List the sessions of the database TARGET, in the order of their creation."""
     from waiaas.schemas import SessionListResponseSchema
 
+    if wallet is not None:
+        database.wallets.get(wallet)  # a mistyped id is an error, not an empty list
     page = database.sessions.list(wallet, status=status, limit=limit, after=after)
     print_answer(SessionListResponseSchema().dump(page), session_list(page))
 

@@ -42,7 +42,9 @@ class TargetCommand(TranslatedCommand):
         except click.MissingParameter as error:
             target = os.environ.get(VARIABLE)
             if not target:
-                hint = translated("Without TARGET, set the environment variable {variable}.", variable=VARIABLE)
+                first = next(each for each in self.params if isinstance(each, click.Argument)).human_readable_name
+                unset = "Without {argument}, set the environment variable {variable}."
+                hint = translated(unset, argument=first, variable=VARIABLE)
                 hint = f"{error.message} {hint}".lstrip()
                 raise click.MissingParameter(hint, error.ctx, error.param, error.param_hint) from error
             ctx.params.clear()

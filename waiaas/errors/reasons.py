@@ -212,11 +212,11 @@ unreadable_value (DATABASE_UNAVAILABLE): A value in {path} cannot be read: {caus
   > 값을 읽을 수 없는 행은 `waiaas check FILE` 명령으로 찾을 수 있습니다. 값을 바로잡거나 백업에서 되살리십시오.
 backup_failed (DATABASE_UNAVAILABLE): The backup of {path} could not be written or verified: {cause}. Nothing was
     changed.
-  > Free some space and check the permissions of the folder, or run with `--no-backup` (`backup=False`) if you have
-    your own backup.
+  > Free some space and check the permissions of the folder. If you have your own backup, an upgrade or a downgrade can
+    run without one: `--no-backup` (`backup=False`).
   ko: {path} 파일의 백업을 쓰거나 검증하지 못했습니다. 원인: {cause}. 변경된 내용은 없습니다.
-  > 공간을 확보하고 폴더 권한을 확인하십시오. 직접 만든 백업이 있다면 `--no-backup`(`backup=False`) 옵션으로 실행할 수
-    있습니다.
+  > 공간을 확보하고 폴더 권한을 확인하십시오. 직접 만든 백업이 있다면 업그레이드와 다운그레이드는 백업 없이 실행할 수
+    있습니다: `--no-backup`(`backup=False`).
 file_open (DATABASE_UNAVAILABLE): Another program has {path} open: {programs}. Nothing was changed.
   > Stop it, then try again.
   ko: 다른 프로그램이 {path} 파일을 열어 두고 있습니다: {programs}. 변경된 내용은 없습니다.
