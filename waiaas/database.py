@@ -38,11 +38,11 @@ if TYPE_CHECKING:
 class Database:
     """An open database at the latest schema version, with the services that work on it.
 
-    :func:`connect` returns one. One object serves all threads: each has a connection of its own, which is closed when
+    :func:`connect` returns one. One object serves all threads: each has its own connection, which is closed when
     the thread ends. As a context manager it is closed at the end of the block; the block is not a transaction.
 
-    :ivar peewee: the Peewee database, for queries of your own.
-    :ivar target: the path as it was given, ``:memory:``, or the URL without its password.
+    :ivar peewee: the Peewee database, for your own queries.
+    :ivar target: the path as given, ``:memory:``, or the URL without its password.
     :ivar upgrade_report: what the upgrade by :func:`connect` did; None if there was nothing to upgrade.
 
     >>> import waiaas
@@ -184,7 +184,7 @@ class Database:
         return health_of(self.peewee, self._clock)
 
     def close(self) -> None:
-        """Close the connections of all threads for good; the write-ahead log is written back into the file.
+        """Close the connections of all threads permanently; the write-ahead log is written back into the file.
 
         A closed database may be closed again. Any other use of it is refused (``database_closed``).
 

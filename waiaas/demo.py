@@ -86,7 +86,7 @@ def run(path: Path) -> Demo:
 
 
 def leave_version_18(path: Path) -> dict[str, int]:
-    """Write an example file whose sessions are alive, and return how many rows it has."""
+    """Write an example file with active sessions, and return how many rows it has."""
     make_version_18(path, _now())
     with open_to_change(path) as database:
         return _counts(database)

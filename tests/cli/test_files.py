@@ -60,7 +60,7 @@ def test_health_has_an_exit_code_of_its_own(path: Path) -> None:
     old = make_file(path.with_name("old.db"), 18)
     fit, older, missing = run("health", path), run("health", old), run("health", "missing.db", "--lang", "ko")
     assert (fit.exit_code, older.exit_code, missing.exit_code) == (0, 5, 5)
-    assert fit.stdout.startswith(f"{path} is fit for work.\n  schema version: 19 of 19\n")
+    assert fit.stdout.startswith(f"{path} is ready for use.\n  schema version: 19 of 19\n")
     assert "live sessions: " in fit.stdout
     assert "schema version: 18 of 19" in older.stdout
     assert missing.stdout.startswith("오류: missing.db 파일이 없습니다.\n")

@@ -387,7 +387,7 @@ class TestPrune:
         before = scene.path.read_bytes()
         result = run(*scene.words("prune --sessions 0"), typed=answer)
         assert result.exit_code == exit_code
-        assert "Remove 1 sessions and 0 entries of the audit log, for good?" in result.stderr
+        assert "Permanently remove 1 sessions and 0 entries of the audit log?" in result.stderr
         assert (scene.path.read_bytes() == before) == (exit_code != 0)
 
     def test_dry_run(self, scene: Scene) -> None:

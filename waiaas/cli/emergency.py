@@ -60,7 +60,7 @@ def activate(database: Database, actor: str) -> None:
     No token works and no right is granted until `waiaas kill-switch recover`. Sessions stay revoked then, and wallets
     suspended.
     """
-    ask(translated("Stop everything? All sessions are revoked for good, and all active wallets are suspended."))
+    ask(translated("Stop everything? All sessions are revoked permanently, and all active wallets are suspended."))
     _print(database.kill_switch.activate(actor=actor))
 
 

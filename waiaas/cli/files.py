@@ -120,17 +120,17 @@ def backups(path: Path, keep: int | None) -> None:
 
 @click.command(
     cls=TargetCommand,
-    short_help="Show whether a database is fit for work now.",
+    short_help="Show whether a database is ready for use.",
     epilog=epilog(
         "waiaas health wallets.db\nwaiaas health wallets.db --json",
         "waiaas check wallets.db",
-        {0: "fit for work", PROBLEMS_FOUND: "not at the latest version, not writable, locked, or not readable"},
+        {0: "ready for use", PROBLEMS_FOUND: "not at the latest version, not writable, locked, or not readable"},
     ),
 )
 @database_argument
 @common_options
 def health(path: Path | str) -> None:
-    """Show whether TARGET is fit for work: version, write lock, log, free room, last backup, sessions, kill switch.
+    """Show whether TARGET is ready for use: version, write lock, log, free space, backup, sessions, kill switch.
 
     It takes milliseconds and changes nothing. TARGET is the path of a file or the URL of a PostgreSQL database.
     """

@@ -42,7 +42,7 @@ KOREAN: Final[dict[str, str]] = {
     "{value!r} is not a valid {number_type}.": "{value!r} 값은 정수가 아닙니다.",
     "{value} is not in the range {range}.": "{value} 값이 범위({range})를 벗어났습니다.",
     "Choose from:\n\t{choices}": "다음 중 하나를 지정하십시오:\n\t{choices}",
-    # what words stand around errors, findings and questions
+    # what is printed around errors, findings and questions
     "Error": "오류",
     "What to do": "해결 방법",
     "Obstacle": "걸림돌",
@@ -221,8 +221,8 @@ KOREAN: Final[dict[str, str]] = {
     "removed": "삭제됨",
     "version {version}": "버전 {version}",
     "{count:,} bytes": "{count:,}바이트",
-    "Show whether a database is fit for work now.": "데이터베이스를 지금 사용할 수 있는지 표시합니다.",
-    "Show whether TARGET is fit for work: version, write lock, log, free room, last backup, sessions, kill switch.": (
+    "Show whether a database is ready for use.": "데이터베이스를 지금 사용할 수 있는지 표시합니다.",
+    "Show whether TARGET is ready for use: version, write lock, log, free space, backup, sessions, kill switch.": (
         "TARGET을 사용할 수 있는지 표시합니다. 버전, 쓰기 잠금, 로그, 남은 공간, 마지막 백업, 세션, 킬 스위치를"
         " 확인합니다."
     ),
@@ -230,12 +230,12 @@ KOREAN: Final[dict[str, str]] = {
         "몇 밀리초밖에 걸리지 않으며 아무것도 변경하지 않습니다. TARGET은 파일의 경로 또는 PostgreSQL"
         " 데이터베이스의 URL입니다."
     ),
-    "fit for work": "사용할 수 있음",
+    "ready for use": "사용할 수 있음",
     "not at the latest version, not writable, locked, or not readable": (
         "최신 버전이 아니거나, 쓸 수 없거나, 잠겨 있거나, 읽을 수 없음"
     ),
-    "{path} is fit for work.": "{path} 데이터베이스를 사용할 수 있습니다.",
-    "{path} is not fit for work.": "{path} 데이터베이스를 사용할 수 없습니다.",
+    "{path} is ready for use.": "{path} 데이터베이스를 사용할 수 있습니다.",
+    "{path} is not ready for use.": "{path} 데이터베이스를 사용할 수 없습니다.",
     "schema version": "스키마 버전",
     "{version} of {latest}": "{version}(최신 버전: {latest})",
     "writable": "쓰기 가능",
@@ -264,7 +264,7 @@ KOREAN: Final[dict[str, str]] = {
         "`waiaas kill-switch recover` 명령을 실행할 때까지 모든 토큰을 거부하고 새 권한을 주지 않습니다. 복구한"
         " 후에도 세션은 취소된 상태로, 지갑은 정지된 상태로 남습니다."
     ),
-    "Stop everything? All sessions are revoked for good, and all active wallets are suspended.": (
+    "Stop everything? All sessions are revoked permanently, and all active wallets are suspended.": (
         "모든 것을 멈추겠습니까? 모든 세션이 영구히 취소되고 모든 활성 지갑이 정지됩니다."
     ),
     "Go from SUSPENDED to LOCKED.": "SUSPENDED에서 LOCKED로 바꿉니다.",
@@ -323,7 +323,7 @@ KOREAN: Final[dict[str, str]] = {
     "Make the wallet with the id WALLET the default of the session with the id SESSION.": (
         "ID가 WALLET인 지갑을 ID가 SESSION인 세션의 기본 지갑으로 정합니다."
     ),
-    "It is used for requests that name no wallet. It must be linked to the session already.": (
+    "It is used for requests that do not name a wallet. It must be linked to the session already.": (
         "지갑을 지정하지 않은 요청에 사용됩니다. 이미 세션에 연결된 지갑이어야 합니다."
     ),
     "The session has no wallet.": "세션에 지갑이 없습니다.",
@@ -396,7 +396,7 @@ KOREAN: Final[dict[str, str]] = {
         "세션 {sessions:,}개와 감사 로그 항목 {entries:,}개"
     ),
     "To be removed: {counts}.": "삭제 대상: {counts}.",
-    "Remove {counts}, for good?": "{counts}를 영구히 삭제하겠습니까?",
+    "Permanently remove {counts}?": "{counts}를 영구히 삭제하겠습니까?",
     "Removed: {counts}.": "삭제됨: {counts}.",
     "Kept, because JSON cannot hold their values: {count:,} entries.": (
         "JSON으로 나타낼 수 없는 값이 있어 남긴 항목: {count:,}개."
@@ -419,7 +419,7 @@ KOREAN: Final[dict[str, str]] = {
         "이 ID의 지갑에 연결된 활성 세션을 모두 취소합니다."
     ),
     "Revoke all active sessions.": "모든 활성 세션을 취소합니다.",
-    "Revoke the session with the id SESSION, for good: its token does not work any more.": (
+    "Permanently revoke the session with the id SESSION: its token no longer works.": (
         "ID가 SESSION인 세션을 영구히 취소합니다. 그 토큰은 더 이상 사용할 수 없습니다."
     ),
     "With --wallet or --all the sessions are revoked in batches, each of which is one transaction."
@@ -464,13 +464,13 @@ KOREAN: Final[dict[str, str]] = {
     "Why, for the people who see the wallet.": "지갑을 보는 사람에게 표시할 정지 사유입니다.",
     "Make a suspended wallet active again.": "정지된 지갑의 정지를 해제합니다.",
     "Make the suspended wallet with the id WALLET active again.": "ID가 WALLET인 정지된 지갑의 정지를 해제합니다.",
-    "End a wallet for good.": "지갑을 영구히 종료합니다.",
-    "End the wallet with the id WALLET, for good.": "ID가 WALLET인 지갑을 영구히 종료합니다.",
+    "End a wallet permanently.": "지갑을 영구히 종료합니다.",
+    "Permanently end the wallet with the id WALLET.": "ID가 WALLET인 지갑을 영구히 종료합니다.",
     "All sessions lose it, and its pending transactions are cancelled. A session that has no other wallet"
     " is revoked.": (
         "모든 세션에서 이 지갑의 연결이 해제되고, 대기 중인 트랜잭션은 취소됩니다. 다른 지갑이 없는 세션은 취소됩니다."
     ),
-    "Terminate the wallet {name}, for good? Active sessions that lose it: {count}.": (
+    "Permanently terminate the wallet {name}? Active sessions that lose it: {count}.": (
         "{name} 지갑을 영구히 종료하겠습니까? 이 지갑을 잃는 활성 세션: {count}개."
     ),
     "SESSION": "세션",

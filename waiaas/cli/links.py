@@ -49,7 +49,7 @@ def remove_link(database: Database, session: str, wallet: str, actor: str) -> No
 def set_default(database: Database, session: str, wallet: str, actor: str) -> None:
     """Make the wallet with the id WALLET the default of the session with the id SESSION.
 
-    It is used for requests that name no wallet. It must be linked to the session already.
+    It is used for requests that do not name a wallet. It must be linked to the session already.
     """
     database.links.set_default(session, wallet, actor=actor)
     _print(database, session)

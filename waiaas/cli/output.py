@@ -111,8 +111,8 @@ def health_lines(path: Path | str, health: Health) -> list[str]:
         translated("live sessions"): health.live_sessions,
         translated("kill switch"): health.kill_switch,
     }
-    is_fit = translated("{path} is fit for work.", path=path)
-    verdict = is_fit if health.ok else translated("{path} is not fit for work.", path=path)
+    is_fit = translated("{path} is ready for use.", path=path)
+    verdict = is_fit if health.ok else translated("{path} is not ready for use.", path=path)
     return [
         verdict,
         *(f"  {fact}: {value}" for fact, value in facts.items() if value is not None and value is not False),

@@ -59,7 +59,7 @@ def prune(
         if dry_run:
             print_answer(_answer(found, dry_run), [translated("To be removed: {counts}.", counts=counts)])
             return
-        ask(translated("Remove {counts}, for good?", counts=counts))
+        ask(translated("Permanently remove {counts}?", counts=counts))
         pruned = database.prune(session_days=sessions, audit_days=audit, export=export, actor=actor, progress=line)
     lines = [translated("Removed: {counts}.", counts=_counts(pruned))]
     if pruned.audit_entries_kept:

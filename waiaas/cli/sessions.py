@@ -75,7 +75,7 @@ def _one_way(ctx: click.Context, parameter: click.Parameter, session: str | None
 @click.option("--all", "is_all", is_flag=True, help="Revoke all active sessions.")
 @click.argument("session", required=False, callback=_one_way)
 def revoke_sessions(database: Database, session: str | None, wallet: str | None, is_all: bool, actor: str) -> None:
-    """Revoke the session with the id SESSION, for good: its token does not work any more.
+    """Permanently revoke the session with the id SESSION: its token no longer works.
 
     With --wallet or --all the sessions are revoked in batches, each of which is one transaction. Wallets and links are
     unchanged: a program that may create sessions can create new ones. To stop that too, use `waiaas wallets suspend`
@@ -115,7 +115,7 @@ def count_active(database: Database, wallet_id: str | None) -> int:
 
 
 def _revoke_active(database: Database, wallet_id: str | None, actor: str) -> list[str]:
-    """Revoke active sessions until there are no more, also those that are created meanwhile; return their ids."""
+    """Revoke active sessions until there are no more, including new ones; return their ids."""
     revoked: list[str] = []
     while page := database.sessions.list(wallet_id, status="ACTIVE", limit=_AT_ONCE):
         with database.transaction():

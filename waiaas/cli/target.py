@@ -128,7 +128,7 @@ def target_command(
 
 
 def page_options(command: _Command) -> _Command:
-    """Add the options of a list that comes in pages."""
+    """Add the options of a paginated list."""
     limit = click.option(
         "--limit", type=click.IntRange(1, 200), default=50, show_default=True, help="How many to print at most."
     )
@@ -173,5 +173,5 @@ def _is_yes(question: str) -> bool:
 
 
 def is_interactive() -> bool:
-    """Return whether somebody can answer a question."""
+    """Return whether a question can be answered."""
     return sys.stdin is not None and sys.stdin.isatty()

@@ -198,7 +198,7 @@ class ProgressLine:
     def _write(self, text: str) -> None:
         # Without automatic wrapping the terminal itself cuts a line that is too long.
         if self._stream is not None:
-            with suppress(OSError):  # The work goes on if the terminal is gone.
+            with suppress(OSError):  # The work continues if the terminal was closed.
                 click.echo(f"\r{_NO_WRAP}{text}{_ERASE_TO_END}{_WRAP}", nl=False, file=self._stream, color=True)
 
 
@@ -232,7 +232,7 @@ def progress_line() -> Iterator[ProgressLine]:
 def signals_that_stop() -> Iterator[None]:
     """Let Ctrl-C and other signals that end a program raise `Stopped` once, so that the clean-up is not interrupted.
 
-    A signal that is ignored, as under `nohup`, or that has a handler of its own, is left alone.
+    A signal that is ignored, as under `nohup`, or that already has a handler, is unchanged.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -82,18 +82,18 @@ def resume_wallet(database: Database, wallet: str, actor: str) -> None:
 @target_command(
     "wallets terminate",
     REMOVES,
-    "End a wallet for good.",
+    "End a wallet permanently.",
     "wallet",
     then="waiaas audit wallets.db --wallet WALLET",
 )
 def terminate_wallet(database: Database, wallet: str, actor: str) -> None:
-    """End the wallet with the id WALLET, for good.
+    """Permanently end the wallet with the id WALLET.
 
     All sessions lose it, and its pending transactions are cancelled. A session that has no other wallet is revoked.
     """
     found = database.wallets.get(wallet)
     if not is_confirmed():  # Counting takes long if there are many.
-        question = "Terminate the wallet {name}, for good? Active sessions that lose it: {count}."
+        question = "Permanently terminate the wallet {name}? Active sessions that lose it: {count}."
         ask(translated(question, name=found.name, count=count_active(database, wallet)))
     _print(database.wallets.terminate(wallet, actor=actor))
 

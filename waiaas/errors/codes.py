@@ -106,7 +106,7 @@ SESSION_REQUIRES_WALLET (SESSION 400): A session must keep at least one wallet.
   > 먼저 다른 지갑을 연결하거나 세션을 취소하십시오.
 
 PIPELINE_HALTED (TX 409): The transaction is on hold until its delay ends or the owner approves it.
-  > Do not send it again: it goes on when the delay ends or the owner approves.
+  > Do not send it again: it continues when the delay ends or the owner approves.
   ko: 트랜잭션이 지연 시간 경과 또는 소유자 승인을 기다리고 있습니다.
   > 다시 보내지 마십시오. 지연 시간이 끝나거나 소유자가 승인하면 계속 진행됩니다.
 TX_ALREADY_PROCESSED (TX 409): The transaction has already been processed.

@@ -11,7 +11,7 @@ Long lines continue with four spaces. A blank line between entries has no meanin
 have no facts, and messages about fields have no hints.
 
 In Korean, no particle whose form depends on the sound before it (을/를, 이/가, 은/는, 으로/로) follows a placeholder,
-because nobody knows how the value ends.
+because the end of the value is not known.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ class WAIaaSError(Exception):
 
     #: The name of the error code.
     code: str
-    #: Values for programs; None if there are none.
+    #: Values for programs, or None.
     details: dict[str, object] | None
 
     def __new__(
@@ -166,7 +166,7 @@ class WAIaaSError(Exception):
 
 
 class AuthenticationError(WAIaaSError):
-    """The token, signature or password of a request is not valid, or is not valid any more (HTTP status 401)."""
+    """The token, signature or password of a request is not or no longer valid (HTTP status 401)."""
 
 
 class PermissionDeniedError(WAIaaSError):

@@ -1,6 +1,6 @@
 """What `check` finds: an entry for each kind of finding; see :mod:`waiaas.errors.entries`.
 
-The placeholders of a message are filled from the finding; a hint has none. `$AS_NEW` and `$REBUILD` are below.
+The placeholders of a message are filled from the finding. A hint has only `$AS_NEW` and `$REBUILD`, which are below.
 """
 
 from string import Template

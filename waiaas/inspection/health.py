@@ -1,4 +1,4 @@
-"""Is a database fit for work now? Cheap enough for a probe that runs every few seconds."""
+"""Is a database ready for use now? Cheap enough for a probe that runs every few seconds."""
 
 from __future__ import annotations
 
