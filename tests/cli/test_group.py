@@ -48,6 +48,16 @@ def test_usage_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("by_name", [False, True])
+def test_the_arguments_of_a_call_have_the_language(capsys: pytest.CaptureFixture[str], by_name: bool) -> None:
+    """A program can call `main` with a list of arguments, whose language is that of the output."""
+    arguments = ["frobnicate", "--lang", "ko"]
+    with pytest.raises(SystemExit) as ended:
+        main(args=arguments) if by_name else main(arguments)
+    assert ended.value.code == 2
+    assert "오류" in capsys.readouterr().err
+
+
 def test_a_language_that_is_unknown_in_the_environment() -> None:
     """A language from the environment is checked like that of the option."""
     assert "'fr' is not one of 'en', 'ko'" in run("status", "a.db", WAIAAS_LANG="fr").stderr

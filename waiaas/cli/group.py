@@ -6,6 +6,7 @@ import io
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -71,10 +72,10 @@ class CommandGroup(TranslatedCommand, click.Group):
 class ErrorReportingGroup(CommandGroup):
     """A group of commands that reports errors, and exits with their codes."""
 
-    def main(self, *args: Any, **extra: Any) -> Any:
+    def main(self, args: Sequence[str] | None = None, *more: Any, **extra: Any) -> Any:
         """Run the program and exit."""
-        with spoken(chosen_language([*args, *extra.get("args", ())] or sys.argv[1:])):
-            sys.exit(self._run(*args, **extra))
+        with spoken(chosen_language(sys.argv[1:] if args is None else args)):
+            sys.exit(self._run(args, *more, **extra))
 
     def _run(self, *args: Any, **extra: Any) -> Any:
         """Run the program and return its exit code."""
