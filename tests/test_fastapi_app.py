@@ -333,6 +333,26 @@ class TestConnections:
         assert {ask(each) for each in range(20)} == {200}
         assert open_connections(path) == few
 
+    def test_authorize_can_run_on_the_event_loop(self, fastapi_app: ModuleType, path: Path) -> None:
+        """As the page says, `authorize` may be an `async def` on a file: it decides the same, on fewer connections."""
+        assert fastapi_app.__file__ is not None
+        source = Path(fastapi_app.__file__).read_text("utf-8")
+        assert source.count("\ndef authorize") == 2
+        inline = ModuleType("inline_app")
+        exec(source.replace("\ndef authorize", "\nasync def authorize"), inline.__dict__)
+        app = inline.create_app(path, is_master_password=PASSWORD.__eq__, keystore=Keystore())
+        with TestClient(app, raise_server_exceptions=False) as client:
+            wallet = create_wallet(client)
+            agent = bearer(wallet["session"]["token"])
+            before = open_connections(path)
+            assert {client.get("/v1/wallet/address", headers=agent).status_code for _ in range(20)} == {200}
+            assert client.post("/v1/signatures", content=b"hello", headers=agent).status_code == 201
+            assert open_connections(path) <= before + 2
+            client.post(f"/v1/wallets/{wallet['id']}/suspend", json={}, headers=ADMIN)
+            assert client.get("/v1/wallet/address", headers=agent).status_code == 200
+            refused = client.post("/v1/signatures", content=b"hello", headers=agent)
+            assert (refused.status_code, refused.json()["code"]) == (409, "WALLET_SUSPENDED")
+
     def test_are_closed_at_the_end(self, fastapi_app: ModuleType, path: Path) -> None:
         """When the server stops, the connections of all threads are closed, and the log is checkpointed."""
         app = fastapi_app.create_app(path, is_master_password=PASSWORD.__eq__, keystore=Keystore())
