@@ -99,7 +99,8 @@ class TranslatedCommand(click.Command):
 
     def get_short_help_str(self, limit: int = 45) -> str:
         """Return the line for the list of commands."""
-        return translated(self.short_help or super().get_short_help_str(limit))
+        # All of it: a text that is cut is not in the catalogue.
+        return translated(self.short_help or super().get_short_help_str(limit=1000))
 
 
 def _summarized(command: click.Command) -> click.Command:
