@@ -16,6 +16,7 @@ from waiaas.errors.driver import sqlite3
 from waiaas.errors.sqlite import is_mismatch, reason_for
 from waiaas.errors.translation import translate_errors
 from waiaas.files.page_check import damage, refuse_unreadable
+from waiaas.inspection.engine_checks import unknown_kill_switch, wrong_links
 from waiaas.inspection.report import TABLES_OF_RIGHTS, CheckReport, Finding, note, problem
 from waiaas.migrations import LATEST_SCHEMA_VERSION
 from waiaas.migrations.differences import differences, tables_of
@@ -23,7 +24,6 @@ from waiaas.migrations.version import existing_version
 from waiaas.models import MODELS
 from waiaas.models.fields import FIRST_SECOND, LAST_SECOND, Integer, JSONText, Text, UTCDateTime
 from waiaas.paths import file_of, path_to_open
-from waiaas.vocabularies import KILL_SWITCH_STATES
 
 if TYPE_CHECKING:
     from peewee import Database
@@ -107,31 +107,6 @@ def _foreign_keys(database: SqliteDatabase) -> Iterator[Finding]:
             broken.setdefault((table, parent), []).append(rowid)
     for (table, parent), rows in broken.items():
         yield problem("foreign_key_violation", table, rows, parent=parent)
-
-
-def wrong_links(database: Database) -> Iterator[Finding]:
-    """Yield findings for sessions without a wallet, or without exactly one default; for SQLite and PostgreSQL."""
-    defaults = "coalesce(sum(CASE WHEN is_default <> 0 THEN 1 ELSE 0 END), 0)"
-    rows = database.execute_sql(
-        f"SELECT id, count(session_id), {defaults} FROM sessions LEFT JOIN session_wallets ON session_id = id"
-        f" WHERE revoked_at IS NULL GROUP BY id HAVING {defaults} <> 1 ORDER BY id"
-    ).fetchall()
-    kinds: dict[str, list[Any]] = {"without_wallet": [], "without_default": [], "with_many_defaults": []}
-    for session, links, count in rows:
-        kinds["with_many_defaults" if count > 1 else "without_default" if links else "without_wallet"].append(session)
-    for kind, ids in kinds.items():
-        if ids:
-            yield problem(f"session_{kind}", "session_wallets", ids)
-
-
-def unknown_kill_switch(database: Database) -> Iterator[Finding]:
-    """Yield a finding for a state that the daemon does not know; the services treat it as locked."""
-    states = ", ".join(f"'{state}'" for state in KILL_SWITCH_STATES)
-    row = database.execute_sql(
-        f"SELECT 1 FROM key_value_store WHERE key = 'kill_switch_state' AND (value IN ({states})) IS NOT TRUE"
-    ).fetchone()
-    if row is not None:
-        yield problem("kill_switch_state", "key_value_store.kill_switch_state")
 
 
 def _texts(database: SqliteDatabase, tables: Mapping[str, Table]) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ from peewee import Database
 
 from waiaas.backends.postgresql import ALL_ROWS, PostgresqlDatabase
 from waiaas.errors.translation import translate_errors
-from waiaas.inspection.check import unknown_kill_switch, wrong_links
+from waiaas.inspection.engine_checks import unknown_kill_switch, wrong_links
 from waiaas.inspection.report import TABLES_OF_RIGHTS, CheckReport, Finding, note, problem
 from waiaas.migrations import LATEST_SCHEMA_VERSION
 from waiaas.migrations.version import existing_version
