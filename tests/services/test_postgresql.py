@@ -203,6 +203,27 @@ def test_a_change_takes_few_round_trips(services: Services, monkeypatch: pytest.
     assert counts == {"create": 5, "link": 4, "renew": 4}, statements
 
 
+def test_no_prepared_statement_reads_all_living_sessions(postgresql: PostgresqlDatabase, postgresql_url: str) -> None:
+    """The plan that PostgreSQL makes without knowing the parameters reads the sessions of one wallet only."""
+    postgresql.execute_sql(
+        "INSERT INTO sessions (id, token_hash, expires_at, absolute_expires_at, created_at)"
+        " SELECT n::text, '', %s, %s, 1 FROM generate_series(1, 5000) AS n",
+        (NOW + 9, NOW + 9),
+    )
+    postgresql.execute_sql("ANALYZE")
+    services = Services(open_database(f"{postgresql_url}?options=-c%20plan_cache_mode%3Dforce_generic_plan"))
+    a, b = services.wallet("a"), services.wallet("b")
+    for _ in range(4):
+        session = services.session(a)
+        services.links.link(session.id, b, actor="admin")
+        services.sessions.revoke(session.id, actor="admin")
+        assert len(services.sessions.list(status="ACTIVE", limit=3)) == 3
+    services.database.execute_sql("SELECT pg_stat_force_next_flush()")
+    read = "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'idx_sessions_expires_at'"
+    assert services.database.execute_sql(read).fetchall() == [(0,)]
+    services.database.close_all()
+
+
 @pytest.mark.parametrize("level", ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])
 @pytest.mark.parametrize("name", ["create a session", "create a wallet", "link", "resume", "renew"])
 def test_an_old_snapshot_grants_nothing_after_the_kill_switch(
