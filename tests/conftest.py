@@ -45,7 +45,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 
 #: What makes a test slow: its own server, and tests that only some tox environments run.
-_SLOW_FIXTURES, _SLOW_MARKERS = {"databases"}, {"package", "site", "stress"}
+_SLOW_FIXTURES, _SLOW_MARKERS = {"databases"}, {"benchmarks", "package", "site", "stress"}
 
 
 @pytest.hookimpl(tryfirst=True)
