@@ -47,7 +47,8 @@ _DOTTED = re.compile(r"(?<![\w./-])((?:waiaas|database)(?:\.[A-Za-z_]\w*)+)(?!\w
 _CAPITALS = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
 _OTHER = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)+|[A-Z][a-z0-9]+(?:[A-Z][A-Za-z0-9]*)+")
 _OPTION = re.compile(r"(--[a-z][a-z-]*)(?:[ =].*)?")
-_PATH = re.compile(r"(?:waiaas|tests|docs|benchmarks)/[\w./-]+\.\w+")
+# What Sphinx builds is not in a checkout.
+_PATH = re.compile(r"(?:waiaas|tests|docs(?!/_build/)|benchmarks)/[\w./-]+\.\w+")
 
 
 def unknown_names(text: str) -> Iterator[str]:
