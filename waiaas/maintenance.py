@@ -242,10 +242,10 @@ def restore(
 ) -> RestoreReport:
     """Put a backup in the place of a database file, all or nothing.
 
-    The backup is copied, verified and written to the disk before the copy gets the name of the file, by one rename:
-    after a power failure the file is either the old one or the new one, complete. The file that it replaces is kept
-    next to it as a backup at its schema version; a damaged one as ``FILE.damaged-20260102T030405Z``. The backup stays,
-    too.
+    The backup is copied, verified and written to the disk before the copy gets the name of the file, with a single
+    rename: after a power failure the file is either the old one or the new one, complete. The file that it replaces is
+    kept next to it as a backup at its schema version; a damaged one as ``FILE.damaged-20260102T030405Z``. The backup
+    stays, too.
 
     Rights that were removed after the backup was made come back with it: sessions that were revoked, links, suspended
     wallets, a rotated key, the kill switch. A warning of the report names them: remove them again before a service

@@ -94,8 +94,8 @@ _OPERATIONS = (
     _Operation(
         "put /v1/sessions/{sessionId}/renew",
         "renewSession",
-        "Replace the token of a session by a new one. The old token is the one in the body, or else in the header; it "
-        "is no longer valid.",
+        "Replace the token of a session with a new one. The old token is the one in the body, or else in the header; "
+        "it is no longer valid.",
         "SESSION_REQUIRES_WALLET INVALID_TOKEN TOKEN_EXPIRED SESSION_REVOKED SESSION_EXPIRED "
         "SESSION_RENEWAL_MISMATCH RENEWAL_LIMIT_REACHED SESSION_ABSOLUTE_LIFETIME_EXCEEDED RENEWAL_TOO_EARLY "
         "SESSION_NOT_FOUND SYSTEM_LOCKED",

@@ -13,7 +13,7 @@ from sphinx.transforms import SphinxTransform
 
 
 class PageLinks(SphinxTransform):
-    """Replace a link to a source file by a reference to its page."""
+    """Replace a link to a source file with a reference to its page."""
 
     default_priority = 100
 

@@ -522,7 +522,7 @@ class TestPlan:
         assert (result.exit_code, result.stderr) == (0, "")
         assert f"{v18}: schema version 18 to {LATEST}" in result.stdout
         assert "links to create: 12 for 12 sessions" in result.stdout
-        assert result.stdout.endswith(f"Nothing was changed. Do it: waiaas upgrade {v18}\n")
+        assert result.stdout.endswith(f"Nothing was changed. To upgrade: waiaas upgrade {v18}\n")
         assert contents(v18.parent) == before
 
     def test_json(self, v18: Path) -> None:
@@ -557,7 +557,7 @@ class TestPlan:
         """The proposed upgrade is the planned one, and not one that would be refused."""
         make_orphans(v18, OLD_WALLET)
         result = run("plan", v18, "--skip-orphans")
-        proposed = result.stdout.splitlines()[-1].partition("Do it: ")[2]
+        proposed = result.stdout.splitlines()[-1].partition("To upgrade: ")[2]
         assert "In the way: " not in result.stdout
         assert "--skip-orphans" in proposed
 
@@ -738,7 +738,7 @@ class TestRehearse:
         assert "    session_wallets: none -> 12 (12 added)" in lines
         assert "  foreign-key violations: none before, none after" in lines
         assert "    no problem found." in lines
-        assert lines[-1].endswith(f"{path} is unchanged. Do it: waiaas upgrade {path}")
+        assert lines[-1].endswith(f"{path} is unchanged. To upgrade: waiaas upgrade {path}")
 
     def test_text_of_version_18(self, v18: Path) -> None:
         """The text shows added and removed schema objects, one per line, within the page width."""
@@ -800,7 +800,7 @@ class TestRehearse:
         assert result.exit_code == 0
         assert all(f"{session} (wallet {OLD_WALLET} does not exist)" in result.stdout for session in orphans)
         assert "problem: a session that is not revoked has no wallet" in result.stdout
-        assert result.stdout.endswith(f"Do it: waiaas upgrade {v18} --skip-orphans\n")
+        assert result.stdout.endswith(f"To upgrade: waiaas upgrade {v18} --skip-orphans\n")
 
     def test_of_a_file_at_the_latest_version(self, tmp_path: Path) -> None:
         """A file of the latest version has nothing to upgrade, and no upgrade is proposed."""

@@ -184,7 +184,7 @@ class TestQuestions:
         before = scene.path.read_bytes()
         result = scene.run(command)
         assert (result.exit_code, result.stdout) == (2, "")
-        assert "add --yes" in result.stderr
+        assert "pass --yes" in result.stderr
         assert scene.path.read_bytes() == before
 
     @pytest.mark.parametrize("command", ASKING)

@@ -111,7 +111,7 @@ def test_a_check_with_a_function_of_the_program(database: SqliteDatabase, check:
 
 @pytest.mark.skipif(not hasattr(sqlite3.Connection, "setconfig"), reason="since Python 3.12")
 def test_a_defensive_connection_rebuilds(database: SqliteDatabase) -> None:
-    """A connection that may not write sqlite_master gets the same definition by a table rebuild."""
+    """A connection that may not write sqlite_master gets the same definition using a table rebuild."""
     database.connection().setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)  # type: ignore[attr-defined]
     migrator = run(database, "change_columns", table="pet", definitions={"kind": WIDER})
     assert migrator.result.rows_written == 2

@@ -26,7 +26,7 @@ def rebuild(database: SqliteDatabase, table: str, definition: str | None = None,
 
 
 def drop_gone(database: SqliteDatabase, table: str) -> None:
-    """Drop the column `gone` by a table rebuild."""
+    """Drop the column `gone` using a table rebuild."""
     migrator = LosslessMigrator(database)
     with migrator.migration_context():
         migrator.migrate(migrator.drop_column(table, "gone", legacy=True))
@@ -471,7 +471,7 @@ def test_lost_rows_are_detected(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_child_that_references_another_table_after_a_rename_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the foreign key of an empty child no longer names the table, the rename is refused."""
+    """If the foreign key of an empty child no longer refers to the table, the rename is refused."""
     database = made(OWNER, "CREATE TABLE pet (owner INT REFERENCES owner (id))")
     rename = TableRebuild._rename_without_rewriting
 
@@ -483,7 +483,7 @@ def test_a_child_that_references_another_table_after_a_rename_is_detected(monkey
     monkeypatch.setattr(TableRebuild, "_rename_without_rewriting", rename_and_lose)
     error = refused(database, lambda: rebuild(database, "owner"))
     assert error.reason == "rebuild_refused"
-    assert "no longer names it" in str(error)
+    assert "no longer refers to it" in str(error)
 
 
 @pytest.mark.parametrize(

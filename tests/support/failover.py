@@ -45,7 +45,7 @@ class Cluster:
         self.standby.promote()
 
     def renew(self) -> None:
-        """Replace the primary that was lost, and its data, by a new standby of the one that was promoted."""
+        """Replace the primary that was lost, and its data, with a new standby of the one that was promoted."""
         self.primary.remove()
         self.primary = self.standby
         self.standby = self.primary.standby("standby", synchronous=True)

@@ -62,7 +62,7 @@ _MOMENT = _Moment()
 @click.option("--actor", help="Only what this actor did.")
 @click.option("--event", help="Only events of this type, such as SESSION_REVOKED.")
 @click.option("--since", type=_MOMENT, help="The earliest time: 2026-11-27, 2026-11-27T09:30 (UTC), or 24h (ago).")
-@click.option("--until", type=_MOMENT, help="The time before which it happened.")
+@click.option("--until", type=_MOMENT, help="Only entries before this time.")
 @click.option("--all", "is_all", is_flag=True, help="Print all entries, whatever --limit is.")
 @page_options
 def audit(

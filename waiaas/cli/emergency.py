@@ -26,12 +26,12 @@ _STATUS = "waiaas kill-switch status wallets.db"
 def rotate(database: Database, actor: str) -> None:
     """Replace the key that signs session tokens: all current tokens stop working five minutes later.
 
-    A daemon that runs must be restarted afterwards. To end one session, use `waiaas sessions revoke`.
+    Restart the daemon afterwards if one is running. To end one session, use `waiaas sessions revoke`.
     """
     ask(translated("Replace the key? All current tokens stop working five minutes from now."))
     database.tokens.rotate(actor=actor)
     done = translated(
-        "The key was replaced. Tokens of the old key work for five more minutes. Restart a daemon that runs."
+        "The key was replaced. Tokens of the old key work for five more minutes. Restart the daemon if one is running."
     )
     print_answer({"rotated": True}, [done])
 

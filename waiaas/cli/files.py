@@ -51,7 +51,7 @@ def backup(path: Path, to: str | None) -> None:
 
 @click.command(
     cls=TargetCommand,
-    short_help="Replace a file by a backup.",
+    short_help="Replace a file with a backup.",
     epilog=epilog(
         "waiaas restore wallets.db wallets.db.v18-20260102T030405Z.backup",
         "waiaas check wallets.db",
@@ -67,10 +67,10 @@ def backup(path: Path, to: str | None) -> None:
 @yes_option
 @common_options
 def restore(path: Path, backup: Path) -> None:
-    """Replace the file at PATH by a copy of BACKUP, all or nothing. PATH may be missing or damaged.
+    """Replace the file at PATH with a copy of BACKUP, all or nothing. PATH may be missing or damaged.
 
-    Stop the daemon first. The copy is verified before it takes the place of the file, by one rename. The file that it
-    replaces is kept next to it: as a backup, or with `damaged` in its name.
+    Stop the daemon first. The copy is verified before it takes the place of the file, with a single rename. The
+    file that it replaces is kept next to it: as a backup, or with `damaged` in its name.
 
     Rights that were removed after the backup was made come back with it, such as a session that was revoked. They are
     listed: remove them again before you start the daemon.
@@ -79,8 +79,8 @@ def restore(path: Path, backup: Path) -> None:
     """
     ask(
         translated(
-            "Replace {path} by {backup}? Later changes are then only in the file that is kept next to it, and rights"
-            " that were removed later come back.",
+            "Changes made after the backup will then be only in the file that is kept next to it, and rights that were"
+            " removed later come back. Replace {path} with {backup}?",
             path=path,
             backup=backup,
         )

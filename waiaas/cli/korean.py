@@ -56,7 +56,7 @@ KOREAN: Final[dict[str, str]] = {
     ),
     "Did you mean: {command}": "다음 명령입니까? {command}",
     "Nothing was changed.": "변경된 내용은 없습니다.",
-    "Nothing was changed: add --yes, because there is no terminal to ask you.": (
+    "Nothing was changed: there is no terminal to confirm on; pass --yes.": (
         "변경된 내용은 없습니다. 확인을 받을 터미널이 없으므로 --yes 옵션을 추가하십시오."
     ),
     "Answer y or n.": "y 또는 n을 입력하십시오.",
@@ -117,7 +117,7 @@ KOREAN: Final[dict[str, str]] = {
         "감사 로그에 기록할 이름입니다. 기본값은 cli: 뒤에 운영 체제의 사용자 이름을 붙인 것입니다."
     ),
     "How many to print at most.": "최대 출력 개수입니다.",
-    "Print those after this one: the next page.": "이 항목 다음부터 출력합니다(다음 페이지).",
+    "Continue after this entry: the next page.": "이 항목 다음부터 출력합니다(다음 페이지).",
     "TARGET is the path of a file, or the URL of a PostgreSQL database. Without it,": (
         "TARGET은 파일의 경로 또는 PostgreSQL 데이터베이스의 URL입니다. 생략하면"
     ),
@@ -146,7 +146,7 @@ KOREAN: Final[dict[str, str]] = {
     "The earliest time: 2026-11-27, 2026-11-27T09:30 (UTC), or 24h (ago).": (
         "시작 시각입니다. 예: 2026-11-27, 2026-11-27T09:30(UTC), 24h(24시간 전)."
     ),
-    "The time before which it happened.": "이 시각보다 앞선 항목만 표시합니다.",
+    "Only entries before this time.": "이 시각보다 앞선 항목만 표시합니다.",
     "Print all entries, whatever --limit is.": "--limit과 관계없이 모든 항목을 출력합니다.",
     "There are no entries.": "항목이 없습니다.",
     "There are more: --after {id}": "항목이 더 있습니다: --after {id}",
@@ -179,12 +179,12 @@ KOREAN: Final[dict[str, str]] = {
     ),
     "backup": "백업",
     "none": "없음",
-    "Replace a file by a backup.": "파일을 백업으로 바꿉니다.",
-    "Replace the file at PATH by a copy of BACKUP, all or nothing. PATH may be missing or damaged.": (
+    "Replace a file with a backup.": "파일을 백업으로 바꿉니다.",
+    "Replace the file at PATH with a copy of BACKUP, all or nothing. PATH may be missing or damaged.": (
         "PATH 파일을 BACKUP의 사본으로 바꿉니다. 전부 적용되거나 전혀 적용되지 않습니다. PATH 파일은 없거나"
         " 손상되었어도 됩니다."
     ),
-    "Stop the daemon first. The copy is verified before it takes the place of the file, by one rename."
+    "Stop the daemon first. The copy is verified before it takes the place of the file, with a single rename."
     " The file that it replaces is kept next to it: as a backup, or with `damaged` in its name.": (
         "먼저 데몬을 중지하십시오. 사본을 검증한 후 이름을 한 번 바꾸어 파일을 교체합니다. 교체된 파일은 백업으로,"
         " 또는 이름에 `damaged`를 넣어 옆에 보관합니다."
@@ -201,10 +201,10 @@ KOREAN: Final[dict[str, str]] = {
     "interrupted by Ctrl-C: the file is the old one or the backup": (
         "Ctrl-C로 중단되었으며, 파일은 이전 파일이거나 백업임"
     ),
-    "Replace {path} by {backup}? Later changes are then only in the file that is kept next to it, and"
-    " rights that were removed later come back.": (
-        "{path} 파일을 {backup} 백업으로 바꾸겠습니까? 백업 이후의 변경 내용은 옆에 보관되는 파일에만 남고, 백업"
-        " 이후에 없앤 권한은 되살아납니다."
+    "Changes made after the backup will then be only in the file that is kept next to it, and rights that"
+    " were removed later come back. Replace {path} with {backup}?": (
+        "백업 이후의 변경 내용은 옆에 보관되는 파일에만 남고, 백업 이후에 없앤 권한은 되살아납니다."
+        " {path} 파일을 {backup} 백업으로 바꾸겠습니까?"
     ),
     "Restored {path} at schema version {version} from {backup}.": (
         "{backup} 백업으로 {path} 파일을 복원했습니다(스키마 버전 {version})."
@@ -283,14 +283,14 @@ KOREAN: Final[dict[str, str]] = {
     "Replace the key that signs session tokens: all current tokens stop working five minutes later.": (
         "세션 토큰에 서명하는 키를 교체합니다. 현재의 모든 토큰은 5분 후부터 사용할 수 없습니다."
     ),
-    "A daemon that runs must be restarted afterwards. To end one session, use `waiaas sessions revoke`.": (
+    "Restart the daemon afterwards if one is running. To end one session, use `waiaas sessions revoke`.": (
         "실행 중인 데몬은 이후에 다시 시작해야 합니다. 세션 하나만 끝내려면 `waiaas sessions revoke` 명령을"
         " 사용하십시오."
     ),
     "Replace the key? All current tokens stop working five minutes from now.": (
         "키를 교체하겠습니까? 현재의 모든 토큰은 5분 후부터 사용할 수 없습니다."
     ),
-    "The key was replaced. Tokens of the old key work for five more minutes. Restart a daemon that runs.": (
+    "The key was replaced. Tokens of the old key work for five more minutes. Restart the daemon if one is running.": (
         "키를 교체했습니다. 이전 키의 토큰은 5분 동안 더 사용할 수 있습니다. 실행 중인 데몬은 다시 시작하십시오."
     ),
     # help and answers: links
@@ -309,14 +309,14 @@ KOREAN: Final[dict[str, str]] = {
     "It becomes the default wallet only if the session has no other.": (
         "세션에 다른 지갑이 없을 때만 기본 지갑이 됩니다."
     ),
-    "Take a wallet from a session.": "세션에서 지갑의 연결을 해제합니다.",
+    "Remove a wallet from a session.": "세션에서 지갑의 연결을 해제합니다.",
     "Remove the link of the session with the id SESSION to the wallet with the id WALLET.": (
         "ID가 SESSION인 세션에서 ID가 WALLET인 지갑의 연결을 삭제합니다."
     ),
     "The last link and that of the default wallet cannot be removed.": (
         "마지막 연결과 기본 지갑의 연결은 삭제할 수 없습니다."
     ),
-    "Take the wallet {wallet} from the session {session}?": (
+    "Remove the wallet {wallet} from the session {session}?": (
         "{session} 세션에서 {wallet} 지갑의 연결을 해제하겠습니까?"
     ),
     "Set the default wallet of a session.": "세션의 기본 지갑을 정합니다.",
@@ -335,8 +335,8 @@ KOREAN: Final[dict[str, str]] = {
     "Move a database from the file SOURCE to the empty PostgreSQL database TARGET, or from a URL to a new file.": (
         "데이터베이스를 SOURCE 파일에서 비어 있는 PostgreSQL 데이터베이스 TARGET으로, 또는 URL에서 새 파일로 옮깁니다."
     ),
-    "Without TARGET, the environment variable WAIAAS_DATABASE names it: no password is in the list of"
-    " processes then. Stop the service first. SOURCE is not changed. Every table is read back and"
+    "Without TARGET, the environment variable WAIAAS_DATABASE names it, which keeps the password out of the"
+    " process list. Stop the service first. SOURCE is not changed. Every table is read back and"
     " compared before the commit. Values that PostgreSQL cannot store are listed before anything is"
     " written.": (
         "TARGET을 생략하면 환경 변수 WAIAAS_DATABASE에 지정된 데이터베이스를 사용하므로 프로세스 목록에 암호가"
@@ -383,7 +383,7 @@ KOREAN: Final[dict[str, str]] = {
         " 삭제된 상태로 남습니다. 파일 크기는 줄지 않으며, 새 행이 빈 공간을 사용합니다."
     ),
     "Remove sessions that ended this many days ago.": "끝난 지 이 일수가 지난 세션을 삭제합니다.",
-    "Remove entries of the audit log that are older.": "이 일수보다 오래된 감사 로그 항목을 삭제합니다.",
+    "Remove audit entries older than this many days.": "이 일수보다 오래된 감사 로그 항목을 삭제합니다.",
     "A new file for these entries, as JSON lines. Without it they are lost.": (
         "삭제할 항목을 JSON Lines 형식으로 저장할 새 파일입니다. 생략하면 항목이 사라집니다."
     ),
@@ -525,7 +525,7 @@ KOREAN: Final[dict[str, str]] = {
         "{path} 데이터베이스는 최신 스키마 버전({version})이므로 할 일이 없습니다."
     ),
     "{path} is empty.": "{path} 데이터베이스가 비어 있습니다.",
-    "{path} is empty: an upgrade creates the tables in it. Do it: {command}": (
+    "{path} is empty: an upgrade creates the tables in it. To upgrade: {command}": (
         "{path} 데이터베이스가 비어 있습니다. 업그레이드하면 테이블이 생성됩니다. 명령: {command}"
     ),
     "{path} is at schema version {version}; an upgrade to {latest} is pending.": (
@@ -554,7 +554,7 @@ KOREAN: Final[dict[str, str]] = {
     "foreign-key violations in {table}, left unchanged: {count}": (
         "{table} 테이블의 외래 키 위반(그대로 둠): {count}개"
     ),
-    "Do it: {command}": "명령: {command}",
+    "To upgrade: {command}": "명령: {command}",
     "Upgrade a file to the latest version.": "파일을 최신 버전으로 업그레이드합니다.",
     "Upgrade the database TARGET to the latest schema version, all or nothing.": (
         "데이터베이스 TARGET을 최신 스키마 버전으로 업그레이드합니다. 전부 적용되거나 전혀 적용되지 않습니다."

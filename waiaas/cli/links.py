@@ -34,13 +34,13 @@ def add_link(database: Database, session: str, wallet: str, actor: str) -> None:
     _print(database, session)
 
 
-@target_command("links remove", REMOVES, "Take a wallet from a session.", "session", "wallet", then=_LIST)
+@target_command("links remove", REMOVES, "Remove a wallet from a session.", "session", "wallet", then=_LIST)
 def remove_link(database: Database, session: str, wallet: str, actor: str) -> None:
     """Remove the link of the session with the id SESSION to the wallet with the id WALLET.
 
     The last link and that of the default wallet cannot be removed.
     """
-    ask(translated("Take the wallet {wallet} from the session {session}?", wallet=wallet, session=session))
+    ask(translated("Remove the wallet {wallet} from the session {session}?", wallet=wallet, session=session))
     database.links.unlink(session, wallet, actor=actor)
     _print(database, session)
 

@@ -39,9 +39,9 @@ if TYPE_CHECKING:
 def move(source: str, target: str | None, back: bool, rehearse: bool, skip_orphans: bool) -> None:
     """Move a database from the file SOURCE to the empty PostgreSQL database TARGET, or from a URL to a new file.
 
-    Without TARGET, the environment variable WAIAAS_DATABASE names it: no password is in the list of processes then.
-    Stop the service first. SOURCE is not changed. Every table is read back and compared before the commit. Values that
-    PostgreSQL cannot store are listed before anything is written.
+    Without TARGET, the environment variable WAIAAS_DATABASE names it, which keeps the password out of the process
+    list. Stop the service first. SOURCE is not changed. Every table is read back and compared before the commit.
+    Values that PostgreSQL cannot store are listed before anything is written.
     """
     named = os.environ.get(VARIABLE) if target is None else target
     if not named:

@@ -151,7 +151,7 @@ def plan_lines(path: Path | str, planned: Plan, skip_orphans: bool = False) -> l
     for obstacle in planned.obstacles:
         text = obstacle.to_dict(current_language())
         lines += [f"{translated('Obstacle')}: {text['message']}", f"  {translated('What to do')}: {text['hint']}"]
-    command = translated("Do it: {command}", command=_upgrade_command(path, skip_orphans))
+    command = translated("To upgrade: {command}", command=_upgrade_command(path, skip_orphans))
     return [
         *lines,
         translated("Nothing was changed.") if planned.obstacles else f"{translated('Nothing was changed.')} {command}",
@@ -196,7 +196,7 @@ def rehearsal_lines(path: Path, rehearsal: Rehearsal | None, skip_orphans: bool)
             version=report.from_version,
             to=report.to_version,
         )
-    command = translated("Do it: {command}", command=_upgrade_command(path, skip_orphans))
+    command = translated("To upgrade: {command}", command=_upgrade_command(path, skip_orphans))
     done = f" {command}" if report.applied and rehearsal.ok else ""
     return [
         first,
@@ -355,7 +355,7 @@ def _nothing_to_upgrade(path: Path | str, version: int) -> str:
 
 def _is_empty(path: Path | str, skip_orphans: bool) -> str:
     return translated(
-        "{path} is empty: an upgrade creates the tables in it. Do it: {command}",
+        "{path} is empty: an upgrade creates the tables in it. To upgrade: {command}",
         path=path,
         command=_upgrade_command(path, skip_orphans),
     )

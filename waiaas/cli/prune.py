@@ -28,7 +28,7 @@ _DAYS = click.IntRange(0, 36_500)
     "waiaas prune wallets.db --sessions 90 --audit 365 --export audit.jsonl",
 )
 @click.option("--sessions", type=_DAYS, metavar="DAYS", help="Remove sessions that ended this many days ago.")
-@click.option("--audit", type=_DAYS, metavar="DAYS", help="Remove entries of the audit log that are older.")
+@click.option("--audit", type=_DAYS, metavar="DAYS", help="Remove audit entries older than this many days.")
 @click.option(
     "--export",
     type=click.Path(readable=False),

@@ -132,7 +132,7 @@ def page_options(command: _Command) -> _Command:
     limit = click.option(
         "--limit", type=click.IntRange(1, 200), default=50, show_default=True, help="How many to print at most."
     )
-    after = click.option("--after", metavar="ID", help="Print those after this one: the next page.")
+    after = click.option("--after", metavar="ID", help="Continue after this entry: the next page.")
     return limit(after(command))
 
 
@@ -146,7 +146,7 @@ def ask(question: str) -> None:
     if is_confirmed():
         return
     if not is_interactive():
-        raise click.UsageError(translated("Nothing was changed: add --yes, because there is no terminal to ask you."))
+        raise click.UsageError(translated("Nothing was changed: there is no terminal to confirm on; pass --yes."))
     try:
         is_yes = _is_yes(question)
     except (Stopped, EOFError) as error:

@@ -33,7 +33,7 @@ class Alterations(TableOperations):
     def add_column(self, table: str, column_name: str, field: Field, allow_not_null: bool = False) -> None:
         """Add a column after the others, made from a Peewee field.
 
-        A nullable column is added in place, or by a table rebuild if SQLite's ADD COLUMN cannot add it
+        A nullable column is added in place, or using a table rebuild if SQLite's ADD COLUMN cannot add it
         (https://www.sqlite.org/lang_altertable.html#altertabaddcol). A NOT NULL column gets the field's default in
         every row but no DEFAULT in the schema, as with playhouse. An index is created if the field asks for one.
 
@@ -76,7 +76,7 @@ class Alterations(TableOperations):
 
     @operation
     def add_not_null(self, table: str, column: str, legacy: bool = False) -> None:
-        """Make a column NOT NULL, by a table rebuild; `legacy` is playhouse's and has no effect here.
+        """Make a column NOT NULL, using a table rebuild; `legacy` is playhouse's and has no effect here.
 
         :raises WAIaaSError: ``value_not_allowed`` with the rows in which the column is NULL.
         """
@@ -86,13 +86,13 @@ class Alterations(TableOperations):
 
     @operation
     def drop_not_null(self, table: str, column: str, legacy: bool = False) -> None:
-        """Allow NULL in a column, by a table rebuild; `legacy` is playhouse's and has no effect here."""
+        """Allow NULL in a column, using a table rebuild; `legacy` is playhouse's and has no effect here."""
         text = self._text(table, column)
         self._redefine(table, text.without(lambda clause: clause.kind == "not null"), column)
 
     @operation
     def add_column_default(self, table: str, column: str, default: object) -> None:
-        """Give a column another default, by a table rebuild; no row changes.
+        """Give a column another default, using a table rebuild; no row changes.
 
         As with playhouse, a string that ends with `)` is an SQL expression, one that ends with `'` is an SQL literal,
         and one of digits is a number.
@@ -107,13 +107,13 @@ class Alterations(TableOperations):
 
     @operation
     def drop_column_default(self, table: str, column: str) -> None:
-        """Drop the default of a column, by a table rebuild; no row changes."""
+        """Drop the default of a column, using a table rebuild; no row changes."""
         text = self._text(table, column)
         self._redefine(table, text.without(lambda clause: clause.kind == "default"), column)
 
     @operation
     def alter_column_type(self, table: str, column: str, field: Field, cast: object = None) -> None:
-        """Give a column the type of a field, by a table rebuild; its constraints and default are kept.
+        """Give a column the type of a field, using a table rebuild; its constraints and default are kept.
 
         :raises ValueError: if `cast` is given, as with playhouse; `change_columns` takes an expression.
         :raises WAIaaSError: ``rebuild_refused`` if a value would change, as '007' would in an INTEGER column.
@@ -126,7 +126,7 @@ class Alterations(TableOperations):
 
     @operation
     def add_constraint(self, table: str, name: str, constraint: Node) -> None:
-        """Add a named constraint to a table, by a table rebuild, such as `Check("price >= 0")`.
+        """Add a named constraint to a table, using a table rebuild, such as `Check("price >= 0")`.
 
         :raises WAIaaSError: ``name_exists``; ``value_not_allowed`` with the rows that violate it.
         """
@@ -140,13 +140,13 @@ class Alterations(TableOperations):
 
     @operation
     def add_unique(self, table: str, *column_names: str) -> None:
-        """Add a UNIQUE constraint over columns, by a table rebuild; its name is `uniq_` and the columns' names."""
+        """Add a UNIQUE constraint over columns, using a table rebuild; its name is `uniq_` and the columns' names."""
         columns = ", ".join(quote(self.column_of(self.table(table), name)) for name in column_names)
         self.add_constraint(table, f"uniq_{'_'.join(column_names)}", SQL(f"UNIQUE ({columns})")).run()
 
     @operation
     def drop_constraint(self, table: str, name: str) -> None:
-        """Drop a named constraint of a table or of one of its columns, by a table rebuild.
+        """Drop a named constraint of a table or of one of its columns, using a table rebuild.
 
         :raises WAIaaSError: ``unexpected_schema`` if there is no constraint of this name, ``dependent_object`` for a
             key that another table's foreign key needs.
@@ -170,7 +170,7 @@ class Alterations(TableOperations):
         constraint_name: str | None = None,
         rel_schema: str | None = None,
     ) -> None:
-        """Make a column a foreign key to a column of another table, by a table rebuild.
+        """Make a column a foreign key to a column of another table, using a table rebuild.
 
         :raises WAIaaSError: ``foreign_key_violations`` if rows refer to a missing row, ``unexpected_schema`` if the
             other column is not a key.
@@ -188,7 +188,7 @@ class Alterations(TableOperations):
 
     @operation
     def drop_foreign_key_constraint(self, table: str, column_name: str) -> None:
-        """Drop the foreign key of a column, by a table rebuild.
+        """Drop the foreign key of a column, using a table rebuild.
 
         :raises WAIaaSError: ``unexpected_schema`` if the column alone is not a foreign key.
         """

@@ -27,7 +27,7 @@ def immediate_transaction(database: SqliteDatabase, warn: Callable[[WAIaaSError]
     `warn` is called with the error if the commit reported one but took effect.
 
     After some errors, such as a full disk, SQLite rolls back on its own
-    (https://www.sqlite.org/lang_transaction.html#immediate), and Peewee's `atomic` would then replace the error by
+    (https://www.sqlite.org/lang_transaction.html#immediate), and Peewee's `atomic` would then replace the error with
     "cannot rollback - no transaction is active".
     """
     with database.manual_commit():

@@ -1,6 +1,6 @@
 """Estimates from its SQL how much SQLite has to compile for a view or trigger.
 
-SQLite replaces each name of a view, or of a common table expression, by its definition. Sixteen views that each name
+SQLite replaces each name of a view, or of a common table expression, with its definition. Sixteen views that each name
 the previous one twice become 65,536 queries: gigabytes of memory, and minutes without a reaction to signals. The time
 of the estimate is linear in the length of the SQL.
 """

@@ -1,4 +1,4 @@
-"""Operations that replace a foreign-key column by a junction table, and the reverse."""
+"""Operations that replace a foreign-key column with a junction table, and the reverse."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from waiaas.errors import refusal
 
 
 class JunctionOperations(TableOperations):
-    """Operations that replace a column by a junction table, and the reverse."""
+    """Operations that replace a column with a junction table, and the reverse."""
 
     @operation
     def extract_junction(
@@ -33,7 +33,7 @@ class JunctionOperations(TableOperations):
         where: str = "1",
         drop_indexes: Sequence[str] = (),
     ) -> None:
-        """Replace a foreign-key column by a junction table: create the table, fill it, drop the column.
+        """Replace a foreign-key column with a junction table: create the table, fill it, drop the column.
 
         A row whose column is NULL gets no link. An existing empty table with the right definition is used.
         ``result.links_created`` is increased by the number of links.
@@ -42,7 +42,7 @@ class JunctionOperations(TableOperations):
         :param junction: the name of the junction table.
         :param definition: its CREATE TABLE statement.
         :param indexes: the CREATE INDEX statements of its indexes.
-        :param fill: its columns, the first of its key first, each with an SQL expression over the old row.
+        :param fill: its columns, starting with the first key column, each with an SQL expression over the old row.
         :param where: an SQL condition on the old row; rows that do not satisfy it get no link.
         :param drop_indexes: indexes to drop with the column, if they are over no other column.
         :raises WAIaaSError: ``leftover_table`` if a different table of that name exists, ``value_not_allowed`` with
@@ -92,7 +92,7 @@ class JunctionOperations(TableOperations):
         value: str,
         indexes: Sequence[str],
     ) -> None:
-        """Replace a junction table by a column: the reverse of `extract_junction`.
+        """Replace a junction table with a column: the reverse of `extract_junction`.
 
         :param junction: the junction table, which is dropped.
         :param definition: the CREATE statements of the junction table and its indexes.

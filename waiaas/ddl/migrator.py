@@ -2,7 +2,7 @@
 
 `LosslessMigrator` is playhouse's `SqliteMigrator` with additional operations: a table rebuild by SQLite's documented
 twelve steps (https://www.sqlite.org/lang_altertable.html#otheralter), foreign-key reconnection, and replacing a
-foreign-key column by a junction table. Renames, added columns and indexes, and a DROP COLUMN that SQLite can make in
+foreign-key column with a junction table. Renames, added columns and indexes, and a DROP COLUMN that SQLite can make in
 place, are playhouse's own operations.
 """
 

@@ -95,7 +95,7 @@ class TableRebuild:
         for kind, name in sorted(broken_objects(self._database, table) - broken):
             raise Dependent(kind, name).refusal(table, ", ".join(sorted(self._drop)))
         if self._children() != children_before:
-            self._refuse("a foreign key of another table no longer names it")
+            self._refuse("a foreign key of another table no longer refers to it")
 
     def _children(self) -> dict[str, list[ForeignKey]]:
         named_by = children(self._database, self._old.name)

@@ -116,7 +116,7 @@ class TableOperations(IndexOperations):
 
     @operation
     def drop_column(self, table: str, column_name: str, cascade: bool = True, legacy: bool = False) -> None:
-        """Drop a column, in place if SQLite can, otherwise by a table rebuild.
+        """Drop a column, in place if SQLite can, otherwise using a table rebuild.
 
         Also dropped are the column's own REFERENCES and CHECK, a table-level foreign key on that column only, and the
         indexes on that column only (``result.indexes_dropped`` lists them).

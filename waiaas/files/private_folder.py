@@ -1,6 +1,6 @@
 """A folder that only its user can enter, in which a copy of a database is made before it gets its name.
 
-In a folder that several users can write, another user can replace any file by another one. So the copy
+In a folder that several users can write, another user can replace any file with another one. So the copy
 is made in a folder of mode 0700, and except for SQLite everything accesses the copy through descriptors: that of the
 folder, and that of the copy.
 """
@@ -62,7 +62,7 @@ class PrivateFolder:
         own = os.fstat(self.descriptor)
         count = descriptors_of((own.st_dev, own.st_ino))
         if not os.path.samestat(os.stat(self.copy), own) or (count is not None and count < 1 + connections):
-            raise FileNotFoundError("it was replaced by another file")
+            raise FileNotFoundError("another file took its place")
 
     def move_out(self, name: str) -> None:
         """Move the file to a name in the parent folder; FileExistsError if there is such a file."""

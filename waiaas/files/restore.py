@@ -1,8 +1,8 @@
-"""Replaces a database file by a backup: all or nothing, and never while the file is in use.
+"""Replaces a database file with a backup: all or nothing, and never while the file is in use.
 
-The new file is complete, verified and on the disk before it takes the name, by one rename. Before that the old file is
-made complete in itself: SQLite would apply a log or journal next to it to the new file. The old file stays, as a
-backup with the name of one.
+The new file is complete, verified and on the disk before it takes the name, with a single rename. Before that the old
+file is made complete in itself: SQLite would apply a log or journal next to it to the new file. The old file stays,
+as a backup with the name of one.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Restored(NamedTuple):
 
 
 def restore_file(file: DatabaseFile, backup: DatabaseFile, kept: Path, reporter: ProgressReporter) -> Restored:
-    """Replace a database file by a verified copy of a backup.
+    """Replace a database file with a verified copy of a backup.
 
     :param file: the database; its file may be missing, empty or damaged.
     :param kept: the path that the old file gets; if it exists, ``-2``, ``-3``, … is added.

@@ -156,7 +156,7 @@ def _refuse_without_room(database: DatabaseFile, folder: str) -> None:
 
 @contextmanager
 def _naming_the_original(path: str, copy: Path) -> Iterator[None]:
-    """Replace the path of the copy by that of the original in refusals."""
+    """Replace the path of the copy with that of the original in refusals."""
     try:
         yield
     except WAIaaSError as error:

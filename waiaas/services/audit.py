@@ -87,7 +87,7 @@ class AuditService(Service):
         :param actor: the name of the actor.
         :param event_type: what happened, such as `SESSION_REVOKED`.
         :param since: the earliest time, an aware datetime.
-        :param until: the time before which it happened, an aware datetime.
+        :param until: only entries before this time, an aware datetime.
         :param limit: the maximum number of entries per page, 1 to 200.
         :param after: the `next_after` of the previous page; None: the first page.
         :returns: a page of entries.

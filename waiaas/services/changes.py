@@ -14,7 +14,7 @@ from waiaas.services.statements import batched, marks, refuse_hidden_tables, run
 
 _Result = TypeVar("_Result")
 
-# Of a row that is inserted.
+# Columns per inserted row.
 _COLUMNS = 8
 _SAME_ROW = (
     "SELECT 1 FROM main.audit_log WHERE id = ? AND timestamp = ? AND event_type = ? AND actor = ?"
@@ -60,9 +60,9 @@ class Journal:
     def is_committed(self) -> bool:
         """Return whether the change is in the database; one that wrote no row has changed nothing.
 
-        The id alone would not show it: after a crash or a failover, the server may give the ids of transactions that
-        were lost to others. The row is locked, which the server writes to its log, so that this transaction waits for
-        a synchronous standby as the change did: a server that crashed while it waited for the standby shows, after its
+        The id alone would not show it: after a crash or a failover, the server may reuse the ids of lost transactions.
+        The row is locked, which the server writes to its log, so that this transaction waits for a synchronous standby
+        as the change did: a server that crashed while it waited for the standby shows, after its
         restart, rows that the standby does not have.
         """
         if self._last is None:
@@ -100,7 +100,7 @@ def lock(database: Backend, table: str, columns: str, ids: Sequence[str], *, wil
 
 
 def refuse_undone(database: Backend, table: str, is_kept: Callable[[], object]) -> None:
-    """Refuse a change that the transaction no longer has: a right that was removed would still be there.
+    """Refuse a change that the transaction no longer has: the right would still be in force.
 
     A trigger can skip a row (RAISE(IGNORE), https://www.sqlite.org/lang_createtrigger.html) or reset it, and SQLite
     reports no error. The triggers of a server are its administrator's own; those of a file come with the file. Call it

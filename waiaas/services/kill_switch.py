@@ -33,7 +33,7 @@ READ_LOCK = f"SELECT {IS_LOCKED}"
 REASON = "Kill switch activated"
 
 _STATE, _ACTIVATED_AT, _ACTIVATED_BY = "kill_switch_state", "kill_switch_activated_at", "kill_switch_activated_by"
-# A second of the years up to 5138.
+# Unix seconds, up to the year 5138.
 _SECONDS = re.compile("[0-9]{1,11}")
 _UNDER_WAY = ("PENDING", "QUEUED", "EXECUTING")
 
@@ -63,7 +63,7 @@ class KillSwitchService(Service):
     While the state is not `ACTIVE`, `SessionService.authorize`, `authenticate`, `create` and `renew`,
     `SessionWalletService.resolve` and `link`, and `WalletService.create` and `resume` raise WAIaaSError
     `SYSTEM_LOCKED`. Methods that remove a right or only show data keep working: an administrator can revoke, unlink,
-    suspend, terminate, rotate and list. Of two callers that make the same change, one succeeds.
+    suspend, terminate, rotate and list. If two callers make the same change, only one succeeds.
 
     >>> import waiaas
     >>> database = waiaas.connect(":memory:", clock=lambda: 1_800_000_000)
@@ -150,7 +150,7 @@ class KillSwitchService(Service):
             refuse_undone(self._database, "key_value_store", lambda: state.state == target)
             return state
 
-        # Alone: after it has returned, no change commits that was decided by the state before.
+        # Alone: once this returns, no change based on the old state can commit.
         return write(self._database, run_change, durable=True, alone=True)
 
     def _read(self, sql: str, *parameters: object) -> Any:

@@ -101,7 +101,7 @@ class SessionService(Service):
         The keyword arguments are the result of `CreateSessionRequestSchema().load`. A suspended wallet can be linked;
         `authorize` refuses it until it is active again.
 
-        :param wallet_ids: 1 to 100 ids, no two equal.
+        :param wallet_ids: 1 to 100 distinct ids.
         :param default_wallet_id: the wallet for requests that do not name one; the first if None.
         :param ttl: how long the token lives, 300 to 604,800 seconds; as long as the settings say if None. It never
             lives past the absolute end of the session.
@@ -202,7 +202,7 @@ class SessionService(Service):
         return AuthenticatedSession(claims.session_id, row[_WALLET], end)
 
     def renew(self, token: str, *, actor: str) -> IssuedSession:
-        """Replace a session's token by a new one that lives as long as the last, never past the absolute end.
+        """Replace a session's token with a new one of the same lifetime, which never exceeds the absolute end.
 
         The token that is passed is invalid once the method returns.
 
