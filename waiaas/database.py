@@ -246,7 +246,8 @@ def connect(
     :param busy_timeout: how many seconds (0 to 2,147,483) a statement waits for another connection's lock.
     :param progress: called with a :class:`waiaas.Progress` during an upgrade, and while this process waits for one.
     :param pool_size: PostgreSQL only: how many connections all threads share; None: each thread has its own.
-    :param prepared_statements: PostgreSQL only: False for a pooler that gives every transaction another connection.
+    :param prepared_statements: PostgreSQL only: False for a pooler that gives every transaction another connection. If
+        its other clients create temporary tables, put ``pg_temp`` last in the ``search_path`` of the role.
     :returns: the open database.
     :raises WAIaaSError: with the database unchanged; its ``reason`` is one of the table of reasons, among them
         ``code_too_old`` (install a newer waiaas), ``not_a_database``, ``other_program``, ``schema_version_missing``,

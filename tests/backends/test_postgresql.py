@@ -204,6 +204,32 @@ class TestConnections:
         database = open_url(postgresql_url)
         assert database.execute_sql("SHOW idle_in_transaction_session_timeout").fetchone() == ("1min",)
 
+    @pytest.mark.parametrize("is_prepared", [True, False])
+    def test_a_temporary_table_never_hides_a_table_of_the_library(
+        self, postgresql_url: str, open_url: Opener, is_prepared: bool
+    ) -> None:
+        """A change is in the table that other connections read, and a transaction does not read a temporary one."""
+        database = open_url(postgresql_url, pool_size=1, prepared_statements=is_prepared)
+        other = open_url(postgresql_url)
+        database.execute_sql("CREATE TEMP TABLE key_value_store (LIKE public.key_value_store)")
+        database.write(lambda: insert(database, "a"))
+        assert get(other, "a") == "1"
+        with database.exclusive_transaction():
+            assert get(database, "a") == "1"
+        if is_prepared:  # a pooler gives each read another connection of the server
+            assert get(database, "a") == "1"
+
+    @pytest.mark.parametrize("is_prepared", [True, False])
+    def test_a_search_path_of_the_user_is_kept(
+        self, databases: Databases, postgresql_url: str, open_url: Opener, is_prepared: bool
+    ) -> None:
+        """The settings of the server name the schemas; an explicit place of temporary tables is kept."""
+        name = postgresql_url.rsplit("/", 1)[1]
+        for path, used in {"public, other": "public, other, pg_temp", "pg_temp, public": "pg_temp, public"}.items():
+            databases.execute(f"ALTER DATABASE {name} SET search_path = {path}")
+            with open_url(postgresql_url, prepared_statements=is_prepared).exclusive_transaction():
+                assert open_url.databases[-1].execute_sql("SHOW search_path").fetchone() == (used,)
+
     def test_threads_share_a_pool(self, postgresql_url: str, open_url: Opener) -> None:
         """Eight threads share two connections, because every call returns the one that it used."""
         database = open_url(postgresql_url, pool_size=2)

@@ -77,6 +77,12 @@ ALL_ROWS = "SET LOCAL row_security = off"
 
 # A change is on the disk when COMMIT returns, unless the administrator has asked for more than that.
 _DURABLE = "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"
+# Temporary tables are found last: the server searches them first unless the path names them
+# (https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-SEARCH-PATH). An empty path finds no table.
+_OWN_TABLES_FIRST = (
+    "SELECT set_config('search_path', path || ', pg_temp', {is_local}) FROM current_setting('search_path') AS path"
+    " WHERE strpos(path, 'pg_temp') = 0 AND path NOT IN ('', '\"\"')"
+)
 # Seconds between two attempts, at random: two that conflicted should not meet again.
 _RETRY_DELAY = (0.005, 0.03)
 # Seconds that a transaction of the library may wait for its client: the client has died then, or its machine.
@@ -434,11 +440,13 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
                 autocommit=True,
                 prepare_threshold=_PREPARE_AFTER if self._prepared_statements else None,
             )
+            connection.thread = self._thread
+            if self._prepared_statements:
+                connection.execute(_OWN_TABLES_FIRST.format(is_local="false").encode(), prepare=False)
         except psycopg.OperationalError as error:
             raise ConnectFailedError(error) from None
         except psycopg.ProgrammingError:  # a parameter has a value that psycopg cannot read
             raise _InvalidParameterError from None
-        connection.thread = self._thread
         # Every number as bigint: else a statement would be prepared once for each size of its numbers.
         connection.adapters.register_dumper(int, Int8Dumper)
         self._open.add(connection)
@@ -464,6 +472,7 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
         statements = []
         if not self._prepared_statements:
             statements += [f"SET LOCAL {name} = '{value}'" for name, value in self._timeouts()]
+            statements.append(_OWN_TABLES_FIRST.format(is_local="true"))
         if durable:
             statements.append(_DURABLE)
         return [*statements, _services_lock(alone=exclusive)]
