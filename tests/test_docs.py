@@ -289,7 +289,7 @@ def test_a_message_names_only_what_exists(lang: str, unknown_names: Callable[[st
         ("Call `waiaas.conect(path)`.", "waiaas.conect"),
         ("See ``waiaas.services.SessionService.drop``.", "waiaas.services.SessionService.drop"),
         ("Call ``database.sessions.authorise(token)``.", "database.sessions.authorise"),
-        ("It is ``WALLET_FROZEN``.", "WALLET_FROZEN"),
+        ("It is ``WALLET_ACCESS_DENIDE``.", "WALLET_ACCESS_DENIDE"),
         ("A ``SessionWalletServices`` does it.", "SessionWalletServices"),
         ("The reason is ``database_bussy``.", "database_bussy"),
         ("See ``waiaas/services/session.py``.", "waiaas/services/session.py"),

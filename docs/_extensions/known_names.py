@@ -32,6 +32,7 @@ _ROOT = Path(__file__).resolve().parent.parent.parent
 _FOREIGN = {
     *("--only", "--rounds", "--sizes"),  # benchmarks/run.py
     *("--preload", "ExecStartPre", "StateDirectoryMode", "TimeoutStartSec"),  # gunicorn, systemd
+    "--collect-submodules",  # PyInstaller
     *("FORCE_COLOR", "NO_COLOR"),
     *("SQLITE_DBCONFIG_DEFENSIVE", "SQLITE_TMPDIR", "json_extract"),
     *("sqlite3_hard_heap_limit64", "sqlite3_interrupt", "sqlite3_limit"),
