@@ -28,6 +28,7 @@ from waiaas.cli.terminal import (
 )
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.sqlite import cause_of, reason_for
+from waiaas.errors.texts import texts_in
 
 REFUSED = 1
 WRONG_USAGE = 2
@@ -74,7 +75,9 @@ class ErrorReportingGroup(CommandGroup):
 
     def main(self, args: Sequence[str] | None = None, *more: Any, **extra: Any) -> Any:
         """Run the program and exit."""
-        with spoken(chosen_language(sys.argv[1:] if args is None else args)):
+        language = chosen_language(sys.argv[1:] if args is None else args)
+        texts_in(language)  # now: there may be no memory left for them when an error is reported
+        with spoken(language):
             sys.exit(self._run(args, *more, **extra))
 
     def _run(self, *args: Any, **extra: Any) -> Any:
