@@ -39,12 +39,9 @@ def run(rounds: int) -> dict[str, Any]:
 def _restart(rounds: int) -> list[float]:
     from support.failover import new_server, restart_delay
 
-    import waiaas
-
     server = new_server(fsync="on")
     try:
-        with waiaas.connect(server.url("wallets")) as database:
-            return [restart_delay(server, database, number) for number in range(rounds)]
+        return [restart_delay(server, number) for number in range(rounds)]
     finally:
         server.remove()
 

@@ -7,8 +7,10 @@ import io
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+import threading
 import unicodedata
 from pathlib import Path
 
@@ -26,7 +28,7 @@ from support.old_files import contents, execute, make_file, query, session_id, w
 
 import waiaas
 from waiaas import Progress
-from waiaas.cli.terminal import ProgressLine, quoted
+from waiaas.cli.terminal import ProgressLine, interrupted_by_signals, quoted
 
 LATEST = waiaas.LATEST_SCHEMA_VERSION
 ESCAPE = "\x1b["
@@ -425,3 +427,30 @@ def test_json_escapes_control_characters(tmp_path: Path, character: str) -> None
         as_json, lines = run(*arguments, path, "--json"), run(*arguments, path)
         assert character not in as_json.stdout + as_json.stderr + lines.stdout + lines.stderr
         assert json.loads(as_json.stdout)["path"] == str(path)
+
+
+_SLOW = "WITH n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n LIMIT 50000000) SELECT max(i) FROM n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals end no statement there")
+def test_a_signal_just_before_a_statement_interrupts_it() -> None:
+    """SQLite ignores an interrupt while no statement runs, so one interrupt is not enough."""
+    came_early = threading.Event()
+    connection = sqlite3.connect(":memory:", check_same_thread=False)
+
+    class Interrupted:
+        def interrupt(self) -> None:
+            connection.interrupt()
+            came_early.set()
+
+    def run() -> None:
+        with interrupted_by_signals(Interrupted()):  # type: ignore[arg-type]
+            woken = signal.set_wakeup_fd(-1)
+            signal.set_wakeup_fd(woken)
+            os.write(woken, bytes([signal.SIGTERM]))
+            assert came_early.wait(60)
+            connection.execute(_SLOW)
+
+    with pytest.raises(sqlite3.OperationalError, match="interrupted"):
+        run()
+    connection.close()

@@ -217,17 +217,18 @@ def _is_valid(database: waiaas.Database, token: str) -> bool:
     return False
 
 
-def restart_delay(server: Server, database: waiaas.Database, seed: int) -> float:
+def restart_delay(server: Server, seed: int) -> float:
     """Crash and restart a server under callers; return the seconds from a new connection's success to theirs."""
     url = server.url("wallets")
-    caller = Caller(database, _new_wallet(database, f"restart {seed}"), seed)
-    caller()
-    with _watched([lambda: _ask(url), caller, lambda: database.links.list(next(iter(caller.created)))]) as watches:
-        for watch in watches:
-            watch.first_success()
-        server.stop("immediate")
-        for watch in watches:
-            watch.mark()
-        server.start()
-        plain, *ours = (watch.first_success() for watch in watches)
+    with waiaas.connect(url, settings=_SETTINGS) as database:
+        caller = Caller(database, _new_wallet(database, f"restart {seed}"), seed)
+        caller()
+        with _watched([lambda: _ask(url), caller, lambda: database.links.list(next(iter(caller.created)))]) as watches:
+            for watch in watches:
+                watch.first_success()
+            server.stop("immediate")
+            for watch in watches:
+                watch.mark()
+            server.start()
+            plain, *ours = (watch.first_success() for watch in watches)
     return max(0.0, max(ours) - plain)

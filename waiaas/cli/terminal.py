@@ -38,6 +38,7 @@ _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP
 _SECONDS_BETWEEN_DRAWINGS = 0.1
 _PASSWORD = re.compile(r"([a-z][a-z0-9+.-]+:/|[\w.-]+:(?=[^\s/]*@)|\bpassword\s*=).*", re.IGNORECASE | re.DOTALL)
 _SECONDS_BEFORE_A_FORECAST = 1
+_SECONDS_BETWEEN_INTERRUPTS = 0.05
 # Control sequences of terminals (ECMA-48; the mode is DEC's).
 _ERASE_TO_END, _NO_WRAP, _WRAP = "\x1b[K", "\x1b[?7l", "\x1b[?7h"
 
@@ -264,8 +265,11 @@ def interrupted_by_signals(connection: sqlite3.Connection) -> Iterator[None]:
 
     def wait() -> None:
         while number := os.read(reading, 1):
-            if number[0] in _SIGNALS:
+            is_over = number[0] not in _SIGNALS
+            while not is_over:
+                # More than once: SQLite ignores it just before a statement begins, when Python can no longer react.
                 connection.interrupt()
+                is_over = bool(select.select([reading], [], [], _SECONDS_BETWEEN_INTERRUPTS)[0])
 
     thread = threading.Thread(target=wait, daemon=True)
     thread.start()
