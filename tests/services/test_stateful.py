@@ -1065,13 +1065,13 @@ def server_machine(databases: Databases, tmp_path: Path) -> Iterator[type[Server
 
 def test_services_match_the_model() -> None:
     """For any sequence of calls, results, refusals, rows, tokens and audit log match the model."""
-    run_state_machine_as_test(Machine, settings=settings(max_examples=60, stateful_step_count=50))
+    run_state_machine_as_test(Machine, settings=settings(max_examples=50, stateful_step_count=50))
 
 
 def test_services_on_postgresql_match_the_model(server_machine: type[ServerMachine]) -> None:
     """The same model predicts each call on PostgreSQL: both engines have the same rules."""
     run_state_machine_as_test(
-        server_machine, settings=settings(max_examples=20, stateful_step_count=50, deadline=None)
+        server_machine, settings=settings(max_examples=15, stateful_step_count=50, deadline=None)
     )
 
 

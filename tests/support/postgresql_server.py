@@ -28,7 +28,13 @@ from waiaas.migrations.postgresql import create_or_upgrade
 ADMIN, PASSWORD = "postgres", "correct-horse"
 REPLICATION = {"wal_level": "replica", "max_wal_senders": "4", "hot_standby": "on"}
 # A test server may lose its data in a power cut, but not in a crash of its own, so `full_page_writes` stays on.
-SETTINGS = {"fsync": "off", "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "max_connections": "64"}
+SETTINGS = {
+    "deadlock_timeout": "100ms",  # tests make deadlocks on purpose
+    "fsync": "off",
+    "listen_addresses": "127.0.0.1",
+    "max_connections": "64",
+    "unix_socket_directories": "",
+}
 # PostgreSQL refuses to run as root.
 AS_NOBODY: dict[str, Any] = {"user": "nobody", "extra_groups": []} if os.name == "posix" and os.getuid() == 0 else {}
 # Before the number of the process that made a folder.
