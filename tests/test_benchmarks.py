@@ -33,6 +33,7 @@ def upgraded(before: Path) -> bytes:
     path = before.with_name("v19.db")
     path.write_bytes(before.read_bytes())
     waiaas.connect(path, backup=False).close()
+    waiaas.downgrade(path, 19, backup=False)
     return path.read_bytes()
 
 

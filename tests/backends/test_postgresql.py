@@ -19,6 +19,8 @@ from waiaas.backends.postgresql import PostgresqlDatabase, open_database
 from waiaas.migrations.postgresql import create_or_upgrade
 from waiaas.paths import is_postgresql_url
 
+LATEST = waiaas.LATEST_SCHEMA_VERSION
+
 pytestmark = pytest.mark.slow
 
 # The protocol message with this statement.
@@ -495,7 +497,7 @@ class TestFailures:
         with pytest.raises(WAIaaSError) as caught:
             database.write(lambda: insert(database, "a"))
         assert (caught.value.reason, caught.value.retryable) == ("disk_full", True)
-        assert database.fetch_latest("SELECT count(*) FROM schema_version") == (19,)
+        assert database.fetch_latest("SELECT count(*) FROM schema_version") == (LATEST,)
         server.execute("TRUNCATE key_value_store", "wallets")
         assert database.write(lambda: insert(database, "a")) == "a"
 

@@ -26,6 +26,8 @@ from waiaas.models import Wallet
 from waiaas.schemas import CreateWalletRequestSchema
 from waiaas.services import WalletService
 
+LATEST = waiaas.LATEST_SCHEMA_VERSION
+
 
 def put(database: SqliteDatabase, key: str) -> None:
     database.execute_sql("INSERT INTO wc_store VALUES (?, 'value')", (key,))
@@ -282,7 +284,7 @@ class TestWriteTransaction:
 
     def test_a_reader_blocks_the_commit_of_a_rollback_journal(self, tmp_path: Path) -> None:
         """Without a write-ahead log, a COMMIT that a reader blocks is `database_busy`, and rolled back."""
-        path = make_file(tmp_path / "wallets.db", 19)
+        path = make_file(tmp_path / "wallets.db", LATEST)
         database = SqliteDatabase(path, timeout=0.1)
         before = keys(path)
         with plain(path, "BEGIN", "SELECT * FROM wc_store"):
@@ -356,7 +358,7 @@ class TestWriteTransaction:
                 waiaas.upgrade(database, backup=False)
             assert reason_of(caught) == "inside_transaction"
             put(database, "kept")
-        assert waiaas.upgrade(database, backup=False).applied == [19]
+        assert waiaas.upgrade(database, backup=False).applied == [*range(19, LATEST + 1)]
         write(database, "later")
         database.close_all()
         assert {"kept", "later"} <= set(keys(v18))
@@ -533,7 +535,7 @@ class TestDurable:
 @pytest.mark.parametrize("is_empty", [True, False])
 def test_a_log_that_can_only_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_empty: bool) -> None:
     """On a read-only file system an empty log need not be written back: a command that only reads ends well."""
-    path = make_file(tmp_path / "wallets.db", 19, wal=True)
+    path = make_file(tmp_path / "wallets.db", LATEST, wal=True)
     database = waiaas.connect(path).peewee
     if not is_empty:
         database.execute_sql("DELETE FROM wc_store")

@@ -11,22 +11,24 @@ from support.sqlite_files import dump, files
 
 import waiaas
 
+LATEST = waiaas.LATEST_SCHEMA_VERSION
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return make_file(tmp_path / "wallets.db", 19)
+    return make_file(tmp_path / "wallets.db", LATEST)
 
 
 def test_a_backup_is_created_listed_and_restored(path: Path) -> None:
     """The output contains version, size and path of the backup, and the path of the replaced file."""
     before = dump(path)
     written = run("backup", path)
-    (backup,) = path.parent.glob("wallets.db.v19-*.backup")
+    (backup,) = path.parent.glob(f"wallets.db.v{LATEST}-*.backup")
     assert written.stdout.splitlines()[1] == f"  backup: {backup}"
     assert run("backups", path).stdout.endswith(f"{backup.stat().st_size:,} bytes  {backup}\n")
     path.write_bytes(b"damaged")
     restored = run("restore", path, backup, "--yes")
-    assert restored.stdout.splitlines()[0] == f"Restored {path} at schema version 19 from {backup}."
+    assert restored.stdout.splitlines()[0] == f"Restored {path} at schema version {LATEST} from {backup}."
     assert "wallets.db.damaged-" in restored.stdout
     assert dump(path) == before
 
@@ -34,10 +36,10 @@ def test_a_backup_is_created_listed_and_restored(path: Path) -> None:
 def test_json_output_is_an_object(path: Path) -> None:
     """With --json each output is an object with the same content."""
     backup = only_object(run("backup", path, "--json").stdout)
-    assert (backup["version"], backup["is_removed"]) == (19, False)
+    assert (backup["version"], backup["is_removed"]) == (LATEST, False)
     assert only_object(run("backups", path, "--json").stdout)["backups"] == [backup]
     restored = only_object(run("restore", path, backup["path"], "--yes", "--json").stdout)
-    assert (restored["version"], restored["version_before"]) == (19, 19)
+    assert (restored["version"], restored["version_before"]) == (LATEST, LATEST)
     assert only_object(run("health", path, "--json").stdout)["ok"] is True
 
 
@@ -60,16 +62,16 @@ def test_health_has_an_exit_code_of_its_own(path: Path) -> None:
     old = make_file(path.with_name("old.db"), 18)
     fit, older, missing = run("health", path), run("health", old), run("health", "missing.db", "--lang", "ko")
     assert (fit.exit_code, older.exit_code, missing.exit_code) == (0, 5, 5)
-    assert fit.stdout.startswith(f"{path} is ready for use.\n  schema version: 19 of 19\n")
+    assert fit.stdout.startswith(f"{path} is ready for use.\n  schema version: {LATEST} of {LATEST}\n")
     assert "live sessions: " in fit.stdout
-    assert "schema version: 18 of 19" in older.stdout
+    assert f"schema version: 18 of {LATEST}" in older.stdout
     assert missing.stdout.startswith("오류: missing.db 파일이 없습니다.\n")
 
 
 @pytest.mark.parametrize("command", ["upgrade", "downgrade"])
 def test_the_backup_of_a_change_has_the_given_path(tmp_path: Path, command: str) -> None:
     """`--backup` names the backup or its folder, and excludes `--no-backup`."""
-    path = make_file(tmp_path / "wallets.db", 18 if command == "upgrade" else 19)
+    path = make_file(tmp_path / "wallets.db", 18 if command == "upgrade" else LATEST)
     before = dump(path)
     assert run(command, path, "--backup", tmp_path / "copy.db", "--no-backup").exit_code == 2
     assert run(command, path, "--backup", "").exit_code == 2

@@ -12,6 +12,8 @@ from support.postgresql_server import PASSWORD, Databases
 
 import waiaas
 
+LATEST = waiaas.LATEST_SCHEMA_VERSION
+
 
 @pytest.fixture
 def url(databases: Databases) -> Iterator[str]:
@@ -33,7 +35,7 @@ def test_move_to_a_server_and_back(file: Path, url: str, tmp_path: Path) -> None
     """The URL is read from the argument or the environment, and its password is never printed."""
     there = run("move", file, WAIAAS_DATABASE=url)
     assert (there.exit_code, there.stderr) == (0, "")
-    assert there.stdout.startswith(f"Moved {file} (schema version 19) to postgresql://postgres@127.0.0.1:")
+    assert there.stdout.startswith(f"Moved {file} (schema version {LATEST}) to postgresql://postgres@127.0.0.1:")
     assert there.stdout.endswith("All 21 rows were read back and are equal.\n")
     for number, (arguments, environment) in enumerate(
         (((url,), {}), ((), {"WAIAAS_DATABASE": url})),
@@ -90,7 +92,7 @@ def test_commands_take_a_url(url: str) -> None:
     assert "is empty" in answer("status", code=3)
     assert run("init", url).stdout.startswith("Created postgresql://postgres@127.0.0.1:")
     answer("init", code=1)
-    assert "is at schema version 19, the latest." in answer("status")
+    assert f"is at schema version {LATEST}, the latest." in answer("status")
     assert "nothing to do" in answer("plan")
     assert "nothing to do" in answer("upgrade")
     assert "no problem found" in answer("check")

@@ -422,7 +422,7 @@ class TestSignals:
 )
 def test_json_escapes_control_characters(tmp_path: Path, character: str) -> None:
     """Control and formatting characters of a path are escaped in --json and in lines, and the value is the path."""
-    path = make_file(tmp_path / f"a{character}b.db", 19)
+    path = make_file(tmp_path / f"a{character}b.db", LATEST)
     for arguments in (["status"], ["upgrade"], ["check"], ["downgrade", "--no-backup"]):
         as_json, lines = run(*arguments, path, "--json"), run(*arguments, path)
         assert character not in as_json.stdout + as_json.stderr + lines.stdout + lines.stderr

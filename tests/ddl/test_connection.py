@@ -18,6 +18,8 @@ import waiaas
 from waiaas import WAIaaSError
 from waiaas.ddl import LosslessMigrator
 
+LATEST = waiaas.LATEST_SCHEMA_VERSION
+
 PETS = (
     "CREATE TABLE pet (id INTEGER PRIMARY KEY, age INT CHECK (age < 99))",
     "INSERT INTO pet VALUES (1, 3), (2, 10)",
@@ -202,7 +204,7 @@ def test_an_upgrade_works_with_any_connection_setting(name: str, value: object, 
     report = waiaas.upgrade(database)
     assert str(database.pragma(name)) == str(value)
     database.close()
-    assert report.to_version == 19
+    assert report.to_version == LATEST
     assert report.backup is not None
     assert waiaas.check(database).findings == []
     database.close()

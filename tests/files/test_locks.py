@@ -19,6 +19,8 @@ import waiaas
 from waiaas import WAIaaSError
 from waiaas.migrations.opening import open_to_change
 
+LATEST = waiaas.LATEST_SCHEMA_VERSION
+
 
 class TestBusy:
     BEGIN = ("BEGIN IMMEDIATE", "BEGIN EXCLUSIVE")
@@ -37,7 +39,7 @@ class TestBusy:
         assert 0.15 < waited < 2.5
         assert files(v18.parent) == before
         waiaas.connect(v18, busy_timeout=0.2).close()
-        assert query(v18, "SELECT max(version) FROM schema_version") == [(19,)]
+        assert query(v18, "SELECT max(version) FROM schema_version") == [(LATEST,)]
 
     @pytest.mark.parametrize("begin", BEGIN)
     def test_a_locked_empty_file_is_refused(self, tmp_path: Path, begin: str) -> None:
@@ -57,8 +59,8 @@ class TestBusy:
         "statements", [("BEGIN IMMEDIATE",), ("BEGIN", "SELECT * FROM wallets")], ids=["writer", "reader"]
     )
     def test_a_file_in_use_that_must_be_converted_to_a_log(self, tmp_path: Path, statements: tuple[str, ...]) -> None:
-        """A version-19 file in rollback-journal mode that stays in use is refused in time, and not converted."""
-        path = make_file(tmp_path / "wallets.db", 19)
+        """A current file in rollback-journal mode that stays in use is refused in time, and not converted."""
+        path = make_file(tmp_path / "wallets.db", LATEST)
         before = files(tmp_path)
         with plain(path, *statements):
             started = time.monotonic()
@@ -75,7 +77,7 @@ class TestBusy:
     )
     def test_a_current_file_in_use_can_be_opened(self, tmp_path: Path, statements: tuple[str, ...]) -> None:
         """In write-ahead-log mode neither a reader nor a writer blocks opening and reading."""
-        path = make_file(tmp_path / "wallets.db", 19, wal=True)
+        path = make_file(tmp_path / "wallets.db", LATEST, wal=True)
         with plain(path, *statements):
             database = waiaas.connect(path, busy_timeout=0.2).peewee
             assert database.execute_sql("SELECT count(*) FROM wc_store").fetchone() == (12,)
@@ -121,7 +123,7 @@ class TestBusy:
             assert not opening.done()
             other.execute("ROLLBACK")
             opening.result(10)
-        assert query(v18, "SELECT max(version) FROM schema_version") == [(19,)]
+        assert query(v18, "SELECT max(version) FROM schema_version") == [(LATEST,)]
 
 
 RUN = """

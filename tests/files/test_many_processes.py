@@ -12,6 +12,10 @@ from support.old_files import make_file
 from support.python_processes import Worker
 from support.sqlite_files import dump, mode, query
 
+import waiaas
+
+LATEST = waiaas.LATEST_SCHEMA_VERSION
+
 pytestmark = pytest.mark.slow
 
 
@@ -38,8 +42,8 @@ class TestManyProcesses:
         """Eight processes that open an old file at once all succeed: one upgrade, one backup, one version-19 row."""
         path = make_file(tmp_path / "wallets.db", rows=12 * (number + 1), wal=wal)
         before = dump(path)
-        assert self.connect_all(workers, path) == [[19, 19]] * 8
-        assert query(path, "SELECT version FROM schema_version ORDER BY 1") == [(n,) for n in range(1, 20)]
+        assert self.connect_all(workers, path) == [[LATEST, LATEST]] * 8
+        assert query(path, "SELECT version FROM schema_version ORDER BY 1") == [(n,) for n in range(1, LATEST + 1)]
         after = dump(path)
         (backup,) = tmp_path.glob("*.backup")
         assert dump(backup) == before
@@ -56,8 +60,8 @@ class TestManyProcesses:
         path = tmp_path / f"wallets-{number}.db"
         if exists:
             path.touch(0o644)
-        assert self.connect_all(workers, path) == [[19, 19]] * 8
-        assert query(path, "SELECT version FROM schema_version ORDER BY 1") == [(n,) for n in range(1, 20)]
+        assert self.connect_all(workers, path) == [[LATEST, LATEST]] * 8
+        assert query(path, "SELECT version FROM schema_version ORDER BY 1") == [(n,) for n in range(1, LATEST + 1)]
         assert query(path, "PRAGMA integrity_check") == [("ok",)]
         assert mode(path) == 0o600
         assert list(tmp_path.glob("*.backup")) == []

@@ -28,6 +28,8 @@ from waiaas.inspection.rehearsal import rehearse
 from waiaas.migrations.opening import open_latest
 from waiaas.paths import is_postgresql_url
 
+LATEST = waiaas.LATEST_SCHEMA_VERSION
+
 SIDECARS = ("-journal", "-wal", "-shm")
 NOBODY = 65534
 HALF_WRITTEN = ("PRAGMA cache_size = 1", "BEGIN IMMEDIATE", "UPDATE wallets SET name = hex(zeroblob(3000))")
@@ -134,7 +136,7 @@ def rename(path: Path) -> None:
 
 
 def replace(path: Path) -> None:
-    other = make_file(path.with_name("other.db"), 19, wal=True)
+    other = make_file(path.with_name("other.db"), LATEST, wal=True)
     os.replace(other, path)
 
 
@@ -222,7 +224,7 @@ class TestReplaced:
         database.close()
         assert done
         assert dump(tmp_path / "kept.db") == rows
-        assert not path.exists() or query(path, "SELECT max(version) FROM schema_version") == [(19,)]
+        assert not path.exists() or query(path, "SELECT max(version) FROM schema_version") == [(LATEST,)]
 
 
 def fifo(path: str) -> None:
@@ -373,16 +375,16 @@ class TestSidecars:
             folder = Path(name)
             os.chown(folder, 0, NOBODY)
             folder.chmod(0o2770)
-            path = make_file(folder / "wallets.db", 19, wal=True)
+            path = make_file(folder / "wallets.db", LATEST, wal=True)
             os.chown(path, 0, NOBODY)
             path.chmod(0o660)
             database = waiaas.connect(path).peewee
             put(database, "root's")
             nobody.ask(path)
-            assert nobody.answer() == [19, 19]
+            assert nobody.answer() == [LATEST, LATEST]
             database.close_all()
             nobody.ask(path)
-            assert nobody.answer() == [19, 19]
+            assert nobody.answer() == [LATEST, LATEST]
             waiaas.connect(path).close()
 
 
@@ -433,7 +435,7 @@ class TestLogWithoutDatabase:
         other.unlink()
         path.touch()
         waiaas.connect(path).close()
-        assert query(path, "SELECT max(version) FROM schema_version") == [(19,)]
+        assert query(path, "SELECT max(version) FROM schema_version") == [(LATEST,)]
         assert list(files(tmp_path)) == ["wallets.db"]
 
 

@@ -21,6 +21,8 @@ from waiaas.files.page_check import damage
 from waiaas.migrations.opening import open_read_only, open_to_change
 from waiaas.paths import file_of
 
+LATEST = waiaas.LATEST_SCHEMA_VERSION
+
 PAGE = 4096
 WAYS = {
     "upgrade with a backup": lambda path: upgrade(path, True),
@@ -235,7 +237,7 @@ FOREIGN = {
     "of other pages": (other_page_size, "INSERT INTO notes VALUES (1)"),
     "of a smaller file": (lambda path: make_file(path, rows=12, wal=True), "UPDATE wallets SET name = 'foreign'"),
     "of a larger file": (lambda path: make_file(path, rows=100, wal=True), "UPDATE wallets SET name = 'foreign'"),
-    "of a newer file": (lambda path: make_file(path, 19, wal=True), "UPDATE wallets SET name = 'foreign'"),
+    "of a newer file": (lambda path: make_file(path, LATEST, wal=True), "UPDATE wallets SET name = 'foreign'"),
 }
 
 

@@ -15,6 +15,10 @@ from support.old_files import make_file
 from support.python_processes import Worker
 from support.sqlite_files import execute, files, killed, mode, plain
 
+import waiaas
+
+LATEST = waiaas.LATEST_SCHEMA_VERSION
+
 
 @pytest.fixture(scope="module")
 def nobody() -> Iterator[Worker]:
@@ -99,13 +103,13 @@ class TestPermissions:
     def test_a_read_only_file_in_journal_mode_is_unchanged(
         self, folder: Path, open_with: Callable[..., Any], file_mode: int, folder_mode: int
     ) -> None:
-        """A read-only version-19 file in rollback-journal mode is refused as read-only."""
-        make_file(folder / "wallets.db", 19)
+        """A read-only file of the latest version in rollback-journal mode is refused as read-only."""
+        make_file(folder / "wallets.db", LATEST)
         before = files(folder)
         assert open_with(file_mode, folder_mode) == "read_only"
         assert files(folder) == before
 
-    @pytest.mark.parametrize("version", [18, 20])
+    @pytest.mark.parametrize("version", [18, LATEST + 1])
     def test_a_refused_read_only_file_gets_no_new_log(
         self, folder: Path, open_with: Callable[..., Any], version: int
     ) -> None:
@@ -182,7 +186,9 @@ class TestInspection:
 
     @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
     @pytest.mark.parametrize("file_mode", [0o644, 0o444], ids=oct)
-    @pytest.mark.parametrize(("version", "command", "code"), [(18, "status", 3), (18, "plan", 0), (19, "check", 0)])
+    @pytest.mark.parametrize(
+        ("version", "command", "code"), [(18, "status", 3), (18, "plan", 0), (LATEST, "check", 0)]
+    )
     def test_needs_no_permission_to_write(
         self, folder: Path, version: int, command: str, code: int, file_mode: int, wal: bool
     ) -> None:
@@ -193,16 +199,16 @@ class TestInspection:
     @pytest.mark.parametrize("command", ["status", "check"])
     def test_reads_a_log_that_has_its_index(self, folder: Path, command: str) -> None:
         """Rows that are only in the log are read if the log's index exists."""
-        statement = "INSERT INTO schema_version VALUES (20, 1, 'logged')"
-        path = killed(folder / "wallets.db", lambda p: make_file(p, 19, wal=True), statement, "-wal", "-shm")
+        statement = f"INSERT INTO schema_version VALUES ({LATEST + 1}, 1, 'logged')"
+        path = killed(folder / "wallets.db", lambda p: make_file(p, LATEST, wal=True), statement, "-wal", "-shm")
         code, answer = self.look(path, command)
         assert (code, answer["error"]["details"]["reason"]) == (1, "code_too_old")
 
     @pytest.mark.parametrize("command", ["status", "plan", "check", "upgrade"])
     def test_reports_what_a_log_without_its_index_needs(self, folder: Path, command: str) -> None:
         """The log of a killed daemon is not ignored: if it cannot be read, the error contains the remedy."""
-        statement = "INSERT INTO schema_version VALUES (20, 1, 'logged')"
-        path = killed(folder / "wallets.db", lambda p: make_file(p, 19, wal=True), statement, "-wal")
+        statement = f"INSERT INTO schema_version VALUES ({LATEST + 1}, 1, 'logged')"
+        path = killed(folder / "wallets.db", lambda p: make_file(p, LATEST, wal=True), statement, "-wal")
         code, answer = self.look(path, command)
         assert (code, answer["error"]["details"]["reason"]) == (1, "log_unreadable")
         assert "Give write permission to the folder" in answer["error"]["hint"]

@@ -15,6 +15,8 @@ from support.sqlite_files import execute, files, killed, mode, newer, other_prog
 
 import waiaas
 
+LATEST = waiaas.LATEST_SCHEMA_VERSION
+
 
 def random_bytes(path: Path) -> None:
     path.write_bytes(random.Random(19).randbytes(40_000))
@@ -63,7 +65,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
     "newer-in-wal": (lambda path: newer(path, wal=True), "code_too_old"),
     "newer-by-far": (with_rows(f"INSERT INTO schema_version VALUES ({2**62}, 1, '')"), "code_too_old"),
     "newer-without-the-versions-between": (
-        with_rows("DELETE FROM schema_version", "INSERT INTO schema_version VALUES (20, 1, '')"),
+        with_rows("DELETE FROM schema_version", f"INSERT INTO schema_version VALUES ({LATEST + 1}, 1, '')"),
         "code_too_old",
     ),
 }
@@ -93,8 +95,8 @@ class TestRefused:
         error = refused(newer(tmp_path / "wallets.db"))
         assert "code too old" in str(error)
         assert error.details is not None
-        assert (error.details["version"], error.details["latest"]) == (20, 19)
-        assert "20" in str(error) and "19" in str(error)
+        assert (error.details["version"], error.details["latest"]) == (LATEST + 1, LATEST)
+        assert str(LATEST + 1) in str(error) and str(LATEST) in str(error)
         assert error.hint is not None
         assert "newer release of waiaas" in error.hint
 
@@ -109,8 +111,8 @@ class TestRefused:
         """
         folder = tmp_path / "folder"
         folder.mkdir()
-        statement = "INSERT INTO schema_version VALUES (20, 1, 'logged')"
-        path = killed(folder / "wallets.db", lambda p: make_file(p, 19, wal=True), statement, *suffixes)
+        statement = f"INSERT INTO schema_version VALUES ({LATEST + 1}, 1, 'logged')"
+        path = killed(folder / "wallets.db", lambda p: make_file(p, LATEST, wal=True), statement, *suffixes)
         if link:
             path = tmp_path / "link.db"
             path.symlink_to(folder / "wallets.db")
@@ -143,4 +145,4 @@ class TestRefused:
         refused(path)
         path.unlink()
         waiaas.connect(make_file(path)).close()
-        assert query(path, "SELECT max(version) FROM schema_version") == [(19,)]
+        assert query(path, "SELECT max(version) FROM schema_version") == [(LATEST,)]

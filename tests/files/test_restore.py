@@ -21,14 +21,16 @@ from waiaas import WAIaaSError
 from waiaas.files.private_folder import PrivateFolder
 from waiaas.testing import WalletClock
 
+LATEST = waiaas.LATEST_SCHEMA_VERSION
+
 NOW = 1_800_000_000
-NAME = "wallets.db.v19-20270115T080000Z.backup"
+NAME = f"wallets.db.v{LATEST}-20270115T080000Z.backup"
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A file of version 19 with one key."""
-    path = make_file(tmp_path / "wallets.db", 19, wal=True)
+    """A file of the latest version with one key."""
+    path = make_file(tmp_path / "wallets.db", LATEST, wal=True)
     put(path, "before")
     return path
 
@@ -55,7 +57,7 @@ class TestBackup:
         """A backup has the rows and the mode of its file, and a name with version and time."""
         path.chmod(0o640)
         backup = waiaas.backup(path, clock=lambda: NOW)
-        assert (backup.path, backup.version, backup.is_removed) == (path.with_name(NAME), 19, False)
+        assert (backup.path, backup.version, backup.is_removed) == (path.with_name(NAME), LATEST, False)
         assert backup.made_at.isoformat() == "2027-01-15T08:00:00+00:00"
         assert (dump(backup.path), mode(backup.path)) == (dump(path), 0o640)
 
@@ -98,13 +100,15 @@ class TestBackups:
     def test_are_listed_and_removed(self, path: Path) -> None:
         """The newest come first; `keep` removes all other backups, and no file with another name."""
         made = [waiaas.backup(path, clock=lambda now=NOW + day * 86400: now) for day in range(3) if put_day(path, day)]
-        path.with_name("wallets.db.v19-copy.backup").touch()
-        path.with_name("other.db.v19-20270115T080000Z.backup").touch()
+        path.with_name(f"wallets.db.v{LATEST}-copy.backup").touch()
+        path.with_name(f"other.db.v{LATEST}-20270115T080000Z.backup").touch()
         assert waiaas.backups(path) == made[::-1]
         found = waiaas.backups(path, keep=1)
         assert [each.is_removed for each in found] == [False, True, True]
         assert waiaas.backups(path) == made[2:]
-        assert {"wallets.db.v19-copy.backup", "other.db.v19-20270115T080000Z.backup"} < set(files(path.parent))
+        assert {f"wallets.db.v{LATEST}-copy.backup", f"other.db.v{LATEST}-20270115T080000Z.backup"} < set(
+            files(path.parent)
+        )
 
     def test_another_name_of_the_file_is_not_a_backup(self, v18: Path) -> None:
         """A restore that was killed leaves a second name of the file: it is neither listed nor treated as a backup."""
@@ -134,13 +138,13 @@ class TestRestore:
     @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
     def test_replaces_the_file_with_the_backup(self, tmp_path: Path, wal: bool) -> None:
         """The file equals the backup, with its own mode; later writes are in the replaced file, which is kept."""
-        path = make_file(tmp_path / "wallets.db", 19, wal=wal)
+        path = make_file(tmp_path / "wallets.db", LATEST, wal=wal)
         put(path, "before")
         backup = waiaas.backup(path).path
         put(path, "after")
         path.chmod(0o640)
         report = waiaas.restore(path, backup, clock=lambda: NOW)
-        assert (report.version, report.version_before, report.kept) == (19, 19, str(path.with_name(NAME)))
+        assert (report.version, report.version_before, report.kept) == (LATEST, LATEST, str(path.with_name(NAME)))
         assert (keys(path), mode(path)) == ({"before"}, 0o640)
         assert keys(Path(str(report.kept))) == {"before", "after"}
         assert set(files(tmp_path)) == {"wallets.db", backup.name, NAME}
@@ -150,17 +154,17 @@ class TestRestore:
         before = dump(v18)
         report = waiaas.upgrade(v18)
         assert report.backup is not None
-        assert waiaas.restore(v18, report.backup).version_before == 19
+        assert waiaas.restore(v18, report.backup).version_before == LATEST
         assert dump(v18) == before
-        assert waiaas.upgrade(v18).applied == [19]
+        assert waiaas.upgrade(v18).applied == [*range(19, LATEST + 1)]
 
     def test_keeps_the_log_of_a_killed_daemon(self, tmp_path: Path) -> None:
         """Rows that are only in the log are in the replaced file, and not in the restored one."""
-        backup = make_file(tmp_path / "backup.db", 19)
+        backup = make_file(tmp_path / "backup.db", LATEST)
         put(backup, "before")
         path = killed(
             tmp_path / "wallets.db",
-            lambda file: make_file(file, 19, wal=True),
+            lambda file: make_file(file, LATEST, wal=True),
             "INSERT INTO wc_store VALUES ('logged', '')",
             "-wal",
         )
@@ -187,12 +191,12 @@ class TestRestore:
             with pytest.raises(WAIaaSError) as caught:
                 waiaas.restore(path, backup)
             assert caught.value.reason == "file_open"
-        assert waiaas.restore(path, backup).version == 19
+        assert waiaas.restore(path, backup).version == LATEST
 
     @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "write-ahead log"])
     def test_is_refused_while_another_program_has_the_file_open(self, tmp_path: Path, wal: bool) -> None:
         """An idle connection of another process is found, by its lock or its descriptors, and is named."""
-        path = make_file(tmp_path / "wallets.db", 19, wal=wal)
+        path = make_file(tmp_path / "wallets.db", LATEST, wal=wal)
         put(path, "before")
         backup = waiaas.backup(path, tmp_path / "backup.db").path
         code = """
@@ -247,11 +251,11 @@ except waiaas.WAIaaSError as error:
         """A log that cannot be written back into a damaged file stays with that file: it may have the last rows."""
         path = killed(
             tmp_path / "wallets.db",
-            lambda file: make_file(file, 19, wal=True),
+            lambda file: make_file(file, LATEST, wal=True),
             "INSERT INTO wc_store VALUES ('logged', '')",
             "-wal",
         )
-        backup = make_file(tmp_path / "backup.db", 19)
+        backup = make_file(tmp_path / "backup.db", LATEST)
         path.write_bytes(b"damaged")
         log = Path(f"{path}-wal").read_bytes()
         kept = str(waiaas.restore(path, backup).kept)
@@ -269,7 +273,7 @@ except waiaas.WAIaaSError as error:
             path.unlink()
             killed(
                 path,
-                lambda file: make_file(file, 19, wal=True),
+                lambda file: make_file(file, LATEST, wal=True),
                 "INSERT INTO wc_store VALUES ('logged', '')",
                 "-wal",
             )

@@ -21,6 +21,8 @@ from waiaas.files.opening import DatabaseFile
 from waiaas.files.upgrade_lock import is_being_upgraded, upgrade_lock
 from waiaas.progress import ProgressReporter
 
+LATEST = waiaas.LATEST_SCHEMA_VERSION
+
 pytestmark = pytest.mark.slow
 
 START = """
@@ -63,7 +65,7 @@ def test_workers_that_start_at_once_all_open_the_file(tmp_path: Path, wal: bool)
         worker.stdin.flush()
     ended = [worker.communicate() for worker in workers]
     assert [output for output, _ in ended] == ["open\n"] * 4, ended
-    assert query(path, "SELECT max(version), count(*) FROM schema_version") == [(19, 19)]
+    assert query(path, "SELECT max(version), count(*) FROM schema_version") == [(LATEST, LATEST)]
     assert len(list(tmp_path.glob("*.backup*"))) == 1
     assert len(files(tmp_path)) == 2
 
@@ -90,10 +92,10 @@ def test_progress_is_reported_while_waiting(tmp_path: Path, upgrade: bool) -> No
             assert waited.wait(60)
             assert not opening.done()
         opening.result()
-    assert query(path, "SELECT max(version) FROM schema_version") == [(19 if upgrade else 18,)]
+    assert query(path, "SELECT max(version) FROM schema_version") == [(LATEST if upgrade else 18,)]
 
 
-@pytest.mark.parametrize("version", [18, 19])
+@pytest.mark.parametrize("version", [18, LATEST])
 def test_a_killed_process_holds_nothing(tmp_path: Path, version: int) -> None:
     """The lock file of a killed process has no effect; `connect` removes it, with or without an upgrade."""
     path = make_file(tmp_path / "wallets.db", version)
@@ -154,7 +156,7 @@ def test_a_reused_backup_is_kept_if_the_upgrade_fails(tmp_path: Path) -> None:
     database = open_unchanged(path)
 
     def stop(progress: waiaas.Progress) -> None:
-        if progress.version == 19:
+        if progress.version == LATEST:
             raise KeyboardInterrupt
 
     backup = tmp_path / "mine.db"
@@ -183,5 +185,5 @@ def test_the_log_names_the_backup_and_the_waiting_process(tmp_path: Path, caplog
     (backup,) = tmp_path.glob("*.backup")
     assert caplog.messages == [
         f"Waiting for another process that upgrades {path}",
-        f"Upgraded {path} from schema version 18 to 19; backup: {backup}",
+        f"Upgraded {path} from schema version 18 to {LATEST}; backup: {backup}",
     ]

@@ -13,6 +13,8 @@ from support.sqlite_files import files, plain
 
 import waiaas
 
+LATEST = waiaas.LATEST_SCHEMA_VERSION
+
 NOW = 1_800_000_000
 
 
@@ -50,10 +52,10 @@ def test_of_a_file_in_use(tmp_path: Path) -> None:
 
 def test_of_a_locked_file(tmp_path: Path) -> None:
     """A write lock that is not free within a second is reported without further waiting."""
-    path = make_file(tmp_path / "wallets.db", 19, wal=True)
+    path = make_file(tmp_path / "wallets.db", LATEST, wal=True)
     with plain(path, "BEGIN IMMEDIATE"):
         found = waiaas.health(path)
-    assert (found.ok, found.writable, found.lock_wait, found.version) == (False, False, None, 19)
+    assert (found.ok, found.writable, found.lock_wait, found.version) == (False, False, None, LATEST)
 
 
 def test_of_an_older_file(v18: Path) -> None:
@@ -89,7 +91,7 @@ def test_of_a_database_on_a_server(databases: Databases) -> None:
     """A server has no log file, but it has sessions, a version and a kill switch."""
     with databases.new() as url:
         found = waiaas.health(url)
-    assert (found.ok, found.version, found.live_sessions, found.kill_switch) == (True, 19, 0, "ACTIVE")
+    assert (found.ok, found.version, found.live_sessions, found.kill_switch) == (True, LATEST, 0, "ACTIVE")
 
 
 def test_a_connection_of_a_pool_goes_back(databases: Databases) -> None:

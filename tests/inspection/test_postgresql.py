@@ -18,6 +18,8 @@ from waiaas.inspection.check import check
 from waiaas.inspection.report import Finding
 from waiaas.transfer import move
 
+LATEST = waiaas.LATEST_SCHEMA_VERSION
+
 GRANTS = Path(__file__).parents[2] / "docs" / "how-to" / "postgresql" / "grants.sql"
 ROWS = (
     "INSERT INTO wallets (id, name, chain, environment, public_key, created_at, updated_at)"
@@ -43,7 +45,7 @@ def test_new_tables_have_no_findings(postgresql: PostgresqlDatabase) -> None:
 def test_a_moved_file_has_no_new_findings(databases: Databases, tmp_path: Path) -> None:
     """A moved file has no findings except sessions that had no default in the file."""
     with databases.new(empty=True) as url:
-        file = make_file(tmp_path / "wallets.db", version=19, rows=6)
+        file = make_file(tmp_path / "wallets.db", version=LATEST, rows=6)
         import sqlite3
 
         with sqlite3.connect(file) as connection:
@@ -156,7 +158,7 @@ def test_objects_of_others_are_a_note(postgresql: PostgresqlDatabase) -> None:
         postgresql,
         "CREATE TABLE notes (id int)",
         "CREATE VIEW names AS SELECT name FROM wallets",
-        "ALTER TABLE wallets ADD COLUMN label text CHECK (length(label) < 9)",
+        "ALTER TABLE wallets ADD COLUMN nickname text CHECK (length(nickname) < 9)",
         "ALTER TABLE audit_log ADD FOREIGN KEY (wallet_id) REFERENCES wallets (id)",
         "CREATE INDEX mine ON sessions (created_at)",
         "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
@@ -165,7 +167,7 @@ def test_objects_of_others_are_a_note(postgresql: PostgresqlDatabase) -> None:
     assert {(finding.severity, finding.kind, finding.where) for finding in findings} == {
         ("note", "extra_table", "notes"),
         ("note", "extra_view", "names"),
-        ("note", "extra_column", "wallets.label"),
+        ("note", "extra_column", "wallets.nickname"),
         ("note", "extra_check", "wallets"),
         ("note", "extra_foreign_key", "audit_log"),
         ("note", "extra_index", "mine"),

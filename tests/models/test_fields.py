@@ -23,6 +23,8 @@ import waiaas
 from waiaas.models import MODELS, Policy, Session, SessionWallet, Wallet
 from waiaas.models.fields import AutoIncrement, Flag, Integer, Text
 
+LATEST = waiaas.LATEST_SCHEMA_VERSION
+
 UTC = timezone.utc
 KOREA = timezone(timedelta(hours=9))
 OLD_NEW_YORK = timezone(-timedelta(hours=4, minutes=56, seconds=2))
@@ -208,7 +210,7 @@ with database.bind_ctx(MODELS):
     values = dict(id="s", token_hash="h", expires_at=datetime(2024, 7, 1, 12, tzinfo=timezone.utc))
     Session.create(**values, absolute_expires_at=1_709_251_199, created_at=0)
     read = Session.get()
-    applied = SchemaVersion.get_by_id(19).applied_at.timestamp()
+    applied = SchemaVersion.get_by_id(LATEST).applied_at.timestamp()
 print(time.timezone, read.expires_at.isoformat(), read.absolute_expires_at.isoformat(), read.created_at.isoformat())
 print(database.execute_sql("SELECT expires_at, absolute_expires_at, created_at FROM sessions").fetchall())
 print(started <= applied <= time.time())

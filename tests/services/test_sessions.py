@@ -26,6 +26,8 @@ from waiaas.services import AuthenticatedSession, LinkedWallet, SessionDetails
 from waiaas.services.expiry import has_expired, has_not_expired
 from waiaas.vocabularies import SESSION_STATUSES
 
+LATEST = waiaas.LATEST_SCHEMA_VERSION
+
 DAY = 86_400
 
 
@@ -517,7 +519,7 @@ class TestMigrated:
         """A session from before the upgrade authenticates with its old token, resolves and can be renewed."""
         wallet = wallet_id(1)
         app, session, token = self.made(tmp_path / "wallets.db", wallet=wallet)
-        assert query(app.path, "SELECT max(version) FROM schema_version") == [(19,)]
+        assert query(app.path, "SELECT max(version) FROM schema_version") == [(LATEST,)]
         assert app.sessions.authenticate(token) == (session, wallet, utc(NOW + 2000))
         assert app.links.resolve(session) == wallet
         details = app.sessions.get(session)

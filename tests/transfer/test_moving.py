@@ -20,14 +20,16 @@ from waiaas.backends.postgresql import open_database
 from waiaas.models.postgresql import tables
 from waiaas.transfer import move, moving
 
+LATEST = waiaas.LATEST_SCHEMA_VERSION
+
 WALLET = "INSERT INTO wallets (id, name, chain, environment, public_key, created_at, updated_at)"
 SESSION = "INSERT INTO sessions (id, token_hash, expires_at, absolute_expires_at, created_at)"
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """A version-19 file with linked rows of difficult values in every table."""
-    return file_of_version(tmp_path, 19)
+    """A file of the latest version with linked rows of difficult values in every table."""
+    return file_of_version(tmp_path, LATEST)
 
 
 def file_of_version(folder: Path, version: int) -> Path:
@@ -91,7 +93,7 @@ def test_every_row_is_moved_and_moved_back(file: Path, url: str, tmp_path: Path)
     before, bytes_before = rows_of_file(file), file.read_bytes()
     there = move(file, url)
     assert rows_of_server(url) == before
-    assert (there.source, there.from_version, there.is_rehearsal) == (str(file), 19, False)
+    assert (there.source, there.from_version, there.is_rehearsal) == (str(file), LATEST, False)
     assert {table.table: table.rows for table in there.tables} == {name: len(rows) for name, rows in before.items()}
     assert there.rows == sum(len(rows) for rows in before.values())
     assert file.read_bytes() == bytes_before
@@ -164,8 +166,8 @@ def test_ids_of_the_audit_log_continue(file: Path, url: str, tmp_path: Path) -> 
 
 def test_an_empty_file_moves_too(tmp_path: Path, url: str) -> None:
     waiaas.connect(tmp_path / "new.db").close()
-    assert move(tmp_path / "new.db", url).rows == 19
-    assert move(url, tmp_path / "back.db").rows == 19
+    assert move(tmp_path / "new.db", url).rows == LATEST
+    assert move(url, tmp_path / "back.db").rows == LATEST
     with psycopg.connect(url, autocommit=True) as connection:
         insert = (
             "INSERT INTO audit_log (timestamp, event_type, actor, details) VALUES (1, 'E', 'a', '{}') RETURNING id"
@@ -233,11 +235,11 @@ def test_objects_of_others_stay_in_the_file(file: Path, url: str) -> None:
     change(
         file,
         "CREATE TABLE notes (note TEXT)",
-        "ALTER TABLE wallets ADD COLUMN label TEXT",
+        "ALTER TABLE wallets ADD COLUMN nickname TEXT",
         "CREATE VIEW names AS SELECT name FROM wallets",
         "CREATE TRIGGER t AFTER INSERT ON notes BEGIN SELECT 1; END",
     )
-    assert move(file, url).left_behind == ["table notes", "trigger t", "view names", "column wallets.label"]
+    assert move(file, url).left_behind == ["table notes", "trigger t", "view names", "column wallets.nickname"]
 
 
 def test_a_missing_column_is_refused(file: Path, url: str) -> None:

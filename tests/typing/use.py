@@ -48,7 +48,7 @@ def work(path: Path) -> list[str]:
         assert isinstance(database.peewee, SqliteDatabase)
         migrator = LosslessMigrator(database.peewee)
         with migrator.migration_context():
-            migrator.migrate(migrator.append_column("wallets", "label TEXT"))
+            migrator.migrate(migrator.append_column("wallets", "remark TEXT"))
     downgraded: waiaas.DowngradeReport = waiaas.downgrade(path, 18, drop_links=True, backup=False)
     planned: waiaas.Plan = waiaas.plan(path)
     upgraded: waiaas.UpgradeReport = waiaas.upgrade(path, backup=path.with_suffix(".backup"))

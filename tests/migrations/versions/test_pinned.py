@@ -1,6 +1,6 @@
 """A shipped migration never changes.
 
-When a version is released, pin it here with the hash that this test prints (the guide: docs/how-to/new-version.rst).
+A new version is pinned with the line that this test prints (the guide: docs/how-to/new-version.rst).
 """
 
 from __future__ import annotations
@@ -62,7 +62,10 @@ def _is_left_out(node: object) -> bool:
 @pytest.mark.parametrize("file", sorted(FOLDER.glob("v[0-9]*.py")), ids=lambda file: file.stem)
 def test_a_shipped_migration_is_unchanged(file: Path) -> None:
     """Users' files were migrated by exactly this code; a correction is a new version, not an edit."""
-    assert hash_of(file.read_text("utf-8")) == PINNED.get(file.stem), "a shipped migration has changed"
+    found = hash_of(file.read_text("utf-8"))
+    if file.stem not in PINNED:
+        pytest.fail(f'add this line to PINNED:\n\n    "{file.stem}": "{found}",\n', pytrace=False)
+    assert found == PINNED[file.stem], "a shipped migration has changed"
 
 
 def test_every_pinned_migration_exists() -> None:
