@@ -15,12 +15,13 @@ import waiaas
 
 pytestmark = pytest.mark.slow
 
-VERSION_20 = """
+NEXT = waiaas.LATEST_SCHEMA_VERSION + 1
+MODULE = f"""
 from waiaas.errors import refusal
 from waiaas.migrations.report import Forecast
 
-VERSION = 20
-DESCRIPTION = "A wallet has a label"
+VERSION = {NEXT}
+DESCRIPTION = "A wallet has a nickname"
 
 
 def obstacles(migrator):
@@ -29,18 +30,18 @@ def obstacles(migrator):
 
 
 def forecast(migrator):
-    return Forecast({"labels_to_write": migrator.count("wallets"), "sessions": 7})
+    return Forecast({{"nicknames_to_write": migrator.count("wallets"), "sessions": 7}})
 
 
 def up(migrator):
-    migrator.migrate(migrator.append_column("wallets", "label TEXT"))
-    migrator.migrate(migrator.update("wallets", "label = name", "1"))
-    return {"labels": migrator.count("wallets")}
+    migrator.migrate(migrator.append_column("wallets", "nickname TEXT"))
+    migrator.migrate(migrator.update("wallets", "nickname = name", "1"))
+    return {{"nicknames": migrator.count("wallets")}}
 
 
 def down(migrator):
-    migrator.migrate(migrator.drop_column("wallets", "label"))
-    return {"labels_dropped": migrator.count("wallets")}
+    migrator.migrate(migrator.drop_column("wallets", "nickname"))
+    return {{"nicknames_dropped": migrator.count("wallets")}}
 """
 PROGRAM = """
 import sys
@@ -61,17 +62,18 @@ with open_to_change(path) as database:
     print([step.version for step in plan.steps], plan.sessions, plan.details, plan.obstacles)
     report = waiaas.upgrade(database, backup=False)
     print(report.applied, report.details, report.rows_changed)
-    print(database.execute_sql("SELECT count(*) FROM wallets WHERE label = name").fetchone())
+    print(database.execute_sql("SELECT count(*) FROM wallets WHERE nickname = name").fetchone())
     undone = waiaas.downgrade(database, 18, drop_links=True, backup=False)
     print(undone.undone, undone.details)
-    print([row[1] for row in database.execute_sql("PRAGMA table_info(wallets)")].count("label"))
+    print([row[1] for row in database.execute_sql("PRAGMA table_info(wallets)")].count("nickname"))
 """
 
 
-def add_version_20(package: Path) -> None:
+def add_version(package: Path) -> None:
     """Follow the guide for a new version (docs/how-to/new-version.rst)."""
-    (package / "migrations" / "versions" / "v20_wallet_label.py").write_text(VERSION_20)
-    edit(package / "models" / "tables.py", r"( +)owner_approval_method = .*\n", r"\g<0>\1label = Text(null=True)\n")
+    (package / "migrations" / "versions" / f"v{NEXT}_wallet_nickname.py").write_text(MODULE)
+    end_of_wallet = r'\n\n    class Meta:\n        table_name = "wallets"'
+    edit(package / "models" / "tables.py", end_of_wallet, r"\n    nickname = Text(null=True)\g<0>")
 
 
 def edit(file: Path, pattern: str, replacement: str) -> None:
@@ -81,10 +83,10 @@ def edit(file: Path, pattern: str, replacement: str) -> None:
 
 
 def test_a_new_version_needs_no_other_change(tmp_path: Path) -> None:
-    """Version 20, added as a module, is refused, planned, applied, reported and undone."""
+    """The next version, added as a module, is refused, planned, applied, reported and undone."""
     package = tmp_path / "source" / "waiaas"
     shutil.copytree(Path(waiaas.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
-    add_version_20(package)
+    add_version(package)
     run = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(tmp_path / "wallets.db")],
         cwd=package.parent,
@@ -93,11 +95,12 @@ def test_a_new_version_needs_no_other_change(tmp_path: Path) -> None:
         text=True,
     )
     assert run.stderr == ""
+    versions = [*range(19, NEXT + 1)]
     assert run.stdout.splitlines() == [
         "a wallet is nameless 18",
-        "[19, 20] 7 {'labels_to_write': 3} []",
-        "[19, 20] {'labels': 3} {'wallets': 3}",
+        f"{versions} 7 {{'nicknames_to_write': 3}} []",
+        f"{versions} {{'nicknames': 3}} {{'wallets': 3}}",
         "(3,)",
-        "[20, 19] {'labels_dropped': 3}",
+        f"{versions[::-1]} {{'nicknames_dropped': 3}}",
         "0",
     ]
