@@ -136,6 +136,7 @@ def test_an_agent_renews_as_with_the_daemon(client: FlaskClient, path: Path, wal
     agent = {"Authorization": f"Bearer {first['token']}"}
     answer = client.put(f"/v1/sessions/{second['id']}/renew", json={}, headers=agent)
     assert (answer.status_code, answer.json and answer.json["code"]) == (403, "SESSION_RENEWAL_MISMATCH")
+    assert answer.json and "belongs to another session" in answer.json["message"]
     for body in ({}, {"token": first["token"]}):
         answer = client.put(f"/v1/sessions/{first['id']}/renew", json=body, headers=agent)
         assert (answer.status_code, answer.json and answer.json["code"]) == (403, "RENEWAL_TOO_EARLY")

@@ -53,7 +53,7 @@ def texts_of_help(command: click.Command) -> Iterator[str]:
 
 
 def texts_of_code() -> Iterator[str]:
-    """The texts that the code of the command line passes to `translated`, directly or as a variable."""
+    """The texts that the code of the command line passes to `translated` and `counted`, directly or as a variable."""
     for file in CLI.glob("*.py"):
         tree = ast.parse(file.read_text("utf-8"))
         for function in [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]:
@@ -70,6 +70,9 @@ def texts_of_code() -> Iterator[str]:
             for node in [*(each.args[0] for each in calls), *values]:
                 if isinstance(node, ast.Constant) and isinstance(node.value, str):
                     yield node.value
+            for call in nodes:
+                if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "counted":
+                    yield from (each.value for each in call.args if isinstance(each, ast.Constant))
 
 
 def is_english(line: str) -> bool:
@@ -146,8 +149,8 @@ def test_translations_are_korean_and_have_the_same_places() -> None:
         ["backup", ""],
         ["upgrade", "wallets.db", "--dry-run"],
         ["upgrade", "wallets.db", "--backup", "x", "--no-backup"],
-        ["move", "a"],
-        ["move", "a", "b"],
+        ["move", "postgresql://h/a"],
+        ["move", "postgresql://h/a", "postgresql://h/b"],
         ["demo", "--version", "18"],
         ["completion", "cmd"],
     ],

@@ -178,6 +178,16 @@ class TestEveryCommand:
 
 
 class TestQuestions:
+    @pytest.mark.parametrize(
+        "command", ["wallets suspend {wallet}", "links default {session} {other}", "kill-switch escalate"]
+    )
+    @pytest.mark.parametrize("option", ["-y", "--yes"])
+    def test_can_be_answered_before_where_there_are_none(self, scene: Scene, command: str, option: str) -> None:
+        """Every command that changes something takes --yes, as a script passes it."""
+        if "escalate" in command:
+            scene.run("kill-switch activate --yes")
+        assert scene.run(f"{command} {option}").exit_code == 0
+
     @pytest.mark.parametrize("command", ASKING)
     def test_without_a_terminal_are_usage_errors(self, scene: Scene, command: str) -> None:
         """Nothing is removed without confirmation: without a terminal, the command needs --yes."""
@@ -373,7 +383,7 @@ class TestPrune:
     def test_removes_ended_sessions(self, scene: Scene) -> None:
         """A session that ended is removed, and the other one stays."""
         result = scene.run("prune --sessions 0 --yes")
-        assert result.stdout == "Removed: 1 sessions and 0 entries of the audit log.\n"
+        assert result.stdout == "Removed: 1 session and 0 audit entries.\n"
         assert [session["id"] for session in only_object(scene.run("sessions list --json").stdout)["sessions"]] == [
             scene.session
         ]
@@ -387,7 +397,7 @@ class TestPrune:
         before = scene.path.read_bytes()
         result = run(*scene.words("prune --sessions 0"), typed=answer)
         assert result.exit_code == exit_code
-        assert "Permanently remove 1 sessions and 0 entries of the audit log?" in result.stderr
+        assert "Permanently remove 1 session and 0 audit entries?" in result.stderr
         assert (scene.path.read_bytes() == before) == (exit_code != 0)
 
     def test_dry_run(self, scene: Scene) -> None:
@@ -508,6 +518,14 @@ class TestFileOfTheEnvironment:
         assert (result.exit_code, result.stdout) == (2, "")
         assert "use pg_dump and pg_restore" in result.stderr
         assert "secret" not in result.stderr
+
+    @pytest.mark.parametrize("command", ["links list", "wallets suspend", "links add {wallet}", "sessions show"])
+    def test_is_missing_if_the_first_argument_is_an_id(self, scene: Scene, command: str) -> None:
+        """An id instead of TARGET is not taken for it: TARGET is what is missing."""
+        error = run(*command.format(wallet=scene.wallet).split(), scene.session).stderr
+        assert "Missing argument 'TARGET'. Without TARGET, set the environment variable WAIAAS_DATABASE." in error
+        error = run(*command.format(wallet=scene.wallet).split()[:2], scene.path).stderr
+        assert "Missing argument 'TARGET'" not in error
 
     @pytest.mark.parametrize("command", ["backup", "backups", "rehearse", "downgrade"])
     def test_is_named_if_there_is_none(self, command: str) -> None:

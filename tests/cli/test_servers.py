@@ -72,9 +72,28 @@ def test_a_refusal_names_table_column_and_count(file: Path, url: str) -> None:
     assert run("move", file, url, "--json").exit_code == 1
 
 
-@pytest.mark.parametrize("arguments", [("a.db",), ("a.db", "b.db"), ("postgresql://h/a", "postgresql://h/b")])
-def test_usage_errors(arguments: tuple[str, ...]) -> None:
-    assert run("move", *arguments).exit_code == 2
+@pytest.mark.parametrize(
+    ("arguments", "variable", "message"),
+    [
+        (("{file}",), "", "Name TARGET, or set the environment variable WAIAAS_DATABASE."),
+        (("{file}", "b.db"), "", "SOURCE and TARGET are both files: one must be the URL of a PostgreSQL database."),
+        (("{file}",), "b.db", "database. TARGET is from WAIAAS_DATABASE."),
+        (("postgresql://h/a", "postgresql://h/b"), "", "SOURCE and TARGET are both URLs: one must be a file."),
+    ],
+)
+def test_usage_errors(file: Path, arguments: tuple[str, ...], variable: str, message: str) -> None:
+    """The error says what is wrong with which argument, and where it comes from."""
+    result = run("move", *(each.format(file=file) for each in arguments), WAIAAS_DATABASE=variable)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.endswith(f"{message}\n")
+
+
+@pytest.mark.parametrize("target", ["", "b.db", "postgresql://h/b"])
+def test_a_missing_source_is_named(tmp_path: Path, target: str) -> None:
+    """A file that does not exist is the error, not the target."""
+    result = run("move", tmp_path / "missing.db", WAIAAS_DATABASE=target)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"Error: There is no file {tmp_path / 'missing.db'}.\n")
 
 
 def test_commands_take_a_url(url: str) -> None:

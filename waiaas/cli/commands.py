@@ -24,6 +24,7 @@ from waiaas.cli.options import (
     INTERRUPTED,
     LANGUAGE_HELP,
     Language,
+    accepted_yes_option,
     backup_of,
     backup_options,
     common_options,
@@ -116,6 +117,7 @@ for _command in (audit, backup, backups, health, kill_switch, links, move, prune
     ),
 )
 @database_argument
+@accepted_yes_option
 @common_options
 def init(path: Path | str) -> None:
     """Create a new, empty database TARGET, at the latest schema version.
@@ -240,6 +242,7 @@ def _point_to_rehearse(_: click.Context, __: click.Parameter, value: bool) -> No
     ),
 )
 @database_argument
+@accepted_yes_option
 @common_options
 @backup_options
 @skip_orphans_option
@@ -315,6 +318,7 @@ def rehearse_command(path: Path, skip_orphans: bool) -> None:
     ),
 )
 @path_argument
+@accepted_yes_option
 @common_options
 @backup_options
 @click.option("--to", "to_version", type=int, default=18, show_default=True, help="The version to downgrade to.")

@@ -66,7 +66,11 @@ def activate(database: Database, actor: str) -> None:
 
 @target_command("kill-switch escalate", CHANGES, "Go from SUSPENDED to LOCKED.", then=_STATUS)
 def escalate(database: Database, actor: str) -> None:
-    """Go from the state SUSPENDED to LOCKED."""
+    """Go from the state SUSPENDED to LOCKED.
+
+    In both states no token works, and `waiaas kill-switch recover` ends both. LOCKED shows other programs and people
+    that the emergency is more serious.
+    """
     _print(database.kill_switch.escalate(actor=actor))
 
 

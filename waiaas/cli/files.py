@@ -12,6 +12,7 @@ from waiaas.cli.group import PROBLEMS_FOUND
 from waiaas.cli.messages import current_language, translated
 from waiaas.cli.options import (
     INTERRUPTED,
+    accepted_yes_option,
     common_options,
     database_argument,
     database_file,
@@ -35,6 +36,7 @@ from waiaas.cli.terminal import print_answer, progress_line
 )
 @path_argument
 @click.argument("to", type=click.Path(readable=False), required=False)
+@accepted_yes_option
 @common_options
 def backup(path: Path, to: str | None) -> None:
     """Write a verified backup of the file at PATH, which can be in use.

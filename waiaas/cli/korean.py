@@ -269,6 +269,11 @@ KOREAN: Final[dict[str, str]] = {
     ),
     "Go from SUSPENDED to LOCKED.": "SUSPENDED에서 LOCKED로 바꿉니다.",
     "Go from the state SUSPENDED to LOCKED.": "SUSPENDED 상태에서 LOCKED 상태로 바꿉니다.",
+    "In both states no token works, and `waiaas kill-switch recover` ends both. LOCKED shows other programs"
+    " and people that the emergency is more serious.": (
+        "두 상태 모두 토큰을 사용할 수 없으며 `waiaas kill-switch recover` 명령으로 끝냅니다. LOCKED는 더 심각한"
+        " 비상 상황임을 다른 프로그램과 사람에게 알립니다."
+    ),
     "Let tokens work again.": "토큰을 다시 사용할 수 있게 합니다.",
     "Return to the state ACTIVE. Sessions stay revoked; resume each wallet that may be used again.": (
         "ACTIVE 상태로 되돌립니다. 세션은 취소된 상태로 남습니다. 다시 사용할 지갑은 하나씩 정지를 해제하십시오."
@@ -357,16 +362,21 @@ KOREAN: Final[dict[str, str]] = {
     "Name TARGET, or set the environment variable {variable}.": (
         "TARGET을 지정하거나 환경 변수를 설정하십시오: {variable}."
     ),
-    "Name a file and the URL of a PostgreSQL database, in either order.": (
-        "파일 하나와 PostgreSQL 데이터베이스의 URL 하나를 지정하십시오. 순서는 상관없습니다."
+    "SOURCE and TARGET are both files: one must be the URL of a PostgreSQL database.": (
+        "SOURCE와 TARGET이 모두 파일입니다. 하나는 PostgreSQL 데이터베이스의 URL이어야 합니다."
     ),
+    "SOURCE and TARGET are both URLs: one must be a file.": (
+        "SOURCE와 TARGET이 모두 URL입니다. 하나는 파일이어야 합니다."
+    ),
+    " TARGET is from {variable}.": " TARGET은 {variable} 환경 변수의 값입니다.",
     "Moved {source} (schema version {version}) to {target} in {seconds:.1f} s.": (
         "{source} 데이터베이스(스키마 버전 {version})를 {target}(으)로 옮겼습니다({seconds:.1f}초)."
     ),
     "Rehearsed the move of {source} (schema version {version}) to {target} in {seconds:.1f} s.": (
         "{source} 데이터베이스(스키마 버전 {version})를 {target}(으)로 옮기는 예행연습을 마쳤습니다({seconds:.1f}초)."
     ),
-    "{rows:>9,} rows": "{rows:>9,}행",
+    "{count:>9,} row ": "{count:>9,}행",
+    "{count:>9,} rows": "{count:>9,}행",
     "All {rows:,} rows were read back and are equal.": "{rows:,}행을 모두 다시 읽어 같음을 확인했습니다.",
     "stays in the source": "원본에 남음",
     "The target is empty again.": "대상은 다시 비어 있습니다.",
@@ -392,13 +402,15 @@ KOREAN: Final[dict[str, str]] = {
         "--sessions 또는 --audit 옵션으로 삭제할 대상을 지정하십시오. 둘 다 지정할 수도 있습니다."
     ),
     "--export is for --audit.": "--export 옵션은 --audit 옵션과 함께 사용합니다.",
-    "{sessions:,} sessions and {entries:,} entries of the audit log": (
-        "세션 {sessions:,}개와 감사 로그 항목 {entries:,}개"
-    ),
+    "{count:,} session": "세션 {count:,}개",
+    "{count:,} sessions": "세션 {count:,}개",
+    "{count:,} audit entry": "감사 로그 항목 {count:,}개",
+    "{count:,} audit entries": "감사 로그 항목 {count:,}개",
+    "{sessions} and {entries}": "{sessions}와 {entries}",
     "To be removed: {counts}.": "삭제 대상: {counts}.",
     "Permanently remove {counts}?": "{counts}를 영구히 삭제하겠습니까?",
     "Removed: {counts}.": "삭제됨: {counts}.",
-    "Kept, because JSON cannot hold their values: {count:,} entries.": (
+    "Entries kept, because JSON cannot hold their values: {count:,}.": (
         "JSON으로 나타낼 수 없는 값이 있어 남긴 항목: {count:,}개."
     ),
     # help and answers: sessions, wallets
@@ -547,7 +559,7 @@ KOREAN: Final[dict[str, str]] = {
     "an upgrade would be refused, or the file was": "업그레이드가 거부되거나 파일 자체가 거부됨",
     "{path}: schema version {version} to {to}": "{path}: 스키마 버전 {version} → {to}",
     "step {version}: {description}": "단계 {version}: {description}",
-    "links to create: {count} for {sessions} sessions": "만들 연결: {count}개(세션 {sessions}개)",
+    "links to create: {count} for {sessions}": "만들 연결: {count}개({sessions})",
     "sessions without a wallet (NULL), to be left without one": "지갑이 없는(NULL) 세션(지갑 없이 남김)",
     "sessions of a wallet that does not exist, to be left without one": "존재하지 않는 지갑의 세션(지갑 없이 남김)",
     "{session} (wallet {wallet})": "{session}(지갑 {wallet})",
@@ -580,7 +592,9 @@ KOREAN: Final[dict[str, str]] = {
     "Upgraded {path} from schema version {version} to {to}.": (
         "{path} 데이터베이스를 업그레이드했습니다. 스키마 버전: {version} → {to}"
     ),
-    "{rows} rows, {seconds:.2f} s": "{rows}행, {seconds:.2f}초",
+    "{count:,} row": "{count:,}행",
+    "{count:,} rows": "{count:,}행",
+    "{seconds:.2f} s": "{seconds:.2f}초",
     "links created": "만든 연결",
     "sessions left without a wallet": "지갑 없이 남은 세션",
     "{session} (wallet {wallet} does not exist)": "{session}({wallet} 지갑이 존재하지 않음)",
@@ -617,7 +631,7 @@ KOREAN: Final[dict[str, str]] = {
     ),
     "changes of the schema": "스키마 변경",
     "tables whose rows differ": "행이 달라진 테이블",
-    "tables whose rows are the same: {count}, {rows:,} rows": "행이 같은 테이블: {count}개, {rows:,}행",
+    "tables whose rows are the same: {count}, {rows}": "행이 같은 테이블: {count}개, {rows}",
     "{count:,} added": "{count:,}개 추가",
     "{count:,} removed": "{count:,}개 삭제",
     "{count:,} changed": "{count:,}개 변경",
@@ -669,7 +683,7 @@ KOREAN: Final[dict[str, str]] = {
     ),
     "no problem found.": "문제가 없습니다.",
     "no problem found in what was checked.": "검사한 범위에서는 문제가 없습니다.",
-    "1 problem found.": "문제가 1개 있습니다.",
+    "{count} problem found.": "문제가 {count}개 있습니다.",
     "{count} problems found.": "문제가 {count}개 있습니다.",
     # help and answers: demo, completion
     "See an upgrade of an example file.": "예제 파일의 업그레이드를 보여 줍니다.",

@@ -75,6 +75,11 @@ def translated(message: str, **values: object) -> str:
     return found.format(**values) if values else found
 
 
+def counted(one: str, many: str, count: int, **values: object) -> str:
+    """Return the message for a count: the first for one, the second for any other."""
+    return translated(one if count == 1 else many, count=count, **values)
+
+
 def both(message: str) -> tuple[str, str]:
     """Return a message in all languages."""
     return message, KOREAN[message]
@@ -142,11 +147,11 @@ def _translate_click() -> None:
         found = translated(message)
         return gettext.gettext(message) if found == message else found
 
-    def counted(one: str, many: str, count: int) -> str:
+    def counted_of_click(one: str, many: str, count: int) -> str:
         found = translated(many)
         return gettext.ngettext(one, many, count) if found == many else found
 
-    replaced = {"_": (gettext.gettext, of_click), "ngettext": (gettext.ngettext, counted)}
+    replaced = {"_": (gettext.gettext, of_click), "ngettext": (gettext.ngettext, counted_of_click)}
     for module in [module for name, module in sys.modules.items() if name.startswith("click.")]:
         for name, (before, after) in replaced.items():
             if getattr(module, name, None) is before:

@@ -126,6 +126,9 @@ language_option = click.option(
 )
 
 
+#: For a command that changes something and does not ask: a script can pass --yes to every one.
+accepted_yes_option = click.option("--yes", "-y", is_flag=True, hidden=True, expose_value=False, help="Do not ask.")
+
 skip_orphans_option = click.option(
     "--skip-orphans",
     is_flag=True,

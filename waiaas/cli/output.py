@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from waiaas.cli.messages import current_language, translated
+from waiaas.cli.messages import counted, current_language, translated
 from waiaas.cli.terminal import quoted
 from waiaas.demo import Demo
 from waiaas.errors import WAIaaSError
@@ -131,8 +131,9 @@ def plan_lines(path: Path | str, planned: Plan, skip_orphans: bool = False) -> l
         )
     ]
     lines += [f"  {_step(step)}" for step in planned.steps]
-    to_create = "links to create: {count} for {sessions} sessions"
-    lines.append(f"  {translated(to_create, count=planned.links_to_create, sessions=planned.sessions)}")
+    sessions = counted("{count:,} session", "{count:,} sessions", planned.sessions)
+    to_create = "links to create: {count} for {sessions}"
+    lines.append(f"  {translated(to_create, count=planned.links_to_create, sessions=sessions)}")
     lines += _list_lines(
         translated("sessions without a wallet (NULL), to be left without one"), planned.sessions_without_wallet
     )
@@ -324,6 +325,10 @@ def _first_lines(rows: list[dict[str, Any]], default: str | None = None) -> list
     return [*lines[:_SHOWN_OF_DEMO], f"  {translated('… and {count} more', count=len(lines) - _SHOWN_OF_DEMO)}"]
 
 
+def _rows(count: int) -> str:
+    return counted("{count:,} row", "{count:,} rows", count)
+
+
 def _bytes(count: int) -> str:
     return translated("{count:,} bytes", count=count)
 
@@ -383,10 +388,7 @@ def _work_lines(report: UpgradeReport) -> list[str]:
         for session in report.sessions_without_wallet
     ]
     return [
-        *(
-            f"  {_step(s)} ({translated('{rows} rows, {seconds:.2f} s', rows=s.rows, seconds=s.seconds)})"
-            for s in report.steps
-        ),
+        *(f"  {_step(s)} ({_rows(s.rows)}, {translated('{seconds:.2f} s', seconds=s.seconds)})" for s in report.steps),
         f"  {translated('links created')}: {report.links_created}",
         *_list_lines(translated("sessions left without a wallet"), without_wallet, all_of_them=True),
         *_list_lines(translated("foreign keys reconnected"), report.foreign_keys_reconnected),
@@ -433,9 +435,9 @@ def _rows_lines(tables: list[TableRows]) -> Iterator[str]:
         translated("tables whose rows differ"), [_rows_line(table) for table in differing], all_of_them=True
     )
     yield "  " + translated(
-        "tables whose rows are the same: {count}, {rows:,} rows",
+        "tables whose rows are the same: {count}, {rows}",
         count=len(same),
-        rows=sum(table.before or 0 for table in same),
+        rows=_rows(sum(table.before or 0 for table in same)),
     )
 
 
@@ -471,7 +473,7 @@ def _findings_lines(report: CheckReport) -> list[str]:
 
 def _verdict(count: int, report: CheckReport) -> str:
     if count:
-        return translated("1 problem found.") if count == 1 else translated("{count} problems found.", count=count)
+        return counted("{count} problem found.", "{count} problems found.", count)
     if report.version == report.latest_version:
         return translated("no problem found.")
     return translated("no problem found in what was checked.")

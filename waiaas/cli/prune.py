@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from waiaas.cli.messages import translated
+from waiaas.cli.messages import counted, translated
 from waiaas.cli.options import database_file
 from waiaas.cli.target import REMOVES_IN_BATCHES, ask, target_command
 from waiaas.cli.terminal import print_answer, progress_line
@@ -65,18 +65,16 @@ def prune(
     if pruned.audit_entries_kept:
         lines.append(
             translated(
-                "Kept, because JSON cannot hold their values: {count:,} entries.", count=pruned.audit_entries_kept
+                "Entries kept, because JSON cannot hold their values: {count:,}.", count=pruned.audit_entries_kept
             )
         )
     print_answer(_answer(pruned, dry_run), lines)
 
 
 def _counts(pruned: Pruned) -> str:
-    return translated(
-        "{sessions:,} sessions and {entries:,} entries of the audit log",
-        sessions=pruned.sessions,
-        entries=pruned.audit_entries,
-    )
+    sessions = counted("{count:,} session", "{count:,} sessions", pruned.sessions)
+    entries = counted("{count:,} audit entry", "{count:,} audit entries", pruned.audit_entries)
+    return translated("{sessions} and {entries}", sessions=sessions, entries=entries)
 
 
 def _answer(pruned: Pruned, dry_run: bool) -> dict[str, Any]:

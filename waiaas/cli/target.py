@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import getpass
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from click.exceptions import Exit
 
 from waiaas.cli.group import REFUSED, STOPPED_BY_SIGNAL
 from waiaas.cli.messages import TranslatedCommand, translated
-from waiaas.cli.options import common_options, database_or_url, epilog
+from waiaas.cli.options import accepted_yes_option, common_options, database_or_url, epilog
 from waiaas.cli.terminal import Stopped, escaped, read_line
 from waiaas.database import connect
 
@@ -30,6 +31,7 @@ _TARGET_HELP = (
     f"the environment variable {VARIABLE} names the database."
 )
 _CONFIRMED = "waiaas.confirmed"
+_UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 class TargetCommand(TranslatedCommand):
@@ -42,13 +44,19 @@ class TargetCommand(TranslatedCommand):
         except click.MissingParameter as error:
             target = os.environ.get(VARIABLE)
             if not target:
-                first = next(each for each in self.params if isinstance(each, click.Argument)).human_readable_name
-                unset = "Without {argument}, set the environment variable {variable}."
-                hint = translated(unset, argument=first, variable=VARIABLE)
-                hint = f"{error.message} {hint}".lstrip()
-                raise click.MissingParameter(hint, error.ctx, error.param, error.param_hint) from error
+                raise self._missing(error, ctx) from error
             ctx.params.clear()
             return super().parse_args(ctx, [target, *args])
+
+    def _missing(self, error: click.MissingParameter, ctx: click.Context) -> click.MissingParameter:
+        """Return the error with the variable in it; if the first argument is an id, TARGET is what is missing."""
+        first = next(each for each in self.params if isinstance(each, click.Argument))
+        given = ctx.params.get(first.name or "")
+        unset = "Without {argument}, set the environment variable {variable}."
+        hint = translated(unset, argument=first.human_readable_name, variable=VARIABLE)
+        if _UUID.fullmatch(str(given)):
+            return click.MissingParameter(hint, ctx, first)
+        return click.MissingParameter(f"{error.message} {hint}".lstrip(), error.ctx, error.param, error.param_hint)
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         """Show that the first argument can be left out."""
@@ -89,7 +97,7 @@ class Effect(NamedTuple):
 
 
 READS = Effect((), {1: "refused or failed, and nothing was changed"})
-CHANGES = READS._replace(options=(_actor_option,))
+CHANGES = READS._replace(options=(_actor_option, accepted_yes_option))
 REMOVES = Effect((_actor_option, yes_option), {1: "refused or failed, or you answered no: nothing was changed"})
 REMOVES_IN_BATCHES = REMOVES._replace(
     exit_codes={

@@ -84,10 +84,11 @@ RENEWAL_TOO_EARLY (SESSION 403, retryable): The session can be renewed only afte
   > Keep using the current token, and renew it after half of its time to live has passed.
   ko: 아직 세션을 갱신할 수 없습니다. 유효 기간이 절반 이상 지나야 합니다.
   > 현재 토큰을 계속 사용하고, 유효 기간이 절반 이상 지난 후 갱신하십시오.
-SESSION_RENEWAL_MISMATCH (SESSION 403): The token to renew is not the session's current one.
-  > Renew with the newest token. If another process renewed the session, take the token from there.
-  ko: 갱신에 사용한 토큰이 세션의 현재 토큰과 다릅니다.
-  > 가장 최근의 토큰으로 갱신하십시오. 다른 프로세스가 세션을 갱신했다면 그 토큰을 사용하십시오.
+SESSION_RENEWAL_MISMATCH (SESSION 403): The token to renew is older than the session's current one, or belongs to
+    another session.
+  > Renew with the newest token of the session. If another process renewed the session, take the token from there.
+  ko: 갱신에 사용한 토큰이 세션의 현재 토큰보다 오래되었거나 다른 세션의 토큰입니다.
+  > 세션의 가장 최근 토큰으로 갱신하십시오. 다른 프로세스가 세션을 갱신했다면 그 토큰을 사용하십시오.
 WALLET_ACCESS_DENIED (SESSION 403): The wallet is not linked to this session.
   > Name a wallet that is linked to the session, or link this one first.
   ko: 이 세션에 연결되지 않은 지갑입니다.
