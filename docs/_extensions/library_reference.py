@@ -107,6 +107,7 @@ def _message(message: str, hint: str, lang: str) -> Iterator[str]:
 
 def _as_code(text: str) -> str:
     """Keep text in backticks code even if a letter follows, as particles do in Korean."""
+    text = text.replace("[[", "").replace("]]", "")  # Left out if there is nothing to list.
     parts = text.replace("\\", "\\\\").replace("*", "\\*").split("`")
     return "".join(f"\\ ``{part}``\\ " if i % 2 else part for i, part in enumerate(parts))
 

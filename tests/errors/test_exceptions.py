@@ -190,7 +190,14 @@ class TestRefusal:
         """A missing detail is shown as ?, and does not hide the error."""
         body = refusal(reason).to_dict(lang)
         assert "{" not in f"{body['message']}{body['hint']}"
-        without = ("inside_transaction", "unfinished_query", "not_a_path", "invalid_url", "driver_missing")
+        without = (
+            "inside_transaction",
+            "unfinished_query",
+            "not_a_path",
+            "empty_path",
+            "invalid_url",
+            "driver_missing",
+        )
         assert ("?" in str(body["message"])) is (reason not in without)
 
     def test_keeps_the_details(self) -> None:

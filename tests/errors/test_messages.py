@@ -27,6 +27,7 @@ PLACEHOLDERS: dict[str, str] = {
     "code_too_old": "path version latest",
     "empty_database": "path",
     "not_a_path": "",
+    "empty_path": "",
     "not_sqlite": "backend",
     "needs_file": "path",
     "upgrade_pending": "path version",

@@ -9,6 +9,7 @@ import tempfile
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -503,6 +504,20 @@ class TestURLs:
             assert result.exit_code in (1, 2), arguments
             # The key of a detail, if the driver is installed and there is no server.
             assert "sec" not in (result.stdout + result.stderr).replace('"seconds"', ""), arguments
+        assert list(tmp_path.iterdir()) == []
+
+    def test_an_empty_path_is_refused_as_such(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An empty path, as from a variable that is not set, does not mean the current folder."""
+        monkeypatch.chdir(tmp_path)
+        calls: list[Callable[[], object]] = [
+            *(partial(call, "") for call in (waiaas.connect, waiaas.check, waiaas.upgrade, waiaas.backups)),
+            partial(waiaas.restore, "", "a.backup"),
+            partial(waiaas.move, "", "postgresql://h/a"),
+        ]
+        for call in calls:
+            with pytest.raises(WAIaaSError) as caught:
+                call()
+            assert (caught.value.reason, caught.value.message) == ("empty_path", "The path is empty.")
         assert list(tmp_path.iterdir()) == []
 
     def test_as_a_backup_they_are_refused(self, v18: Path) -> None:

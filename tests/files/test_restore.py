@@ -338,6 +338,14 @@ class TestReturnedRights:
             assert database.sessions.authorize(self.session.token).session_id == self.session.id
         assert self.restored(service, now=NOW + 3600) == []
 
+    def test_the_warning_has_only_what_came_back(self, service: waiaas.Database) -> None:
+        """Kinds of rights of which none came back are not in the message."""
+        service.sessions.revoke(self.session.id, actor="admin")
+        service.close()
+        (warning,) = waiaas.restore(self.path, self.backup, clock=lambda: self.now).warnings
+        assert f"restored. Sessions: {self.session.id}. These" in warning.message
+        assert f"복원했습니다. 세션: {self.session.id}. 이 권한" in str(warning.to_dict("ko")["message"])
+
     def test_a_replaced_token(self, service: waiaas.Database) -> None:
         """A session whose token was replaced by a renewal is named: the old token works again."""
         service.sessions.renew(self.session.token, actor="admin")

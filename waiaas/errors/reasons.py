@@ -73,6 +73,10 @@ not_a_path (SCHEMA_INCOMPATIBLE): This is a URL or a connection string, but the 
   > Use the path of an SQLite file. Pass a PostgreSQL database to the services as a Peewee `PostgresqlDatabase`.
   ko: 데이터베이스 파일 경로가 필요한 자리에 URL 또는 연결 문자열이 지정되었습니다.
   > SQLite 파일의 경로를 지정하십시오. PostgreSQL 데이터베이스는 Peewee의 `PostgresqlDatabase`로 서비스에 전달하십시오.
+empty_path (SCHEMA_INCOMPATIBLE): The path is empty.
+  > Name the database. A variable or setting that it comes from may be unset.
+  ko: 경로가 비어 있습니다.
+  > 데이터베이스를 지정하십시오. 경로가 들어 있는 변수나 설정이 비어 있는지 확인하십시오.
 not_sqlite (SCHEMA_INCOMPATIBLE): A {backend} is not a database that this library works with.
   > Use the path of a SQLite file, the URL of a PostgreSQL database, or what connect() returns.
   ko: 이 라이브러리로 다룰 수 없는 데이터베이스입니다. 형식: {backend}.
@@ -450,12 +454,12 @@ settings_not_restored (DATABASE_UNAVAILABLE): {path} was changed and the change 
   > Close the connection and open a new one.
   ko: {path} 파일의 변경은 커밋되었지만 이 연결의 설정({settings})을 되돌리지 못했습니다. 원인: {cause}.
   > 연결을 닫고 새로 여십시오.
-rights_returned (DATABASE_UNAVAILABLE): {path} was restored, and rights that were removed after the backup was made are
-    back: sessions: {sessions}; links: {links}; wallets: {wallets}; settings: {settings}.
+rights_returned (DATABASE_UNAVAILABLE): {path} was restored.[[ Sessions: {sessions}.]][[ Links: {links}.]][[ Wallets:
+    {wallets}.]][[ Settings: {settings}.]] These rights were removed after the backup was made, and are back.
   > Remove them again before a service uses the file: `waiaas sessions revoke`, `waiaas links remove`, `waiaas wallets
     suspend`, `waiaas tokens rotate`, `waiaas kill-switch activate`.
-  ko: {path} 파일을 복원했습니다. 백업 이후에 제거된 다음 권한이 다시 유효합니다. 세션: {sessions}; 연결: {links};
-    지갑: {wallets}; 설정: {settings}.
+  ko: {path} 파일을 복원했습니다.[[ 세션: {sessions}.]][[ 연결: {links}.]][[ 지갑: {wallets}.]][[ 설정:
+    {settings}.]] 이 권한은 백업 이후에 제거되었지만 다시 유효합니다.
   > 서비스가 파일을 사용하기 전에 `waiaas sessions revoke`, `waiaas links remove`, `waiaas wallets suspend`, `waiaas
     tokens rotate`, `waiaas kill-switch activate` 명령으로 다시 제거하십시오.
 rights_not_compared (DATABASE_UNAVAILABLE): {path} was restored. There was no readable file to compare it with, so

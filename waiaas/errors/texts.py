@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple
@@ -14,6 +15,7 @@ from waiaas.errors.reasons import ENTRIES
 
 _UNKNOWN: Final = "?"
 _LISTED_AT_MOST: Final = 5
+_OPTIONAL: Final = re.compile(r"\[\[(.*?\{(\w+)\}.*?)\]\]")
 
 
 class Texts(NamedTuple):
@@ -105,11 +107,14 @@ class _Values(dict[str, str]):
 
 
 def fill(template: str, details: Mapping[str, object]) -> str:
-    """Fill the placeholders of a template; a missing value becomes ``?``.
+    """Fill the placeholders of a template; a missing value becomes ``?``, ``[[…]]`` with an empty list is left out.
 
     >>> fill("table {table} lacks {columns} ({count})", {"table": "sessions", "columns": ["id", "source"]})
     'table sessions lacks id, source (?)'
+    >>> fill("returned.[[ Links: {links}.]][[ Wallets: {wallets}.]]", {"links": [], "wallets": ["a"]})
+    'returned. Wallets: a.'
     """
+    template = _OPTIONAL.sub(lambda found: "" if details.get(found[2]) == [] else found[1], template)
     return template.format_map(_Values({name: _shown(details[name]) for name in details}))
 
 

@@ -39,10 +39,12 @@ _PAGES_BEFORE = slice(16, 20)
 def path_of(path: str | bytes | PathLike[str]) -> str:
     """Return a path as text.
 
-    :raises WAIaaSError: `SCHEMA_INCOMPATIBLE` with the reason `not_a_path` for a URL. The error does not repeat it,
-        because a URL can contain a password.
+    :raises WAIaaSError: `SCHEMA_INCOMPATIBLE` with the reason `empty_path`, or `not_a_path` for a URL. The error does
+        not repeat it, because a URL can contain a password.
     """
     text = os.fsdecode(path)
+    if not text:
+        raise refusal("empty_path")
     if is_url(text):
         raise refusal("not_a_path")
     if "\0" in text:
