@@ -217,7 +217,7 @@ def backup(
         ``needs_file`` for a database in memory or on a server.
     """
     from waiaas.files.backup import backup_path, write_backup
-    from waiaas.files.backups import BackupFile
+    from waiaas.files.backups import BackupFile, moment_of
 
     with _resolved(target) as found:
         path = found if isinstance(found, str) else _path_of_open(found)
@@ -229,8 +229,10 @@ def backup(
             if schema == 0:
                 raise refusal("empty_database", path=path)
             file, now = DatabaseFile(path), seconds_of(clock)
-            copy = write_backup(file, backup_path(file.path, schema, to or True, now), ProgressReporter(progress)).path
-    return BackupFile(copy, schema, datetime.fromtimestamp(now, timezone.utc), os.path.getsize(copy))
+            copy = write_backup(file, backup_path(file.path, schema, to or True, now), ProgressReporter(progress))
+    made_at = None if copy.is_new else moment_of(copy.path)
+    made_at = made_at or datetime.fromtimestamp(now, timezone.utc)
+    return BackupFile(copy.path, schema, made_at, os.path.getsize(copy.path), is_earlier=not copy.is_new)
 
 
 def restore(

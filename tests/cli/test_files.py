@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from support.old_files import make_file
 from support.sqlite_files import dump, files
 
 import waiaas
+from waiaas.demo import make_version_18
 
 LATEST = waiaas.LATEST_SCHEMA_VERSION
 
@@ -41,6 +43,27 @@ def test_json_output_is_an_object(path: Path) -> None:
     restored = only_object(run("restore", path, backup["path"], "--yes", "--json").stdout)
     assert (restored["version"], restored["version_before"]) == (LATEST, LATEST)
     assert only_object(run("health", path, "--json").stdout)["ok"] is True
+
+
+def test_a_backup_that_exists_already_is_shown_as_such(path: Path, tmp_path: Path) -> None:
+    """A backup with the same content is not written twice; its age is that of its name."""
+    earlier = tmp_path / "wallets.db.v19-20260102T030405Z.backup"
+    Path(json.loads(run("backup", path, "--json").stdout)["path"]).rename(earlier)
+    shown = run("backup", path)
+    assert (shown.exit_code, shown.stdout.splitlines()[1]) == (0, f"  backup: {earlier} (existing, identical)")
+    answer = json.loads(run("backup", path, "--json").stdout)
+    assert (answer["path"], answer["is_earlier"]) == (str(earlier), True)
+    assert answer["made_at"] == "2026-01-02T03:04:05+00:00"
+
+
+def test_an_upgrade_after_a_restore_shows_the_same_backup(tmp_path: Path) -> None:
+    """A file that is upgraded, restored and upgraded again needs one backup, which the answer shows as existing."""
+    path = tmp_path / "old.db"
+    make_version_18(path)
+    first = json.loads(run("upgrade", path, "--json").stdout)
+    assert first["backup_is_earlier"] is False
+    assert run("restore", path, first["backup"], "--yes").exit_code == 0
+    assert f"  backup: {first['backup']} (existing, identical)\n" in run("upgrade", path).stdout
 
 
 def test_nothing_is_removed_without_confirmation(path: Path) -> None:

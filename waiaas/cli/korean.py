@@ -179,6 +179,7 @@ KOREAN: Final[dict[str, str]] = {
     ),
     "backup": "백업",
     "none": "없음",
+    " (existing, identical)": "(내용이 같은 기존 백업)",
     "Replace a file with a backup.": "파일을 백업으로 바꿉니다.",
     "Replace the file at PATH with a copy of BACKUP, all or nothing. PATH may be missing or damaged.": (
         "PATH 파일을 BACKUP의 사본으로 바꿉니다. 전부 적용되거나 전혀 적용되지 않습니다. PATH 파일은 없거나"

@@ -60,7 +60,7 @@ def backup_lines(path: Path, backup: BackupFile) -> list[str]:
             version=backup.version,
             size=backup.size,
         ),
-        f"  {translated('backup')}: {backup.path}",
+        _backup_line(str(backup.path), backup.is_earlier),
     ]
 
 
@@ -171,7 +171,7 @@ def upgrade_lines(path: Path | str, report: UpgradeReport) -> list[str]:
             to=report.to_version,
         ),
         *_work_lines(report),
-        _backup_line(report.backup),
+        _backup_line(report.backup, report.backup_is_earlier),
         *_warning_lines(report.warnings),
     ]
 
@@ -241,7 +241,7 @@ def downgrade_lines(path: Path, report: DowngradeReport) -> list[str]:
             ),
             report.sessions_without_wallet,
         ),
-        _backup_line(report.backup),
+        _backup_line(report.backup, report.backup_is_earlier),
         *_warning_lines(report.warnings),
     ]
 
@@ -333,8 +333,9 @@ def _bytes(count: int) -> str:
     return translated("{count:,} bytes", count=count)
 
 
-def _backup_line(backup: str | None) -> str:
-    return f"  {translated('backup')}: {backup or translated('none')}"
+def _backup_line(backup: str | None, is_earlier: bool) -> str:
+    existing = translated(" (existing, identical)") if is_earlier else ""
+    return f"  {translated('backup')}: {backup or translated('none')}{existing}"
 
 
 def _step(step: Step | PlannedStep) -> str:

@@ -23,6 +23,7 @@ class BackupFile(Report):
     :ivar made_at: when it was made (UTC), by its name.
     :ivar size: its size in bytes.
     :ivar is_removed: whether this call has removed it.
+    :ivar is_earlier: whether a call that would write a backup has found this one, with the same content, instead.
     """
 
     path: Path
@@ -30,6 +31,7 @@ class BackupFile(Report):
     made_at: datetime
     size: int
     is_removed: bool = False
+    is_earlier: bool = False
 
 
 def backups_of(path: Path, keep: int | None = None) -> list[BackupFile]:
@@ -48,11 +50,19 @@ def _backup(path: Path, name: str) -> BackupFile | None:
     status = os.lstat(path.with_name(name)) if match else None
     if match is None or status is None or not stat.S_ISREG(status.st_mode) or is_same_file(path, status):
         return None
-    try:
-        made_at = datetime.strptime(match["moment"], "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc)
-    except ValueError:  # not a time: the name of something else
+    made_at = moment_of(path.with_name(name))
+    if made_at is None:
         return None
     return BackupFile(path.with_name(name), int(match["version"]), made_at, status.st_size)
+
+
+def moment_of(path: Path) -> datetime | None:
+    """Return when a backup was made, by its name; None if the name contains no such time."""
+    match = re.search(rf"{_NAME.pattern}$", path.name)
+    try:
+        return match and datetime.strptime(match["moment"], "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc)
+    except ValueError:  # not a time: the name of something else
+        return None
 
 
 def _removed(backup: BackupFile) -> BackupFile:

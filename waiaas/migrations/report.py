@@ -57,7 +57,8 @@ class UpgradeReport(Report):
     `sessions_without_wallet` holds the ids of all sessions that got no link, because their wallet was NULL or (these
     are in `orphans_skipped` too, with the wallet id that they named) because that wallet is missing. `leftovers_used`
     names empty tables of an interrupted tool that were used or removed, and `foreign_keys_reconnected` the foreign
-    keys that had lost their table. `backup` is a path, or None. `warnings` are errors that did not prevent the
+    keys that had lost their table. `backup` is a path, or None; `backup_is_earlier` is true if an earlier backup with
+    the same content was found, so that none was written. `warnings` are errors that did not prevent the
     upgrade; each has a reason, a message and a hint. `rows_changed` counts, by table, the rows in which a step has
     changed or filled a value. `details` holds what a version reports beyond these fields.
     """
@@ -72,6 +73,7 @@ class UpgradeReport(Report):
     leftovers_used: list[str] = field(default_factory=list)
     foreign_keys_reconnected: list[str] = field(default_factory=list)
     backup: str | None = None
+    backup_is_earlier: bool = False
     seconds: float = 0.0
     warnings: list[WAIaaSError] = field(default_factory=list)
     rows_changed: dict[str, int] = field(default_factory=dict)
@@ -84,7 +86,8 @@ class DowngradeReport(Report):
 
     `undone` holds the versions that were taken back, newest first. `links_dropped` holds the links (session and wallet
     id) that version 18 cannot hold and that the caller allowed to drop; `sessions_without_wallet` the ids of the
-    sessions that had no link and so have no wallet at version 18 either. `warnings` are errors that did not prevent
+    sessions that had no link and so have no wallet at version 18 either. `backup` and `backup_is_earlier` are those of
+    `UpgradeReport`. `warnings` are errors that did not prevent
     the downgrade. `details` holds what a version reports beyond these fields.
     """
 
@@ -95,6 +98,7 @@ class DowngradeReport(Report):
     links_dropped: list[dict[str, str]] = field(default_factory=list)
     sessions_without_wallet: list[str] = field(default_factory=list)
     backup: str | None = None
+    backup_is_earlier: bool = False
     seconds: float = 0.0
     warnings: list[WAIaaSError] = field(default_factory=list)
     details: dict[str, Any] = field(default_factory=dict)

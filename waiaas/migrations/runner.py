@@ -97,6 +97,7 @@ def _report(run: MigrationRun, result: Result, steps: list[Step], facts: list[Fa
         leftovers_used=result.leftovers_used,
         foreign_keys_reconnected=result.foreign_keys_reconnected,
         backup=run.backup,
+        backup_is_earlier=run.copy is not None and not run.copy.is_new,
         seconds=seconds,
         rows_changed=result.rows_changed,
         warnings=result.warnings,
@@ -137,6 +138,7 @@ def downgrade(
         undone=[step.version for step in steps],
         steps=steps,
         backup=run.backup,
+        backup_is_earlier=run.copy is not None and not run.copy.is_new,
         seconds=time.perf_counter() - started,
         warnings=migrator.result.warnings,
     )
