@@ -63,7 +63,8 @@ def described(page: str, name: str) -> str:
 
 
 def plain(text: str) -> str:
-    return " ".join(text.replace("`", "").split())
+    """Return a text as pages show it: without the marks of code, and of parts that may be left out."""
+    return " ".join(re.sub(r"`|\[\[|\]\]", "", text).split())
 
 
 def test_the_site_was_built() -> None:

@@ -134,8 +134,8 @@ class TestRefused:
         (tmp_path / "loop.db").symlink_to("loop.db")
         before = sorted(tmp_path.iterdir())
         error = refused(name)
-        is_folder = name.rstrip("/") in ("", ".", "folder")
-        assert (error.reason, error.retryable) == ("not_a_file" if is_folder else "cannot_open", False)
+        expected = {"": "empty_path", ".": "not_a_file", "folder": "not_a_file"}.get(name.rstrip("/"), "cannot_open")
+        assert (error.reason, error.retryable) == (expected, False)
         assert sorted(tmp_path.iterdir()) == before
         assert list((tmp_path / "folder").iterdir()) == []
 
