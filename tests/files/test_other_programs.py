@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +16,7 @@ from support.old_files import make_file
 from support.python_processes import start_python
 
 import waiaas
+from waiaas.files import other_programs
 
 LATEST = waiaas.LATEST_SCHEMA_VERSION
 
@@ -52,6 +55,23 @@ def test_an_upgrade_warns_of_them(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     (program,) = warning.details["programs"]
     assert program.startswith(f"{process} (")
     assert [record.getMessage() for record in caplog.records if record.name == "waiaas"] == [warning.message]
+
+
+def test_a_lock_shows_a_program_whose_descriptors_are_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The descriptors of another user's processes cannot be read, but their locks can."""
+    path = make_file(tmp_path / "wallets.db", wal=True)
+    list_folder = os.listdir
+
+    def hide(folder: str | Path) -> list[str]:
+        if str(folder).endswith("/fd"):
+            raise PermissionError(errno.EACCES, "Permission denied", folder)
+        return list_folder(folder)
+
+    monkeypatch.setattr(other_programs.os, "listdir", hide)
+    with another_program(path) as process:
+        (warning,) = waiaas.upgrade(path).warnings
+    assert warning.details is not None
+    assert [program.partition(" ")[0] for program in warning.details["programs"]] == [str(process)]
 
 
 def test_a_downgrade_warns_of_them(tmp_path: Path) -> None:
