@@ -111,6 +111,28 @@ def test_every_text_of_the_code_is_in_the_catalogue() -> None:
     assert sorted(found - set(KOREAN)) == []
 
 
+def phases() -> Iterator[str]:
+    """What the library reports as progress, with `{name}` in the place of a name."""
+    for file in Path(inspect.getfile(waiaas)).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) in (
+                "Progress",
+                "report_progress",
+            ):
+                phase = node.args[0] if node.args else None
+                if isinstance(phase, ast.Constant):
+                    yield phase.value
+                elif isinstance(phase, ast.JoinedStr) and isinstance(phase.values[0], ast.Constant):
+                    yield f"{phase.values[0].value}{{name}}"
+
+
+def test_every_phase_of_the_progress_is_in_the_catalogue() -> None:
+    """The line of progress is Korean, whatever runs."""
+    found = {*phases()}
+    assert len(found) > 20
+    assert found - KOREAN.keys() == set()
+
+
 def test_translations_are_korean_and_have_the_same_places() -> None:
     """Each text of the catalogue is Korean, and has no place for a value that the English one does not have."""
     for english, korean in KOREAN.items():

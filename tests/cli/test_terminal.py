@@ -28,6 +28,7 @@ from support.old_files import contents, execute, make_file, query, session_id, w
 
 import waiaas
 from waiaas import Progress
+from waiaas.cli.messages import spoken
 from waiaas.cli.terminal import ProgressLine, interrupted_by_signals, quoted
 
 LATEST = waiaas.LATEST_SCHEMA_VERSION
@@ -241,6 +242,13 @@ class TestProgressLine:
         """It shows rows done and time left if the number of rows is known, otherwise the elapsed time."""
         written = self.line((100, progress._replace(done=0)), (100 + seconds, progress))
         assert left_on_screen(written) == expected
+
+    def test_is_in_the_language_of_the_command(self) -> None:
+        """Version, phase with the name in it, counts and time are Korean where Korean was asked for."""
+        progress = Progress("filling session_wallets", 19, 500, 2_000)
+        with spoken("ko"):
+            written = self.line((0, progress._replace(done=0)), (10, progress))
+        assert "버전 19: session_wallets 테이블을 채우는 중, 2,000개 중 500개, 0:30 남음" in written
 
     def test_is_drawn_at_most_ten_times_per_second(self) -> None:
         """Several updates in a tenth of a second draw one line, but the last update of a phase is drawn."""

@@ -748,4 +748,38 @@ KOREAN: Final[dict[str, str]] = {
     "Sessions reach many wallets: session_wallets takes the place of sessions.wallet_id": (
         "세션이 여러 지갑을 사용: sessions.wallet_id를 session_wallets로 대체"
     ),
+    # what the line of progress shows
+    "version {version}: {phase}": "버전 {version}: {phase}",
+    "{text} {done:,} of {total:,}": "{text}, {total:,}개 중 {done:,}개",
+    "{text}, {total:,} in all": "{text}, 모두 {total:,}개",
+    "{text}, {minutes} left": "{text}, {minutes} 남음",
+    "{text}, {minutes} so far": "{text}, {minutes} 지남",
+    "backing up": "백업하는 중",
+    "changing tables and rows": "테이블과 행을 변경하는 중",
+    "changing the definition of {name}": "{name} 정의를 변경하는 중",
+    "checking all foreign keys": "모든 외래 키를 검사하는 중",
+    "checking the foreign keys of {name}": "{name} 테이블의 외래 키를 검사하는 중",
+    "checking the pages": "페이지를 검사하는 중",
+    "checking the references": "참조를 검사하는 중",
+    "checking the result": "결과를 검사하는 중",
+    "checking the tables": "테이블을 검사하는 중",
+    "checking the values of {name}": "{name} 테이블의 값을 검사하는 중",
+    "committing": "커밋하는 중",
+    "comparing {name}": "{name} 테이블을 비교하는 중",
+    "copying {name}": "{name} 테이블을 복사하는 중",
+    "creating the indexes of {name}": "{name} 테이블의 인덱스를 만드는 중",
+    "dropping {name}": "{name} 항목을 삭제하는 중",
+    "filling {name}": "{name} 테이블을 채우는 중",
+    "indexing {name}": "{name} 테이블의 인덱스를 만드는 중",
+    "looking for obstacles": "걸림돌을 찾는 중",
+    "reconnecting the foreign keys of {name}": "{name} 테이블의 외래 키를 다시 연결하는 중",
+    "replacing {name}": "{name} 테이블을 교체하는 중",
+    "verifying the backup": "백업을 확인하는 중",
+    "verifying the copy": "사본을 확인하는 중",
+    "waiting for another process that upgrades the database": (
+        "데이터베이스를 업그레이드하는 다른 프로세스를 기다리는 중"
+    ),
+    "waiting for another process that upgrades the file": "파일을 업그레이드하는 다른 프로세스를 기다리는 중",
+    "waiting for the write lock": "쓰기 잠금을 기다리는 중",
+    "writing the log back": "로그를 파일에 반영하는 중",
 }

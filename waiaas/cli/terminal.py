@@ -20,7 +20,8 @@ from typing import Any, TextIO
 
 import click
 
-from waiaas.cli.messages import both
+from waiaas.cli.korean import KOREAN
+from waiaas.cli.messages import both, translated
 from waiaas.errors.driver import sqlite3
 from waiaas.progress import Progress
 
@@ -204,15 +205,25 @@ class ProgressLine:
 
 
 def _progress_text(progress: Progress, elapsed: float) -> str:
-    step = f"version {progress.version}: " if progress.version else ""
-    text = f"{step}{progress.phase}"
+    text = _phase(progress.phase)
+    if progress.version:
+        text = translated("version {version}: {phase}", version=progress.version, phase=text)
     if progress.total:
-        text += f" {progress.done:,} of {progress.total:,}" if progress.done else f", {progress.total:,} in all"
+        count = "{text} {done:,} of {total:,}" if progress.done else "{text}, {total:,} in all"
+        text = translated(count, text=text, done=progress.done, total=progress.total)
     if elapsed < _SECONDS_BEFORE_A_FORECAST:
         return text
     if 0 < progress.done < progress.total:
-        return f"{text}, {_minutes(elapsed * (progress.total - progress.done) / progress.done)} left"
-    return f"{text}, {_minutes(elapsed)} so far"
+        rest = elapsed * (progress.total - progress.done) / progress.done
+        return translated("{text}, {minutes} left", text=text, minutes=_minutes(rest))
+    return translated("{text}, {minutes} so far", text=text, minutes=_minutes(elapsed))
+
+
+def _phase(phase: str) -> str:
+    """Return a phase in the language of the command; the name of a table, a column or an index is its last word."""
+    words, _, name = phase.rpartition(" ")
+    template = f"{words} {{name}}"
+    return translated(template, name=name) if template in KOREAN else translated(phase)
 
 
 def _minutes(seconds: float) -> str:
