@@ -210,7 +210,7 @@ with database.bind_ctx(MODELS):
     values = dict(id="s", token_hash="h", expires_at=datetime(2024, 7, 1, 12, tzinfo=timezone.utc))
     Session.create(**values, absolute_expires_at=1_709_251_199, created_at=0)
     read = Session.get()
-    applied = SchemaVersion.get_by_id(LATEST).applied_at.timestamp()
+    applied = SchemaVersion.get_by_id(waiaas.LATEST_SCHEMA_VERSION).applied_at.timestamp()
 print(time.timezone, read.expires_at.isoformat(), read.absolute_expires_at.isoformat(), read.created_at.isoformat())
 print(database.execute_sql("SELECT expires_at, absolute_expires_at, created_at FROM sessions").fetchall())
 print(started <= applied <= time.time())
