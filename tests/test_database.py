@@ -547,6 +547,7 @@ class TestClose:
         database.close()
         assert query(tmp_path / "wallets.db", "SELECT value FROM wc_store") == [("value",)]
 
+    @pytest.mark.slow
     def test_leaves_a_running_query_to_its_thread(self, tmp_path: Path) -> None:
         """Another thread can read all rows of its query; then its connection is closed too."""
         database = waiaas.connect(tmp_path / "wallets.db")

@@ -247,6 +247,7 @@ except waiaas.WAIaaSError as error:
         Path(f"{path}-wal").write_bytes(b"log")
         assert reason_of_restore(path, backup) == "log_without_database"
 
+    @pytest.mark.slow
     def test_a_damaged_file_keeps_its_log(self, tmp_path: Path) -> None:
         """A log that cannot be written back into a damaged file stays with that file: it may have the last rows."""
         path = killed(
@@ -263,6 +264,7 @@ except waiaas.WAIaaSError as error:
         assert dump(path) == dump(backup)
 
     @pytest.mark.parametrize("content", [None, b"damaged"], ids=["whole", "damaged"])
+    @pytest.mark.slow
     def test_a_failed_rename_leaves_everything(
         self, path: Path, content: bytes | None, monkeypatch: pytest.MonkeyPatch
     ) -> None:
