@@ -184,7 +184,7 @@ def _wait_until(is_true: Callable[[], bool]) -> None:
 
 
 def _count(cluster: Cluster, callers: list[Caller]) -> Counter[str]:
-    """Compare what callers were told with what the promoted server has."""
+    """Compare what was acknowledged to callers with what the promoted server has."""
     counts: Counter[str] = Counter()
     wallets = [caller._wallet_id for caller in callers]
     rows: dict[str, Any] = dict(
