@@ -12,7 +12,7 @@ from contextlib import closing
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jwt
 from session_files import START, connect, new_id
@@ -85,3 +85,19 @@ def sign(session: str, wallet: str, issued_at: int, expires_at: int = END) -> st
 def hash_of(token: str) -> str:
     """Return the stored hash of a token."""
     return sha256(token.encode()).hexdigest()
+
+
+class Changes:
+    """What the services of this library change, as each benchmark of writes calls it."""
+
+    _sessions: Any
+    _links: Any
+
+    def create(self, issued: Issued, _: str) -> Any:
+        return self._sessions.create(wallet_ids=[issued.default, issued.other], actor="admin")
+
+    def link(self, issued: Issued, wallet: str) -> Any:
+        return self._links.link(issued.session, wallet, actor="admin")
+
+    def renew(self, issued: Issued, _: str) -> Any:
+        return self._sessions.renew(issued.token, actor="admin")

@@ -19,7 +19,7 @@ from typing import Any
 
 import jwt
 import psycopg
-from issued_sessions import KEY, PREFIX, Issued, hash_of, sign
+from issued_sessions import KEY, PREFIX, Changes, Issued, hash_of, sign
 from uuid6 import uuid7
 
 #: More than half of each token's life is over then.
@@ -159,7 +159,7 @@ class Plain:
         return row
 
 
-class Ours:
+class Ours(Changes):
     """The services of this library."""
 
     def __init__(self, url: str) -> None:
@@ -171,15 +171,6 @@ class Ours:
         database = waiaas.connect(url, settings=settings, clock=lambda: NOW)
         self.connection: psycopg.Connection[Any] = database.peewee.connection()
         self._sessions, self._links = database.sessions, database.links
-
-    def create(self, issued: Issued, _: str) -> Any:
-        return self._sessions.create(wallet_ids=[issued.default, issued.other], actor="admin")
-
-    def link(self, issued: Issued, wallet: str) -> Any:
-        return self._links.link(issued.session, wallet, actor="admin")
-
-    def renew(self, issued: Issued, _: str) -> Any:
-        return self._sessions.renew(issued.token, actor="admin")
 
     def authorize(self, issued: Issued, _: str) -> Any:
         return self._sessions.authorize(issued.token)

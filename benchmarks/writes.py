@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import jwt
-from issued_sessions import KEY, PREFIX, Issued, hash_of, make_issued_file, sign
+from issued_sessions import KEY, PREFIX, Changes, Issued, hash_of, make_issued_file, sign
 from measure import machine, remove
 from session_files import connect
 from uuid6 import uuid7
@@ -189,7 +189,7 @@ class Plain:
         return jwt.decode(token.removeprefix(PREFIX), KEY, algorithms=["HS256"])  # type: ignore[no-any-return]
 
 
-class Ours:
+class Ours(Changes):
     def __init__(self, path: Path) -> None:
         import waiaas
 
@@ -198,15 +198,6 @@ class Ours:
         )
         self.database = waiaas.connect(path, settings=settings, clock=lambda: _NOW)
         self._sessions, self._links = self.database.sessions, self.database.links
-
-    def create(self, issued: Issued, _: str) -> Any:
-        return self._sessions.create(wallet_ids=[issued.default, issued.other], actor="admin")
-
-    def link(self, issued: Issued, wallet: str) -> Any:
-        return self._links.link(issued.session, wallet, actor="admin")
-
-    def renew(self, issued: Issued, _: str) -> Any:
-        return self._sessions.renew(issued.token, actor="admin")
 
     def revoke(self, issued: Issued, _: str) -> Any:
         return self._sessions.revoke(issued.session, actor="admin")
