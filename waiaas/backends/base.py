@@ -47,6 +47,9 @@ class Backend(Database, ABC):
     has_foreign_triggers: ClassVar[bool] = False
     #: What ends an INSERT, so that it returns the id of the new row; empty if no id is needed.
     returning_id: ClassVar[str] = ""
+    #: Whether statements that change different rows can be one (https://www.postgresql.org/docs/current/queries-with.html
+    #: #QUERIES-WITH-MODIFYING), which saves round trips.
+    joins_changes: ClassVar[bool] = False
 
     _thread: ThreadState
 

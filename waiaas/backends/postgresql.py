@@ -208,6 +208,7 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
     """Peewee's PostgreSQL database, which replaces lost connections, waits for locks in one order and tries again."""
 
     returning_id = " RETURNING id"
+    joins_changes = True
 
     # Peewee's own: what it knows of this thread's connection, and how it runs a statement.
     _state: Any

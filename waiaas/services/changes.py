@@ -10,7 +10,15 @@ from waiaas.backends.base import Backend, Row
 from waiaas.errors import refusal
 from waiaas.models.fields import to_json
 from waiaas.paths import file_of
-from waiaas.services.statements import batched, marks, refuse_hidden_tables, run, shown
+from waiaas.services.statements import (
+    Statement,
+    batched,
+    marks,
+    refuse_hidden_tables,
+    run,
+    run_together,
+    shown,
+)
 
 _Result = TypeVar("_Result")
 
@@ -46,14 +54,16 @@ class Journal:
         """Forget the rows of an attempt that was rolled back."""
         self._last = None
 
-    def record(self, now: int, actor: str, events: Sequence[Event]) -> None:
-        """Write events of one moment (Unix seconds) and one actor."""
+    def record(self, now: int, actor: str, events: Sequence[Event], *changes: Statement) -> None:
+        """Make changes of different rows, and write their events, of one moment (Unix seconds) and one actor."""
         for some in batched(events):
             values: list[object] = []
             for event in some:
                 values += (now, event.event_type, actor, event.wallet_id, event.session_id, event.tx_id)
                 values += (to_json(event.details), event.severity)
-            cursor = run(self._database, _insert(len(some), self._database.returning_id), *values)
+            insert = _insert(len(some), self._database.returning_id), values
+            cursor = run_together(self._database, (*changes, insert))
+            changes = ()
             if self._database.returning_id:
                 self._last = (*cursor.fetchall()[-1], *values[-_COLUMNS:])
 

@@ -63,9 +63,8 @@ class SessionWalletService(Service):
             assert wallet is not None
             if wallet_id in links:
                 raise WAIaaSError("WALLET_ALREADY_LINKED", details={"sessionId": session_id, "walletId": wallet_id})
-            run(self._database, insert_links(1), session_id, wallet_id, int(not links), now)
             event = Event("SESSION_WALLET_LINKED", {"isDefault": not links}, wallet_id, session_id)
-            journal.record(now, actor, [event])
+            journal.record(now, actor, [event], (insert_links(1), (session_id, wallet_id, int(not links), now)))
             return linked_wallet((*wallet, not links, now, session_id))
 
         return write(self._database, change)
@@ -92,8 +91,8 @@ class SessionWalletService(Service):
                 raise WAIaaSError("SESSION_REQUIRES_WALLET", details={"sessionId": session_id})
             if link.is_default:
                 raise WAIaaSError("CANNOT_REMOVE_DEFAULT_WALLET", details={"walletId": wallet_id})
-            run(self._database, _UNLINK, session_id, wallet_id)
-            journal.record(now, actor, [Event("SESSION_WALLET_UNLINKED", {}, wallet_id, session_id)])
+            event = Event("SESSION_WALLET_UNLINKED", {}, wallet_id, session_id)
+            journal.record(now, actor, [event], (_UNLINK, (session_id, wallet_id)))
             refuse_undone(
                 self._database,
                 "session_wallets",
@@ -126,9 +125,8 @@ class SessionWalletService(Service):
                 return link
             # In this order: at no moment a session has two defaults, which an index on PostgreSQL refuses.
             run(self._database, _UNSET_DEFAULT, session_id)
-            run(self._database, _SET_DEFAULT, session_id, wallet_id)
             event = Event("SESSION_DEFAULT_WALLET_SET", {"previousWalletIds": before}, wallet_id, session_id)
-            journal.record(now, actor, [event])
+            journal.record(now, actor, [event], (_SET_DEFAULT, (session_id, wallet_id)))
             refuse_undone(
                 self._database,
                 "session_wallets",

@@ -134,11 +134,10 @@ class SessionService(Service):
             token = keys.sign(TokenClaims(session_id, default, now, expires_at))
             limits, renewals = to_json(constraints) if constraints is not None else None, self._settings.max_renewals
             new = (session_id, hash_of(token), expires_at, limits, renewals, absolute_end, now)
-            run(self._database, _INSERT_SESSION, *new)
             links = [(session_id, id_, int(id_ == default), now) for id_ in ids]
-            run(self._database, insert_links(len(ids)), *chain.from_iterable(links))
-            details = {"walletIds": ids, "expiresAt": expires_at}
-            journal.record(now, actor, [Event("SESSION_ISSUED", details, default, session_id)])
+            event = Event("SESSION_ISSUED", {"walletIds": ids, "expiresAt": expires_at}, default, session_id)
+            insert = insert_links(len(ids)), tuple(chain.from_iterable(links))
+            journal.record(now, actor, [event], (_INSERT_SESSION, new), insert)
             stored = (session_id, now, expires_at, absolute_end, None, None, 0, renewals, limits, "api")
             rows = [(*wallets[id_], is_default, now, session_id) for _, id_, is_default, _ in _in_order(links)]
             return issued_session(self._database, stored, rows, now, token)
@@ -241,9 +240,8 @@ class SessionService(Service):
             renewed = keys.sign(TokenClaims(session_id, default, now, expires_at))
             count = session["renewal_count"] + 1
             values = (hash_of(renewed), expires_at, count, now, session_id)
-            run(self._database, _RENEW, *values)
             event = Event("SESSION_RENEWED", {"renewalCount": count, "expiresAt": expires_at}, default, session_id)
-            journal.record(now, actor, [event])
+            journal.record(now, actor, [event], (_RENEW, values))
             refuse_undone(self._database, "sessions", lambda: run(self._database, _IS_RENEWED, *values).fetchone())
             session |= {"expires_at": expires_at, "renewal_count": count, "last_renewed_at": now}
             return issued_session(self._database, tuple(session.values()), links, now, renewed)
@@ -272,8 +270,8 @@ class SessionService(Service):
             session = dict(zip(SESSION_NAMES, found[0], strict=True))
             if session["revoked_at"] is None:
                 session["revoked_at"] = now
-                run(self._database, _REVOKE, now, session_id)
-                journal.record(now, actor, [Event("SESSION_REVOKED", {}, default_of(links), session_id)])
+                event = Event("SESSION_REVOKED", {}, default_of(links), session_id)
+                journal.record(now, actor, [event], (_REVOKE, (now, session_id)))
                 refuse_undone(
                     self._database, "sessions", lambda: run(self._database, _IS_REVOKED, now, session_id).fetchone()
                 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
+from itertools import chain
 from typing import Any, Final, TypeVar
 
 from peewee import PeeweeException
@@ -35,6 +36,9 @@ ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.up
 
 _Item = TypeVar("_Item")
 
+#: A statement and its parameters.
+Statement = tuple[str, Sequence[object]]
+
 # Statements in the dialect of a class of databases.
 _compiled: dict[tuple[type[Backend], str], str] = {}
 
@@ -50,6 +54,26 @@ def run(database: Backend, sql: str, *parameters: object) -> Any:
     if compiled is None:
         compiled = _compiled.setdefault(key, database.dialect(sql))
     return database.execute_sql(compiled, parameters)
+
+
+def run_together(database: Backend, statements: Sequence[Statement]) -> Any:
+    """Run statements that change different rows, in order or as one statement, and return the cursor of the last.
+
+    As one, none sees what the others have changed, and foreign keys are checked at its end.
+    """
+    if database.joins_changes:
+        sql = _joined(tuple(sql for sql, _ in statements))
+        return run(database, sql, *chain.from_iterable(parameters for _, parameters in statements))
+    for sql, parameters in statements:
+        cursor = run(database, sql, *parameters)
+    return cursor
+
+
+@cache
+def _joined(statements: tuple[str, ...]) -> str:
+    *changes, last = statements
+    named = ", ".join(f"change_{number} AS ({change})" for number, change in enumerate(changes))
+    return f"WITH {named} {last}" if changes else last
 
 
 @cache

@@ -156,8 +156,8 @@ class WalletService(Service):
             if wallet.status == "SUSPENDED":
                 raise WAIaaSError("WALLET_SUSPENDED", details={"walletId": wallet_id})
             _refuse_transition(wallet, "ACTIVE", "SUSPENDED")
-            run(self._database, _SET_STATUS, "SUSPENDED", now, reason, now, wallet_id)
-            journal.record(now, actor, [Event("WALLET_SUSPENDED", {"reason": reason}, wallet_id)])
+            suspended = _SET_STATUS, ("SUSPENDED", now, reason, now, wallet_id)
+            journal.record(now, actor, [Event("WALLET_SUSPENDED", {"reason": reason}, wallet_id)], suspended)
             return self._kept(wallet_id, "SUSPENDED")
 
         return write(self._database, change, durable=True)
@@ -180,8 +180,8 @@ class WalletService(Service):
             wallet = _usable(wallet_id, found)
             _refuse_transition(wallet, "SUSPENDED", "ACTIVE")
             now = seconds_of(self._clock)
-            run(self._database, _SET_STATUS, "ACTIVE", None, None, now, wallet_id)
-            journal.record(now, actor, [Event("WALLET_ACTIVATED", {}, wallet_id)])
+            active = _SET_STATUS, ("ACTIVE", None, None, now, wallet_id)
+            journal.record(now, actor, [Event("WALLET_ACTIVATED", {}, wallet_id)], active)
             return self._kept(wallet_id, "ACTIVE")
 
         return write(self._database, change)
