@@ -134,8 +134,13 @@ class Database:
         What the block reads stays true until it commits. Services that are called in the block are part of the
         transaction. If the block raises, nothing of it is kept. A transaction inside another one is a savepoint.
 
+        Do not ``yield`` in the block. A generator that is suspended there may be resumed or collected by another
+        thread: then the transaction is rolled back, with all blocks in it.
+
         :raises WAIaaSError: ``database_busy`` if the lock is not free within the busy timeout; ``disk_full``,
             ``corrupt`` or another reason if the database cannot be used.
+        :raises RuntimeError: at the end of the block, after a rollback, if it or a block inside it was left in another
+            thread, or too early.
         """
         return self.peewee.exclusive_transaction()
 

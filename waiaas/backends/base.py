@@ -19,6 +19,7 @@ from typing import Any, ClassVar, TypeVar
 
 from peewee import Database
 
+from waiaas.backends.blocks import Transaction
 from waiaas.errors import refusal
 
 Result = TypeVar("Result")
@@ -52,6 +53,32 @@ class Backend(Database, ABC):
     joins_changes: ClassVar[bool] = False
 
     _thread: ThreadState
+    # Peewee's record of this thread's connection and transactions.
+    _state: Any
+    _clear_commit_callbacks: Any
+
+    def transaction(self, *arguments: Any, **options: Any) -> Transaction:
+        """Return the context manager of a transaction, with the arguments of `begin`."""
+        return Transaction(self, *arguments, **options)
+
+    def in_transaction(self) -> bool:
+        """Return whether this thread is in a transaction. One that was undone is over when all its blocks are left."""
+        transactions = self._state.transactions
+        if transactions and getattr(transactions[0], "is_undone", False) and not transactions[0].blocks:
+            transactions.clear()
+            self._clear_commit_callbacks()
+        return bool(transactions)
+
+    def transaction_depth(self) -> int:
+        """Return how many transactions of Peewee this thread is in."""
+        return len(self._state.transactions) if self.in_transaction() else 0
+
+    @abstractmethod
+    def undo(self, connection: Any) -> None:
+        """Roll back the transaction of another thread's connection, which may be in use or closed.
+
+        This can run at any moment, in Python's garbage collector, so it takes no lock of this module.
+        """
 
     def remember_owner(self) -> None:
         """Note that the current task has begun this thread's transaction."""

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
 from weakref import WeakSet
 
-from peewee import OperationalError, PeeweeException, _savepoint
+from peewee import OperationalError, PeeweeException
 from peewee import PostgresqlDatabase as PeeweePostgresqlDatabase
 from peewee import __exception_wrapper__ as peewee_errors  # type: ignore[attr-defined]
 from playhouse.pool import MaxConnectionsExceeded, PooledDatabase
 
 from waiaas.backends.base import LOCKED, Backend, Row, ThreadState
+from waiaas.backends.blocks import Savepoint
 from waiaas.errors import refusal
 from waiaas.errors.postgresql import ConnectFailedError, reason_for
 from waiaas.errors.translation import refusal_for, safe_cause, translate_errors
@@ -398,7 +399,11 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
             if not self._is_gone(error):
                 raise
 
-    def savepoint(self) -> _savepoint:
+    def undo(self, connection: Any) -> None:
+        """Close the connection of another thread; the server rolls its transaction back."""
+        connection.close()
+
+    def savepoint(self) -> Savepoint:
         """Return a savepoint whose rollback does not hide the error of a lost connection."""
         self.refuse_other_task()
         return _Savepoint(self)
@@ -596,7 +601,7 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
 
     def _drop_lost(self) -> None:
         """Forget a connection that was lost, unless a block still believes to be in its transaction."""
-        if not self._state.transactions and self._has_lost_connection():
+        if not self.in_transaction() and self._has_lost_connection():
             LOG.info("Replacing a lost connection to %s", self.address)
             self.close()
 
@@ -641,10 +646,11 @@ class _PooledPostgresqlDatabase(PooledDatabase, PostgresqlDatabase):  # type: ig
 
     @contextmanager
     def borrowed_connection(self) -> Iterator[None]:
+        borrower = threading.current_thread()
         try:
             yield
         finally:
-            if not self.in_transaction():
+            if borrower is threading.current_thread() and not self.in_transaction():
                 self.close()
 
     def _is_closed(self, connection: Any) -> bool:
@@ -659,7 +665,7 @@ def _services_lock(*, alone: bool) -> str:
     return f"SELECT pg_advisory_xact_lock{'' if alone else '_shared'}({SERVICES_LOCK})"
 
 
-class _Savepoint(_savepoint):
+class _Savepoint(Savepoint):
     def rollback(self, begin: bool = True) -> None:
         if not self.db._has_lost_connection():
             super().rollback(begin)

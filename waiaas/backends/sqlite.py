@@ -17,10 +17,11 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, TypeGuard
 from weakref import WeakSet
 
-from peewee import Database, Model, OperationalError, PeeweeException, SqliteDatabase, _manual, _savepoint
+from peewee import Database, Model, OperationalError, PeeweeException, SqliteDatabase, _manual
 from peewee import __exception_wrapper__ as peewee_errors  # type: ignore[attr-defined]
 
 from waiaas.backends.base import LOCKED, Backend, Result, Row, ThreadState
+from waiaas.backends.blocks import Savepoint
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.driver import sqlite3
 from waiaas.errors.sqlite import is_of_database, reason_for
@@ -276,7 +277,12 @@ class WaiaasDatabase(SqliteDatabase, Backend):
         """
         # Every statement comes here, so calling the equivalent methods of Peewee would cost too much.
         state = self._state
-        if state.transactions and not state.conn.in_transaction and not isinstance(state.transactions[0], _manual):
+        if (
+            state.transactions
+            and not state.conn.in_transaction
+            and not isinstance(state.transactions[0], _manual)
+            and self.in_transaction()
+        ):
             raise _RolledBackError("the transaction was rolled back after an error; leave it and begin again")
         try:
             return self._execute_cursor(sql, params)
@@ -284,7 +290,12 @@ class WaiaasDatabase(SqliteDatabase, Backend):
             _raise_refusal(error)
             raise
 
-    def savepoint(self) -> _savepoint:
+    def undo(self, connection: sqlite3.Connection) -> None:
+        """Roll back the transaction of another thread's connection."""
+        with suppress(sqlite3.Error):  # closed
+            connection.rollback()
+
+    def savepoint(self) -> Savepoint:
         """Return a savepoint whose rollback does not hide an error that made SQLite roll back everything."""
         self.refuse_other_task()
         return _Savepoint(self)
@@ -440,11 +451,13 @@ class WaiaasDatabase(SqliteDatabase, Backend):
             raise refusal("inside_transaction")
         if not self._writer_lock.acquire(timeout=max(0, self.timeout)):
             raise OperationalError("database is locked")
+        self._writer = threading.current_thread()
 
     def _release_writer_lock(self) -> None:
         try:
             # A KeyboardInterrupt between BEGIN or COMMIT and Peewee's own record of it would leave the lock taken.
-            self.rollback()
+            if self._writer is threading.current_thread():
+                self.rollback()
         finally:
             self._writer_lock.release()
 
@@ -503,7 +516,7 @@ def _only(rows: Sequence[Row]) -> Row | None:
     return rows[0] if rows else None
 
 
-class _Savepoint(_savepoint):
+class _Savepoint(Savepoint):
     def rollback(self, begin: bool = True) -> None:
         if self.db.connection().in_transaction:
             super().rollback(begin)
@@ -551,6 +564,7 @@ def write_transaction(database: SqliteDatabase, *, durable: bool = False) -> Ite
     :raises WAIaaSError: ``database_busy`` if the lock is not free within the busy timeout (once among the threads of
         this process, once among all processes); ``disk_full``, ``corrupt`` or another reason if the database cannot be
         used. Nothing was changed then, nor if the block raises anything else, which is raised unchanged.
+    :raises RuntimeError: as :meth:`waiaas.Database.transaction` does, on the database that `waiaas.connect` returns.
     :raises TypeError: if `database` is not a SQLite database of Peewee.
     """
     if not isinstance(database, SqliteDatabase):
