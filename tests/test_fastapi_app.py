@@ -238,6 +238,22 @@ class TestRefusals:
             answer = client.request(method, route, json={}, headers=headers)
             assert (answer.status_code, answer.json()["code"]) == (401, "INVALID_TOKEN"), route
 
+    @pytest.mark.parametrize("others", [["x"], ["Bearer x"], [""], None, ["Bearer x", "Bearer x"]])
+    @pytest.mark.parametrize("is_first", [True, False])
+    def test_one_token_only(self, client: TestClient, others: list[str] | None, is_first: bool) -> None:
+        """A request with several Authorization headers is refused, even with the same valid token in each."""
+        valid = bearer(create_wallet(client)["session"]["token"])["Authorization"]
+        values = [valid, *(others or [valid])]
+        headers = [("Authorization", value) for value in (values if is_first else values[::-1])]
+        answer = client.get("/v1/wallet/address", headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (401, "INVALID_TOKEN")
+
+    @pytest.mark.parametrize("passwords", [[PASSWORD, "x"], ["x", PASSWORD], [PASSWORD, PASSWORD], [PASSWORD, ""]])
+    def test_one_password_only(self, client: TestClient, passwords: list[str]) -> None:
+        """A request with several master passwords is refused."""
+        answer = client.get("/v1/wallets", headers=[("X-Master-Password", each) for each in passwords])
+        assert (answer.status_code, answer.json()["code"]) == (401, "INVALID_MASTER_PASSWORD")
+
     @pytest.mark.parametrize("scheme", ["bearer ", "BEARER ", "Bearer   "])
     def test_a_scheme_may_be_in_any_case(self, client: TestClient, scheme: str) -> None:
         """An agent is authenticated however its client writes the scheme."""

@@ -55,6 +55,25 @@ def test_a_scheme_may_be_in_any_case(client: FlaskClient, wallet: str, scheme: s
     assert client.get("/v1/wallet", headers={"Authorization": f"{scheme}{token}"}).status_code == 200
 
 
+@pytest.mark.parametrize("others", [["x"], ["Bearer x"], [""], None, ["Bearer x", "Bearer x"]])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_one_token_only(client: FlaskClient, wallet: str, others: list[str] | None, is_first: bool) -> None:
+    """A request with several Authorization headers is refused, even with the same valid token in each."""
+    valid = agent_of(client, wallet)["Authorization"]
+    values = [valid, *(others or [valid])]
+    headers = [("Authorization", value) for value in (values if is_first else values[::-1])]
+    answer = client.get("/v1/wallet", headers=headers)
+    assert (answer.status_code, answer.json and answer.json["code"]) == (401, "INVALID_TOKEN")
+
+
+@pytest.mark.parametrize("passwords", [[PASSWORD, "x"], ["x", PASSWORD], [PASSWORD, PASSWORD], [PASSWORD, ""]])
+def test_one_password_only(client: FlaskClient, wallet: str, passwords: list[str]) -> None:
+    """A request with several master passwords is refused, and no session is created."""
+    headers = [("X-Master-Password", each) for each in passwords]
+    answer = client.post("/v1/sessions", json={"walletId": wallet}, headers=headers)
+    assert (answer.status_code, answer.json and answer.json["code"]) == (401, "INVALID_MASTER_PASSWORD")
+
+
 @pytest.mark.parametrize("password", [None, "", "x", PASSWORD[:-1], f"{PASSWORD}é"])
 def test_an_unauthenticated_administrator_gets_instructions(
     client: FlaskClient, wallet: str, password: str | None

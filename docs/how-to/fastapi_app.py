@@ -7,7 +7,7 @@ from os import PathLike
 from typing import Annotated, Any, Protocol, TypeVar
 
 import fastapi
-from fastapi import Depends, Header, Query, Request
+from fastapi import Depends, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -57,9 +57,15 @@ async def get_database(request: Request) -> waiaas.Database:
 Database = Annotated[waiaas.Database, Depends(get_database)]
 
 
-async def get_token(authorization: Annotated[str, Header()] = "") -> str:
+def only_header(request: Request, name: str) -> str:
+    """Return the value of a header; empty if it is missing or, unlike a list (RFC 9110, section 5.3), repeated."""
+    values = request.headers.getlist(name)
+    return values[0] if len(values) == 1 else ""
+
+
+async def get_token(request: Request) -> str:
     # The name of a scheme may be in any case (RFC 9110, section 11.1).
-    scheme, _, token = authorization.partition(" ")
+    scheme, _, token = only_header(request, "Authorization").partition(" ")
     return token.lstrip(" ") if scheme.lower() == "bearer" else ""
 
 
@@ -74,11 +80,10 @@ def authorize_to_look(database: Database, token: Token, wallet_id: WalletId = No
     return database.sessions.authorize(token, wallet_id, must_be_active=False)
 
 
-def require_administrator(
-    request: Request, database: Database, password: Annotated[str, Header(alias="X-Master-Password")] = ""
-) -> None:
+def require_administrator(request: Request, database: Database) -> None:
     if database.kill_switch.state().is_locked:
         raise waiaas.WAIaaSError("SYSTEM_LOCKED")
+    password = only_header(request, "X-Master-Password")
     if not password or not request.app.state.is_master_password(password):
         raise waiaas.WAIaaSError(
             "INVALID_MASTER_PASSWORD",

@@ -46,7 +46,8 @@ def create_app(
         return answer
 
     def bearer() -> str:
-        # The name of a scheme may be in any case (RFC 9110, section 11.1).
+        # The name of a scheme may be in any case (RFC 9110, section 11.1). WSGI servers join repeated headers
+        # with commas, and no token contains one.
         scheme, _, token = flask.request.headers.get("Authorization", "").partition(" ")
         return token.lstrip(" ") if scheme.lower() == "bearer" else ""
 
