@@ -299,13 +299,16 @@ def backups(path: str | bytes | PathLike[str], *, keep: int | None = None) -> li
 
     :param keep: how many to keep, the newest; all others are removed, and returned with ``is_removed``. None: all.
     :raises ValueError: ``keep`` is less than 1.
-    :raises WAIaaSError: ``cannot_open`` or another reason if the folder cannot be read, or a backup not removed.
+    :raises WAIaaSError: ``not_a_file`` if the path leads to a folder or a device; ``cannot_open`` or another reason if
+        the folder cannot be read, or a backup not removed. The file itself may be missing.
     """
     from waiaas.files.backups import backups_of
 
     if keep is not None and keep < 1:
         raise ValueError(f"keep is an integer of 1 or more, not {keep!r}")
     file = DatabaseFile(path_of(path))
+    if os.path.exists(file.real) and not os.path.isfile(file.real):
+        raise refusal("not_a_file", path=file.name)
     try:
         return backups_of(file.path, keep)
     except OSError as error:

@@ -99,6 +99,14 @@ def test_a_path_that_begins_with_a_dash(tmp_path: Path) -> None:
     assert contents(tmp_path) == before
 
 
+#: Each command that takes the path of a database.
+FILE_COMMANDS = [
+    *(["init"], ["demo"], ["status"], ["plan"], ["upgrade"], ["rehearse"], ["downgrade"], ["check"], ["health"]),
+    *(["backup"], ["backups"], ["backups", "--keep", "1", "--yes"], ["restore", "--yes"], ["sessions", "list"]),
+    *(["audit"], ["prune", "--dry-run", "--sessions", "1"]),
+]
+
+
 @pytest.mark.parametrize("make", [os.mkdir, os.mkfifo], ids=["folder", "pipe"])
 @pytest.mark.parametrize("command", ["init", "status", "plan", "upgrade", "downgrade", "check"])
 def test_a_path_that_is_not_a_file_is_refused(tmp_path: Path, command: str, make: object) -> None:
@@ -112,17 +120,30 @@ def test_a_path_that_is_not_a_file_is_refused(tmp_path: Path, command: str, make
     assert "폴더나 장치" in run("--lang", "ko", command, tmp_path / "wallets.db").stderr
 
 
-@pytest.mark.parametrize("there", [True, False], ids=["folder", "nothing"])
-@pytest.mark.parametrize("command", ["init", "demo", "status", "plan", "upgrade", "downgrade", "check"])
-def test_a_path_with_a_trailing_slash(tmp_path: Path, command: str, there: bool) -> None:
+@pytest.mark.parametrize("command", FILE_COMMANDS)
+def test_a_folder_with_and_without_a_trailing_slash(tmp_path: Path, command: list[str]) -> None:
+    """A folder is refused with the same exit code and the same answer, with a slash at the end of its path or not."""
+    folder = tmp_path / "sub"
+    folder.mkdir()
+    there = str(tmp_path / "wallets.db")
+    plain, slash = (run(*command, path, "--json", WAIAAS_DATABASE=there) for path in (folder, f"{folder}{os.sep}"))
+    assert (slash.exit_code, slash.stdout, slash.stderr) == (plain.exit_code, plain.stdout, plain.stderr)
+    answer = only_object(plain.stdout)
+    assert plain.exit_code == (5 if command == ["health"] else 1)
+    assert answer["error"].get("details", answer["error"])["reason"] == "not_a_file"
+    assert [*tmp_path.rglob("*")] == [folder]
+
+
+@pytest.mark.parametrize("name", ["wallets.db", "missing"])
+@pytest.mark.parametrize("command", FILE_COMMANDS)
+def test_a_trailing_slash_without_a_folder(tmp_path: Path, command: list[str], name: str) -> None:
     """A path with a trailing slash names a folder: no file without the slash is created or opened."""
-    if there:
-        (tmp_path / "sub").mkdir()
-    before = list(tmp_path.iterdir())
-    result = run(command, f"{tmp_path / 'sub'}{os.sep}")
+    make_file(tmp_path / "wallets.db")
+    before = contents(tmp_path)
+    result = run(*command, f"{tmp_path / name}{os.sep}", WAIAAS_DATABASE=str(tmp_path / "wallets.db"))
     assert (result.exit_code, result.stdout) == (2, "")
     assert "This is the path of a folder." in result.stderr
-    assert list(tmp_path.iterdir()) == before
+    assert contents(tmp_path) == before
 
 
 @pytest.mark.parametrize("name", ["nowhere/wallets.db", "a" * 300])

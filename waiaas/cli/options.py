@@ -62,7 +62,8 @@ def database_file(_: click.Context, __: click.Parameter, path: str | None) -> Pa
         raise click.BadParameter(translated("This command is for files. For PostgreSQL, use pg_dump and pg_restore."))
     if is_url(path):
         raise click.BadParameter(translated("A URL or a connection string is not the path of a database file."))
-    if not os.path.basename(path):  # pathlib would remove the slash at the end.
+    # pathlib removes the slash at the end. If the folder exists, it is refused as it is without the slash.
+    if not os.path.basename(path) and not os.path.isdir(path):
         raise click.BadParameter(translated("This is the path of a folder."))
     return Path(path)
 
