@@ -8,6 +8,7 @@ import re
 import string
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import click
 import pytest
@@ -19,6 +20,7 @@ from waiaas.cli import main, messages
 from waiaas.cli.korean import KOREAN
 from waiaas.cli.records import columns_of
 from waiaas.demo import make_version_18
+from waiaas.inspection.report import ChangeKind
 from waiaas.migrations.history import DESCRIPTIONS
 
 CLI = Path(inspect.getfile(messages)).parent
@@ -191,6 +193,39 @@ def test_wrong_usage_is_explained_in_korean(tmp_path: Path, monkeypatch: pytest.
         assert [line for line in lines if not HANGUL.search(line) or is_english(line)] == []
 
 
+def values_that_are_checked() -> Iterator[tuple[str, ...]]:
+    """Each option that does not take every value, and --lang once: the last one given is what counts."""
+    for path, command in commands():
+        for option in command.params:
+            is_checked = isinstance(option.type, (click.Choice, click.types.IntParamType))
+            if isinstance(option, click.Option) and is_checked and (option.name != "lang" or not path):
+                yield (*path, option.opts[-1])
+
+
+@pytest.mark.parametrize("words", [*values_that_are_checked()], ids=" ".join)
+def test_a_wrong_value_of_each_option_is_explained_in_korean(words: tuple[str, ...]) -> None:
+    """An error about a value is Korean, also one of the option of the whole program."""
+    result = run(*words, "?", *([] if len(words) > 1 else ["status"]), "--lang", "ko")
+    lines = [line for line in result.stderr.splitlines() if line and not line.startswith("사용법: waiaas ")]
+    assert result.exit_code == 2
+    assert [line for line in lines if not HANGUL.search(line) or is_english(line)] == []
+
+
+def test_the_version_is_korean() -> None:
+    """The line with the version is Korean, and the version is in the same column as in English."""
+    english, korean = (run("--lang", language, "--version") for language in ("en", "ko"))
+    assert (english.exit_code, korean.exit_code) == (0, 0)
+    assert english.stdout == f"waiaas, version {waiaas.__version__}\n"
+    assert korean.stdout == f"waiaas 버전 {waiaas.__version__}\n"
+
+
+def test_every_kind_of_difference_is_in_the_catalogue() -> None:
+    """What a rehearsal finds different has a Korean name, whatever it is."""
+    kinds = get_args(ChangeKind)
+    assert len(kinds) > 5
+    assert sorted({*kinds} - KOREAN.keys()) == []
+
+
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
     path = tmp_path / "wallets.db"
@@ -244,8 +279,12 @@ def test_answers_are_whole(database: Path, tmp_path: Path) -> None:
         f"restore {tmp_path / 'other.db'} DB --yes",
     ):
         shown += lines_of(*(str(database) if word == "DB" else word for word in command.split()))
-    # Commands, JSON, and differences in SQL are the same in every language.
-    shown = [line for line in shown if not line.strip().startswith(("$ waiaas", "{", "+ ", "- ", "~ "))]
+    # Commands, JSON and SQL are the same in every language, but not what kind of object has a difference in SQL.
+    shown = [line for line in shown if not line.strip().startswith(("$ waiaas", "{"))]
+    differences = [line for line in shown if line.strip().startswith(("+ ", "- ", "~ "))]
+    assert len(differences) >= 5
+    assert [line for line in differences if not HANGUL.search(line.partition(":")[0])] == []
+    shown = [line for line in shown if line not in differences]
     assert len(shown) > 150
     assert [line for line in shown if is_english(line)] == []
 

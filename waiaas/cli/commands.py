@@ -24,6 +24,7 @@ from waiaas.cli.options import (
     INTERRUPTED,
     LANGUAGE_HELP,
     Language,
+    VariableOption,
     accepted_yes_option,
     backup_of,
     backup_options,
@@ -63,6 +64,13 @@ from waiaas.progress import Progress, ProgressReporter
 _COMPLETION_VARIABLE = "_WAIAAS_COMPLETE"
 
 
+def _show_version(ctx: click.Context, _: click.Parameter, is_given: bool) -> None:
+    # Not click's own option, which keeps the language of the moment when it is declared.
+    if is_given and not ctx.resilient_parsing:
+        click.echo(translated("%(prog)s, version %(version)s") % {"prog": "waiaas", "version": __version__})
+        ctx.exit()
+
+
 _EXIT_CODES = """\b
 Exit codes:
   0    done, or nothing to do
@@ -80,9 +88,22 @@ Exit codes:
     epilog=_EXIT_CODES,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(__version__, prog_name="waiaas")
 @click.option(
-    "--lang", type=Language(LANGUAGES), default="en", envvar="WAIAAS_LANG", show_envvar=True, help=LANGUAGE_HELP
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
+@click.option(
+    "--lang",
+    cls=VariableOption,
+    type=Language(LANGUAGES),
+    default="en",
+    envvar="WAIAAS_LANG",
+    show_envvar=True,
+    help=LANGUAGE_HELP,
 )
 def main(lang: str) -> None:
     """Manage the database file of a WAIaaS wallet service.

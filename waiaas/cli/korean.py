@@ -631,6 +631,13 @@ KOREAN: Final[dict[str, str]] = {
         "사본에서 실행한 후 사본을 삭제했습니다. {path} 파일은 변경되지 않았습니다."
     ),
     "changes of the schema": "스키마 변경",
+    "table": "테이블",
+    "column": "열",
+    "constraint": "제약 조건",
+    "options": "옵션",
+    "index": "인덱스",
+    "trigger": "트리거",
+    "view": "뷰",
     "tables whose rows differ": "행이 달라진 테이블",
     "tables whose rows are the same: {count}, {rows}": "행이 같은 테이블: {count}개, {rows}",
     "{count:,} added": "{count:,}개 추가",

@@ -50,6 +50,15 @@ class Language(_Choice):
         return super().convert(known if known in self.choices else value, param, ctx)
 
 
+class VariableOption(click.Option):
+    """An option with an environment variable, which errors name in the language of the program."""
+
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        """Return the name of the option and the variable."""
+        variable = translated("env var: {var}", var=f"'{self.envvar}'")
+        return f"{click.Parameter.get_error_hint(self, ctx)} ({variable})"  # click's own is in English
+
+
 def database_file(_: click.Context, __: click.Parameter, path: str | None) -> Path | None:
     """Return the path of a database file; refuse an argument that cannot be one."""
     if path is None:

@@ -415,7 +415,7 @@ def _comparison_lines(rehearsal: Rehearsal) -> list[str]:
 
 def _change_line(change: SchemaChange) -> str:
     """Return one difference; a long one is cut, because --json has all of it."""
-    what = f"{change.kind} {change.where}"
+    what = f"{translated(change.kind)} {change.where}"
     before, after = (_CREATE.sub(r"\1", sql or "") for sql in (change.before, change.after))
     if change.before is None:
         return _cut(f"+ {what}: {after}")

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from peewee import OperationalError, SqliteDatabase
 
@@ -160,9 +160,9 @@ class Table:
 
 
 class StoredObject(NamedTuple):
-    """A row of sqlite_schema that has SQL text: an index, trigger or view."""
+    """A row of sqlite_schema that has SQL text."""
 
-    kind: str
+    kind: Literal["table", "index", "trigger", "view"]
     name: str
     table: str
     sql: str

@@ -24,7 +24,7 @@ from waiaas.files.opening import DatabaseFile, path_of
 from waiaas.files.page_check import damage_of
 from waiaas.files.private_folder import PrivateFolder
 from waiaas.inspection.check import check
-from waiaas.inspection.report import CheckReport, Rehearsal, SchemaChange, TableRows
+from waiaas.inspection.report import ChangeKind, CheckReport, Rehearsal, SchemaChange, TableRows
 from waiaas.migrations.opening import open_read_only, open_to_change
 from waiaas.migrations.runner import upgrade
 from waiaas.migrations.version import existing_version
@@ -256,7 +256,7 @@ def _compare_schemas(before: _SchemaSnapshot, after: _SchemaSnapshot) -> Iterato
     yield from _differences(_objects(before), _objects(after))
 
 
-_Entries = dict[tuple[str, str], str]
+_Entries = dict[tuple[ChangeKind, str], str]
 
 
 def _differences(before: _Entries, after: _Entries) -> Iterator[SchemaChange]:
@@ -270,7 +270,8 @@ def _entries(table: Table, new: Table) -> _Entries:
     """Return the entries of a table's definition, under the names after the upgrade."""
     if table.is_virtual:
         return {("table", new.name): table.sql}
-    definition, entries, names = table.definition, {}, _new_names(table, new)
+    entries: _Entries = {}
+    definition, names = table.definition, _new_names(table, new)
     for item in definition.items:
         text = definition.sql[item.start : item.end]
         if item.name is None:

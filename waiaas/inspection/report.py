@@ -101,6 +101,10 @@ class CheckReport(Report):
         return not any(finding.severity == "problem" for finding in self.findings)
 
 
+#: What can differ between two schemas; the options are those of a table, such as STRICT.
+ChangeKind = Literal["table", "column", "constraint", "options", "index", "trigger", "view"]
+
+
 @dataclass(frozen=True)
 class SchemaChange:
     """One difference between the schemas before and after an upgrade.
@@ -110,7 +114,7 @@ class SchemaChange:
     names.
     """
 
-    kind: str
+    kind: ChangeKind
     where: str
     before: str | None
     after: str | None
