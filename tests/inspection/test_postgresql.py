@@ -16,6 +16,7 @@ from waiaas import WAIaaSError
 from waiaas.backends.postgresql import PostgresqlDatabase, open_database
 from waiaas.inspection.check import check
 from waiaas.inspection.report import Finding
+from waiaas.models.postgresql import tables
 from waiaas.transfer import move
 
 LATEST = waiaas.LATEST_SCHEMA_VERSION
@@ -202,6 +203,12 @@ def test_objects_of_others_are_a_note(postgresql: PostgresqlDatabase) -> None:
             [],
         ),
         (
+            ["ALTER TABLE session_wallets ALTER link_order RESTART"],
+            "sequence_behind",
+            "session_wallets.link_order",
+            [],
+        ),
+        (
             ["SET session_replication_role = replica", "DELETE FROM wallets WHERE id = 'x'"],
             "foreign_key_violation",
             "session_wallets",
@@ -216,6 +223,38 @@ def test_broken_rows_are_a_problem(
     findings = found(postgresql, *ROWS, *statements)
     assert (kind, where, rows) in [(finding.kind, finding.where, finding.rows) for finding in findings]
     assert {finding.severity for finding in findings if finding.kind == kind} == {"problem"}
+
+
+def test_each_column_of_numbers_has_a_next_one(postgresql: PostgresqlDatabase) -> None:
+    """The next number of every identity column is checked; a column that is no longer one is another problem."""
+    numbers = [(table.name, column.name) for table in tables() for column in table.all_columns if column.is_identity]
+    behind = [f"SELECT setval(pg_get_serial_sequence('{table}', '{column}'), 1, false)" for table, column in numbers]
+    audit = "INSERT INTO audit_log (timestamp, event_type, actor, details) VALUES (1, 'E', 'a', '{}')"
+    findings = found(postgresql, *ROWS, audit, *behind)
+    assert len(numbers) >= 2
+    assert {finding.where for finding in findings if finding.kind == "sequence_behind"} == {
+        f"{table}.{column}" for table, column in numbers
+    }
+    gone = [f"ALTER TABLE {table} ALTER {column} DROP IDENTITY" for table, column in numbers]
+    findings = found(postgresql, *gone)
+    assert {finding.where for finding in findings if finding.kind == "autoincrement"} == {
+        f"{table}.{column}" for table, column in numbers
+    }
+
+
+def test_numbers_that_begin_again_change_the_order_of_links(postgresql_url: str) -> None:
+    """A new link comes before older ones then, and its wallet becomes the default before theirs: a problem."""
+    with waiaas.connect(postgresql_url) as database:
+        first, older, newer = (
+            database.wallets.create(name="n", chain="solana", environment="mainnet", public_key=key, actor="sam").id
+            for key in "abc"
+        )
+        session = database.sessions.create(wallet_ids=[first, older], actor="sam")
+        database.peewee.execute_sql("ALTER TABLE session_wallets ALTER link_order RESTART")
+        database.links.link(session.id, newer, actor="sam")
+        database.wallets.terminate(first, actor="sam")
+        assert database.links.resolve(session.id) == newer
+        assert [finding.where for finding in check(database.peewee).findings] == ["session_wallets.link_order"]
 
 
 def test_an_empty_database_is_refused(databases: Databases) -> None:

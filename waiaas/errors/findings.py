@@ -86,11 +86,11 @@ invalid_limits: values of {where} that are JSON, but not an object: {count}
     수 있습니다.
 
 sequence_behind: the next number of {where} is {actual}, but {wanted} is the first that is free
-  > Set it with `SELECT setval(pg_get_serial_sequence('audit_log', 'id'), max(id)) FROM audit_log`: until then no
-    change can be recorded.
+  > Set it with `SELECT setval(pg_get_serial_sequence('TABLE', 'COLUMN'), max(COLUMN)) FROM TABLE`: until then no
+    change can be recorded (audit_log.id), or new links come before older ones (session_wallets.link_order).
   ko: {where} 열의 다음 번호가 이미 사용되었습니다. 다음 번호: {actual}, 사용할 수 있는 번호: {wanted}.
-  > `SELECT setval(pg_get_serial_sequence('audit_log', 'id'), max(id)) FROM audit_log` 문으로 설정하십시오. 그전에는
-    변경을 기록할 수 없습니다.
+  > `SELECT setval(pg_get_serial_sequence('TABLE', 'COLUMN'), max(COLUMN)) FROM TABLE` 문으로 설정하십시오. 그전에는
+    변경을 기록할 수 없거나(audit_log.id) 새 연결이 이전 연결보다 앞에 놓입니다(session_wallets.link_order).
 
 missing_table: table {where} is missing
   > Restore the database from a backup. If the table never had a row, create it $AS_NEW

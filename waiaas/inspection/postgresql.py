@@ -85,7 +85,7 @@ def check_postgresql(database: Database) -> CheckReport:
         findings = [*drift]
         if not any(finding.kind in ("missing_table", "missing_column") for finding in drift):
             findings += [*_references(database), *wrong_links(database), *unknown_kill_switch(database)]
-            findings += [*_sequence(database), *_times(database), *_json(database)]
+            findings += [*_sequences(database), *_times(database), *_json(database)]
     return CheckReport(version, LATEST_SCHEMA_VERSION, findings)
 
 
@@ -230,14 +230,23 @@ def _references(database: PostgresqlDatabase) -> Iterator[Finding]:
                 yield problem("foreign_key_violation", table.name, rows, parent=key.parent)
 
 
-def _sequence(database: PostgresqlDatabase) -> Iterator[Finding]:
-    """Yield a finding if the next number of the audit log is not a new one: then no service can change anything."""
-    (sequence,) = database.execute_sql("SELECT pg_get_serial_sequence('audit_log', 'id')").fetchone()
-    (highest,) = database.execute_sql("SELECT coalesce(max(id), 0) FROM audit_log").fetchone()
-    last, is_used = database.execute_sql(f"SELECT last_value, is_called FROM {sequence}").fetchone()
-    next_number = last + 1 if is_used else last
-    if next_number <= highest:
-        yield problem("sequence_behind", "audit_log.id", actual=next_number, wanted=highest + 1)
+def _sequences(database: PostgresqlDatabase) -> Iterator[Finding]:
+    """Yield a finding for each column of numbers whose next number is not a new one.
+
+    Then no service can record a change in the audit log, and new links come before older ones.
+    """
+    for table in tables():
+        for column in [column.name for column in table.all_columns if column.is_identity]:
+            get_sequence = f"SELECT pg_get_serial_sequence('{table.name}', '{column}')"
+            (sequence,) = database.execute_sql(get_sequence).fetchone()
+            if sequence is None:  # reported as drift
+                continue
+            (highest,) = database.execute_sql(f"SELECT coalesce(max({column}), 0) FROM {table.name}").fetchone()
+            last, is_used = database.execute_sql(f"SELECT last_value, is_called FROM {sequence}").fetchone()
+            next_number = last + 1 if is_used else last
+            if next_number <= highest:
+                where = f"{table.name}.{column}"
+                yield problem("sequence_behind", where, actual=next_number, wanted=highest + 1)
 
 
 def _times(database: PostgresqlDatabase) -> Iterator[Finding]:

@@ -28,7 +28,7 @@ class Finding(Report):
 
     The kinds: `damage` of the pages; `foreign_key_violation`, and `foreign_key_mismatch` if SQLite cannot check the
     key; `session_without_wallet`, `session_without_default` and `session_with_many_defaults`; `kill_switch_state`;
-    `sequence_behind` (on PostgreSQL: the next number of the audit log is not a new one); `invalid_text` (not UTF-8),
+    `sequence_behind` (on PostgreSQL: the next number of a column is not a new one); `invalid_text` (not UTF-8),
     `invalid_time` (not Unix seconds of the years 1 to 9999) and `invalid_json`; in the tables that decide who may use
     which wallet, `not_text` (a BLOB), `invalid_count` (not an integer) and `invalid_limits` (constraints that are
     JSON, but not an object); `missing_table`, `missing_column`, `missing_foreign_key`, `missing_unique`,
