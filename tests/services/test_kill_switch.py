@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from typing import Any
 
@@ -111,16 +111,29 @@ def check_lock(scene: Scene, value: str, name: str) -> None:
     assert not scene.app.kill_switch.state().is_locked
 
 
-@pytest.mark.sqlite("the schema is changed in the way of SQLite")
-def test_a_state_that_is_null_locks(scene: Scene) -> None:
-    """A state of NULL, which another program's table may allow, locks the system too."""
+@pytest.fixture
+def scene_that_takes_null(scene: Scene, engine: str) -> Iterator[Scene]:
+    """A scene whose table of keys has no NOT NULL."""
     app = scene.app
-    app.execute("CREATE TABLE copied AS SELECT * FROM key_value_store")
-    app.execute("DROP TABLE key_value_store")
-    app.execute("ALTER TABLE copied RENAME TO key_value_store")
+    if engine == "postgresql":
+        app.execute("ALTER TABLE key_value_store ALTER value DROP NOT NULL")
+        yield scene
+        app.execute("DELETE FROM key_value_store")
+        app.execute("ALTER TABLE key_value_store ALTER value SET NOT NULL")
+    else:
+        app.execute("CREATE TABLE copied AS SELECT * FROM key_value_store")
+        app.execute("DROP TABLE key_value_store")
+        app.execute("ALTER TABLE copied RENAME TO key_value_store")
+        yield scene
+
+
+@pytest.mark.parametrize("name", ["authorize", "authenticate", "resolve", "link", "create"])
+def test_a_state_that_is_null_locks(scene_that_takes_null: Scene, name: str) -> None:
+    """A state of NULL, which another program's table may allow, locks the system too."""
+    app = scene_that_takes_null.app
     store(app, "NULL")
     with expect_refusal(app, "SYSTEM_LOCKED"):
-        app.sessions.authorize(scene.session.token)
+        LOCKED[name](scene_that_takes_null)
     assert app.kill_switch.state() == KillSwitch("UNKNOWN", None, None)
 
 

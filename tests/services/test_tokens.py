@@ -9,6 +9,7 @@ import json
 import re
 import string
 import traceback
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,20 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.application import NOBODY, NOW, Application, b64, expect_refusal, make_token, sha256, unb64
+from support.application import (
+    NOBODY,
+    NOW,
+    Application,
+    ServerApplication,
+    b64,
+    expect_refusal,
+    make_token,
+    sha256,
+    unb64,
+)
 
 from waiaas import WAIaaSError, services
+from waiaas.backends.postgresql import open_database
 from waiaas.services import AuthenticatedSession, IssuedSession, TokenClaims
 from waiaas.services.changes import write
 from waiaas.services.tokens import TokenKeys
@@ -417,16 +429,28 @@ def test_a_signed_token_that_was_never_issued_is_refused(app: Application) -> No
             operation(unknown)
 
 
-@pytest.mark.sqlite("reads the file")
-def test_a_token_of_another_database_is_refused(app: Application, tmp_path: Path) -> None:
-    """Each file has its own key, so a token of one file is invalid in every other."""
-    other = Application(tmp_path / "other.db")
-    session = other.session(other.wallet())
-    app.session(app.wallet())
-    is_refused(app, session.token)
-    assert other.sessions.authenticate(session.token).session_id == session.id
+@pytest.fixture
+def other(engine: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Application]:
+    """The services on another database of the same engine."""
+    if engine == "postgresql":
+        url = request.getfixturevalue("postgresql_url")
+        server = ServerApplication(url, open_database(url))
+        yield server
+        server.close()
+    else:
+        file = Application(tmp_path / "other.db")
+        yield file
+        file.database.close_all()
+
+
+def test_a_token_of_another_database_is_refused(app: Application, other: Application) -> None:
+    """Each database has its own key, so a token of one database is invalid in every other."""
+    sessions = [each.session(each.wallet()) for each in (app, other)]
+    is_refused(app, sessions[1].token)
+    is_refused(other, sessions[0].token)
+    for each, session in zip((app, other), sessions, strict=True):
+        assert each.sessions.authenticate(session.token).session_id == session.id
     assert other.key() != app.key()
-    other.database.close()
 
 
 class TestFormat:
