@@ -65,11 +65,11 @@ FIGURES = (
         for name, target in (("authorize", 1.2), ("authenticate", 1.2), ("resolve", 1.3))
     ),
     *(
-        Figure(f"``{name}`` by 16 processes", unit, "postgresql", ("writers", name, *path), target)
+        Figure(f"``{name}`` by 16 callers", unit, "postgresql", ("writers", name, *path), target)
         for name in ("create", "link", "renew")
         for unit, path, target in (
-            ("÷ plain psycopg", ("ratio_all",), 1.67),
-            ("÷ by one process", ("sides", "waiaas", "all_to_one"), 0.67),
+            ("÷ plain psycopg", ("ratios", "workers"), 1.67),
+            ("÷ by one caller", ("sides", "waiaas", "workers", "to_one"), 0.67),
         )
     ),
     Figure("calls after a restart", "seconds after a new connection", "failover", ("restart_seconds",), 1),

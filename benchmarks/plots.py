@@ -77,8 +77,8 @@ def _django_sessions(result: dict[str, Any], file: Path) -> None:
 def _postgresql(result: dict[str, Any], file: Path) -> None:
     writers = result["writers"]
     sides = next(iter(writers.values()))["sides"]
-    values = {side: [found["sides"][side]["all"] for found in writers.values()] for side in sides}
-    _bars(list(writers), values, "changes per second, by 16 processes", file)
+    values = {side: [found["sides"][side]["workers"]["rate"] for found in writers.values()] for side in sides}
+    _bars(list(writers), values, "changes per second, by 16 callers in two processes", file)
 
 
 def _bars(titles: list[str], values: dict[str, list[float]], unit: str, file: Path) -> None:

@@ -1,4 +1,4 @@
-"""The services on PostgreSQL next to psycopg by hand: changes by 1 and by 16 processes, and every request's calls.
+"""The services on PostgreSQL next to psycopg by hand: changes by 1 and by 16 callers, and every request's calls.
 
     python benchmarks/run.py --only postgresql
 
@@ -24,20 +24,22 @@ from postgresql_sides import READS, SIDES
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))
 
-WRITERS = 16
+#: How many processes make changes at the same time, and how many threads each has: one caller, a service with two
+#: workers, and programs with one caller each.
+SHAPES = {"one": (1, 1), "workers": (2, 8), "programs": (16, 1)}
 CHANGES = ("create", "link", "renew")
 _CALLS = 200
-# So many that no client runs out of sessions to change.
-_LEAST_SESSIONS = 2000
+# So many that no caller runs out of sessions to change.
+_LEAST_SESSIONS = 6000
 
 
 class _Client:
-    """A process with one connection; see `postgresql_sides.py`."""
+    """A process whose threads have a connection each; see `postgresql_sides.py`."""
 
-    def __init__(self, side: str, url: str, file: Path, part: tuple[int, int | None, int], seed: int) -> None:
+    def __init__(self, side: str, url: str, file: Path, parts: Sequence[tuple[int, int]]) -> None:
         script = Path(__file__).with_name("postgresql_sides.py")
         self._process = subprocess.Popen(
-            [sys.executable, str(script), side, url, str(file), json.dumps(part), str(seed)],
+            [sys.executable, str(script), side, url, str(file), json.dumps(parts)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -62,7 +64,7 @@ def run(sessions: int, rounds: int, seconds: float, folder: Path) -> dict[str, A
     """Measure all, and return the medians and the ratios; `seconds` is how long each side makes changes at a time."""
     from support.postgresql_server import Server
 
-    server = Server.create(fsync="on", max_connections="80", shared_buffers="512MB", max_wal_size="4GB")
+    server = Server.create(fsync="on", max_connections="150", shared_buffers="512MB", max_wal_size="4GB")
     try:
         file, urls = _fill(server, max(sessions, _LEAST_SESSIONS), folder)
         with _clients(urls, file) as clients:
@@ -97,47 +99,60 @@ def _fill(server: Any, sessions: int, folder: Path) -> tuple[Path, dict[str, str
 
 
 @contextmanager
-def _clients(urls: dict[str, str], file: Path) -> Iterator[dict[str, list[_Client]]]:
-    """Start all clients of both sides; the first of each, which also works alone, has half of the sessions."""
-    parts: list[tuple[int, int | None, int]] = [(0, None, 2)]
-    parts += [(2 * number + 1, None, 2 * (WRITERS - 1)) for number in range(WRITERS - 1)]
+def _clients(urls: dict[str, str], file: Path) -> Iterator[dict[tuple[str, str], list[_Client]]]:
+    """Start the clients of each side and shape."""
     clients = {
-        side: [_Client(side, url, file, part, seed) for seed, part in enumerate(parts)] for side, url in urls.items()
+        (side, shape): [_Client(side, url, file, parts) for parts in _parts(shape)]
+        for side, url in urls.items()
+        for shape in SHAPES
     }
     try:
-        for side in clients.values():
-            for client in side:
+        for of_shape in clients.values():
+            for client in of_shape:
                 client.receive()
         yield clients
     finally:
-        for side in clients.values():
-            for client in side:
+        for of_shape in clients.values():
+            for client in of_shape:
                 client.end()
 
 
-def _compare_writers(name: str, clients: dict[str, list[_Client]], rounds: int, seconds: float) -> dict[str, Any]:
-    """Return the changes per second of each side, by one process and by all, and the ratios of the times of one."""
-    found: dict[str, dict[int, list[tuple[float, float]]]] = {side: {1: [], WRITERS: []} for side in clients}
+def _parts(shape: str) -> list[list[tuple[int, int]]]:
+    """Return where each caller of each process begins in the list of sessions, and how far apart its sessions are.
+
+    No two callers of a side have the same session, and no shape has sessions of another.
+    """
+    processes, threads = SHAPES[shape]
+    first, callers = list(SHAPES).index(shape), processes * threads
+    parts = [(first + len(SHAPES) * caller, len(SHAPES) * callers) for caller in range(callers)]
+    return [parts[start : start + threads] for start in range(0, callers, threads)]
+
+
+def _compare_writers(
+    name: str, clients: dict[tuple[str, str], list[_Client]], rounds: int, seconds: float
+) -> dict[str, Any]:
+    """Return the changes per second of each side and shape, and the ratios of the times of one change."""
+    rates: dict[tuple[str, str], list[float]] = {each: [] for each in clients}
+    busy: dict[tuple[str, str], list[float]] = {each: [] for each in clients}
     for number in range(rounds + 1):
-        for side in sorted(clients, reverse=bool(number % 2)):
-            for writers in (1, WRITERS):
-                measured = _write(clients[side][:writers], name, seconds)
-                if number:  # the first round warms up
-                    found[side][writers].append(measured)
-    rates = {side: {n: [rate for rate, _ in runs] for n, runs in of.items()} for side, of in found.items()}
+        for each in sorted(clients, reverse=bool(number % 2)):
+            rate, share = _write(clients[each], name, seconds)
+            if number:  # the first round warms up
+                rates[each].append(rate)
+                busy[each].append(share)
     return {
         "sides": {
             side: {
-                "one": statistics.median(rates[side][1]),
-                "all": statistics.median(rates[side][WRITERS]),
-                "all_to_one": _ratio(rates[side][1], rates[side][WRITERS]),
-                "busy_one": statistics.median(busy for _, busy in found[side][1]),
-                "busy_all": statistics.median(busy for _, busy in found[side][WRITERS]),
+                shape: {
+                    "rate": statistics.median(rates[side, shape]),
+                    "busy": statistics.median(busy[side, shape]),
+                    "to_one": _ratio(rates[side, "one"], rates[side, shape]),
+                }
+                for shape in SHAPES
             }
-            for side in clients
+            for side in SIDES
         },
-        "ratio_one": _ratio(rates["psycopg"][1], rates["waiaas"][1]),
-        "ratio_all": _ratio(rates["psycopg"][WRITERS], rates["waiaas"][WRITERS]),
+        "ratios": {shape: _ratio(rates["psycopg", shape], rates["waiaas", shape]) for shape in SHAPES},
     }
 
 
@@ -157,12 +172,12 @@ def _processor_times() -> tuple[int, int]:
     return times[3] + times[4], sum(times)
 
 
-def _compare_reads(name: str, clients: dict[str, list[_Client]], rounds: int) -> dict[str, Any]:
+def _compare_reads(name: str, clients: dict[tuple[str, str], list[_Client]], rounds: int) -> dict[str, Any]:
     """Return the processor time of one call, client and server together, and the ratio."""
-    found: dict[str, list[tuple[float, float]]] = {side: [] for side in clients}
+    found: dict[str, list[tuple[float, float]]] = {side: [] for side in SIDES}
     for number in range(rounds + 1):
-        for side in sorted(clients, reverse=bool(number % 2)):
-            client = clients[side][0]
+        for side in sorted(SIDES, reverse=bool(number % 2)):
+            (client,) = clients[side, "one"]
             client.send(operation=name, calls=_CALLS)
             calls, _, own, servers = client.receive()
             if number:

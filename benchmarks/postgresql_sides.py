@@ -1,19 +1,23 @@
-"""One client of `postgresql.py`: a process with one connection that runs the calls of one side as it is asked to.
+"""One client of `postgresql.py`: a process whose threads run the calls of one side, each on a connection of its own.
 
 Each line of its input is a JSON object with `operation` and `seconds` or `calls`; it answers each with one line: the
-number of calls, their seconds, and the processor seconds of the process and of its connection's server process.
+number of calls, their seconds, and the processor seconds of the process and of its connections' server processes.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import random
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import datetime, timezone
 from hmac import compare_digest
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +72,11 @@ _AUTHORIZE = (
 )
 
 
-class Plain:
-    """The least by hand: psycopg's prepared statements, the same rows locked, every answer checked."""
+class Plain(threading.local):
+    """The least by hand: psycopg's prepared statements, the same rows locked, every answer checked.
+
+    Each thread has a connection.
+    """
 
     def __init__(self, url: str) -> None:
         self.connection = psycopg.connect(url, autocommit=True, prepare_threshold=1)
@@ -169,8 +176,12 @@ class Ours(Changes):
             ttl=_TTL, absolute_lifetime=_LIFETIME, max_renewals=_RENEWALS, sessions_per_wallet=_LIMIT
         )
         database = waiaas.connect(url, settings=settings, clock=lambda: NOW)
-        self.connection: psycopg.Connection[Any] = database.peewee.connection()
+        self._peewee = database.peewee
         self._sessions, self._links = database.sessions, database.links
+
+    @property
+    def connection(self) -> psycopg.Connection[Any]:
+        return self._peewee.connection()  # type: ignore[no-any-return]
 
     def authorize(self, issued: Issued, _: str) -> Any:
         return self._sessions.authorize(issued.token)
@@ -194,9 +205,9 @@ def _processor_of(process_id: int) -> float:
     return int(Path(f"/proc/{process_id}/schedstat").read_text("ascii").split()[0]) / 1e9
 
 
-def _sessions(name: str, issued: list[Issued], wallets: list[str], seed: int) -> Iterator[tuple[Issued, str]]:
+def _sessions(name: str, issued: Sequence[Issued], wallets: Sequence[str]) -> Iterator[tuple[Issued, str]]:
     """Yield sessions and further wallets: each session once for a change, at random for a read."""
-    dice = random.Random(f"{name} {seed}")
+    dice = random.Random(f"{name} {issued[0].session}")
     for number in count():
         if name in READS:
             each = dice.choice(issued)
@@ -207,46 +218,46 @@ def _sessions(name: str, issued: list[Issued], wallets: list[str], seed: int) ->
         yield each, next(wallet for wallet in dice.sample(wallets, 3) if wallet not in (each.default, each.other))
 
 
-class _Meter:
-    """Calls as often as ordered, or as long, and measures it."""
+class _Caller:
+    """A thread with its sessions, which calls as often as ordered, or as long."""
 
-    def __init__(self, server: int) -> None:
-        self._server = server
+    def __init__(self, contender: Any, issued: Sequence[Issued], wallets: Sequence[str]) -> None:
+        self._contender, self._issued, self._wallets = contender, issued, wallets
+        self._work: dict[str, Iterator[tuple[Issued, str]]] = {}
 
-    def measure(
-        self, call: Callable[[Issued, str], Any], work: Iterator[tuple[Issued, str]], order: dict[str, Any]
-    ) -> tuple[int, float, float, float]:
-        """Return how many calls, their seconds, and the processor seconds of this process and of the server's."""
-        ordered = [next(work) for _ in range(order["calls"])] if "calls" in order else None
-        started, used, used_by_server = time.perf_counter(), time.process_time(), _processor_of(self._server)
-        if ordered is not None:
-            number = len(ordered)
-            for issued, wallet in ordered:
-                call(issued, wallet)
-        else:
-            number = 0
-            while time.perf_counter() < started + order["seconds"]:
-                call(*next(work))
-                number += 1
+    def call(self, order: dict[str, Any]) -> tuple[int, float]:
+        """Return how many calls were made, and the processor seconds of the connection's server process."""
+        name = order["operation"]
+        work = self._work.setdefault(name, _sessions(name, self._issued, self._wallets))
+        call: Callable[[Issued, str], Any] = getattr(self._contender, name)
+        server = self._contender.connection.info.backend_pid
+        used, number = _processor_of(server), 0
+        end = time.perf_counter() + order.get("seconds", math.inf)
+        for issued, wallet in islice(work, order.get("calls")):
+            call(issued, wallet)
+            number += 1
+            if time.perf_counter() >= end:
+                break
         # The server's process may still be at work on what comes after its answer.
-        used_by_server = _processor_of(self._server) - used_by_server
-        return number, time.perf_counter() - started, time.process_time() - used, used_by_server
+        return number, _processor_of(server) - used
 
 
-def _main(side: str, url: str, file: Path, part: slice, seed: int) -> None:
+def _main(side: str, url: str, file: Path, parts: list[tuple[int, int]]) -> None:
     issued = [Issued(*each) for each in json.loads(file.read_text("utf-8"))]
     wallets = sorted({each.other for each in issued})
     contender = SIDES[side](url)
-    meter = _Meter(contender.connection.info.backend_pid)
-    work: dict[str, Iterator[tuple[Issued, str]]] = {}
-    print("ready", flush=True)
-    for line in sys.stdin:
-        order = json.loads(line)
-        name = order["operation"]
-        if name not in work:
-            work[name] = _sessions(name, issued[part], wallets, seed)
-        print(json.dumps(meter.measure(getattr(contender, name), work[name], order)), flush=True)
+    callers = [_Caller(contender, issued[start::step], wallets) for start, step in parts]
+    with ExitStack() as stack:
+        threads = [stack.enter_context(ThreadPoolExecutor(1)) for _ in callers]
+        print("ready", flush=True)
+        for line in sys.stdin:
+            order = json.loads(line)
+            started, used = time.perf_counter(), time.process_time()
+            calls = [thread.submit(caller.call, order) for thread, caller in zip(threads, callers, strict=True)]
+            number, of_servers = map(sum, zip(*(each.result() for each in calls), strict=True))
+            seconds = time.perf_counter() - started
+            print(json.dumps((number, seconds, time.process_time() - used, of_servers)), flush=True)
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), slice(*json.loads(sys.argv[4])), int(sys.argv[5]))
+    _main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), json.loads(sys.argv[4]))

@@ -229,13 +229,12 @@ def _postgresql(result: dict[str, Any]) -> list[str]:
     writers = [
         [
             f"``{name}``, {titles[side]}",
-            *(f"{of_side[which]:,.0f}" for which in ("one", "all")),
-            f"{1 / of_side['all_to_one']:.2f}",
-            *(f"{of_side[which]:.0%}" for which in ("busy_one", "busy_all")),
-            f"{found['ratio_all']:.2f}" if side == "waiaas" else "",
+            *(f"{each['rate']:,.0f} ({each['busy']:.0%})" for each in shapes.values()),
+            *(f"{1 / each['to_one']:.2f}" for shape, each in shapes.items() if shape != "one"),
+            *(f"{ratio:.2f}" if side == "waiaas" else "" for ratio in found["ratios"].values()),
         ]
         for name, found in result["writers"].items()
-        for side, of_side in found["sides"].items()
+        for side, shapes in found["sides"].items()
     ]
     reads = [
         [
@@ -249,10 +248,11 @@ def _postgresql(result: dict[str, Any]) -> list[str]:
         f"PostgreSQL {result['postgresql']}, {result['sessions']:,} sessions. Processor time of one call, in"
         " microseconds of the client and of the server:",
         _table(["", "psycopg", "waiaas", "waiaas ÷ psycopg"], reads),
-        "Changes per second, and how busy the processors were; the last column compares the time of a change when 16"
-        " processes make them:",
-        _table(["", "1 process", "16", "16 ÷ 1", "Busy at 1", "Busy at 16", "waiaas ÷ psycopg"], writers),
-        ".. image:: benchmarks/postgresql.svg\n   :alt: Changes per second by 16 processes",
+        "Changes per second, and how busy the processors were, by one caller, by 16 callers in two processes of eight"
+        " threads, as a service with two workers has them, and by 16 callers in as many processes. The processes and"
+        " the server share the processors. The last three columns compare the time of a change, waiaas ÷ psycopg:",
+        _table(["", "1", "2 × 8", "16 × 1", "2 × 8 ÷ 1", "16 × 1 ÷ 1", "at 1", "at 2 × 8", "at 16 × 1"], writers),
+        ".. image:: benchmarks/postgresql.svg\n   :alt: Changes per second by 16 callers in two processes",
     ]
 
 
