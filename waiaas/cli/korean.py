@@ -118,12 +118,6 @@ KOREAN: Final[dict[str, str]] = {
     ),
     "How many to print at most.": "최대 출력 개수입니다.",
     "Continue after this entry: the next page.": "이 항목 다음부터 출력합니다(다음 페이지).",
-    "TARGET is the path of a file, or the URL of a PostgreSQL database. Without it,": (
-        "TARGET은 파일의 경로 또는 PostgreSQL 데이터베이스의 URL입니다. 생략하면"
-    ),
-    "the environment variable WAIAAS_DATABASE names the database.": (
-        "환경 변수 WAIAAS_DATABASE에 지정된 데이터베이스를 사용합니다."
-    ),
     "TARGET is a file, or the URL of a PostgreSQL database. Without it, WAIAAS_DATABASE names the database.": (
         "TARGET은 파일 또는 PostgreSQL 데이터베이스의 URL입니다. 생략하면 WAIAAS_DATABASE에 지정된 데이터베이스를"
         " 사용합니다."

@@ -26,10 +26,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 #: The environment variable that names the database, for commands without a TARGET.
 VARIABLE = "WAIAAS_DATABASE"
 
-_TARGET_HELP = (
-    "TARGET is the path of a file, or the URL of a PostgreSQL database. Without it,\n"
-    f"the environment variable {VARIABLE} names the database."
-)
+_TARGET_HELP = f"TARGET is a file, or the URL of a PostgreSQL database. Without it, {VARIABLE} names the database."
 _CONFIRMED = "waiaas.confirmed"
 _UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -131,7 +128,7 @@ def target_command(
 
     example = " ".join(("waiaas", name, "wallets.db", *map(str.upper, ids)))
     codes = {0: "done", **effect.exit_codes}
-    end = f"\b\n{_TARGET_HELP}\n\n{epilog(examples or example, then, codes)}"
+    end = f"{_TARGET_HELP}\n\n{epilog(examples or example, then, codes)}"
     return declare
 
 
