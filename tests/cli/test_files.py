@@ -47,7 +47,7 @@ def test_json_output_is_an_object(path: Path) -> None:
 
 def test_a_backup_that_exists_already_is_shown_as_such(path: Path, tmp_path: Path) -> None:
     """A backup with the same content is not written twice; its age is that of its name."""
-    earlier = tmp_path / "wallets.db.v19-20260102T030405Z.backup"
+    earlier = tmp_path / f"wallets.db.v{LATEST}-20260102T030405Z.backup"
     Path(json.loads(run("backup", path, "--json").stdout)["path"]).rename(earlier)
     shown = run("backup", path)
     assert (shown.exit_code, shown.stdout.splitlines()[1]) == (0, f"  backup: {earlier} (existing, identical)")

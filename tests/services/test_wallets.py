@@ -60,12 +60,10 @@ class TestCreate:
             }
         )
         wallet = app.wallets.create(**request, actor="admin")
-        assert app.query("SELECT * FROM wallets") == [
-            (
-                *(wallet.id, " 지갑 ", "ethereum", "mainnet", "polygon-mainnet", "0xAb", "ACTIVE", "0xOwner", 0),
-                *(NOW, NOW, None, None, None),
-            )
-        ]
+        (row,) = app.query("SELECT * FROM wallets")
+        assert row[:6] == (wallet.id, " 지갑 ", "ethereum", "mainnet", "polygon-mainnet", "0xAb")
+        assert row[6:11] == ("ACTIVE", "0xOwner", 0, NOW, NOW)
+        assert set(row[11:]) == {None}
         assert (wallet.status, wallet.owner_verified) == ("ACTIVE", False)
         assert wallet.created_at == datetime.fromtimestamp(NOW, timezone.utc)
         assert app.wallets.get(wallet.id) == wallet
