@@ -95,15 +95,18 @@ def _make_latest_file(path: Path, sessions: int) -> Path:
 def _write_script(file: Path, folder: Path) -> Path:
     """Write what `psql` copies, and the statements."""
     from waiaas.models.postgresql import tables
+    from waiaas.transfer.obstacles import Scan
     from waiaas.transfer.rows import column_names, lines_of_file
 
     statements = ["BEGIN;", *(f"{table.create()};" for table in tables())]
     with closing(sqlite3.connect(file)) as database:
         database.text_factory = bytes
+        scan = Scan()
         for table in tables():
+            scan.read(database, table)
             rows = folder / f"{table.name}.tsv"
             with rows.open("wb") as stream:
-                stream.writelines(lines for _, lines in lines_of_file(database, table, "rowid"))
+                stream.writelines(lines for _, lines in lines_of_file(database, table, scan(database, table)[1]))
             statements.append(f"\\copy {table.name} ({column_names(table)}) FROM '{rows}' WITH (FREEZE)")
     statements += [f"{statement};" for table in tables() for statement in table.add_keys()]
     statements += [f"{statement};" for table in tables() for statement in table.add_foreign_keys()]

@@ -88,6 +88,14 @@ def change(path: Path, *statements: str | tuple[str, tuple[Any, ...]]) -> None:
             connection.execute(*((statement,) if isinstance(statement, str) else statement))
 
 
+def many_keys(count: int) -> str:
+    """Return a statement that adds so many rows to a table."""
+    return (
+        f"INSERT INTO key_value_store (key, value, updated_at) WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL"
+        f" SELECT n + 1 FROM numbers WHERE n < {count}) SELECT 'key ' || n, 'v', 1 FROM numbers"
+    )
+
+
 def test_every_row_is_moved_and_moved_back(file: Path, url: str, tmp_path: Path) -> None:
     """Values, types and the order of the links are the same after a move in both directions."""
     before, bytes_before = rows_of_file(file), file.read_bytes()
@@ -212,6 +220,62 @@ def test_values_that_postgresql_cannot_store_are_named(file: Path, url: str, pro
     assert file.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    "index",
+    [
+        "UNIQUE INDEX idx_wallets_public_key ON wallets (public_key, lower(id))",
+        "UNIQUE INDEX idx_wallets_public_key ON wallets (public_key) WHERE rowid > 2",
+        "UNIQUE INDEX idx_wallets_public_key ON wallets (public_key, name)",
+        "INDEX idx_wallets_public_key ON wallets (public_key)",
+    ],
+)
+def test_an_index_that_allows_duplicates_does_not_hide_them(file: Path, url: str, index: str) -> None:
+    """Only a unique index on columns of the key, and on all rows, shows that the key has no duplicates."""
+    _, _, (drop, duplicate) = OBSTACLES["duplicate"]
+    change(file, drop, duplicate, f"CREATE {index}")
+    error = refused(lambda: move(file, url))
+    assert "wallets.public_key: duplicate (2)" in str(error)
+
+
+def test_a_unique_index_that_is_broken_does_not_hide_duplicates(file: Path, url: str) -> None:
+    """The server refuses what a corrupt index of the file hides, and stays empty."""
+    _, _, (drop, duplicate) = OBSTACLES["duplicate"]
+    change(
+        file,
+        drop,
+        duplicate,
+        "CREATE INDEX idx_wallets_public_key ON wallets (public_key)",
+        "PRAGMA writable_schema = ON",
+        "UPDATE sqlite_schema SET sql = replace(sql, 'INDEX', 'UNIQUE INDEX') WHERE name = 'idx_wallets_public_key'",
+    )
+    assert refused(lambda: move(file, url)).reason == "server_error"
+    assert is_empty(url)
+
+
+@pytest.mark.parametrize("row", [1, 700, 1200, 1700])
+def test_a_wrong_value_is_found_in_every_block_of_rows(file: Path, url: str, row: int) -> None:
+    """Two threads share the blocks of a table, and leave none out."""
+    change(file, many_keys(2000), f"UPDATE key_value_store SET value = x'00' WHERE key = 'key {row}'")
+    assert "key_value_store.value: blob (1)" in str(refused(lambda: move(file, url)))
+
+
+@pytest.mark.parametrize("row", [1, 700, 1200, 1700])
+def test_a_special_character_is_escaped_in_every_block_of_rows(file: Path, url: str, tmp_path: Path, row: int) -> None:
+    """A text with backslashes, which COPY would read as something else, is the same on both sides and moved back."""
+    change(file, many_keys(2000), f"UPDATE key_value_store SET value = 'a\\b\\N' WHERE key = 'key {row}'")
+    move(file, url)
+    move(url, tmp_path / "back.db")
+    for rows in (rows_of_server(url), rows_of_file(tmp_path / "back.db")):
+        assert sorted(rows["key_value_store"]) == sorted(rows_of_file(file)["key_value_store"])
+
+
+def test_a_long_key_does_not_hide_a_special_character(file: Path, url: str) -> None:
+    """A table that needs a closer look, and has no obstacle, is moved unchanged."""
+    change(file, f"UPDATE sessions SET token_hash = '{'h' * 400}' || rowid, constraints = '\\t' || rowid")
+    move(file, url)
+    assert rows_of_server(url) == rows_of_file(file)
+
+
 def test_a_session_with_two_defaults_is_named(file: Path, url: str) -> None:
     """The index of PostgreSQL allows one default wallet per session."""
     link = "INSERT INTO session_wallets SELECT session_id, (SELECT max(id) FROM wallets), 1, 1 FROM session_wallets"
@@ -328,6 +392,21 @@ def test_rows_that_differ_afterwards_are_refused(
         assert is_empty(url)
     assert error.reason == "copy_differs", error
     assert (error.reason, error.details["table"]) == ("copy_differs", "wallets")  # type: ignore[index]
+
+
+def test_links_in_another_order_afterwards_are_refused(
+    file: Path, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file in which the links are numbered in another order than on the server is not committed."""
+    move(file, url)
+    monkeypatch.setattr(
+        moving,
+        "_keep_next_number",
+        lambda server, connection: connection.execute("UPDATE session_wallets SET rowid = -rowid"),
+    )
+    error = refused(lambda: move(url, tmp_path / "back.db"))
+    assert (error.reason, error.details["table"]) == ("copy_differs", "session_wallets")  # type: ignore[index]
+    assert not (tmp_path / "back.db").exists()
 
 
 def test_progress_names_each_table_and_can_stop_the_move(file: Path, url: str) -> None:

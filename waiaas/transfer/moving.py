@@ -15,7 +15,7 @@ from functools import partial
 from itertools import chain
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from peewee import PeeweeException, SqliteDatabase
 
@@ -38,10 +38,12 @@ from waiaas.models.postgresql import Table, tables
 from waiaas.paths import is_postgresql_url
 from waiaas.progress import Progress, ProgressCallback, ProgressReporter
 from waiaas.report import Report
-from waiaas.transfer.obstacles import Obstacle, left_behind, refuse_obstacles, wrong_links, wrong_values
+from waiaas.transfer.obstacles import Obstacle, Scan, left_behind, refuse_obstacles, wrong_links, wrong_values
 from waiaas.transfer.rows import Digest, column_names, lines_of_file, lines_of_server
 
 _ROWS_AT_ONCE = 2000
+# The values are checked in so many parts, of which a thread takes one: so both end at about the same time.
+_PARTS = 3
 # For the transaction that fills a server: it takes as long as it takes, is read back in the order in which it was
 # written, is on the disk when COMMIT returns, and sorts its indexes in memory.
 _SETTINGS = (
@@ -88,6 +90,13 @@ class MoveReport(Report):
         return sum(table.rows for table in self.tables)
 
 
+class _File(NamedTuple):
+    """A file whose values have been checked; `special` has the tables and columns with text that COPY escapes."""
+
+    connection: sqlite3.Connection
+    special: set[tuple[str, str]]
+
+
 class _RehearsalEnd(Exception):  # noqa: N818  # not an error
     """Ends the transaction of a rehearsal with a rollback."""
 
@@ -128,31 +137,50 @@ def _move_to_server(
         connection = database.connection()
         connection.text_factory = bytes
         with reporter.during(connection):
-            refuse_obstacles(_obstacles(database, connection, reporter), path)
+            file = _checked(database, path, reporter)
             try:
-                moved = _fill_server(server, connection, reporter, rehearse, refuse_changed)
+                moved = _fill_server(server, file, reporter, rehearse, refuse_changed)
             except _RehearsalEnd as end:
                 (moved,) = end.args
     return MoveReport(path, server.address, version, moved, extra, rehearse, time.perf_counter() - started)
 
 
-def _obstacles(database: SqliteDatabase, connection: sqlite3.Connection, reporter: ProgressReporter) -> list[Obstacle]:
-    """Return the values that the server cannot store; a thread looks for broken references at the same time."""
-    links = Background(lambda own_reporter: _wrong_links(database, own_reporter), reporter)
+def _checked(database: SqliteDatabase, path: str, reporter: ProgressReporter) -> _File:
+    """Refuse values that the server cannot store; a thread checks the references and reads a third of the rows.
+
+    Its connection has a snapshot of its own. It is the same one, because the move of a file that another program
+    changes meanwhile is refused.
+    """
+    scan, connection = Scan(), database.connection()
+    helper = Background(partial(_check_references, database, scan), reporter)
     is_done = False
     try:
-        found = list(wrong_values(connection, lambda table: reporter(Progress(f"checking the values of {table}"))))
-        found += links.result()
+        _read_values(connection, scan, (0, 1), reporter)
+        references = helper.result()
         is_done = True
     finally:
-        links.end(stop=not is_done)
+        helper.end(stop=not is_done)
+    refuse_obstacles([*wrong_values(connection, scan.unclear), *references], path)
+    return _File(connection, scan.special)
+
+
+def _check_references(database: SqliteDatabase, scan: Scan, reporter: ProgressReporter) -> list[Obstacle]:
+    with database.connection_context(), reporter.during(database.connection()):
+        connection = database.connection()
+        reporter(Progress("checking the references"))
+        found = list(wrong_links(connection))
+        connection.text_factory = bytes
+        _read_values(connection, scan, (2,), reporter)
     return found
 
 
-def _wrong_links(database: SqliteDatabase, reporter: ProgressReporter) -> list[Obstacle]:
-    reporter(Progress("checking the references"))
-    with database.connection_context(), reporter.during(database.connection()):
-        return list(wrong_links(database.connection()))
+def _read_values(
+    connection: sqlite3.Connection, scan: Scan, parts: tuple[int, ...], reporter: ProgressReporter
+) -> None:
+    for table in tables():
+        reporter(Progress(f"checking the values of {table.name}"))
+        for part in parts:
+            scan.read(connection, table, part, _PARTS)
 
 
 def _refuse_filled(server: PostgresqlDatabase) -> None:
@@ -190,7 +218,7 @@ def _latest(path: str, skip_orphans: bool, reporter: ProgressReporter) -> Iterat
 
 def _fill_server(
     server: PostgresqlDatabase,
-    connection: sqlite3.Connection,
+    file: _File,
     reporter: ProgressReporter,
     rehearse: bool,
     refuse_changed: Callable[[], None],
@@ -202,7 +230,7 @@ def _fill_server(
                 # Another process may have just created them.
                 _refuse_filled(server)
                 refuse_unsuitable(server)
-                moved += _fill(server, connection, reporter)
+                moved += _fill(server, file, reporter)
                 refuse_changed()
                 if rehearse:
                     raise _RehearsalEnd(moved)
@@ -214,11 +242,11 @@ def _fill_server(
     return moved
 
 
-def _fill(server: PostgresqlDatabase, connection: sqlite3.Connection, reporter: ProgressReporter) -> list[MovedTable]:
+def _fill(server: PostgresqlDatabase, file: _File, reporter: ProgressReporter) -> list[MovedTable]:
     """Create the tables, copy all rows, create keys and indexes, and read everything back."""
     for statement in chain(_SETTINGS, (table.create() for table in tables())):
         server.execute_sql(statement)
-    sent = _copy_to_server(server, connection, reporter)
+    sent = _copy_to_server(server, file, reporter)
     for table in tables():
         reporter(Progress(f"creating the indexes of {table.name}"))
         for statement in table.add_keys():
@@ -226,7 +254,7 @@ def _fill(server: PostgresqlDatabase, connection: sqlite3.Connection, reporter: 
     reporter(Progress("checking all foreign keys"))
     for statement in (each for table in tables() for each in table.add_foreign_keys()):
         server.execute_sql(statement)
-    _set_next_number(server, connection)
+    _set_next_number(server, file.connection)
     server.execute_sql("ANALYZE")
     return list(_compare(sent, partial(_digest_of_server, server), server.address, reporter))
 
@@ -242,16 +270,14 @@ def _server_errors(server: PostgresqlDatabase) -> Iterator[None]:
         raise refusal_for(error, server) from safe_cause(error)
 
 
-def _copy_to_server(
-    server: PostgresqlDatabase, connection: sqlite3.Connection, reporter: ProgressReporter
-) -> dict[str, Digest]:
+def _copy_to_server(server: PostgresqlDatabase, file: _File, reporter: ProgressReporter) -> dict[str, Digest]:
     sent: dict[str, Digest] = {}
     for table in tables():
-        (total,) = connection.execute(f"SELECT count(*) FROM main.{table.name}").fetchone()
+        (total,) = file.connection.execute(f"SELECT count(*) FROM main.{table.name}").fetchone()
         digest = sent[table.name] = Digest()
         statement = f"COPY {table.name} ({column_names(table)}) FROM STDIN WITH (FREEZE)"
         with server.connection().cursor() as cursor, cursor.copy(statement) as copy:
-            for rows, lines in lines_of_file(connection, table, "rowid"):
+            for rows, lines in lines_of_file(file.connection, table, file.special):
                 copy.write(lines)
                 digest.add(rows, lines)
                 reporter(Progress(f"copying {table.name}", done=digest.rows, total=total))
@@ -267,8 +293,7 @@ def _set_next_number(server: PostgresqlDatabase, connection: sqlite3.Connection)
 
 
 def _digest_of_server(server: PostgresqlDatabase, table: Table, order: str | None = None) -> Digest:
-    (count,) = server.execute_sql(f"SELECT count(*) FROM {table.name}").fetchone()
-    return Digest(lines_of_server(server.connection(), table, count, order))
+    return Digest(lines_of_server(server.connection(), table, order))
 
 
 def _compare(
@@ -299,7 +324,7 @@ def _move_to_file(server: PostgresqlDatabase, path: str, rehearse: bool, reporte
                     _copy_to_file(server, connection, table, reporter)
                 _keep_next_number(server, connection)
                 connection.text_factory = bytes
-                expected = {table.name: _digest_of_server(server, table, _key(table)) for table in tables()}
+                expected = {table.name: _digest_of_server(server, table, _order(table)) for table in tables()}
                 moved = list(_compare(expected, partial(_digest_of_file, connection), path, reporter))
                 if rehearse:
                     raise _RehearsalEnd
@@ -345,14 +370,12 @@ def _snapshot(server: PostgresqlDatabase) -> Iterator[None]:
 def _copy_to_file(
     server: PostgresqlDatabase, connection: sqlite3.Connection, table: Table, reporter: ProgressReporter
 ) -> None:
-    # SQLite assigns new numbers to the rows, in the order in which they are inserted.
-    order = ", ".join(column.name for column in table.numbers) or _key(table)
     names = column_names(table)
     marks = ", ".join("?" * len(table.columns))
     (total,) = server.execute_sql(f"SELECT count(*) FROM {table.name}").fetchone()
     done = 0
     with server.connection().cursor(name="move") as cursor:
-        cursor.execute(f"SELECT {names} FROM {table.name} ORDER BY {order}")
+        cursor.execute(f"SELECT {names} FROM {table.name} ORDER BY {_order(table)}")
         while rows := cursor.fetchmany(_ROWS_AT_ONCE):
             connection.executemany(f"INSERT INTO {table.name} ({names}) VALUES ({marks})", rows)
             done += len(rows)
@@ -370,9 +393,12 @@ def _keep_next_number(server: PostgresqlDatabase, connection: sqlite3.Connection
         )
 
 
-def _key(table: Table) -> str:
-    return ", ".join(table.primary_key)
+def _order(table: Table) -> str:
+    """Return the order in which rows are inserted into a file: SQLite assigns them rowids in this order."""
+    return ", ".join(column.name for column in table.numbers) or ", ".join(table.primary_key)
 
 
 def _digest_of_file(connection: sqlite3.Connection, table: Table) -> Digest:
-    return Digest(lines_of_file(connection, table, _key(table)))
+    scan = Scan()
+    scan.read(connection, table)
+    return Digest(lines_of_file(connection, table, scan.special))

@@ -2,14 +2,13 @@ r"""Rows as lines of PostgreSQL's COPY format, from either engine, so that both 
 
 The format is in https://www.postgresql.org/docs/current/sql-copy.html: a line per row, a tab between columns,
 ``\N`` for NULL, and a backslash before what would be read otherwise. SQLite itself joins the columns of a row, which
-is several times faster than Python; numbers with a fraction are the exception, for SQLite writes 15 digits of them.
+is several times faster than Python. It calls Python for numbers with a fraction, of which it would write 15 digits.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from waiaas.ddl.sql import quote
@@ -19,21 +18,21 @@ from waiaas.models.postgresql import Column, Table
 if TYPE_CHECKING:
     import psycopg
 
-_ROWS_AT_ONCE: Final = 2000
-# Bytes that UTF-8 does not have stand for NULL, the end of a column and the end of a row until the rest is escaped.
-_NULL, _COLUMN, _ROW = b"\xff", b"\xfe", b"\xfd"
+_ROWS_AT_ONCE: Final = 500
+_LAST_ROWID: Final = 2**63 - 1
 _ESCAPES: Final = (
-    (b"\\", b"\\\\"),
-    (b"\b", b"\\b"),
-    (b"\f", b"\\f"),
-    (b"\n", b"\\n"),
-    (b"\r", b"\\r"),
-    (b"\t", b"\\t"),
-    (b"\v", b"\\v"),
+    ("\\", "\\\\"),
+    ("\b", "\\b"),
+    ("\f", "\\f"),
+    ("\n", "\\n"),
+    ("\r", "\\r"),
+    ("\t", "\\t"),
+    ("\v", "\\v"),
 )
-_SEPARATORS: Final = bytes.maketrans(_COLUMN + _ROW, b"\t\n")
-# How PostgreSQL writes what Python writes in another way.
-_UNUSUAL: Final[dict[float | None, bytes]] = {None: _NULL, math.inf: b"Infinity", -math.inf: b"-Infinity"}
+#: The characters that are escaped.
+SPECIAL: Final = tuple(character.encode() for character, _ in _ESCAPES)
+# PostgreSQL writes numbers from here on with an exponent, and maybe with a digit more than Python.
+_LARGE: Final = "1e15"
 
 
 class Digest:
@@ -67,38 +66,54 @@ def column_names(table: Table) -> str:
     return ", ".join(column.name for column in copied_columns(table))
 
 
-def lines_of_file(connection: sqlite3.Connection, table: Table, order: str) -> Iterator[tuple[int, bytes]]:
-    """Yield numbers of rows and their lines, as PostgreSQL would write them.
+def blocks(connection: sqlite3.Connection, table: Table) -> Iterator[tuple[int, int]]:
+    """Yield ranges of rowids that have all rows of a table, in their order."""
+    source = f"FROM main.{quote(table.name)}"
+    (low,) = connection.execute(f"SELECT min(rowid) {source}").fetchone()
+    while low is not None:
+        following = connection.execute(
+            f"SELECT rowid {source} WHERE rowid > ? ORDER BY rowid LIMIT 1 OFFSET {_ROWS_AT_ONCE}", (low,)
+        ).fetchone()
+        yield low, following[0] - 1 if following else _LAST_ROWID
+        low = following and following[0]
+
+
+def lines_of_file(
+    connection: sqlite3.Connection, table: Table, special: Container[tuple[str, str]]
+) -> Iterator[tuple[int, bytes]]:
+    """Yield numbers of rows and their lines, as PostgreSQL would write them, in the order of the rowids.
 
     :param connection: a connection that returns text as bytes; all text of the table is UTF-8 without a NUL.
-    :param order: what to order the rows by; each row comes once.
+    :param special: the tables and columns with text that has special characters; no other is escaped.
     """
+    connection.create_function("copied_text", 1, _escape)
+    connection.create_function("copied_fraction", 1, _fraction)
     columns = copied_columns(table)
-    fractions = [quote(column.name) for column in columns if _is_fraction(column)]
-    whole = [f"ifnull({quote(column.name)}, {_text(_NULL)})" for column in columns if not _is_fraction(column)]
-    joined = f"printf({_text(_COLUMN.join([b'%s'] * len(whole)))}, {', '.join(whole)})"
-    cursor = connection.execute(
-        f"SELECT {', '.join([joined, *fractions])} FROM main.{quote(table.name)} ORDER BY {order}"
-    )
-    while rows := cursor.fetchmany(_ROWS_AT_ONCE):
-        yield len(rows), _join(rows, len(fractions))
+    values = ", ".join(_value(column, is_special=(table.name, column.name) in special) for column in columns)
+    line = "\t".join(["%s"] * len(columns))
+    source = f"FROM main.{quote(table.name)} WHERE rowid BETWEEN ? AND ? ORDER BY rowid"
+    query = f"SELECT count(*), group_concat(line, '\n') FROM (SELECT printf('{line}', {values}) AS line {source})"
+    for block in blocks(connection, table):
+        rows, lines = connection.execute(query, block).fetchone()
+        yield rows, lines + b"\n"
 
 
 def lines_of_server(
-    connection: psycopg.Connection[Any], table: Table, count: int, order: str | None = None
+    connection: psycopg.Connection[Any], table: Table, order: str | None = None
 ) -> Iterator[tuple[int, bytes]]:
-    """Yield numbers of rows and their lines, as a server has them.
+    """Yield numbers of rows and their lines, as a server has them; no other transaction may change the table.
 
-    :param count: how many rows there are; if there are more, they come, too.
     :param order: what to order the rows by, or None for the order in which the server keeps them.
     """
-    columns, fractions = column_names(table), sum(map(_is_fraction, table.columns))
+    columns, fractions = column_names(table), [column.name for column in table.columns if _is_fraction(column)]
+    large = " OR ".join(f"abs({name}) >= {_LARGE}" for name in fractions) or "false"
+    ((count, has_large),) = connection.execute(f"SELECT count(*), bool_or({large}) FROM {table.name}").fetchall()
     source = f"(SELECT {columns} FROM {table.name} ORDER BY {order})" if order else f"{table.name} ({columns})"
     with connection.cursor() as cursor, cursor.copy(f"COPY {source} TO STDOUT") as copy:
         while rows := _read(copy, connection.pgconn, min(count, _ROWS_AT_ONCE)):
             count -= len(rows)
-            if fractions:
-                rows = [_with_own_fractions(row, fractions) for row in rows]
+            if has_large:
+                rows = [_with_own_fractions(row, len(fractions)) for row in rows]
             yield len(rows), b"".join(rows)
 
 
@@ -121,31 +136,29 @@ def _is_fraction(column: Column) -> bool:
     return column.type == "double precision"
 
 
-def _text(text: bytes) -> str:
-    """Return an expression of SQLite for a text of any bytes."""
-    return f"CAST(x'{text.hex()}' AS TEXT)"
+def _value(column: Column, *, is_special: bool) -> str:
+    """Return an expression of SQLite for a value as COPY has it."""
+    name = quote(column.name)
+    if is_special:
+        return f"CASE WHEN {name} IS NULL THEN '\\N' ELSE copied_text({name}) END"
+    if _is_fraction(column):
+        return f"CASE WHEN {name} IS NULL THEN '\\N' ELSE copied_fraction({name}) END"
+    return f"ifnull({name}, '\\N')"
 
 
-def _join(rows: Sequence[tuple[Any, ...]], fractions: int) -> bytes:
-    """Return the lines of rows that SQLite has joined."""
-    if fractions:
-        joined = _ROW.join([_COLUMN.join((row[0], *map(_fraction, row[1:]))) for row in rows])
-    else:
-        joined = _ROW.join([row[0] for row in rows])
+def _escape(text: str) -> str:
     for special, escaped in _ESCAPES:
-        # Most are absent, and searching costs less than replacing.
-        if special in joined:
-            joined = joined.replace(special, escaped)
-    return joined.translate(_SEPARATORS).replace(_NULL, b"\\N") + b"\n"
+        text = text.replace(special, escaped)
+    return text
 
 
-def _fraction(value: float | None) -> bytes:
-    """Write a number with the fewest digits that are read as the same number."""
-    return _UNUSUAL.get(value) or b"%a" % value
+def _fraction(value: float) -> str:
+    """Write a number with the fewest digits that are read as the same one, as PostgreSQL does if it is not large."""
+    return repr(value).removesuffix(".0")
 
 
 def _with_own_fractions(line: bytes, fractions: int) -> bytes:
-    """Write the numbers at the end of a line as this module does: PostgreSQL may write a digit more."""
+    """Write the numbers at the end of a line as this module does."""
     start, *numbers = line[:-1].rsplit(b"\t", fractions)
-    own = [number if number == b"\\N" else _fraction(float(number)) for number in numbers]
-    return line if own == numbers else b"\t".join((start, *own)) + b"\n"
+    own = [number if number == b"\\N" else _fraction(float(number)).encode() for number in numbers]
+    return b"\t".join((start, *own)) + b"\n"
