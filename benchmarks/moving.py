@@ -106,7 +106,7 @@ def _write_script(file: Path, folder: Path) -> Path:
             scan.read(database, table)
             rows = folder / f"{table.name}.tsv"
             with rows.open("wb") as stream:
-                stream.writelines(lines for _, lines in lines_of_file(database, table, scan(database, table)[1]))
+                stream.writelines(lines for _, lines in lines_of_file(database, table, scan.special))
             statements.append(f"\\copy {table.name} ({column_names(table)}) FROM '{rows}' WITH (FREEZE)")
     statements += [f"{statement};" for table in tables() for statement in table.add_keys()]
     statements += [f"{statement};" for table in tables() for statement in table.add_foreign_keys()]
