@@ -339,7 +339,7 @@ class WalletConnectSession(BaseModel):
 
     #: The wallet of the owner; one session per wallet.
     wallet = _reference(Wallet, "wallet_id", "CASCADE", primary_key=True, null=True, backref="walletconnect")
-    topic = Text(constraints=[SQL("UNIQUE")])  #: WalletConnect's id of the session, unique.
+    topic = Text(constraints=[SQL("UNIQUE")])  #: WalletConnect's id of the session.
     peer_meta = JSONText(null=True)  #: What the owner's wallet app reports about itself.
     chain_id = Text()  #: The chain, as WalletConnect names it.
     owner_address = Text()  #: The address that the owner connected with.

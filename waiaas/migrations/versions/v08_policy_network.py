@@ -17,7 +17,7 @@ _ENABLED_AND_NETWORK = """enabled INTEGER NOT NULL DEFAULT 1,
 
 
 def up(migrator: LosslessMigrator) -> None:
-    """Add `policies.network`, in its place behind `enabled`, and its index."""
+    """Add `policies.network` after `enabled`, and its index."""
     migrator.migrate(
         migrator.change_columns("policies", {"enabled": _ENABLED_AND_NETWORK}),
         migrator.create_index("policies", "CREATE INDEX idx_policies_network ON policies (network)"),

@@ -12,5 +12,5 @@ DESCRIPTION = "Notification logs keep the message"
 
 
 def up(migrator: LosslessMigrator) -> None:
-    """Add `notification_logs.message`, in its place behind `error`."""
+    """Add `notification_logs.message` after `error`."""
     migrator.migrate(migrator.change_columns("notification_logs", {"error": "error TEXT,\n  message TEXT"}))

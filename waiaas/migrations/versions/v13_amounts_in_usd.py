@@ -16,5 +16,5 @@ _RESERVED_AND_USD = """reserved_amount TEXT,
 
 
 def up(migrator: LosslessMigrator) -> None:
-    """Add `transactions.amount_usd` and `reserved_amount_usd`, in their place behind `reserved_amount`."""
+    """Add `transactions.amount_usd` and `reserved_amount_usd` after `reserved_amount`."""
     migrator.migrate(migrator.change_columns("transactions", {"reserved_amount": _RESERVED_AND_USD}))

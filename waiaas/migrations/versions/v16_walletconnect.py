@@ -30,7 +30,7 @@ _WC_STORE = """CREATE TABLE wc_store (
 
 
 def up(migrator: LosslessMigrator) -> None:
-    """Add `pending_approvals.approval_channel`, in its place behind `owner_signature`, and the two tables."""
+    """Add `pending_approvals.approval_channel` after `owner_signature`, and the two tables."""
     migrator.migrate(
         migrator.change_columns("pending_approvals", {"owner_signature": _SIGNATURE_AND_CHANNEL}),
         migrator.create_table(_WC_SESSIONS, _WC_SESSIONS_INDEXES),
