@@ -254,7 +254,7 @@ def test_a_unique_index_that_is_broken_does_not_hide_duplicates(file: Path, url:
 
 @pytest.mark.parametrize("row", [1, 700, 1200, 1700])
 def test_a_wrong_value_is_found_in_every_block_of_rows(file: Path, url: str, row: int) -> None:
-    """Two threads share the blocks of a table, and leave none out."""
+    """The values of a table are read in blocks, and no block is left out."""
     change(file, many_keys(2000), f"UPDATE key_value_store SET value = x'00' WHERE key = 'key {row}'")
     assert "key_value_store.value: blob (1)" in str(refused(lambda: move(file, url)))
 

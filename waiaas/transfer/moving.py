@@ -42,8 +42,6 @@ from waiaas.transfer.obstacles import Obstacle, Scan, left_behind, refuse_obstac
 from waiaas.transfer.rows import Digest, column_names, lines_of_file, lines_of_server
 
 _ROWS_AT_ONCE = 2000
-# The values are checked in so many parts, of which a thread takes one: so both end at about the same time.
-_PARTS = 3
 # For the transaction that fills a server: it takes as long as it takes, is read back in the order in which it was
 # written, is on the disk when COMMIT returns, and sorts its indexes in memory.
 _SETTINGS = (
@@ -146,41 +144,26 @@ def _move_to_server(
 
 
 def _checked(database: SqliteDatabase, path: str, reporter: ProgressReporter) -> _File:
-    """Refuse values that the server cannot store; a thread checks the references and reads a third of the rows.
-
-    Its connection has a snapshot of its own. It is the same one, because the move of a file that another program
-    changes meanwhile is refused.
-    """
+    """Refuse values that the server cannot store; a thread looks for broken references at the same time."""
     scan, connection = Scan(), database.connection()
-    helper = Background(partial(_check_references, database, scan), reporter)
+    links = Background(partial(_wrong_links, database), reporter)
     is_done = False
     try:
-        _read_values(connection, scan, (0, 1), reporter)
-        references = helper.result()
+        for table in tables():
+            reporter(Progress(f"checking the values of {table.name}"))
+            scan.read(connection, table)
+        found = [*wrong_values(connection, scan.unclear), *links.result()]
         is_done = True
     finally:
-        helper.end(stop=not is_done)
-    refuse_obstacles([*wrong_values(connection, scan.unclear), *references], path)
+        links.end(stop=not is_done)
+    refuse_obstacles(found, path)
     return _File(connection, scan.special)
 
 
-def _check_references(database: SqliteDatabase, scan: Scan, reporter: ProgressReporter) -> list[Obstacle]:
+def _wrong_links(database: SqliteDatabase, reporter: ProgressReporter) -> list[Obstacle]:
+    reporter(Progress("checking the references"))
     with database.connection_context(), reporter.during(database.connection()):
-        connection = database.connection()
-        reporter(Progress("checking the references"))
-        found = list(wrong_links(connection))
-        connection.text_factory = bytes
-        _read_values(connection, scan, (2,), reporter)
-    return found
-
-
-def _read_values(
-    connection: sqlite3.Connection, scan: Scan, parts: tuple[int, ...], reporter: ProgressReporter
-) -> None:
-    for table in tables():
-        reporter(Progress(f"checking the values of {table.name}"))
-        for part in parts:
-            scan.read(connection, table, part, _PARTS)
+        return list(wrong_links(database.connection()))
 
 
 def _refuse_filled(server: PostgresqlDatabase) -> None:
@@ -255,7 +238,8 @@ def _fill(server: PostgresqlDatabase, file: _File, reporter: ProgressReporter) -
     for statement in (each for table in tables() for each in table.add_foreign_keys()):
         server.execute_sql(statement)
     _set_next_number(server, file.connection)
-    server.execute_sql("ANALYZE")
+    # Without names, other tables of the database would be analyzed, too.
+    server.execute_sql(f"ANALYZE {', '.join(table.name for table in tables())}")
     return list(_compare(sent, partial(_digest_of_server, server), server.address, reporter))
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import islice
 from typing import Any, Final
 
 from waiaas.ddl.schema import describe_table
@@ -75,7 +74,7 @@ def refuse_obstacles(found: Sequence[Obstacle], path: str) -> None:
 
 @dataclass(frozen=True)
 class Scan:
-    """The result of reading all values, which several threads can add to.
+    """The result of reading all values of some tables.
 
     `unclear` has the names of tables with values that may not fit into their columns, and `special` the tables and
     columns with text that COPY escapes.
@@ -84,11 +83,10 @@ class Scan:
     unclear: set[str] = field(default_factory=set)
     special: set[tuple[str, str]] = field(default_factory=set)
 
-    def read(self, connection: sqlite3.Connection, table: Table, part: int = 0, parts: int = 1) -> None:
-        """Read every value once, each column of a block as one text, which is several times faster.
+    def read(self, connection: sqlite3.Connection, table: Table) -> None:
+        """Read every value of a table once, each column of a block as one text, which is several times faster.
 
         :param connection: a connection that returns text as bytes.
-        :param part: which blocks to read: those whose number has this remainder when divided by `parts`.
         """
         names = [column.name for column in table.columns if _is_free_text(column)]
         wrong = " OR ".join(f"({condition})" for column in table.columns for condition in _suspicions(table, column))
@@ -96,7 +94,7 @@ class Scan:
         counted = f"count(CASE WHEN {wrong} THEN 1 END)"
         texts = [f"group_concat({quote(name)}, '{_BETWEEN_TEXTS}')" for name in names]
         query = f"SELECT {', '.join([counted, *texts])} FROM main.{quote(table.name)} WHERE rowid BETWEEN ? AND ?"
-        for block in islice(blocks(connection, table), part, None, parts):
+        for block in blocks(connection, table):
             is_wrong, *joined = connection.execute(query, block).fetchone()
             present = {name: text for name, text in zip(names, joined, strict=True) if text is not None}
             if is_wrong or any(b"\0" in text or not is_utf_8(text) for text in present.values()):
