@@ -1,8 +1,7 @@
 """The closed vocabularies of the WAIaaS daemon.
 
-The words that the daemon stores in its columns and settings, in the daemon's own order. Models
-take their CHECK sets from here and schemas validate requests against them. A file that holds any
-other word is not one that the daemon wrote.
+These are the words that the daemon stores in its columns and settings, in the daemon's own order. Models
+take their CHECK sets from here, and schemas validate requests against them. The daemon writes no other words.
 
 Migrations never import this module: a released migration has its own literals.
 """
@@ -47,7 +46,7 @@ AUDIT_ACTIONS: Final = (
     "RATE_LIMIT_EXCEEDED",
 )
 
-#: ``audit_log.event_type`` of what this library's services do and the daemon's vocabulary has no word for.
+#: ``audit_log.event_type``: what this library's services record in addition to the daemon's events.
 SESSION_AUDIT_ACTIONS: Final = (
     "SESSION_RENEWED",
     "SESSION_WALLET_LINKED",
@@ -55,7 +54,7 @@ SESSION_AUDIT_ACTIONS: Final = (
     "SESSION_DEFAULT_WALLET_SET",
 )
 
-#: ``audit_log.event_type`` of what pruning a database removes; each batch has an entry.
+#: ``audit_log.event_type``: what pruning a database removed; each batch has an entry.
 PRUNING_AUDIT_ACTIONS: Final = ("SESSIONS_PRUNED", "AUDIT_PRUNED")
 
 #: ``audit_log.severity``.
@@ -84,7 +83,7 @@ EVM_NETWORK_TYPES: Final = (
 #: ``key_value_store.value`` under the key ``kill_switch_state``.
 KILL_SWITCH_STATES: Final = ("ACTIVE", "SUSPENDED", "LOCKED")
 
-#: The networks where value is real, of the environment ``mainnet``; every other network is of ``testnet``.
+#: The networks of the environment ``mainnet``, where value is real. The other networks belong to ``testnet``.
 MAINNET_NETWORK_TYPES: Final = (
     "mainnet",
     "ethereum-mainnet",
@@ -94,7 +93,7 @@ MAINNET_NETWORK_TYPES: Final = (
     "base-mainnet",
 )
 
-#: The groups of notification events that the daemon's notification settings name; in no column.
+#: The groups of notification events in the daemon's notification settings. No column contains them.
 NOTIFICATION_CATEGORIES: Final = (
     "transaction",
     "policy",
@@ -137,7 +136,7 @@ NOTIFICATION_EVENT_TYPES: Final = (
 #: ``notification_logs.status``.
 NOTIFICATION_LOG_STATUSES: Final = ("sent", "failed")
 
-#: How far a wallet's owner is set up; no column holds it, it follows from
+#: How far a wallet's owner is set up. No column contains it: it is computed from
 #: ``wallets.owner_address`` and ``wallets.owner_verified``.
 OWNER_STATES: Final = ("NONE", "GRACE", "LOCKED")
 
@@ -149,7 +148,7 @@ def owner_state_of(address: str | None, is_verified: bool) -> str:
     return "LOCKED" if is_verified else "GRACE"
 
 
-#: ``transactions.tier``; NULL until the policies have been asked.
+#: ``transactions.tier``; NULL until the policies have decided.
 POLICY_TIERS: Final = ("INSTANT", "NOTIFY", "DELAY", "APPROVAL")
 
 #: ``policies.type``.
@@ -168,7 +167,7 @@ POLICY_TYPES: Final = (
     "X402_ALLOWED_DOMAINS",
 )
 
-#: What a session is at a given time; no column holds it, it follows from
+#: The state of a session at a given time. No column contains it: it is computed from
 #: ``sessions.revoked_at`` and ``sessions.expires_at``.
 SESSION_STATUSES: Final = ("ACTIVE", "EXPIRED", "REVOKED")
 
