@@ -95,6 +95,53 @@ def test_an_existing_junction_table_with_rows_is_refused() -> None:
     assert refused(database, extract).reason == "leftover_table"
 
 
+def test_a_needed_column_is_found_before_the_junction_table_is_filled() -> None:
+    """A dependent of the column is refused before a row is copied, which can take long."""
+    database = made(*OWNERS, "CREATE VIEW owned AS SELECT owner_id FROM pet")
+    phases: list[str] = []
+    migrator = LosslessMigrator(database, lambda progress: phases.append(progress.phase))
+    with pytest.raises(WAIaaSError) as caught, migrator.migration_context():
+        migrator.migrate(extract(migrator))
+    assert caught.value.reason == "dependent_object"
+    assert not any("pet_owner_link" in phase for phase in phases)
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        "CREATE VIEW own AS SELECT * FROM pet, pet_owner_link",
+        "CREATE VIEW own AS SELECT p.* FROM pet p WHERE id IN (SELECT pet_id FROM pet_owner_link)",
+    ],
+)
+def test_a_view_that_waits_for_the_junction_table_needs_the_column(view: str) -> None:
+    """A view that compiles only with the new table, and reads the column, is found as any other."""
+    database = made(*OWNERS, view)
+    error = refused(database, extract)
+    assert error.reason == "dependent_object"
+    assert error.details is not None
+    assert (error.details["kind"], error.details["name"], error.details["column"]) == ("view", "own", "owner_id")
+
+
+def test_dependents_are_those_of_the_schema_of_the_moment() -> None:
+    """An object that is created or dropped between two questions is in the answer, also within a rolled-back block."""
+    database = made(*OWNERS)
+    migrator = LosslessMigrator(database)
+
+    def names() -> list[str]:
+        return [each.name for each in migrator.dependents(migrator.table("pet"), "name")]
+
+    assert names() == names() == []
+    for statement in ("CREATE VIEW named AS SELECT name FROM pet", "CREATE VIEW other AS SELECT name FROM pet"):
+        with database.atomic() as transaction:
+            database.execute_sql(statement)
+            assert names() == [statement.split()[2]]
+            transaction.rollback()
+        assert names() == []
+    database.execute_sql("CREATE INDEX by_name ON pet (name)")
+    assert names() == ["by_name"]
+    assert migrator.dependents(migrator.table("pet"), "name", ["by_name"]) == []
+
+
 def test_a_missing_column_is_named() -> None:
     """Dropping or changing a missing column is refused with its name."""
     database = made(*OWNERS)

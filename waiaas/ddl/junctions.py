@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from peewee import IntegrityError
 
 from waiaas.ddl.connection import read
-from waiaas.ddl.dependencies import dependents_on_table
+from waiaas.ddl.dependencies import dependents_on_table, objects_over
 from waiaas.ddl.operation import operation
 from waiaas.ddl.row_checks import duplicates, value_not_allowed
 from waiaas.ddl.schema import Table, described
@@ -50,6 +50,7 @@ class JunctionOperations(TableOperations):
         """
         source = self.table(table)
         name = self.column_of(source, column)
+        self._refuse_to_drop(source, name)
         self._create_or_use(junction, definition, indexes)
         # The new table can reuse the pages of an index that is dropped first.
         for index in drop_indexes:
@@ -60,7 +61,11 @@ class JunctionOperations(TableOperations):
         for statement in indexes:
             # Sorting the whole index once takes less time than inserting each row into it.
             self.database.execute_sql(statement)
-        self.drop_column(source.name, name).run()
+        source = self.table(source.name)
+        if objects_over(self.database, junction):
+            # They may compile only now. Any other object compiles as before.
+            self._refuse_to_drop(source, name)
+        self._drop_unneeded(source, name)
 
     def _fill(self, source: Table, junction: str, fill: Mapping[str, str], wanted: str) -> None:
         expected = self.count(source.name, wanted)
