@@ -6,6 +6,7 @@ import pytest
 from support.memory_databases import made
 
 from waiaas.ddl.schema import (
+    Table,
     describe_table,
     described,
     foreign_key_clauses,
@@ -137,3 +138,13 @@ def test_tables_of_sqlite_and_of_modules_are_not_ordinary() -> None:
     assert words is not None
     assert words.is_virtual
     assert (words.columns, words.foreign_keys, words.indexes) == ((), (), ())
+
+
+@pytest.mark.parametrize("comment", ["", " -- (none)", " /* (none) */", "/* WITHOUT ROWID */"])
+@pytest.mark.parametrize("options", ["", "WITHOUT ROWID", "without  rowid", "STRICT, WITHOUT ROWID"])
+def test_the_options_of_a_table(comment: str, options: str) -> None:
+    """They are what follows the last parenthesis of the definition, without comments."""
+    sql = f"CREATE TABLE t (a TEXT PRIMARY KEY CHECK (a <> ')')){comment}\n{options}".rstrip()
+    table = Table("t", sql, (), (), ())
+    expected = {" ".join(each.lower().split()) for each in options.split(",") if each}
+    assert table.options == table.definition.options == expected

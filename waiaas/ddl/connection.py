@@ -35,8 +35,12 @@ def read(database: SqliteDatabase, sql: str, parameters: Sequence[object] = ()) 
     Peewee's log and query hooks do not see the query: they are for statements that change the database.
     """
     connection = database.connection()
-    with plain_rows(connection):
-        rows: list[tuple[Any, ...]] = connection.execute(sql, parameters).fetchall()
+    rows: list[tuple[Any, ...]]
+    if connection.row_factory is None and connection.text_factory is str:  # as in a migration, which reads often
+        rows = connection.execute(sql, parameters).fetchall()
+    else:
+        with plain_rows(connection):
+            rows = connection.execute(sql, parameters).fetchall()
     return rows
 
 

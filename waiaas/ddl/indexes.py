@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from peewee import IntegrityError, Node
 from playhouse.migrate import make_index_name
@@ -87,7 +87,8 @@ class IndexOperations(MigrationContext):
         index = found.index(index_name)
         if index is None:
             raise refusal("unexpected_schema", table=found.name, problem=f"it has no index {index_name}")
-        with self.keep_keys(found):
+        # A foreign key never refers to the columns of an index that allows duplicates.
+        with self.keep_keys(found) if index.unique else nullcontext():
             self.migrate(super().drop_index(found.name, index.name))
 
     @operation

@@ -81,6 +81,13 @@ class Table:
         return parse_create_table(self.sql)
 
     @property
+    def options(self) -> frozenset[str]:
+        """The options after the closing parenthesis, in lower case (`strict`, `without rowid`)."""
+        # Most tables have none, and then their text need not be tokenized.
+        has_none = self.sql.endswith(")") and "--" not in self.sql and "/*" not in self.sql
+        return frozenset() if has_none else self.definition.options
+
+    @property
     def autoincrement(self) -> bool:
         """Whether the primary key is AUTOINCREMENT."""
         return may_contain(self.sql, "autoincrement") and any(t.is_word("autoincrement") for t in tokens(self.sql))
@@ -103,14 +110,14 @@ class Table:
     @property
     def rowid_alias(self) -> str | None:
         """The column that is the rowid (https://www.sqlite.org/lang_createtable.html#rowid), if there is one."""
-        if "without rowid" in self.definition.options or any(index.origin == "pk" for index in self.indexes):
+        if "without rowid" in self.options or any(index.origin == "pk" for index in self.indexes):
             return None
         return next(iter(self.primary_key), None)
 
     @property
     def rowid_name(self) -> str | None:
         """A name of the rowid that is not the name of a column, if there is one."""
-        if "without rowid" in self.definition.options:
+        if "without rowid" in self.options:
             return None
         return next((name for name in ROWID_NAMES if self.column(name) is None), None)
 
@@ -338,7 +345,6 @@ def same_index(one: Index, other: Index | None) -> bool:
 
 
 def _shape(table: Table) -> object:
-    definition = table.definition
     return (
         [
             (fold(c.name), fold(c.type), c.not_null, canonical(c.default or ""), c.primary_key, c.hidden)
@@ -347,7 +353,7 @@ def _shape(table: Table) -> object:
         sorted(_key_shape(key) for key in table.foreign_keys),
         sorted(table.checks()),
         sorted(index_shape(index) for index in table.indexes if index.sql is None),
-        definition.options,
+        table.options,
         table.autoincrement,
         [fold(token.text) for token in tokens(table.sql) if token.is_word("collate", "conflict")],
     )
@@ -382,7 +388,7 @@ def canonical(sql: str) -> str:
     >>> canonical('"Status"  IN ("x", /* two */ 1)') == canonical("status IN (x,1)")
     True
     """
-    return " ".join(token.text if token.name is None else token.name for token in tokens(sql))
+    return " ".join(token.text if (name := token.name) is None else name for token in tokens(sql))
 
 
 def _columns(database: SqliteDatabase, table: str) -> tuple[Column, ...]:
@@ -472,7 +478,7 @@ def _clauses(definition: CreateTable, *words: str) -> list[CheckClause]:
     clauses = []
     for item in definition.items:
         for i, token in enumerate(item.tokens[:-1]):
-            if token.is_word(*words) and item.tokens[i + 1].text == "(":
+            if item.tokens[i + 1].text == "(" and token.is_word(*words):
                 start, end = _parentheses(item.tokens[i + 1 :])
                 clauses.append(CheckClause(item.name, definition.sql[start:end], start))
     return clauses

@@ -73,6 +73,8 @@ def refuse_strange_rows(database: SqliteDatabase) -> None:
         raise refusal("strange_schema", path=file_of(database), problem=str(error)) from None
 
 
+# The rows are checked again under the lock, where most are the same.
+@lru_cache(maxsize=512)
 def _row(values: tuple[object, ...], encoding: str) -> _Row:
     *texts, root = values
     decoded = [_text(column, texts[2 * i], texts[2 * i + 1], encoding) for i, column in enumerate(_COLUMNS)]
@@ -105,8 +107,6 @@ def _text(column: str, storage: object, value: object, encoding: str) -> str | N
     return text
 
 
-# The rows are checked again under the lock, where most texts are the same.
-@lru_cache(maxsize=512)
 def _refuse_other_text(kind: str, name: str, table: str, sql: str) -> None:
     """Refuse SQL that does not define the object that the row names."""
     where = f"the row of {kind} {name}"

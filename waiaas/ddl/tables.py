@@ -142,10 +142,11 @@ class TableOperations(IndexOperations):
 
     def _drop_unneeded(self, table: Table, column: str, *, legacy: bool = False) -> None:
         """Drop a column that nothing needs, with the indexes on it."""
-        for index in _indexes_over(table, column):
+        going = _indexes_over(table, column)
+        for index in going:
             self.drop_index(table.name, index).run()
             self.result.indexes_dropped.append(index)
-        found = self.table(table.name)
+        found = self.table(table.name) if going else table
         self.report_progress(f"dropping {found.name}.{column}")
         if legacy or not self.drops_in_place(found, column):
             self._rebuild(found, without_column(found.definition, column).sql, drop=(column,))

@@ -123,7 +123,7 @@ def digest(table: Table) -> str:
         sorted((fold(index.name) if index.sql else "", index_shape(index)) for index in table.indexes),
         sorted(map(_check_rule, table.checks())),
         table.autoincrement,
-        sorted(table.definition.options),
+        sorted(table.options),
     )
     return hashlib.sha256(repr(compared).encode()).hexdigest()[:16]
 
@@ -163,10 +163,8 @@ def _table_differences(wanted: Table, actual: Table) -> Iterator[Difference]:
     yield from _check_differences(wanted, actual)
     if wanted.autoincrement != actual.autoincrement:
         yield _differs("autoincrement", wanted.name, wanted.autoincrement, actual.autoincrement)
-    if wanted.definition.options != actual.definition.options:
-        yield _differs(
-            "table_options", wanted.name, sorted(wanted.definition.options), sorted(actual.definition.options)
-        )
+    if wanted.options != actual.options:
+        yield _differs("table_options", wanted.name, sorted(wanted.options), sorted(actual.options))
 
 
 def _differs(kind: str, where: str, wanted: object, actual: object) -> Difference:
