@@ -39,6 +39,8 @@ class ThreadState(threading.local):
 
     #: Identifies, in its context, the task that began the transaction, and the tasks that it has started since.
     owner: object = None
+    #: Whether the transaction is known to hold the write lock of a file.
+    holds_lock: bool = False
 
 
 class Backend(Database, ABC):
@@ -64,10 +66,15 @@ class Backend(Database, ABC):
     def in_transaction(self) -> bool:
         """Return whether this thread is in a transaction. One that was undone is over when all its blocks are left."""
         transactions = self._state.transactions
-        if transactions and getattr(transactions[0], "is_undone", False) and not transactions[0].blocks:
+        if transactions and getattr(transactions[0], "is_over", False):
             transactions.clear()
             self._clear_commit_callbacks()
+            self._thread.holds_lock = False
         return bool(transactions)
+
+    def top_transaction(self) -> Any:
+        """Return the innermost transaction of Peewee that this thread is in, or None."""
+        return self._state.transactions[-1] if self.in_transaction() else None
 
     def transaction_depth(self) -> int:
         """Return how many transactions of Peewee this thread is in."""
@@ -75,10 +82,14 @@ class Backend(Database, ABC):
 
     @abstractmethod
     def undo(self, connection: Any) -> None:
-        """Roll back the transaction of another thread's connection, which may be in use or closed.
+        """Roll back the transaction of any thread's connection, which may be in use or closed.
 
-        This can run at any moment, in Python's garbage collector, so it takes no lock of this module.
+        This can run at any moment, in Python's garbage collector, so it waits for no lock.
         """
+
+    def is_in_use(self, connection: Any) -> bool:
+        """Return whether a statement of this thread is running, which would wait for the next one forever."""
+        return False
 
     def remember_owner(self) -> None:
         """Note that the current task has begun this thread's transaction."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import random
+import socket
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ from peewee import __exception_wrapper__ as peewee_errors  # type: ignore[attr-d
 from playhouse.pool import MaxConnectionsExceeded, PooledDatabase
 
 from waiaas.backends.base import LOCKED, Backend, Row, ThreadState
-from waiaas.backends.blocks import Savepoint
+from waiaas.backends.blocks import RolledBackError, Savepoint, is_undone
 from waiaas.errors import refusal
 from waiaas.errors.postgresql import ConnectFailedError, reason_for
 from waiaas.errors.translation import refusal_for, safe_cause, translate_errors
@@ -41,6 +42,8 @@ else:
         """A connection that does not wait for ever for a server or a network that has disappeared."""
 
         thread: _ThreadState
+        #: Whether its socket was shut down, which libpq only notices at the next statement.
+        is_shut_down = False
 
         def wait(self, gen: Any, *arguments: Any, **options: Any) -> Any:
             """Run a generator of psycopg to its end, but not longer than the thread waits for an answer."""
@@ -239,6 +242,8 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
         self._thread = _ThreadState()
         self._open: WeakSet[Any] = WeakSet()
         super().__init__(parameters["dbname"], prefer_psycopg3=True, **options)
+        # A block that gives its connection back can be collected while this thread holds the lock.
+        self._lock = threading.RLock()
         _databases.add(self)
 
     def __repr__(self) -> str:
@@ -400,8 +405,27 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
                 raise
 
     def undo(self, connection: Any) -> None:
-        """Close the connection of another thread; the server rolls its transaction back."""
-        connection.close()
+        """Close any thread's connection; the server rolls its transaction back.
+
+        Memory of a connection that is in use must not be freed, so only its socket is shut down.
+        """
+        if connection.lock.acquire(blocking=False):
+            try:
+                connection.close()
+            finally:
+                connection.lock.release()
+        else:
+            connection.is_shut_down = True
+            with suppress(psycopg.Error, OSError):  # closed by now
+                used = socket.socket(fileno=connection.fileno())
+                try:
+                    used.shutdown(socket.SHUT_RDWR)
+                finally:
+                    used.detach()
+
+    def is_in_use(self, connection: Any) -> bool:
+        """Return whether a statement of this thread is running."""
+        return bool(connection.lock.locked())
 
     def savepoint(self) -> Savepoint:
         """Return a savepoint whose rollback does not hide the error of a lost connection."""
@@ -411,6 +435,9 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
     def execute_sql(self, sql: str, params: Any = None) -> Any:
         """Run a statement; outside a transaction a connection that was lost is replaced before."""
         self._drop_lost()
+        transactions = self._state.transactions
+        if transactions and is_undone(transactions[0]):
+            raise RolledBackError
         try:
             return self._execute_cursor(sql, params)
         except PeeweeException as error:
@@ -433,11 +460,14 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
 
     def reset_after_fork(self) -> None:
         """Forget the connections of the parent process: they are the parent's, and this one opens its own."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         _connections_of_parent.extend(self._open)
         self._open = WeakSet()
         self._thread = _ThreadState()
         self._state.reset()
+
+    def _close(self, connection: Any) -> None:
+        self.undo(connection)
 
     def _connect(self) -> Any:
         try:
@@ -597,7 +627,7 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
         return is_gone
 
     def _has_lost_connection(self) -> bool:
-        return not self._state.closed and bool(self._state.conn.closed)
+        return not self._state.closed and _is_lost(self._state.conn)
 
     def _drop_lost(self) -> None:
         """Forget a connection that was lost, unless a block still believes to be in its transaction."""
@@ -644,6 +674,11 @@ class _PooledPostgresqlDatabase(PooledDatabase, PostgresqlDatabase):  # type: ig
         super().reset_after_fork()
         self.dispose()  # type: ignore[no-untyped-call]
 
+    def undo(self, connection: Any) -> None:
+        """Close any thread's connection, and let another one be opened: that thread may have ended."""
+        self._in_use.pop(id(connection), None)
+        super().undo(connection)
+
     @contextmanager
     def borrowed_connection(self) -> Iterator[None]:
         borrower = threading.current_thread()
@@ -655,10 +690,15 @@ class _PooledPostgresqlDatabase(PooledDatabase, PostgresqlDatabase):  # type: ig
 
     def _is_closed(self, connection: Any) -> bool:
         # Without a round trip: a lost connection is replaced when its first statement fails.
-        return bool(connection.closed)
+        return _is_lost(connection)
 
     def _can_reuse(self, connection: Any) -> bool:
-        return bool(self._adapter.is_connection_reusable(connection))
+        is_usable = not _is_lost(connection) and not self.is_in_use(connection)
+        return is_usable and bool(self._adapter.is_connection_reusable(connection))
+
+
+def _is_lost(connection: Any) -> bool:
+    return connection.is_shut_down or bool(connection.closed)
 
 
 def _services_lock(*, alone: bool) -> str:

@@ -21,7 +21,7 @@ from peewee import Database, Model, OperationalError, PeeweeException, SqliteDat
 from peewee import __exception_wrapper__ as peewee_errors  # type: ignore[attr-defined]
 
 from waiaas.backends.base import LOCKED, Backend, Result, Row, ThreadState
-from waiaas.backends.blocks import Savepoint
+from waiaas.backends.blocks import RolledBackError, Savepoint, is_undone, outermost
 from waiaas.errors import WAIaaSError, refusal
 from waiaas.errors.driver import sqlite3
 from waiaas.errors.sqlite import is_of_database, reason_for
@@ -46,8 +46,6 @@ class _ThreadState(ThreadState):
     #: Closes both connections when the thread ends.
     closer: _Closer | None = None
     reader_closer: _Closer | None = None
-    #: Whether the transaction is known to hold the write lock.
-    holds_lock: bool = False
 
 
 class _Connection(sqlite3.Connection):
@@ -74,10 +72,6 @@ class _Closer:
         # A child process must not close a connection of its parent.
         if self.connection is not None and self.process == os.getpid():
             self.connection.close()
-
-
-class _RolledBackError(OperationalError):
-    """A statement in a transaction that SQLite has rolled back by itself."""
 
 
 class WaiaasDatabase(SqliteDatabase, Backend):
@@ -158,12 +152,12 @@ class WaiaasDatabase(SqliteDatabase, Backend):
         """Run a change in a transaction, like `write_transaction` but without its blocks, which cost twice as much."""
         self._acquire_writer_lock()
         try:
-            level = _sync_commits(self) if durable else None
+            previous = _sync_commits(self) if durable else None
             try:
                 with self.transaction("IMMEDIATE"):
                     return change()
             finally:
-                _reset_level(self, level)
+                _reset_level(self, previous)
         finally:
             self._release_writer_lock()
 
@@ -279,11 +273,11 @@ class WaiaasDatabase(SqliteDatabase, Backend):
         state = self._state
         if (
             state.transactions
-            and not state.conn.in_transaction
+            and (not state.conn.in_transaction or is_undone(state.transactions[0]))
             and not isinstance(state.transactions[0], _manual)
             and self.in_transaction()
         ):
-            raise _RolledBackError("the transaction was rolled back after an error; leave it and begin again")
+            raise RolledBackError
         try:
             return self._execute_cursor(sql, params)
         except PeeweeException as error:
@@ -291,7 +285,7 @@ class WaiaasDatabase(SqliteDatabase, Backend):
             raise
 
     def undo(self, connection: sqlite3.Connection) -> None:
-        """Roll back the transaction of another thread's connection."""
+        """Roll back the transaction of any thread's connection."""
         with suppress(sqlite3.Error):  # closed
             connection.rollback()
 
@@ -435,10 +429,13 @@ class WaiaasDatabase(SqliteDatabase, Backend):
             yield
             return
         self._acquire_writer_lock()
+        process = os.getpid()
         try:
             yield
         finally:
-            self._release_writer_lock()
+            # A forked process has its own lock, which is free.
+            if process == os.getpid():
+                self._release_writer_lock()
 
     def _acquire_writer_lock(self) -> None:
         """Wait for the writer lock.
@@ -456,7 +453,8 @@ class WaiaasDatabase(SqliteDatabase, Backend):
     def _release_writer_lock(self) -> None:
         try:
             # A KeyboardInterrupt between BEGIN or COMMIT and Peewee's own record of it would leave the lock taken.
-            if self._writer is threading.current_thread():
+            # The last block of a transaction that is undone rolls it back; this thread may be in one.
+            if self._writer is threading.current_thread() and not is_undone(outermost(self)):
                 self.rollback()
         finally:
             self._writer_lock.release()
@@ -583,7 +581,7 @@ def write_transaction(database: SqliteDatabase, *, durable: bool = False) -> Ite
     except WAIaaSError:  # a schema operation's is one of Peewee's errors too
         raise
     except (PeeweeException, sqlite3.Error) as error:
-        if isinstance(error, _RolledBackError) or is_of_database(error):
+        if isinstance(error, RolledBackError) or is_of_database(error):
             raise refusal_for(error, database) from safe_cause(error)
         raise
 
@@ -601,15 +599,15 @@ def sync_at_commit(database: Database) -> None:
 @contextmanager
 def _synced_commits(database: Database) -> Iterator[None]:
     """Make SQLite sync each commit of a block to the disk before the commit returns."""
-    level = _sync_commits(database)
+    previous = _sync_commits(database)
     try:
         yield
     finally:
-        _reset_level(database, level)
+        _reset_level(database, previous)
 
 
-def _sync_commits(database: Database) -> int | None:
-    """Make SQLite sync each commit to the disk, and return the previous level; None if there is no file.
+def _sync_commits(database: Database) -> tuple[sqlite3.Connection, int] | None:
+    """Make SQLite sync each commit to the disk, and return the connection and its level; None if there is no file.
 
     It also syncs the folder of a new write-ahead log (`UNIXFILE_DIRSYNC` in its os_unix.c).
     """
@@ -619,14 +617,17 @@ def _sync_commits(database: Database) -> int | None:
     with peewee_errors:
         (level,) = connection.execute("PRAGMA synchronous").fetchone()
         connection.execute(f"PRAGMA synchronous = {_EXTRA}")
-    return int(level)
+    return connection, int(level)
 
 
-def _reset_level(database: Any, level: int | None) -> None:
-    # A connection that stays at the strictest level does no harm.
-    with suppress(PeeweeException, sqlite3.Error):
-        if level is not None:
-            database.connection().execute(f"PRAGMA synchronous = {level}")
+def _reset_level(database: Any, previous: tuple[sqlite3.Connection, int] | None) -> None:
+    """Set the level of a connection again, unless the block is left in another thread, or in a forked process.
+
+    A connection that stays at the strictest level does no harm.
+    """
+    if previous is not None and getattr(database._state, "conn", None) is previous[0]:
+        with suppress(sqlite3.Error):
+            previous[0].execute(f"PRAGMA synchronous = {previous[1]}")
 
 
 def _is_file(database: Database) -> TypeGuard[SqliteDatabase]:
