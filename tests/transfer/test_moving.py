@@ -313,6 +313,15 @@ def test_a_missing_column_is_refused(file: Path, url: str) -> None:
     assert is_empty(url)
 
 
+@pytest.mark.parametrize("table", [table.name for table in tables()])
+def test_a_column_that_hides_the_numbers_of_rows_is_refused(file: Path, url: str, table: str) -> None:
+    """Rows are read by their numbers: a column `rowid` of another program would hide rows from the move."""
+    change(file, f"ALTER TABLE {table} ADD COLUMN RowId INTEGER")
+    error = refused(lambda: move(file, url))
+    assert (error.reason, error.details["table"]) == ("unexpected_schema", table)  # type: ignore[index]
+    assert is_empty(url)
+
+
 def test_the_target_must_be_empty(file: Path, url: str, postgresql_url: str, tmp_path: Path) -> None:
     assert refused(lambda: move(file, postgresql_url)).reason == "target_not_empty"
     move(file, url)

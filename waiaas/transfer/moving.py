@@ -265,6 +265,8 @@ def _copy_to_server(server: PostgresqlDatabase, file: _File, reporter: ProgressR
                 copy.write(lines)
                 digest.add(rows, lines)
                 reporter(Progress(f"copying {table.name}", done=digest.rows, total=total))
+        if digest.rows != total:
+            raise refusal("copy_differs", path=server.address, table=table.name, before=total, after=digest.rows)
     return sent
 
 

@@ -121,7 +121,8 @@ def wrong_links(connection: sqlite3.Connection) -> Iterator[Obstacle]:
 def left_behind(connection: Any) -> list[str]:
     """Return the tables, columns, views and triggers of a file that are not the library's, and so do not move.
 
-    :raises WAIaaSError: ``unexpected_schema`` if a table or column of the library's is missing.
+    :raises WAIaaSError: ``unexpected_schema`` if a table or column of the library's is missing, or if the rowids
+        of its rows cannot be read.
     """
     known = {table.name: table for table in tables()}
     found = connection.execute_sql(
@@ -135,6 +136,10 @@ def left_behind(connection: Any) -> list[str]:
         missing = sorted(columns - (described.column_names if described else set()))
         if described is None or missing:
             problem = f"it has no column {', '.join(missing)}" if described else "it is missing"
+            raise refusal("unexpected_schema", table=table.name, problem=problem)
+        if described.rowid_name != "rowid":
+            # Rows are read by their rowids.
+            problem = "it has no rowid" if described.rowid_name is None else "its column rowid hides that of SQLite"
             raise refusal("unexpected_schema", table=table.name, problem=problem)
         extra += [f"column {table.name}.{name}" for name in sorted(described.column_names - columns)]
     return extra
