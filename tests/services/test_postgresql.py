@@ -6,6 +6,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from multiprocessing import get_context
 from multiprocessing.pool import Pool
 from threading import Barrier
@@ -261,6 +262,23 @@ def test_an_old_snapshot_grants_nothing_after_the_kill_switch(
     with pytest.raises(WAIaaSError) as caught:
         grant_late()
     assert caught.value.reason == "transaction_conflict" or caught.value.code == "SYSTEM_LOCKED"
+    other.database.close_all()
+
+
+@pytest.mark.parametrize("is_manual", [False, True], ids=["statement", "manual_commit"])
+def test_an_old_snapshot_of_a_transaction_begun_by_hand_grants_nothing(
+    services: Services, postgresql_url: str, is_manual: bool
+) -> None:
+    """A token that was revoked since the snapshot is refused."""
+    session, database = services.session(services.wallet("a")), services.database
+    other = Services(open_database(postgresql_url))
+    with database.manual_commit() if is_manual else nullcontext():
+        database.execute_sql("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        database.execute_sql("SELECT count(*) FROM sessions").fetchone()
+        other.sessions.revoke(session.id, actor="admin")
+        with pytest.raises(WAIaaSError, match="revoked"):
+            services.sessions.authorize(session.token)
+        database.execute_sql("ROLLBACK")
     other.database.close_all()
 
 

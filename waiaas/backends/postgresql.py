@@ -24,7 +24,7 @@ from peewee import __exception_wrapper__ as peewee_errors  # type: ignore[attr-d
 from playhouse.pool import MaxConnectionsExceeded, PooledDatabase
 
 from waiaas.backends.base import LOCKED, Backend, Row, ThreadState
-from waiaas.backends.blocks import RolledBackError, Savepoint, is_undone
+from waiaas.backends.blocks import RolledBackError, Savepoint, is_undone, outermost
 from waiaas.errors import refusal
 from waiaas.errors.postgresql import ConnectFailedError, reason_for
 from waiaas.errors.translation import refusal_for, safe_cause, translate_errors
@@ -272,9 +272,10 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
 
         Under READ COMMITTED each statement sees it. Under the stricter levels a transaction sees what was committed
         before its first statement, so the thread's second connection reads; unless a service has changed something in
-        that transaction, which only its own connection sees.
+        that transaction, which only its own connection sees. It also reads in a transaction that was begun by hand,
+        whose level is not known.
         """
-        if self.in_transaction() and (self._reads_snapshot() or not self.is_owner()):
+        if (self._reads_snapshot() or not self.is_owner()) if self.in_transaction() else self._is_begun_by_hand():
             with translate_errors(self):
                 return self._fetch_by_reader(sql, parameters)
         with self._answers():
@@ -283,8 +284,9 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
             return self._fetch_directly(sql, parameters)
 
     def _reads_snapshot(self) -> bool:
-        """Return whether this thread's transaction has changed nothing and does not see later commits."""
-        return self._thread.level != READ_COMMITTED and not self._thread.has_changed
+        """Return whether this thread's transaction has changed nothing and may not see later commits."""
+        is_known = outermost(self) is not None
+        return not (is_known and (self._thread.level == READ_COMMITTED or self._thread.has_changed))
 
     def write(
         self,
@@ -637,10 +639,14 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
 
     def _refuse_begun_by_hand(self) -> None:
         """Refuse a connection on which the caller began a transaction without Peewee."""
-        if not self.is_closed() and not self._has_lost_connection():
-            status = self._adapter.txn_status(self._state.conn)
-            if status not in (self._adapter.txn_idle, self._adapter.txn_unknown):
-                raise refusal("inside_transaction")
+        if self._is_begun_by_hand():
+            raise refusal("inside_transaction")
+
+    def _is_begun_by_hand(self) -> bool:
+        """Return whether this thread's connection is in a transaction, according to the server; none of Peewee is."""
+        if self.is_closed() or self._has_lost_connection():
+            return False
+        return self._adapter.txn_status(self._state.conn) not in (self._adapter.txn_idle, self._adapter.txn_unknown)
 
 
 class _PooledPostgresqlDatabase(PooledDatabase, PostgresqlDatabase):  # type: ignore[misc]  # `init`
