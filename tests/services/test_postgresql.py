@@ -282,6 +282,19 @@ def test_an_old_snapshot_of_a_transaction_begun_by_hand_grants_nothing(
     other.database.close_all()
 
 
+def test_a_change_whose_audit_row_a_trigger_skips_is_refused(services: Services) -> None:
+    """A trigger of the server can suppress a row; nothing is changed then."""
+    session = services.session(services.wallet("a"))
+    services.database.execute_sql(
+        "CREATE FUNCTION skip() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+        "CREATE TRIGGER skip BEFORE INSERT ON audit_log FOR EACH ROW EXECUTE FUNCTION skip()"
+    )
+    with pytest.raises(WAIaaSError) as caught:
+        services.sessions.revoke(session.id, actor="admin")
+    assert (caught.value.reason, caught.value.details["table"]) == ("change_undone", "audit_log")
+    assert services.sessions.authorize(session.token).session_id == session.id
+
+
 class TestUnansweredCommit:
     """COMMIT was sent, and the connection ended before the answer."""
 

@@ -65,7 +65,10 @@ class Journal:
             cursor = run_together(self._database, (*changes, insert))
             changes = ()
             if self._database.returning_id:
-                self._last = (*cursor.fetchall()[-1], *values[-_COLUMNS:])
+                ids = cursor.fetchall()
+                if len(ids) != len(some):  # a trigger has skipped a row
+                    raise refusal("change_undone", path=file_of(self._database), table="audit_log")
+                self._last = (*ids[-1], *values[-_COLUMNS:])
 
     def is_committed(self) -> bool:
         """Return whether the change is in the database; one that wrote no row has changed nothing.
