@@ -167,6 +167,16 @@ class TestOutput:
         )
         assert query(path, "SELECT max(version) FROM schema_version") == [(LATEST,)]
 
+    @pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["status", "--help"]], ids=" ".join)
+    def test_of_help_on_a_full_disk(self, arguments: list[str]) -> None:
+        """Help and the version end like an answer."""
+        with open("/dev/full", "w") as full:
+            result = program(*arguments, stdout=full)
+        assert result.returncode == 4
+        assert result.stderr == (
+            "Error: The command did its work, but its answer could not be written: No space left on device.\n"
+        )
+
     @pytest.mark.parametrize("arguments", [["status", "--json"], ["check"], ["rehearse"]], ids=" ".join)
     def test_without_a_reader(self, tmp_path: Path, arguments: list[str]) -> None:
         """If the reader has closed the pipe, as `head` does, nothing is printed and the exit code is kept."""

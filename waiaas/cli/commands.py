@@ -18,7 +18,7 @@ from waiaas.cli.emergency import kill_switch, tokens
 from waiaas.cli.files import backup, backups, health, restore
 from waiaas.cli.group import PENDING, PROBLEMS_FOUND, REFUSED, ErrorReportingGroup
 from waiaas.cli.links import links
-from waiaas.cli.messages import TranslatedCommand, current_language, translated
+from waiaas.cli.messages import TranslatedCommand, current_language, print_text, translated
 from waiaas.cli.move import move
 from waiaas.cli.options import (
     INTERRUPTED,
@@ -67,7 +67,7 @@ _COMPLETION_VARIABLE = "_WAIAAS_COMPLETE"
 def _show_version(ctx: click.Context, _: click.Parameter, is_given: bool) -> None:
     # Not click's own option, which keeps the language of the moment when it is declared.
     if is_given and not ctx.resilient_parsing:
-        click.echo(translated("%(prog)s, version %(version)s") % {"prog": "waiaas", "version": __version__})
+        print_text(translated("%(prog)s, version %(version)s") % {"prog": "waiaas", "version": __version__})
         ctx.exit()
 
 

@@ -12,12 +12,18 @@ from typing import Any
 
 import click
 
-from waiaas.cli.messages import TranslatedCommand, chosen_language, current_language, spoken, translated
+from waiaas.cli.messages import (
+    OutputLostError,
+    TranslatedCommand,
+    chosen_language,
+    current_language,
+    spoken,
+    translated,
+)
 from waiaas.cli.options import language_option
 from waiaas.cli.terminal import (
     AS_JSON,
     PATH,
-    OutputLostError,
     Stopped,
     give_up_output,
     print_error,
@@ -89,6 +95,12 @@ class ErrorReportingGroup(CommandGroup):
             error.show(shown)
             print_error(without_passwords(shown.getvalue().rstrip("\n")).split("\n"))
             return WRONG_USAGE
+        except OutputLostError as error:
+            give_up_output()
+            if not error.is_broken_pipe:
+                lost = "The command did its work, but its answer could not be written: {cause}."
+                print_error([f"{translated('Error')}: {translated(lost, cause=error.cause.strerror)}"])
+            return OUTPUT_LOST
         except click.Abort:
             return STOPPED_BY_SIGNAL + signal.SIGINT
 
@@ -103,12 +115,6 @@ class ErrorReportingGroup(CommandGroup):
             path = ctx.meta.get(PATH) or os.curdir
             known = refusal(reason_for(error) or "cannot_open", path=path, cause=cause_of(error))
             ctx.exit(_report_refusal(known, ctx))
-        except OutputLostError as error:
-            give_up_output()
-            if not error.is_broken_pipe:
-                lost = "The command did its work, but its answer could not be written: {cause}."
-                print_error([f"{translated('Error')}: {translated(lost, cause=error.cause.strerror)}"])
-            ctx.exit(OUTPUT_LOST)
         except Stopped as stopped:
             path = ctx.meta.get(PATH)
             state = translated("{path} is unchanged.", path=path) if path else ""

@@ -5,6 +5,7 @@ The texts of errors and findings are in `waiaas.errors`.
 
 from __future__ import annotations
 
+import errno
 import gettext
 import inspect
 import os
@@ -85,8 +86,32 @@ def both(message: str) -> tuple[str, str]:
     return message, KOREAN[message]
 
 
+class OutputLostError(Exception):
+    """Standard output cannot be written to; `cause` is the operating system's error."""
+
+    def __init__(self, cause: OSError) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+        self.is_broken_pipe = cause.errno == errno.EPIPE
+
+
+def print_text(text: str) -> None:
+    """Print a text that is no answer of a command: help, or the version."""
+    try:
+        click.echo(text)
+    except OSError as error:
+        raise OutputLostError(error) from error
+
+
 class TranslatedCommand(click.Command):
     """A command whose help is in the language of the program."""
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """Return the option that prints the help."""
+        option = super().get_help_option(ctx)
+        if option is not None:
+            option.callback = _print_help
+        return option
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help of a copy with translated texts, because the command itself is shared."""
@@ -106,6 +131,12 @@ class TranslatedCommand(click.Command):
         """Return the line for the list of commands."""
         # All of it: a text that is cut is not in the catalogue.
         return translated(self.short_help or super().get_short_help_str(limit=1000))
+
+
+def _print_help(ctx: click.Context, _: click.Parameter, is_given: bool) -> None:
+    if is_given and not ctx.resilient_parsing:
+        print_text(ctx.get_help())
+        ctx.exit()
 
 
 def _summarized(command: click.Command) -> click.Command:

@@ -21,7 +21,7 @@ from typing import Any, TextIO
 import click
 
 from waiaas.cli.korean import KOREAN
-from waiaas.cli.messages import both, translated
+from waiaas.cli.messages import OutputLostError, both, translated
 from waiaas.errors.driver import sqlite3
 from waiaas.progress import Progress
 
@@ -42,15 +42,6 @@ _SECONDS_BEFORE_A_FORECAST = 1
 _SECONDS_BETWEEN_INTERRUPTS = 0.05
 # Control sequences of terminals (ECMA-48; the mode is DEC's).
 _ERASE_TO_END, _NO_WRAP, _WRAP = "\x1b[K", "\x1b[?7l", "\x1b[?7h"
-
-
-class OutputLostError(Exception):
-    """Standard output cannot be written to; `cause` is the operating system's error."""
-
-    def __init__(self, cause: OSError) -> None:
-        super().__init__(str(cause))
-        self.cause = cause
-        self.is_broken_pipe = cause.errno == errno.EPIPE
 
 
 class Stopped(KeyboardInterrupt):
