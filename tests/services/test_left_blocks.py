@@ -172,6 +172,28 @@ def test_a_block_that_is_left_before_one_inside_it(scene: Scene, leave: Callable
     assert scene.app.query("SELECT revoked_at FROM sessions WHERE id = ?", scene.session.id) != [(None,)]
 
 
+def test_a_savepoint_that_is_left_before_one_inside_it(scene: Scene) -> None:
+    """Nothing of the transaction is kept, and the error of the block inside is raised unchanged."""
+    before = scene.app.rows()
+
+    def overlap() -> None:
+        with scene.app.database.atomic():
+            block = begin(scene)
+            try:
+                with scene.app.database.exclusive_transaction():
+                    scene.app.sessions.revoke(scene.session.id, actor="admin")
+                    with pytest.raises(RuntimeError, match="before a block inside it"):
+                        next(block, None)
+                    raise KeyError("of the block")
+            except KeyError:
+                pass
+
+    with pytest.raises(RuntimeError, match="before a block inside it"):
+        overlap()
+    assert scene.app.rows() == before
+    assert scene.app.sessions.revoke(scene.session.id, actor="admin").status == "REVOKED"
+
+
 def is_reached(number: int, action: Callable[[], object], call: Callable[[], object]) -> bool:
     """Call a function, with an action before one of its lines in the library or in Peewee; return whether it has it.
 

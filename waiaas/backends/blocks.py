@@ -36,14 +36,14 @@ class Transaction(_transaction):
 
     def __enter__(self) -> Transaction:
         self._outermost = outermost(self.db) or self
-        #: The blocks that are not left yet: its own and those of its savepoints.
-        self.blocks: set[object] = set()
+        #: The blocks that are not left yet, in the order in which they began: its own and those of its savepoints.
+        self.blocks: dict[object, None] = {}
         self._process = os.getpid()
         self._turn = threading.Lock()
         if self._outermost is self:
             self._begin()
         self.connection = self.db.connection()
-        self._outermost.blocks.add(self)
+        self._outermost.blocks[self] = None
         # Last: after a KeyboardInterrupt before this line, the thread is in no transaction.
         self.db.push_transaction(self)
         return self
@@ -64,14 +64,14 @@ class Transaction(_transaction):
         """Note that a block is left, and return whether Peewee can end it; if it cannot, undo everything."""
         # The thread may be at its first use of the database: it has no transactions yet.
         is_of_thread = self in getattr(self.db._state, "transactions", ())
-        if not is_of_thread or self.db.is_in_use(self.connection) or (block is self and len(self.blocks) > 1):
+        if not is_of_thread or self.db.is_in_use(self.connection) or [*self.blocks][-1:] != [block]:
             self.is_undone = True
         self.leave(block)
         return not self.is_undone
 
     def leave(self, block: object) -> None:
         """Note that a block is left; roll back if it was the last one of a transaction that is undone."""
-        self.blocks.discard(block)
+        self.blocks.pop(block, None)
         if self.is_undone and not self.blocks and self._turn.acquire(blocking=False):
             if self._process == os.getpid():
                 self.db.undo(self.connection)
@@ -94,7 +94,7 @@ class Savepoint(_savepoint):
         return self
 
     def _enter_in(self, transaction: Transaction) -> None:
-        transaction.blocks.add(self)
+        transaction.blocks[self] = None
         try:
             super().__enter__()
             if transaction.is_undone:
