@@ -227,6 +227,24 @@ class TestReplaced:
         assert dump(tmp_path / "kept.db") == rows
         assert not path.exists() or query(path, "SELECT max(version) FROM schema_version") == [(LATEST,)]
 
+    def test_a_backup_that_fails_meanwhile_names_the_replaced_file(
+        self, tmp_path: Path, change: Callable[[Path], None]
+    ) -> None:
+        """A file that is replaced is the reason, in whatever way its backup fails after that."""
+        path = make_file(tmp_path / "wallets.db")
+        damaged = []
+
+        def interfere(progress: waiaas.Progress) -> None:
+            if progress.phase == "verifying the backup" and not damaged:
+                (copy,) = tmp_path.glob(".wallets.db.partial-*/*")
+                copy.write_bytes(bytes(copy.stat().st_size))
+                damaged.append(copy)
+                change(path)
+
+        with pytest.raises(WAIaaSError) as caught:
+            waiaas.upgrade(path, progress=interfere)
+        assert (caught.value.reason, len(damaged)) == ("file_replaced", 1)
+
 
 def fifo(path: str) -> None:
     os.mkfifo(path)

@@ -96,8 +96,10 @@ def write_backup(file: DatabaseFile, target: Path, reporter: ProgressReporter) -
             # After a power failure there must be no second copy, because nothing would remove it.
             folder.remove()
             folder.flush_parent()
-    except (sqlite3.Error, OSError) as error:
-        raise copy_refusal(error, file, target) from error
+    except (sqlite3.Error, OSError, WAIaaSError) as error:
+        # A copy of a file that is being replaced can fail in many ways.
+        file.refuse_replaced()
+        raise error if isinstance(error, WAIaaSError) else copy_refusal(error, file, target) from error
     return copy
 
 
