@@ -6,9 +6,10 @@ Modules are imported on first use, so that a program that only opens a database 
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from os import PathLike
 from pathlib import Path
@@ -307,9 +308,10 @@ def backups(path: str | bytes | PathLike[str], *, keep: int | None = None) -> li
     if keep is not None and keep < 1:
         raise ValueError(f"keep is an integer of 1 or more, not {keep!r}")
     file = DatabaseFile(path_of(path))
-    if os.path.exists(file.real) and not os.path.isfile(file.real):
-        raise refusal("not_a_file", path=file.name)
     try:
+        with suppress(FileNotFoundError):
+            if not stat.S_ISREG(os.stat(file.real).st_mode):
+                raise refusal("not_a_file", path=file.name)
         return backups_of(file.path, keep)
     except OSError as error:
         raise file.failed(error) from error

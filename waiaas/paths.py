@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from os import PathLike
 from typing import TYPE_CHECKING, TypeGuard
 from urllib.parse import quote, unquote_to_bytes, urlsplit
@@ -24,6 +25,13 @@ def uri(path: str | PathLike[str], mode: str) -> str:
 def is_postgresql_url(target: object) -> TypeGuard[str]:
     """Return whether a target is the URL of a PostgreSQL database and not a path."""
     return isinstance(target, str) and target.startswith(("postgresql://", "postgres://"))
+
+
+def size_of(path: str | PathLike[str]) -> int:
+    """Return how many bytes a file has; 0 if there is none, because SQLite may remove a log or journal at any time."""
+    with suppress(FileNotFoundError):
+        return os.path.getsize(path)
+    return 0
 
 
 def real_path(database: SqliteDatabase) -> str:

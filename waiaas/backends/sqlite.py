@@ -29,7 +29,7 @@ from waiaas.errors.translation import refusal_for, safe_cause, translate_errors
 from waiaas.files.folder_sync import sync_folder_descriptor
 from waiaas.files.opening import DatabaseFile
 from waiaas.models.binding import bind_block
-from waiaas.paths import file_of, real_path
+from waiaas.paths import file_of, real_path, size_of
 
 LOG = logging.getLogger("waiaas")
 IN_MEMORY = ":memory:"
@@ -414,9 +414,7 @@ class WaiaasDatabase(SqliteDatabase, Backend):
 
     def _has_empty_log(self) -> bool:
         """Return whether there is nothing to write back, as in a file that this process can only read."""
-        with suppress(FileNotFoundError):
-            return os.path.getsize(f"{real_path(self)}-wal") == 0
-        return True
+        return size_of(f"{real_path(self)}-wal") == 0
 
     @contextmanager
     def writer_lock(self) -> Iterator[None]:

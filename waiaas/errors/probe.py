@@ -18,6 +18,7 @@ import sys
 from typing import Final, NamedTuple
 
 from waiaas.errors.sqlite import IOERR, IOERR_SHMMAP, cause_of, is_failed_read, reason_for, result_code
+from waiaas.paths import size_of
 
 if sys.platform != "win32":
     import resource
@@ -201,8 +202,8 @@ def _is_at_size_limit(path: str) -> bool:
     if sys.platform == "win32":
         return False
     limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
-    sizes = [os.path.getsize(name) for name in (path, f"{path}-wal") if os.path.exists(name)]
-    return limit != resource.RLIM_INFINITY and limit <= _TIMES_THE_SIZE * max(sizes, default=0)
+    largest = max(size_of(path), size_of(f"{path}-wal"))
+    return limit != resource.RLIM_INFINITY and limit <= _TIMES_THE_SIZE * largest
 
 
 def temporary_folder() -> str | None:

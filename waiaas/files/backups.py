@@ -47,8 +47,13 @@ def backups_of(path: Path, keep: int | None = None) -> list[BackupFile]:
 
 def _backup(path: Path, name: str) -> BackupFile | None:
     match = _NAME.fullmatch(name.removeprefix(path.name)) if name.startswith(path.name) else None
-    status = os.lstat(path.with_name(name)) if match else None
-    if match is None or status is None or not stat.S_ISREG(status.st_mode) or is_same_file(path, status):
+    if match is None:
+        return None
+    try:
+        status = os.lstat(path.with_name(name))
+    except FileNotFoundError:  # another process has just removed it
+        return None
+    if not stat.S_ISREG(status.st_mode) or is_same_file(path, status):
         return None
     made_at = moment_of(path.with_name(name))
     if made_at is None:

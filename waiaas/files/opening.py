@@ -176,6 +176,8 @@ class DatabaseFile:
         try:
             with open(sidecar, "rb") as file:
                 header = file.read(_PAGES_BEFORE.stop)
+        except FileNotFoundError:  # another process has committed
+            return False
         except OSError as error:
             raise self.failed(error) from error
         return header.startswith(_JOURNAL_MAGIC) and any(header[_PAGES_BEFORE])

@@ -17,7 +17,7 @@ from waiaas.errors import refusal
 from waiaas.errors.driver import sqlite3
 from waiaas.errors.probe import read_error
 from waiaas.errors.sqlite import IOERR, cause_of, reason_for
-from waiaas.paths import file_of, path_to_open, uri
+from waiaas.paths import file_of, path_to_open, size_of, uri
 from waiaas.progress import Progress, ProgressReporter
 
 if TYPE_CHECKING:
@@ -182,10 +182,7 @@ def refuse_truncated(database: SqliteDatabase, path: Path) -> None:
 
 def has_log(path: str | PathLike[str]) -> bool:
     """Return whether a file has a write-ahead log that is not empty."""
-    try:
-        return os.path.getsize(f"{os.path.realpath(path)}-wal") > 0
-    except FileNotFoundError:
-        return False
+    return size_of(f"{os.path.realpath(path)}-wal") > 0
 
 
 def _refuse(path: str | PathLike[str], name: str, wrong: list[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from contextlib import closing, nullcontext, suppress
+from contextlib import closing, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from waiaas.inspection.report import Health
 from waiaas.migrations import LATEST_SCHEMA_VERSION
 from waiaas.migrations.version import schema_version
 from waiaas.models.fields import LAST_SECOND
-from waiaas.paths import path_to_open, real_path
+from waiaas.paths import path_to_open, real_path, size_of
 from waiaas.settings import Clock, seconds_of
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _facts_of_file(database: SqliteDatabase) -> dict[str, Any]:
         return {
             "writable": os.access(real, os.W_OK) and wait is not None,
             "lock_wait": wait,
-            "log_size": _size(f"{real}-wal"),
+            "log_size": size_of(f"{real}-wal"),
             "free_room": shutil.disk_usage(os.path.dirname(real)).free,
             "last_backup": _last_backup(database),
         }
@@ -88,12 +88,6 @@ def _lock_wait(file: DatabaseFile) -> float | None:
             return None
         raise
     return time.perf_counter() - started
-
-
-def _size(path: str) -> int:
-    with suppress(FileNotFoundError):
-        return os.path.getsize(path)
-    return 0
 
 
 def _last_backup(database: SqliteDatabase) -> datetime | None:

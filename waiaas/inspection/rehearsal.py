@@ -28,7 +28,7 @@ from waiaas.inspection.report import ChangeKind, CheckReport, Rehearsal, SchemaC
 from waiaas.migrations.opening import open_read_only, open_to_change
 from waiaas.migrations.runner import upgrade
 from waiaas.migrations.version import existing_version
-from waiaas.paths import uri
+from waiaas.paths import size_of, uri
 from waiaas.progress import Progress, ProgressReporter
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def private_copy(path: str, reporter: ProgressReporter) -> Iterator[Path]:
 
 def _refuse_without_room(database: DatabaseFile, folder: str) -> None:
     path, real = database.name, database.real
-    size = sum(os.path.getsize(file) for file in (real, f"{real}-wal") if os.path.exists(file))
+    size = size_of(real) + size_of(f"{real}-wal")
     needed, free = int(size * _SPACE_FACTOR), shutil.disk_usage(folder).free
     if free < needed:
         raise refusal("no_room_to_rehearse", path=path, needed=f"{needed:,}", free=f"{free:,}")

@@ -29,7 +29,7 @@ from waiaas.migrations import LATEST_SCHEMA_VERSION
 from waiaas.migrations.report import Backup, UpgradeReport
 from waiaas.migrations.version import schema_version
 from waiaas.models import MODELS
-from waiaas.paths import file_of
+from waiaas.paths import file_of, size_of
 from waiaas.progress import ProgressReporter
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def refuse_existing(path: str | PathLike[str]) -> None:
     A database without tables counts as empty: a power failure during `init` can leave one, which the next `init`
     fills. Raises WAIaaSError with the reason `file_exists`.
     """
-    if os.path.isfile(path) and os.path.getsize(path) and not _has_no_tables(path):
+    if os.path.isfile(path) and size_of(path) and not _has_no_tables(path):
         raise refusal("file_exists", path=os.fspath(path))
 
 
