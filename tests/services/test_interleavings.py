@@ -199,7 +199,11 @@ def test_one_switch_between_two_changes(stage: Stage, pair: tuple[str, str]) -> 
 def test_every_order_of_two_changes(stage: Stage, pair: tuple[str, str]) -> None:
     """Every order of the statements of two changes that the locks allow has the outcome of a serial order.
 
-    Terminating a wallet has twice as many statements as the others, and millions of orders: those with five switches.
+    Terminating a wallet has twice as many statements as the others, and millions of orders; those with five switches
+    stand for all. A statement does not see what an open transaction has changed (READ COMMITTED). So two neighbours
+    can be exchanged, unless one of them ends its transaction or waits for the other. What counts is how far one
+    transaction is when the other one ends, and whether it waits then. Four switches reach that: one runs so far, the
+    other takes its locks, the first waits, the other ends, and the first goes on.
     """
     is_long = any(name.startswith("terminate") for name in pair)
     assert check_pair(stage, pair, switches=5 if is_long else None) >= 4
