@@ -3,7 +3,7 @@
     pip install -e . -r benchmarks/requirements.txt
     python benchmarks/run.py
 
-It takes about twenty minutes on two processors. Let nothing else run meanwhile. Results are in `benchmarks/results`;
+It takes about fifteen minutes on two processors. Let nothing else run meanwhile. Results are in `benchmarks/results`;
 the tables and plots in `docs/benchmarks` are part of `docs/benchmarks.rst`. After each benchmark it prints every
 figure, its target, and its ratio to the last recorded run: a ratio above 1 means slower. `--only` names the benchmarks
 to run. A tool that is not installed is left out.
