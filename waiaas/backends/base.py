@@ -66,7 +66,8 @@ class Backend(Database, ABC):
     def in_transaction(self) -> bool:
         """Return whether this thread is in a transaction. One that was undone is over when all its blocks are left."""
         transactions = self._state.transactions
-        if transactions and getattr(transactions[0], "is_over", False):
+        outer = transactions[:1]
+        if outer and getattr(outer[0], "is_over", False):
             transactions.clear()
             self._clear_commit_callbacks()
             self._thread.holds_lock = False
@@ -74,7 +75,7 @@ class Backend(Database, ABC):
 
     def top_transaction(self) -> Any:
         """Return the innermost transaction of Peewee that this thread is in, or None."""
-        return self._state.transactions[-1] if self.in_transaction() else None
+        return next(iter(self._state.transactions[-1:]), None) if self.in_transaction() else None
 
     def transaction_depth(self) -> int:
         """Return how many transactions of Peewee this thread is in."""

@@ -117,8 +117,9 @@ class Savepoint(_savepoint):
 
 def outermost(database: Any) -> Transaction | None:
     """Return the outermost transaction of this thread; None if it is in none, or in one that it began by hand."""
-    transactions = database._state.transactions if database.in_transaction() else ()
-    return transactions[0] if transactions and isinstance(transactions[0], Transaction) else None
+    # In one step: the garbage collector can end a transaction at any moment.
+    transactions = database._state.transactions[:1] if database.in_transaction() else ()
+    return next((outer for outer in transactions if isinstance(outer, Transaction)), None)
 
 
 def is_undone(transaction: object) -> bool:

@@ -437,8 +437,8 @@ class PostgresqlDatabase(PeeweePostgresqlDatabase, Backend):
     def execute_sql(self, sql: str, params: Any = None) -> Any:
         """Run a statement; outside a transaction a connection that was lost is replaced before."""
         self._drop_lost()
-        transactions = self._state.transactions
-        if transactions and is_undone(transactions[0]):
+        outer = self._state.transactions[:1]  # in one step: the garbage collector can end it at any moment
+        if outer and is_undone(outer[0]):
             raise RolledBackError
         try:
             return self._execute_cursor(sql, params)

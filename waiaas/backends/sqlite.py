@@ -271,10 +271,11 @@ class WaiaasDatabase(SqliteDatabase, Backend):
         """
         # Every statement comes here, so calling the equivalent methods of Peewee would cost too much.
         state = self._state
+        outer = state.transactions[:1]  # in one step: the garbage collector can end it at any moment
         if (
-            state.transactions
-            and (not state.conn.in_transaction or is_undone(state.transactions[0]))
-            and not isinstance(state.transactions[0], _manual)
+            outer
+            and (not state.conn.in_transaction or is_undone(outer[0]))
+            and not isinstance(outer[0], _manual)
             and self.in_transaction()
         ):
             raise RolledBackError
