@@ -40,7 +40,7 @@ from waiaas.settings import SessionSettings
 # A library leaves it to the program where its log goes (https://docs.python.org/3/howto/logging.html#library-config).
 logging.getLogger("waiaas").addHandler(logging.NullHandler())
 
-__version__ = "0.2.0.dev0"
+__version__ = "0.2.0"
 
 __all__ = [
     "ERROR_CODES",
