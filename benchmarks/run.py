@@ -54,7 +54,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace, Path, Path | None], dict[str
     "in_apps": lambda o, folder, _: in_apps.run(o.sessions // 5, 10 * o.rounds, folder),
     "postgresql": lambda o, folder, _: postgresql.run(o.sessions, o.rounds, o.seconds / 10, folder),
     "failover": lambda o, folder, _: failover.run(o.rounds),
-    "moving": lambda o, folder, _: moving.run(o.sessions, (o.rounds + 1) // 2, folder),
+    "moving": lambda o, folder, _: moving.run(2 * o.sessions, (o.rounds + 1) // 2, folder),
 }
 
 
@@ -78,7 +78,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=list(BENCHMARKS), metavar="NAME", help=", ".join(BENCHMARKS))
     parser.add_argument("--sizes", type=_numbers, default=_SIZES, help="sessions of migration")
-    parser.add_argument("--sessions", type=int, default=100_000, help="sessions of the other benchmarks")
+    parser.add_argument("--sessions", type=int, default=100_000, help="sessions of the others (moving: twice as many)")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each side, after one to warm up")
     parser.add_argument("--seconds", type=float, default=15, help="how long a load lasts")
     parser.add_argument("--clients", type=int, default=200, help="clients of http_load")
