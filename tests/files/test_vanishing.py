@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 import waiaas
+from waiaas.errors.driver import sqlite3
+from waiaas.errors.probe import explain
 from waiaas.files.opening import DatabaseFile
 from waiaas.files.page_check import has_log
 from waiaas.migrations.opening import refuse_existing
@@ -72,3 +74,18 @@ def test_a_backup_a_log_and_a_database(tmp_path: Path, look: Callable[[Path], ob
                 assert error.reason in ("file_exists", "file_not_found"), error
             tries += 1
     assert tries > 100
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ("database or disk is full", "disk_full"),
+        ("disk I/O error", "io_error"),
+        ("unable to open database file", "cannot_open"),
+    ],
+)
+def test_an_error_is_explained_if_no_file_can_be_looked_at(tmp_path: Path, message: str, reason: str) -> None:
+    """The operating system also fails to give the sizes of the files: the reason is SQLite's own."""
+    (tmp_path / "file").touch()
+    explained = explain(sqlite3.OperationalError(message), tmp_path / "file" / "wallets.db")
+    assert (explained.reason, explained.cause) == (reason, message)

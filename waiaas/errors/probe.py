@@ -202,7 +202,10 @@ def _is_at_size_limit(path: str) -> bool:
     if sys.platform == "win32":
         return False
     limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
-    largest = max(size_of(path), size_of(f"{path}-wal"))
+    try:
+        largest = max(size_of(path), size_of(f"{path}-wal"))
+    except OSError:  # the disk has failed, not a limit
+        return False
     return limit != resource.RLIM_INFINITY and limit <= _TIMES_THE_SIZE * largest
 
 
