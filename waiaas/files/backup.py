@@ -99,7 +99,9 @@ def write_backup(file: DatabaseFile, target: Path, reporter: ProgressReporter) -
     except (sqlite3.Error, OSError, WAIaaSError) as error:
         # A copy of a file that is being replaced can fail in many ways.
         file.refuse_replaced()
-        raise error if isinstance(error, WAIaaSError) else copy_refusal(error, file, target) from error
+        if isinstance(error, WAIaaSError):
+            raise
+        raise copy_refusal(error, file, target) from error
     return copy
 
 
