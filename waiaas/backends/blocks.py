@@ -49,10 +49,8 @@ class Transaction(_transaction):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: Any) -> None:
-        if self._outermost.can_end(self):
+        if self._outermost.can_end(self, kind):
             super().__exit__(kind, *error)
-        elif kind is None:
-            raise _not_committed()
 
     def commit(self, begin: bool = True) -> None:
         """Commit it, and begin again."""
@@ -60,13 +58,18 @@ class Transaction(_transaction):
             raise _not_committed()
         super().commit(begin)
 
-    def can_end(self, block: object) -> bool:
-        """Note that a block is left, and return whether Peewee can end it; if it cannot, undo everything."""
+    def can_end(self, block: object, kind: type[BaseException] | None) -> bool:
+        """Note that a block is left, and return whether Peewee can end it; if it cannot, undo everything.
+
+        Raises RuntimeError if it cannot, unless an error (`kind`) leaves the block: that one is raised then.
+        """
         # The thread may be at its first use of the database: it has no transactions yet.
         is_of_thread = self in getattr(self.db._state, "transactions", ())
         if not is_of_thread or self.db.is_in_use(self.connection) or [*self.blocks][-1:] != [block]:
             self.is_undone = True
         self.leave(block)
+        if self.is_undone and kind is None:
+            raise _not_committed()
         return not self.is_undone
 
     def leave(self, block: object) -> None:
@@ -79,7 +82,7 @@ class Transaction(_transaction):
 
 
 class Savepoint(_savepoint):
-    """A savepoint in a `Transaction`; a transaction of its own if there is none, or none any more."""
+    """A savepoint in a `Transaction`; outside a transaction, or after the end of one, a new transaction."""
 
     _alone: Transaction | None = None
 
@@ -109,10 +112,8 @@ class Savepoint(_savepoint):
     def __exit__(self, kind: type[BaseException] | None, *error: Any) -> None:
         if self._alone is not None:
             self._alone.__exit__(kind, *error)
-        elif self._outermost is None or self._outermost.can_end(self):
+        elif self._outermost is None or self._outermost.can_end(self, kind):
             super().__exit__(kind, *error)
-        elif kind is None:
-            raise _not_committed()
 
 
 def outermost(database: Any) -> Transaction | None:
