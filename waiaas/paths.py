@@ -28,7 +28,7 @@ def is_postgresql_url(target: object) -> TypeGuard[str]:
 
 
 def size_of(path: str | PathLike[str]) -> int:
-    """Return how many bytes a file has; 0 if there is none, because SQLite may remove a log or journal at any time."""
+    """Return how many bytes a file has; 0 if it does not exist: SQLite may remove a log or journal at any moment."""
     with suppress(FileNotFoundError):
         return os.path.getsize(path)
     return 0

@@ -10,15 +10,7 @@ from waiaas.backends.base import Backend, Row
 from waiaas.errors import refusal
 from waiaas.models.fields import to_json
 from waiaas.paths import file_of
-from waiaas.services.statements import (
-    Statement,
-    batched,
-    marks,
-    refuse_hidden_tables,
-    run,
-    run_together,
-    shown,
-)
+from waiaas.services.statements import Statement, batched, marks, refuse_hidden_tables, run, run_together, shown
 
 _Result = TypeVar("_Result")
 
